@@ -1,0 +1,121 @@
+"""Autoencoders: loading the embedded one, diffusers' and those of `module:factory`; all of diffusers is behind this."""
+
+import math
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deepot.codec import Codec, as_codec
+from deepot.errors import CodecError
+from deepot.receptive_field import reach
+from deepot.spec import call_factory, is_factory
+
+EMBEDDED = "embedded"
+_PROBE_SIDE = 64
+
+
+class DiffusersAutoencoder(nn.Module):
+    """A diffusers autoencoder as deepot's `Autoencoder`: images in [0, 1], scaled latents, the posterior's mean.
+
+    Attributes:
+        factor: pixels a latent position, each way.
+        channels: latent channels.
+        halo: latent positions it looks sideways, None where it has global operations.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        config: Any = model.config
+        self.scaling = float(config.get("scaling_factor") or 1.0)
+        self.shift = float(config.get("shift_factor") or 0.0)
+        example = torch.zeros(1, 3, _PROBE_SIDE, _PROBE_SIDE)
+        with torch.inference_mode():
+            latents = self.encode(example)
+        self.channels = latents.shape[1]
+        self.factor = _PROBE_SIDE // latents.shape[-1]
+        self.halo = self._halo(example, latents)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] → latents (B, c, h, w)."""
+        return (self._raw_latents(images * 2 - 1) - self.shift) * self.scaling
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """(B, c, h, w) → images (B, 3, H, W), about [0, 1]."""
+        output: Tensor = self.model.decode(latents / self.scaling + self.shift).sample
+        return (output + 1) / 2
+
+    def _raw_latents(self, images: Tensor) -> Tensor:
+        encoded: Any = self.model.encode(images)
+        if hasattr(encoded, "latent_dist"):  # AutoencoderKL
+            mean: Tensor = encoded.latent_dist.mode()
+            return mean
+        latents: Tensor = encoded.latent if hasattr(encoded, "latent") else encoded.latents  # DC, Tiny
+        return latents
+
+    def _halo(self, example: Tensor, latents: Tensor) -> int | None:
+        encoder, decoder = reach(self.model.encoder, example), reach(self.model.decoder, latents)
+        if encoder is None or decoder is None:
+            return None
+        return max(math.ceil(encoder / self.factor), math.ceil(decoder))
+
+
+def load_codec(
+    name: str = EMBEDDED,
+    *,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+    allow_code: bool = False,
+) -> Codec:
+    """Load the autoencoder that a name stands for.
+
+    Args:
+        name: `embedded`; a local folder or a hub name of diffusers' AutoencoderKL, AutoencoderTiny or AutoencoderDC,
+            with `#subfolder` where the weights lie in one; or `module:factory`.
+        device: CUDA if there is one, unless named.
+        dtype: the device's default, unless named.
+        allow_code: whether `module:factory` may be imported.
+
+    Raises:
+        CodecError: it cannot be loaded.
+        SpecError: a factory that cannot be imported or called.
+    """
+    if name == EMBEDDED:
+        with as_file(files("deepot.embedded")) as folder:
+            return as_codec(DiffusersAutoencoder(_from_pretrained(str(folder))), name, device=device, dtype=dtype)
+    if is_factory(name) and not Path(name).exists():
+        if not allow_code:
+            raise CodecError(
+                f"vae '{name}' runs code of that module: allow it with --allow-code or DEEPOT_ALLOW_CODE=1"
+            )
+        return as_codec(call_factory(name), name, device=device, dtype=dtype)
+    return as_codec(DiffusersAutoencoder(_from_pretrained(name)), name, device=device, dtype=dtype)
+
+
+def _from_pretrained(name: str) -> nn.Module:
+    import diffusers  # here: takes seconds, and jobs that only look at a run need none of it
+
+    known = ("AutoencoderKL", "AutoencoderTiny", "AutoencoderDC")
+    location, _, subfolder = name.partition("#")
+    if location.startswith((".", "/", "~")) and not Path(location).expanduser().is_dir():
+        raise CodecError(f"vae '{name}': there is no such folder")
+    options: dict[str, Any] = {"subfolder": subfolder} if subfolder else {}
+    location = str(Path(location).expanduser()) if Path(location).expanduser().is_dir() else location
+    try:
+        config = diffusers.ConfigMixin.load_config(location, **options)
+        kind = config.get("_class_name")
+        if kind not in known:
+            raise CodecError(f"vae '{name}' is a {kind}; deepot runs {', '.join(known)}")
+        model: nn.Module = getattr(diffusers, kind).from_pretrained(
+            location, torch_dtype=torch.float32, low_cpu_mem_usage=False, use_safetensors=True, **options
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CodecError(
+            f"vae '{name}' cannot be loaded: it is neither 'embedded', nor a folder saved by diffusers here, "
+            f"nor to be had from the hub ({first})"
+        ) from error
+    return model.eval()

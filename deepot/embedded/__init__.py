@@ -1,0 +1,1 @@
+"""The default autoencoder's weights, described in MODEL_CARD.md beside this file."""

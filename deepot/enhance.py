@@ -1,0 +1,200 @@
+"""Enhancer: a restored image in, the transported image out."""
+
+import logging
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from deepot.codec import Codec
+from deepot.errors import MapError
+from deepot.pixels import Pixels
+from deepot.tiling import Span, TilePlan
+from deepot.transport_map import Naturalness, TransportMap
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """How photos that are larger than a tile are cut.
+
+    Attributes:
+        size: side of the largest region that goes through the autoencoder at once, in pixels.
+        overlap: pixels that neighbouring tiles share; None for what the autoencoder needs. Where its receptive field
+            is bounded that makes tiles exact; where it has global operations nothing does, and tiles are cross-faded.
+    """
+
+    size: int = 1024
+    overlap: int | None = None
+
+    def margins(self, codec: Codec) -> tuple[int, int]:
+        """Halo and blend in latent positions."""
+        if codec.halo is None:
+            third = math.ceil((192 if self.overlap is None else self.overlap) / (3 * codec.factor))
+            return third, third
+        return max(codec.halo, math.ceil((self.overlap or 0) / (2 * codec.factor))), 0
+
+    def least(self, codec: Codec) -> int:
+        """The smallest sensible size, in pixels: about half of a tile is kept."""
+        halo, blend = self.margins(codec)
+        return (4 * halo + 6 * blend) * codec.factor
+
+    def plan(self, codec: Codec, pixels: Pixels) -> TilePlan:
+        """The tiles of a photo; a size below the least is raised to it."""
+        height, width = (math.ceil(side / codec.factor) for side in (pixels.height, pixels.width))
+        return TilePlan(height, width, max(self.size, self.least(codec)) // codec.factor, *self.margins(codec))
+
+
+class Mode(StrEnum):
+    """How the two decoded images become the output.
+
+    RESIDUAL: x* + (1 − α)(D(z′) − D(z)); the autoencoder's own error cancels.
+    PLAIN: (1 − α) D(z′) + α x*, as published.
+    """
+
+    RESIDUAL = "residual"
+    PLAIN = "plain"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What transporting one image gave, besides its pixels.
+
+    Attributes:
+        transport_cost: mean (z′ − z)² per latent value.
+        naturalness: Gaussian negative log-likelihood of its latent patches under the reference, per dimension, nats.
+        naturalness_output: the same of the transported latents z′.
+        n_tiles: tiles a pass through the autoencoder.
+        seconds: by phase: encode, transport, decode.
+    """
+
+    transport_cost: float
+    naturalness: float
+    naturalness_output: float
+    n_tiles: int
+    seconds: dict[str, float]
+
+
+class Enhancer:
+    """Transports restored images towards natural ones, tile by tile, at any size.
+
+    α = 0 is the full transport, α = 1 returns the image bit for bit; values beyond extrapolate.
+    """
+
+    def __init__(
+        self,
+        codec: Codec,
+        transport: TransportMap,
+        *,
+        alpha: float = 0.0,
+        mode: Mode | str = Mode.RESIDUAL,
+        tiles: Tiles | None = None,
+    ) -> None:
+        """Put codec and map together.
+
+        Args:
+            codec: the autoencoder the map was fitted with.
+            transport: the map.
+            alpha: α.
+            mode: how the output is put together.
+            tiles: how large photos are cut; the defaults of `Tiles` if None.
+
+        Raises:
+            MapError: the map was fitted with another autoencoder.
+        """
+        if transport.info.codec_sha256 != codec.sha256:
+            raise MapError(
+                f"the map was fitted with the autoencoder '{transport.info.codec}' ({transport.info.codec_sha256[:12]}), "
+                f"but this one is '{codec.name}' ({codec.sha256[:12]}): fit again, or name the autoencoder of the map"
+            )
+        self.codec, self.alpha, self.mode, self.tiles = codec, alpha, Mode(mode), tiles or Tiles()
+        self._transport = transport.on(codec.device)
+        self._naturalness = Naturalness(transport.reference, transport.info.patch_size, device=codec.device)
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        """Transport a Pillow image of any size in a mode that `Pixels` knows; mode and bit depth are kept.
+
+        Raises:
+            UnsupportedImageError: a mode without an exact way back from RGB.
+        """
+        pixels = Pixels.from_image(image)
+        self.enhance(pixels)
+        return pixels.image()
+
+    def enhance(self, pixels: Pixels) -> Outcome:
+        """Transport the samples in place; where an accelerator's memory does not do, with tiles of half the side."""
+        original = None if self.codec.device.type == "cpu" else pixels.samples.copy()
+        while True:
+            try:
+                return self._enhance(pixels, self.tiles.plan(self.codec, pixels))
+            except torch.OutOfMemoryError:
+                half = self.tiles.size // 2
+                if original is None or half < self.tiles.least(self.codec):
+                    raise
+                pixels.samples[:] = original
+                self.tiles = replace(self.tiles, size=half)
+                log.warning("out of memory: tiles are now %d pixels", half)
+
+    @torch.inference_mode()
+    def _enhance(self, pixels: Pixels, plan: TilePlan) -> Outcome:
+        started = time.perf_counter()
+        latents = encode(self.codec, pixels, plan)
+        encoded = time.perf_counter()
+        moved = self._transport(latents)
+        cost = float((moved - latents).double().square().mean())
+        natural, natural_output = self._naturalness(latents), self._naturalness(moved)
+        transported = time.perf_counter()
+        if self.alpha != 1:
+            for top, band in self._differences(pixels, latents, moved, plan):
+                pixels.add(top, band)
+        seconds = {
+            "encode": encoded - started,
+            "transport": transported - encoded,
+            "decode": time.perf_counter() - transported,
+        }
+        return Outcome(cost, natural, natural_output, plan.count, seconds)
+
+    def _differences(
+        self, pixels: Pixels, latents: Tensor, moved: Tensor, plan: TilePlan
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Bands of x̂ − x*, from top to bottom."""
+        share = 1 - self.alpha
+
+        def tile(row: Span, column: Span) -> Tensor:
+            window = (..., slice(row.start, row.stop), slice(column.start, column.stop))
+            after = self.codec.decode(moved[window])
+            return after if self.mode is Mode.PLAIN else after - self.codec.decode(latents[window])
+
+        for top, band in plan.stitch(tile, self.codec.factor):
+            if self.mode is Mode.PLAIN:
+                before = pixels.rgb(slice(top, top + band.shape[2])).to(band.device)
+                yield top, share * (band[:, :, : before.shape[2], : before.shape[3]] - before)
+            else:
+                yield top, share * band
+
+
+def encode(codec: Codec, pixels: Pixels, plan: TilePlan) -> Tensor:
+    """Latents of a whole photo (1, c, h, w), float32, on the codec's device.
+
+    Sides that are no multiple of the codec's factor are filled up by repeating the last row and column.
+    """
+    factor = codec.factor
+
+    def tile(row: Span, column: Span) -> Tensor:
+        rows, columns = (slice(span.start * factor, span.stop * factor) for span in (row, column))
+        region = pixels.rgb(rows, columns)
+        missing = (
+            (column.stop - column.start) * factor - region.shape[3],
+            (row.stop - row.start) * factor - region.shape[2],
+        )
+        return codec.encode(F.pad(region, (0, missing[0], 0, missing[1]), mode="replicate"))
+
+    bands = [band.clone() for _, band in plan.stitch(tile)]
+    return bands[0] if len(bands) == 1 else torch.cat(bands, dim=2)

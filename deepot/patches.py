@@ -1,0 +1,119 @@
+"""Latent patches: their moments, and an affine map of patches as one convolution."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from deepot.moments import Moments
+
+_BAND_VALUES = 8_000_000  # patch values unfolded at a time: 64 MB in float64
+
+
+def extract_patches(latents: Tensor, patch_size: int) -> Tensor:
+    """All overlapping p×p patches, without padding.
+
+    Args:
+        latents: (B, c, h, w).
+        patch_size: p, odd.
+
+    Returns:
+        (n, c·p²), values ordered (channel, row, column); n = B·(h−p+1)·(w−p+1), 0 where a side is shorter than p.
+    """
+    batch, channels, height, width = latents.shape
+    if min(height, width) < patch_size:
+        return latents.new_empty(0, channels * patch_size**2)
+    return F.unfold(latents, patch_size).transpose(1, 2).reshape(-1, channels * patch_size**2)
+
+
+def patch_moments(latents: Tensor, patch_size: int) -> Moments:
+    """Moments of all overlapping p×p patches of one image's latents (1, c, h, w), in bands of bounded memory."""
+    _, channels, height, width = latents.shape
+    dimension = channels * patch_size**2
+    rows = max(1, _BAND_VALUES // (dimension * width))
+    moments = Moments.empty(dimension)
+    for top in range(0, height - patch_size + 1, rows):
+        band = latents[:, :, top : top + rows + patch_size - 1]
+        moments = moments.merge(Moments.from_patches(extract_patches(band.double(), patch_size), images=0))
+    return Moments(moments.count, int(moments.count > 0), moments.mean, moments.scatter)
+
+
+class PatchTransport:
+    """x ↦ A x + b on every overlapping patch of replicate-padded latents, overlaps averaged.
+
+    Unfolding, mapping and folding are linear and shift-invariant, so away from the border all of it is one convolution
+    with a (2p−1)×(2p−1) kernel. Within p//2 of the border fewer patches overlap; there the patches are mapped by a
+    p×p convolution and folded, on strips as thin as that takes.
+    """
+
+    def __init__(
+        self,
+        matrix: Tensor,
+        bias: Tensor,
+        patch_size: int,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Prepare the kernels.
+
+        Args:
+            matrix: A (d, d) with d = c·p², patch values ordered (channel, row, column).
+            bias: b (d,).
+            patch_size: p, odd.
+            dtype: of the computation.
+            device: of the computation.
+        """
+        self.patch_size = p = patch_size
+        self.radius = p // 2
+        channels = len(bias) // p**2
+        blocks = matrix.double().reshape(channels, p, p, channels, p, p)
+        kernel = torch.zeros(channels, channels, 2 * p - 1, 2 * p - 1, dtype=torch.float64)
+        for row in range(p):  # where in its patch the output value lies
+            for column in range(p):
+                window = (slice(p - 1 - row, 2 * p - 1 - row), slice(p - 1 - column, 2 * p - 1 - column))
+                kernel[:, :, window[0], window[1]] += blocks[:, row, column]
+        place = {"dtype": dtype, "device": device}
+        self._kernel = (kernel / p**2).to(**place)
+        self._kernel_bias = bias.double().reshape(channels, p * p).mean(1).to(**place)
+        self._patch_kernel = matrix.reshape(-1, channels, p, p).to(**place)
+        self._patch_bias = bias.to(**place)
+
+    def __call__(self, latents: Tensor) -> Tensor:
+        """Transport latents.
+
+        Args:
+            latents: (B, c, h, w) of the dtype and on the device of the kernels, any h, w ≥ 1.
+
+        Returns:
+            (B, c, h, w).
+        """
+        radius, (height, width) = self.radius, latents.shape[-2:]
+        if radius == 0:
+            return F.conv2d(latents, self._kernel, self._kernel_bias)
+        padded = F.pad(latents, (radius,) * 4, mode="replicate")
+        if min(height, width) <= 2 * radius:
+            return self._folded(padded)
+        output = torch.empty_like(latents)
+        output[..., radius:-radius, radius:-radius] = F.conv2d(padded, self._kernel, self._kernel_bias)
+        strip = 4 * radius  # rows of `padded` that the outer `radius` rows of the output depend on
+        output[..., :radius, :] = self._folded(padded[..., :strip, :])[..., :radius, :]
+        output[..., -radius:, :] = self._folded(padded[..., -strip:, :])[..., -radius:, :]
+        output[..., :, :radius] = self._folded(padded[..., :, :strip])[..., :, :radius]
+        output[..., :, -radius:] = self._folded(padded[..., :, -strip:])[..., :, -radius:]
+        return output
+
+    def _folded(self, padded: Tensor) -> Tensor:
+        """Map each patch of `padded`, add up the overlaps, divide by their number, cut the padding off."""
+        mapped = F.conv2d(padded, self._patch_kernel, self._patch_bias)
+        rows, columns = mapped.shape[-2:]
+        size, radius = padded.shape[-2:], self.radius
+        folded = F.fold(mapped.flatten(2), size, self.patch_size)
+        overlaps = torch.outer(self._overlaps(rows), self._overlaps(columns))
+        return (folded / overlaps)[..., radius : size[0] - radius, radius : size[1] - radius]
+
+    def _overlaps(self, patches: int) -> Tensor:
+        """How many of `patches` consecutive patches cover each position, (patches + p − 1,)."""
+        positions = torch.arange(patches + self.patch_size - 1, device=self._kernel.device)
+        first = (positions - self.patch_size + 1).clamp(min=0)
+        last = positions.clamp(max=patches - 1)
+        return (last - first + 1).to(self._kernel.dtype)

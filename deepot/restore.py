@@ -1,0 +1,92 @@
+"""Restorer: a model whose smooth results deepot makes look real, applied to photos of any size and mode."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from deepot.errors import RestorerError
+from deepot.pixels import Pixels
+from deepot.tiling import Span, TilePlan
+
+_CELL = 8  # tiles of restorers start at multiples of 8 pixels, as models that fold pixels need
+_WINDOW, _HALO, _BLEND = 128, 8, 4  # in cells: tiles of 1024 pixels that overlap by 160
+
+
+class Restore(Protocol):
+    """What a restorer does: images (B, 3, H, W) in [0, 1] → (B, 3, H·scale, W·scale), about [0, 1]."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Restore images."""
+
+
+@dataclass(frozen=True)
+class Restorer:
+    """A restorer with its identity.
+
+    Attributes:
+        name: its spec.
+        sha256: fingerprint of its settings and weights.
+        scale: how much larger its output is, each way.
+        model: does the work; None for the identity, which leaves every sample as it is.
+        device: where the model expects its images.
+    """
+
+    name: str
+    sha256: str
+    scale: int
+    model: Restore | None
+    device: torch.device
+
+    @torch.inference_mode()
+    def __call__(self, pixels: Pixels) -> Pixels:
+        """Restore a photo of any mode and size: x*, with the samples of the photo's own mode and depth.
+
+        The change that the model makes to the RGB view is added to the samples, so depth and mode are kept;
+        where the model enlarges, the samples are enlarged bicubically first. Photos over 1024 pixels go in tiles that
+        overlap by 160 and are cross-faded over 32.
+
+        Raises:
+            RestorerError: the model's output has not the size that its scale states.
+        """
+        if self.model is None:
+            return pixels
+        restored = _enlarge(pixels, self.scale) if self.scale > 1 else Pixels(pixels.samples.copy(), pixels.alpha)
+        plan = TilePlan(-(-pixels.height // _CELL), -(-pixels.width // _CELL), _WINDOW, _HALO, _BLEND)
+        model = self.model
+
+        def tile(row: Span, column: Span) -> Tensor:
+            return self._tile(model, pixels, row, column)
+
+        for top, band in plan.stitch(tile, _CELL * self.scale):
+            before = restored.rgb(slice(top, top + band.shape[2]))
+            restored.add(top, band[:, :, : before.shape[2], : before.shape[3]] - before)
+        return restored
+
+    def _tile(self, model: Restore, pixels: Pixels, row: Span, column: Span) -> Tensor:
+        """The model's output on one tile, filled up with zeros where the tile reaches beyond the photo."""
+        rows, columns = (slice(span.start * _CELL, span.stop * _CELL) for span in (row, column))
+        region = pixels.rgb(rows, columns)
+        output = model(region.to(self.device)).float().cpu()
+        expected = (1, 3, region.shape[2] * self.scale, region.shape[3] * self.scale)
+        if output.shape != expected:
+            raise RestorerError(
+                f"restorer '{self.name}' gave {tuple(output.shape)} for an image of {tuple(region.shape)} "
+                f"where its scale of {self.scale} asks for {expected}"
+            )
+        full = [(span.stop - span.start) * _CELL * self.scale for span in (row, column)]
+        return nn.functional.pad(output, (0, full[1] - output.shape[3], 0, full[0] - output.shape[2]))
+
+
+def _enlarge(pixels: Pixels, scale: int) -> Pixels:
+    """Bicubic enlargement of every channel in its own depth."""
+    tensor = torch.from_numpy(pixels.samples.astype(np.float32)).permute(2, 0, 1)[None]
+    large = nn.functional.interpolate(tensor, scale_factor=scale, mode="bicubic", align_corners=False)
+    samples = large[0].permute(1, 2, 0).round().clamp(0, pixels.maximum).numpy().astype(pixels.samples.dtype)
+    if pixels.alpha is None:
+        return Pixels(samples)
+    size = (pixels.width * scale, pixels.height * scale)
+    return Pixels(samples, np.array(Image.fromarray(pixels.alpha).resize(size, Image.Resampling.BICUBIC)))

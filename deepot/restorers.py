@@ -1,0 +1,134 @@
+"""Restorers: non-local means, resizing, spandrel checkpoints and `module:factory`, by name."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from deepot.codec import default_device
+from deepot.errors import RestorerError
+from deepot.restore import Restorer
+from deepot.spec import build, call_factory, is_factory, parse
+
+
+class NonLocalMeans:
+    """OpenCV's non-local means for colour images (Buades, Coll, Morel 2011)."""
+
+    scale = 1
+
+    def __init__(self, sigma: float) -> None:
+        """`sigma`: standard deviation of the noise to remove, on the 0–255 scale."""
+        self.strength = 0.8 * sigma  # the filter strength h that OpenCV's window sizes want, for this sigma
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(1, 3, H, W) in [0, 1] → the same; computed in 8 bits."""
+        try:
+            import cv2
+        except ImportError as error:
+            raise RestorerError("restorer 'nlm' needs OpenCV: pip install 'deepot[restorers]'") from error
+        array = _to_bytes(images)
+        clean = cv2.fastNlMeansDenoisingColored(array, None, self.strength, self.strength, 5, 21)
+        return torch.from_numpy(clean).permute(2, 0, 1)[None].float() / 255
+
+
+class Resize:
+    """Bicubic upscaling with Pillow."""
+
+    def __init__(self, factor: float) -> None:
+        """`factor`: a whole number from 2 on."""
+        if factor < 2 or factor != int(factor):
+            raise ValueError(f"resize: factor is {factor:g}, it must be a whole number from 2 on")
+        self.scale = int(factor)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(1, 3, H, W) in [0, 1] → (1, 3, H·factor, W·factor); computed in 8 bits."""
+        image = Image.fromarray(_to_bytes(images))
+        size = (image.width * self.scale, image.height * self.scale)
+        large = np.array(image.resize(size, Image.Resampling.BICUBIC))
+        return torch.from_numpy(large).permute(2, 0, 1)[None].float() / 255
+
+
+MAKERS: dict[str, Callable[..., Any]] = {"identity": lambda: None, "nlm": NonLocalMeans, "resize": Resize}
+
+
+def load_restorer(text: str = "identity", *, device: torch.device | None = None, allow_code: bool = False) -> Restorer:
+    """Build a restorer from its spec.
+
+    Args:
+        text: `identity`, `nlm:sigma=50`, `resize:factor=4`, `spandrel:FILE` or `module:factory[:option=value]`.
+        device: CUDA if there is one, unless named.
+        allow_code: whether `module:factory` may be imported.
+
+    Raises:
+        RestorerError: it cannot be loaded.
+        SpecError: an unknown name, a bad option, a factory that cannot be called.
+    """
+    place = device or default_device()
+    if text.startswith("spandrel:"):
+        model = _spandrel(text.removeprefix("spandrel:"))
+    elif parse_name(text) in MAKERS or not is_factory(text):
+        model = build(parse(text), MAKERS, "restorer")
+    elif not allow_code:
+        raise RestorerError(
+            f"restorer '{text}' runs code of that module: allow it with --allow-code or DEEPOT_ALLOW_CODE=1"
+        )
+    else:
+        model = call_factory(text)
+    if isinstance(model, nn.Module):
+        model.eval().requires_grad_(False).to(place, memory_format=torch.channels_last)
+    else:
+        place = torch.device("cpu")
+    return Restorer(text, _fingerprint(text, model), int(getattr(model, "scale", 1)), model, place)
+
+
+def parse_name(text: str) -> str:
+    """The part of a spec before its first colon."""
+    return text.partition(":")[0].strip()
+
+
+def _spandrel(path: str) -> nn.Module:
+    try:
+        from spandrel import ImageModelDescriptor, ModelLoader
+    except (ImportError, RuntimeError) as error:
+        raise RestorerError(
+            f"restorer 'spandrel:{path}' needs spandrel: pip install 'deepot[restorers]' ({error})"
+        ) from error
+    if not Path(path).is_file():
+        raise RestorerError(f"restorer 'spandrel:{path}': there is no such file")
+    descriptor = ModelLoader().load_from_file(path)
+    if not isinstance(descriptor, ImageModelDescriptor) or descriptor.input_channels != 3:
+        raise RestorerError(f"restorer 'spandrel:{path}' is no model from colour image to colour image")
+    module: nn.Module = _Described(descriptor)
+    return module
+
+
+class _Described(nn.Module):
+    """A spandrel model called through its descriptor, which pads to the sizes that the model takes."""
+
+    def __init__(self, descriptor: Any) -> None:  # noqa: ANN401 — spandrel has no types here
+        super().__init__()
+        self.scale = int(descriptor.scale)
+        self.network = descriptor.model
+        self._descriptor = descriptor
+
+    def forward(self, images: Tensor) -> Tensor:
+        output: Tensor = self._descriptor(images)
+        return output
+
+
+def _fingerprint(text: str, model: object) -> str:
+    digest = hashlib.sha256(text.encode())
+    if isinstance(model, nn.Module):
+        for key, tensor in model.state_dict().items():
+            digest.update(key.encode())
+            digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _to_bytes(images: Tensor) -> Any:  # noqa: ANN401 — an 8-bit array, as cv2 and Pillow want it
+    return images[0].permute(1, 2, 0).mul(255).round().clamp(0, 255).byte().cpu().numpy()

@@ -1,0 +1,101 @@
+"""Specs: the `name:option=value,option=value` texts by which a job names a codec, a restorer or a degradation."""
+
+import importlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from deepot.errors import SpecError
+
+_FACTORY = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<factory>[A-Za-z_]\w*)(:(?P<options>.*))?")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A parsed spec, e.g. `noise:sigma=50` → name `noise`, options `{"sigma": 50.0}`."""
+
+    text: str
+    name: str
+    options: Mapping[str, float | str] = field(default_factory=dict)
+
+
+def parse_options(text: str, spec: str) -> dict[str, float | str]:
+    """Read `key=value,key=value`; values that look like numbers become floats.
+
+    Raises:
+        SpecError: a part is not `key=value`.
+    """
+    options: dict[str, float | str] = {}
+    for part in filter(None, text.split(",")):
+        key, separator, value = part.partition("=")
+        if not separator or not key.strip().isidentifier():
+            raise SpecError(f"'{spec}': '{part}' is not of the form option=value")
+        options[key.strip()] = _number(value.strip())
+    return options
+
+
+def parse(text: str) -> Spec:
+    """Read `name` or `name:options`.
+
+    Raises:
+        SpecError: the options are not `key=value` pairs.
+    """
+    name, _, rest = text.partition(":")
+    return Spec(text, name.strip(), parse_options(rest, text))
+
+
+def build(spec: Spec, makers: Mapping[str, Callable[..., Any]], what: str) -> Any:  # noqa: ANN401 — whatever the maker makes
+    """Call the maker that the spec names with the spec's options.
+
+    Raises:
+        SpecError: no such name, or options that the maker does not take; the message lists what there is.
+    """
+    if spec.name not in makers:
+        near = get_close_matches(spec.name, makers, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else f"; there are {', '.join(sorted(makers))}"
+        raise SpecError(f"unknown {what} '{spec.name}' in '{spec.text}'{hint}")
+    return _call(makers[spec.name], spec.options, spec.text)
+
+
+def is_factory(text: str) -> bool:
+    """Whether the text has the form `module:factory` or `module:factory:option=value`."""
+    return _FACTORY.fullmatch(text) is not None
+
+
+def call_factory(text: str) -> Any:  # noqa: ANN401 — the factory decides
+    """Import the module that `module:factory[:option=value,…]` names and call its factory.
+
+    This runs code: whoever calls it has asked the user before.
+
+    Raises:
+        SpecError: the module cannot be imported, has no such factory, or the factory refuses the options.
+    """
+    match = _FACTORY.fullmatch(text)
+    if match is None:
+        raise SpecError(f"'{text}' is not of the form module:factory")
+    try:
+        module = importlib.import_module(match["module"])
+    except ImportError as error:
+        raise SpecError(
+            f"'{text}': cannot import '{match['module']}' ({error}); is its folder on PYTHONPATH?"
+        ) from error
+    factory = getattr(module, match["factory"], None)
+    if not callable(factory):
+        raise SpecError(f"'{text}': module '{match['module']}' has no factory '{match['factory']}'")
+    return _call(factory, parse_options(match["options"] or "", text), text)
+
+
+def _call(maker: Callable[..., Any], options: Mapping[str, float | str], text: str) -> Any:  # noqa: ANN401
+    try:
+        return maker(**options)
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"'{text}': {error}") from error
+
+
+def _number(value: str) -> float | str:
+    try:
+        return float(value)
+    except ValueError:
+        return value

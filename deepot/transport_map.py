@@ -1,0 +1,204 @@
+"""The transport map: fitted once from two sets of moments, kept in one file, applied to latents."""
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from deepot.errors import MapError
+from deepot.gaussian import Gaussian, draw_together, transport_matrix, wasserstein2_squared
+from deepot.linalg import eigh_psd
+from deepot.moments import Moments
+from deepot.patches import PatchTransport
+
+FORMAT = "deepot-map-1"
+_FLOOR = 1e-6  # of tr(Σ)/d: the least variance that naturalness reckons with
+_BAND_VALUES = 8_000_000
+
+
+@dataclass(frozen=True)
+class MapInfo:
+    """What a map was fitted from and how.
+
+    Attributes:
+        codec: name of the autoencoder, as the job gave it.
+        codec_sha256: of its configuration and weights; another autoencoder must not use the map.
+        patch_size: p.
+        calibration: content-matched, self or unpaired.
+        shrinkage: weight by which the two Gaussians were drawn together, [0, 1].
+        source_images: number of images of the restored side.
+        source_patches: number of latent patches of the restored side.
+        reference_images: number of images of the natural side.
+        reference_patches: number of latent patches of the natural side.
+        wasserstein2: W2 distance of the two sides before any shrinkage, in latent units.
+    """
+
+    codec: str
+    codec_sha256: str
+    patch_size: int
+    calibration: str
+    shrinkage: float
+    source_images: int
+    source_patches: int
+    reference_images: int
+    reference_patches: int
+    wasserstein2: float
+
+
+@dataclass(frozen=True)
+class TransportMap:
+    """z ↦ T (z − μs) + μr on latent patches, and the reference Gaussian that natural patches follow.
+
+    Attributes:
+        matrix: T (d, d), float64, symmetric positive semi-definite.
+        source_mean: μs (d,).
+        target_mean: μr (d,).
+        reference: the Gaussian of natural patches, before any shrinkage.
+        info: where the map comes from.
+    """
+
+    matrix: Tensor
+    source_mean: Tensor
+    target_mean: Tensor
+    reference: Gaussian
+    info: MapInfo
+
+    @property
+    def channels(self) -> int:
+        """Latent channels c."""
+        return len(self.source_mean) // self.info.patch_size**2
+
+    def on(self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> PatchTransport:
+        """The map as an operator on latents."""
+        bias = self.target_mean - self.matrix @ self.source_mean
+        return PatchTransport(self.matrix, bias, self.info.patch_size, dtype=dtype, device=device)
+
+    def to_bytes(self) -> bytes:
+        """The map as a safetensors file; equal maps give equal bytes."""
+        tensors = {
+            "matrix": self.matrix,
+            "source_mean": self.source_mean,
+            "target_mean": self.target_mean,
+            "reference_mean": self.reference.mean,
+            "reference_covariance": self.reference.covariance,
+        }
+        metadata = {"deepot": json.dumps({"format": FORMAT, **asdict(self.info)}, sort_keys=True)}
+        return save_tensors({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata)
+
+    @property
+    def sha256(self) -> str:
+        """Of the file that `to_bytes` gives."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str = "map") -> "TransportMap":
+        """Read what `to_bytes` wrote.
+
+        Raises:
+            MapError: `data` (called `name` in the message) is not a map file.
+        """
+        try:
+            tensors = load_tensors(data)
+            info = json.loads(_metadata(data)["deepot"])
+            if info.pop("format") != FORMAT:
+                raise KeyError("format")
+            reference = Gaussian(tensors["reference_mean"], tensors["reference_covariance"])
+            return cls(tensors["matrix"], tensors["source_mean"], tensors["target_mean"], reference, MapInfo(**info))
+        except (SafetensorError, KeyError, ValueError, TypeError) as error:
+            raise MapError(f"{name} is not a deepot map ({type(error).__name__}: {error})") from error
+
+    def save(self, path: Path | str) -> None:
+        """Write the map file."""
+        Path(path).write_bytes(self.to_bytes())
+
+    @classmethod
+    def load(cls, path: Path | str) -> "TransportMap":
+        """Read a map file.
+
+        Raises:
+            MapError: not a map file.
+        """
+        return cls.from_bytes(Path(path).read_bytes(), str(path))
+
+
+def fit_map(
+    source: Moments,
+    reference: Moments,
+    *,
+    codec: str,
+    codec_sha256: str,
+    patch_size: int,
+    calibration: str,
+    shrinkage: float = 0.0,
+) -> TransportMap:
+    """Fit the transport map from restored to natural latent patches (Adrai et al. 2023, eq. 3).
+
+    Args:
+        source: moments of the restored images' patches.
+        reference: moments of natural images' patches, gathered with the same codec and patch size.
+        codec: name of the autoencoder.
+        codec_sha256: its fingerprint.
+        patch_size: p.
+        calibration: content-matched, self or unpaired; recorded.
+        shrinkage: weight in [0, 1] by which the two Gaussians are drawn together first (`draw_together`).
+
+    Raises:
+        MomentsError: fewer than two patches on a side.
+    """
+    restored, natural = source.gaussian(), reference.gaussian()
+    near_restored, near_natural = draw_together(restored, natural, shrinkage)
+    info = MapInfo(
+        codec,
+        codec_sha256,
+        patch_size,
+        calibration,
+        shrinkage,
+        source.images,
+        source.count,
+        reference.images,
+        reference.count,
+        math.sqrt(wasserstein2_squared(restored, natural)),
+    )
+    matrix = transport_matrix(near_restored.covariance, near_natural.covariance)
+    return TransportMap(matrix, near_restored.mean, near_natural.mean, natural, info)
+
+
+class Naturalness:
+    """Negative log-likelihood of an image's latent patches under the reference Gaussian, per dimension, in nats."""
+
+    def __init__(self, reference: Gaussian, patch_size: int, *, device: torch.device | str = "cpu") -> None:
+        """Prepare the whitening; variances below 1e-6 of tr(Σ)/d count as that much."""
+        values, vectors = eigh_psd(reference.covariance)
+        values = values.clamp(min=_FLOOR * float(values.mean()))
+        whitening = (vectors / values.sqrt()).mT
+        self._kernel = whitening.reshape(len(values), -1, patch_size, patch_size).float().to(device)
+        self._bias = -(whitening @ reference.mean).float().to(device)
+        self._constant = 0.5 * (math.log(2 * math.pi) + float(values.log().mean()))
+        self._patch_size = patch_size
+
+    def __call__(self, latents: Tensor) -> float:
+        """Mean over the patches of latents (1, c, h, w), float32; NaN where no patch fits."""
+        height, width = latents.shape[-2:]
+        patches = (height - self._patch_size + 1) * (width - self._patch_size + 1)
+        if min(height, width) < self._patch_size:
+            return math.nan
+        rows = max(1, _BAND_VALUES // (len(self._bias) * width))
+        squares = 0.0
+        for top in range(0, height - self._patch_size + 1, rows):
+            band = latents[:, :, top : top + rows + self._patch_size - 1]
+            squares += float(F.conv2d(band, self._kernel, self._bias).double().square().sum())
+        return self._constant + 0.5 * squares / (patches * len(self._bias))
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    length = int.from_bytes(data[:8], "little")
+    header: dict[str, dict[str, str]] = json.loads(data[8 : 8 + length])
+    return header["__metadata__"]
