@@ -28,8 +28,8 @@ class DiffusersAutoencoder(nn.Module):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.model = model
-        config: Any = model.config
+        self.model: Any = model
+        config: Any = self.model.config
         self.scaling = float(config.get("scaling_factor") or 1.0)
         self.shift = float(config.get("shift_factor") or 0.0)
         example = torch.zeros(1, 3, _PROBE_SIDE, _PROBE_SIDE)

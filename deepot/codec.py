@@ -109,7 +109,8 @@ def as_codec(
     precision = dtype or default_dtype(place)
     fingerprint = _fingerprint(autoencoder)
     if isinstance(autoencoder, nn.Module):
-        autoencoder.eval().requires_grad_(False).to(place, precision, memory_format=torch.channels_last)
+        autoencoder.eval().requires_grad_(False).to(place, precision)
+        autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     halo = getattr(autoencoder, "halo", None)
     codec = Codec(name, fingerprint, autoencoder, autoencoder.factor, autoencoder.channels, halo, place, precision)
     _check(codec)

@@ -111,8 +111,9 @@ class Enhancer:
         """
         if transport.info.codec_sha256 != codec.sha256:
             raise MapError(
-                f"the map was fitted with the autoencoder '{transport.info.codec}' ({transport.info.codec_sha256[:12]}), "
-                f"but this one is '{codec.name}' ({codec.sha256[:12]}): fit again, or name the autoencoder of the map"
+                f"the map was fitted with the autoencoder '{transport.info.codec}' "
+                f"({transport.info.codec_sha256[:12]}), but this one is '{codec.name}' ({codec.sha256[:12]}): "
+                "fit again, or name the autoencoder of the map"
             )
         self.codec, self.alpha, self.mode, self.tiles = codec, alpha, Mode(mode), tiles or Tiles()
         self._transport = transport.on(codec.device)

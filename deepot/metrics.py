@@ -17,7 +17,7 @@ def psnr(image: Tensor, truth: Tensor) -> float:
 
 
 def ssim(image: Tensor, truth: Tensor) -> float:
-    """Structural similarity (Wang, Bovik, Sheikh, Simoncelli 2004): Gaussian window of 11 with σ 1.5, mean over channels.
+    """Structural similarity (Wang, Bovik, Sheikh, Simoncelli 2004): Gaussian window of 11, σ 1.5, channel mean.
 
     Args:
         image: (B, C, H, W) in [0, 1], sides of at least 11.
@@ -41,7 +41,7 @@ def ssim(image: Tensor, truth: Tensor) -> float:
 
 
 def frechet_distance(features: Moments, reference: Moments) -> float:
-    """Fréchet distance of two feature sets relative to the reference's total variance: W2² / tr(Σr) (Heusel et al. 2017).
+    """Fréchet distance of two feature sets over the reference's total variance, W2² / tr(Σr) (Heusel et al. 2017).
 
     Raises:
         MomentsError: fewer than two vectors on a side. Few images make the distance too large: see `Moments.images`.

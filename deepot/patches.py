@@ -19,7 +19,7 @@ def extract_patches(latents: Tensor, patch_size: int) -> Tensor:
     Returns:
         (n, c·p²), values ordered (channel, row, column); n = B·(h−p+1)·(w−p+1), 0 where a side is shorter than p.
     """
-    batch, channels, height, width = latents.shape
+    _, channels, height, width = latents.shape
     if min(height, width) < patch_size:
         return latents.new_empty(0, channels * patch_size**2)
     return F.unfold(latents, patch_size).transpose(1, 2).reshape(-1, channels * patch_size**2)
@@ -72,11 +72,10 @@ class PatchTransport:
             for column in range(p):
                 window = (slice(p - 1 - row, 2 * p - 1 - row), slice(p - 1 - column, 2 * p - 1 - column))
                 kernel[:, :, window[0], window[1]] += blocks[:, row, column]
-        place = {"dtype": dtype, "device": device}
-        self._kernel = (kernel / p**2).to(**place)
-        self._kernel_bias = bias.double().reshape(channels, p * p).mean(1).to(**place)
-        self._patch_kernel = matrix.reshape(-1, channels, p, p).to(**place)
-        self._patch_bias = bias.to(**place)
+        self._kernel = (kernel / p**2).to(device, dtype)
+        self._kernel_bias = bias.double().reshape(channels, p * p).mean(1).to(device, dtype)
+        self._patch_kernel = matrix.reshape(-1, channels, p, p).to(device, dtype)
+        self._patch_bias = bias.to(device, dtype)
 
     def __call__(self, latents: Tensor) -> Tensor:
         """Transport latents.

@@ -57,11 +57,12 @@ class Pixels:
         Raises:
             UnsupportedImageError: another mode, or more than 8 bits a sample in a mode that Pillow reads as 8.
         """
-        raw_mode = str(image.tile[0][3]) if getattr(image, "tile", None) else ""
+        tile = getattr(image, "tile", None)  # only images read from a file have it
+        raw_mode = str(tile[0][3]) if tile else ""
         if "16" in raw_mode and not image.mode.startswith("I;16"):
             raise UnsupportedImageError(
                 "unsupported_bit_depth",
-                f"16 bits a sample in mode {image.mode} would be cut to 8 here; convert it to 16-bit grey or 8-bit colour",
+                f"16 bits a sample in mode {image.mode} would be cut to 8; convert it to 16-bit grey or 8-bit colour",
             )
         if image.mode == "P":
             image = image.convert("RGBA" if "transparency" in image.info else "RGB")
@@ -105,7 +106,7 @@ class Pixels:
 
         Args:
             top: first row.
-            difference: (1, 3, h, W), float32, in units of [0, 1]; rows beyond the image and columns beyond it are ignored.
+            difference: (1, 3, h, W), float32, in units of [0, 1]; what lies beyond the image is ignored.
         """
         height = min(difference.shape[2], self.height - top)
         change = difference[0, :, :height, : self.width].permute(1, 2, 0).cpu().numpy()

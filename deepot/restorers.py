@@ -69,6 +69,7 @@ def load_restorer(text: str = "identity", *, device: torch.device | None = None,
         SpecError: an unknown name, a bad option, a factory that cannot be called.
     """
     place = device or default_device()
+    model: Any
     if text.startswith("spandrel:"):
         model = _spandrel(text.removeprefix("spandrel:"))
     elif parse_name(text) in MAKERS or not is_factory(text):
@@ -80,7 +81,7 @@ def load_restorer(text: str = "identity", *, device: torch.device | None = None,
     else:
         model = call_factory(text)
     if isinstance(model, nn.Module):
-        model.eval().requires_grad_(False).to(place, memory_format=torch.channels_last)
+        model.eval().requires_grad_(False).to(place)
     else:
         place = torch.device("cpu")
     return Restorer(text, _fingerprint(text, model), int(getattr(model, "scale", 1)), model, place)

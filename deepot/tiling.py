@@ -113,7 +113,7 @@ class TilePlan:
             scale: result positions a cell.
 
         Yields:
-            (top, band): band (1, C, n, width·scale) holds the rows from `top` on; bands come in order and do not overlap.
+            (top, band): band (1, C, n, width·scale) holds the rows from `top` on; bands come in order.
         """
         carried: Tensor | None = None  # what earlier rows of tiles have added to this one's upper rows
         for row, following in zip(self.rows, [*self.rows[1:], None], strict=True):

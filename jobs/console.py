@@ -1,0 +1,63 @@
+"""Console: progress bars, results and errors as a person or a scheduler reads them."""
+
+import json
+import sys
+
+from tqdm import tqdm
+
+from pipeline.run import Result
+
+
+class Bars:
+    """Progress on standard error: images done of all, images a second, time left, failures."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[None] | None = None
+        self._failed = 0
+
+    def begin(self, stage: str, total: int) -> None:
+        """A new bar."""
+        self._failed = 0
+        self._bar = tqdm(total=total, desc=f"{stage:10}", unit=" images", file=sys.stderr, dynamic_ncols=True)
+
+    def advance(self, images: int, failed: int) -> None:
+        """Move the bar on."""
+        if self._bar is not None:
+            self._failed += failed
+            if self._failed:
+                self._bar.set_postfix_str(f"{self._failed} failed", refresh=False)
+            self._bar.update(images)
+
+    def end(self) -> None:
+        """Leave the bar as it stands."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def show(result: Result, as_json: bool, max_error_rate: float) -> int:
+    """Print the totals of a run; returns the exit status."""
+    print(f"run      {result.run}")
+    print(
+        f"images   {result.inputs}: {result.ok} ok, {result.skipped} skipped, {result.failed} failed"
+        + ("" if result.complete else " so far; the run is not complete")
+    )
+    for code, count in result.codes.items():
+        print(f"         {count} × {code}")
+    print(f"now      {result.done_now} images in {result.seconds:.1f} s")
+    if as_json:
+        show_json(
+            run=result.run,
+            inputs=result.inputs,
+            ok=result.ok,
+            skipped=result.skipped,
+            failed=result.failed,
+            done_now=result.done_now,
+            seconds=round(result.seconds, 3),
+        )
+    return int(result.error_rate > max_error_rate)
+
+
+def show_json(**values: object) -> None:
+    """The line that a scheduler reads."""
+    print(json.dumps(values))

@@ -1,0 +1,57 @@
+"""The whole job on packaged photos, without network: degrade, restore, calibrate, transport, report."""
+
+import argparse
+from pathlib import Path
+
+import yaml
+
+from jobs.console import Bars, show
+from jobs.demo_photos import comparison, degrade_and_restore, packaged_photos
+from pipeline.config import load_job
+from pipeline.errors import ConfigError
+from pipeline.layout import Run
+from pipeline.run import How, run_job
+
+_RESTORERS = {"noise": "nlm:sigma=50", "jpeg": "nlm:sigma=10", "blur": "identity", "downscale": "resize:factor=4"}
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """What the demo does and where."""
+    parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder of all results")
+    parser.add_argument("--degradation", default="noise:sigma=50", help="as source.degrade of a job file")
+    parser.add_argument("--restorer", help="as restorer of a job file; chosen by the degradation if not given")
+    parser.add_argument("--alpha", type=float, default=0.0, help="0 full transport, 1 the restored photo itself")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON for a scheduler")
+
+
+def main(options: argparse.Namespace) -> int:
+    """Make the photos, write the job file, run it, show where the results are."""
+    kind = options.degradation.partition(":")[0]
+    restorer = options.restorer or _RESTORERS.get(kind)
+    if restorer is None:
+        raise ConfigError(f"the demo knows no restorer for '{options.degradation}'; name one with --restorer")
+    folder = options.output.absolute()
+    bars = Bars()
+    clean = packaged_photos(folder / "clean")
+    degrade_and_restore(clean, folder, options.degradation, restorer, bars)
+    job_file = folder / "job.yaml"
+    job_file.write_text(
+        yaml.safe_dump(
+            {
+                "name": f"demo: {options.degradation}",
+                "input": {"images": str(folder / "restored")},
+                "reference": {"images": str(folder / "clean")},
+                "source": {"degrade": options.degradation, "restorer": restorer},
+                "transport": {"alpha": options.alpha},
+                "output": {"uri": str(folder / "enhanced")},
+            },
+            sort_keys=False,
+        )
+    )
+    job = load_job(job_file)
+    result = run_job(job, How(replace=True, progress=bars))
+    comparison(folder, sorted(path.name for path in clean)[:4])
+    status = show(result, options.json, job.limits.max_error_rate)
+    print(f"job      {job_file}\nphotos   {folder / 'enhanced'}\nstrip    {folder / 'comparison.png'}")
+    print(f"report   {Run(result.run).report}")
+    return status

@@ -1,0 +1,25 @@
+"""Gather the statistics and fit the map, nothing else."""
+
+import argparse
+
+from jobs.console import show_json
+from jobs.flags import add_job, how_of, job_of
+from pipeline.run import fit_job, open_run
+
+add = add_job
+
+
+def main(options: argparse.Namespace) -> int:
+    """Fit the map of a job and say what it was fitted from."""
+    opened = open_run(job_of(options), how_of(options))
+    transport = fit_job(opened)
+    info = transport.info
+    print(f"map      {opened.job.map or opened.run.map}")
+    print(f"from     {info.calibration}: {info.source_images} restored and {info.reference_images} natural images")
+    print(
+        f"         {info.source_patches} and {info.reference_patches} latent patches of {info.codec}, p = {info.patch_size}"
+    )
+    print(f"W2       {info.wasserstein2:.4f} between the two sides; drawn together by {info.shrinkage:.2f}")
+    if options.json:
+        show_json(run=opened.run.uri, map_sha256=transport.sha256, wasserstein2=info.wasserstein2)
+    return 0

@@ -1,0 +1,69 @@
+"""Flags: every key of a job file as a dotted command-line flag, from the one declaration in `pipeline.config`."""
+
+import argparse
+import os
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from jobs.console import Bars
+from pipeline.config import Job, load_job
+from pipeline.run import How
+
+
+def add_job(parser: argparse.ArgumentParser) -> None:
+    """The job file, a flag for every key in it, and how the job is carried out."""
+    parser.add_argument("job", metavar="JOB.yaml", help="the job file")
+    add_how(parser)
+    keys = parser.add_argument_group("keys of the job file, laid over it")
+    for key, field in _keys(Job):
+        note = (field.description or "").replace("%", "%%")
+        keys.add_argument(f"--{key}", metavar="VALUE", dest=f"key:{key}", type=yaml.safe_load, help=note)
+
+
+def add_how(parser: argparse.ArgumentParser) -> None:
+    """What does not belong into a job file."""
+    parser.add_argument("--address", help="a Ray cluster, e.g. auto; without it Ray starts on this machine")
+    parser.add_argument(
+        "--allow-code", action="store_true", help="let the job name module:factory, which runs its code"
+    )
+    parser.add_argument("--replace", action="store_true", help="write over another run's photos in the output folder")
+    add_output(parser)
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """How a command tells its result."""
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON for a scheduler")
+
+
+def job_of(options: argparse.Namespace) -> Job:
+    """The job that a command line names, its flags laid over the file."""
+    values = {key.removeprefix("key:"): value for key, value in vars(options).items() if key.startswith("key:")}
+    return load_job(options.job, {key: value for key, value in values.items() if value is not None})
+
+
+def how_of(options: argparse.Namespace) -> How:
+    """How the command is to be carried out."""
+    allowed = options.allow_code or os.environ.get("DEEPOT_ALLOW_CODE") == "1"
+    return How(options.address, allowed, options.replace, Bars())
+
+
+def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in section.model_fields.items():
+        inner = _section(field.annotation)
+        if inner is None:
+            yield prefix + name, field
+        else:
+            yield from _keys(inner, f"{prefix}{name}.")
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 — any type expression
+    """The section that a field holds, through `Section | None`."""
+    for candidate in (annotation, *typing.get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None

@@ -1,0 +1,36 @@
+"""How far a run is, from its commits."""
+
+import argparse
+
+from jobs.console import show_json
+from jobs.flags import add_output
+from pipeline.layout import Run
+from pipeline.run import totals
+from pipeline.storage import absolute
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The run's folder."""
+    parser.add_argument("run", metavar="RUN", help="folder of the run, the one with run.json")
+    add_output(parser)
+
+
+def main(options: argparse.Namespace) -> int:
+    """Print the totals of a run."""
+    result = totals(Run(absolute(options.run).rstrip("/")))
+    done = result.ok + result.skipped + result.failed
+    print(f"run      {result.run}")
+    print(f"done     {done} of {result.inputs}: {result.ok} ok, {result.skipped} skipped, {result.failed} failed")
+    for code, count in result.codes.items():
+        print(f"         {count} × {code}")
+    print("complete" if result.complete else "not complete: the same 'deepot run' goes on with it")
+    if options.json:
+        show_json(
+            run=result.run,
+            inputs=result.inputs,
+            ok=result.ok,
+            skipped=result.skipped,
+            failed=result.failed,
+            complete=result.complete,
+        )
+    return 0

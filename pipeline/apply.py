@@ -1,0 +1,127 @@
+"""Apply: shards to workers, their commits, and the search for the image that kills a worker."""
+
+import logging
+import uuid
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pipeline.errors import Code, RunError
+from pipeline.layout import Run
+from pipeline.manifest import Part, commit, write_part
+from pipeline.plan import Shard
+from pipeline.progress import Progress
+from pipeline.shard import Work, blank_row
+
+log = logging.getLogger(__name__)
+
+_LIVES = 2  # workers that a shard may kill before it is searched for the image that does it
+
+
+class WorkerDiedError(Exception):
+    """The process that had the work is gone."""
+
+
+class Crew(Protocol):
+    """Workers that take work and give parts back, in any order."""
+
+    def free(self) -> int:
+        """How much more work it takes now."""
+
+    def submit(self, work: Work, *, alone: bool = False) -> None:
+        """Hand over work; `alone`: to a worker that has nothing else, so that a death has one cause."""
+
+    def wait(self) -> tuple[Work, Part | WorkerDiedError]:
+        """The next finished work, and its part or the worker's death; raises what the work raised."""
+
+
+@dataclass
+class _State:
+    """What is known of a shard that is being worked on: parts of it that are done, images of it that are not."""
+
+    shard: Shard
+    parts: list[Part] = field(default_factory=list)
+    open: int = 0
+
+
+class Apply:
+    """Hands shards to a crew until every one is committed."""
+
+    def __init__(self, run: Run, crew: Crew, progress: Progress) -> None:
+        self._run, self._crew, self._progress = run, crew, progress
+        self._states: dict[int, _State] = {}
+        self._deaths: Counter[int] = Counter()
+        self._suspects: deque[Work] = deque()
+        self._running = 0
+
+    def __call__(self, shards: Iterable[Shard]) -> int:
+        """Do shards; returns the number of images of those that this call committed.
+
+        Raises:
+            StorageError: a commit cannot be written.
+        """
+        waiting = deque(Work(shard.number, shard.entries) for shard in shards)
+        self._states = {work.shard: _State(Shard(work.shard, work.entries), open=len(work.entries)) for work in waiting}
+        done = 0
+        while waiting or self._suspects or self._running:
+            self._hand_out(waiting)
+            work, result = self._crew.wait()
+            self._running -= 1
+            if isinstance(result, WorkerDiedError):
+                self._bury(work, waiting)
+            else:
+                done += self._keep(work, result)
+        return done
+
+    def _hand_out(self, waiting: deque[Work]) -> None:
+        """Fill the crew; suspects wait until everybody else is done, and go one at a time."""
+        while waiting and self._crew.free() > 0:
+            self._crew.submit(waiting.popleft())
+            self._running += 1
+        if not self._running and self._suspects:
+            self._crew.submit(self._suspects.popleft(), alone=True)
+            self._running += 1
+
+    def _bury(self, work: Work, waiting: deque[Work]) -> None:
+        """A worker died over this work: try again, and after that search."""
+        again = Work(work.shard, work.entries, work.attempt + 1)
+        self._deaths[work.shard] += 1
+        log.warning("a worker died over shard %d (%d images)", work.shard, len(work.entries))
+        if self._deaths[work.shard] < _LIVES:
+            waiting.append(again)
+        elif self._deaths[work.shard] == _LIVES:
+            self._suspects.append(again)
+        elif len(work.entries) > 1:
+            middle = len(work.entries) // 2
+            for half in (work.entries[:middle], work.entries[middle:]):
+                self._suspects.append(Work(work.shard, half, work.attempt + 1))
+        else:
+            self._keep(work, self._obituary(work))
+
+    def _obituary(self, work: Work) -> Part:
+        """The row of an image that kills every worker that takes it up."""
+        (entry,) = work.entries
+        code = Code.WORKER_DIED
+        row = blank_row(entry, work.shard, work.attempt) | {
+            "error_code": code.value,
+            "error_message": "the worker process died over this image, alone, after its shard had killed others",
+            "retriable": code.retriable,
+        }
+        return write_part(self._run, f"{work.shard:05d}-{work.attempt}-{uuid.uuid4().hex[:8]}.parquet", [row])
+
+    def _keep(self, work: Work, part: Part) -> int:
+        """Take a part; commit its shard once it has all of them. Returns the images committed."""
+        if part.rows != len(work.entries):
+            raise RunError(f"shard {work.shard}: {len(work.entries)} images went in and {part.rows} rows came out")
+        state = self._states[work.shard]
+        state.parts.append(part)
+        state.open -= part.rows
+        self._progress.advance(part.rows, part.failed)
+        if state.open:
+            return 0
+        del self._states[work.shard]
+        if not commit(self._run, work.shard, state.parts):
+            log.warning("shard %d was committed by another driver; its rows count", work.shard)
+            return 0
+        return len(state.shard.entries)

@@ -1,0 +1,171 @@
+"""Cluster: the only module that knows Ray: sessions, statistics tasks, apply's actors."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pipeline.apply import WorkerDiedError
+from pipeline.config import Compute
+from pipeline.errors import PipelineError
+from pipeline.manifest import Part
+from pipeline.shard import Setup, ShardWorker, Work
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_IN_FLIGHT = 2  # pieces of work an actor has: one computed, one read ahead
+_OBJECT_STORE_BYTES = 256 * 2**20  # only small things go through it
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_DEDUP_LOGS": "0"}
+
+
+@dataclass(frozen=True)
+class Slots:
+    """How many workers a cluster takes and what each one holds."""
+
+    count: int
+    cpus: float
+    gpus: float
+
+
+@contextlib.contextmanager
+def session(address: str | None = None) -> Iterator[None]:
+    """A Ray session: on the cluster at `address`, otherwise started on this machine, without dashboard.
+
+    Raises:
+        PipelineError: there is no cluster at the address.
+    """
+    os.environ.update({key: value for key, value in _QUIET.items() if key not in os.environ})
+    import ray
+
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address is None:
+        options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
+    joined = ray.is_initialized()
+    try:
+        if not joined:
+            ray.init(address, **options)
+    except (ConnectionError, ValueError) as error:
+        raise PipelineError(f"no Ray cluster at '{address}': {' '.join(str(error).split())}") from error
+    try:
+        yield
+    finally:
+        if not joined:
+            ray.shutdown()
+
+
+def slots(compute: Compute) -> Slots:
+    """Divide the cluster of the session into workers, as the job asks and as far as it goes."""
+    import ray
+
+    total = ray.cluster_resources()
+    cpus, gpus = total.get("CPU", 1.0), total.get("GPU", 0.0)
+    per_gpu = (1.0 if gpus else 0.0) if compute.gpus_per_actor == "auto" else compute.gpus_per_actor
+    fitting = int(gpus // per_gpu) if per_gpu else int(cpus // compute.threads)
+    count = max(1, fitting) if compute.actors == "auto" else compute.actors
+    return Slots(count, min(float(compute.threads), cpus / count), per_gpu)
+
+
+def run_tasks(compute: Compute) -> Callable[[Callable[[T], R], Sequence[T]], Iterator[R]]:
+    """A way of running a function on many items as Ray tasks, as many at a time as there are slots."""
+
+    def execute(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+        import ray
+
+        each = slots(compute)
+        remote = ray.remote(function).options(num_cpus=each.cpus, num_gpus=each.gpus, max_retries=3)
+        waiting = iter(items)
+        flying = [remote.remote(item) for item, _ in zip(waiting, range(each.count), strict=False)]
+        while flying:
+            (ready,), flying = ray.wait(flying)
+            yield _result(ready)
+            flying += [remote.remote(item) for item in _next(waiting)]
+
+    return execute
+
+
+class RayCrew:
+    """Actors that each hold the models; a `pipeline.apply.Crew`."""
+
+    def __init__(self, setup: Setup, compute: Compute, most: int) -> None:
+        """Start as many actors as the cluster takes, `most` at the most, and wait for the first to be ready.
+
+        Raises:
+            PipelineError: the models cannot be loaded on the workers.
+        """
+        import ray
+
+        each = slots(compute)
+        remote = ray.remote(max_restarts=-1, max_task_retries=0, max_concurrency=_IN_FLIGHT)(_Actor)
+        options = remote.options(num_cpus=each.cpus, num_gpus=each.gpus)
+        shared = ray.put(setup)
+        self._actors = [options.remote(shared) for _ in range(max(1, min(each.count, most)))]
+        self._flying: dict[Any, tuple[Work, int]] = {}
+        ready = [actor.ready.remote() for actor in self._actors]
+        first, _ = ray.wait(ready)
+        try:
+            ray.get(first)
+        except ray.exceptions.RayError as error:
+            raise PipelineError(f"no worker could start: {' '.join(str(error).split())[-500:]}") from error
+
+    def free(self) -> int:
+        """How much more work fits: two pieces an actor."""
+        return _IN_FLIGHT * len(self._actors) - len(self._flying)
+
+    def submit(self, work: Work, *, alone: bool = False) -> None:
+        """Hand work to the actor that has the least; the caller sees to it that nothing else runs for `alone`."""
+        if alone and self._flying:
+            raise RuntimeError("work that goes alone was submitted beside other work")
+        load = [0] * len(self._actors)
+        for _, index in self._flying.values():
+            load[index] += 1
+        index = load.index(min(load))
+        self._flying[self._actors[index].process.remote(work)] = (work, index)
+
+    def wait(self) -> tuple[Work, Part | WorkerDiedError]:
+        """The next finished work."""
+        import ray
+
+        (ready,), _ = ray.wait(list(self._flying))
+        work, _ = self._flying.pop(ready)
+        try:
+            part: Part = _result(ready)
+        except ray.exceptions.RayActorError as error:
+            return work, WorkerDiedError(str(error))
+        return work, part
+
+    def close(self) -> None:
+        """Let the actors go."""
+        import ray
+
+        for actor in self._actors:
+            ray.kill(actor)
+
+
+class _Actor:
+    """The Ray side of a ShardWorker."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._worker = ShardWorker(setup)
+
+    def ready(self) -> bool:
+        return True
+
+    def process(self, work: Work) -> Part:
+        return self._worker.process(work)
+
+
+def _next(waiting: Iterator[T]) -> list[T]:
+    return [item for item, _ in zip(waiting, range(1), strict=False)]
+
+
+def _result(reference: Any) -> Any:  # noqa: ANN401 — Ray has no types
+    """A task's result, or the exception that it raised as it was."""
+    import ray
+
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        raise (error.cause if isinstance(error.cause, Exception) else error) from None

@@ -1,0 +1,236 @@
+"""The job: frozen models of a job file, one declaration for YAML keys and command-line flags."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from deepot.enhance import Mode
+from pipeline.errors import ConfigError
+
+Auto = Literal["auto"]
+
+
+class Calibration(StrEnum):
+    """Which two sets the map is fitted between; see the table in the README."""
+
+    CONTENT_MATCHED = "content-matched"
+    SELF = "self"
+    UNPAIRED = "unpaired"
+
+
+class Section(BaseModel):
+    """A part of a job: frozen, and no key that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Input(Section):
+    """The photos to work on."""
+
+    images: str = Field(description="folder, glob (** too) or single file; a path or any fsspec URI")
+
+
+class Reference(Section):
+    """Natural photos, as the results should look."""
+
+    images: str = Field(description="folder, glob or file of natural photos")
+    limit: int = Field(2000, ge=1, description="at most so many, chosen by a hash of their names")
+
+
+class Source(Section):
+    """How the restored side of the calibration comes about."""
+
+    degrade: str | None = Field(None, description="what is done to photos, e.g. noise:sigma=50, jpeg:quality=20")
+    restorer: str | None = Field(None, description="what mends them; the job's restorer if not given")
+    images: str | None = Field(None, description="restored photos of other scenes than the reference's")
+    limit: int = Field(2000, ge=1, description="at most so many")
+
+
+class Transport(Section):
+    """The map and how it is used."""
+
+    patch_size: int = Field(3, ge=1, le=15, description="side of the latent patches, odd")
+    alpha: float = Field(0.0, ge=-4, le=4, description="0 full transport, 1 the restored photo itself")
+    mode: Mode = Field(Mode.RESIDUAL, description="residual, or plain as published")
+    shrinkage: Annotated[float, Field(ge=0, le=1)] | Auto = Field(
+        "auto", description="draws the two sets together; auto: 0 for matched sets, by their size for unpaired ones"
+    )
+
+    @model_validator(mode="after")
+    def _odd(self) -> "Transport":
+        if self.patch_size % 2 == 0:
+            raise ValueError(f"patch_size is {self.patch_size}, it must be odd")
+        return self
+
+
+class Output(Section):
+    """Where results go and as what."""
+
+    uri: str = Field(description="folder of the results; {map} in it becomes the map's fingerprint")
+    layout: Literal["mirror"] = Field("mirror", description="mirror: the input's folders and names")
+    format: Literal["same", "png", "jpeg", "tiff", "webp"] = Field("same", description="same: the input's")
+    metadata: Literal["keep", "strip"] = Field("keep", description="EXIF, ICC profile, XMP, DPI")
+
+
+class TileSizes(Section):
+    """How large photos are cut."""
+
+    size: Annotated[int, Field(ge=64)] | Auto = Field("auto", description="pixels; auto: 1024")
+    overlap: Annotated[int, Field(ge=0)] | Auto = Field("auto", description="pixels; auto: what the autoencoder needs")
+
+
+class Compute(Section):
+    """What the work runs on; of these only dtype changes results."""
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="auto: the device's fastest")
+    actors: Annotated[int, Field(ge=1)] | Auto = Field("auto", description="workers; auto: as many as fit")
+    gpus_per_actor: Annotated[float, Field(ge=0)] | Auto = Field("auto", description="auto: 1 where there are GPUs")
+    threads: int = Field(1, ge=1, description="CPU threads a worker computes with")
+    shard_images: Annotated[int, Field(ge=1)] | Auto = Field("auto", description="images committed together")
+
+
+class Limits(Section):
+    """What is refused, and what fails a job."""
+
+    max_pixels: int = Field(400_000_000, ge=1, description="larger images are skipped")
+    max_error_rate: float = Field(
+        0.01, ge=0, le=1, description="above this share of failed images the exit status is 1"
+    )
+
+
+class Job(Section):
+    """A job file, resolved."""
+
+    name: str = Field("deepot", description="for people")
+    input: Input
+    reference: Reference | None = None
+    source: Source | None = None
+    map: str | None = Field(None, description="a map that exists, instead of reference and source")
+    restorer: str = Field("identity", description="applied to the input; identity: it is restored already")
+    vae: str = Field("embedded", description="embedded, a hub name, a folder, or module:factory")
+    transport: Transport = Transport()
+    output: Output
+    run: str | None = Field(None, description="folder of the run's own files; default: _deepot in the output folder")
+    tiles: TileSizes = TileSizes()
+    compute: Compute = Compute()
+    limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _calibrates(self) -> "Job":
+        if self.map is None:
+            self.calibration  # noqa: B018 — raises where nothing to calibrate from is given
+        if self.source and self.source.images and self.source.degrade:
+            raise ValueError("source has images and degrade; restored photos are not degraded: give one of the two")
+        return self
+
+    @property
+    def calibration(self) -> Calibration:
+        """Which way of calibrating the job gives.
+
+        Raises:
+            ValueError: none.
+        """
+        degrade = self.source.degrade if self.source else None
+        images = self.source.images if self.source else None
+        if self.reference and degrade:
+            return Calibration.CONTENT_MATCHED
+        if self.reference and images:
+            return Calibration.UNPAIRED
+        if degrade:
+            return Calibration.SELF
+        raise ValueError(
+            "there is nothing to calibrate from: give source.degrade (with or without reference.images), "
+            "reference.images with source.images, or a map"
+        )
+
+    @property
+    def source_restorer(self) -> str:
+        """The restorer of the calibration."""
+        return (self.source.restorer if self.source else None) or self.restorer
+
+    def fingerprint(self, models: Mapping[str, str]) -> str:
+        """SHA-256 over everything in the job that changes results, and the fingerprints of its models and map."""
+        settings = self.model_dump(mode="json", exclude={"name", "run", "limits", "compute"})
+        settings["max_pixels"], settings["dtype"] = self.limits.max_pixels, self.compute.dtype
+        return hashlib.sha256(json.dumps([settings, dict(models)], sort_keys=True).encode()).hexdigest()
+
+
+def load_job(path: Path | str, overrides: Mapping[str, Any] | None = None) -> Job:
+    """Read a job file and lay dotted overrides (`transport.alpha`) over it.
+
+    Raises:
+        ConfigError: not a readable YAML mapping, an unknown key (with the nearest right one), a value out of range.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no job file {path}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"job file {path} cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"job file {path} is not a mapping of keys to values; see the README for one")
+    for key, value in (overrides or {}).items():
+        _lay(content, key.split("."), value)
+    return parse_job(content, str(path))
+
+
+def parse_job(content: Mapping[str, Any], name: str = "job") -> Job:
+    """Validate a job given as a mapping.
+
+    Raises:
+        ConfigError: as `load_job`; all that is wrong in one message.
+    """
+    try:
+        return Job.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"{name}: " + "; ".join(_told(dict(item)) for item in error.errors())) from error
+
+
+def _lay(content: dict[str, Any], keys: list[str], value: object) -> None:
+    for key in keys[:-1]:
+        content = content.setdefault(key, {})
+    content[keys[-1]] = value
+
+
+def _told(item: dict[str, Any]) -> str:
+    """One validation error in words."""
+    places = [str(part) for part in item["loc"] if not str(part).startswith(("constrained", "literal"))]
+    where = ".".join(places)
+    if item["type"] == "extra_forbidden":
+        near = get_close_matches(places[-1], _keys(places[:-1]), n=1)
+        return f"unknown key '{where}'" + (f"; did you mean '{near[0]}'?" if near else "")
+    if item["type"] == "missing":
+        return f"'{where}' is missing"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return (
+        f"'{where}': {message}, got {item['input']!r}"
+        if where and "ctx" in item
+        else message
+        if not where
+        else (f"'{where}': {message}")
+    )
+
+
+def _keys(places: list[str]) -> list[str]:
+    """The keys that a section of the job knows."""
+    section: type[BaseModel] = Job
+    sections: dict[str, type[BaseModel]] = {
+        "input": Input,
+        "reference": Reference,
+        "source": Source,
+        "transport": Transport,
+        "output": Output,
+        "tiles": TileSizes,
+        "compute": Compute,
+        "limits": Limits,
+    }
+    for place in places:
+        section = sections.get(place, section)
+    return list(section.model_fields)

@@ -1,0 +1,72 @@
+"""The exceptions of the pipeline, and the closed set of codes by which an image can fail.
+
+DeepotError
+└── PipelineError           a job that could not run; the message is one sentence with the way out
+    ├── ConfigError         a job file or option that cannot be meant
+    ├── StorageError        storage that cannot be reached, listed, read or written
+    ├── NothingFoundError   no images where some were expected
+    └── RunError            a run folder that is not what the job needs
+
+ImageError                  one image that cannot be done; becomes its manifest row, never stops a job
+"""
+
+from enum import StrEnum
+
+from deepot.errors import DeepotError
+
+
+class PipelineError(DeepotError):
+    """A job that could not run."""
+
+
+class ConfigError(PipelineError):
+    """A job file or option that cannot be meant."""
+
+
+class StorageError(PipelineError):
+    """Storage that cannot be reached, listed, read or written."""
+
+
+class NothingFoundError(PipelineError):
+    """No images where some were expected."""
+
+
+class RunError(PipelineError):
+    """A run folder that is not what the job needs."""
+
+
+class Code(StrEnum):
+    """Why an image was skipped or failed. Skipped: deepot leaves such images alone. Failed: it should have worked."""
+
+    ANIMATED = "animated"
+    UNSUPPORTED_MODE = "unsupported_mode"
+    UNSUPPORTED_BIT_DEPTH = "unsupported_bit_depth"
+    TOO_LARGE = "too_large"
+    EMPTY_FILE = "empty_file"
+    NOT_AN_IMAGE = "not_an_image"
+    DAMAGED = "damaged"
+    VANISHED = "vanished"
+    READ_FAILED = "read_failed"
+    WRITE_FAILED = "write_failed"
+    UNSUPPORTED_OUTPUT = "unsupported_output"
+    OUT_OF_MEMORY = "out_of_memory"
+    WORKER_DIED = "worker_died"
+    INTERNAL = "internal"
+
+    @property
+    def skipped(self) -> bool:
+        """Whether such an image is left alone on purpose."""
+        return self in (Code.ANIMATED, Code.UNSUPPORTED_MODE, Code.UNSUPPORTED_BIT_DEPTH, Code.TOO_LARGE)
+
+    @property
+    def retriable(self) -> bool:
+        """Whether the same image may well succeed another time."""
+        return self in (Code.READ_FAILED, Code.WRITE_FAILED, Code.OUT_OF_MEMORY, Code.WORKER_DIED)
+
+
+class ImageError(DeepotError):
+    """One image that cannot be done."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code = code

@@ -1,0 +1,57 @@
+"""Layout: where each file of a run lies."""
+
+from dataclasses import dataclass
+
+from pipeline.storage import join
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of one run: one combination of job, models and map.
+
+    Attributes:
+        uri: `<run>/<fingerprint>`.
+    """
+
+    uri: str
+
+    @property
+    def about(self) -> str:
+        """run.json: resolved job, fingerprint, versions."""
+        return join(self.uri, "run.json")
+
+    @property
+    def map(self) -> str:
+        """The map of the run."""
+        return join(self.uri, "map.safetensors")
+
+    @property
+    def success(self) -> str:
+        """Totals; written when every shard of every plan is committed."""
+        return join(self.uri, "_SUCCESS.json")
+
+    @property
+    def report(self) -> str:
+        """The page for people."""
+        return join(self.uri, "report.html")
+
+    def plan(self, number: int) -> str:
+        """A frozen part of the plan, numbered from 1."""
+        return join(self.uri, f"plan-{number:04d}.parquet")
+
+    def calibration(self, side: str) -> str:
+        """The frozen list of photos of one side of the calibration."""
+        return join(self.uri, "moments", f"{side}.parquet")
+
+    def moments(self, side: str, shard: int) -> str:
+        """Moments of one shard of the `source` or `reference` side."""
+        return join(self.uri, "moments", side, f"{shard:05d}.safetensors")
+
+    def manifest(self, name: str = "") -> str:
+        """A manifest part, or the folder of them."""
+        return join(self.uri, "manifest", name).rstrip("/")
+
+    def commit(self, shard: int | None = None) -> str:
+        """The commit of a shard, or the folder of commits."""
+        folder = join(self.uri, "commits")
+        return folder if shard is None else join(folder, f"{shard:05d}.json")

@@ -1,0 +1,153 @@
+"""Manifest: one row for every input, in parts that count once a commit names them."""
+
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import RunError
+from pipeline.layout import Run
+from pipeline.storage import create, names, put, read, sha256
+
+VERSION = "1"
+PHASES = ("read", "restore", "encode", "transport", "decode", "write")
+SCHEMA = pa.schema(
+    [
+        ("file_name", pa.string()),
+        ("source_uri", pa.string()),
+        ("source_etag", pa.string()),
+        ("source_size", pa.int64()),
+        ("source_sha256", pa.string()),
+        ("output_uri", pa.string()),
+        ("output_sha256", pa.string()),
+        ("output_bytes", pa.int64()),
+        ("status", pa.string()),
+        ("error_code", pa.string()),
+        ("error_message", pa.string()),
+        ("retriable", pa.bool_()),
+        ("attempt", pa.int32()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("mode", pa.string()),
+        ("bit_depth", pa.int32()),
+        ("format", pa.string()),
+        ("orientation", pa.int32()),
+        ("has_alpha", pa.bool_()),
+        ("has_icc", pa.bool_()),
+        ("has_exif", pa.bool_()),
+        ("transport_cost", pa.float64()),
+        ("naturalness", pa.float64()),
+        ("naturalness_output", pa.float64()),
+        *((f"seconds_{phase}", pa.float64()) for phase in PHASES),
+        ("n_tiles", pa.int32()),
+        ("dtype", pa.string()),
+        ("alpha", pa.float64()),
+        ("map_sha256", pa.string()),
+        ("config_sha256", pa.string()),
+        ("run_id", pa.string()),
+        ("shard", pa.int32()),
+        ("code_version", pa.string()),
+    ],
+    metadata={"deepot_manifest": VERSION},
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A written manifest part: what a commit says of it.
+
+    Attributes:
+        name: file name in the manifest folder.
+        size: bytes.
+        sha256: of the file.
+        ok: rows of images that are done.
+        skipped: rows of images left alone on purpose.
+        failed: rows of images that failed.
+        codes: error codes and how often.
+    """
+
+    name: str
+    size: int
+    sha256: str
+    ok: int
+    skipped: int
+    failed: int
+    codes: dict[str, int]
+
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        return self.ok + self.skipped + self.failed
+
+
+def write_part(run: Run, name: str, rows: Sequence[dict[str, Any]]) -> Part:
+    """Write rows as a manifest part; nothing counts it before a commit names it."""
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMA), sink)
+    data = sink.getvalue()
+    put(run.manifest(name), data)
+    status = Counter(row["status"] for row in rows)
+    codes = Counter(str(row["error_code"]) for row in rows if row["error_code"])
+    return Part(name, len(data), sha256(data), status["ok"], status["skipped"], status["failed"], dict(codes))
+
+
+def commit(run: Run, shard: int, parts: Sequence[Part]) -> bool:
+    """Commit a shard: create-only, so of two drivers one wins.
+
+    Returns:
+        Whether this call's parts are the committed ones.
+    """
+    record = {"shard": shard, "parts": [asdict(part) for part in sorted(parts, key=lambda part: part.name)]}
+    return create(run.commit(shard), json.dumps(record, sort_keys=True).encode())
+
+
+def committed(run: Run) -> dict[int, list[Part]]:
+    """The committed shards and their parts."""
+    shards: dict[int, list[Part]] = {}
+    for name in names(run.commit()):
+        if name.endswith(".json") and not name.startswith("."):
+            shards[int(name.removesuffix(".json"))] = read_commit(run, int(name.removesuffix(".json")))
+    return dict(sorted(shards.items()))
+
+
+def committed_numbers(run: Run) -> set[int]:
+    """Numbers of the committed shards, from names alone."""
+    return {
+        int(name.removesuffix(".json")) for name in names(run.commit()) if name.endswith(".json") and name[0] != "."
+    }
+
+
+def read_commit(run: Run, shard: int) -> list[Part]:
+    """The parts that the commit of a shard names.
+
+    Raises:
+        RunError: the commit is not readable as one.
+    """
+    try:
+        return [Part(**part) for part in json.loads(read(run.commit(shard)))["parts"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{run.commit(shard)} is not a commit of this version of deepot ({error})") from error
+
+
+def read_rows(run: Run) -> Iterator[pa.Table]:
+    """The committed manifest, a table a part, checked against the hashes of the commits.
+
+    Raises:
+        RunError: a part differs from what its commit says.
+    """
+    for parts in committed(run).values():
+        for part in parts:
+            data = read(run.manifest(part.name))
+            if sha256(data) != part.sha256:
+                raise RunError(f"{run.manifest(part.name)} is not the file that was committed: its sha256 differs")
+            yield pq.read_table(io.BytesIO(data))
+
+
+def read_manifest(run: Run) -> pa.Table:
+    """The whole committed manifest as one table."""
+    return pa.concat_tables([SCHEMA.empty_table(), *read_rows(run)])

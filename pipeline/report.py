@@ -1,0 +1,117 @@
+"""Report: one HTML page of a run, with pairs of photos and the distance to natural ones, everything inside it."""
+
+import base64
+import io
+import json
+from typing import Any
+
+import jinja2
+import pyarrow as pa
+from matplotlib.figure import Figure
+from PIL import Image
+
+from deepot.errors import DeepotError
+from deepot.transport_map import TransportMap
+from pipeline.errors import RunError
+from pipeline.images import decode
+from pipeline.layout import Run
+from pipeline.manifest import PHASES, read_manifest
+from pipeline.storage import absolute, exists, put, read
+
+_PAIRS, _CROP, _LISTED = 8, 360, 50
+_TEMPLATES = jinja2.Environment(loader=jinja2.PackageLoader("pipeline", "."), autoescape=True)
+
+
+def write_report(run: Run) -> str:
+    """Write the report of what is committed of a run; returns its URI.
+
+    Raises:
+        RunError: there is no run in that folder, or no map in it.
+    """
+    if not exists(run.about):
+        raise RunError(f"{run.uri} is not the folder of a run: it has no run.json")
+    about = json.loads(read(run.about))
+    where = absolute(about["job"]["map"]) if about["job"]["map"] else run.map
+    transport = TransportMap.from_bytes(read(where), where)
+    manifest = read_manifest(run)
+    page = _TEMPLATES.get_template("report.html.j2").render(
+        about=about,
+        map=transport.info,
+        map_sha256=transport.sha256,
+        counts=_counts(manifest),
+        failures=_failures(manifest),
+        phases=_phases(manifest),
+        pairs=_pairs(manifest),
+        plot=jinja2.filters.Markup(_plot(manifest)),
+        restores=about["job"]["restorer"] != "identity",
+    )
+    put(run.report, page.encode())
+    return run.report
+
+
+def _counts(manifest: pa.Table) -> dict[str, int]:
+    status = manifest["status"].to_pylist()
+    return {"images": len(status)} | {name: status.count(name) for name in ("ok", "skipped", "failed")}
+
+
+def _failures(manifest: pa.Table) -> list[dict[str, Any]]:
+    columns = manifest.select(["file_name", "status", "error_code", "error_message"]).to_pylist()
+    return [row for row in columns if row["status"] != "ok"][:_LISTED]
+
+
+def _phases(manifest: pa.Table) -> dict[str, float]:
+    return {phase: sum(value or 0.0 for value in manifest[f"seconds_{phase}"].to_pylist()) for phase in PHASES}
+
+
+def _done(manifest: pa.Table) -> list[dict[str, Any]]:
+    return [row for row in manifest.to_pylist() if row["status"] == "ok"]
+
+
+def _pairs(manifest: pa.Table) -> list[dict[str, Any]]:
+    """The middle of photos from all over the collection, before and after, at full resolution."""
+    rows = _done(manifest)
+    chosen = rows[:: max(1, len(rows) // _PAIRS)][:_PAIRS]
+    pairs = []
+    for row in chosen:
+        try:
+            before, after = (_crop(row[column]) for column in ("source_uri", "output_uri"))
+        except (DeepotError, OSError):
+            continue  # a photo that is gone by now has no picture in the report; its row is counted all the same
+        pairs.append(row | {"before": before, "after": after})
+    return pairs
+
+
+def _crop(uri: str) -> str:
+    """The middle of a photo as a data URI."""
+    image = decode(read(uri), max_pixels=10**12).pixels.image().convert("RGB")
+    left, top = max(0, (image.width - _CROP) // 2), max(0, (image.height - _CROP) // 2)
+    middle = image.crop((left, top, min(image.width, left + _CROP), min(image.height, top + _CROP)))
+    return _data_uri(middle)
+
+
+def _data_uri(image: Image.Image) -> str:
+    with io.BytesIO() as file:
+        image.save(file, "JPEG", quality=92, subsampling=0)
+        return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _plot(manifest: pa.Table) -> str:
+    """Naturalness before and after, as SVG: the lower, the more like the reference."""
+    rows = [row for row in _done(manifest) if row["naturalness"] is not None]
+    before, after = ([row[column] for row in rows] for column in ("naturalness", "naturalness_output"))
+    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    axes = figure.subplots()
+    if len(rows) <= 40:
+        order = sorted(range(len(rows)), key=before.__getitem__)
+        axes.hlines(range(len(rows)), [before[i] for i in order], [after[i] for i in order], color="0.7")
+        axes.plot([before[i] for i in order], range(len(rows)), "o", label="before", color="#b5651d")
+        axes.plot([after[i] for i in order], range(len(rows)), "o", label="after", color="#1d6fb5")
+        axes.set_yticks(range(len(rows)), [rows[i]["file_name"][-28:] for i in order], fontsize=7)
+    else:
+        axes.hist([before, after], bins=40, label=["before", "after"], color=["#b5651d", "#1d6fb5"])
+        axes.set_ylabel("photos")
+    axes.set_xlabel("negative log-likelihood of latent patches under natural photos (nats per dimension)")
+    axes.legend()
+    with io.StringIO() as file:
+        figure.savefig(file, format="svg")
+        return file.getvalue().partition("<svg")[2].join(["<svg", ""])

@@ -1,0 +1,252 @@
+"""Run: the order of the stages, and what makes them go on where they stopped."""
+
+import importlib.metadata
+import json
+import platform
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from deepot.transport_map import TransportMap
+from pipeline import cluster, statistics
+from pipeline.apply import Apply
+from pipeline.config import Job
+from pipeline.errors import RunError
+from pipeline.fit import fit, stored_map
+from pipeline.layout import Run
+from pipeline.manifest import Part, committed, committed_numbers
+from pipeline.models import Models, load_models
+from pipeline.plan import Outlook, extend, find_images, outlook, read_plans
+from pipeline.progress import Progress, Quiet
+from pipeline.report import write_report
+from pipeline.shard import Setup
+from pipeline.storage import absolute, create, exists, join, now, put, read
+
+MARKER = "_deepot.json"
+_PACKAGES = ("deepot", "torch", "diffusers", "ray", "pyarrow", "numpy", "pillow")
+
+
+@dataclass(frozen=True)
+class How:
+    """How a command is carried out; none of it changes results.
+
+    Attributes:
+        address: of a Ray cluster; None starts Ray on this machine.
+        allow_code: whether the job may name `module:factory`.
+        replace: whether photos of another run in the output folder may be written over.
+        progress: told of finished images.
+    """
+
+    address: str | None = None
+    allow_code: bool = False
+    replace: bool = False
+    progress: Progress = field(default_factory=Quiet)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The totals of a run.
+
+    Attributes:
+        run: URI of the run's folder.
+        inputs: images in the plan.
+        ok: images done.
+        skipped: images left alone on purpose.
+        failed: images that failed.
+        codes: error codes and how often.
+        complete: whether every shard is committed.
+        done_now: images worked on by this call.
+        seconds: that this call took.
+    """
+
+    run: str
+    inputs: int
+    ok: int
+    skipped: int
+    failed: int
+    codes: dict[str, int]
+    complete: bool
+    done_now: int = 0
+    seconds: float = 0.0
+
+    @property
+    def error_rate(self) -> float:
+        """Share of failed images."""
+        return self.failed / self.inputs if self.inputs else 0.0
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A job with its models and the folder of its run."""
+
+    job: Job
+    how: How
+    models: Models
+    fingerprint: str
+    run: Run
+
+    @property
+    def outside(self) -> tuple[str, str]:
+        """Folders whose files are never input: the results and the run's own."""
+        return _fixed_part(self.job.output.uri), self.run.uri.rpartition("/")[0]
+
+
+def open_run(job: Job, how: How) -> Opened:
+    """Load a job's models and find the folder of its run; writes run.json there the first time.
+
+    Raises:
+        DeepotError: a model cannot be loaded.
+        StorageError: the run's folder cannot be written.
+    """
+    models = load_models(job, how.allow_code)
+    identities = models.fingerprints()
+    if job.map is not None:
+        given = stored_map(job, Run(""))
+        identities["map"] = given.sha256 if given else ""
+    fingerprint = job.fingerprint(identities)
+    root = absolute(job.run) if job.run else join(_fixed_part(job.output.uri), "_deepot")
+    run = Run(join(root, fingerprint[:16]))
+    about = {
+        "name": job.name,
+        "fingerprint": fingerprint,
+        "models": identities,
+        "job": job.model_dump(mode="json"),
+        "versions": {name: _version(name) for name in _PACKAGES} | {"python": platform.python_version()},
+        "started": now(),
+    }
+    create(run.about, json.dumps(about, indent=2, sort_keys=True).encode())
+    return Opened(job, how, models, fingerprint, run)
+
+
+def plan_job(opened: Opened) -> Outlook:
+    """List the input and compare it with the run's plan; changes nothing."""
+    entries = find_images(opened.job.input.images, "input", opened.outside)
+    return outlook(opened.run, entries, opened.job.compute.shard_images)
+
+
+def fit_job(opened: Opened) -> TransportMap:
+    """The map of the run: the stored one, or fitted now from statistics gathered on Ray."""
+    found = stored_map(opened.job, opened.run)
+    if found is not None:
+        return found
+    job, how = opened.job, opened.how
+    pending = statistics.tasks(job, opened.run, how.allow_code, opened.outside)
+    with cluster.session(how.address):
+        source, reference = statistics.gather(pending, cluster.run_tasks(job.compute), how.progress)
+    return fit(job, opened.run, opened.models.codec, source, reference)
+
+
+def apply_job(opened: Opened) -> Result:
+    """Transport every planned image that is not committed, and sum up.
+
+    Raises:
+        RunError: no map yet, or the output folder belongs to another run.
+    """
+    started = time.perf_counter()
+    job, run, how = opened.job, opened.run, opened.how
+    transport = stored_map(job, run)
+    if transport is None:
+        raise RunError(f"{run.uri} has no map yet: run 'deepot fit' or 'deepot run' first, or name a map in the job")
+    shards = read_plans(run)
+    done = committed_numbers(run)
+    missing = [shard for shard in shards if shard.number not in done]
+    done_now = 0
+    if missing:
+        output = absolute(job.output.uri).replace("{map}", transport.sha256[:16])
+        _claim(opened, output)
+        how.progress.begin("apply", sum(len(shard.entries) for shard in missing))
+        setup = Setup(job, how.allow_code, run, output, opened.fingerprint, transport.to_bytes())
+        with _crew(setup, how, len(missing)) as crew:
+            done_now = Apply(run, crew, how.progress)(missing)
+        how.progress.end()
+    return _finished(run, done_now, started)
+
+
+def run_job(job: Job, how: How) -> Result:
+    """Plan, fit, apply, report: the whole job, or what is left of it."""
+    started = time.perf_counter()
+    opened = open_run(job, how)
+    extend(opened.run, plan_job(opened))
+    with cluster.session(how.address):
+        fit_job(opened)
+        result = apply_job(opened)
+    if result.complete and (result.done_now or not exists(opened.run.report)):
+        write_report(opened.run)
+    return Result(**{**vars(result), "seconds": time.perf_counter() - started})
+
+
+def totals(run: Run) -> Result:
+    """What is committed of a run.
+
+    Raises:
+        RunError: there is no run in that folder.
+    """
+    if not exists(run.about):
+        raise RunError(f"{run.uri} is not the folder of a run: it has no run.json")
+    planned = {shard.number: len(shard.entries) for shard in read_plans(run)}
+    commits = committed(run)
+    parts: list[Part] = [part for group in commits.values() for part in group]
+    codes: Counter[str] = Counter()
+    for part in parts:
+        codes.update(part.codes)
+    return Result(
+        run.uri,
+        sum(planned.values()),
+        sum(part.ok for part in parts),
+        sum(part.skipped for part in parts),
+        sum(part.failed for part in parts),
+        dict(sorted(codes.items())),
+        complete=set(planned) == set(commits),
+    )
+
+
+def _finished(run: Run, done_now: int, started: float) -> Result:
+    result = totals(run)
+    if result.complete:
+        if result.inputs != result.ok + result.skipped + result.failed:
+            raise RunError(
+                f"{run.uri}: {result.inputs} images were planned, but the commits count "
+                f"{result.ok} ok, {result.skipped} skipped and {result.failed} failed"
+            )
+        record = {key: getattr(result, key) for key in ("inputs", "ok", "skipped", "failed", "codes")}
+        put(run.success, json.dumps(record | {"finished": now()}, sort_keys=True).encode())
+    return Result(**{**vars(result), "done_now": done_now, "seconds": time.perf_counter() - started})
+
+
+def _claim(opened: Opened, output: str) -> None:
+    """Mark the output folder as this run's; refuse one that holds photos of another."""
+    marker = join(output, MARKER)
+    claim = json.dumps({"fingerprint": opened.fingerprint, "run": opened.run.uri}, sort_keys=True).encode()
+    if opened.how.replace:
+        put(marker, claim)
+    elif not create(marker, claim):
+        other = json.loads(read(marker)).get("run", "another run")
+        raise RunError(
+            f"{output} holds the photos of {other}, made with other settings or models: name another output.uri, "
+            "put {map} into it so that every map has its own folder, or write over them with --replace"
+        )
+
+
+@contextmanager
+def _crew(setup: Setup, how: How, most: int) -> Iterator[cluster.RayCrew]:
+    with cluster.session(how.address):
+        crew = cluster.RayCrew(setup, setup.job.compute, most)
+        try:
+            yield crew
+        finally:
+            crew.close()
+
+
+def _fixed_part(uri: str) -> str:
+    """The folder that an output URI names, up to a `{map}` in it."""
+    head, found, _ = absolute(uri).partition("{map}")
+    return head.rpartition("/")[0] if found else head.rstrip("/")
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

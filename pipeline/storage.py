@@ -1,0 +1,225 @@
+"""Storage: listing, reading and whole-object writing through fsspec, local or remote."""
+
+import hashlib
+import os
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path, PurePosixPath
+from typing import Any, ParamSpec, TypeVar
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.utils import glob_translate
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from pipeline.errors import StorageError
+
+IMAGE_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("jpg", "jpeg", "jpe", "png", "tif", "tiff", "webp", "bmp", "gif"),
+        *("avif", "heic", "heif", "jp2", "jxl", "ppm", "pgm", "tga"),
+    )
+)
+_FINAL = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A stored object.
+
+    Attributes:
+        uri: where it is.
+        key: its path below the folder that was listed.
+        size: bytes.
+        etag: what the store says identifies its content; empty where it says nothing.
+        mtime: time of last change, seconds since 1970; 0 where unknown.
+    """
+
+    uri: str
+    key: str
+    size: int
+    etag: str
+    mtime: float
+
+
+def absolute(uri: str) -> str:
+    """A local path made absolute; a URI with a protocol as it is."""
+    if uri.startswith("file://"):
+        uri = uri.removeprefix("file://")
+    return uri if "://" in uri else str(Path(uri).expanduser().absolute())
+
+
+def join(uri: str, *names: str) -> str:
+    """A URI below another one."""
+    return "/".join([uri.rstrip("/"), *names])
+
+
+def _told(function: Callable[P, T]) -> Callable[P, T]:
+    """Try again what may pass, and turn what does not into a StorageError that says what to do."""
+
+    @wraps(function)
+    def tried(*args: P.args, **kwargs: P.kwargs) -> T:
+        attempts = Retrying(
+            retry=retry_if_exception(lambda error: isinstance(error, OSError) and not isinstance(error, _FINAL)),
+            stop=stop_after_attempt(4),
+            wait=wait_random_exponential(multiplier=0.2, max=5),
+            reraise=True,
+        )
+        try:
+            return attempts(function, *args, **kwargs)
+        except _FINAL:
+            raise
+        except Exception as error:
+            if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
+                raise StorageError(
+                    f"{args[0]}: no credentials for this storage (set AWS_PROFILE or the AWS_… variables)"
+                ) from error
+            if isinstance(error, OSError | ValueError | ImportError) or "botocore" in type(error).__module__:
+                raise StorageError(f"{args[0]}: {type(error).__name__}: {' '.join(str(error).split())}") from error
+            raise
+
+    return tried
+
+
+@_told
+def read(uri: str) -> bytes:
+    """The bytes of an object.
+
+    Raises:
+        FileNotFoundError: there is none.
+        StorageError: it cannot be read, after retries.
+    """
+    fs, path = _open(uri)
+    data: bytes = fs.cat_file(path)
+    return data
+
+
+@_told
+def put(uri: str, data: bytes) -> None:
+    """Write an object whole: readers see the old one or all of the new one."""
+    fs, path = _open(uri)
+    if isinstance(fs, LocalFileSystem):
+        os.replace(_temporary(path, data), path)
+    else:
+        fs.pipe_file(path, data)
+
+
+@_told
+def create(uri: str, data: bytes) -> bool:
+    """Write an object whole unless there is one of that name; atomic locally and on S3 (`If-None-Match: *`).
+
+    Returns:
+        Whether the object holds `data` now: also True where an earlier try of the same write had landed.
+    """
+    fs, path = _open(uri)
+    try:
+        if isinstance(fs, LocalFileSystem):
+            temporary = _temporary(path, data)
+            try:
+                os.link(temporary, path)
+            finally:
+                os.unlink(temporary)
+        elif "s3" in fs.protocol:
+            fs.pipe_file(path, data, mode="create")
+        elif fs.exists(path):
+            raise FileExistsError(path)
+        else:
+            fs.pipe_file(path, data)
+    except FileExistsError:
+        written: bytes = fs.cat_file(path)
+        return written == data
+    return True
+
+
+@_told
+def names(folder: str) -> set[str]:
+    """Names of the objects right below a folder; empty where there is no such folder."""
+    fs, path = _open(folder)
+    fs.invalidate_cache()
+    try:
+        return {PurePosixPath(found).name for found in fs.ls(path, detail=False)}
+    except FileNotFoundError:
+        return set()
+
+
+def exists(uri: str) -> bool:
+    """Whether there is an object of that name."""
+    return uri.rstrip("/").rpartition("/")[2] in names(uri.rstrip("/").rpartition("/")[0])
+
+
+@_told
+def listing(uri: str) -> list[Entry]:
+    """Every image below a folder (by its suffix), every file that matches a glob, or one file; sorted by key.
+
+    Raises:
+        FileNotFoundError: no such folder, bucket or file.
+        StorageError: it cannot be listed.
+    """
+    fs, path = _open(uri)
+    fs.invalidate_cache()
+    if "*" in path or "?" in path:
+        fixed = path[: min(path.find(mark) for mark in "*?[" if mark in path)]
+        root = fixed.rpartition("/")[0]
+        pattern = re.compile(glob_translate(path))
+        found = (item for item in _walk(fs, root) if pattern.fullmatch(item["name"]))
+    elif fs.isfile(path):
+        root, found = path.rpartition("/")[0], iter([fs.info(path)])
+    else:
+        root = path.rstrip("/")
+        found = (item for item in _walk(fs, root) if PurePosixPath(item["name"]).suffix.lower() in IMAGE_SUFFIXES)
+    return sorted((_entry(fs, item, root) for item in found), key=lambda entry: entry.key)
+
+
+def sha256(data: bytes) -> str:
+    """Hexadecimal SHA-256."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _open(uri: str) -> tuple[Any, str]:
+    fs, path = fsspec.core.url_to_fs(absolute(uri), use_listings_cache=False)
+    return fs, str(path)
+
+
+def _walk(fs: Any, root: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401 — fsspec has no types
+    """Files below a folder, one listing a folder at a time; raises where the folder itself cannot be listed."""
+    fs.ls(root, detail=False)
+    for _, _, files in fs.walk(root, detail=True, on_error="raise"):
+        yield from (item for item in files.values() if item["type"] == "file")
+
+
+def _entry(fs: Any, item: dict[str, Any], root: str) -> Entry:  # noqa: ANN401
+    etag = str(item.get("ETag", item.get("etag", ""))).strip('"')
+    changed = item.get("LastModified", item.get("mtime", item.get("created", 0)))
+    mtime = changed.timestamp() if isinstance(changed, datetime) else float(changed or 0)
+    name = str(item["name"])
+    uri = name if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(name)
+    return Entry(uri, name.removeprefix(root).lstrip("/"), int(item["size"]), etag, mtime)
+
+
+def _temporary(path: str, data: bytes) -> str:
+    """A complete, synced file beside `path`."""
+    folder, name = os.path.split(path)
+    os.makedirs(folder, exist_ok=True)
+    temporary = os.path.join(folder, f".{name[-80:]}.{uuid.uuid4().hex}.partial")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+    return temporary
+
+
+def now() -> str:
+    """The time, ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

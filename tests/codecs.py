@@ -1,0 +1,60 @@
+"""Codecs that tests name as `tests.codecs:…`: small, exact and fast."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class Shuffle(nn.Module):
+    """An invertible codec: pixel unshuffle by 2. Latents (B, 12, h, w); every operation is local to its cell."""
+
+    factor, channels, halo = 2, 12, 0
+
+    def encode(self, images):
+        return F.pixel_unshuffle(images, 2) * 2 - 1
+
+    def decode(self, latents):
+        return F.pixel_shuffle((latents + 1) / 2, 2)
+
+
+class Smooth(nn.Module):
+    """A local codec with a receptive field: 3×3 convolutions around a pixel unshuffle."""
+
+    factor, channels, halo = 2, 4, 2
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(3)
+        self.down = nn.Conv2d(12, 4, 3, padding=1)
+        self.up = nn.Conv2d(4, 12, 3, padding=1)
+
+    def encode(self, images):
+        return self.down(F.pixel_unshuffle(images, 2))
+
+    def decode(self, latents):
+        return F.pixel_shuffle(self.up(latents), 2)
+
+
+class Normed(Smooth):
+    """The same with a normalisation over the whole map: tiles cannot be exact."""
+
+    halo = None
+
+    def encode(self, images):
+        return F.group_norm(super().encode(images), 2)
+
+
+def shuffle():
+    return Shuffle()
+
+
+def smooth():
+    return Smooth()
+
+
+def normed():
+    return Normed()
+
+
+def not_a_codec():
+    return object()

@@ -1,0 +1,42 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deepot.tiling import TilePlan, spans
+
+
+@given(st.integers(1, 400), st.integers(0, 9), st.integers(0, 9), st.integers(1, 60), st.sampled_from([1, 8]))
+@settings(max_examples=200, deadline=None)
+def test_windows_are_equal_and_their_shares_add_up_to_one(length, halo, blend, extra, scale):
+    window = 2 * halo + 3 * blend + extra
+    cut = spans(length, window, halo, blend)
+    total = torch.zeros(length * scale)
+    for span in cut:
+        weights = span.weights(scale)
+        total[span.start * scale : span.stop * scale] += weights
+        assert span.stop - span.start == min(length, window)
+        inner = weights[(halo * scale if span.start else 0) : (-halo * scale or None if span.stop < length else None)]
+        assert float(weights.sum()) == pytest.approx(float(inner.sum()), abs=1e-4), (
+            "a result comes from inside the halo"
+        )
+    torch.testing.assert_close(total, torch.ones_like(total))
+
+
+@given(st.integers(1, 50), st.integers(1, 50), st.integers(12, 20), st.sampled_from([1, 3]))
+@settings(max_examples=60, deadline=None)
+def test_stitching_tiles_of_a_map_gives_the_map(height, width, window, scale):
+    plan = TilePlan(height, width, window, halo=2, blend=2)
+    whole = torch.arange(height * width * scale**2, dtype=torch.float32).reshape(1, 1, height * scale, width * scale)
+
+    def tile(row, column):
+        return whole[..., row.start * scale : row.stop * scale, column.start * scale : column.stop * scale]
+
+    bands = list(plan.stitch(tile, scale))
+    assert [top for top, _ in bands] == [sum(b.shape[2] for _, b in bands[:i]) for i in range(len(bands))]
+    torch.testing.assert_close(torch.cat([band for _, band in bands], dim=2), whole)
+
+
+def test_a_window_too_small_for_its_halo_is_refused():
+    with pytest.raises(ValueError, match="too small for a halo of 5"):
+        spans(100, 10, 5, 0)
