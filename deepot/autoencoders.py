@@ -105,7 +105,7 @@ def _from_pretrained(name: str) -> nn.Module:
     options: dict[str, Any] = {"subfolder": subfolder} if subfolder else {}
     location = str(Path(location).expanduser()) if Path(location).expanduser().is_dir() else location
     try:
-        config = diffusers.ConfigMixin.load_config(location, **options)
+        config = diffusers.AutoencoderKL.load_config(location, **options)
         kind = config.get("_class_name")
         if kind not in known:
             raise CodecError(f"vae '{name}' is a {kind}; deepot runs {', '.join(known)}")

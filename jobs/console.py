@@ -2,6 +2,7 @@
 
 import json
 import sys
+from typing import Any
 
 from tqdm import tqdm
 
@@ -12,7 +13,7 @@ class Bars:
     """Progress on standard error: images done of all, images a second, time left, failures."""
 
     def __init__(self) -> None:
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[Any] | None = None
         self._failed = 0
 
     def begin(self, stage: str, total: int) -> None:

@@ -35,9 +35,9 @@ def packaged_photos(folder: Path) -> list[Path]:
                     "the demo's photos come with scikit-image and scikit-learn: pip install 'deepot[demo]'"
                 ) from error
             with source.open("rb") as file, Image.open(file) as image:
-                size = [side // _FACTOR * _FACTOR for side in image.size]
+                width, height = (side // _FACTOR * _FACTOR for side in image.size)
                 path = folder / f"{Path(name).stem}.png"
-                image.convert("RGB").crop((0, 0, *size)).save(path)
+                image.convert("RGB").crop((0, 0, width, height)).save(path)
                 paths.append(path)
     return paths
 

@@ -14,7 +14,7 @@ from pipeline.errors import Code, ImageError
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "TIFF": ".tif", "WEBP": ".webp"}
 _ORIENTATION = 0x0112
 _KEPT = ("icc_profile", "exif", "xmp", "dpi")
-_HIGH_QUALITY = {
+_HIGH_QUALITY: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"quality": 95},
     "TIFF": {"compression": "tiff_lzw"},

@@ -7,6 +7,7 @@ from typing import Any
 
 import jinja2
 import pyarrow as pa
+from markupsafe import Markup
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -42,7 +43,7 @@ def write_report(run: Run) -> str:
         failures=_failures(manifest),
         phases=_phases(manifest),
         pairs=_pairs(manifest),
-        plot=jinja2.filters.Markup(_plot(manifest)),
+        plot=Markup(_plot(manifest)),
         restores=about["job"]["restorer"] != "identity",
     )
     put(run.report, page.encode())

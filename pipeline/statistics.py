@@ -58,7 +58,7 @@ def tasks(job: Job, run: Run, allow_code: bool, exclude: Sequence[str]) -> list[
     """The statistics of a job as tasks, over lists of photos that the first call freezes."""
     shard_images = job.compute.shard_images
     if job.calibration is Calibration.UNPAIRED and job.reference and job.source and job.source.images:
-        wanted = [
+        wanted: list[tuple[str, str, int, tuple[str, ...]]] = [
             (REFERENCE, job.reference.images, job.reference.limit, ()),
             (SOURCE, job.source.images, job.source.limit, ()),
         ]

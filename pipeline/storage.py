@@ -170,7 +170,7 @@ def listing(uri: str) -> list[Entry]:
         pattern = re.compile(glob_translate(path))
         found = (item for item in _walk(fs, root) if pattern.fullmatch(item["name"]))
     elif fs.isfile(path):
-        root, found = path.rpartition("/")[0], iter([fs.info(path)])
+        root, found = path.rpartition("/")[0], (item for item in [fs.info(path)])
     else:
         root = path.rstrip("/")
         found = (item for item in _walk(fs, root) if PurePosixPath(item["name"]).suffix.lower() in IMAGE_SUFFIXES)
