@@ -16,9 +16,7 @@ def main(options: argparse.Namespace) -> int:
     info = transport.info
     print(f"map      {opened.job.map or opened.run.map}")
     print(f"from     {info.calibration}: {info.source_images} restored and {info.reference_images} natural images")
-    print(
-        f"         {info.source_patches} and {info.reference_patches} latent patches of {info.codec}, p = {info.patch_size}"
-    )
+    print(f"         {info.source_patches} and {info.reference_patches} latent patches of {info.codec}")
     print(f"W2       {info.wasserstein2:.4f} between the two sides; drawn together by {info.shrinkage:.2f}")
     if options.json:
         show_json(run=opened.run.uri, map_sha256=transport.sha256, wasserstein2=info.wasserstein2)

@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar
 
 from pipeline.apply import WorkerDiedError
@@ -77,11 +78,11 @@ def run_tasks(compute: Compute) -> Callable[[Callable[[T], R], Sequence[T]], Ite
         each = slots(compute)
         remote = ray.remote(function).options(num_cpus=each.cpus, num_gpus=each.gpus, max_retries=3)
         waiting = iter(items)
-        flying = [remote.remote(item) for item, _ in zip(waiting, range(each.count), strict=False)]
+        flying = [remote.remote(item) for item in islice(waiting, each.count)]
         while flying:
             (ready,), flying = ray.wait(flying)
             yield _result(ready)
-            flying += [remote.remote(item) for item in _next(waiting)]
+            flying += [remote.remote(item) for item in islice(waiting, 1)]
 
     return execute
 
@@ -155,10 +156,6 @@ class _Actor:
 
     def process(self, work: Work) -> Part:
         return self._worker.process(work)
-
-
-def _next(waiting: Iterator[T]) -> list[T]:
-    return [item for item, _ in zip(waiting, range(1), strict=False)]
 
 
 def _result(reference: Any) -> Any:  # noqa: ANN401 — Ray has no types

@@ -1,0 +1,34 @@
+"""Degrade a folder of photos: the input of a measured job.
+
+    python benchmarks/degrade_photos.py PHOTOS NOISY --degradation noise:sigma=50
+
+Each photo's generator is seeded from its name, so the same call gives the same bytes.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from deepot.degrade import load_degradation
+from pipeline.storage import sha256
+
+
+def main() -> None:
+    """Write every photo of a folder, degraded, as PNG of the same name."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--degradation", default="noise:sigma=50")
+    options = parser.parse_args()
+    degrade = load_degradation(options.degradation)
+    options.output.mkdir(parents=True, exist_ok=True)
+    for path in sorted(options.photos.iterdir()):
+        with Image.open(path) as image:
+            generator = np.random.default_rng(int(sha256(path.name.encode())[:16], 16))
+            degrade(image.convert("RGB"), generator).save(options.output / f"{path.stem}.png")
+
+
+if __name__ == "__main__":
+    main()
