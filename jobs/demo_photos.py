@@ -1,5 +1,6 @@
 """The demo's photos: those that scikit-image and scikit-learn ship, degraded and restored."""
 
+import io
 from importlib.resources import files
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def packaged_photos(folder: Path) -> list[Path]:
             with source.open("rb") as file, Image.open(file) as image:
                 width, height = (side // _FACTOR * _FACTOR for side in image.size)
                 path = folder / f"{Path(name).stem}.png"
-                image.convert("RGB").crop((0, 0, width, height)).save(path)
+                _write(image.convert("RGB").crop((0, 0, width, height)), path)
                 paths.append(path)
     return paths
 
@@ -61,14 +62,14 @@ def degrade_and_restore(photos: list[Path], folder: Path, degradation: str, rest
             clean = Pixels.from_image(image)
         generator = np.random.default_rng(int(sha256(path.name.encode())[:16], 16))
         bad = degraded(clean, degrade, generator)
-        bad.image().save(folder / "degraded" / path.name)
+        _write(bad.image(), folder / "degraded" / path.name)
         good = restore(bad)
         if good.samples.shape != clean.samples.shape:
             raise ConfigError(
                 f"restorer '{restorer}' makes {path.name} {good.width} × {good.height}, "
                 f"the clean photo is {clean.width} × {clean.height}; name another with --restorer"
             )
-        good.image().save(folder / "restored" / path.name)
+        _write(good.image(), folder / "restored" / path.name)
         progress.advance(1, 0)
     progress.end()
 
@@ -91,3 +92,11 @@ def comparison(folder: Path, names: list[str]) -> None:
             left, top = (size[0] - _CROP) // 2, (size[1] - _CROP) // 2
             strip.paste(view.crop((left, top, left + _CROP, top + _CROP)), (column * step, row * step + _CAPTION))
     strip.save(folder / "comparison.png")
+
+
+def _write(image: Image.Image, path: Path) -> None:
+    """Write a PNG unless the file holds just that: a second demo finds its photos unchanged."""
+    with io.BytesIO() as file:
+        image.save(file, "PNG")
+        if not path.exists() or path.read_bytes() != file.getvalue():
+            path.write_bytes(file.getvalue())

@@ -101,8 +101,7 @@ class RayCrew:
         each = slots(compute)
         remote = ray.remote(max_restarts=-1, max_task_retries=0, max_concurrency=_IN_FLIGHT)(_Actor)
         options = remote.options(num_cpus=each.cpus, num_gpus=each.gpus)
-        shared = ray.put(setup)
-        self._actors = [options.remote(shared) for _ in range(max(1, min(each.count, most)))]
+        self._actors = [options.remote(setup) for _ in range(max(1, min(each.count, most)))]
         self._flying: dict[Any, tuple[Work, int]] = {}
         ready = [actor.ready.remote() for actor in self._actors]
         first, _ = ray.wait(ready)

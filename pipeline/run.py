@@ -157,7 +157,8 @@ def apply_job(opened: Opened) -> Result:
         output = absolute(job.output.uri).replace("{map}", transport.sha256[:16])
         _claim(opened, output)
         how.progress.begin("apply", sum(len(shard.entries) for shard in missing))
-        setup = Setup(job, how.allow_code, run, output, opened.fingerprint, transport.to_bytes())
+        where = absolute(job.map) if job.map is not None else run.map
+        setup = Setup(job, how.allow_code, run, output, opened.fingerprint, where, transport.sha256)
         with _crew(setup, how, len(missing)) as crew:
             done_now = Apply(run, crew, how.progress)(missing)
         how.progress.end()

@@ -38,7 +38,8 @@ class Setup:
         run: where manifest parts go.
         output: folder of the results, `{map}` resolved.
         fingerprint: of the run.
-        map_bytes: the map file.
+        map_uri: the map file.
+        map_sha256: of the map file.
     """
 
     job: Job
@@ -46,7 +47,8 @@ class Setup:
     run: Run
     output: str
     fingerprint: str
-    map_bytes: bytes
+    map_uri: str
+    map_sha256: str
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class ShardWorker:
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._models = load_models(setup.job, setup.allow_code)
-        transport = TransportMap.from_bytes(setup.map_bytes)
+        transport = TransportMap.from_bytes(read(setup.map_uri), setup.map_uri)
         options = setup.job.transport
         self._enhancer = Enhancer(
             self._models.codec, transport, alpha=options.alpha, mode=options.mode, tiles=tiles_of(setup.job)
@@ -72,7 +74,7 @@ class ShardWorker:
         self._constant = {
             "dtype": str(self._models.codec.dtype).removeprefix("torch."),
             "alpha": options.alpha,
-            "map_sha256": sha256(setup.map_bytes),
+            "map_sha256": setup.map_sha256,
             "config_sha256": setup.fingerprint,
             "run_id": setup.fingerprint[:16],
             "code_version": deepot.__version__,

@@ -287,8 +287,11 @@ def parse(arguments: Sequence[str]) -> Options:
     add("--seed", type=int, default=Options.seed)
     add("--device", default=Options.device, help="auto, cpu or cuda")
     add("--resume", action="store_true", help="go on from the checkpoint beside --out")
-    values = vars(parser.parse_args(arguments))
-    return Options(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    values: dict[str, Any] = vars(parser.parse_args(arguments))
+    settings: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
+    return Options(**settings)
 
 
 if __name__ == "__main__":

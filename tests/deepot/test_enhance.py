@@ -1,0 +1,182 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import deepot
+from deepot.calibrate import matched_moments
+from deepot.codec import as_codec
+from deepot.enhance import Enhancer, Tiles, encode
+from deepot.errors import MapError, UnsupportedImageError
+from deepot.pixels import Pixels
+from deepot.transport_map import TransportMap
+from tests import codecs, reference
+
+MODES = ("L", "LA", "RGB", "RGBA", "CMYK", "I;16")
+
+
+def photo(width=160, height=120, mode="RGB", seed=0):
+    """A picture with edges, ramps and texture."""
+    generator = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    base = np.stack([x * 255 / width, y * 255 / height, 128 + 100 * np.sin(x / 9) * np.cos(y / 7)], -1)
+    image = Image.fromarray((base + generator.normal(0, 12, base.shape)).clip(0, 255).astype(np.uint8))
+    if mode == "I;16":
+        return Image.fromarray((np.asarray(image.convert("L")).astype(np.uint16) * 257 + seed) & 0xFFFF)
+    if mode == "RGBA":
+        image.putalpha(Image.fromarray((x % 256).astype(np.uint8)))
+        return image
+    return image.convert(mode)
+
+
+def fitted(codec, patch_size=3):
+    natural = [photo(seed=seed) for seed in range(3)]
+    smooth = [image.resize((80, 60)).resize((160, 120)) for image in natural]
+    return deepot.fit_images(codec, smooth, natural, patch_size=patch_size)
+
+
+@pytest.fixture(scope="module")
+def codec():
+    return as_codec(codecs.smooth(), "smooth", dtype=torch.float32, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def transport(codec):
+    return fitted(codec)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("output", ["residual", "plain"])
+def test_alpha_one_gives_the_image_back_bit_for_bit(codec, transport, mode, output):
+    image = photo(61, 47, mode)
+    result = Enhancer(codec, transport, alpha=1, mode=output)(image)
+    assert result.mode == image.mode
+    np.testing.assert_array_equal(np.asarray(result), np.asarray(image))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_is_changed_and_kept(codec, transport, mode):
+    image = photo(64, 48, mode)
+    result = Enhancer(codec, transport)(image)
+    assert (result.mode, result.size) == (image.mode, image.size)
+    assert (np.asarray(result) != np.asarray(image)).mean() > 0.3
+    if mode == "RGBA":
+        np.testing.assert_array_equal(np.asarray(result)[..., 3], np.asarray(image)[..., 3])
+    if mode == "CMYK":
+        np.testing.assert_array_equal(np.asarray(result)[..., 3], np.asarray(image)[..., 3])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (2, 3), (7, 5), (65, 63), (64, 48)])
+@pytest.mark.parametrize("patch_size", [1, 3, 5])
+def test_any_size_goes_through(codec, size, patch_size):
+    image = photo(*size)
+    assert Enhancer(codec, fitted(codec, patch_size))(image).size == size
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.25, -0.5, 1.5])
+def test_plain_equals_the_float64_reference(embedded, alpha):
+    """decode(fold(T(unfold(encode(x))))) in float64 up to the decoder, to 1e-4 in pixel value."""
+    transport = fitted(embedded)
+    image = photo(152, 117)
+    pixels = Pixels.from_image(image)
+    plan = Tiles().plan(embedded, pixels)
+    latents = encode(embedded, pixels, plan)
+    bias = transport.target_mean - transport.matrix @ transport.source_mean
+    moved = reference.transport(latents, transport.matrix, bias, 3)
+    view = pixels.rgb()
+    expected = (1 - alpha) * embedded.decode(moved.float())[..., :117, :152] + alpha * view
+
+    enhancer = Enhancer(embedded, transport, alpha=alpha, mode="plain")
+    ours = transport.on()(latents)
+    bands = [
+        view[:, :, top : top + band.shape[2]] + band for top, band in enhancer._differences(pixels, latents, ours, plan)
+    ]
+    assert float((torch.cat(bands, 2)[..., :117, :152] - expected).abs().max()) < 1e-4
+
+
+def test_residual_adds_the_difference_of_the_two_decodings(embedded):
+    transport = fitted(embedded)
+    pixels = Pixels.from_image(photo(64, 64))
+    latents = embedded.encode(pixels.rgb())
+    difference = embedded.decode(transport.on()(latents)) - embedded.decode(latents)
+    expected = (pixels.rgb() + 0.5 * difference).clamp(0, 1).mul(255).round()
+    result = Pixels.from_image(Enhancer(embedded, transport, alpha=0.5)(pixels.image()))
+    assert float((result.rgb() * 255 - expected).abs().max()) <= 1
+
+
+def test_tiles_show_no_seam_and_change_nothing(embedded):
+    """The embedded autoencoder is local, so tiles with its halo give what the whole image gives, to 1/255."""
+    transport = fitted(embedded)
+    image = photo(731, 517)
+    whole = np.asarray(Enhancer(embedded, transport)(image)).astype(int)
+    enhancer = Enhancer(embedded, transport, tiles=Tiles(size=320))
+    pixels = Pixels.from_image(image)
+    assert enhancer.enhance(pixels).n_tiles >= 9
+    assert np.abs(pixels.samples.astype(int) - whole).max() <= 1
+
+
+def test_tiles_of_a_global_codec_are_cross_faded():
+    codec = as_codec(codecs.normed(), "normed", dtype=torch.float32, device="cpu")
+    image = photo(900, 700)
+    enhancer = Enhancer(codec, fitted(codec), tiles=Tiles(size=480))
+    pixels = Pixels.from_image(image)
+    assert enhancer.enhance(pixels).n_tiles > 1
+    change = pixels.samples.astype(int) - np.asarray(image).astype(int)
+    columns = np.abs(np.diff(change, axis=1)).mean((0, 2))
+    assert columns.max() < 3 * columns.mean(), "no column stands out"
+
+
+def test_sixteen_bits_stay_sixteen_bits(codec, transport):
+    """A ramp of 16-bit values keeps its many values: the network's 8 bits do not quantise it."""
+    ramp = np.tile(np.linspace(20000, 24000, 256).astype(np.uint16), (64, 1))
+    result = np.asarray(Enhancer(codec, transport)(Image.fromarray(ramp)))
+    assert result.dtype == np.uint16
+    assert len(np.unique(result)) > 2000
+
+
+def test_what_it_reports(codec, transport):
+    enhancer = Enhancer(codec, transport)
+    outcome = enhancer.enhance(Pixels.from_image(photo().resize((80, 60)).resize((160, 120))))
+    assert outcome.transport_cost > 0
+    assert outcome.naturalness_output > outcome.naturalness, "variance that was missing costs likelihood of a Gaussian"
+    assert set(outcome.seconds) == {"encode", "transport", "decode"}
+
+
+def test_naturalness_is_the_gaussian_likelihood(codec, transport):
+    from deepot.patches import extract_patches
+    from deepot.transport_map import Naturalness
+
+    latents = codec.encode(Pixels.from_image(photo()).rgb())
+    patches = extract_patches(latents, 3).double()
+    mean, covariance = transport.reference
+    covariance = covariance + 1e-12 * torch.eye(len(mean)).double() * covariance.trace()
+    exact = torch.distributions.MultivariateNormal(mean, covariance).log_prob(patches).mean() / -len(mean)
+    assert Naturalness(transport.reference, 3)(latents) == pytest.approx(float(exact), rel=1e-3)
+
+
+def test_a_map_of_another_codec_is_refused(codec, transport):
+    other = as_codec(codecs.normed(), "other", dtype=torch.float32, device="cpu")
+    with pytest.raises(MapError, match="fitted with the autoencoder 'smooth'"):
+        Enhancer(other, transport)
+
+
+def test_map_files_come_back(transport, tmp_path):
+    transport.save(tmp_path / "map.safetensors")
+    back = TransportMap.load(tmp_path / "map.safetensors")
+    assert back.info == transport.info
+    assert back.sha256 == transport.sha256
+    for damage in (b"", b"12345678", transport.to_bytes()[:100]):
+        with pytest.raises(MapError, match="is not a deepot map"):
+            TransportMap.from_bytes(damage)
+
+
+def test_modes_without_a_way_back_are_refused():
+    with pytest.raises(UnsupportedImageError, match="mode F"):
+        Pixels.from_image(Image.new("F", (4, 4)))
+
+
+def test_matched_calibration_brings_the_restored_side_to_the_natural_one(codec):
+    degradation, restorer = deepot.load_degradation("blur:sigma=2"), deepot.load_restorer()
+    pixels = Pixels.from_image(photo())
+    source, natural = matched_moments(codec, pixels, degradation, restorer, np.random.default_rng(0), 3)
+    assert source.gaussian().covariance.trace() < natural.gaussian().covariance.trace()
