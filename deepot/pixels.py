@@ -84,7 +84,8 @@ class Pixels:
     def image(self) -> Image.Image:
         """A Pillow image of the samples: L, LA, RGB, RGBA, CMYK or I;16."""
         samples = self.samples[:, :, 0] if self.samples.shape[2] == 1 else self.samples
-        image = Image.fromarray(np.ascontiguousarray(samples), mode=self._mode())
+        mode = "CMYK" if self.samples.shape[2] == 4 else None  # the others follow from shape and type
+        image = Image.fromarray(np.ascontiguousarray(samples), mode)
         if self.alpha is not None:
             image.putalpha(Image.fromarray(self.alpha))
         return image
@@ -118,8 +119,3 @@ class Pixels:
             change = np.where(light > _INK_LEFT, -change / np.maximum(light, _INK_LEFT), 0)
             rows = rows[:, :, :3]
         np.rint((rows + change * self.maximum).clip(0, self.maximum), casting="unsafe", out=rows)
-
-    def _mode(self) -> str:
-        if self.bit_depth == 16:
-            return "I;16"
-        return {1: "L", 3: "RGB", 4: "CMYK"}[self.samples.shape[2]]

@@ -19,7 +19,10 @@ class Bars:
     def begin(self, stage: str, total: int) -> None:
         """A new bar."""
         self._failed = 0
-        self._bar = tqdm(total=total, desc=f"{stage:10}", unit=" images", file=sys.stderr, dynamic_ncols=True)
+        every_s = 0.2 if sys.stderr.isatty() else 10.0  # a log file gets a line now and then
+        self._bar = tqdm(
+            total=total, desc=f"{stage:10}", unit=" images", file=sys.stderr, dynamic_ncols=True, mininterval=every_s
+        )
 
     def advance(self, images: int, failed: int) -> None:
         """Move the bar on."""

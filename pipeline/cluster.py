@@ -88,7 +88,11 @@ def run_tasks(compute: Compute) -> Callable[[Callable[[T], R], Sequence[T]], Ite
 
 
 class RayCrew:
-    """Actors that each hold the models; a `pipeline.apply.Crew`."""
+    """Actors that each hold the models; a `pipeline.apply.Crew`.
+
+    A dead actor is replaced by a new one, which waits for resources and models like the first ones; Ray's own restarts
+    would answer calls with errors meanwhile, and those could not be told from another death.
+    """
 
     def __init__(self, setup: Setup, compute: Compute, most: int) -> None:
         """Start as many actors as the cluster takes, `most` at the most, and wait for the first to be ready.
@@ -99,40 +103,42 @@ class RayCrew:
         import ray
 
         each = slots(compute)
-        remote = ray.remote(max_restarts=-1, max_task_retries=0, max_concurrency=_IN_FLIGHT)(_Actor)
-        options = remote.options(num_cpus=each.cpus, num_gpus=each.gpus)
-        self._actors = [options.remote(setup) for _ in range(max(1, min(each.count, most)))]
-        self._flying: dict[Any, tuple[Work, int]] = {}
-        ready = [actor.ready.remote() for actor in self._actors]
-        first, _ = ray.wait(ready)
-        try:
-            ray.get(first)
-        except ray.exceptions.RayError as error:
-            raise PipelineError(f"no worker could start: {' '.join(str(error).split())[-500:]}") from error
+        remote = ray.remote(max_restarts=0, max_task_retries=0, max_concurrency=_IN_FLIGHT)(_Actor)
+        self._remote, self._setup = remote.options(num_cpus=each.cpus, num_gpus=each.gpus), setup
+        self._actors = [self._remote.remote(setup) for _ in range(max(1, min(each.count, most)))]
+        self._flying: dict[Any, tuple[Work, Any]] = {}
+        first, _ = ray.wait([actor.ready.remote() for actor in self._actors])
+        _started(first)
 
     def free(self) -> int:
         """How much more work fits: two pieces an actor."""
         return _IN_FLIGHT * len(self._actors) - len(self._flying)
 
     def submit(self, work: Work, *, alone: bool = False) -> None:
-        """Hand work to the actor that has the least; the caller sees to it that nothing else runs for `alone`."""
-        if alone and self._flying:
-            raise RuntimeError("work that goes alone was submitted beside other work")
-        load = [0] * len(self._actors)
-        for _, index in self._flying.values():
-            load[index] += 1
-        index = load.index(min(load))
-        self._flying[self._actors[index].process.remote(work)] = (work, index)
+        """Hand work to the actor that has the least; work that goes alone waits for a worker that has started.
+
+        Raises:
+            PipelineError: no worker can be started for work that goes alone.
+        """
+        busy = [actor for _, actor in self._flying.values()]
+        actor = min(self._actors, key=busy.count)
+        if alone:
+            if busy:
+                raise RuntimeError("work that goes alone was submitted beside other work")
+            _started([actor.ready.remote()])
+        self._flying[actor.process.remote(work)] = (work, actor)
 
     def wait(self) -> tuple[Work, Part | WorkerDiedError]:
         """The next finished work."""
         import ray
 
         (ready,), _ = ray.wait(list(self._flying))
-        work, _ = self._flying.pop(ready)
+        work, actor = self._flying.pop(ready)
         try:
             part: Part = _result(ready)
         except ray.exceptions.RayActorError as error:
+            if actor in self._actors:
+                self._actors[self._actors.index(actor)] = self._remote.remote(self._setup)
             return work, WorkerDiedError(str(error))
         return work, part
 
@@ -142,6 +148,20 @@ class RayCrew:
 
         for actor in self._actors:
             ray.kill(actor)
+
+
+def _started(ready: Sequence[Any]) -> None:
+    """Wait for an actor's `ready`.
+
+    Raises:
+        PipelineError: it could not start.
+    """
+    import ray
+
+    try:
+        ray.get(list(ready))
+    except ray.exceptions.RayError as error:
+        raise PipelineError(f"no worker could start: {' '.join(str(error).split())[-500:]}") from error
 
 
 class _Actor:

@@ -100,12 +100,12 @@ def _decoded(image: Image.Image, max_pixels: int) -> Photo:
         raise ImageError(Code.TOO_LARGE, f"{width} × {height} pixels are more than limits.max_pixels = {max_pixels}")
     if getattr(image, "n_frames", 1) > 1:
         raise ImageError(Code.ANIMATED, f"{getattr(image, 'n_frames', 0)} frames or pages; deepot takes single photos")
+    pixels = Pixels.from_image(image)  # before anything else loads the image: it looks at the stored bit depth
     carried = {key: image.info[key] for key in _KEPT if image.info.get(key)}
     exif = image.getexif()
     if exif and "exif" not in carried and image.format != "TIFF":
         carried["exif"] = exif.tobytes()
     saving = _saving(image)
-    pixels = Pixels.from_image(image)
     facts = {
         "width": width,
         "height": height,

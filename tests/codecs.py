@@ -1,5 +1,8 @@
 """Codecs that tests name as `tests.codecs:…`: small, exact and fast."""
 
+import os
+import time
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -58,3 +61,28 @@ def normed():
 
 def not_a_codec():
     return object()
+
+
+class Slow(Shuffle):
+    """Takes its time, so that a run can be killed in the middle."""
+
+    def encode(self, images):
+        time.sleep(0.25)
+        return super().encode(images)
+
+
+class Deadly(Shuffle):
+    """Kills the process over a photo that is one plain colour."""
+
+    def encode(self, images):
+        if images.std() == 0 and images.mean() > 0:
+            os._exit(9)
+        return super().encode(images)
+
+
+def slow():
+    return Slow()
+
+
+def deadly():
+    return Deadly()

@@ -167,6 +167,8 @@ class Trainer:
 
     def load(self, path: Path) -> None:
         """Take up the state that `save` wrote."""
+        if not path.is_file():
+            raise SystemExit(f"nothing to resume: there is no {path}")
         state = torch.load(path, map_location="cpu", weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -174,8 +176,13 @@ class Trainer:
         self.generator.set_state(state["generator"])
         self.step, self.seconds = state["step"], state["seconds"]
 
-    def export(self, folder: Path, loss: float) -> None:
-        """Write the averaged weights as a diffusers folder in float16, and `training.json` last."""
+    def export(self, folder: Path, loss: float | None) -> None:
+        """Write the averaged weights as a diffusers folder in float16, and `training.json` last.
+
+        Args:
+            folder: where to.
+            loss: the mean of the last steps' losses; None if no step was left to take.
+        """
         self.model.load_state_dict(self.average)
         self.model.half().save_pretrained(folder)
         record = {
@@ -228,7 +235,7 @@ def train(options: Options) -> None:
             trainer.save(options.checkpoint)
             saved = time.monotonic()
     trainer.save(options.checkpoint)
-    trainer.export(options.out, float(np.mean(recent, axis=0)[0]) if recent else math.nan)
+    trainer.export(options.out, float(np.mean(recent, axis=0)[0]) if recent else None)
 
 
 def _steps(trainer: Trainer) -> Iterator[tuple[float, float]]:
@@ -248,9 +255,12 @@ def _device(name: str) -> str:
 
 
 def _autoencoder(options: Options) -> Any:  # noqa: ANN401 - diffusers has no types
-    """The model in float32: the one in `options.start`, or a new one."""
+    """The model in float32: one with the weights in `options.start`, or a new one."""
     if options.start is not None:
-        return AutoencoderDC.from_pretrained(options.start, torch_dtype=torch.float32)
+        start = AutoencoderDC.from_pretrained(options.start, torch_dtype=torch.float32, low_cpu_mem_usage=False)
+        model = AutoencoderDC.from_config(AutoencoderDC.load_config(options.start))  # keeps no path of this machine
+        model.load_state_dict(start.state_dict())
+        return model
     none = ((),) * len(options.widths)
     return AutoencoderDC(
         latent_channels=options.channels,

@@ -1,0 +1,211 @@
+"""The command line as a person and a scheduler meet it; each test starts the program as they do."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from jobs.cli import main
+from pipeline.layout import Run
+from pipeline.manifest import read_manifest
+from tests.photos import collection
+from tests.pipeline.conftest import s3  # noqa: F401 — a fixture
+
+ROOT = Path(__file__).resolve().parents[2]
+QUICK = {"shard_images": 2, "dtype": "float32", "actors": 2}
+
+
+@pytest.fixture
+def job_file(tmp_path):
+    def make(name="job.yaml", images=6, **changes):
+        if not (tmp_path / "restored").exists():
+            collection(tmp_path / "restored", images)
+            collection(tmp_path / "natural", 4, restored=False)
+        content = {
+            "input": {"images": str(tmp_path / "restored")},
+            "reference": {"images": str(tmp_path / "natural")},
+            "source": {"degrade": "blur:sigma=1"},
+            "vae": "tests.codecs:shuffle",
+            "output": {"uri": str(tmp_path / "enhanced")},
+            "compute": QUICK,
+        }
+        (tmp_path / name).write_text(yaml.safe_dump(content | changes))
+        return str(tmp_path / name)
+
+    return make
+
+
+def deepot(*arguments, **options):
+    command = [sys.executable, "-m", "jobs.cli", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, **options)
+
+
+def last_json(process):
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout.strip().splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"transport": {"apha": 1}}, "unknown key 'transport.apha'; did you mean 'alpha'?"),
+        ({"input": {"images": "/no/such/folder"}}, "no such folder, bucket or file"),
+        ({"vae": "/no/such/vae"}, "vae '/no/such/vae': there is no such folder"),
+        ({"restorer": "nln:sigma=5"}, "did you mean 'nlm'?"),
+        ({"source": {"degrade": "noise:sigma=-5"}}, "sigma is -5, it must be above 0"),
+        ({"map": "/no/map.safetensors"}, "map /no/map.safetensors: there is no such file"),
+    ],
+)
+def test_every_mistake_is_one_sentence_and_exit_status_2(job_file, capsys, changes, message):
+    assert main(["run", job_file(**changes), "--allow-code"]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("deepot run: ")
+    assert message in error
+
+
+def test_code_runs_only_when_allowed(job_file, capsys, monkeypatch):
+    assert main(["plan", job_file()]) == 2
+    assert "allow it with --allow-code or DEEPOT_ALLOW_CODE=1" in capsys.readouterr().err
+    monkeypatch.setenv("DEEPOT_ALLOW_CODE", "1")
+    assert main(["plan", job_file()]) == 0
+
+
+def test_plan_changes_nothing_unless_asked(job_file, capsys, tmp_path):
+    job = job_file()
+    for flags, plans in ([], 0), (["--freeze"], 1):
+        assert main(["plan", job, "--allow-code", "--json", *flags]) == 0
+        told = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+        assert (told["images"], told["new"], told["shards"]) == (6, 6, 3)
+        assert len(list((tmp_path / "enhanced").rglob("plan-*.parquet"))) == plans
+
+
+def test_a_map_fitted_with_another_vae_is_refused(job_file, capsys, tmp_path):
+    assert deepot("fit", job_file(), "--allow-code").returncode == 0
+    (fitted,) = (tmp_path / "enhanced").rglob("map.safetensors")
+    other = job_file(vae="tests.codecs:smooth", map=str(fitted), output={"uri": str(tmp_path / "other")})
+    process = deepot("run", other, "--allow-code")
+    assert process.returncode == 2
+    assert "the map was fitted with the autoencoder 'tests.codecs:shuffle'" in process.stderr
+
+
+def test_commands_in_turn(job_file, capsys, tmp_path):
+    """fit, apply, status, verify, report, compare on one run, with flags laid over the file."""
+    job = job_file()
+    flags = ["--allow-code", "--transport.alpha", "0.25", "--json"]
+    fitted = last_json(deepot("fit", job, *flags))
+    applied = last_json(deepot("apply", job, *flags))
+    assert fitted["run"] == applied["run"]
+    assert set(applied) == {"run", "inputs", "ok", "skipped", "failed", "done_now", "seconds"}
+    assert (applied["ok"], applied["done_now"]) == (6, 6)
+    run = applied["run"]
+    assert {row["alpha"] for row in read_manifest(Run(run)).to_pylist()} == {0.25}
+    assert main(["status", run, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["complete"] is True
+    assert main(["verify", run]) == 0
+    assert main(["report", run]) == 0
+    assert main(["compare", f"{run}/moments/source", f"{run}/moments/reference"]) == 0
+    distance = float(capsys.readouterr().out.partition("W2")[2].split()[0].rstrip(","))
+    assert distance == pytest.approx(fitted["wasserstein2"], abs=1e-4)
+    (tmp_path / "enhanced" / "photo 01.png").write_bytes(b"changed")
+    assert main(["verify", run]) == 1
+    assert main(["status", str(tmp_path)]) == 2
+
+
+def test_too_many_failures_are_exit_status_1(job_file, tmp_path):
+    job = job_file()
+    (tmp_path / "restored" / "photo 01.png").write_bytes(b"")
+    process = deepot("run", job, "--allow-code", "--json")
+    assert process.returncode == 1
+    told = json.loads(process.stdout.strip().splitlines()[-1])
+    assert (told["ok"], told["failed"]) == (5, 1)
+    assert "1 × empty_file" in process.stdout
+    assert "Traceback" not in process.stderr
+
+
+def test_the_job_on_s3(job_file, s3, tmp_path):  # noqa: F811
+    """Photos, calibration and results in buckets, through s3fs from driver and workers."""
+    import boto3
+
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="archive")
+    job = job_file()
+    for side in ("restored", "natural"):
+        for path in (tmp_path / side).rglob("*.png"):
+            client.upload_file(str(path), "archive", f"{side}/{path.relative_to(tmp_path / side)}")
+    changes = {
+        "input": {"images": "s3://archive/restored/**/*.png"},
+        "reference": {"images": "s3://archive/natural/"},
+        "output": {"uri": "s3://archive/enhanced"},
+    }
+    remote = last_json(deepot("run", job_file("s3.yaml", **changes), "--allow-code", "--json", env=os.environ | s3))
+    local = last_json(deepot("run", job, "--allow-code", "--json"))
+    assert remote["ok"] == local["ok"] == 6
+    assert remote["run"].startswith("s3://archive/enhanced/_deepot/")
+    for key in ("photo 01.png", "sub/photo 00.png"):
+        stored = client.get_object(Bucket="archive", Key=f"enhanced/{key}")["Body"].read()
+        assert stored == (tmp_path / "enhanced" / key).read_bytes(), "the same photos, wherever they lie"
+    again = last_json(deepot("run", job_file("s3.yaml", **changes), "--allow-code", "--json", env=os.environ | s3))
+    assert again["done_now"] == 0
+
+
+def _rows(run):
+    dropped = ("attempt", "code_version", "run_id", "config_sha256")
+    rows = read_manifest(Run(run)).to_pylist()
+    keep = [key for key in rows[0] if key not in dropped and not key.startswith("seconds_")]
+    return {row["file_name"]: {key: row[key] for key in keep} for row in rows}
+
+
+def test_a_killed_driver_loses_nothing(job_file, tmp_path):
+    """kill -9 in the middle of apply; the same command again gives the undisturbed run's files and rows."""
+    job = job_file(images=16, vae="tests.codecs:slow", run=str(tmp_path / "run"))
+    command = [sys.executable, "-m", "jobs.cli", "run", job, "--allow-code", "--json"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        deadline = time.monotonic() + 120
+        while len(commits := sorted((tmp_path / "run").rglob("commits/*.json"))) < 2:
+            assert process.poll() is None and time.monotonic() < deadline, "the run ended before it could be killed"
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in commits}
+    assert 2 <= len(before) < 8
+    assert not list((tmp_path / "run").rglob("_SUCCESS.json"))
+    resumed = last_json(deepot(*command[3:]))
+    after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before}
+    assert after == before, "committed shards were not done again"
+    assert resumed["ok"] == 16
+    assert 0 < resumed["done_now"] <= 16 - 2 * len(before)
+    photos = {path.name: path.read_bytes() for path in (tmp_path / "enhanced").rglob("*.png")}
+    rows = _rows(resumed["run"])
+
+    for path in sorted((tmp_path / "enhanced").rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    undisturbed = last_json(
+        deepot(
+            "run", job_file(images=16, vae="tests.codecs:slow", run=str(tmp_path / "again")), "--allow-code", "--json"
+        )
+    )
+    assert undisturbed["done_now"] == 16
+    assert {path.name: path.read_bytes() for path in (tmp_path / "enhanced").rglob("*.png")} == photos
+    assert _rows(undisturbed["run"]) == rows
+    assert not list(tmp_path.rglob("*.partial")), "no half-written file is left"
+
+
+def test_the_demo(tmp_path):
+    """The main job on packaged photos, then again: nothing is left to do."""
+    first = deepot("demo", "--output", str(tmp_path / "demo"), "--json")
+    assert first.returncode == 0, first.stderr
+    report = Path(first.stdout.partition("report   ")[2].split()[0])
+    page = report.read_text()
+    assert page.count("<img ") == 14
+    assert "<svg" in page and "Distance to natural photos" in page
+    assert (tmp_path / "demo" / "comparison.png").stat().st_size > 10_000
+    again = deepot("demo", "--output", str(tmp_path / "demo"), "--json")
+    told = [json.loads(line) for line in again.stdout.splitlines() if line.startswith("{")]
+    assert (told[0]["ok"], told[0]["done_now"]) == (7, 0)

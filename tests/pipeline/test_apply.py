@@ -1,0 +1,97 @@
+"""The driver's side of apply, against a crew in this process that finishes in any order and dies on purpose."""
+
+import random
+from collections import deque
+
+import pytest
+
+from pipeline.apply import Apply, WorkerDiedError
+from pipeline.errors import RunError
+from pipeline.layout import Run
+from pipeline.manifest import commit, committed, read_manifest, write_part
+from pipeline.plan import cut
+from pipeline.progress import Quiet
+from pipeline.shard import blank_row
+from pipeline.storage import Entry, read
+
+
+class FakeCrew:
+    """Writes a row for each image; dies with everything in flight when it meets a poisonous one."""
+
+    def __init__(self, run, poison=(), seed=0, lose=False):
+        self.run, self.poison, self.lose = run, set(poison), lose
+        self.random = random.Random(seed)
+        self.flying, self.results, self.submitted = [], deque(), []
+
+    def free(self):
+        return 4 - len(self.flying) - len(self.results)
+
+    def submit(self, work, *, alone=False):
+        assert not alone or not (self.flying or self.results)
+        self.flying.append(work)
+        self.submitted.append(work)
+
+    def wait(self):
+        if not self.results:
+            self._work()
+        return self.results.popleft()
+
+    def _work(self):
+        self.random.shuffle(self.flying)
+        work = self.flying.pop()
+        if self.poison & {entry.key for entry in work.entries}:
+            self.results.extend((dead, WorkerDiedError()) for dead in [work, *self.flying])
+            self.flying.clear()
+            return
+        rows = [blank_row(entry, work.shard, work.attempt) | {"status": "ok"} for entry in work.entries]
+        name = f"{work.shard:05d}-{work.attempt}-{self.random.random()}.parquet"
+        self.results.append((work, write_part(self.run, name, rows[: len(rows) - self.lose])))
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run(str(tmp_path))
+
+
+def shards(count=20, each=4):
+    return cut([Entry(f"u{i:02d}", f"k{i:02d}", 1, "", 0.0) for i in range(count)], each)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_image_has_one_row_in_any_order(run, seed):
+    done = Apply(run, FakeCrew(run, seed=seed), Quiet())(shards())
+    rows = read_manifest(run).to_pylist()
+    assert done == len(rows) == 20
+    assert sorted(row["file_name"] for row in rows) == [f"k{i:02d}" for i in range(20)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("poison", [["k06"], ["k00", "k19"], ["k04", "k05", "k06", "k07"]])
+def test_a_poisonous_image_costs_its_own_row_alone(run, poison, seed):
+    Apply(run, FakeCrew(run, poison, seed), Quiet())(shards())
+    rows = {row["file_name"]: row for row in read_manifest(run).to_pylist()}
+    assert len(rows) == 20
+    assert {key for key, row in rows.items() if row["status"] == "failed"} == set(poison)
+    assert all(rows[key]["error_code"] == "worker_died" and rows[key]["retriable"] for key in poison)
+
+
+def test_the_other_driver_wins_or_loses_but_never_both(run):
+    (shard,) = shards(4)
+    other = write_part(run, "other.parquet", [blank_row(entry, 0, 1) | {"status": "ok"} for entry in shard.entries])
+    assert commit(run, 0, [other])
+    assert Apply(run, FakeCrew(run), Quiet())([shard]) == 0
+    assert [part.name for part in committed(run)[0]] == ["other.parquet"]
+
+
+def test_a_lost_row_stops_the_run(run):
+    with pytest.raises(RunError, match="4 images went in and 3 rows came out"):
+        Apply(run, FakeCrew(run, lose=True), Quiet())(shards(4))
+
+
+def test_a_manifest_part_that_changed_after_its_commit_is_noticed(run, tmp_path):
+    Apply(run, FakeCrew(run), Quiet())(shards(4))
+    (part,) = committed(run)[0]
+    path = tmp_path / "manifest" / part.name
+    path.write_bytes(read(str(path)) + b" ")
+    with pytest.raises(RunError, match="its sha256 differs"):
+        read_manifest(run)

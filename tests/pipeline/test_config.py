@@ -1,0 +1,73 @@
+import pytest
+
+from pipeline.config import Calibration, load_job, parse_job
+from pipeline.errors import ConfigError
+
+LEAST = {"input": {"images": "in"}, "output": {"uri": "out"}, "source": {"degrade": "noise:sigma=50"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "calibration"),
+    [
+        ({}, Calibration.SELF),
+        ({"reference": {"images": "r"}}, Calibration.CONTENT_MATCHED),
+        ({"reference": {"images": "r"}, "source": {"images": "s"}}, Calibration.UNPAIRED),
+    ],
+)
+def test_the_job_file_decides_how_to_calibrate(changes, calibration):
+    assert parse_job(LEAST | changes).calibration is calibration
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"transport": {"apha": 0.5}}, "unknown key 'transport.apha'; did you mean 'alpha'"),
+        ({"inputt": {}}, "unknown key 'inputt'; did you mean 'input'"),
+        ({"transport": {"patch_size": 4}}, "must be odd"),
+        ({"transport": {"mode": "plane"}}, "transport.mode"),
+        ({"limits": {"max_error_rate": 2}}, "limits.max_error_rate.*less than or equal to 1"),
+        ({"source": None}, "nothing to calibrate from"),
+        ({"source": {"images": "s", "degrade": "noise:sigma=1"}, "reference": {"images": "r"}}, "one of the two"),
+        ({"output": {}}, "'output.uri' is missing"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence(changes, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        parse_job(LEAST | changes, "job.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_files_and_overrides(tmp_path):
+    path = tmp_path / "job.yaml"
+    path.write_text(
+        "input: {images: in}\noutput: {uri: out}\nsource: {degrade: 'noise:sigma=50'}\n"
+        "limits: {max_pixels: 400_000_000}\n"
+    )
+    job = load_job(path, {"transport.alpha": 0.5, "tiles.size": 512})
+    assert (job.transport.alpha, job.tiles.size, job.limits.max_pixels) == (0.5, 512, 400_000_000)
+    for content, message in [
+        ("- a list", "not a mapping"),
+        ("a: [", "cannot be read"),
+        ("a: !!python/name:os.x", "read"),
+    ]:
+        path.write_text(content)
+        with pytest.raises(ConfigError, match=message):
+            load_job(path)
+    with pytest.raises(ConfigError, match="no job file"):
+        load_job(tmp_path / "nothing.yaml")
+
+
+def test_the_fingerprint_changes_with_what_changes_results_and_with_nothing_else():
+    job, models = parse_job(LEAST), {"codec": "a"}
+    same = [{"name": "x"}, {"compute": {"actors": 3, "threads": 2}}, {"limits": {"max_error_rate": 0.5}}, {"run": "r"}]
+    other = [
+        {"transport": {"alpha": 0.1}},
+        {"restorer": "nlm:sigma=5"},
+        {"compute": {"dtype": "bfloat16"}},
+        {"limits": {"max_pixels": 5}},
+        {"tiles": {"size": 512}},
+        {"output": {"uri": "out", "format": "png"}},
+    ]
+    assert {parse_job(LEAST | change).fingerprint(models) for change in same} == {job.fingerprint(models)}
+    prints = {parse_job(LEAST | change).fingerprint(models) for change in other} | {job.fingerprint({"codec": "b"})}
+    assert len(prints | {job.fingerprint(models)}) == len(other) + 2

@@ -1,0 +1,82 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.errors import Code, ImageError
+from pipeline.images import decode, encode, output_key
+from tests.photos import corpus, picture
+
+LOTS = 10**9
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    return folder, corpus(folder)
+
+
+def test_every_kind_is_read_or_refused_with_its_code(odd):
+    folder, expected = odd
+    for key, (status, code) in expected.items():
+        data = (folder / key).read_bytes()
+        if status == "ok":
+            photo = decode(data, LOTS)
+            assert photo.facts["width"] == photo.pixels.width
+        else:
+            with pytest.raises(ImageError) as caught:
+                decode(data, LOTS)
+            assert (caught.value.code, caught.value.code.skipped) == (code, status == "skipped"), key
+
+
+@pytest.mark.parametrize("key", ["good.png", "grey.jpg", "cmyk.jpg", "rgba.png", "16bit.png", "16bit.tif", "webp.webp"])
+def test_format_mode_and_depth_are_kept(odd, key):
+    photo = decode((odd[0] / key).read_bytes(), LOTS)
+    again = decode(encode(photo, photo.pixels, "same", "keep"), LOTS)
+    assert again.facts == photo.facts
+    if key.endswith((".png", ".tif")):
+        np.testing.assert_array_equal(again.pixels.samples, photo.pixels.samples)
+
+
+def test_jpeg_keeps_tables_orientation_and_resolution(odd):
+    data = (odd[0] / "good.jpg").read_bytes()
+    photo = decode(data, LOTS)
+    assert photo.facts["orientation"] == 6
+    with (
+        Image.open(io.BytesIO(data)) as before,
+        Image.open(io.BytesIO(encode(photo, photo.pixels, "same", "keep"))) as after,
+    ):
+        assert after.quantization == before.quantization
+        assert after.getexif()[0x0112] == 6
+        assert after.info["dpi"] == before.info["dpi"]
+        assert after.info.get("progressive")
+    stripped = decode(encode(photo, photo.pixels, "same", "strip"), LOTS)
+    assert (stripped.facts["has_exif"], stripped.facts["orientation"]) == (False, 1)
+
+
+def test_other_formats_and_what_they_cannot_hold(odd):
+    photo = decode((odd[0] / "rgba.png").read_bytes(), LOTS)
+    assert decode(encode(photo, photo.pixels, "webp", "keep"), LOTS).facts["has_alpha"]
+    with pytest.raises(ImageError, match="cannot be written as JPEG") as caught:
+        encode(photo, photo.pixels, "jpeg", "keep")
+    assert caught.value.code is Code.UNSUPPORTED_OUTPUT
+    assert [output_key(key, "jpeg") for key in ("a.JPG", "b.png")] == ["a.JPG", "b.png.jpg"]
+    assert output_key("a.png", "same") == "a.png"
+
+
+def test_too_many_pixels_are_refused_before_decoding():
+    with io.BytesIO() as file:
+        picture().save(file, "PNG")
+        with pytest.raises(ImageError, match="48 × 36 pixels are more than") as caught:
+            decode(file.getvalue(), 1000)
+    assert caught.value.code is Code.TOO_LARGE
+
+
+def test_sixteen_bit_colour_is_refused_not_cut(tmp_path):
+    import cv2
+
+    cv2.imwrite(str(tmp_path / "x.png"), np.full((8, 8, 3), 40000, np.uint16))
+    with pytest.raises(ImageError) as caught:
+        decode((tmp_path / "x.png").read_bytes(), LOTS)
+    assert caught.value.code is Code.UNSUPPORTED_BIT_DEPTH

@@ -1,0 +1,211 @@
+"""Plan, statistics and a shard without Ray; the whole run with it."""
+
+import random
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deepot.moments import Moments
+from pipeline import cluster, statistics
+from pipeline.errors import NothingFoundError, RunError
+from pipeline.fit import fit, shrinkage
+from pipeline.layout import Run
+from pipeline.manifest import SCHEMA, committed, read_manifest
+from pipeline.plan import cut, extend, outlook, read_plans, sample
+from pipeline.progress import Quiet
+from pipeline.run import How, apply_job, fit_job, open_run, plan_job, run_job, totals
+from pipeline.statistics import SOURCE, gather_shard
+from pipeline.storage import Entry, listing, read
+from pipeline.verify import verify
+from tests.photos import collection, corpus
+
+HOW = How(allow_code=True)
+
+
+def entries(count, size=1):
+    return [Entry(f"u{i}", f"k{i:04d}", size, "", 0.0) for i in range(count)]
+
+
+def test_shards_depend_on_the_listing_alone():
+    assert [len(shard.entries) for shard in cut(entries(10), 4)] == [4, 4, 2]
+    assert {len(shard.entries) for shard in cut(entries(640))} == {10}
+    assert max(len(shard.entries) for shard in cut(entries(100_000))) == 32
+    assert len(cut(entries(4, size=400 * 2**20), 4)) == 4, "a shard holds a bounded number of bytes"
+
+
+def test_a_sample_comes_from_all_over_and_stays_the_same():
+    chosen = sample(entries(1000), 100)
+    assert chosen == sample(list(reversed(entries(1000))), 100)
+    assert len({entry.key[:2] for entry in chosen}) == 1
+    assert len({entry.key[1] for entry in sample(entries(1000), 100)}) >= 1
+    assert 20 < sum(entry.key < "k0500" for entry in chosen) < 80
+
+
+def test_plans_are_append_only(tmp_path):
+    run = Run(str(tmp_path))
+    extend(run, outlook(run, entries(5), 2))
+    first = read(run.plan(1))
+    ahead = outlook(run, entries(8), 2)
+    assert (ahead.found, ahead.new, [shard.number for shard in ahead.shards]) == (8, 3, [3, 4])
+    extend(run, ahead)
+    assert read(run.plan(1)) == first
+    assert [shard.number for shard in read_plans(run)] == [0, 1, 2, 3, 4]
+    assert outlook(run, entries(8), 2).new == 0
+    assert outlook(run, entries(8, size=2), 2).new == 8, "a changed image is a new one"
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_map_is_bit_identical_in_any_order_of_completion(job_for, tmp_path, seed):
+    def shuffled(function, tasks):
+        order = list(tasks)
+        random.Random(seed).shuffle(order)
+        return [function(task) for task in order]
+
+    maps = []
+    for execute, place in ((lambda f, t: [f(task) for task in t], "a"), (shuffled, "b")):
+        opened = open_run(job_for(run=str(tmp_path / place)), HOW)
+        pending = statistics.tasks(opened.job, opened.run, True, opened.outside)
+        source, reference = statistics.gather(pending, execute, Quiet())
+        maps.append(fit(opened.job, opened.run, opened.models.codec, source, reference).to_bytes())
+    assert maps[0] == maps[1]
+
+
+def test_statistics_go_on_where_they_stopped(job_for):
+    opened = open_run(job_for(), HOW)
+    pending = statistics.tasks(opened.job, opened.run, True, opened.outside)
+    gather_shard(pending[1])
+    done = []
+
+    def count(function, tasks):
+        done.extend(task.shard.number for task in tasks)
+        return [function(task) for task in tasks]
+
+    statistics.gather(pending, count, Quiet())
+    assert done == [0, 2]
+    path = opened.run.moments(SOURCE, 0)
+    assert Moments.from_bytes(read(path)).images == 2
+
+
+def test_unpaired_and_self_calibration(job_for, tmp_path):
+    unpaired = job_for(reference={"images": str(tmp_path / "natural")}, source={"images": str(tmp_path / "restored")})
+    alone = job_for(reference=None, source={"degrade": "blur:sigma=1", "limit": 4})
+    for job, images in ((unpaired, 6), (alone, 4)):
+        opened = open_run(job, HOW)
+        pending = statistics.tasks(job, opened.run, True, opened.outside)
+        source, reference = statistics.gather(pending, lambda f, t: [f(task) for task in t], Quiet())
+        assert (source.images, reference.images) == (images, images)
+        transport = fit(job, opened.run, opened.models.codec, source, reference)
+        assert transport.info.wasserstein2 > 0
+        assert transport.info.shrinkage == shrinkage(job, source, reference)
+    assert shrinkage(unpaired, source, reference) > 0.9 > 0 == shrinkage(alone, source, reference)
+
+
+def test_calibration_without_one_usable_photo_is_an_error(job_for, tmp_path):
+    job = job_for()
+    for path in (tmp_path / "natural").rglob("*.png"):
+        path.write_bytes(b"no photo")
+    opened = open_run(job, HOW)
+    pending = statistics.tasks(job, opened.run, True, opened.outside)
+    with pytest.raises(NothingFoundError, match="not one photo of the source side"):
+        statistics.gather(pending, lambda f, t: [f(task) for task in t], Quiet())
+
+
+def test_a_whole_run_and_a_second_one_that_finds_nothing_to_do(job_for, tmp_path, ray_session):
+    job = job_for()
+    result = run_job(job, HOW)
+    assert (result.inputs, result.ok, result.done_now, result.complete) == (6, 6, 6, True)
+    run = Run(result.run)
+    manifest = read_manifest(run)
+    assert manifest.schema.names == SCHEMA.names
+    for row in manifest.to_pylist():
+        assert row["status"] == "ok"
+        assert row["output_uri"] == str(tmp_path / "enhanced" / row["file_name"])
+        assert row["transport_cost"] > 0
+        before, after = (np.asarray(Image.open(row[key])) for key in ("source_uri", "output_uri"))
+        assert before.shape == after.shape
+        assert (before != after).any()
+    assert list(verify(run, 6, Quiet())) == []
+    assert "photo 01.png" in read(run.report).decode()
+    again = run_job(job, HOW)
+    assert (again.ok, again.done_now) == (6, 0)
+
+    collection(tmp_path / "restored", 8)
+    (tmp_path / "restored" / "photo 07.png").write_bytes(b"broken")
+    more = run_job(job, HOW)
+    assert more.inputs - 6 == more.done_now > 0, "rewritten and new photos are new inputs"
+    assert more.codes == {"not_an_image": 1}
+    (tmp_path / "enhanced" / "photo 01.png").unlink()
+    assert {finding.problem for finding in verify(run, 6, Quiet())} >= {"it is missing"}
+
+
+def test_workers_do_not_change_the_map_or_the_photos(job_for, tmp_path, ray_session):
+    seen = set()
+    for actors in (1, 2, 4):
+        compute = {"shard_images": 1, "dtype": "float32", "actors": actors}
+        job = job_for(
+            compute=compute, output={"uri": str(tmp_path / f"out-{actors}")}, run=str(tmp_path / f"run-{actors}")
+        )
+        result = run_job(job, HOW)
+        photos = [entry.key + str(read(entry.uri)) for entry in listing(str(tmp_path / f"out-{actors}"))]
+        seen.add((read(Run(result.run).map), tuple(photos)))
+        assert len(photos) == 6
+    assert len(seen) == 1
+
+
+def test_every_odd_file_has_its_row(job_for, tmp_path, ray_session):
+    expected = corpus(tmp_path / "odd")
+    job = job_for(input={"images": str(tmp_path / "odd")}, compute={"shard_images": 5, "dtype": "float32"})
+    result = run_job(job, HOW)
+    rows = {row["file_name"]: row for row in read_manifest(Run(result.run)).to_pylist()}
+    assert {key: (row["status"], row["error_code"]) for key, row in rows.items()} == expected
+    assert result.ok + result.skipped + result.failed == len(expected)
+    assert (rows["16bit.png"]["bit_depth"], rows["cmyk.jpg"]["mode"], rows["good.jpg"]["orientation"]) == (
+        16,
+        "CMYK",
+        6,
+    )
+    assert "<b>&amp;amp;" not in (page := read(Run(result.run).report).decode())
+    assert "<td><b>" not in page and "&lt;b&gt;&amp;amp;.png" in page, "names are escaped"
+
+
+def test_an_image_that_kills_its_worker_costs_one_row(job_for, tmp_path, ray_session):
+    job = job_for(vae="tests.codecs:deadly", compute={"shard_images": 3, "dtype": "float32", "actors": 2})
+    Image.new("RGB", (48, 36), (9, 9, 9)).save(tmp_path / "restored" / "poison.png")
+    result = run_job(job, HOW)
+    rows = {row["file_name"]: row["error_code"] for row in read_manifest(Run(result.run)).to_pylist()}
+    assert {key for key, code in rows.items() if code} == {"poison.png"}
+    assert (len(rows), rows["poison.png"], result.ok) == (7, "worker_died", 6)
+
+
+def test_other_settings_do_not_write_over_photos(job_for, tmp_path, ray_session):
+    run_job(job_for(), HOW)
+    with pytest.raises(RunError, match=r"--replace"):
+        run_job(job_for(transport={"alpha": 0.5}), HOW)
+    assert run_job(job_for(transport={"alpha": 0.5}), How(allow_code=True, replace=True)).ok == 6
+    by_map = job_for(output={"uri": str(tmp_path / "by" / "{map}")})
+    transport = fit_job(opened := open_run(by_map, HOW))
+    extend(opened.run, plan_job(opened))
+    apply_job(opened)
+    assert len(listing(str(tmp_path / "by" / transport.sha256[:16]))) == 6
+
+
+def test_apply_with_a_given_map(job_for, tmp_path, ray_session):
+    first = run_job(job_for(), HOW)
+    job = job_for(map=Run(first.run).map, reference=None, source=None, output={"uri": str(tmp_path / "second")})
+    second = run_job(job, HOW)
+    assert second.ok == 6
+    assert {read(entry.uri) for entry in listing(str(tmp_path / "second"))} == {
+        read(entry.uri) for entry in listing(str(tmp_path / "enhanced")) if not entry.key.startswith("_")
+    }
+    assert totals(Run(second.run)).ok == 6
+    assert len(committed(Run(second.run))) == 3
+
+
+def test_slots_divide_what_there_is(ray_session):
+    from pipeline.config import Compute
+
+    assert cluster.slots(Compute()).count == 4
+    assert cluster.slots(Compute(threads=2)).count == 2
+    each = cluster.slots(Compute(actors=8))
+    assert each.count * each.cpus <= 4
