@@ -1,0 +1,89 @@
+"""A large image through the whole transport: seconds, peak memory, and whether tiles show.
+
+    python benchmarks/large_image.py --map RUN/map.safetensors --width 12000 --height 9000 --threads 2 --json FILE
+
+The image is made from ramps and repeated photo-like texture. Memory is the process's peak above what it held with
+models and map loaded, the decoded image included. The seam figure is the mean absolute difference between
+neighbouring columns of the change x̂ − x* at the cuts between tiles, over that of all columns: 1 means no seam.
+"""
+
+import argparse
+import json
+import resource
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from deepot.autoencoders import load_codec
+from deepot.enhance import Enhancer, Tiles
+from deepot.pixels import Pixels
+from deepot.transport_map import TransportMap
+
+
+def synthetic(width: int, height: int) -> Pixels:
+    """Ramps and soft texture, made in bands."""
+    generator = np.random.default_rng(0)
+    texture = generator.normal(0, 1, (2, 256, 256, 3)).cumsum(1).cumsum(2)
+    texture = (texture[0] - texture[0].mean()) / texture[0].std() * 30
+    samples = np.empty((height, width, 3), np.uint8)
+    across = np.linspace(40, 200, width)[None, :, None]
+    columns = np.arange(width) % 256
+    for top in range(0, height, 256):
+        rows = np.arange(top, min(top + 256, height))
+        band = across * 0.7 + (rows / height * 80)[:, None, None] + texture[rows % 256][:, columns]
+        samples[rows] = band.clip(0, 255)
+    return Pixels(samples)
+
+
+def peak_bytes() -> int:
+    """The largest resident size so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def main() -> None:
+    """Transport one large image and tell."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--map", type=Path, required=True)
+    parser.add_argument("--width", type=int, default=12000)
+    parser.add_argument("--height", type=int, default=9000)
+    parser.add_argument("--tile", type=int, default=Tiles.size)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    codec = load_codec()
+    enhancer = Enhancer(codec, TransportMap.load(options.map), tiles=Tiles(options.tile))
+    loaded = peak_bytes()
+    pixels = synthetic(options.width, options.height)
+    started = time.perf_counter()
+    outcome = enhancer.enhance(pixels)
+    seconds = time.perf_counter() - started
+    memory = peak_bytes() - loaded
+    before = synthetic(options.width, options.height)
+    steps = np.zeros(options.width - 1)
+    for top in range(0, options.height, 256):
+        change = pixels.samples[top : top + 256].astype(np.int16) - before.samples[top : top + 256]
+        steps += np.abs(np.diff(change, axis=1)).sum((0, 2))
+    cuts = [span.keep * codec.factor - 1 for span in enhancer.tiles.plan(codec, pixels).columns[1:]]
+    seam = float(steps[cuts].mean() / steps.mean()) if cuts else 1.0
+    record = {
+        "width": options.width,
+        "height": options.height,
+        "tile": options.tile,
+        "tiles": outcome.n_tiles,
+        "seconds": seconds,
+        "megapixels_per_second": options.width * options.height / 1e6 / seconds,
+        "peak_bytes_above_loaded": memory,
+        "seam": seam,
+        "dtype": str(codec.dtype),
+        "threads": options.threads,
+    }
+    print(json.dumps(record, indent=2))
+    if options.json:
+        options.json.write_text(json.dumps(record, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
