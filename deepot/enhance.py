@@ -13,7 +13,6 @@ from PIL import Image
 from torch import Tensor
 
 from deepot.codec import Codec
-from deepot.errors import MapError
 from deepot.pixels import Pixels
 from deepot.tiling import Span, TilePlan
 from deepot.transport_map import Naturalness, TransportMap
@@ -109,12 +108,7 @@ class Enhancer:
         Raises:
             MapError: the map was fitted with another autoencoder.
         """
-        if transport.info.codec_sha256 != codec.sha256:
-            raise MapError(
-                f"the map was fitted with the autoencoder '{transport.info.codec}' "
-                f"({transport.info.codec_sha256[:12]}), but this one is '{codec.name}' ({codec.sha256[:12]}): "
-                "fit again, or name the autoencoder of the map"
-            )
+        transport.check(codec)
         self.codec, self.alpha, self.mode, self.tiles = codec, alpha, Mode(mode), tiles or Tiles()
         self._transport = transport.on(codec.device)
         self._naturalness = Naturalness(transport.reference, transport.info.patch_size, device=codec.device)

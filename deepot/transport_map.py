@@ -13,6 +13,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from deepot.codec import Codec
 from deepot.errors import MapError
 from deepot.gaussian import Gaussian, draw_together, transport_matrix, wasserstein2_squared
 from deepot.linalg import eigh_psd
@@ -75,6 +76,18 @@ class TransportMap:
     def channels(self) -> int:
         """Latent channels c."""
         return len(self.source_mean) // self.info.patch_size**2
+
+    def check(self, codec: Codec) -> None:
+        """See that the map was fitted with this autoencoder.
+
+        Raises:
+            MapError: it was fitted with another one.
+        """
+        if self.info.codec_sha256 != codec.sha256:
+            raise MapError(
+                f"the map was fitted with the autoencoder '{self.info.codec}' ({self.info.codec_sha256[:12]}), but this "
+                f"one is '{codec.name}' ({codec.sha256[:12]}): fit again, or name the autoencoder of the map"
+            )
 
     def on(self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> PatchTransport:
         """The map as an operator on latents."""

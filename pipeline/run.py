@@ -149,6 +149,7 @@ def apply_job(opened: Opened) -> Result:
     transport = stored_map(job, run)
     if transport is None:
         raise RunError(f"{run.uri} has no map yet: run 'deepot fit' or 'deepot run' first, or name a map in the job")
+    transport.check(opened.models.codec)
     shards = read_plans(run)
     done = committed_numbers(run)
     missing = [shard for shard in shards if shard.number not in done]

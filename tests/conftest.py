@@ -33,3 +33,38 @@ def embedded():
     import deepot
 
     return deepot.load_codec("embedded", dtype=torch.float32, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def ray_session():
+    import ray
+
+    from pipeline import cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in cluster._QUIET.items():
+            patch.setenv(key, value)
+        ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=100 * 2**20)
+        yield
+        ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """moto's S3 server on loopback, in this process, on a free port; yields its endpoint."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    settings = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "not-a-secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in settings.items():
+            patch.setenv(key, value)
+        yield settings
+        server.stop()

@@ -15,7 +15,6 @@ from jobs.cli import main
 from pipeline.layout import Run
 from pipeline.manifest import read_manifest
 from tests.photos import collection
-from tests.pipeline.conftest import s3  # noqa: F401 — a fixture
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = {"shard_images": 2, "dtype": "float32", "actors": 2}
@@ -85,50 +84,47 @@ def test_plan_changes_nothing_unless_asked(job_file, capsys, tmp_path):
         assert len(list((tmp_path / "enhanced").rglob("plan-*.parquet"))) == plans
 
 
-def test_a_map_fitted_with_another_vae_is_refused(job_file, capsys, tmp_path):
-    assert deepot("fit", job_file(), "--allow-code").returncode == 0
-    (fitted,) = (tmp_path / "enhanced").rglob("map.safetensors")
-    other = job_file(vae="tests.codecs:smooth", map=str(fitted), output={"uri": str(tmp_path / "other")})
-    process = deepot("run", other, "--allow-code")
-    assert process.returncode == 2
-    assert "the map was fitted with the autoencoder 'tests.codecs:shuffle'" in process.stderr
-
-
-def test_commands_in_turn(job_file, capsys, tmp_path):
+def test_commands_in_turn(job_file, capsys, tmp_path, ray_session):
     """fit, apply, status, verify, report, compare on one run, with flags laid over the file."""
     job = job_file()
     flags = ["--allow-code", "--transport.alpha", "0.25", "--json"]
-    fitted = last_json(deepot("fit", job, *flags))
-    applied = last_json(deepot("apply", job, *flags))
+
+    def told(*arguments):
+        assert main([*arguments]) == 0
+        return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+    fitted, applied = told("fit", job, *flags), told("apply", job, *flags)
     assert fitted["run"] == applied["run"]
     assert set(applied) == {"run", "inputs", "ok", "skipped", "failed", "done_now", "seconds"}
     assert (applied["ok"], applied["done_now"]) == (6, 6)
     run = applied["run"]
     assert {row["alpha"] for row in read_manifest(Run(run)).to_pylist()} == {0.25}
-    assert main(["status", run, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["complete"] is True
-    assert main(["verify", run]) == 0
+    assert told("status", run, "--json")["complete"] is True
+    assert told("verify", run, "--json") == {"run": run, "checked": 6, "findings": 0}
     assert main(["report", run]) == 0
-    assert main(["compare", f"{run}/moments/source", f"{run}/moments/reference"]) == 0
-    distance = float(capsys.readouterr().out.partition("W2")[2].split()[0].rstrip(","))
-    assert distance == pytest.approx(fitted["wasserstein2"], abs=1e-4)
+    compared = told("compare", f"{run}/moments/source", f"{run}/moments/reference", "--json")
+    assert compared["wasserstein2"] == pytest.approx(fitted["wasserstein2"])
     (tmp_path / "enhanced" / "photo 01.png").write_bytes(b"changed")
     assert main(["verify", run]) == 1
     assert main(["status", str(tmp_path)]) == 2
 
+    other = job_file(vae="tests.codecs:smooth", map=f"{run}/map.safetensors", output={"uri": str(tmp_path / "other")})
+    assert main(["run", other, "--allow-code"]) == 2
+    assert "the map was fitted with the autoencoder 'tests.codecs:shuffle'" in capsys.readouterr().err
 
-def test_too_many_failures_are_exit_status_1(job_file, tmp_path):
+
+def test_too_many_failures_are_exit_status_1(job_file, capsys, tmp_path, ray_session):
     job = job_file()
     (tmp_path / "restored" / "photo 01.png").write_bytes(b"")
-    process = deepot("run", job, "--allow-code", "--json")
-    assert process.returncode == 1
-    told = json.loads(process.stdout.strip().splitlines()[-1])
+    assert main(["run", job, "--allow-code", "--json"]) == 1
+    out, err = capsys.readouterr()
+    told = json.loads(out.strip().splitlines()[-1])
     assert (told["ok"], told["failed"]) == (5, 1)
-    assert "1 × empty_file" in process.stdout
-    assert "Traceback" not in process.stderr
+    assert "1 × empty_file" in out
+    assert "Traceback" not in err
 
 
-def test_the_job_on_s3(job_file, s3, tmp_path):  # noqa: F811
+def test_the_job_on_s3(job_file, s3, tmp_path, ray_session, capsys):
     """Photos, calibration and results in buckets, through s3fs from driver and workers."""
     import boto3
 
@@ -144,8 +140,8 @@ def test_the_job_on_s3(job_file, s3, tmp_path):  # noqa: F811
         "output": {"uri": "s3://archive/enhanced"},
     }
     remote = last_json(deepot("run", job_file("s3.yaml", **changes), "--allow-code", "--json", env=os.environ | s3))
-    local = last_json(deepot("run", job, "--allow-code", "--json"))
-    assert remote["ok"] == local["ok"] == 6
+    assert main(["run", job, "--allow-code"]) == 0
+    assert remote["ok"] == 6
     assert remote["run"].startswith("s3://archive/enhanced/_deepot/")
     for key in ("photo 01.png", "sub/photo 00.png"):
         stored = client.get_object(Bucket="archive", Key=f"enhanced/{key}")["Body"].read()
