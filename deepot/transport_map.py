@@ -85,8 +85,8 @@ class TransportMap:
         """
         if self.info.codec_sha256 != codec.sha256:
             raise MapError(
-                f"the map was fitted with the autoencoder '{self.info.codec}' ({self.info.codec_sha256[:12]}), but this "
-                f"one is '{codec.name}' ({codec.sha256[:12]}): fit again, or name the autoencoder of the map"
+                f"the map was fitted with the autoencoder '{self.info.codec}' ({self.info.codec_sha256[:12]}), "
+                f"but this one is '{codec.name}' ({codec.sha256[:12]}): fit again, or name the autoencoder of the map"
             )
 
     def on(self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> PatchTransport:
