@@ -1,4 +1,4 @@
-"""Dry run: images, bytes and shards, and what is new since the last run; freezes the plan with --freeze."""
+"""Dry run: images, bytes and shards, and what is new since the last plan; writes the plan, touches no photo."""
 
 import argparse
 
@@ -7,21 +7,14 @@ from jobs.flags import add_job, how_of, job_of
 from pipeline.plan import extend
 from pipeline.run import open_run, plan_job
 
-
-def add(parser: argparse.ArgumentParser) -> None:
-    """A job, and whether to write what was found."""
-    add_job(parser)
-    parser.add_argument(
-        "--freeze", action="store_true", help="write the plan, so that apply takes exactly these images"
-    )
+add = add_job
 
 
 def main(options: argparse.Namespace) -> int:
     """Show what a run would do."""
     opened = open_run(job_of(options), how_of(options))
     ahead = plan_job(opened)
-    if options.freeze:
-        extend(opened.run, ahead)
+    extend(opened.run, ahead)
     print(f"run      {opened.run.uri}")
     print(f"images   {ahead.found} ({ahead.found_bytes / 2**20:.1f} MiB)")
     print(f"new      {ahead.new} ({ahead.new_bytes / 2**20:.1f} MiB) in {len(ahead.shards)} shards")

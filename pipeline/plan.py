@@ -55,8 +55,6 @@ def find_images(uri: str, what: str, exclude: Sequence[str] = ()) -> list[Entry]
         entries = listing(uri)
     except FileNotFoundError as error:
         raise StorageError(f"{what} {uri}: there is no such folder, bucket or file") from error
-    except (PermissionError, NotADirectoryError) as error:
-        raise StorageError(f"{what} {uri}: not readable ({error.strerror or error})") from error
     below = tuple(absolute(folder).rstrip("/") + "/" for folder in exclude)
     kept = [entry for entry in entries if not entry.uri.startswith(below)]
     if not kept:

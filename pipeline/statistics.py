@@ -10,7 +10,7 @@ from deepot.calibrate import matched_moments, photo_moments
 from deepot.moments import Moments, merge_in_order
 from deepot.pixels import Pixels
 from pipeline.config import Calibration, Job
-from pipeline.errors import Code, ImageError, NothingFoundError
+from pipeline.errors import Code, ImageError, NothingFoundError, StorageError
 from pipeline.images import decode
 from pipeline.layout import Run
 from pipeline.models import Models, load_models, tiles_of
@@ -140,6 +140,8 @@ def _bytes(entry: Entry) -> bytes:
         return read(entry.uri)
     except FileNotFoundError as error:
         raise ImageError(Code.VANISHED, "it is no longer there") from error
+    except StorageError as error:
+        raise ImageError(Code.READ_FAILED, str(error)) from error
 
 
 def _frozen(run: Run, side: str, uri: str, limit: int, exclude: Sequence[str], shard_images: int | str) -> list[Shard]:

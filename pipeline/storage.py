@@ -74,8 +74,8 @@ def _told(function: Callable[P, T]) -> Callable[P, T]:
         )
         try:
             return attempts(function, *args, **kwargs)
-        except _FINAL:
-            raise
+        except (FileNotFoundError, FileExistsError, StorageError):
+            raise  # an answer, not a fault
         except Exception as error:
             if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
                 raise StorageError(
@@ -108,7 +108,7 @@ def put(uri: str, data: bytes) -> None:
     if isinstance(fs, LocalFileSystem):
         os.replace(_temporary(path, data), path)
     else:
-        fs.pipe_file(path, data)
+        _pipe(fs, path, data)
 
 
 @_told
@@ -127,11 +127,11 @@ def create(uri: str, data: bytes) -> bool:
             finally:
                 os.unlink(temporary)
         elif "s3" in fs.protocol:
-            fs.pipe_file(path, data, mode="create")
+            _pipe(fs, path, data, mode="create")
         elif fs.exists(path):
             raise FileExistsError(path)
         else:
-            fs.pipe_file(path, data)
+            _pipe(fs, path, data)
     except FileExistsError:
         written: bytes = fs.cat_file(path)
         return written == data
@@ -203,10 +203,20 @@ def _entry(fs: Any, item: dict[str, Any], root: str) -> Entry:  # noqa: ANN401
     return Entry(uri, name.removeprefix(root).lstrip("/"), int(item["size"]), etag, mtime)
 
 
+def _pipe(fs: Any, path: str, data: bytes, **options: str) -> None:  # noqa: ANN401
+    try:
+        fs.pipe_file(path, data, **options)
+    except FileNotFoundError as error:
+        raise StorageError(f"{fs.unstrip_protocol(path)} cannot be written: there is no such bucket") from error
+
+
 def _temporary(path: str, data: bytes) -> str:
     """A complete, synced file beside `path`."""
     folder, name = os.path.split(path)
-    os.makedirs(folder, exist_ok=True)
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except FileNotFoundError as error:
+        raise StorageError(f"{folder} cannot be made: {error.strerror}") from error
     temporary = os.path.join(folder, f".{name[-80:]}.{uuid.uuid4().hex}.partial")
     try:
         with open(temporary, "xb") as file:

@@ -58,10 +58,12 @@ def last_json(process):
         ({"vae": "/no/such/vae"}, "vae '/no/such/vae': there is no such folder"),
         ({"restorer": "nln:sigma=5"}, "did you mean 'nlm'?"),
         ({"source": {"degrade": "noise:sigma=-5"}}, "sigma is -5, it must be above 0"),
+        ({"output": {"uri": "/proc/enhanced"}}, "/proc/enhanced/_deepot"),
+        ({"output": {"uri": "s3://no-such-bucket/x"}}, "no such bucket"),
         ({"map": "/no/map.safetensors"}, "map /no/map.safetensors: there is no such file"),
     ],
 )
-def test_every_mistake_is_one_sentence_and_exit_status_2(job_file, capsys, changes, message):
+def test_every_mistake_is_one_sentence_and_exit_status_2(job_file, capsys, s3, changes, message):
     assert main(["run", job_file(**changes), "--allow-code"]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("deepot run: ")
@@ -75,13 +77,14 @@ def test_code_runs_only_when_allowed(job_file, capsys, monkeypatch):
     assert main(["plan", job_file()]) == 0
 
 
-def test_plan_changes_nothing_unless_asked(job_file, capsys, tmp_path):
+def test_plan_freezes_what_it_finds_and_touches_no_photo(job_file, capsys, tmp_path):
     job = job_file()
-    for flags, plans in ([], 0), (["--freeze"], 1):
-        assert main(["plan", job, "--allow-code", "--json", *flags]) == 0
+    for new, shards in (6, 3), (0, 0):
+        assert main(["plan", job, "--allow-code", "--json"]) == 0
         told = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
-        assert (told["images"], told["new"], told["shards"]) == (6, 6, 3)
-        assert len(list((tmp_path / "enhanced").rglob("plan-*.parquet"))) == plans
+        assert (told["images"], told["new"], told["shards"]) == (6, new, shards)
+        assert len(list((tmp_path / "enhanced").rglob("plan-*.parquet"))) == 1
+    assert not list((tmp_path / "enhanced").rglob("*.png"))
 
 
 def test_commands_in_turn(job_file, capsys, tmp_path, ray_session):

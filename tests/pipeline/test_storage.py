@@ -99,6 +99,8 @@ def test_what_cannot_be_listed_is_named(tmp_path, s3):
         find_images("s3://no-such-bucket/x", "input")
     with pytest.raises(NothingFoundError, match="no images found"):
         find_images(str(tmp_path), "input")
+    with pytest.raises(StorageError, match="no such bucket"):
+        storage.put("s3://no-such-bucket/x", b"")
     with pytest.raises(StorageError, match="nonsense"):
         find_images("nonsense://x/y", "input")
 
