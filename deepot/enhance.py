@@ -13,9 +13,10 @@ from PIL import Image
 from torch import Tensor
 
 from deepot.codec import Codec
+from deepot.naturalness import Naturalness
 from deepot.pixels import Pixels
 from deepot.tiling import Span, TilePlan
-from deepot.transport_map import Naturalness, TransportMap
+from deepot.transport_map import TransportMap
 
 log = logging.getLogger(__name__)
 

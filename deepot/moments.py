@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
@@ -134,11 +134,3 @@ def merge_in_order(parts: Iterable[Moments]) -> Moments:
     while tree:
         merged = tree.pop()[1].merge(merged)
     return merged
-
-
-def about_file(path: str) -> dict[str, str]:
-    """What a moments or map file on disk says of itself (its metadata), {} for other safetensors files."""
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
-    about: dict[str, str] = json.loads(metadata.get("deepot", "{}"))
-    return about

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -16,13 +15,10 @@ from torch import Tensor
 from deepot.codec import Codec
 from deepot.errors import MapError
 from deepot.gaussian import Gaussian, draw_together, transport_matrix, wasserstein2_squared
-from deepot.linalg import eigh_psd
 from deepot.moments import Moments
 from deepot.patches import PatchTransport
 
 FORMAT = "deepot-map-1"
-_FLOOR = 1e-6  # of tr(Σ)/d: the least variance that naturalness reckons with
-_BAND_VALUES = 8_000_000
 
 
 @dataclass(frozen=True)
@@ -182,33 +178,6 @@ def fit_map(
     )
     matrix = transport_matrix(near_restored.covariance, near_natural.covariance)
     return TransportMap(matrix, near_restored.mean, near_natural.mean, natural, info)
-
-
-class Naturalness:
-    """Negative log-likelihood of an image's latent patches under the reference Gaussian, per dimension, in nats."""
-
-    def __init__(self, reference: Gaussian, patch_size: int, *, device: torch.device | str = "cpu") -> None:
-        """Prepare the whitening; variances below 1e-6 of tr(Σ)/d count as that much."""
-        values, vectors = eigh_psd(reference.covariance)
-        values = values.clamp(min=_FLOOR * float(values.mean()))
-        whitening = (vectors / values.sqrt()).mT
-        self._kernel = whitening.reshape(len(values), -1, patch_size, patch_size).float().to(device)
-        self._bias = -(whitening @ reference.mean).float().to(device)
-        self._constant = 0.5 * (math.log(2 * math.pi) + float(values.log().mean()))
-        self._patch_size = patch_size
-
-    def __call__(self, latents: Tensor) -> float:
-        """Mean over the patches of latents (1, c, h, w), float32; NaN where no patch fits."""
-        height, width = latents.shape[-2:]
-        patches = (height - self._patch_size + 1) * (width - self._patch_size + 1)
-        if min(height, width) < self._patch_size:
-            return math.nan
-        rows = max(1, _BAND_VALUES // (len(self._bias) * width))
-        squares = 0.0
-        for top in range(0, height - self._patch_size + 1, rows):
-            band = latents[:, :, top : top + rows + self._patch_size - 1]
-            squares += float(F.conv2d(band, self._kernel, self._bias).double().square().sum())
-        return self._constant + 0.5 * squares / (patches * len(self._bias))
 
 
 def _metadata(data: bytes) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pipeline.run import Result
+from pipeline.totals import Result
 
 
 class Bars:
@@ -46,8 +46,7 @@ def show(result: Result, as_json: bool, max_error_rate: float) -> int:
         f"images   {result.inputs}: {result.ok} ok, {result.skipped} skipped, {result.failed} failed"
         + ("" if result.complete else " so far; the run is not complete")
     )
-    for code, count in result.codes.items():
-        print(f"         {count} × {code}")
+    show_codes(result)
     print(f"now      {result.done_now} images in {result.seconds:.1f} s")
     if as_json:
         show_json(
@@ -60,6 +59,12 @@ def show(result: Result, as_json: bool, max_error_rate: float) -> int:
             seconds=round(result.seconds, 3),
         )
     return int(result.error_rate > max_error_rate)
+
+
+def show_codes(result: Result) -> None:
+    """Print why images were not done, and how many."""
+    for code, count in result.codes.items():
+        print(f"         {count} × {code}")
 
 
 def show_json(**values: object) -> None:

@@ -2,11 +2,11 @@
 
 import argparse
 
-from jobs.console import show_json
+from jobs.console import show_codes, show_json
 from jobs.flags import add_output
 from pipeline.layout import Run
-from pipeline.run import totals
 from pipeline.storage import absolute
+from pipeline.totals import totals
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -21,8 +21,7 @@ def main(options: argparse.Namespace) -> int:
     done = result.ok + result.skipped + result.failed
     print(f"run      {result.run}")
     print(f"done     {done} of {result.inputs}: {result.ok} ok, {result.skipped} skipped, {result.failed} failed")
-    for code, count in result.codes.items():
-        print(f"         {count} × {code}")
+    show_codes(result)
     print("complete" if result.complete else "not complete: the same 'deepot run' goes on with it")
     if options.json:
         show_json(

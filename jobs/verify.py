@@ -5,8 +5,8 @@ import argparse
 from jobs.console import Bars, show_json
 from jobs.flags import add_output
 from pipeline.layout import Run
-from pipeline.run import totals
 from pipeline.storage import absolute
+from pipeline.totals import totals
 from pipeline.verify import verify
 
 

@@ -12,7 +12,8 @@ from pipeline.layout import Run
 from pipeline.manifest import Part, commit, write_part
 from pipeline.plan import Shard
 from pipeline.progress import Progress
-from pipeline.shard import Work, blank_row
+from pipeline.rows import blank_row
+from pipeline.shard import Work
 
 log = logging.getLogger(__name__)
 

@@ -106,20 +106,16 @@ def commit(run: Run, shard: int, parts: Sequence[Part]) -> bool:
     return create(run.commit(shard), json.dumps(record, sort_keys=True).encode())
 
 
-def committed(run: Run) -> dict[int, list[Part]]:
-    """The committed shards and their parts."""
-    shards: dict[int, list[Part]] = {}
-    for name in names(run.commit()):
-        if name.endswith(".json") and not name.startswith("."):
-            shards[int(name.removesuffix(".json"))] = read_commit(run, int(name.removesuffix(".json")))
-    return dict(sorted(shards.items()))
-
-
 def committed_numbers(run: Run) -> set[int]:
     """Numbers of the committed shards, from names alone."""
     return {
         int(name.removesuffix(".json")) for name in names(run.commit()) if name.endswith(".json") and name[0] != "."
     }
+
+
+def committed(run: Run) -> dict[int, list[Part]]:
+    """The committed shards in order, and their parts."""
+    return {number: read_commit(run, number) for number in sorted(committed_numbers(run))}
 
 
 def read_commit(run: Run, shard: int) -> list[Part]:

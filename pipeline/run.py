@@ -4,7 +4,6 @@ import importlib.metadata
 import json
 import platform
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,13 +15,14 @@ from pipeline.config import Job
 from pipeline.errors import RunError
 from pipeline.fit import fit, stored_map
 from pipeline.layout import Run
-from pipeline.manifest import Part, committed, committed_numbers
+from pipeline.manifest import committed_numbers
 from pipeline.models import Models, load_models
 from pipeline.plan import Outlook, extend, find_images, outlook, read_plans
 from pipeline.progress import Progress, Quiet
 from pipeline.report import write_report
 from pipeline.shard import Setup
 from pipeline.storage import absolute, create, exists, join, now, put, read
+from pipeline.totals import Result, finish
 
 MARKER = "_deepot.json"
 _PACKAGES = ("deepot", "torch", "diffusers", "ray", "pyarrow", "numpy", "pillow")
@@ -43,38 +43,6 @@ class How:
     allow_code: bool = False
     replace: bool = False
     progress: Progress = field(default_factory=Quiet)
-
-
-@dataclass(frozen=True)
-class Result:
-    """The totals of a run.
-
-    Attributes:
-        run: URI of the run's folder.
-        inputs: images in the plan.
-        ok: images done.
-        skipped: images left alone on purpose.
-        failed: images that failed.
-        codes: error codes and how often.
-        complete: whether every shard is committed.
-        done_now: images worked on by this call.
-        seconds: that this call took.
-    """
-
-    run: str
-    inputs: int
-    ok: int
-    skipped: int
-    failed: int
-    codes: dict[str, int]
-    complete: bool
-    done_now: int = 0
-    seconds: float = 0.0
-
-    @property
-    def error_rate(self) -> float:
-        """Share of failed images."""
-        return self.failed / self.inputs if self.inputs else 0.0
 
 
 @dataclass(frozen=True)
@@ -163,7 +131,7 @@ def apply_job(opened: Opened) -> Result:
         with _crew(setup, how, len(missing)) as crew:
             done_now = Apply(run, crew, how.progress)(missing)
         how.progress.end()
-    return _finished(run, done_now, started)
+    return finish(run, done_now, time.perf_counter() - started)
 
 
 def run_job(job: Job, how: How) -> Result:
@@ -177,44 +145,6 @@ def run_job(job: Job, how: How) -> Result:
     if result.complete and (result.done_now or not exists(opened.run.report)):
         write_report(opened.run)
     return Result(**{**vars(result), "seconds": time.perf_counter() - started})
-
-
-def totals(run: Run) -> Result:
-    """What is committed of a run.
-
-    Raises:
-        RunError: there is no run in that folder.
-    """
-    if not exists(run.about):
-        raise RunError(f"{run.uri} is not the folder of a run: it has no run.json")
-    planned = {shard.number: len(shard.entries) for shard in read_plans(run)}
-    commits = committed(run)
-    parts: list[Part] = [part for group in commits.values() for part in group]
-    codes: Counter[str] = Counter()
-    for part in parts:
-        codes.update(part.codes)
-    return Result(
-        run.uri,
-        sum(planned.values()),
-        sum(part.ok for part in parts),
-        sum(part.skipped for part in parts),
-        sum(part.failed for part in parts),
-        dict(sorted(codes.items())),
-        complete=set(planned) == set(commits),
-    )
-
-
-def _finished(run: Run, done_now: int, started: float) -> Result:
-    result = totals(run)
-    if result.complete:
-        if result.inputs != result.ok + result.skipped + result.failed:
-            raise RunError(
-                f"{run.uri}: {result.inputs} images were planned, but the commits count "
-                f"{result.ok} ok, {result.skipped} skipped and {result.failed} failed"
-            )
-        record = {key: getattr(result, key) for key in ("inputs", "ok", "skipped", "failed", "codes")}
-        put(run.success, json.dumps(record | {"finished": now()}, sort_keys=True).encode())
-    return Result(**{**vars(result), "done_now": done_now, "seconds": time.perf_counter() - started})
 
 
 def _claim(opened: Opened, output: str) -> None:

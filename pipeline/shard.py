@@ -20,12 +20,12 @@ from pipeline.config import Job
 from pipeline.errors import Code, ImageError, StorageError
 from pipeline.images import Photo, decode, encode, output_key
 from pipeline.layout import Run
-from pipeline.manifest import PHASES, SCHEMA, Part, write_part
+from pipeline.manifest import Part, write_part
 from pipeline.models import load_models, tiles_of
+from pipeline.rows import blank_row, fail_row
 from pipeline.storage import Entry, join, put, read, sha256
 
 _AHEAD = 2  # photos read before their turn, and results not yet written
-_LONGEST_MESSAGE = 300
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class ShardWorker:
             row["seconds_restore"] = time.perf_counter() - started
             outcome = self._enhancer.enhance(restored)
         except (ImageError, RestorerError, MemoryError, torch.OutOfMemoryError, RuntimeError, ValueError) as error:
-            _fail(row, error)
+            fail_row(row, error)
             return None, None
         row |= {f"seconds_{phase}": seconds for phase, seconds in outcome.seconds.items()}
         row |= {
@@ -156,7 +156,7 @@ class ShardWorker:
             uri = join(self._setup.output, output_key(row["file_name"], options.format))
             put(uri, data)
         except (ImageError, StorageError, OSError) as error:
-            _fail(row, error, Code.WRITE_FAILED)
+            fail_row(row, error, Code.WRITE_FAILED)
             return row
         row |= {
             "output_uri": uri,
@@ -169,24 +169,6 @@ class ShardWorker:
 
     def _blank_row(self, work: Work, entry: Entry) -> dict[str, Any]:
         return blank_row(entry, work.shard, work.attempt) | self._constant
-
-
-def blank_row(entry: Entry, shard: int, attempt: int) -> dict[str, Any]:
-    """A manifest row that knows only its input."""
-    return (
-        dict.fromkeys(SCHEMA.names)
-        | {f"seconds_{phase}": 0.0 for phase in PHASES}
-        | {
-            "file_name": entry.key,
-            "source_uri": entry.uri,
-            "source_etag": entry.etag,
-            "source_size": entry.size,
-            "status": "failed",
-            "retriable": False,
-            "attempt": attempt,
-            "shard": shard,
-        }
-    )
 
 
 @dataclass(frozen=True)
@@ -206,18 +188,3 @@ def _read(entry: Entry, max_pixels: int) -> _Read:
         raise ImageError(Code.READ_FAILED, str(error)) from error
     photo = decode(data, max_pixels)
     return _Read(photo, sha256(data), time.perf_counter() - started)
-
-
-def _fail(row: dict[str, Any], error: BaseException, code: Code = Code.INTERNAL) -> None:
-    """Turn a row into that of an image that was not done."""
-    if isinstance(error, ImageError):
-        code = error.code
-    elif isinstance(error, MemoryError | torch.OutOfMemoryError):
-        code = Code.OUT_OF_MEMORY
-    message = " ".join(str(error).split()) or type(error).__name__
-    row |= {
-        "status": "skipped" if code.skipped else "failed",
-        "error_code": code.value,
-        "error_message": message[:_LONGEST_MESSAGE],
-        "retriable": code.retriable,
-    }

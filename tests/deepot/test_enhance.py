@@ -143,8 +143,8 @@ def test_what_it_reports(codec, transport):
 
 
 def test_naturalness_is_the_gaussian_likelihood(codec, transport):
+    from deepot.naturalness import Naturalness
     from deepot.patches import extract_patches
-    from deepot.transport_map import Naturalness
 
     latents = codec.encode(Pixels.from_image(photo()).rgb())
     patches = extract_patches(latents, 3).double()

@@ -11,7 +11,7 @@ from pipeline.layout import Run
 from pipeline.manifest import commit, committed, read_manifest, write_part
 from pipeline.plan import cut
 from pipeline.progress import Quiet
-from pipeline.shard import blank_row
+from pipeline.rows import blank_row
 from pipeline.storage import Entry, read
 
 

@@ -14,9 +14,10 @@ from pipeline.layout import Run
 from pipeline.manifest import SCHEMA, committed, read_manifest
 from pipeline.plan import cut, extend, outlook, read_plans, sample
 from pipeline.progress import Quiet
-from pipeline.run import How, apply_job, fit_job, open_run, plan_job, run_job, totals
+from pipeline.run import How, apply_job, fit_job, open_run, plan_job, run_job
 from pipeline.statistics import SOURCE, gather_shard
 from pipeline.storage import Entry, listing, read
+from pipeline.totals import totals
 from pipeline.verify import verify
 from tests.photos import collection, corpus
 

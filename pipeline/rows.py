@@ -1,0 +1,44 @@
+"""Rows: a manifest row before anything is known of its image, and that of an image that was not done."""
+
+from typing import Any
+
+import torch
+
+from pipeline.errors import Code, ImageError
+from pipeline.manifest import PHASES, SCHEMA
+from pipeline.storage import Entry
+
+_LONGEST_MESSAGE = 300
+
+
+def blank_row(entry: Entry, shard: int, attempt: int) -> dict[str, Any]:
+    """A manifest row that knows only its input."""
+    return (
+        dict.fromkeys(SCHEMA.names)
+        | {f"seconds_{phase}": 0.0 for phase in PHASES}
+        | {
+            "file_name": entry.key,
+            "source_uri": entry.uri,
+            "source_etag": entry.etag,
+            "source_size": entry.size,
+            "status": "failed",
+            "retriable": False,
+            "attempt": attempt,
+            "shard": shard,
+        }
+    )
+
+
+def fail_row(row: dict[str, Any], error: BaseException, code: Code = Code.INTERNAL) -> None:
+    """Turn a row into that of an image that was not done."""
+    if isinstance(error, ImageError):
+        code = error.code
+    elif isinstance(error, MemoryError | torch.OutOfMemoryError):
+        code = Code.OUT_OF_MEMORY
+    message = " ".join(str(error).split()) or type(error).__name__
+    row |= {
+        "status": "skipped" if code.skipped else "failed",
+        "error_code": code.value,
+        "error_message": message[:_LONGEST_MESSAGE],
+        "retriable": code.retriable,
+    }
