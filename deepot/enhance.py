@@ -69,7 +69,7 @@ class Outcome:
 
     Attributes:
         transport_cost: mean (z′ − z)² per latent value.
-        naturalness: Gaussian negative log-likelihood of its latent patches under the reference, per dimension, nats.
+        naturalness: Gaussian negative log-likelihood of its latent patches under the reference (see `Naturalness`).
         naturalness_output: the same of the transported latents z′.
         n_tiles: tiles a pass through the autoencoder.
         seconds: by phase: encode, transport, decode.

@@ -1,4 +1,4 @@
-"""Naturalness: how unlike natural photos an image is, as far as a Gaussian of its latent patches tells."""
+"""Naturalness: where an image lies against natural photos, as far as a Gaussian of their latent patches tells."""
 
 import math
 
@@ -14,16 +14,25 @@ _BAND_VALUES = 8_000_000  # whitened values held at a time
 
 
 class Naturalness:
-    """Negative log-likelihood of an image's latent patches under the reference Gaussian, per dimension, in nats."""
+    """Negative log-likelihood of an image's latent patches under the reference Gaussian, per dimension, in nats.
+
+    Natural photos have `expected` on average. A smooth image lies below it: patches with too little variance are near
+    the middle of the Gaussian, where natural ones hardly ever are. Noise and strange content lie above.
+
+    Attributes:
+        expected: the mean over the reference's own patches.
+    """
 
     def __init__(self, reference: Gaussian, patch_size: int, *, device: torch.device | str = "cpu") -> None:
         """Prepare the whitening; variances below 1e-6 of tr(Σ)/d count as that much."""
         values, vectors = eigh_psd(reference.covariance)
+        variances = values
         values = values.clamp(min=_FLOOR * float(values.mean()))
         whitening = (vectors / values.sqrt()).mT
         self._kernel = whitening.reshape(len(values), -1, patch_size, patch_size).float().to(device)
         self._bias = -(whitening @ reference.mean).float().to(device)
         self._constant = 0.5 * (math.log(2 * math.pi) + float(values.log().mean()))
+        self.expected = self._constant + 0.5 * float((variances / values).mean())
         self._patch_size = patch_size
 
     def __call__(self, latents: Tensor) -> float:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from deepot.errors import DeepotError
+from deepot.naturalness import Naturalness
 from deepot.transport_map import TransportMap
 from pipeline.errors import RunError
 from pipeline.images import decode
@@ -43,7 +44,7 @@ def write_report(run: Run) -> str:
         failures=_failures(manifest),
         phases=_phases(manifest),
         pairs=_pairs(manifest),
-        plot=Markup(_plot(manifest)),
+        plot=Markup(_plot(manifest, Naturalness(transport.reference, transport.info.patch_size).expected)),
         restores=about["job"]["restorer"] != "identity",
     )
     put(run.report, page.encode())
@@ -96,8 +97,8 @@ def _data_uri(image: Image.Image) -> str:
         return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def _plot(manifest: pa.Table) -> str:
-    """Naturalness before and after, as SVG: the lower, the more like the reference."""
+def _plot(manifest: pa.Table, natural: float) -> str:
+    """Naturalness before and after, as SVG, with a line where natural photos lie on average."""
     rows = [row for row in _done(manifest) if row["naturalness"] is not None]
     before, after = ([row[column] for row in rows] for column in ("naturalness", "naturalness_output"))
     figure = Figure(figsize=(7, 3.2), layout="constrained")
@@ -111,6 +112,7 @@ def _plot(manifest: pa.Table) -> str:
     else:
         axes.hist([before, after], bins=40, label=["before", "after"], color=["#b5651d", "#1d6fb5"])
         axes.set_ylabel("photos")
+    axes.axvline(natural, color="#2a8f4e", linestyle="--", label="natural photos, mean")
     axes.set_xlabel("negative log-likelihood of latent patches under natural photos (nats per dimension)")
     axes.legend()
     with io.StringIO() as file:

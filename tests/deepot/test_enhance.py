@@ -154,6 +154,17 @@ def test_naturalness_is_the_gaussian_likelihood(codec, transport):
     assert Naturalness(transport.reference, 3)(latents) == pytest.approx(float(exact), rel=1e-3)
 
 
+def test_the_reference_itself_has_the_expected_naturalness(codec):
+    from deepot.naturalness import Naturalness
+
+    pixels = Pixels.from_image(photo())
+    moments = deepot.photo_moments(codec, pixels, 3)
+    naturalness = Naturalness(moments.gaussian(), 3)
+    assert naturalness(codec.encode(pixels.rgb())) == pytest.approx(naturalness.expected, abs=1e-3)
+    smooth = Pixels.from_image(photo().resize((40, 30)).resize((160, 120)))
+    assert naturalness(codec.encode(smooth.rgb())) < naturalness.expected
+
+
 def test_a_map_of_another_codec_is_refused(codec, transport):
     other = as_codec(codecs.normed(), "other", dtype=torch.float32, device="cpu")
     with pytest.raises(MapError, match="fitted with the autoencoder 'smooth'"):
