@@ -114,7 +114,7 @@ def _plot(manifest: pa.Table, natural: float) -> str:
         axes.set_ylabel("photos")
     axes.axvline(natural, color="#2a8f4e", linestyle="--", label="natural photos, mean")
     axes.set_xlabel("negative log-likelihood of latent patches under natural photos (nats per dimension)")
-    axes.legend()
+    axes.legend(loc="lower right")
     with io.StringIO() as file:
         figure.savefig(file, format="svg")
         return file.getvalue().partition("<svg")[2].join(["<svg", ""])
