@@ -80,8 +80,8 @@ def default_dtype(device: torch.device) -> torch.dtype:
     """The fastest dtype of a device: bfloat16 where its matrix units take it, float32 otherwise.
 
     Decided by what the device is, not by timing it: a timing can come out one way on one worker and the other way on
-    the next, and the map would then depend on luck. On CPUs with AMX bfloat16 is several times faster than float32; on
-    CPUs with AVX-512 alone it is slower (`benchmarks/precision.py` shows both).
+    the next, and the map would then depend on luck. CPUs with AMX multiply bfloat16 matrices in hardware;
+    with AVX-512 alone bfloat16 is slower than float32 (`benchmarks/precision.py`).
     """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
