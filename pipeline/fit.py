@@ -45,6 +45,11 @@ def fit(job: Job, run: Run, codec: Codec, source: Moments, reference: Moments) -
     return fitted
 
 
+def map_uri(job: Job, run: Run) -> str:
+    """Where the map of a run lies: in its folder, unless the job names one."""
+    return run.map if job.map is None else absolute(job.map)
+
+
 def stored_map(job: Job, run: Run) -> TransportMap | None:
     """The map of a run, the one the job names, or None where none is fitted yet.
 
@@ -53,9 +58,8 @@ def stored_map(job: Job, run: Run) -> TransportMap | None:
         MapError: it is not a map.
     """
     if job.map is not None:
-        where = absolute(job.map)
         try:
-            return TransportMap.from_bytes(read(where), job.map)
+            return TransportMap.from_bytes(read(map_uri(job, run)), job.map)
         except FileNotFoundError as error:
             raise RunError(f"map {job.map}: there is no such file") from error
     return TransportMap.from_bytes(read(run.map), run.map) if exists(run.map) else None

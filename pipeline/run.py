@@ -13,7 +13,7 @@ from pipeline import cluster, statistics
 from pipeline.apply import Apply
 from pipeline.config import Job
 from pipeline.errors import RunError
-from pipeline.fit import fit, stored_map
+from pipeline.fit import fit, map_uri, stored_map
 from pipeline.layout import Run
 from pipeline.manifest import committed_numbers
 from pipeline.models import Models, load_models
@@ -126,8 +126,7 @@ def apply_job(opened: Opened) -> Result:
         output = absolute(job.output.uri).replace("{map}", transport.sha256[:16])
         _claim(opened, output)
         how.progress.begin("apply", sum(len(shard.entries) for shard in missing))
-        where = absolute(job.map) if job.map is not None else run.map
-        setup = Setup(job, how.allow_code, run, output, opened.fingerprint, where, transport.sha256)
+        setup = Setup(job, how.allow_code, run, output, opened.fingerprint, map_uri(job, run), transport.sha256)
         with _crew(setup, how, len(missing)) as crew:
             done_now = Apply(run, crew, how.progress)(missing)
         how.progress.end()
