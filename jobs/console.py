@@ -49,15 +49,7 @@ def show(result: Result, as_json: bool, max_error_rate: float) -> int:
     show_codes(result)
     print(f"now      {result.done_now} images in {result.seconds:.1f} s")
     if as_json:
-        show_json(
-            run=result.run,
-            inputs=result.inputs,
-            ok=result.ok,
-            skipped=result.skipped,
-            failed=result.failed,
-            done_now=result.done_now,
-            seconds=round(result.seconds, 3),
-        )
+        show_json(**result.counts, done_now=result.done_now, seconds=round(result.seconds, 3))
     return int(result.error_rate > max_error_rate)
 
 

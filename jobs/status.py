@@ -24,12 +24,5 @@ def main(options: argparse.Namespace) -> int:
     show_codes(result)
     print("complete" if result.complete else "not complete: the same 'deepot run' goes on with it")
     if options.json:
-        show_json(
-            run=result.run,
-            inputs=result.inputs,
-            ok=result.ok,
-            skipped=result.skipped,
-            failed=result.failed,
-            complete=result.complete,
-        )
+        show_json(**result.counts, complete=result.complete)
     return 0

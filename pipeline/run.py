@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from deepot.transport_map import TransportMap
 from pipeline import cluster, statistics
@@ -143,7 +143,7 @@ def run_job(job: Job, how: How) -> Result:
         result = apply_job(opened)
     if result.complete and (result.done_now or not exists(opened.run.report)):
         write_report(opened.run)
-    return Result(**{**vars(result), "seconds": time.perf_counter() - started})
+    return replace(result, seconds=time.perf_counter() - started)
 
 
 def _claim(opened: Opened, output: str) -> None:

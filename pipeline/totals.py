@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.errors import RunError
 from pipeline.layout import Run
@@ -36,6 +36,11 @@ class Result:
     complete: bool
     done_now: int = 0
     seconds: float = 0.0
+
+    @property
+    def counts(self) -> dict[str, str | int]:
+        """What a scheduler is told of any run: run, inputs, ok, skipped, failed."""
+        return {key: getattr(self, key) for key in ("run", "inputs", "ok", "skipped", "failed")}
 
     @property
     def error_rate(self) -> float:
@@ -83,4 +88,4 @@ def finish(run: Run, done_now: int, seconds: float) -> Result:
             )
         record = {key: getattr(result, key) for key in ("inputs", "ok", "skipped", "failed", "codes")}
         put(run.success, json.dumps(record | {"finished": now()}, sort_keys=True).encode())
-    return Result(**{**vars(result), "done_now": done_now, "seconds": seconds})
+    return replace(result, done_now=done_now, seconds=seconds)
