@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 _POINTWISE = (nn.Identity, nn.Dropout, nn.ReLU, nn.ReLU6, nn.SiLU, nn.GELU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid)
 _RESHAPING = (nn.PixelShuffle, nn.PixelUnshuffle)
+_EMPTY = (nn.Sequential,)  # as a leaf: a stage without layers
 _CHANNEL_NORMS = ("RMSNorm",)  # over the channels of each position, as diffusers' blocks call them
 
 
@@ -31,7 +32,7 @@ def reach(network: nn.Module, example: Tensor) -> float | None:
             total += dilation * (kernel - 1) / 2 * example.shape[-1] / inputs[0].shape[-1]
         elif isinstance(module, nn.Upsample):
             local &= module.mode == "nearest"
-        elif not isinstance(module, _POINTWISE + _RESHAPING) and type(module).__name__ not in _CHANNEL_NORMS:
+        elif not isinstance(module, _POINTWISE + _RESHAPING + _EMPTY) and type(module).__name__ not in _CHANNEL_NORMS:
             local = False
 
     leaves = [module for module in network.modules() if not list(module.children())]

@@ -44,28 +44,30 @@ def test_tiny_and_dc_load_and_know_their_receptive_field(tmp_path):
         num_decoder_blocks=(1, 1),
         latent_channels=4,
     )
-    none = ((), ())
-    dc = AutoencoderDC(
-        latent_channels=8,
-        encoder_block_types="ResBlock",
-        decoder_block_types="ResBlock",
-        encoder_block_out_channels=(16, 32),
-        decoder_block_out_channels=(16, 32),
-        encoder_layers_per_block=(1, 1),
-        decoder_layers_per_block=(1, 1),
-        encoder_qkv_multiscales=none,
-        decoder_qkv_multiscales=none,
-        upsample_block_type="pixel_shuffle",
-        scaling_factor=0.5,
+    dc, dc_half = (
+        AutoencoderDC(
+            latent_channels=8,
+            encoder_block_types="ResBlock",
+            decoder_block_types="ResBlock",
+            encoder_block_out_channels=widths,
+            decoder_block_out_channels=widths,
+            encoder_layers_per_block=layers,
+            decoder_layers_per_block=layers,
+            encoder_qkv_multiscales=((),) * len(layers),
+            decoder_qkv_multiscales=((),) * len(layers),
+            upsample_block_type="pixel_shuffle",
+            scaling_factor=0.5,
+        )
+        for widths, layers in (((16, 32), (1, 1)), ((16, 16, 32), (0, 1, 1)))
     )
-    for name, model, channels in (("tiny", tiny, 4), ("dc", dc, 8)):
+    for name, model, factor, channels in (("tiny", tiny, 2, 4), ("dc", dc, 2, 8), ("dc_half", dc_half, 4, 8)):
         model.save_pretrained(tmp_path / name)
         codec = load_codec(str(tmp_path / name), dtype=torch.float32)
-        assert (codec.factor, codec.channels) == (2, channels)
+        assert (codec.factor, codec.channels) == (factor, channels)
         far = torch.zeros(1, 3, 128, 128)
         far[..., 64:] = 1
         changed = (codec.encode(far) - codec.encode(torch.zeros(1, 3, 128, 128))).abs().amax((0, 1, 2)) > 1e-6
-        reached = 32 - int(changed.nonzero().min())
+        reached = 64 // factor - int(changed.nonzero().min())
         assert reached <= codec.halo <= reached + 4, "the stated halo is a bound, and not far off"
 
 

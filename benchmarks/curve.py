@@ -1,0 +1,210 @@
+"""The distortion–perception curve of autoencoders: PSNR and Fréchet distances over α, for several kinds of damage.
+
+    python benchmarks/curve.py --vae embedded --vae taef2:codec --clean PHOTOS/kodak --natural PHOTOS/natural \
+        --way noise:sigma=50 ffdnet:denoiser --way jpeg:quality=10 identity --way downscale:factor=4 resize:factor=4 \
+        --features vgg_features:features --allow-code --json FILE --plot FILE
+
+Each test photo is degraded and restored to x*. The map is fitted content-matched on `--limit` natural photos. Residual
+mode: x* + (1 − α)(D(z′) − D(z)), rounded to 8 bits, for every α. The Fréchet distances are between the features of all
+positions of all photos, over the variance of the clean photos' features; few photos make them too large, for every
+autoencoder alike. `--crop` cuts the middle out of the test photos, to be quick.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from quality import Side, load
+from torch import Tensor
+
+from deepot.autoencoders import load_codec
+from deepot.calibrate import degraded, matched_moments
+from deepot.codec import Codec
+from deepot.degrade import load_degradation
+from deepot.enhance import Tiles, encode
+from deepot.metrics import frechet_distance
+from deepot.moments import merge_in_order
+from deepot.pixels import Pixels
+from deepot.restorers import load_restorer
+from deepot.spec import call_factory
+from deepot.transport_map import TransportMap, fit_map
+from pipeline.plan import find_images, sample
+from pipeline.storage import sha256
+
+
+@dataclass(frozen=True)
+class Point:
+    """One α of one autoencoder under one kind of damage.
+
+    Attributes:
+        vae: name of the autoencoder; empty for x* itself.
+        degrade: the damage.
+        restorer: what mended it.
+        alpha: α.
+        psnr: dB, mean over photos.
+        ssim: mean over photos.
+        frechet: distance of each feature map to the clean photos', relative.
+    """
+
+    vae: str
+    degrade: str
+    restorer: str
+    alpha: float
+    psnr: float
+    ssim: float
+    frechet: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One kind of damage: the test photos before and after it, and the natural ones to calibrate on."""
+
+    degrade: str
+    restorer: str
+    clean: Sequence[Pixels]
+    restored: Sequence[Pixels]
+    natural: Sequence[Path]
+
+
+def seeded(path: Path) -> np.random.Generator:
+    """The generator of a photo, from its name."""
+    return np.random.default_rng(int(sha256(path.name.encode())[:16], 16))
+
+
+def trial(options: argparse.Namespace, degrade: str, restorer: str) -> Trial:
+    """Degrade and restore the test photos."""
+    damage, mend = load_degradation(degrade), load_restorer(restorer, allow_code=options.allow_code)
+    clean, restored = [], []
+    for path in sorted(options.clean.iterdir()):
+        photo = middle(load(str(path)), options.crop)
+        clean.append(photo)
+        restored.append(mend(degraded(photo, damage, seeded(path))))
+    chosen = sample(find_images(str(options.natural), "natural photos"), options.limit)
+    return Trial(degrade, restorer, clean, restored, [Path(entry.uri) for entry in chosen])
+
+
+def middle(photo: Pixels, crop: int) -> Pixels:
+    """The middle of a photo: a square of `crop` pixels, or with 0 all of it up to multiples of 4."""
+    height, width = (min(side, crop) if crop else side // 4 * 4 for side in (photo.height, photo.width))
+    top, left = (photo.height - height) // 2, (photo.width - width) // 2
+    return Pixels(photo.samples[top : top + height, left : left + width].copy())
+
+
+def calibrate(codec: Codec, given: Trial, patch_size: int, allow_code: bool) -> TransportMap:
+    """The content-matched map of a trial."""
+    damage, mend = load_degradation(given.degrade), load_restorer(given.restorer, allow_code=allow_code)
+    sides = [
+        matched_moments(codec, middle(load(str(path)), 0), damage, mend, seeded(path), patch_size)
+        for path in given.natural
+    ]
+    source, reference = (merge_in_order(side) for side in zip(*sides, strict=True))
+    return fit_map(
+        source,
+        reference,
+        codec=codec.name,
+        codec_sha256=codec.sha256,
+        patch_size=patch_size,
+        calibration="content-matched",
+    )
+
+
+def changes(codec: Codec, transport: TransportMap, photos: Sequence[Pixels]) -> Iterator[Tensor]:
+    """D(z′) − D(z) of each photo, (1, 3, H, W)."""
+    operator = transport.on(codec.device)
+    for photo in photos:
+        plan = Tiles(max(photo.height, photo.width) + codec.factor).plan(codec, photo)
+        latents = encode(codec, photo, plan)
+        with torch.inference_mode():
+            change = codec.decode(operator(latents)) - codec.decode(latents)
+        yield change[:, :, : photo.height, : photo.width].cpu()
+
+
+def curve(
+    given: Trial, vae: str, shifts: Sequence[Tensor], alphas: Sequence[float], features: torch.nn.Module, truth: Side
+) -> list[Point]:
+    """A point for each α."""
+    points = []
+    for alpha in alphas:
+        side = Side(features)
+        for photo, original, shift in zip(given.restored, given.clean, shifts, strict=True):
+            moved = Pixels(photo.samples.copy())
+            moved.add(0, (1 - alpha) * shift)
+            side.add(moved.rgb(), original.rgb())
+        distances = tuple(frechet_distance(mine, clean) for mine, clean in zip(side.maps, truth.maps, strict=True))
+        mean_psnr, mean_ssim = (sum(values) / len(values) for values in (side.psnr, side.ssim))
+        points.append(Point(vae, given.degrade, given.restorer, alpha, mean_psnr, mean_ssim, distances))
+        shown = "".join(f"{distance:9.4f}" for distance in distances)
+        print(f"{given.degrade:20} {vae or 'x*':24} {alpha:6.2f} {mean_psnr:7.2f} {mean_ssim:7.4f}{shown}", flush=True)
+    return points
+
+
+def plot(points: Sequence[Point], depth: int, path: Path) -> None:
+    """Draw the chosen map's distance over PSNR, a panel for each kind of damage."""
+    kinds = list(dict.fromkeys((point.degrade, point.restorer) for point in points))
+    figure = Figure(figsize=(5 * len(kinds), 4), layout="constrained")
+    for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
+        here = [point for point in points if (point.degrade, point.restorer) == kind]
+        for vae in dict.fromkeys(point.vae for point in here):
+            mine = [point for point in here if point.vae == vae]
+            axes.plot(
+                [point.psnr for point in mine],
+                [point.frechet[depth - 1] for point in mine],
+                marker="*" if not vae else ".",
+                markersize=12 if not vae else 6,
+                label=vae or "x*",
+            )
+        axes.set(title=" → ".join(kind), xlabel="PSNR in dB", ylabel=f"Fréchet distance, map {depth}", ylim=(0, None))
+        axes.legend()
+    figure.savefig(path, dpi=100)
+
+
+def main() -> None:
+    """Measure the curves and write them down."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--vae", action="append", required=True)
+    parser.add_argument("--way", nargs=2, action="append", required=True, metavar=("DEGRADE", "RESTORER"))
+    parser.add_argument("--clean", type=Path, required=True, help="test photos")
+    parser.add_argument("--natural", type=Path, required=True, help="photos to calibrate on")
+    parser.add_argument("--limit", type=int, default=16, help="at most so many of these")
+    parser.add_argument("--features", required=True, help="module:factory of a network that gives a list of maps")
+    parser.add_argument("--alphas", type=float, nargs="+", default=[1.0, 0.75, 0.5, 0.25, 0.0, -0.25, -0.5])
+    parser.add_argument("--patch-size", type=int, default=3)
+    parser.add_argument("--crop", type=int, default=0)
+    parser.add_argument("--depth", type=int, default=3, help="the feature map that is drawn")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--allow-code", action="store_true")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--plot", type=Path)
+    options = parser.parse_args()
+    if not options.allow_code:
+        parser.error(f"--features {options.features} runs code of that module: allow it with --allow-code")
+    torch.set_num_threads(options.threads)
+    features = call_factory(options.features)
+    codecs = {name: load_codec(name, allow_code=True) for name in options.vae}
+    points: list[Point] = []
+    for degrade, restorer in options.way:
+        given = trial(options, degrade, restorer)
+        truth = Side(features)
+        for original in given.clean:
+            truth.add(original.rgb(), original.rgb())
+        still = [torch.zeros(1, 3, photo.height, photo.width) for photo in given.restored]
+        points += curve(given, "", still, [1.0], features, truth)
+        for name, codec in codecs.items():
+            transport = calibrate(codec, given, options.patch_size, allow_code=True)
+            shifts = list(changes(codec, transport, given.restored))
+            points += curve(given, name, shifts, [a for a in options.alphas if a != 1], features, truth)
+    if options.json:
+        about = {"patch_size": options.patch_size, "limit": options.limit, "crop": options.crop}
+        record = about | {"torch": torch.__version__, "points": [asdict(point) for point in points]}
+        options.json.write_text(json.dumps(record, indent=2) + "\n")
+    if options.plot:
+        plot(points, options.depth, options.plot)
+
+
+if __name__ == "__main__":
+    main()
