@@ -136,12 +136,12 @@ class Maps:
 
 def encoded(codec: Codec, images: Tensor) -> Tensor:
     """Latents of 8-bit images, in small batches."""
-    return torch.cat([codec.encode(part.float() / 255) for part in torch.split(images, BATCH)]).contiguous()
+    return torch.cat([codec.encode(part.float() / 255).cpu() for part in torch.split(images, BATCH)]).contiguous()
 
 
 def decoded(codec: Codec, latents: Tensor) -> Tensor:
     """8-bit images of latents."""
-    parts = (codec.decode(part).clamp(0, 1).mul(255).round().byte() for part in torch.split(latents, BATCH))
+    parts = (codec.decode(part).clamp(0, 1).mul(255).round().byte().cpu() for part in torch.split(latents, BATCH))
     return torch.cat(list(parts)).contiguous()
 
 
