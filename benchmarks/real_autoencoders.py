@@ -284,14 +284,14 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.names) - set(CONFIGURATIONS):
         parser.error(f"no configuration {', '.join(sorted(unknown))}; there are {', '.join(CONFIGURATIONS)}")
+    about = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}
+    about |= {key: getattr(options, key) for key in ("side", "tile", "overlap", "patch_size", "threads")}
     records = []
     for name in options.names or CONFIGURATIONS:
         records.append(measure(name, options))
         show(records[-1])
-    if options.json:
-        about = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}
-        asked = {key: getattr(options, key) for key in ("side", "tile", "overlap", "patch_size", "threads")}
-        options.json.write_text(json.dumps(about | asked | {"configurations": records}, indent=2) + "\n")
+        if options.json:
+            options.json.write_text(json.dumps(about | {"configurations": records}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
