@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from deepot.codec import Codec
+from deepot.errors import CodecError
 from deepot.naturalness import Naturalness
 from deepot.pixels import Pixels
 from deepot.tiling import Span, TilePlan
@@ -125,7 +126,11 @@ class Enhancer:
         return pixels.image()
 
     def enhance(self, pixels: Pixels) -> Outcome:
-        """Transport the samples in place; where an accelerator's memory does not do, with tiles of half the side."""
+        """Transport the samples in place; where an accelerator's memory does not do, with tiles of half the side.
+
+        Raises:
+            CodecError: the autoencoder gave values that are not finite; the samples are partly changed then.
+        """
         original = None if self.codec.device.type == "cpu" else pixels.samples.copy()
         while True:
             try:
@@ -142,6 +147,8 @@ class Enhancer:
     def _enhance(self, pixels: Pixels, plan: TilePlan) -> Outcome:
         started = time.perf_counter()
         latents = encode(self.codec, pixels, plan)
+        if self.codec.device.type == "cuda":
+            torch.cuda.synchronize(self.codec.device)  # or the encoder's time would count as the transport's
         encoded = time.perf_counter()
         moved = self._transport(latents)
         cost = float((moved - latents).double().square().mean())
@@ -169,6 +176,7 @@ class Enhancer:
             return after if self.mode is Mode.PLAIN else after - self.codec.decode(latents[window])
 
         for top, band in plan.stitch(tile, self.codec.factor):
+            _check_finite(self.codec, band)
             if self.mode is Mode.PLAIN:
                 before = pixels.rgb(slice(top, top + band.shape[2])).to(band.device)
                 yield top, share * (band[:, :, : before.shape[2], : before.shape[3]] - before)
@@ -180,6 +188,9 @@ def encode(codec: Codec, pixels: Pixels, plan: TilePlan) -> Tensor:
     """Latents of a whole photo (1, c, h, w), float32, on the codec's device.
 
     Sides that are no multiple of the codec's factor are filled up by repeating the last row and column.
+
+    Raises:
+        CodecError: the autoencoder gave values that are not finite.
     """
     factor = codec.factor
 
@@ -193,4 +204,14 @@ def encode(codec: Codec, pixels: Pixels, plan: TilePlan) -> Tensor:
         return codec.encode(F.pad(region, (0, missing[0], 0, missing[1]), mode="replicate"))
 
     bands = [band.clone() for _, band in plan.stitch(tile)]
-    return bands[0] if len(bands) == 1 else torch.cat(bands, dim=2)
+    latents = bands[0] if len(bands) == 1 else torch.cat(bands, dim=2)
+    _check_finite(codec, latents)
+    return latents
+
+
+def _check_finite(codec: Codec, values: Tensor) -> None:
+    if not torch.isfinite(values).all():
+        raise CodecError(
+            f"vae '{codec.name}' gave values that are not finite in {str(codec.dtype).removeprefix('torch.')}: where "
+            "the range of that type is too small for an autoencoder, compute.dtype float32 or bfloat16 helps"
+        )

@@ -13,7 +13,7 @@ import torch
 
 import deepot
 from deepot.enhance import Enhancer
-from deepot.errors import RestorerError
+from deepot.errors import CodecError, RestorerError
 from deepot.pixels import Pixels
 from deepot.transport_map import TransportMap
 from pipeline.config import Job
@@ -24,6 +24,12 @@ from pipeline.manifest import Part, write_part
 from pipeline.models import load_models, tiles_of
 from pipeline.rows import blank_row, fail_row
 from pipeline.storage import Entry, join, put, read, sha256
+
+_IMAGE_FAULTS = (
+    *(ImageError, RestorerError, CodecError),
+    *(MemoryError, torch.OutOfMemoryError, RuntimeError, ValueError),
+)
+"""What one image may raise while it is restored and transported: it becomes a failed row, its neighbours go on."""
 
 _AHEAD = 2  # photos read before their turn, and results not yet written
 
@@ -133,7 +139,7 @@ class ShardWorker:
             restored = self._models.restorer(photo.pixels)
             row["seconds_restore"] = time.perf_counter() - started
             outcome = self._enhancer.enhance(restored)
-        except (ImageError, RestorerError, MemoryError, torch.OutOfMemoryError, RuntimeError, ValueError) as error:
+        except _IMAGE_FAULTS as error:
             fail_row(row, error)
             return None, None
         row |= {f"seconds_{phase}": seconds for phase, seconds in outcome.seconds.items()}

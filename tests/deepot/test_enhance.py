@@ -7,7 +7,7 @@ import deepot
 from deepot.calibrate import matched_moments
 from deepot.codec import as_codec
 from deepot.enhance import Enhancer, Tiles, encode
-from deepot.errors import MapError, UnsupportedImageError
+from deepot.errors import CodecError, MapError, UnsupportedImageError
 from deepot.pixels import Pixels
 from deepot.transport_map import TransportMap
 from tests import codecs, reference
@@ -124,6 +124,14 @@ def test_tiles_of_a_global_codec_are_cross_faded():
     change = pixels.samples.astype(int) - np.asarray(image).astype(int)
     columns = np.abs(np.diff(change, axis=1)).mean((0, 2))
     assert columns.max() < 3 * columns.mean(), "no column stands out"
+
+
+@pytest.mark.parametrize("broken", ["encode", "decode"])
+def test_values_that_are_not_finite_are_an_error(codec, transport, broken, monkeypatch):
+    whole = getattr(type(codec.autoencoder), broken)
+    monkeypatch.setattr(type(codec.autoencoder), broken, lambda self, x: whole(self, x) * float("inf"))
+    with pytest.raises(CodecError, match=r"not finite in float32.*compute\.dtype"):
+        Enhancer(codec, transport)(photo())
 
 
 def test_sixteen_bits_stay_sixteen_bits(codec, transport):
