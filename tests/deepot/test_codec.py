@@ -72,9 +72,9 @@ def test_tiny_and_dc_load_and_know_their_receptive_field(tmp_path):
 
 
 def test_the_embedded_codec(embedded):
-    assert (embedded.factor, embedded.channels) == (8, 16)
-    assert 1 <= embedded.halo <= 12
-    assert embedded.encode(torch.zeros(1, 3, 64, 32)).shape == (1, 16, 8, 4)
+    assert (embedded.factor, embedded.channels) == (8, 32)
+    assert embedded.halo == 13, "as the model card says"
+    assert embedded.encode(torch.zeros(1, 3, 64, 32)).shape == (1, 32, 8, 4)
 
 
 def test_fingerprints_tell_weights_apart(kl):
