@@ -42,7 +42,7 @@ class Measurement:
         latents_mean: smallest and largest mean of a latent channel, over all positions of all photos.
         latents_std: smallest and largest standard deviation of a latent channel.
         parameters: numbers in the autoencoder.
-        weights_bytes: size of the files with the weights.
+        weights_bytes: size of the files with the weights, 0 where it is no folder.
         seconds_per_megapixel: of encoding and decoding; the first photo runs twice and counts once.
         psnr: dB, photo by photo.
     """
@@ -78,9 +78,11 @@ def cropped(path: Path, factor: int) -> Tensor:
     return pixels.rgb(slice(height), slice(width)).contiguous()
 
 
-def measure(vae: Path, photos: Path, dtype: str, device: str | None = None) -> Measurement:
-    """Run the autoencoder of the folder `vae` over every photo in the folder `photos`."""
-    codec = load_codec(str(vae.resolve()), device=device, dtype=DTYPES[dtype])
+def measure(vae: str, photos: Path, dtype: str, device: str | None = None, *, allow_code: bool = False) -> Measurement:
+    """Run the autoencoder `vae`, a folder or what else a job file may name, over every photo in the folder `photos`."""
+    folder = Path(vae)
+    name = str(folder.resolve()) if folder.is_dir() else vae
+    codec = load_codec(name, device=device, dtype=DTYPES[dtype], allow_code=allow_code)
     paths = sorted(file for file in photos.rglob("*") if file.is_file())
     if not paths:
         raise SystemExit(f"no photos in {photos}")
@@ -108,7 +110,7 @@ def measure(vae: Path, photos: Path, dtype: str, device: str | None = None) -> M
         latents_mean=(float(mean.min()), float(mean.max())),
         latents_std=(float(std.min()), float(std.max())),
         parameters=sum(value.numel() for value in network.parameters()) if isinstance(network, nn.Module) else 0,
-        weights_bytes=sum(file.stat().st_size for file in vae.glob("*.safetensors")),
+        weights_bytes=sum(file.stat().st_size for file in folder.glob("*.safetensors")),
         seconds_per_megapixel=seconds / (pixels / 1e6),
         psnr=quality,
     )
@@ -117,13 +119,14 @@ def measure(vae: Path, photos: Path, dtype: str, device: str | None = None) -> M
 def main(arguments: Sequence[str]) -> None:
     """Measure what the command line names; print the figures and write them to a file if one is named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--vae", type=Path, required=True, help="a diffusers folder")
+    parser.add_argument("--vae", required=True, help="a diffusers folder, or as vae in a job file")
+    parser.add_argument("--allow-code", action="store_true", help="let --vae name module:factory")
     parser.add_argument("--photos", type=Path, required=True, help="a folder of photos")
     parser.add_argument("--json", type=Path, help="a file to write the figures to, photo by photo")
     parser.add_argument("--dtype", choices=DTYPES, default="bfloat16", help="default: bfloat16")
     parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
     options = parser.parse_args(arguments)
-    found = asdict(measure(options.vae, options.photos, options.dtype, options.device))
+    found = asdict(measure(options.vae, options.photos, options.dtype, options.device, allow_code=options.allow_code))
     if options.json is not None:
         options.json.write_text(json.dumps(found, indent=2) + "\n")
     del found["psnr"]
