@@ -107,7 +107,7 @@ def test_residual_adds_the_difference_of_the_two_decodings(embedded):
 def test_tiles_show_no_seam_and_change_nothing(embedded):
     """The embedded autoencoder is local, so tiles with its halo give what the whole image gives, to 1/255."""
     transport = fitted(embedded)
-    image = photo(731, 517)
+    image = photo(731, 687)
     whole = np.asarray(Enhancer(embedded, transport)(image)).astype(int)
     enhancer = Enhancer(embedded, transport, tiles=Tiles(size=320))
     pixels = Pixels.from_image(image)
