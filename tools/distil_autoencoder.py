@@ -1,42 +1,38 @@
 """Distil the latent space of a teacher into a small local autoencoder: the recipe behind `deepot/embedded`.
 
     python tools/distil_autoencoder.py encoder --lesson LESSON --minutes 40 --out WORK
-    python tools/distil_autoencoder.py decoder --lesson LESSON --minutes 80 --out WORK
+    python tools/distil_autoencoder.py decoder --lesson LESSON --minutes 40 --out WORK
     python tools/distil_autoencoder.py join --out WORK
-    python tools/lesson.py --again LESSON --student WORK/autoencoder --out LESSON2
-    python tools/distil_autoencoder.py decoder --lesson LESSON2 --minutes 20 --start WORK --out WORK2
+    python tools/distil_autoencoder.py both --lesson LESSON --minutes 60 --start WORK/autoencoder --out WORK
 
 `tools/lesson.py` makes the lesson. The encoder learns the teacher's normalised latents from pixels; the decoder learns,
 from those latents, images between the photo and what the teacher decodes, and from latents of restored photos that were
 moved towards natural ones just what the teacher decodes: so moving latents does to its images what it does to the
-teacher's. The two need nothing of each other and may run side by side. Each writes a checkpoint every few minutes, and
-goes on from it with --resume. `join` puts both into one diffusers folder, float16.
+teacher's. The two need nothing of each other and may run side by side; `join` puts them into WORK/autoencoder, a
+diffusers folder in float16. `both` trains them together from there, the decoder on its own encoder's latents, and
+replaces that folder when it ends. Each writes a checkpoint every few minutes, and goes on from it with --resume.
 """
 
 import argparse
-import json
-import platform
 import sys
-import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
-from diffusers import AutoencoderDC
 from lesson import Chunk
 from muon import Muon
 from torch import Tensor, nn
-from train_autoencoder import absolute_loss
+from torch.nn import functional
+from training import Length, Training, absolute_loss, chosen_device, load_network, network, write_json
 
 from deepot.metrics import psnr
 
 WIDTHS = (64, 64, 128, 128)  # at factor 1 (where there are no layers), 2, 4, 8
 LAYERS = {"encoder": (0, 2, 2, 2), "decoder": (0, 2, 3, 3)}
-WARM_UP_STEPS, FALLING = 50, 0.6  # the learning rate falls linearly over the last part of the time
-CHECKPOINT_SECONDS, REPORT_STEPS = 240, 100
+LATENT_WEIGHT = 0.5  # of the squared error of latents when both parts learn together
+OCTAVES, FAINT = 3, 1e-4  # of the details that texture_loss compares; squared amplitude that is as good as none
 HELD_OUT_CROPS = 56
 
 
@@ -50,7 +46,9 @@ class Options:
     minutes: float = 60.0
     steps: int | None = None
     channels: int = 32
-    truth: float = 0.5
+    truth: float = 0.7
+    texture: float = 0.0
+    noise: float = 0.0
     learning_rate: float = 3e-3
     batch: int = 4
     seed: int = 1
@@ -59,140 +57,123 @@ class Options:
     start: Path | None = None
     resume: bool = False
 
-    @property
-    def checkpoint(self) -> Path:
-        """The state of this part's training."""
-        return self.out / f"{self.part}.checkpoint.pt"
+
+@dataclass(frozen=True)
+class Batch:
+    """Crops of a lesson, (n, 3, h, w) in [-1, 1], and latents, (n, c, h/8, w/8).
+
+    Attributes:
+        inputs: photos, and restored photos.
+        latents: the teacher's of them.
+        shift: what moves these latents; zero for photos.
+        targets: what is to be decoded from the moved latents.
+        moved: (n,), whether the crop is a restored one.
+    """
+
+    inputs: Tensor
+    latents: Tensor
+    shift: Tensor
+    targets: Tensor
+    moved: Tensor
 
 
 class Lesson:
-    """The chunks of a lesson in memory, and random batches of them."""
+    """The chunks of a lesson in memory, and random batches of them.
 
-    def __init__(self, options: Options) -> None:
-        paths = sorted(options.lesson.glob("chunk-*.pt"))
+    Args:
+        folder: of the chunks.
+        truth: share of the photo in a photo's target; the rest is the teacher's image of it.
+    """
+
+    def __init__(self, folder: Path, truth: float) -> None:
+        paths = sorted(folder.glob("chunk-*.pt"))
         if not paths:
-            raise SystemExit(f"no chunk-*.pt in {options.lesson}: make a lesson with tools/lesson.py")
+            raise SystemExit(f"no chunk-*.pt in {folder}: make a lesson with tools/lesson.py")
         self.chunks = [Chunk.load(path) for path in paths]
-        self._part, self._truth, self._size = options.part, options.truth, options.batch
+        self._truth = truth
 
-    def batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Inputs and targets: images in [-1, 1] and latents for the encoder, latents and images for the decoder."""
+    def batch(self, size: int, generator: torch.Generator, device: torch.device) -> Batch:
+        """Crops of one chunk."""
         chunk = self.chunks[int(torch.randint(len(self.chunks), (1,), generator=generator))]
         natural = len(chunk.crops)
-        drawn = torch.randint(natural + len(chunk.restored), (self._size,), generator=generator).tolist()
-        pairs = [self._pair(chunk, index, index - natural) for index in drawn]
-        inputs, targets = (torch.stack(side) for side in zip(*pairs, strict=True))
-        return inputs.contiguous(memory_format=torch.channels_last), targets
+        drawn = torch.randint(natural + len(chunk.restored), (size,), generator=generator).tolist()
+        rows = [self._natural(chunk, i) if i < natural else self._moved(chunk, i - natural) for i in drawn]
+        inputs, latents, shift, targets = (torch.stack(column).to(device) for column in zip(*rows, strict=True))
+        moved = torch.tensor([index >= natural for index in drawn], device=device)
+        return Batch(inputs.contiguous(memory_format=torch.channels_last), latents, shift, targets, moved)
 
-    def _pair(self, chunk: Chunk, index: int, restored: int) -> tuple[Tensor, Tensor]:
-        if self._part == "encoder":
-            if restored < 0:
-                return pixels(chunk.crops[index]), chunk.latents[index].float()
-            return pixels(chunk.restored[restored]), chunk.restored_latents[restored].float()
-        if restored < 0:
-            image = torch.lerp(chunk.images[index].float(), chunk.crops[index].float(), self._truth)
-            return chunk.latents[index].float(), pixels(image)
-        return chunk.moved_latents[restored].float(), pixels(chunk.moved_images[restored])
+    def _natural(self, chunk: Chunk, index: int) -> tuple[Tensor, ...]:
+        crop, latents = chunk.crops[index], chunk.latents[index].float()
+        target = torch.lerp(chunk.images[index].float(), crop.float(), self._truth)
+        return pixels(crop), latents, torch.zeros_like(latents), pixels(target)
+
+    def _moved(self, chunk: Chunk, index: int) -> tuple[Tensor, ...]:
+        latents = chunk.restored_latents[index].float()
+        shift = chunk.moved_latents[index].float() - latents
+        return pixels(chunk.restored[index]), latents, shift, pixels(chunk.moved_images[index])
 
 
-class Trainer:
-    """The state of a run: the weights, their running average, the optimizers, steps and seconds."""
+class Distillation(Training):
+    """The training of a part, or of both."""
 
     def __init__(self, options: Options) -> None:
-        self.options, self.lesson = options, Lesson(options)
-        self.device = torch.device(
-            ("cuda" if torch.cuda.is_available() else "cpu") if options.device == "auto" else options.device
-        )
+        device = chosen_device(options.device)
         torch.manual_seed(options.seed)
-        self.generator = torch.Generator().manual_seed(options.seed)
-        self.model: nn.Module = getattr(autoencoder(options.channels), options.part).to(self.device)
-        if options.start is not None:
-            state = torch.load(options.start / options.checkpoint.name, weights_only=True)
-            self.model.load_state_dict(state["average"])
-        self.average = {name: value.clone() for name, value in self.model.state_dict().items()}
-        kernels = [value for value in self.model.parameters() if value.ndim == 4]
-        self.vectors = [value for value in self.model.parameters() if value.ndim != 4]
-        self.optimizers: list[torch.optim.Optimizer] = [
+        self.options, self.lesson = options, Lesson(options.lesson, options.truth)
+        self.autoencoder: Any = load_network(options.start) if options.start else student(options.channels)
+        self.autoencoder.to(device)
+        model: nn.Module = self.autoencoder if options.part == "both" else getattr(self.autoencoder, options.part)
+        kernels = [value for value in model.parameters() if value.ndim == 4]
+        others = [value for value in model.parameters() if value.ndim != 4]
+        optimizers: list[torch.optim.Optimizer] = [
             Muon(kernels, options.learning_rate),
-            torch.optim.AdamW(self.vectors, options.learning_rate, betas=(0.9, 0.99)),
+            torch.optim.AdamW(others, options.learning_rate, betas=(0.9, 0.99)),
         ]
-        self.step, self.seconds = 0, 0.0
+        length = Length(options.minutes, options.steps)
+        super().__init__(model, optimizers, length, checkpoint(options.out, options.part), options.seed)
 
-    @property
-    def done(self) -> float:
-        """The part of the run that lies behind, in steps if their number is set and in time otherwise."""
-        if self.options.steps is not None:
-            return self.step / self.options.steps
-        return self.seconds / (60 * self.options.minutes)
-
-    def advance(self) -> float:
-        """Take one step; returns its loss."""
-        started = time.monotonic()
-        rate = min(1.0, (self.step + 1) / WARM_UP_STEPS) * max(0.01, min(1.0, (1 - self.done) / FALLING))
-        for optimizer in self.optimizers:
-            optimizer.param_groups[0]["lr"] = self.options.learning_rate * rate
-            optimizer.zero_grad(set_to_none=True)
-        inputs, targets = (tensor.to(self.device) for tensor in self.lesson.batch(self.generator))
+    def loss(self) -> Tensor:
+        """Squared error of latents, absolute error of images, of what is trained."""
+        batch = self.lesson.batch(self.options.batch, self.generator, self.device)
+        latents, terms = batch.latents, []
         with torch.autocast(self.device.type, torch.bfloat16, enabled=fast_in_bfloat16(self.device)):
-            output: Tensor = self.model(inputs)
-        encoding = self.options.part == "encoder"
-        loss = (output - targets).square().mean() if encoding else absolute_loss(output.float(), targets)
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(self.vectors, 1.0)
-        for optimizer in self.optimizers:
-            optimizer.step()
-        self.step += 1
-        decay = min(0.995, self.step / (self.step + 20))
-        for name, value in self.model.state_dict().items():
-            self.average[name].lerp_(value, 1 - decay)
-        self.seconds += time.monotonic() - started
-        return loss.item()
-
-    def save(self) -> None:
-        """Write the checkpoint; it is replaced only once the new one is complete."""
-        state = {
-            "model": self.model.state_dict(),
-            "average": self.average,
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "generator": self.generator.get_state(),
-            "step": self.step,
-            "seconds": self.seconds,
-            "options": json.dumps(asdict(self.options), default=str),
-        }
-        self.options.out.mkdir(parents=True, exist_ok=True)
-        partial = self.options.checkpoint.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(self.options.checkpoint)
-
-    def load(self) -> None:
-        """Take up the state that `save` wrote."""
-        if not self.options.checkpoint.is_file():
-            raise SystemExit(f"nothing to resume: there is no {self.options.checkpoint}")
-        state = torch.load(self.options.checkpoint, map_location=self.device, weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.average, self.step, self.seconds = state["average"], state["step"], state["seconds"]
-        self.generator.set_state(state["generator"].cpu())
-        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(kept)
+            if self.options.part != "decoder":
+                latents = self.autoencoder.encoder(batch.inputs)
+                weight = LATENT_WEIGHT if self.options.part == "both" else 1.0
+                terms.append(weight * (latents.float() - batch.latents).square().mean())
+            if self.options.part != "encoder":
+                noise = self.options.noise * torch.randn(latents.shape, generator=self.generator).to(latents)
+                images = self.autoencoder.decoder(latents + batch.shift + noise).float()
+                terms.append(absolute_loss(images, batch.targets))
+                if self.options.texture and batch.moved.any():
+                    share = batch.moved.float().mean()
+                    off = texture_loss(images[batch.moved], batch.targets[batch.moved])
+                    terms.append(self.options.texture * share * off)
+        return torch.stack(terms).sum()
 
 
-def autoencoder(channels: int) -> Any:  # noqa: ANN401 - diffusers has no types
-    """The student with random weights: ResBlocks only, nothing at full resolution but the shuffling of pixels."""
-    none = ((),) * len(WIDTHS)
-    return AutoencoderDC(
-        latent_channels=channels,
-        encoder_block_types="ResBlock",
-        decoder_block_types="ResBlock",
-        encoder_block_out_channels=WIDTHS,
-        decoder_block_out_channels=WIDTHS,
-        encoder_layers_per_block=LAYERS["encoder"],
-        decoder_layers_per_block=LAYERS["decoder"],
-        encoder_qkv_multiscales=none,
-        decoder_qkv_multiscales=none,
-        downsample_block_type="pixel_unshuffle",
-        upsample_block_type="pixel_shuffle",
-        scaling_factor=1.0,
-    )
+def texture_loss(output: Tensor, target: Tensor) -> Tensor:
+    """How far the amplitude of details is off, of two (B, 3, h, w) batches: octave by octave, place by place.
+
+    A decoder that errs in where a detail is pays more for drawing it than for leaving it out, by absolute error alone;
+    the amplitude in a neighbourhood of 4 × 4 does not depend on where in it the detail is.
+    """
+    terms = []
+    for _ in range(OCTAVES):
+        amplitudes, coarse = [], []
+        for image in (output, target):
+            half = functional.avg_pool2d(image, 2)
+            details = image - functional.interpolate(half, scale_factor=2, mode="bilinear", align_corners=False)
+            amplitudes.append((functional.avg_pool2d(details.square(), 4) + FAINT).sqrt())
+            coarse.append(half)
+        output, target = coarse
+        terms.append((amplitudes[0] - amplitudes[1]).abs().mean())
+    return torch.stack(terms).sum()
+
+
+def student(channels: int) -> Any:  # noqa: ANN401 - diffusers has no types
+    """The student with random weights."""
+    return network(channels, WIDTHS, LAYERS["encoder"], LAYERS["decoder"])
 
 
 def pixels(image: Tensor) -> Tensor:
@@ -205,91 +186,93 @@ def fast_in_bfloat16(device: torch.device) -> bool:
     return device.type == "cuda" or torch.cpu._is_amx_tile_supported()
 
 
+def checkpoint(folder: Path, part: str) -> Path:
+    """Where the state of a part's training lies."""
+    return folder / f"{part}.checkpoint.pt"
+
+
 @torch.inference_mode()
-def held_out(part: str, weights: dict[str, Tensor], options: Options) -> dict[str, float]:
-    """What the averaged weights do on the held-out chunk.
+def held_out(autoencoder: Any, part: str, lesson: Path) -> dict[str, float]:  # noqa: ANN401 - diffusers has no types
+    """What an autoencoder, on the CPU, does on the held-out chunk.
 
     Returns:
-        Encoder: mean squared errors of normalised latents, of photos and of restored ones. Decoder: PSNR to the photo
-        and to the teacher's image of it, and of moved latents' images to the teacher's.
+        Of the encoder, mean squared errors of normalised latents: of photos ("natural") and of restored ones. Of the
+        decoder, PSNR to the photo and to the teacher's image of it, and of moved latents' images to the teacher's.
+        The decoder decodes the teacher's latents if it was trained alone, and its own encoder's otherwise.
     """
-    chunk = Chunk.load(options.lesson / "held-out.pt")
-    model = getattr(autoencoder(options.channels), part)
-    model.load_state_dict({name: value.cpu() for name, value in weights.items()})
+    chunk = Chunk.load(lesson / "held-out.pt")
+    natural, moved = slice(HELD_OUT_CROPS), slice(min(HELD_OUT_CROPS, len(chunk.restored)))
+    latents, restored = chunk.latents[natural].float(), chunk.restored_latents[moved].float()
+    shift = chunk.moved_latents[moved].float() - restored
+    found = {}
+    if part != "decoder":
+        mine, mine_restored = (
+            torch.cat(list(by_fours(autoencoder.encoder, pixels(images))))
+            for images in (chunk.crops[natural], chunk.restored[moved])
+        )
+        found["natural"] = float((mine - latents).square().mean())
+        found["restored"] = float((mine_restored - restored).square().mean())
+        latents, restored = mine, mine_restored
+    if part != "encoder":
+        image, moved_image = (
+            (torch.cat(list(by_fours(autoencoder.decoder, z))) / 2 + 0.5).clamp(0, 1)
+            for z in (latents, restored + shift)
+        )
+        found["photo"] = psnr(image, chunk.crops[natural].float() / 255)
+        found["teacher"] = psnr(image, chunk.images[natural].float() / 255)
+        found["moved"] = psnr(moved_image, chunk.moved_images[moved].float() / 255)
+    return found
 
-    def run(inputs: Tensor) -> Tensor:
-        return torch.cat([model(part) for part in torch.split(inputs[:HELD_OUT_CROPS], options.batch)])
 
-    if part == "encoder":
-        sides = {"natural": (chunk.crops, chunk.latents), "restored": (chunk.restored, chunk.restored_latents)}
-        return {
-            name: float((run(pixels(images)) - latents[:HELD_OUT_CROPS].float()).square().mean())
-            for name, (images, latents) in sides.items()
-        }
-    image, moved = ((run(latents.float()) / 2 + 0.5).clamp(0, 1) for latents in (chunk.latents, chunk.moved_latents))
-    photo, teacher, wanted = (
-        images[:HELD_OUT_CROPS].float() / 255 for images in (chunk.crops, chunk.images, chunk.moved_images)
-    )
-    return {"photo": psnr(image, photo), "teacher": psnr(image, teacher), "moved": psnr(moved, wanted)}
+def by_fours(model: nn.Module, batch: Tensor) -> Iterator[Tensor]:
+    """The model's output, four at a time, so that memory stays small."""
+    for part in torch.split(batch, 4):
+        yield model(part)
 
 
 def train(options: Options) -> None:
-    """Train one part to the end of its time; the record of it is `<part>.json`."""
+    """Train to the end of the time; the record of it is `<part>.json`."""
     torch.set_num_threads(options.threads)
-    trainer = Trainer(options)
-    if options.resume:
-        trainer.load()
-    saved, losses = time.monotonic(), [0.0] * REPORT_STEPS
-    while trainer.done < 1:
-        losses[trainer.step % REPORT_STEPS] = trainer.advance()
-        if trainer.step % REPORT_STEPS == 0:
-            mean = sum(losses) / REPORT_STEPS
-            print(f"step {trainer.step:6d}  {trainer.seconds:6.0f} s  {trainer.done:6.1%}  loss {mean:.4f}", flush=True)
-        if time.monotonic() - saved > CHECKPOINT_SECONDS:
-            trainer.save()
-            saved = time.monotonic()
-    trainer.save()
-    found = held_out(options.part, trainer.average, options)
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "diffusers": diffusers.__version__}
-    record = {
-        "options": asdict(options),
-        "versions": versions,
-        "steps": trainer.step,
-        "seconds": round(trainer.seconds, 1),
-        "held_out": found,
-    }
-    text = json.dumps(record, indent=2, default=str)
-    (options.out / f"{options.part}.json").write_text(text + "\n")
-    print(text)
+    training = Distillation(options)
+    loss = training.run(options.resume)
+    training.model.load_state_dict(training.average)
+    found = held_out(training.autoencoder.cpu(), options.part, options.lesson)
+    if options.part == "both":
+        training.autoencoder.half().save_pretrained(options.out / "autoencoder")
+    record = training.record(options, final_loss=loss, held_out=found)
+    write_json(options.out / f"{options.part}.json", record)
+    print(found)
 
 
 def join(folder: Path) -> None:
     """Put the averaged weights of both parts into `folder`/autoencoder."""
-    parts = {part: torch.load(folder / f"{part}.checkpoint.pt", weights_only=True)["average"] for part in LAYERS}
-    model = autoencoder(parts["encoder"]["conv_out.weight"].shape[0])
+    parts = {part: torch.load(checkpoint(folder, part), weights_only=True)["average"] for part in LAYERS}
+    model = student(parts["encoder"]["conv_out.weight"].shape[0])
     for part, weights in parts.items():
         getattr(model, part).load_state_dict(weights)
     model.half().save_pretrained(folder / "autoencoder")
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Train a part, or join the two."""
+    """Train a part or both, or join the two."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="part", required=True)
-    for name in ("encoder", "decoder"):
+    for name in ("encoder", "decoder", "both"):
         add = commands.add_parser(name).add_argument
         add("--lesson", type=Path, required=True, help="the folder that tools/lesson.py made")
         add("--out", type=Path, required=True, help="folder of checkpoints and records")
         add("--minutes", type=float, default=Options.minutes, help="how long to train (default: 60)")
         add("--steps", type=int, help="how many steps to take instead")
         add("--channels", type=int, default=Options.channels, help="latent channels of the lesson (default: 32)")
-        add("--truth", type=float, default=Options.truth, help="decoder: share of the photo in its target (0.5)")
+        add("--truth", type=float, default=Options.truth, help="share of the photo in a photo's target (default: 0.7)")
+        add("--texture", type=float, default=Options.texture, help="weight of the amplitude of details (default: 0)")
+        add("--noise", type=float, default=Options.noise, help="deviation of noise on the decoder's latents (0)")
         add("--learning-rate", type=float, default=Options.learning_rate, help="at its highest (default: 0.003)")
         add("--batch", type=int, default=Options.batch, help="crops in a step (default: 4)")
         add("--seed", type=int, default=Options.seed)
         add("--threads", type=int, default=Options.threads)
         add("--device", default=Options.device, help="auto, cpu or cuda")
-        add("--start", type=Path, help="folder whose checkpoint of this part to begin from")
+        add("--start", type=Path, help="a diffusers folder whose weights to begin from")
         add("--resume", action="store_true", help="go on from the checkpoint in --out")
     commands.add_parser("join").add_argument("--out", type=Path, required=True, help="folder of both checkpoints")
     values = vars(parser.parse_args(arguments))

@@ -1,10 +1,10 @@
-"""Make an autoencoder like the embedded one in one call: lesson, encoder, decoder, decoder on its own latents.
+"""Make an autoencoder like the embedded one in one call: lesson, encoder and decoder, both together.
 
-    python tools/make_embedded.py --photos PHOTOS/natural PHOTOS/more --teacher taef2:codec --minutes 110 \
+    python tools/make_embedded.py --photos PHOTOS/natural PHOTOS/more --teacher taef2:codec --minutes 120 \
         --out WORK --allow-code
 
 runs the commands that `lesson.py` and `distil_autoencoder.py` describe, encoder and decoder side by side. The same call
-goes on where it was stopped. The autoencoder is WORK/own/autoencoder.
+goes on where it was stopped. The autoencoder is WORK/autoencoder.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 TOOLS = Path(__file__).resolve().parent
-ENCODER_SHARE = 0.35  # of the minutes; the first part of the decoder's training takes as long
+ALONE = 0.5  # share of the minutes in which the parts train alone, side by side
 
 
 def command(script: str, *words: object) -> list[str]:
@@ -48,29 +48,27 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--photos", type=Path, nargs="+", required=True, help="folders of photos")
     parser.add_argument("--teacher", required=True, help="as vae in a job file")
     parser.add_argument("--out", type=Path, required=True, help="folder of everything that is made")
-    parser.add_argument("--minutes", type=float, default=110, help="of training, beside the lessons (default: 110)")
+    parser.add_argument("--minutes", type=float, default=120, help="of training, beside the lesson (default: 120)")
     parser.add_argument("--chunks", type=int, default=9, help="of the lesson (default: 9)")
     parser.add_argument("--channels", type=int, default=32, help="latent channels of the teacher (default: 32)")
-    parser.add_argument("--threads", type=int, default=1, help="of each training (default: 1)")
+    parser.add_argument("--texture", type=float, default=0.0, help="weight of the amplitude of details (default: 0)")
+    parser.add_argument("--threads", type=int, default=1, help="of each part's training (default: 1)")
     parser.add_argument("--allow-code", action="store_true", help="let --teacher name module:factory")
     options = parser.parse_args(arguments)
-    lesson, first, own_lesson, own = (options.out / name for name in ("lesson", "first", "own-lesson", "own"))
+    lesson, work = options.out / "lesson", options.out
     allowed = ["--allow-code"] if options.allow_code else []
     same = ["--channels", options.channels, "--threads", options.threads]
-    early, late = (options.minutes * share for share in (ENCODER_SHARE, 1 - ENCODER_SHARE))
-    if not (first / "encoder.json").exists() or not (first / "decoder.json").exists():
+    late = ["--threads", 2 * options.threads, "--start", work / "first", "--texture", options.texture]
+    early_minutes, late_minutes = options.minutes * ALONE, options.minutes * (1 - ALONE)
+    parts = [part for part in ("encoder", "decoder") if not (work / f"{part}.json").exists()]
+    if parts:
         made = ["--teacher", options.teacher, "--chunks", options.chunks, "--out", lesson]
         run(command("lesson.py", "--photos", *options.photos, *made, *allowed))
-        parts = [part for part in ("encoder", "decoder") if not (first / f"{part}.json").exists()]
-        run(*(training(part, lesson, first, early, *same) for part in parts))
-    if not (own_lesson / "done").exists():
-        run(command("distil_autoencoder.py", "join", "--out", first))
-        run(command("lesson.py", "--again", lesson, "--student", first / "autoencoder", "--out", own_lesson))
-        (own_lesson / "done").touch()
-    if not (own / "decoder.json").exists():
-        run(training("decoder", own_lesson, own, late, *same, "--start", first))
-    (own / "encoder.checkpoint.pt").write_bytes((first / "encoder.checkpoint.pt").read_bytes())
-    run(command("distil_autoencoder.py", "join", "--out", own))
+        run(*(training(part, lesson, work, early_minutes, *same) for part in parts))
+    if not (work / "first").exists():
+        run(command("distil_autoencoder.py", "join", "--out", work))
+        (work / "autoencoder").rename(work / "first")
+    run(training("both", lesson, work, late_minutes, *late))
 
 
 if __name__ == "__main__":

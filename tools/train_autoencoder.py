@@ -1,4 +1,4 @@
-"""Train a small factor-8 autoencoder on photos: the recipe behind the weights in `deepot/embedded`.
+"""Train a small factor-8 autoencoder on photos, without a teacher.
 
     python tools/train_autoencoder.py --photos PHOTOS/natural --minutes 80 --out photo_dc_f8c16
 
@@ -6,40 +6,34 @@ diffusers' AutoencoderDC with ResBlocks only: its space-to-depth shortcuts make 
 AutoencoderTiny of the same size, and all its operations are local. The loss is the absolute error of the pixels and of
 their gradients, decoded from latents with a little noise; squared errors join in as training goes on. The weights kept
 are a running average. A checkpoint beside the output folder makes an interrupted run go on with --resume.
+
+Its round trip is good, but transport restores less texture in its latents than in those that `distil_autoencoder.py`
+learns from a teacher: the model card in `deepot/embedded` has both.
 """
 
 import argparse
-import dataclasses
 import hashlib
-import json
 import math
-import os
-import platform
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import numpy as np
 import torch
-from diffusers import AutoencoderDC
 from PIL import Image
 from torch import Tensor
+from training import Length, Training, absolute_loss, chosen_device, load_network, network, write_json
 
 LAYERS = (1, 1, 2, 2)
 LATENT_NOISE = 0.1
-GRADIENT_WEIGHT = 0.5
 SPREAD_WEIGHT = 1e-3
 LONGEST_SIDE = 1800
 SMALLEST_SCALE = 0.5
-WARM_UP_STEPS = 200
-CHECKPOINT_SECONDS = 120
-REPORT_STEPS = 50
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Options:
     """What one run is asked to do; `steps` wins over `minutes` where both are given."""
 
@@ -104,108 +98,30 @@ class Photos:
         return pixels[::-1] if turn < 0.25 else pixels
 
 
-class Trainer:
-    """The state of a run: the weights, their running average, the optimizer, the generator, steps and seconds."""
+class Plain(Training):
+    """The training of an autoencoder that has no teacher."""
 
     def __init__(self, options: Options, photos: Photos) -> None:
-        self.options, self.photos = options, photos
-        self.device = torch.device(_device(options.device))
         torch.manual_seed(options.seed)
-        self.generator = torch.Generator().manual_seed(options.seed)
-        self.model = _autoencoder(options).to(self.device, memory_format=torch.channels_last).train()
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4
+        self.options, self.photos = options, photos
+        start, widths = options.start, options.widths
+        model = load_network(start) if start else network(options.channels, widths, LAYERS, LAYERS)
+        self.autoencoder: Any = model.to(chosen_device(options.device), memory_format=torch.channels_last).train()
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4
         )
-        self.average: dict[str, Tensor] = {name: value.clone() for name, value in self.model.state_dict().items()}
-        self.step, self.seconds = 0, 0.0
+        length = Length(options.minutes, options.steps)
+        super().__init__(model, [optimizer], length, options.checkpoint, options.seed, decay=0.999)
 
-    @property
-    def done(self) -> float:
-        """The part of the run that lies behind, in steps if their number is set and in time otherwise."""
-        if self.options.steps is not None:
-            return self.step / self.options.steps
-        return self.seconds / (60 * self.options.minutes)
-
-    def advance(self) -> tuple[float, float]:
-        """Take one step; returns its loss and its mean squared error on [0, 1]."""
-        started = time.monotonic()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.options.learning_rate * _schedule(self.step, self.done)
+    def loss(self) -> Tensor:
+        """Absolute errors, squared errors that join in, and how far the latents are from mean 0 and variance 1."""
         target = self.photos.batch(self.options.batch, self.generator).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16):
-            latents = self.model.encode(target).latent
+            latents = self.autoencoder.encode(target).latent
             noise = torch.randn(latents.shape, generator=self.generator).to(latents)
-            output = self.model.decode(latents + LATENT_NOISE * noise).sample
-        squared = (output.float() - target).square().mean()
-        loss = absolute_loss(output.float(), target) + SPREAD_WEIGHT * spread(latents.float())
-        loss = loss + self.options.squares * min(1.0, self.done) * squared
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        self.step += 1
-        decay = min(0.999, self.step / (self.step + 50))
-        for name, value in self.model.state_dict().items():
-            self.average[name].lerp_(value, 1 - decay)
-        self.seconds += time.monotonic() - started
-        return loss.item(), squared.item() / 4
-
-    def save(self, path: Path) -> None:
-        """Write the whole state to `path`, which is replaced only once the new file is complete."""
-        state = {
-            "model": self.model.state_dict(),
-            "average": self.average,
-            "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(),
-            "step": self.step,
-            "seconds": self.seconds,
-        }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        torch.save(state, partial)
-        os.replace(partial, path)
-
-    def load(self, path: Path) -> None:
-        """Take up the state that `save` wrote."""
-        if not path.is_file():
-            raise SystemExit(f"nothing to resume: there is no {path}")
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.average = {name: value.to(self.device) for name, value in state["average"].items()}
-        self.generator.set_state(state["generator"])
-        self.step, self.seconds = state["step"], state["seconds"]
-
-    def export(self, folder: Path, loss: float | None) -> None:
-        """Write the averaged weights as a diffusers folder in float16, and `training.json` last.
-
-        Args:
-            folder: where to.
-            loss: the mean of the last steps' losses; None if no step was left to take.
-        """
-        self.model.load_state_dict(self.average)
-        self.model.half().save_pretrained(folder)
-        record = {
-            "options": dataclasses.asdict(self.options),
-            "versions": {
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "diffusers": diffusers.__version__,
-            },
-            "photos": {"number": len(self.photos.images), "sha256": self.photos.fingerprint},
-            "steps": self.step,
-            "seconds": round(self.seconds, 1),
-            "final_loss": loss,
-        }
-        (folder / "training.json").write_text(json.dumps(record, indent=2, default=str) + "\n")
-
-
-def absolute_loss(output: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute error of two (B, 3, h, w) batches, and of their differences between neighbours."""
-    sharp = sum(
-        ((output.diff(dim=axis) - target.diff(dim=axis)).abs().mean() for axis in (-2, -1)), start=output.new_zeros(())
-    )
-    return (output - target).abs().mean() + GRADIENT_WEIGHT * sharp
+            output: Tensor = self.autoencoder.decode(latents + LATENT_NOISE * noise).sample.float()
+        loss: Tensor = absolute_loss(output, target) + SPREAD_WEIGHT * spread(latents.float())
+        return loss + self.options.squares * min(1.0, self.done) * (output - target).square().mean()
 
 
 def spread(latents: Tensor) -> Tensor:
@@ -215,67 +131,15 @@ def spread(latents: Tensor) -> Tensor:
 
 
 def train(options: Options) -> None:
-    """Run the training that `options` describe, to its end."""
-    trainer = Trainer(options, Photos(options.photos, options.crop))
-    if options.resume:
-        trainer.load(options.checkpoint)
-    print(f"{len(trainer.photos.images)} photos, {trainer.device}, from step {trainer.step}", flush=True)
-    recent: list[tuple[float, float]] = []
-    saved = time.monotonic()
-    for measured in _steps(trainer):
-        recent = [*recent[-REPORT_STEPS + 1 :], measured]
-        if trainer.step % REPORT_STEPS == 0 or trainer.done >= 1:
-            loss, squared = np.mean(recent, axis=0).tolist()
-            print(
-                f"step {trainer.step:6d}  {trainer.seconds:6.0f} s  {trainer.done:6.1%}"
-                f"  loss {loss:.4f}  {-10 * math.log10(squared):.2f} dB",
-                flush=True,
-            )
-        if time.monotonic() - saved > CHECKPOINT_SECONDS:
-            trainer.save(options.checkpoint)
-            saved = time.monotonic()
-    trainer.save(options.checkpoint)
-    trainer.export(options.out, float(np.mean(recent, axis=0)[0]) if recent else None)
-
-
-def _steps(trainer: Trainer) -> Iterator[tuple[float, float]]:
-    while trainer.done < 1:
-        yield trainer.advance()
-
-
-def _schedule(step: int, done: float) -> float:
-    """The learning rate's factor: a linear start, then half a cosine down to a thousandth."""
-    return min(1.0, (step + 1) / WARM_UP_STEPS) * max(1e-3, (1 + math.cos(math.pi * done)) / 2)
-
-
-def _device(name: str) -> str:
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _autoencoder(options: Options) -> Any:  # noqa: ANN401 - diffusers has no types
-    """The model in float32: one with the weights in `options.start`, or a new one."""
-    if options.start is not None:
-        start = AutoencoderDC.from_pretrained(options.start, torch_dtype=torch.float32, low_cpu_mem_usage=False)
-        model = AutoencoderDC.from_config(AutoencoderDC.load_config(options.start))  # keeps no path of this machine
-        model.load_state_dict(start.state_dict())
-        return model
-    none = ((),) * len(options.widths)
-    return AutoencoderDC(
-        latent_channels=options.channels,
-        encoder_block_types="ResBlock",
-        decoder_block_types="ResBlock",
-        encoder_block_out_channels=options.widths,
-        decoder_block_out_channels=options.widths,
-        encoder_layers_per_block=LAYERS,
-        decoder_layers_per_block=LAYERS,
-        encoder_qkv_multiscales=none,
-        decoder_qkv_multiscales=none,
-        downsample_block_type="pixel_unshuffle",
-        upsample_block_type="pixel_shuffle",
-        scaling_factor=1.0,
-    )
+    """Train to the end of the time; writes a diffusers folder in float16, and `training.json` in it last."""
+    photos = Photos(options.photos, options.crop)
+    training = Plain(options, photos)
+    print(f"{len(photos.images)} photos, {training.device}", flush=True)
+    loss = training.run(options.resume)
+    training.model.load_state_dict(training.average)
+    training.autoencoder.half().save_pretrained(options.out)
+    about = {"number": len(photos.images), "sha256": photos.fingerprint}
+    write_json(options.out / "training.json", training.record(options, photos=about, final_loss=loss))
 
 
 def parse(arguments: Sequence[str]) -> Options:

@@ -1,4 +1,4 @@
-"""A lesson is made once, both parts learn from it, and the student makes a lesson in its own latents."""
+"""A lesson is made once, both parts learn from it, alone and together, and lose channels on request."""
 
 import importlib
 import json
@@ -78,30 +78,66 @@ def test_a_stopped_lesson_goes_on(tools, made):
     torch.testing.assert_close(before.moved_latents, after.moved_latents, rtol=0, atol=0.02)
 
 
-def test_both_parts_learn_join_and_go_on_in_their_own_latents(tools, made, tmp_path):
-    work = tmp_path / "work"
-    untrained = train(tools, "encoder", made / "lesson", work, "--steps", "1", "--learning-rate", "0")["held_out"]
-    trained = train(tools, "encoder", made / "lesson", work, "--steps", "40")
-    assert trained["steps"] == 40
-    assert trained["held_out"]["natural"] < 0.8 * untrained["natural"]
-    untrained = train(tools, "decoder", made / "lesson", work, "--steps", "1", "--learning-rate", "0")["held_out"]
-    learned = train(tools, "decoder", made / "lesson", work, "--steps", "40")["held_out"]
-    assert all(learned[name] > untrained[name] + 1 for name in learned)
-    tools[1].main(["join", "--out", str(work)])
-    codec = load_codec(str(work / "autoencoder"), dtype=torch.float32)
-    assert (codec.factor, codec.channels) == (8, 8) and codec.halo is not None
-    tools[0].main(
-        ["--again", str(made / "lesson"), "--student", str(work / "autoencoder"), "--out", str(tmp_path / "2")]
-    )
-    own = tools[0].Chunk.load(tmp_path / "2" / "chunk-000.pt")
-    torch.testing.assert_close(own.latents.float(), codec.encode(own.crops.float() / 255), rtol=0, atol=2e-2)
-    more = train(tools, "decoder", tmp_path / "2", tmp_path / "work2", "--steps", "1", "--start", str(work))
-    assert more["held_out"]["photo"] > untrained["photo"]
+@pytest.fixture(scope="module")
+def work(tools, made):
+    """Both parts trained alone for some steps and joined; the folder and what was measured of them."""
+    folder, found = made / "work", {}
+    for part in ("encoder", "decoder"):
+        untrained = train(tools, part, made / "lesson", folder, "--steps", "1", "--learning-rate", "0")["held_out"]
+        found[part] = untrained, train(tools, part, made / "lesson", folder, "--steps", "40")["held_out"]
+    tools[1].main(["join", "--out", str(folder)])
+    return folder, found
+
+
+def test_each_part_learns_and_they_join(work):
+    folder, found = work
+    before, after = found["encoder"]
+    assert all(after[name] < 0.8 * before[name] for name in ("natural", "restored"))
+    before, after = found["decoder"]
+    assert all(after[name] > before[name] + 1 for name in ("photo", "teacher", "moved"))
+    codec = load_codec(str(folder / "autoencoder"), dtype=torch.float32)
+    assert (codec.factor, codec.channels) == (8, 8)
+    assert codec.halo is not None
+
+
+def test_both_go_on_together(tools, made, work, tmp_path):
+    start = ["--start", str(work[0] / "autoencoder"), "--texture", "0.5", "--noise", "0.1"]
+    before = train(tools, "both", made / "lesson", tmp_path / "still", *start, "--steps", "1", "--learning-rate", "0")
+    after = train(tools, "both", made / "lesson", tmp_path / "both", *start, "--steps", "40")
+    assert after["held_out"]["natural"] < before["held_out"]["natural"]
+    assert after["held_out"]["photo"] > before["held_out"]["photo"] + 0.5
+    codec = load_codec(str(tmp_path / "both" / "autoencoder"), dtype=torch.float32)
+    assert codec.channels == 8
+
+
+def test_texture_is_amplitude_not_place(tools):
+    generator = torch.Generator().manual_seed(0)
+    fine = torch.randn(1, 3, 64, 64, generator=generator)
+    off = tools[1].texture_loss
+    assert off(fine, fine) == 0
+    assert off(fine.roll(1, -1), fine) < 0.3 * off(0 * fine, fine)
+    assert off(0.5 * fine, fine) == pytest.approx(0.5 * float(off(0 * fine, fine)), rel=0.1)
+
+
+def test_fewer_channels_decode_the_projected_latents(tools, made, work, tmp_path):
+    fewer = importlib.import_module("fewer_channels")
+    start = work[0] / "autoencoder"
+    where = ["--start", str(start), "--lesson", str(made / "lesson")]
+    for channels, tolerance in ((8, 1e-3), (4, None)):
+        fewer.main([*where, "--channels", str(channels), "--out", str(tmp_path / str(channels))])
+        small = load_codec(str(tmp_path / str(channels)), dtype=torch.float32)
+        large = load_codec(str(start), dtype=torch.float32)
+        crops = tools[0].Chunk.load(made / "lesson" / "held-out.pt").crops[:4] / 255
+        assert small.encode(crops).shape[1] == channels
+        inner = slice(8, -8)  # the border is padded with zeros, which are not the mean of the larger one's latents
+        images = [codec.decode(codec.encode(crops))[..., inner, inner] for codec in (small, large)]
+        off = (images[0] - images[1]).abs().max()
+        assert off < tolerance if tolerance else off > 1e-3
 
 
 def test_an_interrupted_training_goes_on_to_the_same_weights(tools, made, tmp_path, monkeypatch):
     train(tools, "encoder", made / "lesson", tmp_path / "whole", "--steps", "4")
-    advance = tools[1].Trainer.advance
+    advance = tools[1].Distillation.advance
 
     def interrupted(trainer):
         if trainer.step == 2:
@@ -109,10 +145,10 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(tools, made, tmp_pa
             raise KeyboardInterrupt
         return advance(trainer)
 
-    monkeypatch.setattr(tools[1].Trainer, "advance", interrupted)
+    monkeypatch.setattr(tools[1].Distillation, "advance", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(tools, "encoder", made / "lesson", tmp_path / "parts", "--steps", "4")
-    monkeypatch.setattr(tools[1].Trainer, "advance", advance)
+    monkeypatch.setattr(tools[1].Distillation, "advance", advance)
     train(tools, "encoder", made / "lesson", tmp_path / "parts", "--steps", "4", "--resume")
     whole, parts = (
         torch.load(tmp_path / name / "encoder.checkpoint.pt", weights_only=True)["average"]
