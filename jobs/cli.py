@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import deepot
 from deepot.errors import DeepotError
-from jobs import apply, compare, demo, fit, plan, report, run, status, verify
+from jobs import apply, compare, demo, evaluate, fit, plan, report, run, status, verify
 
 COMMANDS = {
     "demo": demo,
@@ -20,6 +20,7 @@ COMMANDS = {
     "verify": verify,
     "report": report,
     "compare": compare,
+    "evaluate": evaluate,
 }
 
 

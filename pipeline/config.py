@@ -105,6 +105,24 @@ class Limits(Section):
     )
 
 
+class Evaluation(Section):
+    """What `deepot evaluate` measures; it changes no photo of a run."""
+
+    clean: str | None = Field(None, description="folder of the clean originals, named as the input, suffixes apart")
+    degrade: str | None = Field(
+        None, description="instead of clean: the input is clean, and is degraded before it is restored"
+    )
+    features: str | None = Field(None, description="module:factory of a feature network that gives a list of maps")
+    metrics: tuple[str, ...] = Field((), description="more module:factory, of functions (image, clean) to a number")
+    modes: tuple[Mode, ...] = Field((Mode.RESIDUAL, Mode.PLAIN), min_length=1, description="modes to sweep")
+    alphas: tuple[Annotated[float, Field(ge=-4, le=4)], ...] = Field(
+        (-0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.25, 1.5), min_length=1, description="values of α to sweep"
+    )
+    crop: int = Field(1024, ge=16, description="the middle square of so many pixels is measured")
+    limit: int = Field(200, ge=1, description="at most so many photos, chosen by a hash of their names")
+    replicates: int = Field(100, ge=0, description="bootstrap replicates for the intervals")
+
+
 class Job(Section):
     """A job file, resolved."""
 
@@ -121,6 +139,7 @@ class Job(Section):
     tiles: TileSizes = TileSizes()
     compute: Compute = Compute()
     limits: Limits = Limits()
+    evaluate: Evaluation | None = None
 
     @model_validator(mode="after")
     def _calibrates(self) -> "Job":
@@ -128,6 +147,10 @@ class Job(Section):
             self.calibration  # noqa: B018 — raises where nothing to calibrate from is given
         if self.source and self.source.images and self.source.degrade:
             raise ValueError("source has images and degrade; restored photos are not degraded: give one of the two")
+        if self.evaluate and (self.evaluate.clean is None) == (self.evaluate.degrade is None):
+            raise ValueError(
+                "evaluate needs either clean (a folder of the originals) or degrade (then the input is the originals)"
+            )
         return self
 
     @property
@@ -157,7 +180,7 @@ class Job(Section):
 
     def fingerprint(self, models: Mapping[str, str]) -> str:
         """SHA-256 over everything in the job that changes results, and the fingerprints of its models and map."""
-        settings = self.model_dump(mode="json", exclude={"name", "run", "limits", "compute"})
+        settings = self.model_dump(mode="json", exclude={"name", "run", "limits", "compute", "evaluate"})
         settings["max_pixels"], settings["dtype"] = self.limits.max_pixels, self.compute.dtype
         return hashlib.sha256(json.dumps([settings, dict(models)], sort_keys=True).encode()).hexdigest()
 
@@ -230,6 +253,7 @@ def _keys(places: list[str]) -> list[str]:
         "tiles": TileSizes,
         "compute": Compute,
         "limits": Limits,
+        "evaluate": Evaluation,
     }
     for place in places:
         section = sections.get(place, section)

@@ -55,3 +55,7 @@ class Run:
         """The commit of a shard, or the folder of commits."""
         folder = join(self.uri, "commits")
         return folder if shard is None else join(folder, f"{shard:05d}.json")
+
+    def evaluation(self, key: str = "", *names: str) -> str:
+        """The folder of an evaluation, or of all of them, or something in it."""
+        return join(self.uri, "evaluation", *filter(None, (key, *names)))

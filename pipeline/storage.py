@@ -149,6 +149,15 @@ def names(folder: str) -> set[str]:
         return set()
 
 
+@_told
+def remove(folder: str) -> None:
+    """Remove a folder and all that is in it; nothing where there is no such folder."""
+    fs, path = _open(folder)
+    fs.invalidate_cache()
+    if fs.exists(path):
+        fs.rm(path, recursive=True)
+
+
 def exists(uri: str) -> bool:
     """Whether there is an object of that name."""
     return uri.rstrip("/").rpartition("/")[2] in names(uri.rstrip("/").rpartition("/")[0])

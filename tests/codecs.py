@@ -107,3 +107,19 @@ def slow():
 
 def deadly():
     return Deadly()
+
+
+def edges():
+    """A feature network of two depths: differences between neighbours, and their sizes at half the resolution."""
+
+    def maps(images):
+        found = torch.cat(
+            [images[..., :-1, 1:] - images[..., :-1, :-1], images[..., 1:, :-1] - images[..., :-1, :-1]], 1
+        )
+        return [found, F.avg_pool2d(found.abs(), 2)]
+
+    return maps
+
+
+def largest_error():
+    return lambda image, clean: (image - clean).abs().max()

@@ -1,0 +1,138 @@
+"""An evaluation measures what the run would write, goes on where it was stopped, and says what it lacks."""
+
+import io
+import json
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from deepot.evaluation import Point
+from deepot.metrics import psnr
+from deepot.pixels import Pixels
+from pipeline import evaluate
+from pipeline.errors import ConfigError, NothingFoundError
+from pipeline.evaluate import evaluate_job
+from pipeline.run import How, open_run, run_job
+from pipeline.storage import join, names, read, remove
+from tests.photos import collection
+
+HOW = How(allow_code=True)
+MEASURED = {
+    "features": "tests.codecs:edges",
+    "metrics": ["tests.codecs:largest_error"],
+    "alphas": [0, 0.5],
+    "replicates": 20,
+}
+
+
+@pytest.fixture
+def evaluated_job(job_for, tmp_path):
+    collection(tmp_path / "clean", 6, restored=False)
+
+    def make(**changes):
+        return job_for(evaluate=MEASURED | {"clean": str(tmp_path / "clean")} | changes)
+
+    return make
+
+
+def test_it_measures_what_the_run_writes(evaluated_job, tmp_path, ray_session):
+    job = evaluated_job()
+    run_job(job, HOW)
+    found = evaluate_job(open_run(job, HOW))
+    assert (found.photos, found.unusable) == (6, {})
+    rows = pq.read_table(io.BytesIO(read(join(found.folder, "photos.parquet")))).to_pylist()
+    assert len(rows) == 6 * (3 + 2 * 2)
+    for row in rows:
+        if (row["name"], row["alpha"]) == ("residual", 0.0):
+            written, clean = (
+                Pixels.from_image(Image.open(tmp_path / place / row["file_name"])).rgb()
+                for place in ("enhanced", "clean")
+            )
+            assert row["psnr"] == pytest.approx(psnr(written, clean), abs=1e-6)
+    after = found.points[Point("residual", 0.0)]
+    assert after["fall of map 1"].value > 0.1
+    assert after["latents"].value < found.points[Point("restored")]["latents"].value
+    assert found.points[Point("restored")]["tests.codecs:largest_error"].value > 0
+    assert Image.open(io.BytesIO(read(join(found.folder, "curve.png")))).width > 400
+    assert "6 photos" in found.note
+    assert names(found.folder) == {"photos.parquet", "evaluation.json", "curve.png"}
+
+    def never(*_):
+        raise AssertionError("an evaluation that is complete is read")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "_evaluate", never)
+        assert evaluate_job(open_run(job, HOW)) == found
+
+
+def test_it_degrades_clean_photos_itself(job_for, tmp_path, ray_session):
+    collection(tmp_path / "clean", 3, restored=False)
+    job = job_for(
+        input={"images": str(tmp_path / "clean")}, evaluate=MEASURED | {"degrade": "blur:sigma=1", "crop": 24}
+    )
+    found = evaluate_job(open_run(job, HOW))
+    assert found.points[Point("residual", 0.0)]["fall of map 1"].value > 0.1
+    assert found.points[Point("restored")]["psnr"].value < 40
+
+
+class StoppedError(Exception):
+    pass
+
+
+def test_it_goes_on_where_it_was_stopped(evaluated_job, ray_session, monkeypatch):
+    opened = open_run(evaluated_job(), HOW)
+    whole = evaluate_job(opened)
+    remove(opened.run.evaluation())
+    calls = []
+
+    def until(stop):
+        def execute(function, tasks):
+            for task in tasks:
+                calls.append(function.__name__)
+                yield function(task)
+                if len(calls) == stop:
+                    raise StoppedError
+
+        monkeypatch.setattr(evaluate.cluster, "run_tasks", lambda compute: execute)
+        calls.clear()
+
+    until(4)
+    with pytest.raises(StoppedError):
+        evaluate_job(opened)
+    until(5)
+    with pytest.raises(StoppedError):
+        evaluate_job(opened)
+    assert calls == ["prepare"] * 2 + ["measure"] * 3
+    until(None)
+    assert evaluate_job(opened) == whole
+    assert "prepare" not in calls
+
+
+def test_what_is_lacking_is_named(job_for, evaluated_job, tmp_path, ray_session):
+    with pytest.raises(ConfigError, match=r"evaluate\.clean or evaluate\.degrade"):
+        evaluate_job(open_run(job_for(), HOW))
+    with pytest.raises(ConfigError, match="either clean"):
+        evaluated_job(degrade="blur:sigma=1")
+    with pytest.raises(ConfigError, match="--allow-code"):
+        evaluate_job(open_run(job_for(vae="embedded", evaluate=MEASURED | {"degrade": "blur:sigma=1"}), How()))
+    (tmp_path / "clean" / "photo 01.png").unlink()
+    with pytest.raises(ConfigError, match=r"no original of 'photo 01\.png' \(1 of 6"):
+        evaluate_job(open_run(evaluated_job(), HOW))
+
+
+def test_a_photo_that_cannot_be_used_is_left_out(evaluated_job, tmp_path, ray_session):
+    (tmp_path / "clean" / "photo 01.png").write_bytes(b"no photo")
+    Image.new("RGB", (20, 20)).save(tmp_path / "clean" / "photo 02.png")
+    found = evaluate_job(open_run(evaluated_job(), HOW))
+    assert found.photos == 4
+    assert sorted(why.partition(":")[0] for why in found.unusable.values()) == ["damaged", "not_an_image"]
+    for path in (tmp_path / "clean").rglob("*.png"):
+        path.write_bytes(b"no photo")
+    with pytest.raises(NothingFoundError, match="not one photo could be evaluated"):
+        evaluate_job(open_run(evaluated_job(replicates=3), HOW))
+
+
+def test_evaluating_changes_no_fingerprint(job_for, evaluated_job):
+    assert job_for().fingerprint({}) == evaluated_job().fingerprint({})
+    assert json.loads(evaluated_job().model_dump_json())["evaluate"]["alphas"] == [0, 0.5]
