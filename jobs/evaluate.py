@@ -6,14 +6,19 @@ from deepot.evaluation import Estimate
 from jobs.console import show_json
 from jobs.flags import add_job, how_of, job_of
 from pipeline.evaluate import evaluate_job
+from pipeline.report import write_report
 from pipeline.run import open_run
+from pipeline.storage import exists
 
 add = add_job
 
 
 def main(options: argparse.Namespace) -> int:
     """Evaluate the map of a job and print the curve."""
-    found = evaluate_job(open_run(job_of(options), how_of(options)))
+    opened = open_run(job_of(options), how_of(options))
+    found = evaluate_job(opened)
+    if exists(opened.run.report):
+        write_report(opened.run)
     columns = [name for name in next(iter(found.points.values())) if not name.startswith("fall")]
     print(f"{'':24}" + "".join(f"{_heading(name):>{_width(name)}}" for name in columns))
     for point, estimates in found.points.items():

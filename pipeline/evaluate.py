@@ -7,7 +7,6 @@ then one task a point measures that version of all photos. At the end the photos
 import hashlib
 import io
 import json
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
@@ -17,31 +16,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from matplotlib.figure import Figure
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from deepot.calibrate import degraded
 from deepot.degrade import load_degradation
-from deepot.evaluation import (
-    CLEAN,
-    CLEAN_ROUND_TRIP,
-    RESTORED,
-    ROUND_TRIP,
-    Estimate,
-    Point,
-    Scores,
-    Versions,
-    estimates,
-    sweep,
-    versions,
-)
+from deepot.evaluation import CLEAN, RESTORED, Estimate, Point, Scores, Versions, estimates, sweep, versions
 from deepot.moments import Moments
 from deepot.pixels import Pixels
 from deepot.spec import call_factory
 from deepot.transport_map import TransportMap
 from pipeline import cluster
 from pipeline.config import Evaluation, Job
+from pipeline.curve import Evaluated, plot, read_evaluation
 from pipeline.errors import Code, ConfigError, ImageError, NothingFoundError
 from pipeline.fit import map_uri
 from pipeline.images import decode
@@ -51,16 +38,10 @@ from pipeline.plan import find_images, sample
 from pipeline.run import Opened, fit_job
 from pipeline.storage import Entry, exists, join, names, put, read, remove, sha256
 
-BIAS = (
-    "Fréchet distances of {photos} photos are too large, by an amount that falls with their number and is much the "
-    "same for every version: compare them with each other, not with those of other photos."
-)
-PREFERRED_MAP = "map 3"  # what the plot shows; the last one where there are fewer
-
 
 @dataclass(frozen=True)
-class Task:
-    """What a worker needs to know: of one photo to prepare, or of one point to measure.
+class PhotoTask:
+    """One photo to prepare.
 
     Attributes:
         job: the job; it has `evaluate`.
@@ -68,43 +49,36 @@ class Task:
         run: the run whose map it is.
         folder: of the evaluation.
         number: of the photo.
-        photo: the photo to restore.
+        photo: what is restored.
         clean: its clean original, where that is another file.
-        point: the point.
-        numbers: of all photos.
     """
 
     job: Job
     allow_code: bool
     run: Run
     folder: str
-    number: int = 0
-    photo: Entry | None = None
-    clean: Entry | None = None
-    point: Point | None = None
-    numbers: tuple[int, ...] = ()
+    number: int
+    photo: Entry
+    clean: Entry | None
 
 
 @dataclass(frozen=True)
-class Evaluated:
-    """What an evaluation found.
+class PointTask:
+    """One point to measure.
 
     Attributes:
-        folder: of its files: evaluation.json, photos.parquet, curve.png.
-        photos: how many were measured.
-        unusable: those that were left out, with the reason.
-        points: point → name → estimate; see `deepot.evaluation.estimates`.
+        job: the job; its `module:factory` are allowed.
+        folder: of the evaluation.
+        scores: folder of what is measured of these photos.
+        numbers: of the photos.
+        point: the point.
     """
 
+    job: Job
     folder: str
-    photos: int
-    unusable: dict[str, str]
-    points: dict[Point, dict[str, Estimate]]
-
-    @property
-    def note(self) -> str:
-        """What has to be said of the numbers."""
-        return BIAS.format(photos=self.photos)
+    scores: str
+    numbers: tuple[int, ...]
+    point: Point
 
 
 def evaluate_job(opened: Opened) -> Evaluated:
@@ -139,29 +113,16 @@ def wanted_of(job: Job) -> Evaluation:
     return job.evaluate
 
 
-def read_evaluation(folder: str) -> Evaluated:
-    """What `evaluate_job` left in a folder."""
-    record = json.loads(read(join(folder, "evaluation.json")))
-    points = {
-        Point(row["name"], row["alpha"]): {
-            name: Estimate(*(math.nan if value is None else value for value in values))
-            for name, values in row["estimates"].items()
-        }
-        for row in record["points"]
-    }
-    return Evaluated(folder, record["photos"], record["unusable"], points)
-
-
 def _evaluate(
     opened: Opened,
     wanted: Evaluation,
     pairs: Sequence[tuple[Entry, Entry | None]],
     folder: str,
-    execute: Callable[[Callable[[Task], Any], Sequence[Task]], Iterable[Any]],
+    execute: Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]],
 ) -> None:
     job, how, run = opened.job, opened.how, opened.run
     done = names(join(folder, "photos"))
-    tasks = [Task(job, how.allow_code, run, folder, number, *pair) for number, pair in enumerate(pairs)]
+    tasks = [PhotoTask(job, how.allow_code, run, folder, number, *pair) for number, pair in enumerate(pairs)]
     missing = [task for task in tasks if _photo_name(task.number) not in done]
     how.progress.begin("prepare", len(missing))
     unusable: dict[int, str] = {}
@@ -174,36 +135,31 @@ def _evaluate(
         raise NothingFoundError(f"not one photo could be evaluated; the first: {next(iter(unusable.values()))}")
 
     points = sweep(wanted.modes, wanted.alphas)
+    scores = join(folder, "scores", sha256(json.dumps(numbers).encode())[:8])  # of just these photos
     how.progress.begin("measure", (1 + len(points)) * len(numbers))
     for together in ([Point(CLEAN)], [Point(RESTORED)], points[1:]):  # each needs the scores of those before it
-        tasks = [Task(job, how.allow_code, run, folder, point=point, numbers=numbers) for point in together]
-        for _ in execute(measure, tasks):
+        for _ in execute(measure, [PointTask(job, folder, scores, numbers, point) for point in together]):
             how.progress.advance(len(numbers), 0)
     how.progress.end()
-    rows = [json.loads(read(_point_uri(folder, point))) for point in points]
+    rows = [json.loads(read(_point_uri(scores, point))) for point in points]
     keys = [pairs[number][0].key for number in numbers]
     put(join(folder, "photos.parquet"), _parquet(keys, rows))
-    record = {
-        "evaluate": wanted.model_dump(mode="json"),
-        "run": run.uri,
-        "photos": len(numbers),
-        "unusable": {pairs[number][0].uri: why for number, why in unusable.items()},
-        "note": BIAS.format(photos=len(numbers)),
-        "points": [{key: row[key] for key in ("name", "alpha", "estimates")} for row in rows],
+    points_found = {
+        point: {name: Estimate(**found) for name, found in row["estimates"].items()}
+        for point, row in zip(points, rows, strict=True)
     }
-    found = json.dumps(record, indent=2, ensure_ascii=False).encode()
-    put(join(folder, "curve.png"), _png(curve(json.loads(found)["points"])))
-    put(join(folder, "evaluation.json"), found)
-    for part in ("photos", "points"):
+    left_out = {pairs[number][0].uri: why for number, why in unusable.items()}
+    found = Evaluated(folder, len(numbers), left_out, points_found)
+    put(join(folder, "curve.png"), plot(found.points))
+    put(join(folder, "evaluation.json"), found.to_json(run=run.uri, evaluate=wanted.model_dump(mode="json")))
+    for part in ("photos", "scores"):
         remove(join(folder, part))
 
 
-def prepare(task: Task) -> tuple[int, str | None]:
+def prepare(task: PhotoTask) -> tuple[int, str | None]:
     """Restore, transport and decode one photo and store its versions; returns its number, and why it cannot be used."""
     models = load_models(task.job, task.allow_code)
     wanted, transport = wanted_of(task.job), _transport(task)
-    if task.photo is None:
-        raise ValueError("a photo to prepare is needed")
     try:
         given, data = _rgb(task.photo, task.job.limits.max_pixels)
         clean = given if task.clean is None else _rgb(task.clean, task.job.limits.max_pixels)[0]
@@ -223,12 +179,10 @@ def prepare(task: Task) -> tuple[int, str | None]:
     return task.number, None
 
 
-def measure(task: Task) -> None:
+def measure(task: PointTask) -> None:
     """Measure one point on all photos and store its numbers: the body of a task."""
     wanted, point = wanted_of(task.job), task.point
-    if point is None:
-        raise ValueError("a point to measure is needed")
-    if exists(_point_uri(task.folder, point)):
+    if exists(_point_uri(task.scores, point)):
         return
     torch.set_num_threads(task.job.compute.threads)
     features = call_factory(wanted.features) if wanted.features else None
@@ -237,51 +191,14 @@ def measure(task: Task) -> None:
     for number in task.numbers:
         tensors = load_tensors(read(join(task.folder, "photos", _photo_name(number))))
         scores.add(Versions(**tensors), point, task.job.transport.patch_size, features, metrics)
-    per_photo = {name: _finite(values) for name, values in scores.photos.items()}
-    record: dict[str, Any] = asdict(point) | {"photos": per_photo}
+    record: dict[str, Any] = asdict(point) | {"photos": scores.photos}
     if point.name in (CLEAN, RESTORED):
-        put(_scores_uri(task.folder, point.name), _packed(scores))
+        put(_scores_uri(task.scores, point.name), _packed(scores))
     if point.name != CLEAN:
-        clean, before = (_unpacked(read(_scores_uri(task.folder, name))) for name in (CLEAN, RESTORED))
+        clean, before = (_unpacked(read(_scores_uri(task.scores, name))) for name in (CLEAN, RESTORED))
         found = estimates(scores, clean, before, wanted.replicates)
-        record["estimates"] = {name: _finite([e.value, e.low, e.high]) for name, e in found}
-    put(_point_uri(task.folder, point), json.dumps(record).encode())
-
-
-def curve(points: Sequence[dict[str, Any]]) -> Figure:
-    """The distortion–perception plot: a feature map's distance over PSNR, one line a mode, the controls as marks.
-
-    Without a feature network the distance is that of the latents.
-    """
-    depths = [name for name in points[0]["estimates"] if name.startswith("map ")]
-    name = PREFERRED_MAP if PREFERRED_MAP in depths else (depths[-1] if depths else "latents")
-
-    def of(chosen: list[dict[str, Any]], what: str) -> list[list[float]]:
-        values = [[v if v is not None else math.nan for v in row["estimates"][what]] for row in chosen]
-        return [[v[0] for v in values], [v[0] - v[1] for v in values], [v[2] - v[0] for v in values]]
-
-    figure = Figure(figsize=(7, 4.6), layout="constrained")
-    axes = figure.subplots()
-    end = [row for row in points if row["name"] == RESTORED]
-    for mode, color in (("residual", "#1d6fb5"), ("plain", "#b5651d")):
-        swept = [row for row in points if row["name"] == mode]
-        if not swept:
-            continue
-        line = sorted([*swept, *({**row, "alpha": 1.0} for row in end)], key=lambda row: row["alpha"])
-        (x, *_), (y, below, above) = of(line, "psnr"), of(line, name)
-        errors = [[max(0.0, e) for e in side] for side in (below, above)]
-        axes.errorbar(x, y, yerr=errors, marker=".", color=color, ecolor=color + "55", label=mode)
-        for row, px, py in zip(line, x, y, strict=True):
-            if row["alpha"] != 1:
-                axes.annotate(f"{row['alpha']:g}", (px, py), textcoords="offset points", xytext=(4, 4), fontsize=8)
-    for control, marker in ((RESTORED, "*"), (ROUND_TRIP, "s"), (CLEAN_ROUND_TRIP, "D")):
-        chosen = [row for row in points if row["name"] == control]
-        label = "x*, α = 1" if control == RESTORED else control
-        axes.plot(of(chosen, "psnr")[0], of(chosen, name)[0], marker, color="#333", markersize=9, label=label)
-    axes.set(xlabel="PSNR (dB) →", ylabel=f"Fréchet distance of {name} to clean photos ↓", ylim=(0, None))
-    axes.grid(alpha=0.25)
-    axes.legend()
-    return figure
+        record["estimates"] = {name: asdict(estimate) for name, estimate in found}
+    put(_point_uri(task.scores, point), json.dumps(record).encode())
 
 
 def _pairs(opened: Opened, wanted: Evaluation) -> list[tuple[Entry, Entry | None]]:
@@ -310,7 +227,7 @@ def _key(wanted: Evaluation, pairs: Sequence[tuple[Entry, Entry | None]]) -> str
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def _transport(task: Task) -> TransportMap:
+def _transport(task: PhotoTask) -> TransportMap:
     where = map_uri(task.job, task.run)
     return TransportMap.from_bytes(read(where), where)
 
@@ -331,22 +248,17 @@ def _middle(pixels: Pixels, crop: int) -> Pixels:
     return Pixels(pixels.samples[top : top + height, left : left + width].copy())
 
 
-def _finite(values: Sequence[float]) -> list[float | None]:
-    """For JSON, which knows no infinity (the PSNR of equal photos) and no NaN."""
-    return [value if math.isfinite(value) else None for value in values]
-
-
 def _photo_name(number: int) -> str:
     return f"{number:05d}.safetensors"
 
 
 def _point_uri(folder: str, point: Point) -> str:
     name = point.name.replace(" ", "-") + ("" if point.alpha is None else f"_{point.alpha!r}")
-    return join(folder, "points", f"{name}.json")
+    return join(folder, f"{name}.json")
 
 
 def _scores_uri(folder: str, name: str) -> str:
-    return join(folder, "points", f"{name}.safetensors")
+    return join(folder, f"{name}.safetensors")
 
 
 def _packed(scores: Scores) -> bytes:
@@ -382,9 +294,3 @@ def _parquet(keys: Sequence[str], rows: Sequence[dict[str, Any]]) -> bytes:
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(table), sink)
     return sink.getvalue()
-
-
-def _png(figure: Figure) -> bytes:
-    with io.BytesIO() as file:
-        figure.savefig(file, format="png", dpi=120)
-        return file.getvalue()

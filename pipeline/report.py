@@ -14,11 +14,12 @@ from PIL import Image
 from deepot.errors import DeepotError
 from deepot.naturalness import Naturalness
 from deepot.transport_map import TransportMap
+from pipeline.curve import read_evaluation
 from pipeline.errors import RunError
 from pipeline.images import decode
 from pipeline.layout import Run
 from pipeline.manifest import PHASES, read_manifest
-from pipeline.storage import absolute, exists, put, read
+from pipeline.storage import absolute, exists, names, put, read
 
 _PAIRS, _CROP, _LISTED = 8, 360, 50
 _TEMPLATES = jinja2.Environment(loader=jinja2.PackageLoader("pipeline", "."), autoescape=True)
@@ -46,9 +47,21 @@ def write_report(run: Run) -> str:
         pairs=_pairs(manifest),
         plot=Markup(_plot(manifest, Naturalness(transport.reference, transport.info.patch_size).expected)),
         restores=about["job"]["restorer"] != "identity",
+        evaluations=_evaluations(run),
     )
     put(run.report, page.encode())
     return run.report
+
+
+def _evaluations(run: Run) -> list[dict[str, Any]]:
+    """The plots of the evaluations that are complete."""
+    found = []
+    for name in sorted(names(run.evaluation())):
+        if exists(run.evaluation(name, "evaluation.json")):
+            png = base64.b64encode(read(run.evaluation(name, "curve.png"))).decode()
+            note = read_evaluation(run.evaluation(name)).note
+            found.append({"name": name, "plot": f"data:image/png;base64,{png}", "note": note})
+    return found
 
 
 def _counts(manifest: pa.Table) -> dict[str, int]:
