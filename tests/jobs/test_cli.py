@@ -50,6 +50,24 @@ def last_json(process):
     return json.loads(process.stdout.strip().splitlines()[-1])
 
 
+def test_evaluate_prints_the_curve_and_puts_it_into_the_report(job_file, tmp_path):
+    wanted = {"degrade": "blur:sigma=1", "alphas": [0, 0.5], "replicates": 5, "features": "tests.codecs:edges"}
+    job = job_file(images=3, input={"images": str(tmp_path / "natural")}, evaluate=wanted)
+    assert deepot("run", job, "--allow-code").returncode == 0
+    process = deepot("evaluate", job, "--allow-code", "--json")
+    found = last_json(process)
+    assert found["photos"] == 4
+    assert {"restored", "round trip of clean", "residual α=0", "plain α=0.5"} <= set(found["points"])
+    assert found["points"]["residual α=0"]["map 1"] < found["points"]["restored"]["map 1"]
+    assert "residual α=0.5" in process.stdout
+    assert "Fréchet distances of 4 photos" in process.stdout
+    (page,) = (tmp_path / "enhanced" / "_deepot").glob("*/report.html")
+    assert "Realism and error" in page.read_text()
+    refused = deepot("evaluate", job_file("none.yaml"), "--allow-code")
+    assert refused.returncode == 2
+    assert "give evaluate.clean or evaluate.degrade" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -110,6 +110,18 @@ def test_both_go_on_together(tools, made, work, tmp_path):
     assert codec.channels == 8
 
 
+def test_a_lesson_in_the_students_own_latents(tools, made, work, tmp_path):
+    student = work[0] / "autoencoder"
+    tools[0].main(["--again", str(made / "lesson"), "--student", str(student), "--out", str(tmp_path / "own")])
+    own = tools[0].Chunk.load(tmp_path / "own" / "chunk-000.pt")
+    first = tools[0].Chunk.load(made / "lesson" / "chunk-000.pt")
+    codec = load_codec(str(student), dtype=torch.float32)
+    torch.testing.assert_close(own.latents.float(), codec.encode(own.crops / 255), rtol=0, atol=2e-2)
+    assert torch.equal(own.moved_images, first.moved_images)
+    still = own.share == 0
+    torch.testing.assert_close(own.moved_latents[still], own.restored_latents[still])
+
+
 def test_texture_is_amplitude_not_place(tools):
     generator = torch.Generator().manual_seed(0)
     fine = torch.randn(1, 3, 64, 64, generator=generator)
