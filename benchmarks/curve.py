@@ -29,6 +29,7 @@ from deepot.degrade import load_degradation
 from deepot.enhance import Tiles, encode
 from deepot.metrics import frechet_distance
 from deepot.moments import merge_in_order
+from deepot.patches import PatchTransport
 from deepot.pixels import Pixels
 from deepot.restorers import load_restorer
 from deepot.spec import call_factory
@@ -113,9 +114,8 @@ def calibrate(codec: Codec, given: Trial, patch_size: int, allow_code: bool) -> 
     )
 
 
-def changes(codec: Codec, transport: TransportMap, photos: Sequence[Pixels]) -> Iterator[Tensor]:
+def changes(codec: Codec, operator: PatchTransport, photos: Sequence[Pixels]) -> Iterator[Tensor]:
     """D(z′) − D(z) of each photo, (1, 3, H, W)."""
-    operator = transport.on(codec.device)
     for photo in photos:
         plan = Tiles(max(photo.height, photo.width) + codec.factor).plan(codec, photo)
         latents = encode(codec, photo, plan)
@@ -196,7 +196,7 @@ def main() -> None:
         points += curve(given, "", still, [1.0], features, truth)
         for name, codec in codecs.items():
             transport = calibrate(codec, given, options.patch_size, allow_code=True)
-            shifts = list(changes(codec, transport, given.restored))
+            shifts = list(changes(codec, transport.on(codec.device), given.restored))
             points += curve(given, name, shifts, [a for a in options.alphas if a != 1], features, truth)
     if options.json:
         about = {"patch_size": options.patch_size, "limit": options.limit, "crop": options.crop}
