@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from matplotlib.figure import Figure
 from quality import Side, load
@@ -25,7 +24,7 @@ from torch import Tensor
 from deepot.autoencoders import load_codec
 from deepot.calibrate import degraded, matched_moments
 from deepot.codec import Codec
-from deepot.degrade import load_degradation
+from deepot.degrade import load_degradation, seeded
 from deepot.enhance import Tiles, encode
 from deepot.metrics import frechet_distance
 from deepot.moments import merge_in_order
@@ -35,7 +34,6 @@ from deepot.restorers import load_restorer
 from deepot.spec import call_factory
 from deepot.transport_map import TransportMap, fit_map
 from pipeline.plan import find_images, sample
-from pipeline.storage import sha256
 
 
 @dataclass(frozen=True)
@@ -72,11 +70,6 @@ class Trial:
     natural: Sequence[Path]
 
 
-def seeded(path: Path) -> np.random.Generator:
-    """The generator of a photo, from its name."""
-    return np.random.default_rng(int(sha256(path.name.encode())[:16], 16))
-
-
 def trial(options: argparse.Namespace, degrade: str, restorer: str) -> Trial:
     """Degrade and restore the test photos."""
     damage, mend = load_degradation(degrade), load_restorer(restorer, allow_code=options.allow_code)
@@ -84,7 +77,7 @@ def trial(options: argparse.Namespace, degrade: str, restorer: str) -> Trial:
     for path in sorted(options.clean.iterdir()):
         photo = middle(load(str(path)), options.crop)
         clean.append(photo)
-        restored.append(mend(degraded(photo, damage, seeded(path))))
+        restored.append(mend(degraded(photo, damage, seeded(path.name.encode()))))
     chosen = sample(find_images(str(options.natural), "natural photos"), options.limit)
     return Trial(degrade, restorer, clean, restored, [Path(entry.uri) for entry in chosen])
 
@@ -100,7 +93,7 @@ def calibrate(codec: Codec, given: Trial, patch_size: int, allow_code: bool) -> 
     """The content-matched map of a trial."""
     damage, mend = load_degradation(given.degrade), load_restorer(given.restorer, allow_code=allow_code)
     sides = [
-        matched_moments(codec, middle(load(str(path)), 0), damage, mend, seeded(path), patch_size)
+        matched_moments(codec, middle(load(str(path)), 0), damage, mend, seeded(path.name.encode()), patch_size)
         for path in given.natural
     ]
     source, reference = (merge_in_order(side) for side in zip(*sides, strict=True))

@@ -8,11 +8,9 @@ Each photo's generator is seeded from its name, so the same call gives the same 
 import argparse
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
-from deepot.degrade import load_degradation
-from pipeline.storage import sha256
+from deepot.degrade import load_degradation, seeded
 
 
 def main() -> None:
@@ -26,7 +24,7 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     for path in sorted(options.photos.iterdir()):
         with Image.open(path) as image:
-            generator = np.random.default_rng(int(sha256(path.name.encode())[:16], 16))
+            generator = seeded(path.name.encode())
             degrade(image.convert("RGB"), generator).save(options.output / f"{path.stem}.png")
 
 

@@ -7,8 +7,8 @@
 For every draw (`few_shot_draws.json`: 20 times 16 photos, and 16 others as the restored side of unpaired sets) every
 way fits a map; the map moves the restored test photos, residual mode, α = 0, rounded to 8 bits. Test photos are every
 other one of the sorted ones: the first, third … with `--half tuning`, the second, fourth … with `--half report`; their
-middle `--crop` squares. Moments of calibration photos are kept in `--cache`. A row is a way: medians and worst cases over
-draws of the PSNR lost, and of the change of each map's Fréchet distance to the clean photos, against x*.
+middle `--crop` squares. Moments of calibration photos are kept in `--cache`. A row is a way: medians and worst cases
+over draws of the PSNR lost, and of the change of each map's Fréchet distance to the clean photos, against x*.
 """
 
 import argparse
@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from curve import changes, middle, seeded
+from curve import changes, middle
 from quality import Side, load
 from torch import Tensor
 
 from deepot.autoencoders import load_codec
 from deepot.calibrate import degraded, photo_moments
 from deepot.codec import Codec
-from deepot.degrade import load_degradation
+from deepot.degrade import load_degradation, seeded
 from deepot.gaussian import Gaussian, draw_together, transport_matrix
 from deepot.metrics import frechet_distance
 from deepot.moments import Moments, merge_in_order
@@ -133,7 +133,7 @@ class Calibration:
         if not kept.exists():
             photo = middle(load(str(path)), 0)
             for _ in range(rounds):
-                photo = self._mend(degraded(photo, self._damage, seeded(path)))
+                photo = self._mend(degraded(photo, self._damage, seeded(path.name.encode())))
             kept.write_bytes(photo_moments(self._codec, photo, self._patch_size).to_bytes())
         return Moments.from_bytes(kept.read_bytes())
 
@@ -162,7 +162,7 @@ def test_photos(options: argparse.Namespace, features: torch.nn.Module) -> Test:
     for path in sorted(options.clean.iterdir())[options.half == "report" :: 2]:
         photo = middle(load(str(path)), options.crop)
         clean.append(photo)
-        restored.append(mend(degraded(photo, damage, seeded(path))))
+        restored.append(mend(degraded(photo, damage, seeded(path.name.encode()))))
     truth, before = Side(features), Side(features)
     for photo, original in zip(restored, clean, strict=True):
         truth.add(original.rgb(), original.rgb())

@@ -1,5 +1,6 @@
 """Degradations: what calibration does to good photos before a restorer mends them."""
 
+import hashlib
 import io
 from collections.abc import Callable
 
@@ -11,6 +12,11 @@ from deepot.spec import build, parse
 
 Degradation = Callable[[Image.Image, np.random.Generator], Image.Image]
 """An 8-bit RGB image and a generator → an 8-bit RGB image; what comes out is what a file would hold."""
+
+
+def seeded(identity: bytes) -> np.random.Generator:
+    """The generator of a photo, from its bytes or its name: the same each time, whatever is degraded before it."""
+    return np.random.default_rng(int(hashlib.sha256(identity).hexdigest()[:16], 16))
 
 
 def noise(sigma: float) -> Degradation:

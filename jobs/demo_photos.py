@@ -4,17 +4,15 @@ import io
 from importlib.resources import files
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageDraw
 
 from deepot.calibrate import degraded
-from deepot.degrade import load_degradation
+from deepot.degrade import load_degradation, seeded
 from deepot.errors import SpecError
 from deepot.pixels import Pixels
 from deepot.restorers import load_restorer
 from pipeline.errors import ConfigError
 from pipeline.progress import Progress
-from pipeline.storage import sha256
 
 _PHOTOS = {
     "skimage.data": ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg"),
@@ -60,7 +58,7 @@ def degrade_and_restore(photos: list[Path], folder: Path, degradation: str, rest
     for path in photos:
         with Image.open(path) as image:
             clean = Pixels.from_image(image)
-        generator = np.random.default_rng(int(sha256(path.name.encode())[:16], 16))
+        generator = seeded(path.name.encode())
         bad = degraded(clean, degrade, generator)
         _write(bad.image(), folder / "degraded" / path.name)
         good = restore(bad)

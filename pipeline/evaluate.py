@@ -4,7 +4,6 @@ Two rounds of tasks, and either goes on where it was stopped: one task a photo s
 then one task a point measures that version of all photos. At the end the photos are removed and the numbers stay.
 """
 
-import hashlib
 import io
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -20,7 +18,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from deepot.calibrate import degraded
-from deepot.degrade import load_degradation
+from deepot.degrade import load_degradation, seeded
 from deepot.evaluation import CLEAN, RESTORED, Estimate, Point, Scores, Versions, estimates, sweep, versions
 from deepot.moments import Moments
 from deepot.pixels import Pixels
@@ -164,7 +162,7 @@ def prepare(task: PhotoTask) -> tuple[int, str | None]:
         given, data = _rgb(task.photo, task.job.limits.max_pixels)
         clean = given if task.clean is None else _rgb(task.clean, task.job.limits.max_pixels)[0]
         if wanted.degrade:
-            generator = np.random.default_rng(int(sha256(data)[:16], 16))
+            generator = seeded(data)
             given = degraded(clean, load_degradation(wanted.degrade), generator)
         restored = models.restorer(given)
         if (restored.height, restored.width) != (clean.height, clean.width):
@@ -224,7 +222,7 @@ def _key(wanted: Evaluation, pairs: Sequence[tuple[Entry, Entry | None]]) -> str
     """What an evaluation is filed under: the settings and the photos."""
     photos = [[asdict(entry) if entry else None for entry in pair] for pair in pairs]
     content = json.dumps([wanted.model_dump(mode="json"), photos], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
+    return sha256(content.encode())[:16]
 
 
 def _transport(task: PhotoTask) -> TransportMap:

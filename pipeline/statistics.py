@@ -4,9 +4,8 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from deepot.calibrate import matched_moments, photo_moments
+from deepot.degrade import seeded
 from deepot.moments import Moments, merge_in_order
 from deepot.pixels import Pixels
 from pipeline.config import Calibration, Job
@@ -16,7 +15,7 @@ from pipeline.layout import Run
 from pipeline.models import Models, load_models, tiles_of
 from pipeline.plan import Shard, cut, find_images, from_parquet, sample, to_parquet
 from pipeline.progress import Progress
-from pipeline.storage import Entry, create, exists, names, put, read, sha256
+from pipeline.storage import Entry, create, exists, names, put, read
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +127,7 @@ def _photo(task: Task, models: Models, entry: Entry) -> dict[str, Moments]:
         restored = models.source_restorer(pixels)
         return {SOURCE: photo_moments(models.codec, restored, patch_size, tiles)}
     natural = pixels if job.reference else models.restorer(pixels)
-    generator = np.random.default_rng(int(sha256(data)[:16], 16))
+    generator = seeded(data)
     source, reference = matched_moments(
         models.codec, Pixels(natural.samples), models.degradation, models.source_restorer, generator, patch_size, tiles
     )
