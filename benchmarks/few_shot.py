@@ -12,6 +12,7 @@ over draws of the PSNR lost, and of the change of each map's Fréchet distance t
 """
 
 import argparse
+import hashlib
 import json
 import statistics
 from collections.abc import Callable, Sequence
@@ -122,18 +123,20 @@ class Calibration:
     """Moments of calibration photos, kept in a folder."""
 
     def __init__(self, codec: Codec, options: argparse.Namespace) -> None:
-        self._codec, self._cache, self._patch_size = codec, options.cache / codec.sha256[:12], options.patch_size
+        self._codec, self._patch_size = codec, options.patch_size
         self._damage = load_degradation(options.degrade)
         self._mend = load_restorer(options.restorer, allow_code=options.allow_code)
+        settled = [codec.sha256, str(codec.dtype), options.degrade, self._mend.sha256, str(options.natural.absolute())]
+        self._cache = options.cache / hashlib.sha256(json.dumps(settled).encode()).hexdigest()[:16]
         self._cache.mkdir(parents=True, exist_ok=True)
 
     def of(self, path: Path, rounds: int) -> Moments:
         """Moments of a photo after so many rounds of damage and repair."""
         kept = self._cache / f"{path.stem}-{rounds}-{self._patch_size}.safetensors"
         if not kept.exists():
-            photo = middle(load(str(path)), 0)
+            photo, generator = middle(load(str(path)), 0), seeded(path.name.encode())
             for _ in range(rounds):
-                photo = self._mend(degraded(photo, self._damage, seeded(path.name.encode())))
+                photo = self._mend(degraded(photo, self._damage, generator))
             kept.write_bytes(photo_moments(self._codec, photo, self._patch_size).to_bytes())
         return Moments.from_bytes(kept.read_bytes())
 

@@ -176,7 +176,7 @@ class Enhancer:
             return after if self.mode is Mode.PLAIN else after - self.codec.decode(latents[window])
 
         for top, band in plan.stitch(tile, self.codec.factor):
-            _check_finite(self.codec, band)
+            check_finite(self.codec, band)
             if self.mode is Mode.PLAIN:
                 before = pixels.rgb(slice(top, top + band.shape[2])).to(band.device)
                 yield top, share * (band[:, :, : before.shape[2], : before.shape[3]] - before)
@@ -205,11 +205,16 @@ def encode(codec: Codec, pixels: Pixels, plan: TilePlan) -> Tensor:
 
     bands = [band.clone() for _, band in plan.stitch(tile)]
     latents = bands[0] if len(bands) == 1 else torch.cat(bands, dim=2)
-    _check_finite(codec, latents)
+    check_finite(codec, latents)
     return latents
 
 
-def _check_finite(codec: Codec, values: Tensor) -> None:
+def check_finite(codec: Codec, values: Tensor) -> None:
+    """See that what an autoencoder gave is finite.
+
+    Raises:
+        CodecError: it is not.
+    """
     if not torch.isfinite(values).all():
         raise CodecError(
             f"vae '{codec.name}' gave values that are not finite in {str(codec.dtype).removeprefix('torch.')}: where "

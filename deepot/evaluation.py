@@ -1,21 +1,22 @@
 """Evaluation: versions of photos whose clean originals are known, and how far each version is from them."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from deepot.codec import Codec
-from deepot.enhance import Mode, encode
+from deepot.codec import Codec, default_device
+from deepot.enhance import Mode, check_finite, encode
 from deepot.metrics import frechet_distance, psnr, ssim
 from deepot.moments import Moments, merge_in_order
-from deepot.patches import PatchTransport, extract_patches, patch_moments
+from deepot.patches import PatchTransport, patch_moments
 from deepot.pixels import Pixels
+from deepot.spec import call_factory, fingerprint
 from deepot.tiling import Span, TilePlan
 
 CLEAN, RESTORED = "clean", "restored"
@@ -24,16 +25,38 @@ MOST_BLOCKS = 64
 _JITTER = 1e-12  # relative; so that features without variance have a Cholesky factor
 
 
-class Features(Protocol):
-    """A feature network: images (B, 3, H, W) in [0, 1] → maps (B, C, h, w), one a depth."""
-
-    def __call__(self, images: Tensor) -> Sequence[Tensor]:
-        """The maps."""
-        ...
+MOST_PSNR = 100.0
+"""What an image that equals the clean one counts as, in dB: one infinity would be the mean of all."""
 
 
-PairMetric = Callable[[Tensor, Tensor], Tensor | float]
-"""(image, clean), both (1, 3, H, W) in [0, 1] → a number."""
+class Judge:
+    """A feature network, or a metric of pairs, out of a `module:factory`.
+
+    Features: images (B, 3, H, W) in [0, 1] → a list of maps (B, C, h, w), one a depth. Metrics: (image, clean), both
+    (1, 3, H, W) in [0, 1] → a number. A torch module is put into evaluation mode and on the best device.
+
+    Attributes:
+        name: the spec.
+        sha256: fingerprint of the spec and of the module's weights.
+    """
+
+    def __init__(self, spec: str) -> None:
+        """Call the factory.
+
+        Raises:
+            SpecError: there is no such factory.
+        """
+        made = call_factory(spec)
+        self.name, self.sha256, self._device = spec, fingerprint(spec, made), torch.device("cpu")
+        if isinstance(made, nn.Module):
+            self._device = default_device()
+            made = made.eval().requires_grad_(False).to(self._device)
+        self._function: Callable[..., Any] = made
+
+    @torch.inference_mode()
+    def __call__(self, *images: Tensor) -> Any:  # noqa: ANN401 - what it gives depends on what it is
+        """Maps of an image, or the number of a pair."""
+        return self._function(*(image.to(self._device) for image in images))
 
 
 @dataclass(frozen=True, order=True)
@@ -54,7 +77,8 @@ class Point:
 def sweep(modes: Sequence[Mode], alphas: Sequence[float]) -> list[Point]:
     """The controls, then every mode at every α but 1, which is the control "restored"."""
     controls = [Point(name) for name in (RESTORED, ROUND_TRIP, CLEAN_ROUND_TRIP)]
-    return controls + [Point(mode.value, alpha) for mode in modes for alpha in sorted(set(alphas) - {1.0})]
+    steps = sorted(set(alphas) - {1.0})
+    return controls + [Point(mode.value, alpha) for mode in dict.fromkeys(modes) for alpha in steps]
 
 
 @dataclass(frozen=True)
@@ -117,7 +141,9 @@ def versions(codec: Codec, transport: PatchTransport, clean: Pixels, restored: P
             return codec.decode(latents[..., row.start : row.stop, column.start : column.stop])
 
         bands = [band.clone() for _, band in plan.stitch(tile, codec.factor)]
-        return torch.cat(bands, dim=2)[:, :, : clean.height, : clean.width].float().cpu().contiguous()
+        image = torch.cat(bands, dim=2)[:, :, : clean.height, : clean.width].float().cpu().contiguous()
+        check_finite(codec, image)
+        return image
 
     z, z_clean = encode(codec, restored, plan), encode(codec, clean, plan)
     moved = transport(z)
@@ -145,19 +171,19 @@ class Scores:
         versions: Versions,
         point: Point,
         patch_size: int,
-        features: Features | None,
-        metrics: Mapping[str, PairMetric],
+        features: Judge | None,
+        metrics: Sequence[Judge],
     ) -> None:
         """Take in one version of the next photo."""
         image, clean = versions.image(point), versions.image(Point(CLEAN))
-        values = {"psnr": psnr(image, clean), "ssim": ssim(image, clean)}
-        values |= {name: float(metric(image, clean)) for name, metric in metrics.items()}
+        values = {"psnr": min(psnr(image, clean), MOST_PSNR), "ssim": ssim(image, clean)}
+        values |= {metric.name: float(metric(image, clean)) for metric in metrics}
         number = len(self.photos.get("psnr", ()))
         for name, value in values.items():
             self.photos.setdefault(name, []).append(value)
         found = {"latents": patch_moments(versions.latents_of(point), patch_size)}
         for depth, maps in enumerate(features(image) if features else (), 1):
-            found[f"map {depth}"] = Moments.from_patches(extract_patches(maps, 1))
+            found[f"map {depth}"] = patch_moments(maps.float(), 1)
         for name, moments in found.items():
             blocks = self.sets.setdefault(name, [])
             if number < MOST_BLOCKS:
@@ -185,15 +211,24 @@ def bootstrap_mean(values: Sequence[float], counts: NDArray[np.int64]) -> NDArra
     blocks = counts.shape[1]
     totals = np.array([sum(values[block::blocks]) for block in range(blocks)])
     sizes = np.array([len(values[block::blocks]) for block in range(blocks)])
-    return np.array([row[row > 0] @ totals[row > 0] / (row @ sizes) for row in counts])  # 0 · ∞ would be NaN
+    return np.asarray(counts @ totals / (counts @ sizes), dtype=np.float64)
 
 
 def bootstrap_distance(
     mine: Sequence[Moments], clean: Sequence[Moments], counts: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """The Fréchet distance of `Scores.distance` in every replicate."""
+    """The Fréchet distance of `Scores.distance` in every replicate; NaN where too little was drawn for a covariance."""
     sides = [_Stack(mine), _Stack(clean)]
     return np.array([_distance(*(side.weighted(row) for side in sides)) for row in counts])
+
+
+def recentred(replicates: NDArray[np.float64], value: float) -> NDArray[np.float64]:
+    """Replicates of a distance without the bias that drawing again adds.
+
+    A distance of few images is too large, and that of images drawn from these is too large once more, by about as much:
+    the replicates' spread is kept and their mean is brought to the value.
+    """
+    return replicates - np.nanmean(replicates) + value if np.isfinite(replicates).any() else replicates
 
 
 class _Stack:
@@ -208,15 +243,17 @@ class _Stack:
         """Mean and covariance of the union in which every block is as often as its weight says."""
         times = torch.from_numpy(weights).double()
         shares = times * self.counts
-        mean = shares @ self.means / shares.sum()
+        mean = shares @ self.means / shares.sum().clamp(min=1)
         off = self.means - mean
         scatter = torch.einsum("b,bij->ij", times, self.scatters) + (shares[:, None] * off).mT @ off
-        return mean, scatter / (shares.sum() - 1)
+        return mean, scatter / (shares.sum() - 1).clamp(min=1)
 
 
 def _distance(mine: tuple[Tensor, Tensor], clean: tuple[Tensor, Tensor]) -> float:
     """`frechet_distance`, by a Cholesky factor instead of a root, which is several times faster."""
     total = clean[1].trace()
+    if not total > 0:
+        return math.nan
     factor = torch.linalg.cholesky(clean[1] + _JITTER * total * torch.eye(len(clean[0]), dtype=torch.float64))
     cross = torch.linalg.eigvalsh(factor.mT @ mine[1] @ factor).clamp(min=0).sqrt().sum()
     squared = (mine[0] - clean[0]).square().sum() + mine[1].trace() + total - 2 * cross
@@ -225,7 +262,7 @@ def _distance(mine: tuple[Tensor, Tensor], clean: tuple[Tensor, Tensor]) -> floa
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its 95 % bootstrap interval over photos (percentiles); NaN bounds with fewer than 2 photos."""
+    """A number and its 95 % bootstrap interval over photos (percentiles); NaN bounds where there are no replicates."""
 
     value: float
     low: float
@@ -234,9 +271,10 @@ class Estimate:
     @classmethod
     def of(cls, value: float, replicates: NDArray[np.float64]) -> "Estimate":
         """With the 2.5th and 97.5th percentile of the replicates."""
-        if len(replicates) == 0:
+        kept = replicates[np.isfinite(replicates)]
+        if len(kept) == 0:
             return cls(value, math.nan, math.nan)
-        low, high = np.percentile(replicates, [2.5, 97.5], method="nearest")
+        low, high = np.percentile(kept, [2.5, 97.5])
         return cls(value, float(low), float(high))
 
 
@@ -260,6 +298,8 @@ def estimates(scores: Scores, clean: Scores, before: Scores, replicates: int) ->
     for name, blocks in scores.sets.items():
         value, old = scores.distance(name, clean), before.distance(name, clean)
         again, again_old = (bootstrap_distance(s, clean.sets[name], counts) for s in (blocks, before.sets[name]))
-        yield name, Estimate.of(value, again)
+        yield name, Estimate.of(value, np.maximum(recentred(again, value), 0))
         if old > 0:
-            yield f"fall of {name}", Estimate.of(1 - value / old, 1 - again / np.maximum(again_old, 1e-300))
+            fall = 1 - value / old
+            again_old = np.where(again_old > 0, again_old, np.nan)
+            yield f"fall of {name}", Estimate.of(fall, recentred(1 - again / again_old, fall))

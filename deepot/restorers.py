@@ -1,6 +1,5 @@
 """Restorers: non-local means, resizing, spandrel checkpoints and `module:factory`, by name."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from deepot.codec import default_device
 from deepot.errors import RestorerError
 from deepot.restore import Restorer
-from deepot.spec import build, call_factory, is_factory, parse
+from deepot.spec import build, call_factory, fingerprint, is_factory, parse
 
 
 class NonLocalMeans:
@@ -84,7 +83,7 @@ def load_restorer(text: str = "identity", *, device: torch.device | None = None,
         model.eval().requires_grad_(False).to(place)
     else:
         place = torch.device("cpu")
-    return Restorer(text, _fingerprint(text, model), int(getattr(model, "scale", 1)), model, place)
+    return Restorer(text, fingerprint(text, model), int(getattr(model, "scale", 1)), model, place)
 
 
 def parse_name(text: str) -> str:
@@ -120,15 +119,6 @@ class _Described(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         output: Tensor = self._descriptor(images)
         return output
-
-
-def _fingerprint(text: str, model: object) -> str:
-    digest = hashlib.sha256(text.encode())
-    if isinstance(model, nn.Module):
-        for key, tensor in model.state_dict().items():
-            digest.update(key.encode())
-            digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _to_bytes(images: Tensor) -> Any:  # noqa: ANN401 — an 8-bit array, as cv2 and Pillow want it

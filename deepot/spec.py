@@ -1,11 +1,14 @@
 """Specs: the `name:option=value,option=value` texts by which a job names a codec, a restorer or a degradation."""
 
+import hashlib
 import importlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
+
+from torch import nn
 
 from deepot.errors import SpecError
 
@@ -85,6 +88,16 @@ def call_factory(text: str) -> Any:  # noqa: ANN401 — the factory decides
     if not callable(factory):
         raise SpecError(f"'{text}': module '{match['module']}' has no factory '{match['factory']}'")
     return _call(factory, parse_options(match["options"] or "", text), text)
+
+
+def fingerprint(text: str, model: object) -> str:
+    """SHA-256 of a spec and of what it made: the weights, if that is a torch module."""
+    digest = hashlib.sha256(text.encode())
+    if isinstance(model, nn.Module):
+        for key, tensor in model.state_dict().items():
+            digest.update(key.encode())
+            digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _call(maker: Callable[..., Any], options: Mapping[str, float | str], text: str) -> Any:  # noqa: ANN401

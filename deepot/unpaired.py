@@ -16,6 +16,9 @@ from deepot.gaussian import Gaussian
 from deepot.linalg import eigh_psd, symmetrise
 from deepot.moments import Moments, merge_in_order
 
+MOST_SCALE = 4.0
+"""No direction is stretched or shrunk by more: what is as good as gone on one side is not brought back from chance."""
+
 _FLOOR = 1e-10  # directions with less than this share of the largest variance are left alone
 
 
@@ -78,14 +81,15 @@ def evident_map(source: Sequence[Moments], reference: Sequence[Moments], doubt: 
         )
     wholes = [merge_in_order(side).gaussian() for side in blocks]
     values, basis = eigh_psd((wholes[0].covariance + wholes[1].covariance) / 2)
-    alive = values > _FLOOR * values.max()
+    variances = [((whole.covariance @ basis) * basis).sum(0) for whole in wholes]
+    alive = torch.stack([values, *variances]).amin(0) > _FLOOR * values.max()
     restored, natural = (
         [_mean(side, whole, basis), _log_variance(side, whole, basis, alive)]
         for side, whole in zip(blocks, wholes, strict=True)
     )
     shift, spread = (mine.less(other) for mine, other in zip(natural, restored, strict=True))
     shift_weights, spread_weights = (found.weights(doubt) * alive for found in (shift, spread))
-    scale = torch.exp(spread_weights * spread.value / 2)
+    scale = torch.exp(spread_weights * spread.value / 2).clamp(1 / MOST_SCALE, MOST_SCALE)
     mean = wholes[0].mean
     return EvidentMap(
         symmetrise((basis * scale) @ basis.mT),
@@ -119,7 +123,7 @@ def _counts(blocks: Sequence[Moments]) -> Tensor:
 
 
 def _chance(values: Tensor, counts: Tensor) -> Tensor:
-    """The variance of the weighted mean of blocks' values (n, d), unbiased for equal counts."""
+    """The variance of the weighted mean of blocks' values (n, d), which are independent and of one variance."""
     shares = counts / counts.sum()
     off = values - shares @ values
-    return shares.square() @ off.square() / (1 - shares.square().sum())
+    return shares.square().sum() * (shares @ off.square()) / (1 - shares.square().sum())

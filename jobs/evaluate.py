@@ -5,6 +5,7 @@ import argparse
 from deepot.evaluation import Estimate
 from jobs.console import show_json
 from jobs.flags import add_job, how_of, job_of
+from pipeline.curve import finite
 from pipeline.evaluate import evaluate_job
 from pipeline.report import write_report
 from pipeline.run import open_run
@@ -32,7 +33,9 @@ def main(options: argparse.Namespace) -> int:
         show_json(
             folder=found.folder,
             photos=found.photos,
-            points={str(point): {name: e.value for name, e in told.items()} for point, told in found.points.items()},
+            points={
+                str(point): finite({name: e.value for name, e in told.items()}) for point, told in found.points.items()
+            },
         )
     return 0
 

@@ -108,9 +108,9 @@ class Limits(Section):
 class Evaluation(Section):
     """What `deepot evaluate` measures; it changes no photo of a run."""
 
-    clean: str | None = Field(None, description="folder of the clean originals, named as the input, suffixes apart")
+    clean: str = Field(description="folder, glob or file of clean originals")
     degrade: str | None = Field(
-        None, description="instead of clean: the input is clean, and is degraded before it is restored"
+        None, description="what is done to them before source.restorer; without it the input holds them, by their names"
     )
     features: str | None = Field(None, description="module:factory of a feature network that gives a list of maps")
     metrics: tuple[str, ...] = Field((), description="more module:factory, of functions (image, clean) to a number")
@@ -147,10 +147,6 @@ class Job(Section):
             self.calibration  # noqa: B018 — raises where nothing to calibrate from is given
         if self.source and self.source.images and self.source.degrade:
             raise ValueError("source has images and degrade; restored photos are not degraded: give one of the two")
-        if self.evaluate and (self.evaluate.clean is None) == (self.evaluate.degrade is None):
-            raise ValueError(
-                "evaluate needs either clean (a folder of the originals) or degrade (then the input is the originals)"
-            )
         return self
 
     @property

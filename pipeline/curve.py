@@ -65,7 +65,7 @@ def read_evaluation(folder: str) -> Evaluated:
 
 
 def finite(values: dict[str, float]) -> dict[str, float | None]:
-    """For JSON, which knows no infinity (the PSNR of equal photos) and no NaN."""
+    """For JSON, which knows no NaN."""
     return {key: value if math.isfinite(value) else None for key, value in values.items()}
 
 

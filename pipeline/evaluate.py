@@ -19,22 +19,25 @@ from safetensors.torch import save as save_tensors
 
 from deepot.calibrate import degraded
 from deepot.degrade import load_degradation, seeded
-from deepot.evaluation import CLEAN, RESTORED, Estimate, Point, Scores, Versions, estimates, sweep, versions
+from deepot.evaluation import CLEAN, RESTORED, Estimate, Judge, Point, Scores, Versions, estimates, sweep, versions
 from deepot.moments import Moments
 from deepot.pixels import Pixels
-from deepot.spec import call_factory
 from deepot.transport_map import TransportMap
 from pipeline import cluster
 from pipeline.config import Evaluation, Job
 from pipeline.curve import Evaluated, plot, read_evaluation
-from pipeline.errors import Code, ConfigError, ImageError, NothingFoundError
+from pipeline.errors import Code, ConfigError, ImageError, NothingFoundError, StorageError
 from pipeline.fit import map_uri
 from pipeline.images import decode
 from pipeline.layout import Run
-from pipeline.models import load_models, tiles_of
+from pipeline.models import Models, load_models, tiles_of
 from pipeline.plan import find_images, sample
 from pipeline.run import Opened, fit_job
+from pipeline.shard import IMAGE_FAULTS
 from pipeline.storage import Entry, exists, join, names, put, read, remove, sha256
+
+LEAST_SIDE = 16
+"""Of a photo to be measured, in pixels: SSIM has a window of 11."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,8 @@ class PhotoTask:
         run: the run whose map it is.
         folder: of the evaluation.
         number: of the photo.
-        photo: what is restored.
-        clean: its clean original, where that is another file.
+        clean: the original.
+        given: its damaged version in the input; None where the original is to be degraded.
     """
 
     job: Job
@@ -56,8 +59,8 @@ class PhotoTask:
     run: Run
     folder: str
     number: int
-    photo: Entry
-    clean: Entry | None
+    clean: Entry
+    given: Entry | None
 
 
 @dataclass(frozen=True)
@@ -89,14 +92,17 @@ def evaluate_job(opened: Opened) -> Evaluated:
     wanted = wanted_of(opened.job)
     if (wanted.features or wanted.metrics) and not opened.how.allow_code:
         raise ConfigError("evaluate.features and evaluate.metrics run code of the modules they name: add --allow-code")
-    for spec in filter(None, (wanted.features, *wanted.metrics)):
-        call_factory(spec)  # what is wrong with it is said before any work
+    judges = [Judge(spec) for spec in filter(None, (wanted.features, *wanted.metrics))]
+    if wanted.degrade is not None:
+        load_degradation(wanted.degrade)  # what is wrong with it is said before any work
     pairs = _pairs(opened, wanted)
-    folder = opened.run.evaluation(_key(wanted, pairs))
+    folder = opened.run.evaluation(_key(wanted, judges, pairs))
     with cluster.session(opened.how.address):
-        fit_job(opened)
+        fit_job(opened).check(opened.models.codec)
         if not exists(join(folder, "evaluation.json")):
             _evaluate(opened, wanted, pairs, folder, cluster.run_tasks(opened.job.compute))
+    for part in ("photos", "scores"):  # large, and of no use any more
+        remove(join(folder, part))
     return read_evaluation(folder)
 
 
@@ -107,7 +113,7 @@ def wanted_of(job: Job) -> Evaluation:
         ConfigError: it has none.
     """
     if job.evaluate is None:
-        raise ConfigError("the job says nothing of evaluate: give evaluate.clean or evaluate.degrade")
+        raise ConfigError("the job says nothing of evaluate: give evaluate.clean, a folder of clean originals")
     return job.evaluate
 
 
@@ -146,12 +152,10 @@ def _evaluate(
         point: {name: Estimate(**found) for name, found in row["estimates"].items()}
         for point, row in zip(points, rows, strict=True)
     }
-    left_out = {pairs[number][0].uri: why for number, why in unusable.items()}
+    left_out = {(pairs[number][1] or pairs[number][0]).uri: why for number, why in unusable.items()}
     found = Evaluated(folder, len(numbers), left_out, points_found)
     put(join(folder, "curve.png"), plot(found.points))
     put(join(folder, "evaluation.json"), found.to_json(run=run.uri, evaluate=wanted.model_dump(mode="json")))
-    for part in ("photos", "scores"):
-        remove(join(folder, part))
 
 
 def prepare(task: PhotoTask) -> tuple[int, str | None]:
@@ -159,20 +163,14 @@ def prepare(task: PhotoTask) -> tuple[int, str | None]:
     models = load_models(task.job, task.allow_code)
     wanted, transport = wanted_of(task.job), _transport(task)
     try:
-        given, data = _rgb(task.photo, task.job.limits.max_pixels)
-        clean = given if task.clean is None else _rgb(task.clean, task.job.limits.max_pixels)[0]
-        if wanted.degrade:
-            generator = seeded(data)
-            given = degraded(clean, load_degradation(wanted.degrade), generator)
-        restored = models.restorer(given)
-        if (restored.height, restored.width) != (clean.height, clean.width):
-            sizes = [f"{pixels.width} × {pixels.height}" for pixels in (restored, clean)]
-            raise ImageError(Code.DAMAGED, f"restored it has {sizes[0]} pixels, its clean original {sizes[1]}")
-    except ImageError as error:
-        return task.number, f"{error.code}: {error}"
-    restored, clean = (_middle(pixels, wanted.crop) for pixels in (restored, clean))
-    plan = tiles_of(task.job).plan(models.codec, clean)
-    found = versions(models.codec, transport.on(models.codec.device), clean, restored, plan)
+        clean, restored = (_middle(pixels, wanted.crop) for pixels in _sides(task, wanted, models))
+        least = max(LEAST_SIDE, task.job.transport.patch_size * models.codec.factor)
+        if min(clean.height, clean.width) < least:
+            raise ImageError(Code.UNSUPPORTED_OUTPUT, f"with sides below {least} pixels it is too small to be measured")
+        plan = tiles_of(task.job).plan(models.codec, clean)
+        found = versions(models.codec, transport.on(models.codec.device), clean, restored, plan)
+    except (StorageError, *IMAGE_FAULTS) as error:
+        return task.number, f"{error}" or type(error).__name__
     put(join(task.folder, "photos", _photo_name(task.number)), save_tensors(vars(found)))
     return task.number, None
 
@@ -183,8 +181,8 @@ def measure(task: PointTask) -> None:
     if exists(_point_uri(task.scores, point)):
         return
     torch.set_num_threads(task.job.compute.threads)
-    features = call_factory(wanted.features) if wanted.features else None
-    metrics = {spec: call_factory(spec) for spec in wanted.metrics}
+    features = Judge(wanted.features) if wanted.features else None
+    metrics = [Judge(spec) for spec in wanted.metrics]
     scores = Scores()
     for number in task.numbers:
         tensors = load_tensors(read(join(task.folder, "photos", _photo_name(number))))
@@ -199,30 +197,53 @@ def measure(task: PointTask) -> None:
     put(_point_uri(task.scores, point), json.dumps(record).encode())
 
 
+def _sides(task: PhotoTask, wanted: Evaluation, models: Models) -> tuple[Pixels, Pixels]:
+    """The clean photo and the restored one, 8-bit RGB of one size."""
+    clean, data = _rgb(task.clean, task.job.limits.max_pixels)
+    if task.given is not None:
+        restored = models.restorer(_rgb(task.given, task.job.limits.max_pixels)[0])
+    else:
+        damage = load_degradation(wanted.degrade or "")
+        restored = models.source_restorer(
+            degraded(clean, damage, seeded(b"evaluate" + data))
+        )  # not calibration's noise
+        clean = Pixels(clean.samples[: restored.height, : restored.width])  # downscaling cuts to whole multiples
+    if restored.samples.shape != clean.samples.shape:
+        sizes = [f"{pixels.width} × {pixels.height}" for pixels in (restored, clean)]
+        raise ImageError(Code.DAMAGED, f"restored it has {sizes[0]} pixels, its clean original {sizes[1]}")
+    return clean, restored
+
+
 def _pairs(opened: Opened, wanted: Evaluation) -> list[tuple[Entry, Entry | None]]:
-    """The photos to restore, each with its clean original where that is another file."""
-    photos = sample(find_images(opened.job.input.images, "input", opened.outside), wanted.limit)
-    if wanted.clean is None:
-        return [(photo, None) for photo in photos]
-    originals = {_stem(entry.key): entry for entry in find_images(wanted.clean, "evaluate.clean")}
-    lacking = [photo.key for photo in photos if _stem(photo.key) not in originals]
-    if lacking:
+    """The clean photos, each with its damaged version where that is in the input."""
+    originals = find_images(wanted.clean, "evaluate.clean")
+    if wanted.degrade is not None:
+        return [(entry, None) for entry in sample(originals, wanted.limit)]
+    by_stem: dict[str, Entry] = {}
+    for entry in originals:
+        if _stem(entry.key) in by_stem:
+            both = f"'{by_stem[_stem(entry.key)].key}' and '{entry.key}'"
+            raise ConfigError(f"evaluate.clean {wanted.clean} has {both}: which is the original? keep one of the two")
+        by_stem[_stem(entry.key)] = entry
+    photos = find_images(opened.job.input.images, "input", opened.outside)
+    known = [photo for photo in photos if _stem(photo.key) in by_stem]
+    if not known:
         raise ConfigError(
-            f"evaluate.clean {wanted.clean} has no original of '{lacking[0]}' ({len(lacking)} of {len(photos)} are "
-            "lacking): originals have the same names, in the same folders, suffixes apart"
+            f"evaluate.clean {wanted.clean} has no original of any photo of the input, such as '{photos[0].key}': "
+            "originals have the same names in the same folders, suffixes apart; or give evaluate.degrade"
         )
-    return [(photo, originals[_stem(photo.key)]) for photo in photos]
+    return [(by_stem[_stem(photo.key)], photo) for photo in sample(known, wanted.limit)]
 
 
 def _stem(key: str) -> str:
     return str(PurePosixPath(key).with_suffix(""))
 
 
-def _key(wanted: Evaluation, pairs: Sequence[tuple[Entry, Entry | None]]) -> str:
-    """What an evaluation is filed under: the settings and the photos."""
+def _key(wanted: Evaluation, judges: Sequence[Judge], pairs: Sequence[tuple[Entry, Entry | None]]) -> str:
+    """What an evaluation is filed under: the settings, the networks that judge, the photos."""
     photos = [[asdict(entry) if entry else None for entry in pair] for pair in pairs]
-    content = json.dumps([wanted.model_dump(mode="json"), photos], sort_keys=True)
-    return sha256(content.encode())[:16]
+    content = [wanted.model_dump(mode="json"), [judge.sha256 for judge in judges], photos]
+    return sha256(json.dumps(content, sort_keys=True).encode())[:16]
 
 
 def _transport(task: PhotoTask) -> TransportMap:
@@ -234,9 +255,11 @@ def _rgb(entry: Entry, max_pixels: int) -> tuple[Pixels, bytes]:
     """A photo as 8-bit RGB, and its bytes."""
     try:
         data = read(entry.uri)
+        pixels = decode(data, max_pixels).pixels
     except FileNotFoundError as error:
         raise ImageError(Code.VANISHED, f"{entry.uri} is no longer there") from error
-    pixels = decode(data, max_pixels).pixels
+    except ImageError as error:
+        raise ImageError(error.code, f"{error.code}: {entry.uri}: {error}") from error
     return Pixels(pixels.rgb()[0].permute(1, 2, 0).mul(255).round().byte().numpy()), data
 
 

@@ -25,7 +25,7 @@ from pipeline.models import load_models, tiles_of
 from pipeline.rows import blank_row, fail_row
 from pipeline.storage import Entry, join, put, read, sha256
 
-_IMAGE_FAULTS = (
+IMAGE_FAULTS = (
     *(ImageError, RestorerError, CodecError),
     *(MemoryError, torch.OutOfMemoryError, RuntimeError, ValueError),
 )
@@ -139,7 +139,7 @@ class ShardWorker:
             restored = self._models.restorer(photo.pixels)
             row["seconds_restore"] = time.perf_counter() - started
             outcome = self._enhancer.enhance(restored)
-        except _IMAGE_FAULTS as error:
+        except IMAGE_FAULTS as error:
             fail_row(row, error)
             return None, None
         row |= {f"seconds_{phase}": seconds for phase, seconds in outcome.seconds.items()}

@@ -123,3 +123,18 @@ def edges():
 
 def largest_error():
     return lambda image, clean: (image - clean).abs().max()
+
+
+def normalised(scale=1):
+    """A feature network with batch normalisation, as a factory leaves it: in training mode."""
+
+    class Normalised(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNorm2d(3)
+            nn.init.constant_(self.norm.weight, scale)
+
+        def forward(self, images):
+            return [self.norm(images)]
+
+    return Normalised()

@@ -246,7 +246,9 @@ def train(options: Options) -> None:
 
 def join(folder: Path) -> None:
     """Put the averaged weights of both parts into `folder`/autoencoder."""
-    parts = {part: torch.load(checkpoint(folder, part), weights_only=True)["average"] for part in LAYERS}
+    parts = {
+        part: torch.load(checkpoint(folder, part), map_location="cpu", weights_only=True)["average"] for part in LAYERS
+    }
     model = student(parts["encoder"]["conv_out.weight"].shape[0])
     for part, weights in parts.items():
         getattr(model, part).load_state_dict(weights)

@@ -10,6 +10,7 @@ goes on where it was stopped. The autoencoder is WORK/autoencoder.
 import argparse
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,9 +38,15 @@ def run(*calls: list[str]) -> None:
         SystemExit: one of them failed.
     """
     running = [subprocess.Popen(call) for call in calls]
-    statuses = [process.wait() for process in running]
-    if any(statuses):
-        raise SystemExit(f"a step ended with status {max(statuses, key=abs)}; the same command goes on from there")
+    try:
+        while any(process.poll() is None for process in running) and not any(process.poll() for process in running):
+            time.sleep(0.5)
+        statuses = [process.poll() or 0 for process in running]
+        if any(statuses):
+            raise SystemExit(f"a step ended with status {max(statuses, key=abs)}; the same command goes on from there")
+    finally:
+        for process in running:
+            process.terminate()
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -68,7 +75,8 @@ def main(arguments: Sequence[str]) -> None:
     if not (work / "first").exists():
         run(command("distil_autoencoder.py", "join", "--out", work))
         (work / "autoencoder").rename(work / "first")
-    run(training("both", lesson, work, late_minutes, *late))
+    if not (work / "both.json").exists():
+        run(training("both", lesson, work, late_minutes, *late))
 
 
 if __name__ == "__main__":

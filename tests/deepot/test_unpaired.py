@@ -5,7 +5,7 @@ import torch
 
 from deepot.errors import MomentsError
 from deepot.moments import Moments
-from deepot.unpaired import evident_map
+from deepot.unpaired import MOST_SCALE, evident_map
 
 D = 12
 
@@ -73,3 +73,18 @@ def test_directions_without_variance_are_left_alone():
 def test_one_image_is_no_evidence():
     with pytest.raises(MomentsError, match="at least 2 on either side"):
         evident_map(images(1, 0), images(5, 1), doubt=1)
+
+
+def test_a_block_that_outweighs_the_others_is_little_evidence():
+    sets = [images(8, seed) for seed in (0, 1)]
+    heavy = Moments(10**6, 1, sets[0][0].mean, sets[0][0].scatter * 10**6 / sets[0][0].count)
+    even, uneven = (evident_map([first, *sets[0][1:]], sets[1], doubt=1) for first in (sets[0][0], heavy))
+    assert uneven.mean_evidence <= even.mean_evidence + 0.1
+    assert uneven.mean_evidence < 0.3
+
+
+def test_a_direction_that_is_flat_on_one_side_is_not_blown_up():
+    patches = torch.randn(300, 3, generator=torch.Generator().manual_seed(0)).split(50)
+    flat = [Moments.from_patches(part * torch.tensor([1.0, 1.0, 0.0])) for part in patches]
+    found = evident_map(flat, [Moments.from_patches(part) for part in patches], doubt=1)
+    assert torch.linalg.eigvalsh(found.matrix).max() < MOST_SCALE + 1e-9

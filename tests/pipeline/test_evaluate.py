@@ -7,15 +7,16 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from deepot.errors import MapError, SpecError
 from deepot.evaluation import Point
 from deepot.metrics import psnr
 from deepot.pixels import Pixels
 from pipeline import evaluate
 from pipeline.errors import ConfigError, NothingFoundError
 from pipeline.evaluate import evaluate_job
-from pipeline.run import How, open_run, run_job
+from pipeline.run import How, fit_job, open_run, run_job
 from pipeline.storage import join, names, read, remove
-from tests.photos import collection
+from tests.photos import collection, picture
 
 HOW = How(allow_code=True)
 MEASURED = {
@@ -68,10 +69,8 @@ def test_it_measures_what_the_run_writes(evaluated_job, tmp_path, ray_session):
 
 def test_it_degrades_clean_photos_itself(job_for, tmp_path, ray_session):
     collection(tmp_path / "clean", 3, restored=False)
-    job = job_for(
-        input={"images": str(tmp_path / "clean")}, evaluate=MEASURED | {"degrade": "blur:sigma=1", "crop": 24}
-    )
-    found = evaluate_job(open_run(job, HOW))
+    wanted = {"clean": str(tmp_path / "clean"), "degrade": "blur:sigma=1", "crop": 24}
+    found = evaluate_job(open_run(job_for(evaluate=MEASURED | wanted), HOW))
     assert found.points[Point("residual", 0.0)]["fall of map 1"].value > 0.1
     assert found.points[Point("restored")]["psnr"].value < 40
 
@@ -110,27 +109,49 @@ def test_it_goes_on_where_it_was_stopped(evaluated_job, ray_session, monkeypatch
 
 
 def test_what_is_lacking_is_named(job_for, evaluated_job, tmp_path, ray_session):
-    with pytest.raises(ConfigError, match=r"evaluate\.clean or evaluate\.degrade"):
+    with pytest.raises(ConfigError, match=r"give evaluate\.clean"):
         evaluate_job(open_run(job_for(), HOW))
-    with pytest.raises(ConfigError, match="either clean"):
-        evaluated_job(degrade="blur:sigma=1")
     with pytest.raises(ConfigError, match="--allow-code"):
-        evaluate_job(open_run(job_for(vae="embedded", evaluate=MEASURED | {"degrade": "blur:sigma=1"}), How()))
-    (tmp_path / "clean" / "photo 01.png").unlink()
-    with pytest.raises(ConfigError, match=r"no original of 'photo 01\.png' \(1 of 6"):
+        evaluate_job(open_run(evaluated_job(), How()))
+    with pytest.raises(SpecError, match="did you mean 'blur'"):
+        evaluate_job(open_run(evaluated_job(degrade="blurr:sigma=1"), HOW))
+    (tmp_path / "clean" / "photo 01.tif").write_bytes(b"")
+    with pytest.raises(ConfigError, match="keep one of the two"):
         evaluate_job(open_run(evaluated_job(), HOW))
+    with pytest.raises(ConfigError, match=r"no original of any photo of the input, such as"):
+        evaluate_job(open_run(evaluated_job(clean=str(tmp_path / "natural" / "sub")), HOW))
 
 
 def test_a_photo_that_cannot_be_used_is_left_out(evaluated_job, tmp_path, ray_session):
     (tmp_path / "clean" / "photo 01.png").write_bytes(b"no photo")
     Image.new("RGB", (20, 20)).save(tmp_path / "clean" / "photo 02.png")
+    for place in ("clean", "restored"):
+        Image.new("RGB", (40, 9)).save(tmp_path / place / "photo 04.png")
+    (tmp_path / "clean" / "photo 05.png").unlink()
     found = evaluate_job(open_run(evaluated_job(), HOW))
-    assert found.photos == 4
-    assert sorted(why.partition(":")[0] for why in found.unusable.values()) == ["damaged", "not_an_image"]
+    assert found.photos == 2
+    reasons = " ".join(found.unusable.values())
+    assert all(text in reasons for text in ("not_an_image", "its clean original 20 × 20", "too small to be measured"))
     for path in (tmp_path / "clean").rglob("*.png"):
         path.write_bytes(b"no photo")
     with pytest.raises(NothingFoundError, match="not one photo could be evaluated"):
         evaluate_job(open_run(evaluated_job(replicates=3), HOW))
+
+
+def test_a_map_of_another_autoencoder_is_refused(evaluated_job, tmp_path, ray_session):
+    opened = open_run(evaluated_job(), HOW)
+    fit_job(opened)
+    (path,) = (tmp_path / "enhanced").rglob("map.safetensors")
+    other = evaluated_job().model_copy(update={"map": str(path), "vae": "tests.codecs:smooth"})
+    with pytest.raises(MapError, match="fitted with the autoencoder"):
+        evaluate_job(open_run(other, HOW))
+
+
+def test_sizes_that_downscaling_cuts(evaluated_job, tmp_path, ray_session):
+    for path in (tmp_path / "clean").rglob("*.png"):
+        picture(3, 50, 39).save(path)
+    job = evaluated_job(degrade="downscale:factor=4").model_copy(update={"restorer": "resize:factor=4"})
+    assert evaluate_job(open_run(job, HOW)).photos == 6
 
 
 def test_evaluating_changes_no_fingerprint(job_for, evaluated_job):
