@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from deepot.codec import Codec, as_codec
+from deepot.compact import expand
 from deepot.errors import CodecError
 from deepot.receptive_field import reach
 from deepot.spec import call_factory, is_factory
 
 EMBEDDED = "embedded"
+EMBEDDED_WEIGHTS = "weights.safetensors"
 _PROBE_SIDE = 64
 
 
@@ -84,8 +87,7 @@ def load_codec(
         SpecError: a factory that cannot be imported or called.
     """
     if name == EMBEDDED:
-        with as_file(files("deepot.embedded")) as folder:
-            return as_codec(DiffusersAutoencoder(_from_pretrained(str(folder))), name, device=device, dtype=dtype)
+        return as_codec(DiffusersAutoencoder(_embedded()), name, device=device, dtype=dtype)
     if is_factory(name) and not Path(name).exists():
         if not allow_code:
             raise CodecError(
@@ -95,8 +97,17 @@ def load_codec(
     return as_codec(DiffusersAutoencoder(_from_pretrained(name)), name, device=device, dtype=dtype)
 
 
-def _from_pretrained(name: str) -> nn.Module:
+def _embedded() -> nn.Module:
     import diffusers  # here: takes seconds, and jobs that only look at a run need none of it
+
+    with as_file(files("deepot.embedded")) as folder:
+        model: nn.Module = diffusers.AutoencoderDC.from_config(diffusers.AutoencoderDC.load_config(str(folder)))
+        model.load_state_dict(expand(load_file(folder / EMBEDDED_WEIGHTS)))
+    return model.eval()
+
+
+def _from_pretrained(name: str) -> nn.Module:
+    import diffusers
 
     known = ("AutoencoderKL", "AutoencoderTiny", "AutoencoderDC")
     location, _, subfolder = name.partition("#")

@@ -1,6 +1,6 @@
 """Measure an autoencoder on photos: how well they come back, what its latents are like, how large and fast it is.
 
-    python tools/measure_autoencoder.py --vae deepot/embedded --photos PHOTOS/kodak --dtype float32
+    python tools/measure_autoencoder.py --vae embedded --photos PHOTOS/kodak --dtype float32
 
 Each photo is cropped (at the bottom and the right) to multiples of the factor, encoded and decoded as deepot does it.
 The PSNR is that of the output clamped to [0, 1], not rounded to 8 bits, against the photo.

@@ -172,3 +172,14 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(tools, made, tmp_pa
 def test_what_is_missing_is_named(tools, tmp_path):
     with pytest.raises(SystemExit, match=r"no chunk-\*\.pt"):
         train(tools, "encoder", tmp_path, tmp_path / "out", "--steps", "1")
+
+
+def test_the_form_in_which_it_is_shipped(work, tmp_path, monkeypatch):
+    start = work[0] / "autoencoder"
+    importlib.import_module("compact_autoencoder").main(["--start", str(start), "--out", str(tmp_path)])
+    monkeypatch.setattr("deepot.autoencoders.files", lambda _: tmp_path)
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    shipped, whole = (load_codec(name, dtype=torch.float32) for name in ("embedded", str(start)))
+    assert (shipped.encode(image) - whole.encode(image)).abs().max() < 0.1
+    size = (start / "diffusion_pytorch_model.safetensors").stat().st_size
+    assert (tmp_path / "weights.safetensors").stat().st_size < 0.8 * size

@@ -1,0 +1,31 @@
+"""Bring an autoencoder into the form in which deepot ships its own: config.json and 8-bit weights.
+
+python tools/compact_autoencoder.py --start WORK/autoencoder --out deepot/embedded
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from safetensors.torch import save_file
+from training import load_network
+
+from deepot.autoencoders import EMBEDDED_WEIGHTS
+from deepot.compact import compact
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Convert the folder that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--start", type=Path, required=True, help="a diffusers folder of AutoencoderDC")
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(options.start / "config.json", options.out / "config.json")
+    save_file(compact(load_network(options.start).state_dict()), options.out / EMBEDDED_WEIGHTS)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
