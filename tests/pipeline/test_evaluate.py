@@ -112,7 +112,8 @@ def test_what_is_lacking_is_named(job_for, evaluated_job, tmp_path, ray_session)
     with pytest.raises(ConfigError, match=r"give evaluate\.clean"):
         evaluate_job(open_run(job_for(), HOW))
     with pytest.raises(ConfigError, match="--allow-code"):
-        evaluate_job(open_run(evaluated_job(), How()))
+        embedded = job_for(vae="embedded", evaluate=MEASURED | {"clean": str(tmp_path / "clean")})
+        evaluate_job(open_run(embedded, How()))
     with pytest.raises(SpecError, match="did you mean 'blur'"):
         evaluate_job(open_run(evaluated_job(degrade="blurr:sigma=1"), HOW))
     (tmp_path / "clean" / "photo 01.tif").write_bytes(b"")
@@ -125,6 +126,7 @@ def test_what_is_lacking_is_named(job_for, evaluated_job, tmp_path, ray_session)
 def test_a_photo_that_cannot_be_used_is_left_out(evaluated_job, tmp_path, ray_session):
     (tmp_path / "clean" / "photo 01.png").write_bytes(b"no photo")
     Image.new("RGB", (20, 20)).save(tmp_path / "clean" / "photo 02.png")
+    evaluated_job()  # makes the restored photos
     for place in ("clean", "restored"):
         Image.new("RGB", (40, 9)).save(tmp_path / place / "photo 04.png")
     (tmp_path / "clean" / "photo 05.png").unlink()

@@ -135,16 +135,16 @@ def test_fewer_channels_decode_the_projected_latents(tools, made, work, tmp_path
     fewer = importlib.import_module("fewer_channels")
     start = work[0] / "autoencoder"
     where = ["--start", str(start), "--lesson", str(made / "lesson")]
-    for channels, tolerance in ((8, 1e-3), (4, None)):
+    for channels, tolerance in ((8, 5e-3), (4, None)):
         fewer.main([*where, "--channels", str(channels), "--out", str(tmp_path / str(channels))])
         small = load_codec(str(tmp_path / str(channels)), dtype=torch.float32)
         large = load_codec(str(start), dtype=torch.float32)
         crops = tools[0].Chunk.load(made / "lesson" / "held-out.pt").crops[:4] / 255
         assert small.encode(crops).shape[1] == channels
-        inner = slice(8, -8)  # the border is padded with zeros, which are not the mean of the larger one's latents
+        inner = slice(48, -48)  # the border is padded with zeros, which are not the mean of the larger one's latents
         images = [codec.decode(codec.encode(crops))[..., inner, inner] for codec in (small, large)]
         off = (images[0] - images[1]).abs().max()
-        assert off < tolerance if tolerance else off > 1e-3
+        assert off < tolerance if tolerance else off > 5e-3
 
 
 def test_an_interrupted_training_goes_on_to_the_same_weights(tools, made, tmp_path, monkeypatch):
