@@ -36,6 +36,7 @@ from deepot.pixels import Pixels
 from deepot.restorers import load_restorer
 from deepot.spec import call_factory
 from deepot.unpaired import evident_map
+from pipeline.fit import UNPAIRED_IMAGES
 
 DRAWS = Path(__file__).with_name("few_shot_draws.json")
 Blocks = Sequence[Moments]
@@ -100,8 +101,8 @@ def evident(draw: Draw, doubt: float) -> Affine:
 
 
 def drawn_together(draw: Draw) -> Affine:
-    """Both Gaussians moved towards their average by 100 / (100 + n)."""
-    weight = 100 / (100 + len(draw.natural))
+    """Both Gaussians moved towards their average, as jobs do it."""
+    weight = UNPAIRED_IMAGES / (UNPAIRED_IMAGES + len(draw.natural))
     return published(*draw_together(*sides(draw.others, draw.natural), weight))
 
 

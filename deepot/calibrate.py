@@ -23,8 +23,7 @@ def photo_moments(codec: Codec, pixels: Pixels, patch_size: int, tiles: Tiles | 
 
 def degraded(pixels: Pixels, degradation: Degradation, generator: np.random.Generator) -> Pixels:
     """The photo in 8-bit RGB, as it would be after such a history."""
-    array = pixels.rgb()[0].permute(1, 2, 0).mul(255).round().byte().numpy()
-    return Pixels(np.array(degradation(Image.fromarray(array), generator)))
+    return Pixels(np.array(degradation(Image.fromarray(pixels.rgb8()), generator)))
 
 
 def matched_moments(

@@ -24,7 +24,6 @@ ROUND_TRIP, CLEAN_ROUND_TRIP = "round trip of restored", "round trip of clean"
 MOST_BLOCKS = 64
 _JITTER = 1e-12  # relative; so that features without variance have a Cholesky factor
 
-
 MOST_PSNR = 100.0
 """What an image that equals the clean one counts as, in dB: one infinity would be the mean of all."""
 
@@ -59,7 +58,7 @@ class Judge:
         return self._function(*(image.to(self._device) for image in images))
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Point:
     """One version of all photos: a mode of transport at an α, or one of the controls, which have none.
 

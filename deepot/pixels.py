@@ -100,6 +100,11 @@ class Pixels:
             return (1 - values[:, :3]) * (1 - values[:, 3:])
         return values
 
+    def rgb8(self, rows: slice = slice(None), columns: slice = slice(None)) -> NDArray[np.uint8]:
+        """A region as 8-bit RGB: (h, w, 3)."""
+        array: NDArray[np.uint8] = self.rgb(rows, columns)[0].permute(1, 2, 0).mul(255).round().byte().numpy()
+        return array
+
     def add(self, top: int, difference: Tensor) -> None:
         """Add a difference of RGB values to the samples, rounding to the nearest and clamping to their range.
 

@@ -204,9 +204,8 @@ def _sides(task: PhotoTask, wanted: Evaluation, models: Models) -> tuple[Pixels,
         restored = models.restorer(_rgb(task.given, task.job.limits.max_pixels)[0])
     else:
         damage = load_degradation(wanted.degrade or "")
-        restored = models.source_restorer(
-            degraded(clean, damage, seeded(b"evaluate" + data))
-        )  # not calibration's noise
+        generator = seeded(b"evaluate" + data)  # not the noise that calibration gives this photo
+        restored = models.source_restorer(degraded(clean, damage, generator))
         clean = Pixels(clean.samples[: restored.height, : restored.width])  # downscaling cuts to whole multiples
     if restored.samples.shape != clean.samples.shape:
         sizes = [f"{pixels.width} × {pixels.height}" for pixels in (restored, clean)]
@@ -260,7 +259,7 @@ def _rgb(entry: Entry, max_pixels: int) -> tuple[Pixels, bytes]:
         raise ImageError(Code.VANISHED, f"{entry.uri} is no longer there") from error
     except ImageError as error:
         raise ImageError(error.code, f"{error.code}: {entry.uri}: {error}") from error
-    return Pixels(pixels.rgb()[0].permute(1, 2, 0).mul(255).round().byte().numpy()), data
+    return Pixels(pixels.rgb8()), data
 
 
 def _middle(pixels: Pixels, crop: int) -> Pixels:

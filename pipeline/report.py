@@ -100,8 +100,7 @@ def _crop(uri: str) -> str:
     """The middle of a photo as a data URI."""
     pixels = decode(read(uri), max_pixels=10**12).pixels
     rows, columns = (slice(max(0, (side - _CROP) // 2), (side + _CROP) // 2) for side in (pixels.height, pixels.width))
-    view = pixels.rgb(rows, columns)[0].permute(1, 2, 0).mul(255).round().byte().numpy()
-    return _data_uri(Image.fromarray(view))
+    return _data_uri(Image.fromarray(pixels.rgb8(rows, columns)))
 
 
 def _data_uri(image: Image.Image) -> str:

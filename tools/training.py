@@ -53,9 +53,8 @@ class Training(ABC):
         seed: int,
         decay: float = 0.995,
     ) -> None:
-        self.model, self.optimizers, self.length, self.checkpoint, self.decay = (
-            model, optimizers, length, checkpoint, decay,
-        )  # fmt: skip
+        self.model, self.optimizers, self.length = model, optimizers, length
+        self.checkpoint, self.decay = checkpoint, decay
         self.device = next(model.parameters()).device
         self.generator = torch.Generator().manual_seed(seed)
         self.average = {name: value.clone() for name, value in model.state_dict().items()}
