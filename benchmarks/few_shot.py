@@ -28,15 +28,14 @@ from deepot.autoencoders import load_codec
 from deepot.calibrate import degraded, photo_moments
 from deepot.codec import Codec
 from deepot.degrade import load_degradation, seeded
-from deepot.gaussian import Gaussian, draw_together, transport_matrix
+from deepot.evidence import evident_map
+from deepot.gaussian import Gaussian, transport_matrix
 from deepot.metrics import frechet_distance
 from deepot.moments import Moments, merge_in_order
 from deepot.patches import PatchTransport
 from deepot.pixels import Pixels
 from deepot.restorers import load_restorer
 from deepot.spec import call_factory
-from deepot.unpaired import evident_map
-from pipeline.fit import UNPAIRED_IMAGES
 
 DRAWS = Path(__file__).with_name("few_shot_draws.json")
 Blocks = Sequence[Moments]
@@ -53,12 +52,14 @@ class Draw:
         restored: of the same photos, degraded and restored.
         again: of these, degraded and restored once more.
         others: of other photos, degraded and restored.
+        patch_size: p.
     """
 
     natural: Blocks
     restored: Blocks
     again: Blocks
     others: Blocks
+    patch_size: int
 
 
 def published(source: Gaussian, reference: Gaussian) -> Affine:
@@ -95,15 +96,21 @@ def leading_kept(source: Gaussian, reference: Gaussian, number: int) -> Affine:
 
 
 def evident(draw: Draw, doubt: float) -> Affine:
-    """The map of deepot.unpaired with another caution."""
-    found = evident_map(draw.others, draw.natural, doubt)
+    """The map of deepot.unpaired with more or less caution."""
+    found = evident_map(draw.others, draw.natural, draw.patch_size, doubt)
     return found.matrix, found.target_mean - found.matrix @ found.source_mean
 
 
 def drawn_together(draw: Draw) -> Affine:
-    """Both Gaussians moved towards their average, as jobs do it."""
-    weight = UNPAIRED_IMAGES / (UNPAIRED_IMAGES + len(draw.natural))
-    return published(*draw_together(*sides(draw.others, draw.natural), weight))
+    """Both Gaussians moved towards their average, by 100 / (100 + n)."""
+    source, reference = sides(draw.others, draw.natural)
+    weight = 100 / (100 + len(draw.natural))
+    both = Gaussian((source.mean + reference.mean) / 2, (source.covariance + reference.covariance) / 2)
+    moved = (
+        Gaussian(*(torch.lerp(mine, ours, weight) for mine, ours in zip(side, both, strict=True)))
+        for side in (source, reference)
+    )
+    return published(*moved)
 
 
 WAYS: dict[str, Callable[[Draw], Affine]] = {
@@ -115,6 +122,7 @@ WAYS: dict[str, Callable[[Draw], Affine]] = {
     "unpaired: a quarter of the way": lambda draw: part_of_the_way(*sides(draw.others, draw.natural), 0.25),
     "unpaired: 32 leading directions kept": lambda draw: leading_kept(*sides(draw.others, draw.natural), 32),
     "unpaired: evident, doubt 1": lambda draw: evident(draw, 1.0),
+    "unpaired: evident, doubt 1.5": lambda draw: evident(draw, 1.5),
     "unpaired: evident, doubt 2": lambda draw: evident(draw, 2.0),
     "unpaired: evident, doubt 4": lambda draw: evident(draw, 4.0),
 }
@@ -146,7 +154,7 @@ class Calibration:
         paths = {side: [folder / name for name in names[side]] for side in ("photos", "others")}
         same, others = paths["photos"], paths["others"]
         natural, restored, again = ([self.of(path, number) for path in same] for number in range(3))
-        return Draw(natural, restored, again, [self.of(path, 1) for path in others])
+        return Draw(natural, restored, again, [self.of(path, 1) for path in others], self._patch_size)
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from PIL import Image
 from deepot.codec import Codec
 from deepot.degrade import Degradation
 from deepot.enhance import Tiles, encode
-from deepot.moments import Moments, merge_in_order
+from deepot.moments import Moments
 from deepot.patches import patch_moments
 from deepot.pixels import Pixels
 from deepot.restore import Restorer
-from deepot.transport_map import TransportMap, fit_map
+from deepot.transport_map import Calibration, TransportMap, fit_map
 
 
 def photo_moments(codec: Codec, pixels: Pixels, patch_size: int, tiles: Tiles | None = None) -> Moments:
@@ -46,16 +46,25 @@ def fit_images(
     natural: Iterable[Image.Image],
     *,
     patch_size: int = 3,
-    shrinkage: float = 0.0,
+    calibration: Calibration = Calibration.CONTENT_MATCHED,
+    doubt: float | None = None,
 ) -> TransportMap:
-    """Fit a map from Pillow images: restored ones, and natural ones, best of the same scenes.
+    """Fit a map from Pillow images: restored ones, and natural ones, best of the same scenes in the same order.
+
+    Args:
+        codec: the autoencoder.
+        restored: the restored side.
+        natural: the natural side.
+        patch_size: p.
+        calibration: `Calibration.UNPAIRED` where the scenes are others.
+        doubt: as for `fit_map`.
 
     Raises:
-        MomentsError: too few patches on a side.
+        MomentsError: too few patches or images on a side.
         UnsupportedImageError: an image in a mode that cannot be read as RGB.
     """
     source, reference = (
-        merge_in_order(photo_moments(codec, Pixels.from_image(image), patch_size) for image in images)
+        [photo_moments(codec, Pixels.from_image(image), patch_size) for image in images]
         for images in (restored, natural)
     )
     return fit_map(
@@ -64,6 +73,6 @@ def fit_images(
         codec=codec.name,
         codec_sha256=codec.sha256,
         patch_size=patch_size,
-        calibration="images",
-        shrinkage=shrinkage,
+        calibration=calibration,
+        doubt=doubt,
     )

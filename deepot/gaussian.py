@@ -47,26 +47,3 @@ def wasserstein2_squared(a: Gaussian, b: Gaussian) -> float:
     cross = eigh_psd(root @ b.covariance.double() @ root)[0].sqrt().sum()
     spread = a.covariance.trace() + b.covariance.trace() - 2 * cross
     return max(0.0, float((a.mean - b.mean).square().sum() + spread))
-
-
-def draw_together(source: Gaussian, reference: Gaussian, weight: float) -> tuple[Gaussian, Gaussian]:
-    """Shrink two Gaussians towards what they have in common: the regularisation of unpaired sets.
-
-    Means and covariances are moved by `weight` towards their averages. At 0 nothing changes; at 1 the two are the same
-    and the map between them is the identity. The weight is relative, so no scale or epsilon enters.
-
-    Args:
-        source: the Gaussian of the restored images.
-        reference: the Gaussian of the natural images.
-        weight: in [0, 1].
-
-    Returns:
-        The two Gaussians, moved.
-    """
-    mean = (source.mean + reference.mean) / 2
-    covariance = (source.covariance + reference.covariance) / 2
-
-    def towards(gaussian: Gaussian) -> Gaussian:
-        return Gaussian(gaussian.mean.lerp(mean, weight), gaussian.covariance.lerp(covariance, weight))
-
-    return towards(source), towards(reference)

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import torch
@@ -14,11 +16,38 @@ from torch import Tensor
 
 from deepot.codec import Codec
 from deepot.errors import MapError
-from deepot.gaussian import Gaussian, draw_together, transport_matrix, wasserstein2_squared
-from deepot.moments import Moments
+from deepot.evidence import evidence_of, evident_map
+from deepot.gaussian import Gaussian, transport_matrix, wasserstein2_squared
+from deepot.moments import Moments, merge_in_order
 from deepot.patches import PatchTransport
 
 FORMAT = "deepot-map-1"
+
+
+class Calibration(StrEnum):
+    """Which two sets a map is fitted between.
+
+    CONTENT_MATCHED: photos, degraded and restored, and the same photos.
+    SELF: restored photos, degraded and restored once more, and the same restored photos.
+    UNPAIRED: restored photos, and natural photos of other scenes.
+    """
+
+    CONTENT_MATCHED = "content-matched"
+    SELF = "self"
+    UNPAIRED = "unpaired"
+
+    @property
+    def paired(self) -> bool:
+        """Whether both sides show the same scenes."""
+        return self is not Calibration.UNPAIRED
+
+    @property
+    def doubt(self) -> float:
+        """How much a difference is doubted unless the user says otherwise (`deepot.evidence`)."""
+        return 0.0 if self.paired else UNPAIRED_DOUBT
+
+
+UNPAIRED_DOUBT = 1.0
 
 
 @dataclass(frozen=True)
@@ -30,24 +59,30 @@ class MapInfo:
         codec_sha256: of its configuration and weights; another autoencoder must not use the map.
         patch_size: p.
         calibration: content-matched, self or unpaired.
-        shrinkage: weight by which the two Gaussians were drawn together, [0, 1].
+        doubt: how much it was drawn towards the identity for want of evidence; 0: not at all, the published map.
         source_images: number of images of the restored side.
         source_patches: number of latent patches of the restored side.
         reference_images: number of images of the natural side.
         reference_patches: number of latent patches of the natural side.
-        wasserstein2: W2 distance of the two sides before any shrinkage, in latent units.
+        wasserstein2: W2 distance of the two sides, in latent units.
+        effective_images: of the smaller side (`Evidence.images`); None if there was but one block a side.
+        spread_evidence: how far T can be trusted, 0 to 1 (`Evidence.spread`), or None.
+        mean_evidence: how far the difference of the means can be trusted, 0 to 1, or None.
     """
 
     codec: str
     codec_sha256: str
     patch_size: int
     calibration: str
-    shrinkage: float
+    doubt: float
     source_images: int
     source_patches: int
     reference_images: int
     reference_patches: int
     wasserstein2: float
+    effective_images: float | None
+    spread_evidence: float | None
+    mean_evidence: float | None
 
 
 @dataclass(frozen=True)
@@ -57,8 +92,8 @@ class TransportMap:
     Attributes:
         matrix: T (d, d), float64, symmetric positive semi-definite.
         source_mean: μs (d,).
-        target_mean: μr (d,).
-        reference: the Gaussian of natural patches, before any shrinkage.
+        target_mean: μr (d,); with doubt, as far as there is evidence.
+        reference: the Gaussian of natural patches.
         info: where the map comes from.
     """
 
@@ -100,7 +135,9 @@ class TransportMap:
             "reference_covariance": self.reference.covariance,
         }
         metadata = {"deepot": json.dumps({"format": FORMAT, **asdict(self.info)}, sort_keys=True)}
-        return save_tensors({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata)
+        return save_tensors(
+            {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}, metadata
+        )
 
     @property
     def sha256(self) -> str:
@@ -139,45 +176,60 @@ class TransportMap:
 
 
 def fit_map(
-    source: Moments,
-    reference: Moments,
+    source: Sequence[Moments],
+    reference: Sequence[Moments],
     *,
     codec: str,
     codec_sha256: str,
     patch_size: int,
-    calibration: str,
-    shrinkage: float = 0.0,
+    calibration: Calibration,
+    doubt: float | None = None,
 ) -> TransportMap:
-    """Fit the transport map from restored to natural latent patches (Adrai et al. 2023, eq. 3).
+    """Fit the transport map from restored to natural latent patches.
+
+    Without doubt it is the closed form (Adrai et al. 2023, eq. 3), with it that of `deepot.evidence.evident_map`.
 
     Args:
-        source: moments of the restored images' patches.
+        source: moments of the restored images' patches, in blocks of one image or of some; for paired calibrations,
+            block number i of both sides is of the same scenes.
         reference: moments of natural images' patches, gathered with the same codec and patch size.
         codec: name of the autoencoder.
         codec_sha256: its fingerprint.
         patch_size: p.
-        calibration: content-matched, self or unpaired; recorded.
-        shrinkage: weight in [0, 1] by which the two Gaussians are drawn together first (`draw_together`).
+        calibration: which sets these are.
+        doubt: how many times its variance by chance a squared difference must be in order to count; the calibration's
+            own if None.
 
     Raises:
-        MomentsError: fewer than two patches on a side.
+        MomentsError: fewer than two patches on a side, or with doubt, fewer than two blocks.
     """
-    restored, natural = source.gaussian(), reference.gaussian()
-    near_restored, near_natural = draw_together(restored, natural, shrinkage)
+    doubt = calibration.doubt if doubt is None else doubt
+    restored, natural = merge_in_order(source), merge_in_order(reference)
+    gaussian, target = restored.gaussian(), natural.gaussian()
+    evidence = None
+    if doubt:
+        found = evident_map(source, reference, patch_size, doubt, paired=calibration.paired)
+        matrix, target_mean, evidence = found.matrix, found.target_mean, found.evidence
+    else:
+        matrix, target_mean = transport_matrix(gaussian.covariance, target.covariance), target.mean
+        if min(len(source), len(reference)) > 1:
+            evidence = evidence_of(source, reference, patch_size, paired=calibration.paired)
     info = MapInfo(
         codec,
         codec_sha256,
         patch_size,
-        calibration,
-        shrinkage,
-        source.images,
-        source.count,
-        reference.images,
-        reference.count,
-        math.sqrt(wasserstein2_squared(restored, natural)),
+        calibration.value,
+        doubt,
+        restored.images,
+        restored.count,
+        natural.images,
+        natural.count,
+        math.sqrt(wasserstein2_squared(gaussian, target)),
+        evidence and evidence.images,
+        evidence and evidence.spread,
+        evidence and evidence.mean,
     )
-    matrix = transport_matrix(near_restored.covariance, near_natural.covariance)
-    return TransportMap(matrix, near_restored.mean, near_natural.mean, natural, info)
+    return TransportMap(matrix, gaussian.mean, target_mean, target, info)
 
 
 def _metadata(data: bytes) -> dict[str, str]:

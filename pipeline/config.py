@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from difflib import get_close_matches
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,17 +11,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from deepot.enhance import Mode
+from deepot.transport_map import Calibration
 from pipeline.errors import ConfigError
 
 Auto = Literal["auto"]
-
-
-class Calibration(StrEnum):
-    """Which two sets the map is fitted between; see the table in the README."""
-
-    CONTENT_MATCHED = "content-matched"
-    SELF = "self"
-    UNPAIRED = "unpaired"
 
 
 class Section(BaseModel):
@@ -59,8 +51,8 @@ class Transport(Section):
     patch_size: int = Field(3, ge=1, le=15, description="side of the latent patches, odd")
     alpha: float = Field(0.0, ge=-4, le=4, description="0 full transport, 1 the restored photo itself")
     mode: Mode = Field(Mode.RESIDUAL, description="residual, or plain as published")
-    shrinkage: Annotated[float, Field(ge=0, le=1)] | Auto = Field(
-        "auto", description="draws the two sets together; auto: 0 for matched sets, by their size for unpaired ones"
+    doubt: Annotated[float, Field(ge=0)] | Auto = Field(
+        "auto", description="how far chance is ruled out before the map does something; auto: 0, or 1 for unpaired sets"
     )
 
     @model_validator(mode="after")

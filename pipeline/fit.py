@@ -1,32 +1,18 @@
 """Fit: the driver's one computation, from merged moments to the map of a run."""
 
+from collections.abc import Sequence
+
 from deepot.codec import Codec
 from deepot.moments import Moments
 from deepot.transport_map import TransportMap, fit_map
-from pipeline.config import Calibration, Job
+from pipeline.config import Job
 from pipeline.errors import RunError
 from pipeline.layout import Run
 from pipeline.storage import absolute, create, exists, read
 
-UNPAIRED_IMAGES = 100
-"""Images a side at which unpaired sets are drawn together by half; fewer are drawn together more."""
 
-
-def shrinkage(job: Job, source: Moments, reference: Moments) -> float:
-    """The weight by which the two sides are drawn together: given, or by calibration and number of images.
-
-    Matched sets show the same scenes, so nothing but the restoration differs. Unpaired sets of n images (of the
-    smaller side) differ by content too, by an amount that falls with n: the weight is 100 / (100 + n).
-    """
-    if job.transport.shrinkage != "auto":
-        return job.transport.shrinkage
-    if job.calibration is not Calibration.UNPAIRED:
-        return 0.0
-    return UNPAIRED_IMAGES / (UNPAIRED_IMAGES + min(source.images, reference.images))
-
-
-def fit(job: Job, run: Run, codec: Codec, source: Moments, reference: Moments) -> TransportMap:
-    """Fit the map of a run and store it.
+def fit(job: Job, run: Run, codec: Codec, source: Sequence[Moments], reference: Sequence[Moments]) -> TransportMap:
+    """Fit the map of a run from blocks of moments, and store it.
 
     Raises:
         RunError: the run has another map already, which never happens with the same plan, models and code.
@@ -37,8 +23,8 @@ def fit(job: Job, run: Run, codec: Codec, source: Moments, reference: Moments) -
         codec=codec.name,
         codec_sha256=codec.sha256,
         patch_size=job.transport.patch_size,
-        calibration=job.calibration.value,
-        shrinkage=shrinkage(job, source, reference),
+        calibration=job.calibration,
+        doubt=None if job.transport.doubt == "auto" else job.transport.doubt,
     )
     if not create(run.map, fitted.to_bytes()):
         raise RunError(f"{run.map} holds another map than these statistics give; was it fitted by another version?")

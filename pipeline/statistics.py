@@ -1,7 +1,7 @@
 """Statistics: the moments of both sides of a calibration, a shard at a time, merged over a fixed tree."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from deepot.calibrate import matched_moments, photo_moments
@@ -20,6 +20,8 @@ from pipeline.storage import Entry, create, exists, names, put, read
 log = logging.getLogger(__name__)
 
 SOURCE, REFERENCE, BOTH = "source", "reference", "both"
+MOST_BLOCKS = 32
+"""Neighbouring shards are merged until there are no more: evidence is weighed by leaving one out at a time."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,10 @@ Execute = Callable[[Callable[[Task], Gathered], Sequence[Task]], Iterable[Gather
 
 
 def tasks(job: Job, run: Run, allow_code: bool, exclude: Sequence[str]) -> list[Task]:
-    """The statistics of a job as tasks, over lists of photos that the first call freezes."""
-    shard_images = job.compute.shard_images
+    """The statistics of a job as tasks, over lists of photos that the first call freezes.
+
+    Shards are cut by the lists alone: how far a map is trusted depends on them.
+    """
     if job.calibration is Calibration.UNPAIRED and job.reference and job.source and job.source.images:
         wanted: list[tuple[str, str, int, tuple[str, ...]]] = [
             (REFERENCE, job.reference.images, job.reference.limit, ()),
@@ -69,15 +73,16 @@ def tasks(job: Job, run: Run, allow_code: bool, exclude: Sequence[str]) -> list[
     return [
         Task(job, allow_code, run, side, shard)
         for side, uri, limit, outside in wanted
-        for shard in _frozen(run, side, uri, limit, outside, shard_images)
+        for shard in _frozen(run, side, uri, limit, outside)
     ]
 
 
-def gather(pending: Sequence[Task], execute: Execute, progress: Progress) -> tuple[Moments, Moments]:
-    """Gather the moments of all tasks, those that have none yet, and merge them in the order of their shards.
+def gather(pending: Sequence[Task], execute: Execute, progress: Progress) -> tuple[list[Moments], list[Moments]]:
+    """Gather the moments of all tasks, those that have none yet, in blocks of neighbouring shards.
 
     Returns:
-        Moments of the source side and of the reference side.
+        Blocks of the source side and of the reference side, in the order of their shards; where the same photos serve
+        both, block number i is of the same ones.
 
     Raises:
         NothingFoundError: not one photo of a side could be used.
@@ -91,9 +96,9 @@ def gather(pending: Sequence[Task], execute: Execute, progress: Progress) -> tup
             log.warning("not used for calibration: %s (%s)", uri, why)
         progress.advance(result.images + len(result.unusable), len(result.unusable))
     progress.end()
-    source, reference = (merge_in_order(_saved(pending, side)) for side in (SOURCE, REFERENCE))
-    for side, moments in ((SOURCE, source), (REFERENCE, reference)):
-        if moments.count == 0:
+    source, reference = (_blocks(pending, side) for side in (SOURCE, REFERENCE))
+    for side, blocks in ((SOURCE, source), (REFERENCE, reference)):
+        if not any(block.count for block in blocks):
             raise NothingFoundError(f"not one photo of the {side} side could be used for calibration; see the warnings")
     return source, reference
 
@@ -143,21 +148,26 @@ def _bytes(entry: Entry) -> bytes:
         raise ImageError(Code.READ_FAILED, str(error)) from error
 
 
-def _frozen(run: Run, side: str, uri: str, limit: int, exclude: Sequence[str], shard_images: int | str) -> list[Shard]:
+def _frozen(run: Run, side: str, uri: str, limit: int, exclude: Sequence[str]) -> list[Shard]:
     where = run.calibration(side)
     if not exists(where):
         entries = sample(
             find_images(uri, f"{side} photos" if side != BOTH else "photos to calibrate from", exclude), limit
         )
-        create(where, to_parquet(cut(entries, shard_images)))
+        create(where, to_parquet(cut(entries)))
     return from_parquet(read(where))
 
 
-def _saved(pending: Sequence[Task], side: str) -> Iterator[Moments]:
-    for task in sorted(pending, key=lambda task: task.shard.number):
-        if side in _sides(task):
-            where = task.run.moments(side, task.shard.number)
-            yield Moments.from_bytes(read(where), where)
+def _blocks(pending: Sequence[Task], side: str) -> list[Moments]:
+    """The saved moments of a side, each of some neighbouring shards."""
+    shards = sorted(task.shard.number for task in pending if side in _sides(task))
+    each = -(-len(shards) // MOST_BLOCKS)
+    run = pending[0].run
+    uris = [run.moments(side, number) for number in shards]
+    return [
+        merge_in_order(Moments.from_bytes(read(uri), uri) for uri in uris[first : first + each])
+        for first in range(0, len(uris), each)
+    ]
 
 
 def _sides(task: Task) -> tuple[str, ...]:

@@ -3,7 +3,7 @@ import ot
 import pytest
 import torch
 
-from deepot.gaussian import Gaussian, draw_together, transport_matrix, wasserstein2_squared
+from deepot.gaussian import Gaussian, transport_matrix, wasserstein2_squared
 
 
 def covariance(dimension, generator, rank=None):
@@ -63,14 +63,3 @@ def test_scale_does_not_matter(generator):
     torch.testing.assert_close(
         transport_matrix(source * 1e-12, reference * 1e-12), transport_matrix(source, reference), rtol=1e-6, atol=1e-8
     )
-
-
-def test_drawing_together_ends_in_the_identity(generator):
-    source, reference = gaussian(6, generator), gaussian(6, generator)
-    distances = []
-    for weight in (0.0, 0.25, 0.5, 0.75, 1.0):
-        pair = draw_together(source, reference, weight)
-        distances.append(wasserstein2_squared(*pair))
-    assert distances == sorted(distances, reverse=True)
-    assert distances[0] == pytest.approx(wasserstein2_squared(source, reference))
-    torch.testing.assert_close(transport_matrix(pair[0].covariance, pair[1].covariance), torch.eye(6).double())

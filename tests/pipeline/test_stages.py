@@ -4,12 +4,13 @@ import random
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from deepot.moments import Moments
 from pipeline import cluster, statistics
 from pipeline.errors import NothingFoundError, RunError
-from pipeline.fit import fit, shrinkage
+from pipeline.fit import fit
 from pipeline.layout import Run
 from pipeline.manifest import SCHEMA, committed, read_manifest
 from pipeline.plan import cut, extend, outlook, read_plans, sample
@@ -83,9 +84,19 @@ def test_statistics_go_on_where_they_stopped(job_for):
         return [function(task) for task in tasks]
 
     statistics.gather(pending, count, Quiet())
-    assert done == [0, 2]
+    assert done == [0, 2, 3, 4, 5]
     path = opened.run.moments(SOURCE, 0)
-    assert Moments.from_bytes(read(path)).images == 2
+    assert Moments.from_bytes(read(path)).images == 1
+
+
+def test_many_shards_make_few_blocks_of_neighbours(job_for, monkeypatch):
+    opened = open_run(job_for(), HOW)
+    pending = statistics.tasks(opened.job, opened.run, True, opened.outside)
+    whole, _ = statistics.gather(pending, lambda f, t: [f(task) for task in t], Quiet())
+    monkeypatch.setattr(statistics, "MOST_BLOCKS", 4)
+    blocks, _ = statistics.gather(pending, lambda f, t: [f(task) for task in t], Quiet())
+    assert [block.images for block in blocks] == [2, 2, 2]
+    assert torch.equal(blocks[1].scatter, whole[2].merge(whole[3]).scatter)
 
 
 def test_unpaired_and_self_calibration(job_for, tmp_path):
@@ -95,11 +106,13 @@ def test_unpaired_and_self_calibration(job_for, tmp_path):
         opened = open_run(job, HOW)
         pending = statistics.tasks(job, opened.run, True, opened.outside)
         source, reference = statistics.gather(pending, lambda f, t: [f(task) for task in t], Quiet())
-        assert (source.images, reference.images) == (images, images)
+        assert [sum(block.images for block in side) for side in (source, reference)] == [images, images]
         transport = fit(job, opened.run, opened.models.codec, source, reference)
         assert transport.info.wasserstein2 > 0
-        assert transport.info.shrinkage == shrinkage(job, source, reference)
-    assert shrinkage(unpaired, source, reference) > 0.9 > 0 == shrinkage(alone, source, reference)
+        assert transport.info.doubt == job.calibration.doubt
+        assert transport.info.calibration == job.calibration
+        assert 0 <= transport.info.spread_evidence <= 1
+        assert 1 < transport.info.effective_images <= images
 
 
 def test_calibration_without_one_usable_photo_is_an_error(job_for, tmp_path):
