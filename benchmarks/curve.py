@@ -27,12 +27,11 @@ from deepot.codec import Codec
 from deepot.degrade import load_degradation, seeded
 from deepot.enhance import Tiles, encode
 from deepot.metrics import frechet_distance
-from deepot.moments import merge_in_order
 from deepot.patches import PatchTransport
 from deepot.pixels import Pixels
 from deepot.restorers import load_restorer
 from deepot.spec import call_factory
-from deepot.transport_map import TransportMap, fit_map
+from deepot.transport_map import Calibration, TransportMap, fit_map
 from pipeline.plan import find_images, sample
 
 
@@ -96,14 +95,14 @@ def calibrate(codec: Codec, given: Trial, patch_size: int, allow_code: bool) -> 
         matched_moments(codec, middle(load(str(path)), 0), damage, mend, seeded(path.name.encode()), patch_size)
         for path in given.natural
     ]
-    source, reference = (merge_in_order(side) for side in zip(*sides, strict=True))
+    source, reference = zip(*sides, strict=True)
     return fit_map(
         source,
         reference,
         codec=codec.name,
         codec_sha256=codec.sha256,
         patch_size=patch_size,
-        calibration="content-matched",
+        calibration=Calibration.CONTENT_MATCHED,
     )
 
 

@@ -5,7 +5,7 @@
         --cache CACHE --json FILE
 
 For every draw (`few_shot_draws.json`: 20 times 16 photos, and 16 others as the restored side of unpaired sets) every
-way fits a map; the map moves the restored test photos, residual mode, α = 0, rounded to 8 bits. Test photos are every
+way fits a map; the map moves the restored test photos, α = 0, rounded to 8 bits. Test photos are every
 other one of the sorted ones: the first, third … with `--half tuning`, the second, fourth … with `--half report`; their
 middle `--crop` squares. Moments of calibration photos are kept in `--cache`. A row is a way: medians and worst cases
 over draws of the PSNR lost, and of the change of each map's Fréchet distance to the clean photos, against x*.
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from curve import changes, middle
+from curve import middle
 from quality import Side, load
 from torch import Tensor
 
@@ -28,6 +28,8 @@ from deepot.autoencoders import load_codec
 from deepot.calibrate import degraded, photo_moments
 from deepot.codec import Codec
 from deepot.degrade import load_degradation, seeded
+from deepot.details import details
+from deepot.enhance import Mode, Tiles, encode
 from deepot.evidence import evident_map
 from deepot.gaussian import Gaussian, transport_matrix
 from deepot.metrics import frechet_distance
@@ -159,15 +161,18 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Test:
-    """The test photos, before any transport."""
+    """The test photos before any transport, with latents z of the restored ones and D(z)."""
 
     clean: Sequence[Pixels]
     restored: Sequence[Pixels]
+    latents: Sequence[Tensor]
+    decoded: Sequence[Tensor]
     truth: Side
     before: Side
 
 
-def test_photos(options: argparse.Namespace, features: torch.nn.Module) -> Test:
+@torch.inference_mode()
+def test_photos(options: argparse.Namespace, codec: Codec, features: torch.nn.Module) -> Test:
     """One half of the test photos, degraded and restored."""
     damage, mend = load_degradation(options.degrade), load_restorer(options.restorer, allow_code=options.allow_code)
     clean, restored = [], []
@@ -179,17 +184,20 @@ def test_photos(options: argparse.Namespace, features: torch.nn.Module) -> Test:
     for photo, original in zip(restored, clean, strict=True):
         truth.add(original.rgb(), original.rgb())
         before.add(photo.rgb(), original.rgb())
-    return Test(clean, restored, truth, before)
+    latents = [encode(codec, photo, Tiles(options.crop).plan(codec, photo)) for photo in restored]
+    return Test(clean, restored, latents, [codec.decode(z) for z in latents], truth, before)
 
 
-def measured(codec: Codec, affine: Affine, test: Test, features: torch.nn.Module, patch_size: int) -> dict[str, float]:
+@torch.inference_mode()
+def measured(
+    codec: Codec, operator: PatchTransport, test: Test, features: torch.nn.Module, mode: Mode
+) -> dict[str, float]:
     """PSNR lost and falls of the distances of one map."""
     side = Side(features)
-    operator = PatchTransport(*affine, patch_size, device=codec.device)
-    shifts = changes(codec, operator, test.restored)
-    for photo, original, shift in zip(test.restored, test.clean, shifts, strict=True):
+    for photo, original, latents, decoded in zip(test.restored, test.clean, test.latents, test.decoded, strict=True):
+        change = codec.decode(operator(latents)) - decoded
         moved = Pixels(photo.samples.copy())
-        moved.add(0, shift)
+        moved.add(0, details(change, codec.factor) if mode is Mode.DETAIL else change)
         side.add(moved.rgb(), original.rgb())
     found = {"loss": statistics.mean(test.before.psnr) - statistics.mean(side.psnr)}
     for depth, (mine, old, clean) in enumerate(zip(side.maps, test.before.maps, test.truth.maps, strict=True), 1):
@@ -218,7 +226,8 @@ def main() -> None:
     parser.add_argument("--restorer", default="nlm:sigma=50")
     parser.add_argument("--features", required=True, help="module:factory of a network that gives a list of maps")
     parser.add_argument("--patch-size", type=int, default=3)
-    parser.add_argument("--crop", type=int, default=256)
+    parser.add_argument("--mode", choices=(Mode.DETAIL.value, Mode.RESIDUAL.value), default=Mode.DETAIL.value)
+    parser.add_argument("--crop", type=int, default=256, help="a multiple of 8")
     parser.add_argument("--draws", type=int, default=20, help="the first so many")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--cache", type=Path, required=True)
@@ -231,12 +240,14 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     codec = load_codec(options.vae, allow_code=True)
     features = call_factory(options.features)
-    test, calibration = test_photos(options, features), Calibration(codec, options)
+    test, calibration = test_photos(options, codec, features), Calibration(codec, options)
+    mode = Mode(options.mode)
     results: dict[str, list[dict[str, float]]] = {way: [] for way in options.ways}
     for names in json.loads(DRAWS.read_text())["draws"][: options.draws]:
         draw = calibration.draw(options.natural, names)
         for way in options.ways:
-            results[way].append(measured(codec, WAYS[way](draw), test, features, options.patch_size))
+            operator = PatchTransport(*WAYS[way](draw), options.patch_size, device=codec.device)
+            results[way].append(measured(codec, operator, test, features, mode))
             print(told(way, results[way][-1:]), flush=True)
     print(f"\n{'median (worst) of ' + str(options.draws) + ' draws':38}{'PSNR lost':>13}  falls of maps")
     for way, rows in results.items():

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from deepot.codec import Codec
+from deepot.details import REACH, details
 from deepot.errors import CodecError
 from deepot.naturalness import Naturalness
 from deepot.pixels import Pixels
@@ -42,24 +43,35 @@ class Tiles:
             return third, third
         return max(codec.halo, math.ceil((self.overlap or 0) / (2 * codec.factor))), 0
 
-    def least(self, codec: Codec) -> int:
+    def least(self, codec: Codec, reach: int = 0) -> int:
         """The smallest sensible size, in pixels: about half of a tile is kept."""
         halo, blend = self.margins(codec)
-        return (4 * halo + 6 * blend) * codec.factor
+        return (4 * (halo + reach) + 6 * blend) * codec.factor
 
-    def plan(self, codec: Codec, pixels: Pixels) -> TilePlan:
-        """The tiles of a photo; a size below the least is raised to it."""
+    def plan(self, codec: Codec, pixels: Pixels, reach: int = 0) -> TilePlan:
+        """The tiles of a photo, in latent positions; a size below the least is raised to it.
+
+        Args:
+            codec: the autoencoder.
+            pixels: the photo.
+            reach: positions that the result needs beside those that the autoencoder needs.
+        """
         height, width = (math.ceil(side / codec.factor) for side in (pixels.height, pixels.width))
-        return TilePlan(height, width, max(self.size, self.least(codec)) // codec.factor, *self.margins(codec))
+        halo, blend = self.margins(codec)
+        window = max(self.size, self.least(codec, reach)) // codec.factor
+        return TilePlan(height, width, window, halo + reach, blend)
 
 
 class Mode(StrEnum):
     """How the two decoded images become the output.
 
+    DETAIL: x* + (1 − α) H(D(z′) − D(z)), H without what is coarser than some latent positions (`deepot.details`):
+        restoration has left brightness, colour and coarse structure right, and they stay.
     RESIDUAL: x* + (1 − α)(D(z′) − D(z)); the autoencoder's own error cancels.
     PLAIN: (1 − α) D(z′) + α x*, as published.
     """
 
+    DETAIL = "detail"
     RESIDUAL = "residual"
     PLAIN = "plain"
 
@@ -95,7 +107,7 @@ class Enhancer:
         transport: TransportMap,
         *,
         alpha: float = 0.0,
-        mode: Mode | str = Mode.RESIDUAL,
+        mode: Mode | str = Mode.DETAIL,
         tiles: Tiles | None = None,
     ) -> None:
         """Put codec and map together.
@@ -132,12 +144,13 @@ class Enhancer:
             CodecError: the autoencoder gave values that are not finite; the samples are partly changed then.
         """
         original = None if self.codec.device.type == "cpu" else pixels.samples.copy()
+        reach = REACH if self.mode is Mode.DETAIL else 0
         while True:
             try:
-                return self._enhance(pixels, self.tiles.plan(self.codec, pixels))
+                return self._enhance(pixels, self.tiles.plan(self.codec, pixels, reach))
             except torch.OutOfMemoryError:
                 half = self.tiles.size // 2
-                if original is None or half < self.tiles.least(self.codec):
+                if original is None or half < self.tiles.least(self.codec, reach):
                     raise
                 pixels.samples[:] = original
                 self.tiles = replace(self.tiles, size=half)
@@ -173,7 +186,10 @@ class Enhancer:
         def tile(row: Span, column: Span) -> Tensor:
             window = (..., slice(row.start, row.stop), slice(column.start, column.stop))
             after = self.codec.decode(moved[window])
-            return after if self.mode is Mode.PLAIN else after - self.codec.decode(latents[window])
+            if self.mode is Mode.PLAIN:
+                return after
+            change = after - self.codec.decode(latents[window])
+            return details(change, self.codec.factor) if self.mode is Mode.DETAIL else change
 
         for top, band in plan.stitch(tile, self.codec.factor):
             check_finite(self.codec, band)

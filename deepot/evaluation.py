@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepot.codec import Codec, default_device
+from deepot.details import details
 from deepot.enhance import Mode, check_finite, encode
 from deepot.metrics import frechet_distance, psnr, ssim
 from deepot.moments import Moments, merge_in_order
@@ -90,6 +91,7 @@ class Versions:
         clean_round_trip: D(E(x)), (1, 3, H, W), float32.
         round_trip: D(z) with z = E(x*).
         moved: D(z′), z′ the transported z.
+        details: of D(z′) − D(z).
         clean_latents: E(x), (1, c, h, w), float32.
         latents: z.
         moved_latents: z′.
@@ -100,6 +102,7 @@ class Versions:
     clean_round_trip: Tensor
     round_trip: Tensor
     moved: Tensor
+    details: Tensor
     clean_latents: Tensor
     latents: Tensor
     moved_latents: Tensor
@@ -112,7 +115,9 @@ class Versions:
         if point.name == RESTORED:
             return pixels.rgb()
         share = 1.0 if point.alpha is None else 1 - point.alpha
-        if point.name == Mode.RESIDUAL.value:
+        if point.name == Mode.DETAIL.value:
+            change = self.details
+        elif point.name == Mode.RESIDUAL.value:
             change = self.moved - self.round_trip
         else:
             wanted = {CLEAN_ROUND_TRIP: self.clean_round_trip, ROUND_TRIP: self.round_trip}
@@ -121,7 +126,7 @@ class Versions:
         return pixels.rgb()
 
     def latents_of(self, point: Point) -> Tensor:
-        """The latents that the version was decoded from: z + (1 − α)(z′ − z) for both modes."""
+        """The latents that the version was decoded from: z + (1 − α)(z′ − z) for all modes."""
         if point.alpha is not None:
             return torch.lerp(self.moved_latents, self.latents, point.alpha)
         return self.clean_latents if point.name in (CLEAN, CLEAN_ROUND_TRIP) else self.latents
@@ -140,15 +145,19 @@ def versions(codec: Codec, transport: PatchTransport, clean: Pixels, restored: P
             return codec.decode(latents[..., row.start : row.stop, column.start : column.stop])
 
         bands = [band.clone() for _, band in plan.stitch(tile, codec.factor)]
-        image = torch.cat(bands, dim=2)[:, :, : clean.height, : clean.width].float().cpu().contiguous()
+        image = torch.cat(bands, dim=2).float().cpu()
         check_finite(codec, image)
         return image
+
+    def cropped(image: Tensor) -> Tensor:
+        return image[:, :, : clean.height, : clean.width].contiguous()
 
     z, z_clean = encode(codec, restored, plan), encode(codec, clean, plan)
     moved = transport(z)
     samples = [torch.from_numpy(pixels.samples) for pixels in (clean, restored)]
     images = [decode(latents) for latents in (z_clean, z, moved)]
-    return Versions(*samples, *images, *(latents.cpu().contiguous() for latents in (z_clean, z, moved)))
+    images.append(details(images[2] - images[1], codec.factor))
+    return Versions(*samples, *map(cropped, images), *(latents.cpu().contiguous() for latents in (z_clean, z, moved)))
 
 
 @dataclass

@@ -188,8 +188,9 @@ def _jackknife(
 ) -> Tensor:
     """The variance of a statistic of two weighted means, of blocks' values (n, …) each, by leaving blocks out.
 
-    Blocks may be of different weight: the squares are those of the weighted jackknife (Busing, Meijer, van der Leeden
-    1999, with h = 1/weight). Of independent sides, the variances add up.
+    Leaving out a block of weight w changes a mean by w / (1 − w) times the block's distance from it. Blocks are taken
+    to be of one variance whatever their weight, so that one that outweighs the others does not make itself certain;
+    with equal weights this is the usual jackknife, (n − 1)/n Σ (θ₋ₖ − θ)². Of independent sides, the variances add up.
     """
     wholes = [torch.tensordot(w, v, 1) for w, v in zip(weights, values, strict=True)]
     without = [list(_without(w, v, whole)) for w, v, whole in zip(weights, values, wholes, strict=True)]
@@ -204,8 +205,10 @@ def _jackknife(
     centre = statistic(restored, natural)
     total = torch.zeros_like(centre)
     for shares, results in found:
+        concentration = float(shares.square().sum())
         for share, result in zip(shares.tolist(), results, strict=True):
-            total += (1 - share) / (share * len(shares)) * (result - centre).square()
+            distance = (result - centre) * (1 - share) / share
+            total += share * distance.square() * concentration / (1 - concentration)
     return total
 
 

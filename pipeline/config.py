@@ -50,7 +50,7 @@ class Transport(Section):
 
     patch_size: int = Field(3, ge=1, le=15, description="side of the latent patches, odd")
     alpha: float = Field(0.0, ge=-4, le=4, description="0 full transport, 1 the restored photo itself")
-    mode: Mode = Field(Mode.RESIDUAL, description="residual, or plain as published")
+    mode: Mode = Field(Mode.DETAIL, description="detail, residual (colours may move too), or plain as published")
     doubt: Annotated[float, Field(ge=0)] | Auto = Field(
         "auto", description="how far chance is ruled out before the map does something; auto: 0, or 1 for unpaired sets"
     )
@@ -106,7 +106,9 @@ class Evaluation(Section):
     )
     features: str | None = Field(None, description="module:factory of a feature network that gives a list of maps")
     metrics: tuple[str, ...] = Field((), description="more module:factory, of functions (image, clean) to a number")
-    modes: tuple[Mode, ...] = Field((Mode.RESIDUAL, Mode.PLAIN), min_length=1, description="modes to sweep")
+    modes: tuple[Mode, ...] = Field(
+        (Mode.DETAIL, Mode.RESIDUAL, Mode.PLAIN), min_length=1, description="modes to sweep"
+    )
     alphas: tuple[Annotated[float, Field(ge=-4, le=4)], ...] = Field(
         (-0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.25, 1.5), min_length=1, description="values of α to sweep"
     )

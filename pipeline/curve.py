@@ -11,7 +11,7 @@ from deepot.evaluation import CLEAN_ROUND_TRIP, RESTORED, ROUND_TRIP, Estimate, 
 from pipeline.storage import join, read
 
 PREFERRED_SET = "map 3"  # what the plot shows; the deepest one where there are fewer, the latents where there is none
-_COLORS = {"residual": "#1d6fb5", "plain": "#b5651d"}
+_COLORS = {"detail": "#1d8a4e", "residual": "#1d6fb5", "plain": "#b5651d"}
 _MARKS = {RESTORED: ("*", "x*, α = 1"), ROUND_TRIP: ("s", ROUND_TRIP), CLEAN_ROUND_TRIP: ("D", CLEAN_ROUND_TRIP)}
 
 Estimates = dict[str, Estimate]

@@ -23,6 +23,7 @@ from muon import Muon
 from torch import Tensor
 from training import Length, Training, absolute_loss, chosen_device, load_network, write_json
 
+DRAWN = torch.tensor([2.0, 1.0, 2.0, 1.0, 3.0, 1.0, 1.0])  # how often each of lesson.WAYS is, the heavier ones more
 SAMPLE = 16  # photos that the critic's maps are normalised on
 UNMOVED = 1  # photos, and restored photos, beside each batch
 
@@ -95,7 +96,8 @@ class Through(Training):
     def draw(self) -> Batch:
         """A batch of one chunk."""
         chunk = self.chunks[self._random(len(self.chunks))]
-        rows = torch.randint(len(chunk.restored), (self.options.batch,), generator=self.generator)
+        often = DRAWN.repeat(-(-len(chunk.restored) // len(DRAWN)))[: len(chunk.restored)]
+        rows = torch.multinomial(often, self.options.batch, generator=self.generator)
         natural, restored = (
             torch.randint(number, (UNMOVED,), generator=self.generator)
             for number in (len(chunk.crops), len(chunk.restored))
@@ -137,6 +139,17 @@ class Through(Training):
         self._critics.step()
         if self.step % 50 == 0:
             print(f"critic {loss.item():.3f}", flush=True)
+
+    def state(self) -> dict[str, Any]:
+        """The critic's state too."""
+        return super().state() | {"critic": self.critic.heads.state_dict(), "critics": self._critics.state_dict()}
+
+    def load(self) -> dict[str, Any]:
+        """Take up the critic's state too."""
+        state = super().load()
+        self.critic.heads.load_state_dict(state["critic"])
+        self._critics.load_state_dict(state["critics"])
+        return state
 
     def _random(self, number: int) -> int:
         return int(torch.randint(number, (1,), generator=self.generator))

@@ -109,9 +109,9 @@ class Training(ABC):
         self.save()
         return sum(losses) / len(losses) if losses else None
 
-    def save(self) -> None:
-        """Write the checkpoint; it is replaced only once the new one is complete."""
-        state = {
+    def state(self) -> dict[str, Any]:
+        """All that `load` needs to go on."""
+        return {
             "model": self.model.state_dict(),
             "average": self.average,
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
@@ -119,13 +119,16 @@ class Training(ABC):
             "step": self.step,
             "seconds": self.seconds,
         }
+
+    def save(self) -> None:
+        """Write the checkpoint; it is replaced only once the new one is complete."""
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         partial = self.checkpoint.with_suffix(".partial")
-        torch.save(state, partial)
+        torch.save(self.state(), partial)
         partial.replace(self.checkpoint)
 
-    def load(self) -> None:
-        """Take up the state that `save` wrote."""
+    def load(self) -> dict[str, Any]:
+        """Take up the state that `save` wrote, and return it."""
         if not self.checkpoint.is_file():
             raise SystemExit(f"nothing to resume: there is no {self.checkpoint}")
         state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
@@ -134,6 +137,7 @@ class Training(ABC):
         self.generator.set_state(state["generator"].cpu())
         for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(kept)
+        return dict(state)
 
     def record(self, options: Any, **found: object) -> dict[str, object]:  # noqa: ANN401 - a dataclass
         """What is told of a run that has ended."""

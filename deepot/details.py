@@ -1,0 +1,29 @@
+"""Details of an image: what is finer than a latent position, without brightness and colour of larger areas."""
+
+from torch import Tensor
+from torch.nn import functional
+
+REACH = 1
+"""How many cells away a cell can change the details of another."""
+
+
+def coarse(image: Tensor, factor: int) -> Tensor:
+    """What is coarser than a cell of `factor` × `factor` pixels: cell means, interpolated bilinearly.
+
+    Linear and local, and the same on a part of the image that starts at a multiple of `factor`, but for `REACH` cells
+    next to a cut.
+
+    Args:
+        image: (B, C, H, W); H and W are multiples of `factor`.
+        factor: side of a cell in pixels, a cell being one latent position.
+
+    Returns:
+        (B, C, H, W).
+    """
+    means = functional.avg_pool2d(image, factor)
+    return functional.interpolate(means, scale_factor=factor, mode="bilinear", align_corners=False)
+
+
+def details(image: Tensor, factor: int) -> Tensor:
+    """The image (B, C, H, W) without what is coarse."""
+    return image - coarse(image, factor)
