@@ -4,9 +4,9 @@
         --way noise:sigma=50 ffdnet:denoiser --way jpeg:quality=10 identity --way downscale:factor=4 resize:factor=4 \
         --features vgg_features:features --allow-code --json FILE --plot FILE
 
-Each test photo is degraded and restored to x*. The map is fitted content-matched on `--limit` natural photos. Residual
-mode: x* + (1 − α)(D(z′) − D(z)), rounded to 8 bits, for every α. The Fréchet distances are between the features of all
-positions of all photos, over the variance of the clean photos' features; few photos make them too large, for every
+Each test photo is degraded and restored to x*. The map is fitted content-matched on `--limit` natural photos. The
+result, in detail or residual mode, is rounded to 8 bits for every α. The Fréchet distances are between the features of
+all positions of all photos, over the variance of the clean photos' features; few photos make them too large, for every
 autoencoder alike. `--crop` cuts the middle out of the test photos, to be quick.
 """
 
@@ -25,7 +25,8 @@ from deepot.autoencoders import load_codec
 from deepot.calibrate import degraded, matched_moments
 from deepot.codec import Codec
 from deepot.degrade import load_degradation, seeded
-from deepot.enhance import Tiles, encode
+from deepot.details import details
+from deepot.enhance import Mode, Tiles, encode
 from deepot.metrics import frechet_distance
 from deepot.patches import PatchTransport
 from deepot.pixels import Pixels
@@ -106,13 +107,15 @@ def calibrate(codec: Codec, given: Trial, patch_size: int, allow_code: bool) -> 
     )
 
 
-def changes(codec: Codec, operator: PatchTransport, photos: Sequence[Pixels]) -> Iterator[Tensor]:
-    """D(z′) − D(z) of each photo, (1, 3, H, W)."""
+def changes(codec: Codec, operator: PatchTransport, photos: Sequence[Pixels], mode: Mode) -> Iterator[Tensor]:
+    """What α = 0 adds to each photo, (1, 3, H, W)."""
     for photo in photos:
         plan = Tiles(max(photo.height, photo.width) + codec.factor).plan(codec, photo)
         latents = encode(codec, photo, plan)
         with torch.inference_mode():
             change = codec.decode(operator(latents)) - codec.decode(latents)
+            if mode is Mode.DETAIL:
+                change = details(change, codec.factor)
         yield change[:, :, : photo.height, : photo.width].cpu()
 
 
@@ -166,6 +169,7 @@ def main() -> None:
     parser.add_argument("--features", required=True, help="module:factory of a network that gives a list of maps")
     parser.add_argument("--alphas", type=float, nargs="+", default=[1.0, 0.75, 0.5, 0.25, 0.0, -0.25, -0.5])
     parser.add_argument("--patch-size", type=int, default=3)
+    parser.add_argument("--mode", choices=(Mode.DETAIL.value, Mode.RESIDUAL.value), default=Mode.DETAIL.value)
     parser.add_argument("--crop", type=int, default=0)
     parser.add_argument("--depth", type=int, default=3, help="the feature map that is drawn")
     parser.add_argument("--threads", type=int, default=2)
@@ -188,10 +192,10 @@ def main() -> None:
         points += curve(given, "", still, [1.0], features, truth)
         for name, codec in codecs.items():
             transport = calibrate(codec, given, options.patch_size, allow_code=True)
-            shifts = list(changes(codec, transport.on(codec.device), given.restored))
+            shifts = list(changes(codec, transport.on(codec.device), given.restored, Mode(options.mode)))
             points += curve(given, name, shifts, [a for a in options.alphas if a != 1], features, truth)
     if options.json:
-        about = {"patch_size": options.patch_size, "limit": options.limit, "crop": options.crop}
+        about = {"mode": options.mode, "patch_size": options.patch_size, "limit": options.limit, "crop": options.crop}
         record = about | {"torch": torch.__version__, "points": [asdict(point) for point in points]}
         options.json.write_text(json.dumps(record, indent=2) + "\n")
     if options.plot:

@@ -78,7 +78,7 @@ class _Side:
         spreads = []
         for block in blocks:
             off = block.mean - whole.mean
-            spreads.append(_to_frequencies(block.scatter / block.count + torch.outer(off, off), patch_size))
+            spreads.append(to_frequencies(block.scatter / block.count + torch.outer(off, off), patch_size))
         means = torch.stack([block.mean for block in blocks])
         by_frequency = torch.stack(spreads, dim=1)
         return cls(counts / counts.sum(), means, by_frequency, whole.images, whole.gaussian().covariance)
@@ -126,7 +126,7 @@ def evident_map(
     evidence = _evidence(sides, kept, difference, ratios)
     mean = sides[0].weights @ sides[0].means
     target = mean + basis @ (_weight(ratios, doubt) * difference)
-    return EvidentMap(_from_frequencies(torch.stack(maps), patch_size), mean, target, evidence)
+    return EvidentMap(from_frequencies(torch.stack(maps), patch_size), mean, target, evidence)
 
 
 def evidence_of(
@@ -226,14 +226,14 @@ def _cosines(patch_size: int) -> Tensor:
     return torch.kron(rows, rows)
 
 
-def _to_frequencies(matrix: Tensor, patch_size: int) -> Tensor:
+def to_frequencies(matrix: Tensor, patch_size: int) -> Tensor:
     """Covariances of channels at each frequency (p², c, c), of a matrix (c·p², c·p²); the rest is dropped."""
     cosines, taps = _cosines(patch_size), patch_size**2
     cut = matrix.reshape(len(matrix) // taps, taps, -1, taps)
     return torch.einsum("fi,aibj,fj->fab", cosines, cut, cosines)
 
 
-def _from_frequencies(maps: Tensor, patch_size: int) -> Tensor:
+def from_frequencies(maps: Tensor, patch_size: int) -> Tensor:
     """The matrix (c·p², c·p²) that is maps[f] (c, c) at frequency f."""
     cosines = _cosines(patch_size)
     full = torch.einsum("fi,fab,fj->aibj", cosines, maps, cosines)
