@@ -24,7 +24,6 @@ import torch
 from lesson import Chunk
 from muon import Muon
 from torch import Tensor, nn
-from torch.nn import functional
 from training import Length, Training, absolute_loss, chosen_device, load_network, network, write_json
 
 from deepot.metrics import psnr
@@ -32,7 +31,6 @@ from deepot.metrics import psnr
 WIDTHS = (64, 64, 128, 128)  # at factor 1 (where there are no layers), 2, 4, 8
 LAYERS = {"encoder": (0, 2, 2, 2), "decoder": (0, 2, 3, 3)}
 LATENT_WEIGHT = 0.5  # of the squared error of latents when both parts learn together
-OCTAVES, FAINT = 3, 1e-4  # of the details that texture_loss compares; squared amplitude that is as good as none
 HELD_OUT_CROPS = 56
 
 
@@ -47,7 +45,6 @@ class Options:
     steps: int | None = None
     channels: int = 32
     truth: float = 0.7
-    texture: float = 0.0
     noise: float = 0.0
     learning_rate: float = 3e-3
     batch: int = 4
@@ -67,14 +64,12 @@ class Batch:
         latents: the teacher's of them.
         shift: what moves these latents; zero for photos.
         targets: what is to be decoded from the moved latents.
-        moved: (n,), whether the crop is a restored one.
     """
 
     inputs: Tensor
     latents: Tensor
     shift: Tensor
     targets: Tensor
-    moved: Tensor
 
 
 class Lesson:
@@ -99,8 +94,7 @@ class Lesson:
         drawn = torch.randint(natural + len(chunk.restored), (size,), generator=generator).tolist()
         rows = [self._natural(chunk, i) if i < natural else self._moved(chunk, i - natural) for i in drawn]
         inputs, latents, shift, targets = (torch.stack(column).to(device) for column in zip(*rows, strict=True))
-        moved = torch.tensor([index >= natural for index in drawn], device=device)
-        return Batch(inputs.contiguous(memory_format=torch.channels_last), latents, shift, targets, moved)
+        return Batch(inputs.contiguous(memory_format=torch.channels_last), latents, shift, targets)
 
     def _natural(self, chunk: Chunk, index: int) -> tuple[Tensor, ...]:
         crop, latents = chunk.crops[index], chunk.latents[index].float()
@@ -145,30 +139,7 @@ class Distillation(Training):
                 noise = self.options.noise * torch.randn(latents.shape, generator=self.generator).to(latents)
                 images = self.autoencoder.decoder(latents + batch.shift + noise).float()
                 terms.append(absolute_loss(images, batch.targets))
-                if self.options.texture and batch.moved.any():
-                    share = batch.moved.float().mean()
-                    off = texture_loss(images[batch.moved], batch.targets[batch.moved])
-                    terms.append(self.options.texture * share * off)
         return torch.stack(terms).sum()
-
-
-def texture_loss(output: Tensor, target: Tensor) -> Tensor:
-    """How far the amplitude of details is off, of two (B, 3, h, w) batches: octave by octave, place by place.
-
-    A decoder that errs in where a detail is pays more for drawing it than for leaving it out, by absolute error alone;
-    the amplitude in a neighbourhood of 4 × 4 does not depend on where in it the detail is.
-    """
-    terms = []
-    for _ in range(OCTAVES):
-        amplitudes, coarse = [], []
-        for image in (output, target):
-            half = functional.avg_pool2d(image, 2)
-            details = image - functional.interpolate(half, scale_factor=2, mode="bilinear", align_corners=False)
-            amplitudes.append((functional.avg_pool2d(details.square(), 4) + FAINT).sqrt())
-            coarse.append(half)
-        output, target = coarse
-        terms.append((amplitudes[0] - amplitudes[1]).abs().mean())
-    return torch.stack(terms).sum()
 
 
 def student(channels: int) -> Any:  # noqa: ANN401 - diffusers has no types
@@ -267,7 +238,6 @@ def main(arguments: Sequence[str]) -> None:
         add("--steps", type=int, help="how many steps to take instead")
         add("--channels", type=int, default=Options.channels, help="latent channels of the lesson (default: 32)")
         add("--truth", type=float, default=Options.truth, help="share of the photo in a photo's target (default: 0.7)")
-        add("--texture", type=float, default=Options.texture, help="weight of the amplitude of details (default: 0)")
         add("--noise", type=float, default=Options.noise, help="deviation of noise on the decoder's latents (0)")
         add("--learning-rate", type=float, default=Options.learning_rate, help="at its highest (default: 0.003)")
         add("--batch", type=int, default=Options.batch, help="crops in a step (default: 4)")

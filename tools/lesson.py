@@ -8,9 +8,10 @@ transport map of that damage), and the images that it decodes from x's latents a
 normalised to mean 0 and variance 1 a channel. `held-out.pt` is made first: it sets the normalisation, opens the moments
 of the maps and is what `distil_autoencoder.py` measures on; its crops come from the same photos.
 
-    python tools/lesson.py --again LESSON --student AUTOENCODER --out LESSON2
+    python tools/lesson.py --again LESSON --student AUTOENCODER --teacher taef2:codec --out LESSON2 --allow-code
 
-makes the same lesson in the latents of a student, for a decoder to get used to its own encoder.
+makes the same lesson in the latents of a student, for `through_transport.py`: latents of restored crops are moved the
+whole way by the student's own maps, and the images are what the teacher decodes where its own maps move them.
 """
 
 import argparse
@@ -198,22 +199,29 @@ def make(options: argparse.Namespace) -> None:
 
 
 def make_again(options: argparse.Namespace) -> None:
-    """Make a lesson over in a student's latents: maps from all chunks first, then chunk by chunk."""
+    """Make a lesson over in a student's latents, moved the whole way: maps from all chunks first, then the chunks."""
     student = load_codec(options.student, dtype=torch.float32)
-    paths = sorted(options.again.glob("*.pt"))
-    latents = {}
-    maps = Maps(student.channels)
-    for path in paths:
-        chunk = Chunk.load(path)
-        latents[path] = encoded(student, chunk.crops), encoded(student, chunk.restored)
-        maps.add(latents[path][1], latents[path][0])
-        print(f"{path.name} encoded", flush=True)
-    for path, (natural, smooth) in latents.items():
-        chunk = Chunk.load(path)
-        moved = maps.moved(smooth, chunk.share)
-        replace(chunk, latents=natural.half(), restored_latents=smooth.half(), moved_latents=moved.half()).save(
-            options.out / path.name
-        )
+    teacher = load_codec(options.teacher, allow_code=options.allow_code, dtype=torch.float32)
+    chunks = {path.name: Chunk.load(path) for path in sorted(options.again.glob("*.pt"))}
+    scale = Scale.of(encoded(teacher, chunks["held-out.pt"].crops))
+    mine, theirs, latents = Maps(student.channels), Maps(teacher.channels), {}
+    for name, chunk in chunks.items():
+        latents[name] = encoded(student, chunk.crops), encoded(student, chunk.restored)
+        mine.add(latents[name][1], latents[name][0])
+        theirs.add(scale.back(chunk.restored_latents), scale.back(chunk.latents))
+        print(f"{name} encoded", flush=True)
+    for name, chunk in chunks.items():
+        natural, smooth = latents[name]
+        whole = torch.ones(len(smooth))
+        replace(
+            chunk,
+            latents=natural.half(),
+            restored_latents=smooth.half(),
+            moved_latents=mine.moved(smooth, whole).half(),
+            moved_images=decoded(teacher, theirs.moved(scale.back(chunk.restored_latents), whole)),
+            share=whole,
+        ).save(options.out / name)
+        print(f"{name} decoded", flush=True)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -230,12 +238,12 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
-    if options.again and options.student:
+    if options.again and options.student and options.teacher:
         make_again(options)
     elif options.photos and options.teacher:
         make(options)
     else:
-        parser.error("give --photos and --teacher, or --again and --student")
+        parser.error("give --teacher, and --photos or --again and --student")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Make an autoencoder like the embedded one in one call: lesson, encoder and decoder, both together.
+"""Make an autoencoder like the embedded one in one call: lesson, encoder and decoder, both, through the transport.
 
     python tools/make_embedded.py --photos PHOTOS/natural PHOTOS/more --teacher taef2:codec --minutes 120 \
         --out WORK --allow-code
 
-runs the commands that `lesson.py` and `distil_autoencoder.py` describe, encoder and decoder side by side. The same call
-goes on where it was stopped. The autoencoder is WORK/autoencoder.
+runs the commands that `lesson.py`, `distil_autoencoder.py` and `through_transport.py` describe, encoder and decoder
+side by side. The same call goes on where it was stopped. The autoencoder is WORK/through/autoencoder.
 """
 
 import argparse
@@ -15,7 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 TOOLS = Path(__file__).resolve().parent
-ALONE = 0.5  # share of the minutes in which the parts train alone, side by side
+ALONE, TOGETHER = (
+    0.35,
+    0.3,
+)  # shares of the minutes in which the parts train alone and together; then the decoder goes on
 
 
 def command(script: str, *words: object) -> list[str]:
@@ -58,25 +61,32 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--minutes", type=float, default=120, help="of training, beside the lesson (default: 120)")
     parser.add_argument("--chunks", type=int, default=9, help="of the lesson (default: 9)")
     parser.add_argument("--channels", type=int, default=32, help="latent channels of the teacher (default: 32)")
-    parser.add_argument("--texture", type=float, default=0.0, help="weight of the amplitude of details (default: 0)")
     parser.add_argument("--threads", type=int, default=1, help="of each part's training (default: 1)")
     parser.add_argument("--allow-code", action="store_true", help="let --teacher name module:factory")
     options = parser.parse_args(arguments)
     lesson, work = options.out / "lesson", options.out
     allowed = ["--allow-code"] if options.allow_code else []
     same = ["--channels", options.channels, "--threads", options.threads]
-    late = ["--threads", 2 * options.threads, "--start", work / "first", "--texture", options.texture]
-    early_minutes, late_minutes = options.minutes * ALONE, options.minutes * (1 - ALONE)
+    late = ["--threads", 2 * options.threads, "--start", work / "first"]
     parts = [part for part in ("encoder", "decoder") if not (work / f"{part}.json").exists()]
     if parts:
         made = ["--teacher", options.teacher, "--chunks", options.chunks, "--out", lesson]
         run(command("lesson.py", "--photos", *options.photos, *made, *allowed))
-        run(*(training(part, lesson, work, early_minutes, *same) for part in parts))
+        run(*(training(part, lesson, work, options.minutes * ALONE, *same) for part in parts))
     if not (work / "first").exists():
         run(command("distil_autoencoder.py", "join", "--out", work))
         (work / "autoencoder").rename(work / "first")
     if not (work / "both.json").exists():
-        run(training("both", lesson, work, late_minutes, *late))
+        run(training("both", lesson, work, options.minutes * TOGETHER, *late))
+    own, through, start = work / "own-lesson", work / "through", work / "autoencoder"
+    if not (own / "held-out.pt").exists():
+        made = ["--student", start, "--teacher", options.teacher, "--out", own, *allowed]
+        run(command("lesson.py", "--again", lesson, *made))
+    if not (through / "through.json").exists():
+        minutes = options.minutes * (1 - ALONE - TOGETHER)
+        again = ["--resume"] if (through / "through.checkpoint.pt").exists() else []
+        where = ["--lesson", own, "--start", start, "--out", through]
+        run(command("through_transport.py", *where, "--minutes", minutes, "--threads", 2 * options.threads, *again))
 
 
 if __name__ == "__main__":

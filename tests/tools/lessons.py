@@ -1,0 +1,14 @@
+"""Calls of the tools that make a lesson and train on it."""
+
+import json
+
+
+def lesson(tools, folder):
+    where = ["--photos", str(folder / "photos"), "--out", str(folder / "lesson")]
+    how = ["--teacher", "tests.codecs:blocks", "--chunks", "2", "--threads", "1", "--allow-code"]
+    tools[0].main([*where, *how])
+
+
+def train(tools, part, folder, out, *more):
+    tools[1].main([part, "--lesson", str(folder), "--out", str(out), "--channels", "8", "--device", "cpu", *more])
+    return json.loads((out / f"{part}.json").read_text())
