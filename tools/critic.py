@@ -38,7 +38,7 @@ class Critic(nn.Module):
 
     Args:
         encoder: of an AutoencoderDC without shortcut at its end.
-        photos: some, (n, 3, h, w) in [-1, 1]; the channels of the maps are brought to variance 1 on these.
+        photos: some, (n, 3, h, w) in [-1, 1]; the channels of the maps are brought to mean 0 and variance 1 on these.
     """
 
     def __init__(self, encoder: Any, photos: Tensor) -> None:  # noqa: ANN401 - diffusers has no types
@@ -46,12 +46,14 @@ class Critic(nn.Module):
         self.eyes = Eyes(encoder)
         with torch.no_grad():
             maps = self.eyes(photos)
+        self._centres = [seen.mean((0, 2, 3), keepdim=True) for seen in maps]
         self._scales = [seen.std((0, 2, 3), keepdim=True) + 1e-6 for seen in maps]
         self.heads = nn.ModuleList(_head(seen.shape[1]) for seen in maps).to(maps[0].device)
 
     def look(self, images: Tensor) -> list[Tensor]:
         """Maps of images (B, 3, h, w), normalised."""
-        return [seen / scale for seen, scale in zip(self.eyes(images), self._scales, strict=True)]
+        normal = zip(self.eyes(images), self._centres, self._scales, strict=True)
+        return [(seen - centre) / scale for seen, centre, scale in normal]
 
     def opinions(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """(B, 1, h, w) of each map; above 1 is a photo, below -1 is not."""

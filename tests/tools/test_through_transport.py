@@ -52,7 +52,7 @@ def test_the_critic_learns_to_tell_blurred_photos_and_pulls_them_towards_detail(
     training = importlib.import_module("training")
     chunk = tools[0].Chunk.load(own / "chunk-000.pt")
     photos = chunk.crops[:8].float() / 127.5 - 1
-    soft = torch.nn.functional.avg_pool2d(photos, 5, stride=1, padding=2, count_include_pad=False)
+    soft = torch.nn.functional.avg_pool2d(photos, 25, stride=1, padding=12, count_include_pad=False)
     torch.manual_seed(0)
     critic = critic_module.Critic(training.load_network(work[0] / "autoencoder").encoder, photos)
     optimizer = torch.optim.Adam(critic.heads.parameters(), 1e-2)
