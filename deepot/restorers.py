@@ -1,4 +1,4 @@
-"""Restorers: non-local means, resizing, spandrel checkpoints and `module:factory`, by name."""
+"""Restorers: non-local means, median filter, resizing, spandrel checkpoints and `module:factory`, by name."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 from torch import Tensor, nn
 
 from deepot.codec import default_device
@@ -35,6 +35,23 @@ class NonLocalMeans:
         return torch.from_numpy(clean).permute(2, 0, 1)[None].float() / 255
 
 
+class Median:
+    """Pillow's median filter, channel by channel."""
+
+    scale = 1
+
+    def __init__(self, size: float = 3) -> None:
+        """`size`: side of the window in pixels, odd, from 3 on."""
+        if size < 3 or size % 2 != 1:
+            raise ValueError(f"median: size is {size:g}, it must be an odd number from 3 on")
+        self._filter = ImageFilter.MedianFilter(int(size))
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(1, 3, H, W) in [0, 1] → the same; computed in 8 bits."""
+        clean = np.array(Image.fromarray(_to_bytes(images)).filter(self._filter))
+        return torch.from_numpy(clean).permute(2, 0, 1)[None].float() / 255
+
+
 class Resize:
     """Bicubic upscaling with Pillow."""
 
@@ -52,14 +69,20 @@ class Resize:
         return torch.from_numpy(large).permute(2, 0, 1)[None].float() / 255
 
 
-MAKERS: dict[str, Callable[..., Any]] = {"identity": lambda: None, "nlm": NonLocalMeans, "resize": Resize}
+MAKERS: dict[str, Callable[..., Any]] = {
+    "identity": lambda: None,
+    "nlm": NonLocalMeans,
+    "median": Median,
+    "resize": Resize,
+}
 
 
 def load_restorer(text: str = "identity", *, device: torch.device | None = None, allow_code: bool = False) -> Restorer:
     """Build a restorer from its spec.
 
     Args:
-        text: `identity`, `nlm:sigma=50`, `resize:factor=4`, `spandrel:FILE` or `module:factory[:option=value]`.
+        text: `identity`, `nlm:sigma=50`, `median:size=3`, `resize:factor=4`, `spandrel:FILE` or
+            `module:factory[:option=value]`.
         device: CUDA if there is one, unless named.
         allow_code: whether `module:factory` may be imported.
 

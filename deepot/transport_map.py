@@ -47,7 +47,7 @@ class Calibration(StrEnum):
         return 0.0 if self.paired else UNPAIRED_DOUBT
 
 
-UNPAIRED_DOUBT = 1.0
+UNPAIRED_DOUBT = 1.5
 
 
 @dataclass(frozen=True)

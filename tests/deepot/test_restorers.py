@@ -44,7 +44,7 @@ def test_downscaling_and_resizing_are_a_pair():
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "CMYK"])
 def test_restorers_keep_the_mode(mode):
     pixels = Pixels.from_image(picture().convert(mode))
-    for spec in ("nlm:sigma=10", "resize:factor=2"):
+    for spec in ("nlm:sigma=10", "median:size=3", "resize:factor=2"):
         assert load_restorer(spec)(pixels).image().mode == mode
 
 
@@ -126,3 +126,13 @@ def test_frechet_distance_is_relative_and_zero_for_equal_sets(generator):
     assert frechet_distance(shifted, moments) == pytest.approx(6 / float(moments.gaussian().covariance.trace()))
     tenfold = Moments.from_patches((features + 1) * 10)
     assert frechet_distance(tenfold, scaled) == pytest.approx(frechet_distance(shifted, moments))
+
+
+def test_the_median_filter_takes_specks_away_and_keeps_edges():
+    samples = np.full((16, 16, 3), 40, np.uint8)
+    samples[:, 8:] = 200
+    clean = samples.copy()
+    samples[4, 4] = samples[9, 12] = (255, 0, 90)
+    np.testing.assert_array_equal(load_restorer("median:size=3")(Pixels(samples)).samples, clean)
+    with pytest.raises(SpecError, match="odd number from 3 on"):
+        load_restorer("median:size=4")
