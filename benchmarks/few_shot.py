@@ -130,7 +130,7 @@ WAYS: dict[str, Callable[[Draw], Affine]] = {
 }
 
 
-class Calibration:
+class Calibrator:
     """Moments of calibration photos, kept in a folder."""
 
     def __init__(self, codec: Codec, options: argparse.Namespace) -> None:
@@ -240,7 +240,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     codec = load_codec(options.vae, allow_code=True)
     features = call_factory(options.features)
-    test, calibration = test_photos(options, codec, features), Calibration(codec, options)
+    test, calibration = test_photos(options, codec, features), Calibrator(codec, options)
     mode = Mode(options.mode)
     results: dict[str, list[dict[str, float]]] = {way: [] for way in options.ways}
     for names in json.loads(DRAWS.read_text())["draws"][: options.draws]:

@@ -14,7 +14,7 @@ import statistics
 from pathlib import Path
 
 import torch
-from few_shot import DRAWS, WAYS, Affine, Calibration, published, sides
+from few_shot import DRAWS, WAYS, Affine, Calibrator, published, sides
 from torch import Tensor
 
 from deepot.autoencoders import load_codec
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--allow-code", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    calibration = Calibration(load_codec(options.vae, allow_code=options.allow_code), options)
+    calibration = Calibrator(load_codec(options.vae, allow_code=options.allow_code), options)
     given = json.loads(DRAWS.read_text())["draws"][: options.draws]
     draws = [calibration.draw(options.natural, names) for names in given]
     paths = [options.natural / name for name in sorted({name for names in given for name in names["photos"]})]

@@ -18,7 +18,7 @@ from deepot.moments import Moments, merge_in_order
 from deepot.patches import PatchTransport
 from deepot.pixels import Pixels
 from deepot.restorers import load_restorer
-from deepot.transport_map import TransportMap, fit_map
+from deepot.transport_map import Calibration, TransportMap, fit_map
 
 try:
     __version__ = version("deepot")
@@ -27,6 +27,7 @@ except PackageNotFoundError:  # imported from a source tree that is not installe
 
 __all__ = [
     "Autoencoder",
+    "Calibration",
     "Codec",
     "DeepotError",
     "Enhancer",

@@ -225,9 +225,9 @@ def fit_map(
         natural.images,
         natural.count,
         math.sqrt(wasserstein2_squared(gaussian, target)),
-        evidence and evidence.images,
-        evidence and evidence.spread,
-        evidence and evidence.mean,
+        evidence.images if evidence else None,
+        evidence.spread if evidence else None,
+        evidence.mean if evidence else None,
     )
     return TransportMap(matrix, gaussian.mean, target_mean, target, info)
 

@@ -8,7 +8,8 @@ from deepot.calibrate import matched_moments, photo_moments
 from deepot.degrade import seeded
 from deepot.moments import Moments, merge_in_order
 from deepot.pixels import Pixels
-from pipeline.config import Calibration, Job
+from deepot.transport_map import Calibration
+from pipeline.config import Job
 from pipeline.errors import Code, ImageError, NothingFoundError, StorageError
 from pipeline.images import decode
 from pipeline.layout import Run

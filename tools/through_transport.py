@@ -129,7 +129,8 @@ class Through(Training):
             self._teach(maps, batch.photos)
         gradient = gradient + self.options.adversarial * gradient.norm() / pull.norm().clamp(min=1e-12) * pull
         through = (moved * gradient).sum()
-        return error.detach() + through - through.detach() + absolute_loss(unmoved, batch.seen)
+        total: Tensor = error.detach() + through - through.detach() + absolute_loss(unmoved, batch.seen)
+        return total
 
     def _teach(self, maps: Sequence[Tensor], photos: Tensor) -> None:
         """A step of the critic."""

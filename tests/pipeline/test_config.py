@@ -1,6 +1,7 @@
 import pytest
 
-from pipeline.config import Calibration, load_job, parse_job
+from deepot.transport_map import Calibration
+from pipeline.config import load_job, parse_job
 from pipeline.errors import ConfigError
 
 LEAST = {"input": {"images": "in"}, "output": {"uri": "out"}, "source": {"degrade": "noise:sigma=50"}}
