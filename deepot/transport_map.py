@@ -84,6 +84,17 @@ class MapInfo:
     spread_evidence: float | None
     mean_evidence: float | None
 
+    @property
+    def trust(self) -> str:
+        """How far the map can be trusted, in words."""
+        if self.effective_images is None or self.spread_evidence is None or self.mean_evidence is None:
+            return "unknown: a single image a side cannot be told from chance"
+        used = "used as it is" if self.doubt == 0 else f"chance is left out (doubt {self.doubt:g})"
+        return (
+            f"{self.spread_evidence:.0%} of the map and {self.mean_evidence:.0%} of the mean shift are more than "
+            f"chance, by {self.effective_images:.1f} effective images; {used}"
+        )
+
 
 @dataclass(frozen=True)
 class TransportMap:
