@@ -1,0 +1,54 @@
+"""The map of blocks: what doubt it is fitted with, what it says of itself, its file."""
+
+import pytest
+import torch
+
+from deepot.errors import MomentsError
+from deepot.gaussian import transport_matrix
+from deepot.moments import Moments, merge_in_order
+from deepot.transport_map import Calibration, TransportMap, fit_map
+
+
+def blocks(number, scale, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return [Moments.from_patches(torch.randn(60, 4, generator=generator) * scale) for _ in range(number)]
+
+
+def fitted(source, reference, calibration, doubt=None):
+    about = {"codec": "none", "codec_sha256": "0", "patch_size": 1}
+    return fit_map(source, reference, calibration=calibration, doubt=doubt, **about)
+
+
+def test_paired_sets_get_the_closed_form_and_unpaired_ones_what_there_is_evidence_for():
+    sides = blocks(6, 1.0, 0), blocks(6, 2.0, 1)
+    paired, unpaired = (fitted(*sides, way) for way in (Calibration.SELF, Calibration.UNPAIRED))
+    whole = transport_matrix(*(merge_in_order(side).gaussian().covariance for side in sides))
+    torch.testing.assert_close(paired.matrix, whole)
+    assert (paired.info.doubt, unpaired.info.doubt) == (0, Calibration.UNPAIRED.doubt)
+    identity = torch.eye(4, dtype=torch.float64)
+    assert (unpaired.matrix - identity).norm() < (whole - identity).norm()
+    torch.testing.assert_close(fitted(*sides, Calibration.UNPAIRED, doubt=0).matrix, whole)
+
+
+def test_a_map_says_how_far_it_can_be_trusted():
+    natural = blocks(8, 2.0, 0)
+    soft = [Moments(each.count, 1, each.mean, each.scatter / 4) for each in natural]
+    told = fitted(soft, natural, Calibration.CONTENT_MATCHED).info
+    assert told.effective_images == pytest.approx(8)
+    assert told.trust.startswith("100% of the map")
+    assert "used as it is" in told.trust
+    assert "doubt 3" in fitted(soft, natural, Calibration.UNPAIRED, doubt=3).info.trust
+    assert fitted(soft[:1], natural[:1], Calibration.SELF).info.trust.startswith("unknown")
+
+
+def test_one_unpaired_image_is_an_error_that_names_the_way_out():
+    with pytest.raises(MomentsError, match="give at least 2 on either side"):
+        fitted(blocks(1, 1.0, 0), blocks(5, 1.0, 1), Calibration.UNPAIRED)
+
+
+def test_the_file_keeps_everything():
+    first = fitted(blocks(3, 1.0, 0), blocks(3, 2.0, 1), Calibration.UNPAIRED)
+    again = TransportMap.from_bytes(first.to_bytes())
+    assert again.info == first.info
+    assert torch.equal(again.matrix, first.matrix)
+    assert again.sha256 == first.sha256
