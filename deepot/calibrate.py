@@ -60,7 +60,7 @@ def fit_images(
         doubt: as for `fit_map`.
 
     Raises:
-        MomentsError: too few patches or images on a side.
+        MomentsError: too few patches or images on a side, or content-matched lists of different length.
         UnsupportedImageError: an image in a mode that cannot be read as RGB.
     """
     source, reference = (

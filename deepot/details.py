@@ -15,7 +15,8 @@ def coarse(image: Tensor, factor: int) -> Tensor:
 
     Args:
         image: (B, C, H, W); H and W are multiples of `factor`.
-        factor: side of a cell in pixels, a cell being one latent position.
+        factor: side of a cell in pixels, a cell being one latent position: 8 for most autoencoders. With 1 everything
+            is coarse.
 
     Returns:
         (B, C, H, W).

@@ -37,29 +37,21 @@ class Tiles:
     overlap: int | None = None
 
     def margins(self, codec: Codec) -> tuple[int, int]:
-        """Halo and blend in latent positions."""
+        """Halo and blend in latent positions; the halo serves the autoencoder and the details beside it."""
         if codec.halo is None:
             third = math.ceil((192 if self.overlap is None else self.overlap) / (3 * codec.factor))
-            return third, third
-        return max(codec.halo, math.ceil((self.overlap or 0) / (2 * codec.factor))), 0
+            return max(REACH, third), third
+        return max(codec.halo + REACH, math.ceil((self.overlap or 0) / (2 * codec.factor))), 0
 
-    def least(self, codec: Codec, reach: int = 0) -> int:
+    def least(self, codec: Codec) -> int:
         """The smallest sensible size, in pixels: about half of a tile is kept."""
         halo, blend = self.margins(codec)
-        return (4 * (halo + reach) + 6 * blend) * codec.factor
+        return (4 * halo + 6 * blend) * codec.factor
 
-    def plan(self, codec: Codec, pixels: Pixels, reach: int = 0) -> TilePlan:
-        """The tiles of a photo, in latent positions; a size below the least is raised to it.
-
-        Args:
-            codec: the autoencoder.
-            pixels: the photo.
-            reach: positions that the result needs beside those that the autoencoder needs.
-        """
+    def plan(self, codec: Codec, pixels: Pixels) -> TilePlan:
+        """The tiles of a photo; a size below the least is raised to it."""
         height, width = (math.ceil(side / codec.factor) for side in (pixels.height, pixels.width))
-        halo, blend = self.margins(codec)
-        window = max(self.size, self.least(codec, reach)) // codec.factor
-        return TilePlan(height, width, window, halo + reach, blend)
+        return TilePlan(height, width, max(self.size, self.least(codec)) // codec.factor, *self.margins(codec))
 
 
 class Mode(StrEnum):
@@ -144,13 +136,12 @@ class Enhancer:
             CodecError: the autoencoder gave values that are not finite; the samples are partly changed then.
         """
         original = None if self.codec.device.type == "cpu" else pixels.samples.copy()
-        reach = REACH if self.mode is Mode.DETAIL else 0
         while True:
             try:
-                return self._enhance(pixels, self.tiles.plan(self.codec, pixels, reach))
+                return self._enhance(pixels, self.tiles.plan(self.codec, pixels))
             except torch.OutOfMemoryError:
                 half = self.tiles.size // 2
-                if original is None or half < self.tiles.least(self.codec, reach):
+                if original is None or half < self.tiles.least(self.codec):
                     raise
                 pixels.samples[:] = original
                 self.tiles = replace(self.tiles, size=half)

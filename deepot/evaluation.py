@@ -140,24 +140,30 @@ def versions(codec: Codec, transport: PatchTransport, clean: Pixels, restored: P
         CodecError: the autoencoder gave values that are not finite.
     """
 
-    def decode(latents: Tensor) -> Tensor:
+    def stitched(compute: Callable[..., Sequence[Tensor]], *latents: Tensor) -> list[Tensor]:
+        """What is computed of tiles of latents, image by image."""
+
         def tile(row: Span, column: Span) -> Tensor:
-            return codec.decode(latents[..., row.start : row.stop, column.start : column.stop])
+            window = (..., slice(row.start, row.stop), slice(column.start, column.stop))
+            return torch.cat(list(compute(*(z[window] for z in latents))), dim=1)
 
-        bands = [band.clone() for _, band in plan.stitch(tile, codec.factor)]
-        image = torch.cat(bands, dim=2).float().cpu()
-        check_finite(codec, image)
-        return image
+        bands = torch.cat([band.clone() for _, band in plan.stitch(tile, codec.factor)], dim=2)
+        check_finite(codec, bands)
+        cropped = bands[:, :, : clean.height, : clean.width].float().cpu()
+        return [image.contiguous() for image in torch.split(cropped, 3, dim=1)]
 
-    def cropped(image: Tensor) -> Tensor:
-        return image[:, :, : clean.height, : clean.width].contiguous()
+    def decode(latents: Tensor) -> list[Tensor]:
+        return [codec.decode(latents)]
+
+    def move(latents: Tensor, moved: Tensor) -> list[Tensor]:
+        before, after = codec.decode(latents), codec.decode(moved)
+        return [before, after, details(after - before, codec.factor)]
 
     z, z_clean = encode(codec, restored, plan), encode(codec, clean, plan)
     moved = transport(z)
     samples = [torch.from_numpy(pixels.samples) for pixels in (clean, restored)]
-    images = [decode(latents) for latents in (z_clean, z, moved)]
-    images.append(details(images[2] - images[1], codec.factor))
-    return Versions(*samples, *map(cropped, images), *(latents.cpu().contiguous() for latents in (z_clean, z, moved)))
+    images = stitched(decode, z_clean) + stitched(move, z, moved)
+    return Versions(*samples, *images, *(latents.cpu().contiguous() for latents in (z_clean, z, moved)))
 
 
 @dataclass

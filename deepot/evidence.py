@@ -32,7 +32,7 @@ class Evidence:
     """How far a difference can be trusted.
 
     Attributes:
-        spread: share of ‖T − I‖² that chance does not explain, 0 to 1; mean over the frequencies of a patch.
+        spread: share of Σ ‖T_f − I‖², over the frequencies f of a patch, that chance does not explain, 0 to 1.
         mean: the same of the squared difference of the means.
         images: effective number of images of the smaller side, fewer than there are where few of them hold most patches
             (Kish 1965: (Σw)² / Σw²).
@@ -112,20 +112,20 @@ def evident_map(
         paired: block number i of both sides is of the same scenes, so they are left out together.
 
     Raises:
-        MomentsError: fewer than two blocks with patches on a side.
+        MomentsError: fewer than two blocks with patches on a side, or pairs that do not match in number.
     """
-    sides = _sides(source, reference, patch_size)
+    sides = _sides(source, reference, patch_size, paired)
     maps, kept = [], []
     for spreads in zip(*(side.spreads for side in sides), strict=True):
-        matrix, ratio = _channels(sides, spreads, paired)
+        matrix, off, chance = _channels(sides, spreads, paired)
         identity = torch.eye(len(matrix), dtype=torch.float64)
-        values, vectors = eigh_psd(torch.lerp(identity, matrix, _weight(ratio, doubt)))
+        values, vectors = eigh_psd(torch.lerp(identity, matrix, _weight(off, chance, doubt)))
         maps.append((vectors * values.clamp(1 / MOST_SCALE, MOST_SCALE)) @ vectors.mT)
-        kept.append(ratio)
-    basis, difference, ratios = _shift(sides, paired)
-    evidence = _evidence(sides, kept, difference, ratios)
+        kept.append((off, chance))
+    basis, difference, chance = _shift(sides, paired)
     mean = sides[0].weights @ sides[0].means
-    target = mean + basis @ (_weight(ratios, doubt) * difference)
+    target = mean + basis @ (_weight(difference.square(), chance, doubt) * difference)
+    evidence = _evidence(sides, kept, difference, chance)
     return EvidentMap(from_frequencies(torch.stack(maps), patch_size), mean, target, evidence)
 
 
@@ -133,14 +133,34 @@ def evidence_of(
     source: Sequence[Moments], reference: Sequence[Moments], patch_size: int, *, paired: bool = False
 ) -> Evidence:
     """How far the map between two sets can be trusted; arguments and errors as for `evident_map`."""
-    sides = _sides(source, reference, patch_size)
-    kept = [_channels(sides, spreads, paired)[1] for spreads in zip(*(side.spreads for side in sides), strict=True)]
-    _, difference, ratios = _shift(sides, paired)
-    return _evidence(sides, kept, difference, ratios)
+    sides = _sides(source, reference, patch_size, paired)
+    kept = [_channels(sides, spreads, paired)[1:] for spreads in zip(*(side.spreads for side in sides), strict=True)]
+    return _evidence(sides, kept, *_shift(sides, paired)[1:])
 
 
-def _sides(source: Sequence[Moments], reference: Sequence[Moments], patch_size: int) -> tuple[_Side, _Side]:
-    blocks = [[block for block in side if block.count] for side in (source, reference)]
+def usable(
+    source: Sequence[Moments], reference: Sequence[Moments], *, paired: bool
+) -> tuple[list[Moments], list[Moments]]:
+    """The blocks that have patches; of pairs, those that have them on both sides.
+
+    Raises:
+        MomentsError: pairs, but not as many blocks on one side as on the other.
+    """
+    if not paired:
+        return [block for block in source if block.count], [block for block in reference if block.count]
+    if len(source) != len(reference):
+        raise MomentsError(
+            f"{len(source)} restored and {len(reference)} natural images or blocks are no pairs: give as many of "
+            "either, of the same scenes, or calibrate unpaired"
+        )
+    both = [pair for pair in zip(source, reference, strict=True) if pair[0].count and pair[1].count]
+    return [pair[0] for pair in both], [pair[1] for pair in both]
+
+
+def _sides(
+    source: Sequence[Moments], reference: Sequence[Moments], patch_size: int, paired: bool
+) -> tuple[_Side, _Side]:
+    blocks = usable(source, reference, paired=paired)
     if min(map(len, blocks)) < 2:
         raise MomentsError(
             f"sets of {len(blocks[0])} and {len(blocks[1])} images or blocks cannot be told from chance: "
@@ -150,34 +170,38 @@ def _sides(source: Sequence[Moments], reference: Sequence[Moments], patch_size: 
     return restored, natural
 
 
-def _channels(sides: Sequence[_Side], spreads: Sequence[Tensor], paired: bool) -> tuple[Tensor, Tensor]:
-    """The channels' map (c, c) at a frequency, and how large chance is against its distance from the identity."""
+def _channels(sides: Sequence[_Side], spreads: Sequence[Tensor], paired: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """The channels' map (c, c) at a frequency, its squared distance from the identity, and what of that is chance."""
     weights = [side.weights for side in sides]
     matrix = transport_matrix(*(torch.tensordot(w, s, 1) for w, s in zip(weights, spreads, strict=True)))
-    chance = _jackknife(weights, spreads, transport_matrix, paired).sum()
     off = (matrix - torch.eye(len(matrix), dtype=torch.float64)).square().sum()
-    return matrix, chance / off.clamp(min=_TINY)
+    return matrix, off, _jackknife(weights, spreads, transport_matrix, paired).sum()
 
 
 def _shift(sides: Sequence[_Side], paired: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """A basis (d, d), the difference of the means in it (d,), and how large chance is against its square (d,)."""
+    """A basis (d, d), the difference of the means in it (d,), and how large its square is by chance (d,)."""
     _, basis = eigh_psd((sides[0].covariance + sides[1].covariance) / 2)
     weights, means = [side.weights for side in sides], [side.means @ basis for side in sides]
     difference = weights[1] @ means[1] - weights[0] @ means[0]
     chance = _jackknife(weights, means, lambda restored, natural: natural - restored, paired)
-    return basis, difference, chance / difference.square().clamp(min=_TINY)
+    return basis, difference, chance
 
 
-def _evidence(sides: Sequence[_Side], kept: Sequence[Tensor], difference: Tensor, ratios: Tensor) -> Evidence:
-    squares = difference.square()
-    mean = (_weight(ratios, 1.0) * squares).sum() / squares.sum().clamp(min=_TINY)
-    spread = torch.stack([_weight(ratio, 1.0) for ratio in kept]).mean()
-    return Evidence(float(spread), float(mean), min(side.effective_images for side in sides))
+def _evidence(
+    sides: Sequence[_Side], kept: Sequence[tuple[Tensor, Tensor]], difference: Tensor, chance: Tensor
+) -> Evidence:
+    spread = _share(torch.stack([off for off, _ in kept]), torch.stack([chance for _, chance in kept]))
+    return Evidence(spread, _share(difference.square(), chance), min(side.effective_images for side in sides))
 
 
-def _weight(ratio: Tensor, doubt: float) -> Tensor:
-    """Positive-part James–Stein weights, by chance over squared value."""
-    return (1 - doubt * ratio).clamp(min=0)
+def _share(squared: Tensor, chance: Tensor) -> float:
+    """The share of the sum of squares that chance does not explain; of nothing, none."""
+    return float((_weight(squared, chance, 1.0) * squared).sum() / squared.sum().clamp(min=_TINY))
+
+
+def _weight(squared: Tensor, chance: Tensor, doubt: float) -> Tensor:
+    """Positive-part James–Stein weights of values with these squares and variances."""
+    return (1 - doubt * chance / squared.clamp(min=_TINY)).clamp(min=0)
 
 
 def _jackknife(

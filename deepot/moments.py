@@ -129,7 +129,7 @@ def merge_in_order(parts: Iterable[Moments]) -> Moments:
             height += 1
         tree.append((height, part))
     if not tree:
-        raise MomentsError("there are no moments to merge")
+        raise MomentsError("there are no moments to merge: not one image gave latent patches")
     merged = tree.pop()[1]
     while tree:
         merged = tree.pop()[1].merge(merged)

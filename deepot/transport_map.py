@@ -16,12 +16,12 @@ from torch import Tensor
 
 from deepot.codec import Codec
 from deepot.errors import MapError
-from deepot.evidence import evidence_of, evident_map
+from deepot.evidence import evidence_of, evident_map, usable
 from deepot.gaussian import Gaussian, transport_matrix, wasserstein2_squared
 from deepot.moments import Moments, merge_in_order
 from deepot.patches import PatchTransport
 
-FORMAT = "deepot-map-1"
+FORMAT = "deepot-map-2"
 
 
 class Calibration(StrEnum):
@@ -166,7 +166,7 @@ class TransportMap:
             tensors = load_tensors(data)
             info = json.loads(_metadata(data)["deepot"])
             if info.pop("format") != FORMAT:
-                raise KeyError("format")
+                raise MapError(f"{name} was fitted by another version of deepot: fit it again")
             reference = Gaussian(tensors["reference_mean"], tensors["reference_covariance"])
             return cls(tensors["matrix"], tensors["source_mean"], tensors["target_mean"], reference, MapInfo(**info))
         except (SafetensorError, KeyError, ValueError, TypeError) as error:
@@ -198,7 +198,8 @@ def fit_map(
 ) -> TransportMap:
     """Fit the transport map from restored to natural latent patches.
 
-    Without doubt it is the closed form (Adrai et al. 2023, eq. 3), with it that of `deepot.evidence.evident_map`.
+    Without doubt it is the closed form (Adrai et al. 2023, eq. 3). With any it is `deepot.evidence.evident_map`, which
+    also leaves out what frequencies of a patch have to do with one another, and bounds how far it scales.
 
     Args:
         source: moments of the restored images' patches, in blocks of one image or of some; for paired calibrations,
@@ -212,9 +213,10 @@ def fit_map(
             own if None.
 
     Raises:
-        MomentsError: fewer than two patches on a side, or with doubt, fewer than two blocks.
+        MomentsError: fewer than two patches on a side, with doubt fewer than two blocks, or pairs that are none.
     """
     doubt = calibration.doubt if doubt is None else doubt
+    source, reference = usable(source, reference, paired=calibration.paired)
     restored, natural = merge_in_order(source), merge_in_order(reference)
     gaussian, target = restored.gaussian(), natural.gaussian()
     evidence = None

@@ -51,7 +51,7 @@ class Transport(Section):
     patch_size: int = Field(3, ge=1, le=15, description="side of the latent patches, odd")
     alpha: float = Field(0.0, ge=-4, le=4, description="0 full transport, 1 the restored photo itself")
     mode: Mode = Field(Mode.DETAIL, description="detail, residual (colours may move too), or plain as published")
-    doubt: Annotated[float, Field(ge=0)] | Auto = Field(
+    doubt: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Auto = Field(
         "auto",
         description="how far chance is ruled out before the map does something; auto: 0, or 1.5 for unpaired sets",
     )

@@ -12,7 +12,7 @@ HIDDEN = 64  # channels of a head
 
 
 class Eyes(nn.Module):
-    """What an AutoencoderDC's encoder, which does not learn, sees: a map for each factor, and the latents.
+    """What an AutoencoderDC's encoder, which does not learn, sees: a map for each factor, and its last convolution.
 
     Args:
         encoder: is copied.
@@ -37,7 +37,7 @@ class Critic(nn.Module):
     """How real every position of every map looks: a projected discriminator (Sauer et al. 2021, arXiv 2111.01007).
 
     Args:
-        encoder: of an AutoencoderDC without shortcut at its end.
+        encoder: of an AutoencoderDC.
         photos: some, (n, 3, h, w) in [-1, 1]; the channels of the maps are brought to mean 0 and variance 1 on these.
     """
 

@@ -119,6 +119,16 @@ def test_detail_keeps_the_colour_of_areas(embedded):
     assert means["detail"] < 0.25 * means["residual"]
 
 
+def test_details_need_a_position_more_of_halo():
+    """With an autoencoder that looks at its own blocks alone, only the details reach over a cut."""
+    codec = as_codec(codecs.blocks(), "blocks", dtype=torch.float32, device="cpu")
+    transport = fitted(codec, patch_size=1)
+    image = photo(203, 147)
+    whole, tiled = (np.asarray(Enhancer(codec, transport, tiles=Tiles(size))(image)).astype(int) for size in (1024, 32))
+    assert codec.halo == 0
+    assert np.abs(tiled - whole).max() <= 1
+
+
 @pytest.mark.parametrize("mode", ["detail", "residual"])
 def test_tiles_show_no_seam_and_change_nothing(embedded, mode):
     """The embedded autoencoder is local, so tiles with its halo give what the whole image gives, to 1/255."""

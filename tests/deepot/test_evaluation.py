@@ -6,6 +6,7 @@ import torch
 
 from deepot import Enhancer, load_codec
 from deepot.calibrate import fit_images
+from deepot.codec import as_codec
 from deepot.enhance import Mode, Tiles
 from deepot.evaluation import (
     CLEAN,
@@ -28,6 +29,7 @@ from deepot.evaluation import (
 )
 from deepot.moments import Moments, merge_in_order
 from deepot.pixels import Pixels
+from tests import codecs
 from tests.photos import picture, soft
 
 
@@ -57,6 +59,21 @@ def test_a_version_is_what_the_enhancer_writes(codec, transport, mode, alpha, ti
     wanted = Pixels.from_image(enhancer(soft(picture(9, 61, 45)))).rgb()
     found = made(codec, transport, 9, tiles).image(Point(mode.value, alpha))
     assert (found - wanted).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_versions_of_an_autoencoder_with_global_operations_in_tiles(mode):
+    codec = as_codec(codecs.normed(), "normed", dtype=torch.float32, device="cpu")
+    photos = [picture(seed) for seed in range(4)]
+    transport = fit_images(codec, [soft(photo) for photo in photos], photos, patch_size=1)
+    tiles = Tiles(64, overlap=24)
+    clean = picture(9, 301, 245)
+    pixels = [Pixels.from_image(image) for image in (clean, soft(clean))]
+    plan = tiles.plan(codec, pixels[0])
+    assert plan.count > 1
+    wanted = Pixels.from_image(Enhancer(codec, transport, mode=mode, tiles=tiles)(soft(clean))).rgb()
+    found = versions(codec, transport.on(), *pixels, plan).image(Point(mode.value, 0.0))
+    assert (found - wanted).abs().max() < 0.5 / 255
 
 
 def test_controls(codec, transport):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from deepot.errors import MomentsError
+from deepot.errors import MapError, MomentsError
 from deepot.gaussian import transport_matrix
 from deepot.moments import Moments, merge_in_order
 from deepot.transport_map import Calibration, TransportMap, fit_map
@@ -46,9 +46,21 @@ def test_one_unpaired_image_is_an_error_that_names_the_way_out():
         fitted(blocks(1, 1.0, 0), blocks(5, 1.0, 1), Calibration.UNPAIRED)
 
 
+def test_a_photo_that_failed_stops_no_fit():
+    sides = [[Moments.empty(4), *blocks(1, scale, 0)] for scale in (1.0, 2.0)]
+    assert fitted(*sides, Calibration.CONTENT_MATCHED).info.trust.startswith("unknown")
+
+
+def test_lists_of_different_length_are_no_pairs():
+    with pytest.raises(MomentsError, match="3 restored and 2 natural images or blocks are no pairs"):
+        fitted(blocks(3, 1.0, 0), blocks(2, 1.0, 1), Calibration.CONTENT_MATCHED)
+
+
 def test_the_file_keeps_everything():
     first = fitted(blocks(3, 1.0, 0), blocks(3, 2.0, 1), Calibration.UNPAIRED)
     again = TransportMap.from_bytes(first.to_bytes())
     assert again.info == first.info
     assert torch.equal(again.matrix, first.matrix)
     assert again.sha256 == first.sha256
+    with pytest.raises(MapError, match="fitted by another version of deepot"):
+        TransportMap.from_bytes(first.to_bytes().replace(b"deepot-map-2", b"deepot-map-1"))
