@@ -98,7 +98,7 @@ def leading_kept(source: Gaussian, reference: Gaussian, number: int) -> Affine:
 
 
 def evident(draw: Draw, doubt: float) -> Affine:
-    """The map of deepot.unpaired with more or less caution."""
+    """The map of deepot.evidence with more or less caution."""
     found = evident_map(draw.others, draw.natural, draw.patch_size, doubt)
     return found.matrix, found.target_mean - found.matrix @ found.source_mean
 

@@ -238,12 +238,16 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
-    if options.again and options.student and options.teacher:
+    if (
+        not options.teacher
+        or bool(options.photos) == bool(options.again)
+        or bool(options.again) != bool(options.student)
+    ):
+        parser.error("give --teacher, and either --photos or --again and --student")
+    if options.again:
         make_again(options)
-    elif options.photos and options.teacher:
-        make(options)
     else:
-        parser.error("give --teacher, and --photos or --again and --student")
+        make(options)
 
 
 if __name__ == "__main__":

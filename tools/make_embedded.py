@@ -15,10 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 TOOLS = Path(__file__).resolve().parent
-ALONE, TOGETHER = (
-    0.35,
-    0.3,
-)  # shares of the minutes in which the parts train alone and together; then the decoder goes on
+ALONE = 0.35  # share of the minutes in which the parts train alone, side by side
+TOGETHER = 0.3  # share in which they train together; in the rest the decoder trains through the transport
 
 
 def command(script: str, *words: object) -> list[str]:
