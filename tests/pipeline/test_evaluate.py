@@ -43,7 +43,7 @@ def test_it_measures_what_the_run_writes(evaluated_job, tmp_path, ray_session):
     found = evaluate_job(open_run(job, HOW))
     assert (found.photos, found.unusable) == (6, {})
     rows = pq.read_table(io.BytesIO(read(join(found.folder, "photos.parquet")))).to_pylist()
-    assert len(rows) == 6 * (3 + 2 * 2)
+    assert len(rows) == 6 * (3 + 3 * 2)
     for row in rows:
         if (row["name"], row["alpha"]) == ("residual", 0.0):
             written, clean = (
