@@ -45,7 +45,7 @@ def test_it_measures_what_the_run_writes(evaluated_job, tmp_path, ray_session):
     rows = pq.read_table(io.BytesIO(read(join(found.folder, "photos.parquet")))).to_pylist()
     assert len(rows) == 6 * (3 + 3 * 2)
     for row in rows:
-        if (row["name"], row["alpha"]) == ("residual", 0.0):
+        if (row["name"], row["alpha"]) == ("detail", 0.0):
             written, clean = (
                 Pixels.from_image(Image.open(tmp_path / place / row["file_name"])).rgb()
                 for place in ("enhanced", "clean")
