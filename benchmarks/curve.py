@@ -25,8 +25,7 @@ from deepot.autoencoders import load_codec
 from deepot.calibrate import degraded, matched_moments
 from deepot.codec import Codec
 from deepot.degrade import load_degradation, seeded
-from deepot.details import details
-from deepot.enhance import Mode, Tiles, encode
+from deepot.enhance import Mode, Tiles, change, encode
 from deepot.metrics import frechet_distance
 from deepot.patches import PatchTransport
 from deepot.pixels import Pixels
@@ -113,10 +112,8 @@ def changes(codec: Codec, operator: PatchTransport, photos: Sequence[Pixels], mo
         plan = Tiles(max(photo.height, photo.width) + codec.factor).plan(codec, photo)
         latents = encode(codec, photo, plan)
         with torch.inference_mode():
-            change = codec.decode(operator(latents)) - codec.decode(latents)
-            if mode is Mode.DETAIL:
-                change = details(change, codec.factor)
-        yield change[:, :, : photo.height, : photo.width].cpu()
+            added = change(codec.decode(operator(latents)) - codec.decode(latents), mode, codec.factor)
+        yield added[:, :, : photo.height, : photo.width].cpu()
 
 
 def curve(

@@ -28,8 +28,7 @@ from deepot.autoencoders import load_codec
 from deepot.calibrate import degraded, photo_moments
 from deepot.codec import Codec
 from deepot.degrade import load_degradation, seeded
-from deepot.details import details
-from deepot.enhance import Mode, Tiles, encode
+from deepot.enhance import Mode, Tiles, change, encode
 from deepot.evidence import evident_map
 from deepot.gaussian import Gaussian, transport_matrix
 from deepot.metrics import frechet_distance
@@ -195,9 +194,8 @@ def measured(
     """PSNR lost and falls of the distances of one map."""
     side = Side(features)
     for photo, original, latents, decoded in zip(test.restored, test.clean, test.latents, test.decoded, strict=True):
-        change = codec.decode(operator(latents)) - decoded
         moved = Pixels(photo.samples.copy())
-        moved.add(0, details(change, codec.factor) if mode is Mode.DETAIL else change)
+        moved.add(0, change(codec.decode(operator(latents)) - decoded, mode, codec.factor))
         side.add(moved.rgb(), original.rgb())
     found = {"loss": statistics.mean(test.before.psnr) - statistics.mean(side.psnr)}
     for depth, (mine, old, clean) in enumerate(zip(side.maps, test.before.maps, test.truth.maps, strict=True), 1):

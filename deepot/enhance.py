@@ -179,8 +179,7 @@ class Enhancer:
             after = self.codec.decode(moved[window])
             if self.mode is Mode.PLAIN:
                 return after
-            change = after - self.codec.decode(latents[window])
-            return details(change, self.codec.factor) if self.mode is Mode.DETAIL else change
+            return change(after - self.codec.decode(latents[window]), self.mode, self.codec.factor)
 
         for top, band in plan.stitch(tile, self.codec.factor):
             check_finite(self.codec, band)
@@ -189,6 +188,11 @@ class Enhancer:
                 yield top, share * (band[:, :, : before.shape[2], : before.shape[3]] - before)
             else:
                 yield top, share * band
+
+
+def change(difference: Tensor, mode: Mode, factor: int) -> Tensor:
+    """What of D(z′) − D(z) (B, 3, H, W) is added to x* at α = 0 in detail or residual mode."""
+    return details(difference, factor) if mode is Mode.DETAIL else difference
 
 
 def encode(codec: Codec, pixels: Pixels, plan: TilePlan) -> Tensor:

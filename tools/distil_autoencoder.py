@@ -21,10 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lesson import Chunk
-from muon import Muon
+from lesson import Chunk, load_chunks
 from torch import Tensor, nn
-from training import Length, Training, absolute_loss, chosen_device, load_network, network, write_json
+from training import Length, Training, absolute_loss, chosen_device, distilling, load_network, network, write_json
 
 from deepot.metrics import psnr
 
@@ -81,10 +80,7 @@ class Lesson:
     """
 
     def __init__(self, folder: Path, truth: float) -> None:
-        paths = sorted(folder.glob("chunk-*.pt"))
-        if not paths:
-            raise SystemExit(f"no chunk-*.pt in {folder}: make a lesson with tools/lesson.py")
-        self.chunks = [Chunk.load(path) for path in paths]
+        self.chunks = load_chunks(folder)
         self._truth = truth
 
     def batch(self, size: int, generator: torch.Generator, device: torch.device) -> Batch:
@@ -117,13 +113,8 @@ class Distillation(Training):
         self.autoencoder: Any = load_network(options.start) if options.start else student(options.channels)
         self.autoencoder.to(device)
         model: nn.Module = self.autoencoder if options.part == "both" else getattr(self.autoencoder, options.part)
-        kernels = [value for value in model.parameters() if value.ndim == 4]
-        others = [value for value in model.parameters() if value.ndim != 4]
-        optimizers: list[torch.optim.Optimizer] = [
-            Muon(kernels, options.learning_rate),
-            torch.optim.AdamW(others, options.learning_rate, betas=(0.9, 0.99)),
-        ]
         length = Length(options.minutes, options.steps)
+        optimizers = distilling(model, options.learning_rate)
         super().__init__(model, optimizers, length, checkpoint(options.out, options.part), options.seed)
 
     def loss(self) -> Tensor:

@@ -88,6 +88,18 @@ class Chunk:
         return cls(**torch.load(path, weights_only=True))
 
 
+def load_chunks(folder: Path) -> list[Chunk]:
+    """The chunks of a lesson that are there to learn from.
+
+    Raises:
+        SystemExit: there are none.
+    """
+    paths = sorted(folder.glob("chunk-*.pt"))
+    if not paths:
+        raise SystemExit(f"no chunk-*.pt in {folder}: make a lesson with tools/lesson.py")
+    return [Chunk.load(path) for path in paths]
+
+
 class Scale:
     """The normalisation of a lesson's latents: mean and deviation of each channel."""
 

@@ -24,9 +24,14 @@ def command(script: str, *words: object) -> list[str]:
     return [sys.executable, str(TOOLS / script), *map(str, words)]
 
 
+def resumed(out: Path, part: str) -> list[str]:
+    """The flag that goes on with a training, where there is one to go on with."""
+    return ["--resume"] if (out / f"{part}.checkpoint.pt").exists() else []
+
+
 def training(part: str, lesson: Path, out: Path, minutes: float, *words: object) -> list[str]:
     """The call that trains a part, or goes on with it."""
-    again = ["--resume"] if (out / f"{part}.checkpoint.pt").exists() else []
+    again = resumed(out, part)
     return command(
         "distil_autoencoder.py", part, "--lesson", lesson, "--out", out, "--minutes", minutes, *words, *again
     )
@@ -82,7 +87,7 @@ def main(arguments: Sequence[str]) -> None:
         run(command("lesson.py", "--again", lesson, *made))
     if not (through / "through.json").exists():
         minutes = options.minutes * (1 - ALONE - TOGETHER)
-        again = ["--resume"] if (through / "through.checkpoint.pt").exists() else []
+        again = resumed(through, "through")
         where = ["--lesson", own, "--start", start, "--out", through]
         run(command("through_transport.py", *where, "--minutes", minutes, "--threads", 2 * options.threads, *again))
 

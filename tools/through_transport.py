@@ -18,10 +18,9 @@ from typing import Any
 import torch
 from critic import Critic
 from distil_autoencoder import fast_in_bfloat16, held_out, pixels
-from lesson import Chunk
-from muon import Muon
+from lesson import load_chunks
 from torch import Tensor
-from training import Length, Training, absolute_loss, chosen_device, load_network, write_json
+from training import Length, Training, absolute_loss, chosen_device, distilling, load_network, write_json
 
 DRAWN = torch.tensor([2.0, 1.0, 2.0, 1.0, 3.0, 1.0, 1.0])  # how often each of lesson.WAYS is, the heavier ones more
 SAMPLE = 16  # photos that the critic's maps are normalised on
@@ -77,20 +76,13 @@ class Through(Training):
         device = chosen_device(options.device)
         torch.manual_seed(options.seed)
         self.options = options
-        self.chunks = [Chunk.load(path) for path in sorted(options.lesson.glob("chunk-*.pt"))]
-        if not self.chunks:
-            raise SystemExit(f"no chunk-*.pt in {options.lesson}: make a lesson with tools/lesson.py --again")
+        self.chunks = load_chunks(options.lesson)
         self.autoencoder: Any = load_network(options.start).to(device)
         self.critic = Critic(self.autoencoder.encoder, pixels(self.chunks[0].crops[:SAMPLE]).to(device))
         self._critics = torch.optim.Adam(self.critic.heads.parameters(), options.critic_rate, betas=(0.5, 0.99))
         model = self.autoencoder.decoder
-        kernels = [value for value in model.parameters() if value.ndim == 4]
-        others = [value for value in model.parameters() if value.ndim != 4]
-        optimizers: list[torch.optim.Optimizer] = [
-            Muon(kernels, options.learning_rate),
-            torch.optim.AdamW(others, options.learning_rate, betas=(0.9, 0.99)),
-        ]
         length = Length(options.minutes, options.steps)
+        optimizers = distilling(model, options.learning_rate)
         super().__init__(model, optimizers, length, options.out / "through.checkpoint.pt", options.seed)
 
     def draw(self) -> Batch:

@@ -13,6 +13,7 @@ from typing import Any
 import diffusers
 import torch
 from diffusers import AutoencoderDC
+from muon import Muon
 from torch import Tensor, nn
 
 WARM_UP_STEPS, FALLING = 50, 0.6  # the learning rate falls linearly over the last part of the run
@@ -183,6 +184,13 @@ def load_network(folder: Path) -> Any:  # noqa: ANN401 - diffusers has no types
     model = AutoencoderDC.from_config(AutoencoderDC.load_config(folder))
     model.load_state_dict(loaded.state_dict())
     return model
+
+
+def distilling(model: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
+    """Muon for the kernels of a model and AdamW for the rest, at this highest learning rate."""
+    kernels = [value for value in model.parameters() if value.ndim == 4]
+    others = [value for value in model.parameters() if value.ndim != 4]
+    return [Muon(kernels, rate), torch.optim.AdamW(others, rate, betas=(0.9, 0.99))]
 
 
 def chosen_device(name: str) -> torch.device:
