@@ -1,6 +1,7 @@
 """Make a lesson: crops of photos with the latents and the images that a teacher autoencoder makes of them.
 
-    python tools/lesson.py --photos PHOTOS/natural PHOTOS/more --teacher taef2:codec --out LESSON --allow-code
+    python tools/lesson.py --photos PHOTOS/natural PHOTOS/more --denoiser denoiser.safetensors --teacher taef2:codec \
+        --out LESSON --allow-code
 
 A lesson is a folder of chunks. Every chunk holds crops x, restored crops x* = restore(degrade(x)) of half of them, and
 of the teacher: latents of both, latents moved by a share of the way from x* to natural ones (by the content-matched
@@ -26,6 +27,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 from train_autoencoder import Photos
+from train_denoiser import Mend
 
 from deepot.autoencoders import load_codec
 from deepot.codec import Codec
@@ -34,7 +36,9 @@ from deepot.gaussian import transport_matrix
 from deepot.moments import Moments
 from deepot.patches import PatchTransport, patch_moments
 from deepot.pixels import Pixels
+from deepot.restore import Restorer
 from deepot.restorers import load_restorer
+from deepot.spec import fingerprint, parse
 
 CROP, PATCH, BATCH = 128, 3, 4
 HELD_OUT, HELD_OUT_SEED = 350, 7
@@ -42,8 +46,8 @@ CHUNK, FIRST_SEED = 252, 1000
 MOST_SHARE = 1.6  # moved latents go up to so far beyond the restored ones, 1 being the whole map
 STILL = 0.25  # share of restored crops whose latents are not moved at all
 WAYS = (
-    ("noise:sigma=50", "nlm:sigma=50"),
-    ("noise:sigma=25", "nlm:sigma=25"),
+    ("noise:sigma=50", "denoiser:sigma=50"),
+    ("noise:sigma=25", "denoiser:sigma=25"),
     ("jpeg:quality=10", "identity"),
     ("jpeg:quality=20", "nlm:sigma=5"),
     ("downscale:factor=4", "resize:factor=4"),
@@ -158,9 +162,18 @@ def decoded(codec: Codec, latents: Tensor) -> Tensor:
     return torch.cat(list(parts)).contiguous()
 
 
-def restored(crops: Tensor, generator: np.random.Generator) -> Tensor:
+def mender(spec: str, denoiser: Path) -> Restorer:
+    """A restorer of `WAYS`: deepot's of that name, or the trained denoiser."""
+    asked = parse(spec)
+    if asked.name != "denoiser":
+        return load_restorer(spec)
+    model = Mend(denoiser, float(asked.options["sigma"]))
+    return Restorer(spec, fingerprint(spec, model), model.scale, model, torch.device("cpu"))
+
+
+def restored(crops: Tensor, generator: np.random.Generator, denoiser: Path) -> Tensor:
     """x* of x, (m, 3, h, w), uint8: each damaged and mended in its way."""
-    ways = [(load_degradation(degrade), load_restorer(restorer)) for degrade, restorer in WAYS]
+    ways = [(load_degradation(degrade), mender(restorer, denoiser)) for degrade, restorer in WAYS]
     results = []
     for index, crop in enumerate(crops):
         degrade, restore = ways[index % len(ways)]
@@ -192,7 +205,7 @@ def make(options: argparse.Namespace) -> None:
             continue
         size, seed = (HELD_OUT, HELD_OUT_SEED) if number < 0 else (CHUNK, FIRST_SEED + number)
         crops, share = drawn(photos, size, seed)
-        mended = restored(crops[: size // 2], np.random.default_rng(seed))
+        mended = restored(crops[: size // 2], np.random.default_rng(seed), options.denoiser)
         natural, smooth = encoded(teacher, crops), encoded(teacher, mended)
         scale = scale or Scale.of(natural)
         maps.add(smooth, natural)
@@ -240,6 +253,7 @@ def main(arguments: Sequence[str]) -> None:
     """Make the lesson that the command line describes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path, nargs="+", help="folders of photos")
+    parser.add_argument("--denoiser", type=Path, help="what mends noisy crops: weights of train_denoiser.py")
     parser.add_argument("--teacher", help="the teacher, as vae in a job file")
     parser.add_argument("--chunks", type=int, default=9, help="of 252 crops each (default: 9)")
     parser.add_argument("--again", type=Path, help="a lesson to make over in a student's latents")
@@ -253,9 +267,10 @@ def main(arguments: Sequence[str]) -> None:
     if (
         not options.teacher
         or bool(options.photos) == bool(options.again)
+        or bool(options.photos) != bool(options.denoiser)
         or bool(options.again) != bool(options.student)
     ):
-        parser.error("give --teacher, and either --photos or --again and --student")
+        parser.error("give --teacher, and either --photos and --denoiser or --again and --student")
     if options.again:
         make_again(options)
     else:

@@ -3,8 +3,8 @@
     python tools/make_embedded.py --photos PHOTOS/natural PHOTOS/more --teacher taef2:codec --minutes 120 \
         --out WORK --allow-code
 
-runs the commands that `lesson.py`, `distil_autoencoder.py` and `through_transport.py` describe, encoder and decoder
-side by side. The same call goes on where it was stopped. The autoencoder is WORK/through/autoencoder.
+runs the commands that `train_denoiser.py`, `lesson.py`, `distil_autoencoder.py` and `through_transport.py` describe,
+encoder and decoder side by side. The same call goes on where it was stopped. The autoencoder is WORK/through/autoencoder.
 """
 
 import argparse
@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 TOOLS = Path(__file__).resolve().parent
-ALONE = 0.35  # share of the minutes in which the parts train alone, side by side
-TOGETHER = 0.3  # share in which they train together; in the rest the decoder trains through the transport
+DENOISING = 0.05  # share of the minutes in which the denoiser of the lesson trains
+ALONE = 0.3  # share in which the parts train alone, side by side
+TOGETHER = 0.25  # share in which they train together; in the rest the decoder trains through the transport
 
 
 def command(script: str, *words: object) -> list[str]:
@@ -71,10 +72,15 @@ def main(arguments: Sequence[str]) -> None:
     allowed = ["--allow-code"] if options.allow_code else []
     same = ["--channels", options.channels, "--threads", options.threads]
     late = ["--threads", 2 * options.threads, "--start", work / "first"]
+    denoiser = work / "denoiser.safetensors"
+    if not denoiser.exists():
+        where = ["--photos", *options.photos, "--out", denoiser, "--threads", 2 * options.threads]
+        again = ["--resume"] if denoiser.with_suffix(".checkpoint.pt").exists() else []
+        run(command("train_denoiser.py", *where, "--minutes", options.minutes * DENOISING, *again))
     parts = [part for part in ("encoder", "decoder") if not (work / f"{part}.json").exists()]
     if parts:
         made = ["--teacher", options.teacher, "--chunks", options.chunks, "--out", lesson]
-        run(command("lesson.py", "--photos", *options.photos, *made, *allowed))
+        run(command("lesson.py", "--photos", *options.photos, "--denoiser", denoiser, *made, *allowed))
         run(*(training(part, lesson, work, options.minutes * ALONE, *same) for part in parts))
     if not (work / "first").exists():
         run(command("distil_autoencoder.py", "join", "--out", work))
@@ -86,7 +92,7 @@ def main(arguments: Sequence[str]) -> None:
         made = ["--student", start, "--teacher", options.teacher, "--out", own, *allowed]
         run(command("lesson.py", "--again", lesson, *made))
     if not (through / "through.json").exists():
-        minutes = options.minutes * (1 - ALONE - TOGETHER)
+        minutes = options.minutes * (1 - DENOISING - ALONE - TOGETHER)
         again = resumed(through, "through")
         where = ["--lesson", own, "--start", start, "--out", through]
         run(command("through_transport.py", *where, "--minutes", minutes, "--threads", 2 * options.threads, *again))

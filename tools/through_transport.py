@@ -3,8 +3,8 @@
     python tools/through_transport.py --lesson LESSON --start AUTOENCODER --minutes 60 --out WORK
 
 LESSON is one in the latents of AUTOENCODER, whose encoder stays as it is (`tools/lesson.py --again`). The decoder
-learns images of moved latents from the teacher's, by absolute error, and what makes x* + D(z') - D(z*) look like a
-photo, from a critic; images of unmoved latents, of photos and of restored photos, by absolute error. The autoencoder
+learns images of moved latents from the teacher's, by absolute error, and what makes x* with the details of
+D(z') - D(z*) look like a photo, from a critic; images of unmoved latents, of photos and of restored photos, by absolute error. The autoencoder
 with the averaged decoder is WORK/autoencoder; a checkpoint is written every few minutes, and --resume goes on from it.
 """
 
@@ -22,9 +22,12 @@ from lesson import load_chunks
 from torch import Tensor
 from training import Length, Training, absolute_loss, chosen_device, distilling, load_network, write_json
 
-DRAWN = torch.tensor([2.0, 1.0, 2.0, 1.0, 3.0, 1.0, 1.0])  # how often each of lesson.WAYS is, the heavier ones more
+from deepot.details import details
+
+DRAWN = torch.tensor([3.0, 1.0, 2.0, 1.0, 3.0, 1.0, 1.0])  # how often each of lesson.WAYS is, the heavier ones more
 SAMPLE = 16  # photos that the critic's maps are normalised on
 UNMOVED = 1  # photos, and restored photos, beside each batch
+UNMOVED_WEIGHT = 2.0  # of their loss: it keeps the round trip
 
 
 @dataclass(frozen=True)
@@ -117,11 +120,14 @@ class Through(Training):
             leaf = moved.detach().requires_grad_()
             error = absolute_loss(leaf, batch.images)
             (gradient,) = torch.autograd.grad(error, leaf)
-            pull, maps = self.critic.pull(batch.restored + leaf - still)
+            factor = leaf.shape[-1] // batch.moved.shape[-1]
+            result = batch.restored + details(leaf - still, factor)
+            towards, maps = self.critic.pull(result)
+            (pull,) = torch.autograd.grad(result, leaf, towards)
             self._teach(maps, batch.photos)
         gradient = gradient + self.options.adversarial * gradient.norm() / pull.norm().clamp(min=1e-12) * pull
         through = (moved * gradient).sum()
-        total: Tensor = error.detach() + through - through.detach() + absolute_loss(unmoved, batch.seen)
+        total: Tensor = error.detach() + through - through.detach() + UNMOVED_WEIGHT * absolute_loss(unmoved, batch.seen)
         return total
 
     def _teach(self, maps: Sequence[Tensor], photos: Tensor) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.tools.lessons import lesson, train
+from tests.tools.lessons import denoiser, lesson, train
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
@@ -17,6 +17,8 @@ def tools():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(TOOLS))
         lesson, distil = (importlib.import_module(name) for name in ("lesson", "distil_autoencoder"))
+        patch.setattr(importlib.import_module("train_denoiser"), "WIDTH", 16)
+        patch.setattr(importlib.import_module("train_denoiser"), "DEPTH", 4)
         patch.setattr(lesson, "HELD_OUT", 28)
         patch.setattr(lesson, "CHUNK", 28)
         patch.setattr(lesson, "PATCH", 1)
@@ -35,6 +37,7 @@ def made(tools, tmp_path_factory):
     for index in range(3):
         small = Image.fromarray(random.integers(0, 256, (12, 10, 3), dtype=np.uint8))
         small.resize((160, 192), Image.Resampling.BICUBIC).save(folder / "photos" / f"{index}.png")
+    denoiser(folder, "--steps", "60")
     lesson(tools, folder)
     return folder
 
