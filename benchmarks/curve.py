@@ -73,12 +73,17 @@ def trial(options: argparse.Namespace, degrade: str, restorer: str) -> Trial:
     """Degrade and restore the test photos."""
     damage, mend = load_degradation(degrade), load_restorer(restorer, allow_code=options.allow_code)
     clean, restored = [], []
-    for path in sorted(options.clean.iterdir()):
+    for path in half(sorted(options.clean.iterdir()), options.half):
         photo = middle(load(str(path)), options.crop)
         clean.append(photo)
         restored.append(mend(degraded(photo, damage, seeded(path.name.encode()))))
     chosen = sample(find_images(str(options.natural), "natural photos"), options.limit)
     return Trial(degrade, restorer, clean, restored, [Path(entry.uri) for entry in chosen])
+
+
+def half(paths: Sequence[Path], which: str) -> Sequence[Path]:
+    """All of the test photos, or every other one: the first, third … for tuning, the second, fourth … to report."""
+    return {"all": paths, "tuning": paths[::2], "report": paths[1::2]}[which]
 
 
 def middle(photo: Pixels, crop: int) -> Pixels:
@@ -161,6 +166,7 @@ def main() -> None:
     parser.add_argument("--vae", action="append", required=True)
     parser.add_argument("--way", nargs=2, action="append", required=True, metavar=("DEGRADE", "RESTORER"))
     parser.add_argument("--clean", type=Path, required=True, help="test photos")
+    parser.add_argument("--half", choices=("all", "tuning", "report"), default="all", help="of the test photos")
     parser.add_argument("--natural", type=Path, required=True, help="photos to calibrate on")
     parser.add_argument("--limit", type=int, default=16, help="at most so many of these")
     parser.add_argument("--features", required=True, help="module:factory of a network that gives a list of maps")
@@ -192,7 +198,7 @@ def main() -> None:
             shifts = list(changes(codec, transport.on(codec.device), given.restored, Mode(options.mode)))
             points += curve(given, name, shifts, [a for a in options.alphas if a != 1], features, truth)
     if options.json:
-        about = {"mode": options.mode, "patch_size": options.patch_size, "limit": options.limit, "crop": options.crop}
+        about = {key: str(getattr(options, key)) for key in ("mode", "patch_size", "limit", "crop", "half")}
         record = about | {"torch": torch.__version__, "points": [asdict(point) for point in points]}
         options.json.write_text(json.dumps(record, indent=2) + "\n")
     if options.plot:

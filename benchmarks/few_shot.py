@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from curve import middle
+from curve import half, middle
 from quality import Side, load
 from torch import Tensor
 
@@ -29,7 +29,7 @@ from deepot.calibrate import degraded, photo_moments
 from deepot.codec import Codec
 from deepot.degrade import load_degradation, seeded
 from deepot.enhance import Mode, Tiles, change, encode
-from deepot.evidence import evident_map
+from deepot.evidence import evidence_of
 from deepot.gaussian import Gaussian, transport_matrix
 from deepot.metrics import frechet_distance
 from deepot.moments import Moments, merge_in_order
@@ -96,10 +96,10 @@ def leading_kept(source: Gaussian, reference: Gaussian, number: int) -> Affine:
     return matrix, target - matrix @ source.mean
 
 
-def evident(draw: Draw, doubt: float) -> Affine:
-    """The map of deepot.evidence with more or less caution."""
-    found = evident_map(draw.others, draw.natural, draw.patch_size, doubt)
-    return found.matrix, found.target_mean - found.matrix @ found.source_mean
+def doubted(draw: Draw, doubt: float) -> Affine:
+    """The share of the map that deepot takes of unpaired sets, with more or less doubt."""
+    share = evidence_of(draw.others, draw.natural, draw.patch_size).share(doubt)
+    return part_of_the_way(*sides(draw.others, draw.natural), share)
 
 
 def drawn_together(draw: Draw) -> Affine:
@@ -122,10 +122,10 @@ WAYS: dict[str, Callable[[Draw], Affine]] = {
     "unpaired: mean kept": lambda draw: mean_kept(*sides(draw.others, draw.natural)),
     "unpaired: a quarter of the way": lambda draw: part_of_the_way(*sides(draw.others, draw.natural), 0.25),
     "unpaired: 32 leading directions kept": lambda draw: leading_kept(*sides(draw.others, draw.natural), 32),
-    "unpaired: evident, doubt 1": lambda draw: evident(draw, 1.0),
-    "unpaired: evident, doubt 1.5": lambda draw: evident(draw, 1.5),
-    "unpaired: evident, doubt 2": lambda draw: evident(draw, 2.0),
-    "unpaired: evident, doubt 4": lambda draw: evident(draw, 4.0),
+    "unpaired: half of the way": lambda draw: part_of_the_way(*sides(draw.others, draw.natural), 0.5),
+    "unpaired: doubt 0.5": lambda draw: doubted(draw, 0.5),
+    "unpaired: doubt 1": lambda draw: doubted(draw, 1.0),
+    "unpaired: doubt 1.5": lambda draw: doubted(draw, 1.5),
 }
 
 
@@ -175,7 +175,7 @@ def test_photos(options: argparse.Namespace, codec: Codec, features: torch.nn.Mo
     """One half of the test photos, degraded and restored."""
     damage, mend = load_degradation(options.degrade), load_restorer(options.restorer, allow_code=options.allow_code)
     clean, restored = [], []
-    for path in sorted(options.clean.iterdir())[options.half == "report" :: 2]:
+    for path in half(sorted(options.clean.iterdir()), options.half):
         photo = middle(load(str(path)), options.crop)
         clean.append(photo)
         restored.append(mend(degraded(photo, damage, seeded(path.name.encode()))))

@@ -18,7 +18,7 @@ from few_shot import DRAWS, WAYS, Affine, Calibrator, published, sides
 from torch import Tensor
 
 from deepot.autoencoders import load_codec
-from deepot.evidence import from_frequencies, to_frequencies
+from deepot.evidence import cosines, to_frequencies
 from deepot.gaussian import Gaussian
 
 
@@ -31,6 +31,13 @@ def shift(affine: Affine, gaussian: Gaussian) -> Tensor:
     """Where a map moves the mean."""
     matrix, bias = affine
     return matrix @ gaussian.mean + bias - gaussian.mean
+
+
+def from_frequencies(maps: Tensor, patch_size: int) -> Tensor:
+    """The matrix (c·p², c·p²) that is maps[f] (c, c) at frequency f."""
+    basis = cosines(patch_size)
+    full = torch.einsum("fi,fab,fj->aibj", basis, maps, basis)
+    return full.reshape(maps.shape[1] * patch_size**2, -1)
 
 
 def main() -> None:

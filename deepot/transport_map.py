@@ -16,12 +16,12 @@ from torch import Tensor
 
 from deepot.codec import Codec
 from deepot.errors import MapError
-from deepot.evidence import evidence_of, evident_map, usable
+from deepot.evidence import evidence_of, usable
 from deepot.gaussian import Gaussian, transport_matrix, wasserstein2_squared
 from deepot.moments import Moments, merge_in_order
 from deepot.patches import PatchTransport
 
-FORMAT = "deepot-map-2"
+FORMAT = "deepot-map-3"
 
 
 class Calibration(StrEnum):
@@ -43,11 +43,11 @@ class Calibration(StrEnum):
 
     @property
     def doubt(self) -> float:
-        """How much a difference is doubted unless the user says otherwise (`deepot.evidence`)."""
+        """How many standard errors are taken off the map unless the user says otherwise (`deepot.evidence`)."""
         return 0.0 if self.paired else UNPAIRED_DOUBT
 
 
-UNPAIRED_DOUBT = 1.5
+UNPAIRED_DOUBT = 1.0
 
 
 @dataclass(frozen=True)
@@ -59,15 +59,15 @@ class MapInfo:
         codec_sha256: of its configuration and weights; another autoencoder must not use the map.
         patch_size: p.
         calibration: content-matched, self or unpaired.
-        doubt: how much it was drawn towards the identity for want of evidence; 0: not at all, the published map.
+        doubt: how many standard errors were taken off it; 0: the published map.
+        share: how far it goes from the identity, 0, to the published map, 1.
         source_images: number of images of the restored side.
         source_patches: number of latent patches of the restored side.
         reference_images: number of images of the natural side.
         reference_patches: number of latent patches of the natural side.
         wasserstein2: W2 distance of the two sides, in latent units.
         effective_images: of the smaller side (`Evidence.images`); None if there was but one block a side.
-        spread_evidence: how far T can be trusted, 0 to 1 (`Evidence.spread`), or None.
-        mean_evidence: how far the difference of the means can be trusted, 0 to 1, or None.
+        standard_error: of the published map, relative to its length (`Evidence.standard_error`), or None.
     """
 
     codec: str
@@ -75,24 +75,24 @@ class MapInfo:
     patch_size: int
     calibration: str
     doubt: float
+    share: float
     source_images: int
     source_patches: int
     reference_images: int
     reference_patches: int
     wasserstein2: float
     effective_images: float | None
-    spread_evidence: float | None
-    mean_evidence: float | None
+    standard_error: float | None
 
     @property
     def trust(self) -> str:
         """How far the map can be trusted, in words."""
-        if self.effective_images is None or self.spread_evidence is None or self.mean_evidence is None:
+        if self.effective_images is None or self.standard_error is None:
             return "unknown: a single image a side cannot be told from chance"
-        used = "used as it is" if self.doubt == 0 else f"chance is left out (doubt {self.doubt:g})"
+        used = "used as it is" if self.doubt == 0 else f"used for {self.share:.0%} of the way (doubt {self.doubt:g})"
         return (
-            f"{self.spread_evidence:.0%} of the map and {self.mean_evidence:.0%} of the mean shift are more than "
-            f"chance, by {self.effective_images:.1f} effective images; {used}"
+            f"standard error {self.standard_error:.0%} of the map, by {self.effective_images:.1f} effective images; "
+            + used
         )
 
 
@@ -101,9 +101,9 @@ class TransportMap:
     """z ↦ T (z − μs) + μr on latent patches, and the reference Gaussian that natural patches follow.
 
     Attributes:
-        matrix: T (d, d), float64, symmetric positive semi-definite.
+        matrix: T (d, d), float64, symmetric positive semi-definite; with doubt, a share of the way to it.
         source_mean: μs (d,).
-        target_mean: μr (d,); with doubt, as far as there is evidence.
+        target_mean: μr (d,); with doubt, a share of the way to it.
         reference: the Gaussian of natural patches.
         info: where the map comes from.
     """
@@ -198,8 +198,9 @@ def fit_map(
 ) -> TransportMap:
     """Fit the transport map from restored to natural latent patches.
 
-    Without doubt it is the closed form (Adrai et al. 2023, eq. 3). With any it is `deepot.evidence.evident_map`, which
-    also leaves out what frequencies of a patch have to do with one another, and bounds how far it scales.
+    Without doubt it is the closed form (Adrai et al. 2023, eq. 3). With any it is x + λ (T(x) − x), a point of the
+    geodesic between the two Gaussians (McCann 1997): λ is what is left of the way when `doubt` standard errors are
+    taken off (`deepot.evidence`). Spread and mean go the same part of the way, because one makes up for the other.
 
     Args:
         source: moments of the restored images' patches, in blocks of one image or of some; for paired calibrations,
@@ -209,8 +210,7 @@ def fit_map(
         codec_sha256: its fingerprint.
         patch_size: p.
         calibration: which sets these are.
-        doubt: how many times its variance by chance a squared difference must be in order to count; the calibration's
-            own if None.
+        doubt: how many standard errors are taken off; the calibration's own if None.
 
     Raises:
         MomentsError: fewer than two patches on a side, with doubt fewer than two blocks, or pairs that are none.
@@ -220,27 +220,26 @@ def fit_map(
     restored, natural = merge_in_order(source), merge_in_order(reference)
     gaussian, target = restored.gaussian(), natural.gaussian()
     evidence = None
-    if doubt:
-        found = evident_map(source, reference, patch_size, doubt, paired=calibration.paired)
-        matrix, target_mean, evidence = found.matrix, found.target_mean, found.evidence
-    else:
-        matrix, target_mean = transport_matrix(gaussian.covariance, target.covariance), target.mean
-        if min(len(source), len(reference)) > 1:
-            evidence = evidence_of(source, reference, patch_size, paired=calibration.paired)
+    if doubt or min(len(source), len(reference)) > 1:
+        evidence = evidence_of(source, reference, patch_size, paired=calibration.paired)
+    share = evidence.share(doubt) if evidence else 1.0
+    matrix = transport_matrix(gaussian.covariance, target.covariance)
+    matrix = torch.lerp(torch.eye(len(matrix), dtype=matrix.dtype), matrix, share)
+    target_mean = torch.lerp(gaussian.mean, target.mean, share)
     info = MapInfo(
         codec,
         codec_sha256,
         patch_size,
         calibration.value,
         doubt,
+        share,
         restored.images,
         restored.count,
         natural.images,
         natural.count,
         math.sqrt(wasserstein2_squared(gaussian, target)),
         evidence.images if evidence else None,
-        evidence.spread if evidence else None,
-        evidence.mean if evidence else None,
+        evidence.standard_error if evidence else None,
     )
     return TransportMap(matrix, gaussian.mean, target_mean, target, info)
 

@@ -26,8 +26,8 @@ def main(options: argparse.Namespace) -> int:
             calibration=info.calibration,
             doubt=info.doubt,
             wasserstein2=info.wasserstein2,
+            share=info.share,
+            standard_error=info.standard_error,
             effective_images=info.effective_images,
-            spread_evidence=info.spread_evidence,
-            mean_evidence=info.mean_evidence,
         )
     return 0

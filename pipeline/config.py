@@ -53,7 +53,7 @@ class Transport(Section):
     mode: Mode = Field(Mode.DETAIL, description="detail, residual (colours may move too), or plain as published")
     doubt: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Auto = Field(
         "auto",
-        description="how far chance is ruled out before the map does something; auto: 0, or 1.5 for unpaired sets",
+        description="how many standard errors are taken off the map; auto: 0, or 1 for unpaired sets",
     )
 
     @model_validator(mode="after")

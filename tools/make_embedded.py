@@ -4,7 +4,8 @@
         --out WORK --allow-code
 
 runs the commands that `train_denoiser.py`, `lesson.py`, `distil_autoencoder.py` and `through_transport.py` describe,
-encoder and decoder side by side. The same call goes on where it was stopped. The autoencoder is WORK/through/autoencoder.
+encoder and decoder side by side. The same call goes on where it was stopped. The autoencoder is
+WORK/through/autoencoder.
 """
 
 import argparse

@@ -4,8 +4,9 @@
 
 LESSON is one in the latents of AUTOENCODER, whose encoder stays as it is (`tools/lesson.py --again`). The decoder
 learns images of moved latents from the teacher's, by absolute error, and what makes x* with the details of
-D(z') - D(z*) look like a photo, from a critic; images of unmoved latents, of photos and of restored photos, by absolute error. The autoencoder
-with the averaged decoder is WORK/autoencoder; a checkpoint is written every few minutes, and --resume goes on from it.
+D(z') - D(z*) look like a photo, from a critic; images of unmoved latents, of photos and of restored photos, by absolute
+error. The autoencoder with the averaged decoder is WORK/autoencoder; a checkpoint is written every few minutes, and
+--resume goes on from it.
 """
 
 import argparse
@@ -127,7 +128,9 @@ class Through(Training):
             self._teach(maps, batch.photos)
         gradient = gradient + self.options.adversarial * gradient.norm() / pull.norm().clamp(min=1e-12) * pull
         through = (moved * gradient).sum()
-        total: Tensor = error.detach() + through - through.detach() + UNMOVED_WEIGHT * absolute_loss(unmoved, batch.seen)
+        total: Tensor = (
+            error.detach() + through - through.detach() + UNMOVED_WEIGHT * absolute_loss(unmoved, batch.seen)
+        )
         return total
 
     def _teach(self, maps: Sequence[Tensor], photos: Tensor) -> None:

@@ -11,6 +11,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -42,16 +43,15 @@ class Options:
 
 
 class Denoiser(nn.Module):
-    """Noisy images (B, 3, H, W) in [0, 1], H and W even, and σ on the same scale for each (B,) → images without noise."""
+    """Noisy images (B, 3, H, W) in [0, 1], H and W even, and σ of each, (B,), on that scale → images without noise."""
 
     def __init__(self) -> None:
         super().__init__()
         widths = [13, *[WIDTH] * (DEPTH - 1), 12]
-        self.layers = nn.ModuleList(
-            nn.Conv2d(before, after, 3, padding=1) for before, after in zip(widths, widths[1:], strict=False)
-        )
+        self.layers = nn.ModuleList(nn.Conv2d(before, after, 3, padding=1) for before, after in pairwise(widths))
 
     def forward(self, images: Tensor, sigma: Tensor) -> Tensor:
+        """Take the noise away."""
         folded = functional.pixel_unshuffle(images, 2)
         seen = torch.cat([folded, sigma.view(-1, 1, 1, 1).expand_as(folded[:, :1])], 1)
         for layer in self.layers[:-1]:
@@ -95,15 +95,15 @@ class Denoising(Training):
         super().__init__(model, optimizers, length, options.out.with_suffix(".checkpoint.pt"), options.seed)
 
     def loss(self) -> Tensor:
-        """Mean squared error, relative to that of the noise."""
+        """Mean squared error over σ, so that no strength of noise outweighs the others."""
         photos = (self.photos.batch(self.options.batch, self.generator) + 1) / 2
         drawn = torch.rand(len(photos), generator=self.generator)
         sigma = torch.lerp(torch.tensor(WEAKEST), torch.tensor(STRONGEST), drawn) / 255
         noise = torch.randn(photos.shape, generator=self.generator) * sigma.view(-1, 1, 1, 1)
         noisy = ((photos + noise) * 255).round().clamp(0, 255) / 255
         photos, noisy, sigma = (part.to(self.device) for part in (photos, noisy, sigma))
-        error = (self.model(noisy, sigma) - photos).square().mean((1, 2, 3))
-        return (error / sigma).mean()
+        error: Tensor = (self.model(noisy, sigma) - photos).square().mean((1, 2, 3)) / sigma
+        return error.mean()
 
 
 def train(options: Options) -> None:

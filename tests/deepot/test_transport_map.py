@@ -19,14 +19,18 @@ def fitted(source, reference, calibration, doubt=None):
     return fit_map(source, reference, calibration=calibration, doubt=doubt, **about)
 
 
-def test_paired_sets_get_the_closed_form_and_unpaired_ones_what_there_is_evidence_for():
+def test_paired_sets_get_the_closed_form_and_unpaired_ones_a_part_of_the_way():
     sides = blocks(6, 1.0, 0), blocks(6, 2.0, 1)
     paired, unpaired = (fitted(*sides, way) for way in (Calibration.SELF, Calibration.UNPAIRED))
     whole = transport_matrix(*(merge_in_order(side).gaussian().covariance for side in sides))
     torch.testing.assert_close(paired.matrix, whole)
     assert (paired.info.doubt, unpaired.info.doubt) == (0, Calibration.UNPAIRED.doubt)
-    identity = torch.eye(4, dtype=torch.float64)
-    assert (unpaired.matrix - identity).norm() < (whole - identity).norm()
+    share, identity = unpaired.info.share, torch.eye(4, dtype=torch.float64)
+    assert share == pytest.approx(1 - unpaired.info.standard_error)
+    assert 0.1 < share < 0.95
+    torch.testing.assert_close(unpaired.matrix - identity, share * (whole - identity))
+    shift = paired.target_mean - paired.source_mean
+    torch.testing.assert_close(unpaired.target_mean - unpaired.source_mean, share * shift)
     torch.testing.assert_close(fitted(*sides, Calibration.UNPAIRED, doubt=0).matrix, whole)
 
 
@@ -35,7 +39,7 @@ def test_a_map_says_how_far_it_can_be_trusted():
     soft = [Moments(each.count, 1, each.mean, each.scatter / 4) for each in natural]
     told = fitted(soft, natural, Calibration.CONTENT_MATCHED).info
     assert told.effective_images == pytest.approx(8)
-    assert told.trust.startswith("100% of the map")
+    assert told.trust.startswith("standard error 4% of the map, by 8.0 effective images")
     assert "used as it is" in told.trust
     assert "doubt 3" in fitted(soft, natural, Calibration.UNPAIRED, doubt=3).info.trust
     assert fitted(soft[:1], natural[:1], Calibration.SELF).info.trust.startswith("unknown")
@@ -63,4 +67,4 @@ def test_the_file_keeps_everything():
     assert torch.equal(again.matrix, first.matrix)
     assert again.sha256 == first.sha256
     with pytest.raises(MapError, match="fitted by another version of deepot"):
-        TransportMap.from_bytes(first.to_bytes().replace(b"deepot-map-2", b"deepot-map-1"))
+        TransportMap.from_bytes(first.to_bytes().replace(b"deepot-map-3", b"deepot-map-2"))

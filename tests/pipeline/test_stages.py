@@ -111,7 +111,8 @@ def test_unpaired_and_self_calibration(job_for, tmp_path):
         assert transport.info.wasserstein2 > 0
         assert transport.info.doubt == job.calibration.doubt
         assert transport.info.calibration == job.calibration
-        assert 0 <= transport.info.spread_evidence <= 1
+        assert transport.info.standard_error >= 0
+        assert 0 <= transport.info.share <= 1
         assert 1 < transport.info.effective_images <= images
 
 

@@ -37,7 +37,7 @@ def made(tools, tmp_path_factory):
     for index in range(3):
         small = Image.fromarray(random.integers(0, 256, (12, 10, 3), dtype=np.uint8))
         small.resize((160, 192), Image.Resampling.BICUBIC).save(folder / "photos" / f"{index}.png")
-    denoiser(folder, "--steps", "60")
+    denoiser(folder, "--steps", "150", "--learning-rate", "0.02")
     lesson(tools, folder)
     return folder
 

@@ -1,0 +1,196 @@
+"""Structures of the map, compared: patch sizes, frequencies apart, parts left out, a mixture of Gaussians.
+
+    python benchmarks/maps.py --vae embedded --vae taef2:codec --clean PHOTOS/kodak --natural PHOTOS/natural \
+        --half tuning --way noise:sigma=50 ffdnet:denoiser --features vgg_features:features --allow-code
+
+Every map is fitted content-matched on the same `--limit` natural photos and applied with α = 0, in detail mode, to the
+middle squares of the test photos. A row is a map: PSNR and the Fréchet distances of feature maps, as in `curve.py`.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+from curve import Trial, middle, trial
+from map_structure import from_frequencies
+from quality import Side, load
+from torch import Tensor
+
+from deepot.autoencoders import load_codec
+from deepot.calibrate import degraded
+from deepot.codec import Codec
+from deepot.degrade import load_degradation, seeded
+from deepot.enhance import Mode, Tiles, change, encode
+from deepot.evidence import to_frequencies
+from deepot.gaussian import Gaussian, transport_matrix
+from deepot.metrics import frechet_distance
+from deepot.moments import Moments
+from deepot.patches import PatchTransport, extract_patches
+from deepot.pixels import Pixels
+from deepot.restorers import load_restorer
+from deepot.spec import call_factory
+
+CLASSES = 3  # of the mixture: flat, edge, texture
+LUMA = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+Operator = Callable[[Tensor], Tensor]
+"""Latents (1, c, h, w) → transported latents."""
+
+
+def affine(matrix: Tensor, source: Gaussian, target: Tensor, patch_size: int) -> Operator:
+    """The map x ↦ matrix (x − μs) + target on all patches."""
+    return PatchTransport(matrix, target - matrix @ source.mean, patch_size)
+
+
+def gaussian(latents: Sequence[Tensor], patch_size: int) -> Gaussian:
+    """Mean and covariance of all patches."""
+    moments = [Moments.from_patches(extract_patches(each.double(), patch_size)) for each in latents]
+    merged = moments[0]
+    for each in moments[1:]:
+        merged = merged.merge(each)
+    return merged.gaussian()
+
+
+class Mixture:
+    """A mixture of Gaussians: patches are told apart by the energy of their detail, and each class has its own map.
+
+    The classes are the thirds of the patches of either side, so class k is carried to class k, as the optimal coupling
+    of two mixtures with ordered components does (Delon & Desolneux 2020); every patch goes with its class's map, and
+    overlaps are averaged.
+    """
+
+    def __init__(self, restored: Sequence[Tensor], natural: Sequence[Tensor], patch_size: int) -> None:
+        self.patch_size = patch_size
+        sides = [torch.cat([extract_patches(z.double(), patch_size) for z in side]) for side in (restored, natural)]
+        energies = [self.energy(patches) for patches in sides]
+        cuts = torch.arange(1, CLASSES, dtype=torch.float64) / CLASSES
+        bounds = [energy.quantile(cuts) for energy in energies]
+        self.bounds = bounds[0]
+        self.maps = []
+        for number in range(CLASSES):
+            source, reference = (
+                Moments.from_patches(patches[torch.bucketize(energy, bound) == number]).gaussian()
+                for patches, energy, bound in zip(sides, energies, bounds, strict=True)
+            )
+            matrix = transport_matrix(source.covariance, reference.covariance)
+            self.maps.append((matrix, reference.mean - matrix @ source.mean))
+
+    def energy(self, patches: Tensor) -> Tensor:
+        """Mean square of what is left of patches (n, c·p²) without the mean of each channel, (n,)."""
+        cut = patches.reshape(len(patches), -1, self.patch_size**2)
+        return (cut - cut.mean(2, keepdim=True)).square().mean((1, 2))
+
+    def __call__(self, latents: Tensor) -> Tensor:
+        """Transport latents (1, c, h, w)."""
+        radius = self.patch_size // 2
+        padded = torch.nn.functional.pad(latents.double(), (radius,) * 4, mode="replicate")
+        patches = extract_patches(padded, self.patch_size)
+        number = torch.bucketize(self.energy(patches), self.bounds)
+        moved = patches.clone()
+        for each, (matrix, bias) in enumerate(self.maps):
+            moved[number == each] = patches[number == each] @ matrix.mT + bias
+        size = padded.shape[-2:]
+        folded = torch.nn.functional.fold(moved.mT[None], size, self.patch_size)
+        overlaps = torch.nn.functional.fold(torch.ones_like(moved.mT[None]), size, self.patch_size)
+        inside = (folded / overlaps)[..., radius : size[0] - radius, radius : size[1] - radius]
+        return inside.to(latents.dtype)
+
+
+def maps(
+    restored: Sequence[Tensor], natural: Sequence[Tensor], patch_sizes: Sequence[int]
+) -> Iterator[tuple[str, Operator]]:
+    """Every map by name, fitted on latents of restored photos and of the same natural ones."""
+    for size in patch_sizes:
+        source, reference = gaussian(restored, size), gaussian(natural, size)
+        matrix = transport_matrix(source.covariance, reference.covariance)
+        yield f"p = {size}", affine(matrix, source, reference.mean, size)
+        if size != 3:
+            continue
+        yield f"p = {size}, no mean shift", affine(matrix, source, source.mean, size)
+        identity = torch.eye(len(matrix), dtype=matrix.dtype)
+        yield f"p = {size}, mean shift only", affine(identity, source, reference.mean, size)
+        spreads = zip(*(to_frequencies(side.covariance, size) for side in (source, reference)), strict=True)
+        apart = from_frequencies(torch.stack([transport_matrix(*pair) for pair in spreads]), size)
+        yield f"p = {size}, frequencies apart", affine(apart, source, reference.mean, size)
+        yield f"p = {size}, mixture of {CLASSES}", Mixture(restored, natural, size)
+
+
+def calibration(codec: Codec, given: Trial, allow_code: bool) -> tuple[list[Tensor], list[Tensor]]:
+    """Latents of the restored and of the natural photos."""
+    damage, mend = load_degradation(given.degrade), load_restorer(given.restorer, allow_code=allow_code)
+    sides: tuple[list[Tensor], list[Tensor]] = ([], [])
+    for path in given.natural:
+        photo = middle(load(str(path)), 0)
+        restored = mend(degraded(photo, damage, seeded(path.name.encode())))
+        for latents, image in zip(sides, (restored, photo), strict=True):
+            latents.append(encode(codec, image, Tiles().plan(codec, image)))
+    return sides
+
+
+def row(name: str, side: Side, truth: Side) -> list[float]:
+    """Print PSNR and distances, and return them."""
+    found = [sum(side.psnr) / len(side.psnr)]
+    found += [frechet_distance(mine, clean) for mine, clean in zip(side.maps, truth.maps, strict=True)]
+    print(f"{name:28}{found[0]:8.2f}" + "".join(f"{distance:9.4f}" for distance in found[1:]), flush=True)
+    return found
+
+
+@torch.inference_mode()
+def compared(
+    given: Trial, codec: Codec, options: argparse.Namespace, features: torch.nn.Module
+) -> dict[str, list[float]]:
+    """The rows of an autoencoder under one kind of damage."""
+    truth, before = Side(features), Side(features)
+    for restored, clean in zip(given.restored, given.clean, strict=True):
+        truth.add(clean.rgb(), clean.rgb())
+        before.add(restored.rgb(), clean.rgb())
+    rows = {"x*": row("x*", before, truth)}
+    latents = [encode(codec, photo, Tiles(options.crop).plan(codec, photo)) for photo in given.restored]
+    decoded = [codec.decode(z) for z in latents]
+    for name, operator in maps(*calibration(codec, given, options.allow_code), options.patch_sizes):
+        sides = {name: Side(features)} | ({f"{name}, luma only": Side(features)} if name == "p = 3" else {})
+        for photo, clean, z, still in zip(given.restored, given.clean, latents, decoded, strict=True):
+            added = change(codec.decode(operator(z)) - still, Mode.DETAIL, codec.factor)
+            for each, side in sides.items():
+                moved = Pixels(photo.samples.copy())
+                moved.add(0, (added * LUMA).sum(1, keepdim=True).expand_as(added) if "luma" in each else added)
+                side.add(moved.rgb(), clean.rgb())
+        rows |= {each: row(each, side, truth) for each, side in sides.items()}
+    return rows
+
+
+def main() -> None:
+    """Compare the maps."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--vae", action="append", required=True)
+    parser.add_argument("--way", nargs=2, action="append", required=True, metavar=("DEGRADE", "RESTORER"))
+    parser.add_argument("--clean", type=Path, required=True, help="test photos")
+    parser.add_argument("--half", choices=("all", "tuning", "report"), default="all", help="of the test photos")
+    parser.add_argument("--natural", type=Path, required=True, help="photos to calibrate on")
+    parser.add_argument("--limit", type=int, default=16, help="at most so many of these")
+    parser.add_argument("--patch-sizes", type=int, nargs="+", default=[1, 3, 5, 7])
+    parser.add_argument("--features", required=True, help="module:factory of a network that gives a list of maps")
+    parser.add_argument("--crop", type=int, default=256, help="a multiple of 8")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--allow-code", action="store_true")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    if not options.allow_code:
+        parser.error(f"--features {options.features} runs code of that module: allow it with --allow-code")
+    torch.set_num_threads(options.threads)
+    features, results = call_factory(options.features), {}
+    for degrade, restorer in options.way:
+        given = trial(options, degrade, restorer)
+        for vae in options.vae:
+            print(f"\n{degrade} → {restorer}, {vae}")
+            results[f"{degrade} {restorer} {vae}"] = compared(
+                given, load_codec(vae, allow_code=True), options, features
+            )
+    if options.json:
+        about = {key: str(value) for key, value in vars(options).items()}
+        options.json.write_text(json.dumps({"options": about, "results": results}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
