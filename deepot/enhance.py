@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -21,6 +21,8 @@ from deepot.tiling import Span, TilePlan
 from deepot.transport_map import TransportMap
 
 log = logging.getLogger(__name__)
+
+_LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,17 @@ class Mode(StrEnum):
     PLAIN = "plain"
 
 
+class Keep(StrEnum):
+    """What of x* can be kept whatever the map says.
+
+    COLOUR: only luma changes, by the same amount in red, green and blue.
+    MEAN: the mean of latent patches; only their spread changes.
+    """
+
+    COLOUR = "colour"
+    MEAN = "mean"
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What transporting one image gave, besides its pixels.
@@ -100,6 +113,7 @@ class Enhancer:
         *,
         alpha: float = 0.0,
         mode: Mode | str = Mode.DETAIL,
+        keep: Collection[Keep | str] = (),
         tiles: Tiles | None = None,
     ) -> None:
         """Put codec and map together.
@@ -109,6 +123,7 @@ class Enhancer:
             transport: the map.
             alpha: α.
             mode: how the output is put together.
+            keep: what of x* is kept.
             tiles: how large photos are cut; the defaults of `Tiles` if None.
 
         Raises:
@@ -116,7 +131,8 @@ class Enhancer:
         """
         transport.check(codec)
         self.codec, self.alpha, self.mode, self.tiles = codec, alpha, Mode(mode), tiles or Tiles()
-        self._transport = transport.on(codec.device)
+        self.keep = frozenset(Keep(part) for part in keep)
+        self._transport = transport.on(codec.device, keep_mean=Keep.MEAN in self.keep)
         self._naturalness = Naturalness(transport.reference, transport.info.patch_size, device=codec.device)
 
     def __call__(self, image: Image.Image) -> Image.Image:
@@ -185,9 +201,14 @@ class Enhancer:
             check_finite(self.codec, band)
             if self.mode is Mode.PLAIN:
                 before = pixels.rgb(slice(top, top + band.shape[2])).to(band.device)
-                yield top, share * (band[:, :, : before.shape[2], : before.shape[3]] - before)
-            else:
-                yield top, share * band
+                band = band[:, :, : before.shape[2], : before.shape[3]] - before
+            yield top, share * (luma(band) if Keep.COLOUR in self.keep else band)
+
+
+def luma(difference: Tensor) -> Tensor:
+    """The luma (ITU-R BT.601) of a difference of RGB images (B, 3, H, W), in all three channels."""
+    weights = difference.new_tensor(_LUMA).view(3, 1, 1)
+    return (difference * weights).sum(1, keepdim=True).expand_as(difference)
 
 
 def change(difference: Tensor, mode: Mode, factor: int) -> Tensor:

@@ -1,7 +1,7 @@
 """Evaluation: versions of photos whose clean originals are known, and how far each version is from them."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from deepot.codec import Codec, default_device
 from deepot.details import details
-from deepot.enhance import Mode, check_finite, encode
+from deepot.enhance import Keep, Mode, check_finite, encode, luma
 from deepot.metrics import frechet_distance, psnr, ssim
 from deepot.moments import Moments, merge_in_order
 from deepot.patches import PatchTransport, patch_moments
@@ -107,8 +107,8 @@ class Versions:
     latents: Tensor
     moved_latents: Tensor
 
-    def image(self, point: Point) -> Tensor:
-        """The version as the program writes it, rounded to 8 bits: (1, 3, H, W), [0, 1]."""
+    def image(self, point: Point, keep: Collection[Keep] = ()) -> Tensor:
+        """The version as the program writes it, rounded to 8 bits: (1, 3, H, W), [0, 1]; `keep` as for `Enhancer`."""
         if point.name == CLEAN:
             return Pixels(self.clean.numpy()).rgb()
         pixels = Pixels(self.restored.numpy().copy())
@@ -122,7 +122,8 @@ class Versions:
         else:
             wanted = {CLEAN_ROUND_TRIP: self.clean_round_trip, ROUND_TRIP: self.round_trip}
             change = wanted.get(point.name, self.moved) - pixels.rgb()
-        pixels.add(0, share * change)
+        kept = Keep.COLOUR in keep and point.alpha is not None
+        pixels.add(0, share * (luma(change) if kept else change))
         return pixels.rgb()
 
     def latents_of(self, point: Point) -> Tensor:
@@ -187,9 +188,10 @@ class Scores:
         patch_size: int,
         features: Judge | None,
         metrics: Sequence[Judge],
+        keep: Collection[Keep] = (),
     ) -> None:
-        """Take in one version of the next photo."""
-        image, clean = versions.image(point), versions.image(Point(CLEAN))
+        """Take in one version of the next photo; `keep` as for `Enhancer`."""
+        image, clean = versions.image(point, keep), versions.image(Point(CLEAN))
         values = {"psnr": min(psnr(image, clean), MOST_PSNR), "ssim": ssim(image, clean)}
         values |= {metric.name: float(metric(image, clean)) for metric in metrics}
         number = len(self.photos.get("psnr", ()))

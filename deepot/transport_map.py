@@ -131,9 +131,12 @@ class TransportMap:
                 f"but this one is '{codec.name}' ({codec.sha256[:12]}): fit again, or name the autoencoder of the map"
             )
 
-    def on(self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> PatchTransport:
-        """The map as an operator on latents."""
-        bias = self.target_mean - self.matrix @ self.source_mean
+    def on(
+        self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, *, keep_mean: bool = False
+    ) -> PatchTransport:
+        """The map as an operator on latents, without its mean shift if `keep_mean`."""
+        target = self.source_mean if keep_mean else self.target_mean
+        bias = target - self.matrix @ self.source_mean
         return PatchTransport(self.matrix, bias, self.info.patch_size, dtype=dtype, device=device)
 
     def to_bytes(self) -> bytes:

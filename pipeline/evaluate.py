@@ -19,6 +19,7 @@ from safetensors.torch import save as save_tensors
 
 from deepot.calibrate import degraded
 from deepot.degrade import load_degradation, seeded
+from deepot.enhance import Keep
 from deepot.evaluation import CLEAN, RESTORED, Estimate, Judge, Point, Scores, Versions, estimates, sweep, versions
 from deepot.moments import Moments
 from deepot.pixels import Pixels
@@ -168,7 +169,9 @@ def prepare(task: PhotoTask) -> tuple[int, str | None]:
         if min(clean.height, clean.width) < least:
             raise ImageError(Code.UNSUPPORTED_OUTPUT, f"with sides below {least} pixels it is too small to be measured")
         plan = tiles_of(task.job).plan(models.codec, clean)
-        found = versions(models.codec, transport.on(models.codec.device), clean, restored, plan)
+        keep_mean = Keep.MEAN in task.job.transport.keep
+        operator = transport.on(models.codec.device, keep_mean=keep_mean)
+        found = versions(models.codec, operator, clean, restored, plan)
     except (StorageError, *IMAGE_FAULTS) as error:
         return task.number, f"{error}" or type(error).__name__
     put(join(task.folder, "photos", _photo_name(task.number)), save_tensors(vars(found)))
@@ -186,7 +189,8 @@ def measure(task: PointTask) -> None:
     scores = Scores()
     for number in task.numbers:
         tensors = load_tensors(read(join(task.folder, "photos", _photo_name(number))))
-        scores.add(Versions(**tensors), point, task.job.transport.patch_size, features, metrics)
+        transport = task.job.transport
+        scores.add(Versions(**tensors), point, transport.patch_size, features, metrics, transport.keep)
     record: dict[str, Any] = asdict(point) | {"photos": scores.photos}
     if point.name in (CLEAN, RESTORED):
         put(_scores_uri(task.scores, point.name), _packed(scores))

@@ -75,7 +75,12 @@ class ShardWorker:
         transport = TransportMap.from_bytes(read(setup.map_uri), setup.map_uri)
         options = setup.job.transport
         self._enhancer = Enhancer(
-            self._models.codec, transport, alpha=options.alpha, mode=options.mode, tiles=tiles_of(setup.job)
+            self._models.codec,
+            transport,
+            alpha=options.alpha,
+            mode=options.mode,
+            keep=options.keep,
+            tiles=tiles_of(setup.job),
         )
         self._constant = {
             "dtype": str(self._models.codec.dtype).removeprefix("torch."),

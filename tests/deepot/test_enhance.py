@@ -119,6 +119,32 @@ def test_detail_keeps_the_colour_of_areas(embedded):
     assert means["detail"] < 0.25 * means["residual"]
 
 
+@pytest.mark.parametrize("mode", list(Mode))
+def test_colour_can_be_kept(codec, transport, mode):
+    """Red, green and blue change alike, so far as they are not clipped, and as luma does without it."""
+    image = photo(64, 48)
+    image = image.point(lambda value: 100 + value // 5)
+    before, free, kept = (
+        np.asarray(each).astype(float)
+        for each in (image, *(Enhancer(codec, transport, mode=mode, keep=keep)(image) for keep in ((), ("colour",))))
+    )
+    inside = ((free > 0) & (free < 255) & (kept > 0) & (kept < 255)).all(-1)
+    assert inside.sum() > 100
+    change, freely = (each[inside] - before[inside] for each in (kept, free))
+    assert np.abs(change).mean() > 0.3
+    assert np.abs(change - change[:, :1]).max() <= 1
+    assert np.abs(freely - freely[:, :1]).max() > 1
+    np.testing.assert_allclose(change[:, 0], freely @ [0.299, 0.587, 0.114], atol=1.01)
+
+
+def test_the_mean_of_latents_can_be_kept(codec, transport):
+    shifted = replace(transport, target_mean=transport.target_mean + 0.5)
+    image = photo(64, 48)
+    wanted = Enhancer(codec, replace(transport, target_mean=transport.source_mean), mode="residual")(image)
+    found = Enhancer(codec, shifted, mode="residual", keep=("mean",))(image)
+    np.testing.assert_array_equal(np.asarray(found), np.asarray(wanted))
+
+
 def test_details_need_a_position_more_of_halo():
     """With an autoencoder that looks at its own blocks alone, only the details reach over a cut."""
     codec = as_codec(codecs.blocks(), "blocks", dtype=torch.float32, device="cpu")

@@ -7,7 +7,7 @@ import torch
 from deepot import Enhancer, load_codec
 from deepot.calibrate import fit_images
 from deepot.codec import as_codec
-from deepot.enhance import Mode, Tiles
+from deepot.enhance import Keep, Mode, Tiles
 from deepot.evaluation import (
     CLEAN,
     CLEAN_ROUND_TRIP,
@@ -53,11 +53,12 @@ def made(codec, transport, seed, tiles=None):
 @pytest.mark.parametrize("mode", list(Mode))
 @pytest.mark.parametrize("alpha", [-0.5, 0.0, 0.3, 1.0, 1.5])
 @pytest.mark.parametrize("tile", [1024, 32])
-def test_a_version_is_what_the_enhancer_writes(codec, transport, mode, alpha, tile):
+@pytest.mark.parametrize("keep", [(), (Keep.COLOUR,)])
+def test_a_version_is_what_the_enhancer_writes(codec, transport, mode, alpha, tile, keep):
     tiles = Tiles(tile)
-    enhancer = Enhancer(codec, transport, alpha=alpha, mode=mode, tiles=tiles)
+    enhancer = Enhancer(codec, transport, alpha=alpha, mode=mode, keep=keep, tiles=tiles)
     wanted = Pixels.from_image(enhancer(soft(picture(9, 61, 45)))).rgb()
-    found = made(codec, transport, 9, tiles).image(Point(mode.value, alpha))
+    found = made(codec, transport, 9, tiles).image(Point(mode.value, alpha), keep)
     assert (found - wanted).abs().max() < 1e-6
 
 
