@@ -1,6 +1,8 @@
-"""Bring an autoencoder into the form in which deepot ships its own: config.json and 8-bit weights.
+"""Bring an autoencoder into the form in which deepot ships its own: config.json and weights in a few bits.
 
-python tools/compact_autoencoder.py --start WORK/autoencoder --out deepot/embedded
+    python tools/compact_autoencoder.py --start WORK/autoencoder --out deepot/embedded
+
+The encoder's weights have 8 bits, as many as bfloat16's mantissa; the decoder's have `--decoder-bits`.
 """
 
 import argparse
@@ -13,7 +15,7 @@ from safetensors.torch import save_file
 from training import load_network
 
 from deepot.autoencoders import EMBEDDED_WEIGHTS
-from deepot.compact import compact
+from deepot.compact import BITS, compact
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -21,10 +23,13 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--start", type=Path, required=True, help="a diffusers folder of AutoencoderDC")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--decoder-bits", type=int, choices=range(2, 9), default=6, help="of its kernels (default: 6)")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(options.start / "config.json", options.out / "config.json")
-    save_file(compact(load_network(options.start).state_dict()), options.out / EMBEDDED_WEIGHTS)
+    weights = load_network(options.start).state_dict()
+    stored = compact(weights, lambda name: options.decoder_bits if name.startswith("decoder.") else BITS)
+    save_file(stored, options.out / EMBEDDED_WEIGHTS)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,10 @@ from critic import Critic
 from distil_autoencoder import fast_in_bfloat16, held_out, pixels
 from lesson import load_chunks
 from torch import Tensor
+from torch.func import functional_call
 from training import Length, Training, absolute_loss, chosen_device, distilling, load_network, write_json
 
+from deepot.compact import rounded
 from deepot.details import details
 
 DRAWN = torch.tensor([3.0, 1.0, 2.0, 1.0, 3.0, 1.0, 1.0])  # how often each of lesson.WAYS is, the heavier ones more
@@ -48,6 +50,7 @@ class Options:
     seed: int = 1
     threads: int = 1
     device: str = "auto"
+    bits: int | None = None
     resume: bool = False
 
 
@@ -115,9 +118,9 @@ class Through(Training):
         batch = self.draw()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=fast_in_bfloat16(self.device)):
             with torch.no_grad():
-                still = self.autoencoder.decoder(batch.latents).float()
-            images = self.autoencoder.decoder(torch.cat([batch.moved, batch.unmoved])).float()
-            moved, unmoved = images.split([len(batch.moved), len(batch.unmoved)])
+                still = self._decoded(batch.latents)
+            images = self._decoded(torch.cat([batch.moved, batch.unmoved]))
+            moved, unmoved = torch.split(images, [len(batch.moved), len(batch.unmoved)])
             leaf = moved.detach().requires_grad_()
             error = absolute_loss(leaf, batch.images)
             (gradient,) = torch.autograd.grad(error, leaf)
@@ -132,6 +135,14 @@ class Through(Training):
             error.detach() + through - through.detach() + UNMOVED_WEIGHT * absolute_loss(unmoved, batch.seen)
         )
         return total
+
+    def _decoded(self, latents: Tensor) -> Tensor:
+        """Images in [-1, 1], by the decoder as it will be shipped where that is asked for."""
+        weights: dict[str, Tensor] = dict(self.model.named_parameters())
+        if self.options.bits is not None:
+            weights = {n: rounded(w, self.options.bits) if w.ndim > 1 else w for n, w in weights.items()}
+        images: Tensor = functional_call(self.model, weights, (latents,))
+        return images.float()
 
     def _teach(self, maps: Sequence[Tensor], photos: Tensor) -> None:
         """A step of the critic."""
@@ -182,6 +193,7 @@ def main(arguments: Sequence[str]) -> None:
     add("--truth", type=float, default=Options.truth, help="share of the photo in a photo's target (default: 0.7)")
     add("--learning-rate", type=float, default=Options.learning_rate, help="of the decoder (default: 0.001)")
     add("--critic-rate", type=float, default=Options.critic_rate, help="of the critic (default: 0.001)")
+    add("--bits", type=int, choices=range(2, 9), help="train kernels as they come back from so many bits")
     add("--batch", type=int, default=Options.batch, help="moved crops in a step (default: 4)")
     add("--seed", type=int, default=Options.seed)
     add("--threads", type=int, default=Options.threads)

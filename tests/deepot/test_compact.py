@@ -1,11 +1,13 @@
-"""Weights in 8 bits: what is lost is bounded, and nothing is lost twice."""
+"""Weights in a few bits: what is lost is bounded, and nothing is lost twice."""
 
+import pytest
 import torch
 
-from deepot.compact import compact, expand
+from deepot.compact import compact, expand, rounded
 
 
-def test_kernels_lose_half_a_step_and_vectors_half_precision():
+@pytest.mark.parametrize("bits", [8, 6, 5, 2])
+def test_kernels_lose_half_a_step_and_vectors_half_precision(bits):
     generator = torch.Generator().manual_seed(0)
     weights = {
         "conv": torch.randn(6, 4, 3, 3, generator=generator) * torch.logspace(-3, 2, 6).view(6, 1, 1, 1),
@@ -13,15 +15,25 @@ def test_kernels_lose_half_a_step_and_vectors_half_precision():
         "bias": torch.randn(5, generator=generator),
         "dead": torch.zeros(2, 3, 1, 1),
     }
-    stored = compact(weights)
-    assert stored["conv"].dtype == torch.int8
+    stored = compact(weights, lambda name: 8 if name == "linear" else bits)
+    assert stored["linear"].dtype == torch.int8
+    assert stored["conv"].nbytes == (216 if bits == 8 else 1 + -(-216 * bits // 8))
     assert stored["bias"].dtype == torch.float16
     found = expand(stored)
     assert list(found) == list(weights)
     for name in ("conv", "linear", "dead"):
         largest = weights[name].flatten(1).abs().amax(1)
         off = (found[name] - weights[name]).flatten(1).abs().amax(1)
-        assert (off <= largest / 127 / 2 * 1.0001).all()
+        most = 127 if name == "linear" else 2 ** (bits - 1) - 1
+        assert (off <= largest / most / 2 * 1.0001).all()
     torch.testing.assert_close(found["bias"], weights["bias"], rtol=1e-3, atol=1e-3)
-    again = compact(found)
+    again = compact(found, lambda name: 8 if name == "linear" else bits)
     assert all(torch.equal(again[name], stored[name]) for name in stored if not name.endswith(".scale"))
+
+
+def test_a_rounded_kernel_is_what_comes_back_and_passes_its_gradient_on():
+    weight = torch.randn(3, 4, 3, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    found = rounded(weight, 6)
+    torch.testing.assert_close(found, expand(compact({"conv": weight.detach()}, lambda _: 6))["conv"])
+    found.sum().backward()
+    assert torch.equal(weight.grad, torch.ones_like(weight))
