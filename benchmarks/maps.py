@@ -22,7 +22,7 @@ from deepot.autoencoders import load_codec
 from deepot.calibrate import degraded
 from deepot.codec import Codec
 from deepot.degrade import load_degradation, seeded
-from deepot.enhance import Mode, Tiles, change, encode
+from deepot.enhance import Mode, Tiles, change, encode, luma
 from deepot.evidence import to_frequencies
 from deepot.gaussian import Gaussian, transport_matrix
 from deepot.metrics import frechet_distance
@@ -33,7 +33,6 @@ from deepot.restorers import load_restorer
 from deepot.spec import call_factory
 
 CLASSES = 3  # of the mixture: flat, edge, texture
-LUMA = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
 Operator = Callable[[Tensor], Tensor]
 """Latents (1, c, h, w) → transported latents."""
 
@@ -154,7 +153,7 @@ def compared(
             added = change(codec.decode(operator(z)) - still, Mode.DETAIL, codec.factor)
             for each, side in sides.items():
                 moved = Pixels(photo.samples.copy())
-                moved.add(0, (added * LUMA).sum(1, keepdim=True).expand_as(added) if "luma" in each else added)
+                moved.add(0, luma(added) if "luma" in each else added)
                 side.add(moved.rgb(), clean.rgb())
         rows |= {each: row(each, side, truth) for each, side in sides.items()}
     return rows

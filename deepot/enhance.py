@@ -16,13 +16,11 @@ from deepot.codec import Codec
 from deepot.details import REACH, details
 from deepot.errors import CodecError
 from deepot.naturalness import Naturalness
-from deepot.pixels import Pixels
+from deepot.pixels import LUMA, Pixels
 from deepot.tiling import Span, TilePlan
 from deepot.transport_map import TransportMap
 
 log = logging.getLogger(__name__)
-
-_LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
@@ -207,7 +205,7 @@ class Enhancer:
 
 def luma(difference: Tensor) -> Tensor:
     """The luma (ITU-R BT.601) of a difference of RGB images (B, 3, H, W), in all three channels."""
-    weights = difference.new_tensor(_LUMA).view(3, 1, 1)
+    weights = difference.new_tensor(LUMA).view(3, 1, 1)
     return (difference * weights).sum(1, keepdim=True).expand_as(difference)
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from deepot.errors import UnsupportedImageError
 
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's conversion to grey
+LUMA = (0.299, 0.587, 0.114)
+"""Of red, green and blue: ITU-R BT.601, as Pillow's conversion to grey."""
 _CONVERTED = {"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"}
 _INK_LEFT = 1 / 255  # below this much light through the black ink, the other inks cannot be seen or changed
 
@@ -118,7 +119,7 @@ class Pixels:
         change = difference[0, :, :height, : self.width].permute(1, 2, 0).cpu().numpy()
         rows = self.samples[top : top + height]
         if rows.shape[2] == 1:
-            change = change @ np.array(_LUMA, dtype=np.float32)[:, None]
+            change = change @ np.array(LUMA, dtype=np.float32)[:, None]
         elif rows.shape[2] == 4:
             light = 1 - rows[:, :, 3:].astype(np.float32) / self.maximum
             change = np.where(light > _INK_LEFT, -change / np.maximum(light, _INK_LEFT), 0)
