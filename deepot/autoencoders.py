@@ -16,7 +16,8 @@ from deepot.receptive_field import reach
 from deepot.spec import call_factory, is_factory
 
 EMBEDDED = "embedded"
-EMBEDDED_WEIGHTS = "weights.safetensors"
+EMBEDDED_PARTS = ("encoder", "decoder")
+"""Each in a file PART.safetensors of the package `deepot.embedded`."""
 _PROBE_SIDE = 64
 
 
@@ -102,7 +103,8 @@ def _embedded() -> nn.Module:
 
     with as_file(files("deepot.embedded")) as folder:
         model: nn.Module = diffusers.AutoencoderDC.from_config(diffusers.AutoencoderDC.load_config(str(folder)))
-        model.load_state_dict(expand(load_file(folder / EMBEDDED_WEIGHTS)))
+        parts = [load_file(folder / f"{part}.safetensors") for part in EMBEDDED_PARTS]
+        model.load_state_dict(expand({name: tensor for part in parts for name, tensor in part.items()}))
     return model.eval()
 
 

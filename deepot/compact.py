@@ -1,12 +1,12 @@
 """Compact: a network's weights in a few bits each, for shipping it, and hardly a difference.
 
 Kernels become whole numbers with a float32 scale for each output channel, NAME and NAME.scale: in 8 bits as int8, in
-fewer packed into bytes, which NAME.shape goes with. Everything else becomes float16.
+fewer as a zlib stream of them, which NAME.shape goes with. Everything else becomes float16.
 """
 
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Mapping
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,23 +14,23 @@ BITS = 8
 _SCALE, _SHAPE = ".scale", ".shape"
 
 
-def compact(weights: Mapping[str, Tensor], bits: Callable[[str], int] = lambda _: BITS) -> dict[str, Tensor]:
+def compact(weights: Mapping[str, Tensor], bits: int = BITS) -> dict[str, Tensor]:
     """Weights by name → tensors to store.
 
     Args:
         weights: of a network.
-        bits: for each weight of a kernel, by the kernel's name, 2 to 8.
+        bits: for each weight of a kernel, 2 to 8.
     """
     stored: dict[str, Tensor] = {}
     for name, weight in weights.items():
         if weight.ndim < 2:
             stored[name] = weight.half().contiguous()
             continue
-        levels, scale = _levels(weight, bits(name))
+        levels, scale = _levels(weight, bits)
         levels = levels.to(torch.int8).contiguous()
-        if bits(name) < BITS:
+        if bits < BITS:
             stored[name + _SHAPE] = torch.tensor(levels.shape)
-            levels = _packed(levels, bits(name))
+            levels = _packed(levels)
         stored |= {name: levels, name + _SCALE: scale}
     return stored
 
@@ -61,18 +61,13 @@ def _levels(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     return (weight.float() / _along(scale, weight)).round(), scale
 
 
-def _packed(levels: Tensor, bits: int) -> Tensor:
-    """Numbers (…) of so many bits, one after the other in bytes: (n,) uint8, the number of bits first."""
-    unsigned = (levels.numpy().astype(np.int16) + 2 ** (bits - 1)).astype(np.uint8)
-    kept = np.unpackbits(unsigned.reshape(-1, 1), axis=1)[:, 8 - bits :]
-    return torch.from_numpy(np.concatenate([[np.uint8(bits)], np.packbits(kept)]))
+def _packed(levels: Tensor) -> Tensor:
+    """Whole numbers, int8, as a zlib stream: (n,) uint8. Its Huffman codes come near to their entropy."""
+    return torch.frombuffer(bytearray(zlib.compress(levels.numpy().tobytes(), 9)), dtype=torch.uint8)
 
 
 def _unpacked(packed: Tensor, shape: tuple[int, ...]) -> Tensor:
-    bits, count = int(packed[0]), int(np.prod(shape))
-    kept = np.unpackbits(packed[1:].numpy(), count=count * bits).reshape(count, bits)
-    unsigned = np.packbits(np.pad(kept, ((0, 0), (8 - bits, 0))), axis=1).reshape(shape)
-    return torch.from_numpy(unsigned.astype(np.int16) - 2 ** (bits - 1))
+    return torch.frombuffer(bytearray(zlib.decompress(packed.numpy().tobytes())), dtype=torch.int8).reshape(shape)
 
 
 def _along(scale: Tensor, weight: Tensor) -> Tensor:

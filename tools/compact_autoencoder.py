@@ -14,7 +14,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from training import load_network
 
-from deepot.autoencoders import EMBEDDED_WEIGHTS
+from deepot.autoencoders import EMBEDDED_PARTS
 from deepot.compact import BITS, compact
 
 
@@ -28,8 +28,10 @@ def main(arguments: Sequence[str]) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(options.start / "config.json", options.out / "config.json")
     weights = load_network(options.start).state_dict()
-    stored = compact(weights, lambda name: options.decoder_bits if name.startswith("decoder.") else BITS)
-    save_file(stored, options.out / EMBEDDED_WEIGHTS)
+    for part in EMBEDDED_PARTS:
+        bits = options.decoder_bits if part == "decoder" else BITS
+        mine = {name: weight for name, weight in weights.items() if name.startswith(f"{part}.")}
+        save_file(compact(mine, bits), options.out / f"{part}.safetensors")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 TOOLS = Path(__file__).resolve().parent
+BITS = 6  # of the decoder's kernels, as compact_autoencoder.py ships them
 DENOISING = 0.05  # share of the minutes in which the denoiser of the lesson trains
 ALONE = 0.3  # share in which the parts train alone, side by side
 TOGETHER = 0.25  # share in which they train together; in the rest the decoder trains through the transport
@@ -95,7 +96,7 @@ def main(arguments: Sequence[str]) -> None:
     if not (through / "through.json").exists():
         minutes = options.minutes * (1 - DENOISING - ALONE - TOGETHER)
         again = resumed(through, "through")
-        where = ["--lesson", own, "--start", start, "--out", through]
+        where = ["--lesson", own, "--start", start, "--out", through, "--bits", BITS]
         run(command("through_transport.py", *where, "--minutes", minutes, "--threads", 2 * options.threads, *again))
 
 

@@ -42,8 +42,8 @@ class Options:
     start: Path
     minutes: float = 60.0
     steps: int | None = None
-    adversarial: float = 1.0
-    truth: float = 0.7
+    adversarial: float = 4.0
+    truth: float = 1.0
     learning_rate: float = 1e-3
     critic_rate: float = 1e-3
     batch: int = 4
@@ -189,8 +189,8 @@ def main(arguments: Sequence[str]) -> None:
     add("--out", type=Path, required=True, help="folder of checkpoints and records")
     add("--minutes", type=float, default=Options.minutes, help="how long to train (default: 60)")
     add("--steps", type=int, help="how many steps to take instead")
-    add("--adversarial", type=float, default=Options.adversarial, help="weight of the critic's pull (default: 1)")
-    add("--truth", type=float, default=Options.truth, help="share of the photo in a photo's target (default: 0.7)")
+    add("--adversarial", type=float, default=Options.adversarial, help="weight of the critic's pull (default: 4)")
+    add("--truth", type=float, default=Options.truth, help="share of the photo in a photo's target (default: 1)")
     add("--learning-rate", type=float, default=Options.learning_rate, help="of the decoder (default: 0.001)")
     add("--critic-rate", type=float, default=Options.critic_rate, help="of the critic (default: 0.001)")
     add("--bits", type=int, choices=range(2, 9), help="train kernels as they come back from so many bits")

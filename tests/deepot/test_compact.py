@@ -15,25 +15,30 @@ def test_kernels_lose_half_a_step_and_vectors_half_precision(bits):
         "bias": torch.randn(5, generator=generator),
         "dead": torch.zeros(2, 3, 1, 1),
     }
-    stored = compact(weights, lambda name: 8 if name == "linear" else bits)
-    assert stored["linear"].dtype == torch.int8
-    assert stored["conv"].nbytes == (216 if bits == 8 else 1 + -(-216 * bits // 8))
+    stored = compact(weights, bits)
     assert stored["bias"].dtype == torch.float16
     found = expand(stored)
     assert list(found) == list(weights)
     for name in ("conv", "linear", "dead"):
         largest = weights[name].flatten(1).abs().amax(1)
         off = (found[name] - weights[name]).flatten(1).abs().amax(1)
-        most = 127 if name == "linear" else 2 ** (bits - 1) - 1
-        assert (off <= largest / most / 2 * 1.0001).all()
+        assert (off <= largest / (2 ** (bits - 1) - 1) / 2 * 1.0001).all()
     torch.testing.assert_close(found["bias"], weights["bias"], rtol=1e-3, atol=1e-3)
-    again = compact(found, lambda name: 8 if name == "linear" else bits)
+    again = compact(found, bits)
     assert all(torch.equal(again[name], stored[name]) for name in stored if not name.endswith(".scale"))
 
 
 def test_a_rounded_kernel_is_what_comes_back_and_passes_its_gradient_on():
     weight = torch.randn(3, 4, 3, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
     found = rounded(weight, 6)
-    torch.testing.assert_close(found, expand(compact({"conv": weight.detach()}, lambda _: 6))["conv"])
+    torch.testing.assert_close(found, expand(compact({"conv": weight.detach()}, 6))["conv"])
     found.sum().backward()
     assert torch.equal(weight.grad, torch.ones_like(weight))
+
+
+def test_fewer_bits_are_smaller():
+    weights = {"conv": torch.randn(64, 64, 3, 3, generator=torch.Generator().manual_seed(0))}
+    sizes = [compact(weights, bits)["conv"].nbytes / weights["conv"].numel() for bits in (8, 6, 4)]
+    assert sizes[0] == 1
+    assert sizes[1] < 0.72
+    assert sizes[2] < 0.5
