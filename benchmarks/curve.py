@@ -198,7 +198,7 @@ def main() -> None:
             shifts = list(changes(codec, transport.on(codec.device), given.restored, Mode(options.mode)))
             points += curve(given, name, shifts, [a for a in options.alphas if a != 1], features, truth)
     if options.json:
-        about = {key: str(getattr(options, key)) for key in ("mode", "patch_size", "limit", "crop", "half")}
+        about = {key: getattr(options, key) for key in ("mode", "patch_size", "limit", "crop", "half")}
         record = about | {"torch": torch.__version__, "points": [asdict(point) for point in points]}
         options.json.write_text(json.dumps(record, indent=2) + "\n")
     if options.plot:

@@ -38,7 +38,7 @@ Operator = Callable[[Tensor], Tensor]
 
 
 def affine(matrix: Tensor, source: Gaussian, target: Tensor, patch_size: int) -> Operator:
-    """The map x ↦ matrix (x − μs) + target on all patches."""
+    """The map x ↦ matrix (x − μs) + target on all patches; latents are on the CPU."""
     return PatchTransport(matrix, target - matrix @ source.mean, patch_size)
 
 
@@ -123,7 +123,7 @@ def calibration(codec: Codec, given: Trial, allow_code: bool) -> tuple[list[Tens
         photo = middle(load(str(path)), 0)
         restored = mend(degraded(photo, damage, seeded(path.name.encode())))
         for latents, image in zip(sides, (restored, photo), strict=True):
-            latents.append(encode(codec, image, Tiles().plan(codec, image)))
+            latents.append(encode(codec, image, Tiles().plan(codec, image)).cpu())
     return sides
 
 
@@ -150,7 +150,8 @@ def compared(
     for name, operator in maps(*calibration(codec, given, options.allow_code), options.patch_sizes):
         sides = {name: Side(features)} | ({f"{name}, luma only": Side(features)} if name == "p = 3" else {})
         for photo, clean, z, still in zip(given.restored, given.clean, latents, decoded, strict=True):
-            added = change(codec.decode(operator(z)) - still, Mode.DETAIL, codec.factor)
+            moved_latents = operator(z.cpu()).to(codec.device)
+            added = change(codec.decode(moved_latents) - still, Mode.DETAIL, codec.factor)
             for each, side in sides.items():
                 moved = Pixels(photo.samples.copy())
                 moved.add(0, luma(added) if "luma" in each else added)

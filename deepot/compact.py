@@ -20,6 +20,9 @@ def compact(weights: Mapping[str, Tensor], bits: int = BITS) -> dict[str, Tensor
     Args:
         weights: of a network.
         bits: for each weight of a kernel, 2 to 8.
+
+    Raises:
+        ValueError: fewer or more bits.
     """
     stored: dict[str, Tensor] = {}
     for name, weight in weights.items():
@@ -56,6 +59,8 @@ def rounded(weight: Tensor, bits: int) -> Tensor:
 
 def _levels(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     """Whole numbers up to ±(2^(bits − 1) − 1), the largest of each output channel, and a channel's step."""
+    if not 2 <= bits <= BITS:
+        raise ValueError(f"{bits} bits a weight: from 2 to {BITS} can be stored")
     most = 2 ** (bits - 1) - 1
     scale = weight.float().flatten(1).abs().amax(1).clamp(min=1e-12) / most
     return (weight.float() / _along(scale, weight)).round(), scale

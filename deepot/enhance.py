@@ -69,10 +69,10 @@ class Mode(StrEnum):
 
 
 class Keep(StrEnum):
-    """What of x* can be kept whatever the map says.
+    """What of a map can be left out.
 
-    COLOUR: only luma changes, by the same amount in red, green and blue.
-    MEAN: the mean of latent patches; only their spread changes.
+    COLOUR: only luma changes, by the same amount in red, green and blue as far as nothing is clipped.
+    MEAN: the map has no mean shift; patches like the mean of the calibration's restored ones stay.
     """
 
     COLOUR = "colour"
@@ -111,7 +111,7 @@ class Enhancer:
         *,
         alpha: float = 0.0,
         mode: Mode | str = Mode.DETAIL,
-        keep: Collection[Keep | str] = (),
+        keep: Collection[Keep | str] | str = (),
         tiles: Tiles | None = None,
     ) -> None:
         """Put codec and map together.
@@ -121,15 +121,16 @@ class Enhancer:
             transport: the map.
             alpha: α.
             mode: how the output is put together.
-            keep: what of x* is kept.
+            keep: what is left out of the map, e.g. ("colour",).
             tiles: how large photos are cut; the defaults of `Tiles` if None.
 
         Raises:
             MapError: the map was fitted with another autoencoder.
+            ValueError: no such mode, nothing of that name to keep.
         """
         transport.check(codec)
         self.codec, self.alpha, self.mode, self.tiles = codec, alpha, Mode(mode), tiles or Tiles()
-        self.keep = frozenset(Keep(part) for part in keep)
+        self.keep = frozenset(Keep(part) for part in ([keep] if isinstance(keep, str) else keep))
         self._transport = transport.on(codec.device, keep_mean=Keep.MEAN in self.keep)
         self._naturalness = Naturalness(transport.reference, transport.info.patch_size, device=codec.device)
 

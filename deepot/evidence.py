@@ -29,8 +29,8 @@ class Evidence:
     """How far a map can be trusted.
 
     Attributes:
-        standard_error: of the map by the choice of images, relative to its length: √(s² / E‖T(x) − x‖²). Two sets of
-            one kind have about 1.
+        standard_error: of the map by the choice of images, relative to its length: √(s² / E‖T(x) − x‖²). Two
+            independent sets of one kind have about 1.
         images: effective number of images of the smaller side, fewer than there are where few of them hold most patches
             (Kish 1965: (Σw)² / Σw²).
     """
@@ -81,8 +81,8 @@ def evidence_of(
 ) -> Evidence:
     """How far the map between two sets can be trusted.
 
-    s² is the variance of T(x) for a restored patch x, by the choice of images: the jackknife's over blocks (Efron &
-    Stein 1981), added up over the frequencies of a patch and the difference of the means.
+    s² is the variance of T(x) − x by the choice of images: the jackknife's over blocks (Efron & Stein 1981), added up
+    over the difference of the means and, for the spread of restored patches x about theirs, the frequencies of a patch.
 
     Args:
         source: moments of the restored images, each of one image or of a few.

@@ -89,6 +89,11 @@ class MapInfo:
         """How far the map can be trusted, in words."""
         if self.effective_images is None or self.standard_error is None:
             return "unknown: a single image a side cannot be told from chance"
+        if self.share == 0:
+            return (
+                f"none: the two sets differ by no more than chance, by {self.effective_images:.1f} effective images "
+                f"and with doubt {self.doubt:g}; the map does nothing"
+            )
         used = "used as it is" if self.doubt == 0 else f"used for {self.share:.0%} of the way (doubt {self.doubt:g})"
         return (
             f"standard error {self.standard_error:.0%} of the map, by {self.effective_images:.1f} effective images; "
@@ -217,8 +222,11 @@ def fit_map(
 
     Raises:
         MomentsError: fewer than two patches on a side, with doubt fewer than two blocks, or pairs that are none.
+        ValueError: a doubt below 0, or none at all.
     """
     doubt = calibration.doubt if doubt is None else doubt
+    if not 0 <= doubt < math.inf:
+        raise ValueError(f"doubt is {doubt}, it must be a number from 0 on")
     source, reference = usable(source, reference, paired=calibration.paired)
     restored, natural = merge_in_order(source), merge_in_order(reference)
     gaussian, target = restored.gaussian(), natural.gaussian()

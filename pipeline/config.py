@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from deepot.enhance import Keep, Mode
 from deepot.transport_map import Calibration
@@ -51,11 +51,16 @@ class Transport(Section):
     patch_size: int = Field(3, ge=1, le=15, description="side of the latent patches, odd")
     alpha: float = Field(0.0, ge=-4, le=4, description="0 full transport, 1 the restored photo itself")
     mode: Mode = Field(Mode.DETAIL, description="detail, residual (colours may move too), or plain as published")
-    keep: tuple[Keep, ...] = Field((), description="what of the restored photo stays: colour, mean (of latents)")
+    keep: tuple[Keep, ...] = Field((), description="what is left out of the map: [colour], [mean] (its mean shift)")
     doubt: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Auto = Field(
         "auto",
         description="how many standard errors are taken off the map; auto: 0, or 1 for unpaired sets",
     )
+
+    @field_validator("keep", mode="before")
+    @classmethod
+    def _several(cls, keep: object) -> object:
+        return (keep,) if isinstance(keep, str) else keep
 
     @model_validator(mode="after")
     def _odd(self) -> "Transport":

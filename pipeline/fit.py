@@ -1,5 +1,6 @@
 """Fit: the driver's one computation, from merged moments to the map of a run."""
 
+import logging
 from collections.abc import Sequence
 
 from deepot.codec import Codec
@@ -9,6 +10,8 @@ from pipeline.config import Job
 from pipeline.errors import RunError
 from pipeline.layout import Run
 from pipeline.storage import absolute, create, exists, read
+
+log = logging.getLogger(__name__)
 
 
 def fit(job: Job, run: Run, codec: Codec, source: Sequence[Moments], reference: Sequence[Moments]) -> TransportMap:
@@ -26,6 +29,11 @@ def fit(job: Job, run: Run, codec: Codec, source: Sequence[Moments], reference: 
         calibration=job.calibration,
         doubt=None if job.transport.doubt == "auto" else job.transport.doubt,
     )
+    if fitted.info.share == 0:
+        log.warning(
+            "the two sets differ by no more than chance, so the map does nothing and results will be the restored "
+            "photos: give more photos, pairs (source.degrade), or a smaller transport.doubt"
+        )
     if not create(run.map, fitted.to_bytes()):
         raise RunError(f"{run.map} holds another map than these statistics give; was it fitted by another version?")
     return fitted

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors.torch import save_file
-from training import load_network
+from training import DECODER_BITS, load_network
 
 from deepot.autoencoders import EMBEDDED_PARTS
 from deepot.compact import BITS, compact
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--start", type=Path, required=True, help="a diffusers folder of AutoencoderDC")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--decoder-bits", type=int, choices=range(2, 9), default=6, help="of its kernels (default: 6)")
+    parser.add_argument("--decoder-bits", type=int, choices=range(2, 9), default=DECODER_BITS, help="of its kernels")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(options.start / "config.json", options.out / "config.json")

@@ -225,6 +225,8 @@ def make(options: argparse.Namespace) -> None:
 
 def make_again(options: argparse.Namespace) -> None:
     """Make a lesson over in a student's latents, moved the whole way: maps from all chunks first, then the chunks."""
+    if not (options.again / "held-out.pt").exists():
+        raise SystemExit(f"no held-out.pt in {options.again}: --again takes a lesson that this script has made")
     student = load_codec(options.student, dtype=torch.float32)
     teacher = load_codec(options.teacher, allow_code=options.allow_code, dtype=torch.float32)
     chunks = {path.name: Chunk.load(path) for path in sorted(options.again.glob("*.pt"))}

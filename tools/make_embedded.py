@@ -1,4 +1,4 @@
-"""Make an autoencoder like the embedded one in one call: lesson, encoder and decoder, both, through the transport.
+"""Make an autoencoder like the embedded one in one call: denoiser, lesson, parts, both, through the transport.
 
     python tools/make_embedded.py --photos PHOTOS/natural PHOTOS/more --teacher taef2:codec --minutes 120 \
         --out WORK --allow-code
@@ -15,8 +15,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from training import DECODER_BITS
+
 TOOLS = Path(__file__).resolve().parent
-BITS = 6  # of the decoder's kernels, as compact_autoencoder.py ships them
 DENOISING = 0.05  # share of the minutes in which the denoiser of the lesson trains
 ALONE = 0.3  # share in which the parts train alone, side by side
 TOGETHER = 0.25  # share in which they train together; in the rest the decoder trains through the transport
@@ -96,7 +97,7 @@ def main(arguments: Sequence[str]) -> None:
     if not (through / "through.json").exists():
         minutes = options.minutes * (1 - DENOISING - ALONE - TOGETHER)
         again = resumed(through, "through")
-        where = ["--lesson", own, "--start", start, "--out", through, "--bits", BITS]
+        where = ["--lesson", own, "--start", start, "--out", through, "--bits", DECODER_BITS]
         run(command("through_transport.py", *where, "--minutes", minutes, "--threads", 2 * options.threads, *again))
 
 

@@ -138,11 +138,14 @@ class Through(Training):
 
     def _decoded(self, latents: Tensor) -> Tensor:
         """Images in [-1, 1], by the decoder as it will be shipped where that is asked for."""
-        weights: dict[str, Tensor] = dict(self.model.named_parameters())
-        if self.options.bits is not None:
-            weights = {n: rounded(w, self.options.bits) if w.ndim > 1 else w for n, w in weights.items()}
+        weights = self.shipped(dict(self.model.named_parameters()))
         images: Tensor = functional_call(self.model, weights, (latents,))
         return images.float()
+
+    def shipped(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The decoder's weights as they come back from `bits`, where that is asked for."""
+        bits = self.options.bits
+        return {n: w if bits is None or w.ndim < 2 else rounded(w, bits) for n, w in weights.items()}
 
     def _teach(self, maps: Sequence[Tensor], photos: Tensor) -> None:
         """A step of the critic."""
@@ -173,7 +176,7 @@ def train(options: Options) -> None:
     torch.set_num_threads(options.threads)
     training = Through(options)
     loss = training.run(options.resume)
-    training.model.load_state_dict(training.average)
+    training.model.load_state_dict(training.shipped(training.average))
     found = held_out(training.autoencoder.cpu(), "decoder", options.lesson)
     training.autoencoder.half().save_pretrained(options.out / "autoencoder")
     write_json(options.out / "through.json", training.record(options, final_loss=loss, held_out=found))

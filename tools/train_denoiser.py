@@ -60,7 +60,7 @@ class Denoiser(nn.Module):
         return images - noise
 
 
-class Mend:
+class Mend(nn.Module):
     """A trained denoiser, as a restorer for noise of one strength.
 
     Args:
@@ -71,15 +71,16 @@ class Mend:
     scale = 1
 
     def __init__(self, weights: Path, sigma: float) -> None:
-        self._model = Denoiser().eval()
-        self._model.load_state_dict(load_file(weights))
-        self._sigma = torch.tensor([sigma / 255])
+        super().__init__()
+        self.denoiser = Denoiser()
+        self.denoiser.load_state_dict(load_file(weights))
+        self.register_buffer("sigma", torch.tensor([sigma / 255]))
 
-    def __call__(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """(1, 3, H, W) in [0, 1], of any size → the same."""
         height, width = images.shape[-2:]
         even = functional.pad(images, (0, width % 2, 0, height % 2), mode="replicate")
-        clean: Tensor = self._model(even, self._sigma)
+        clean: Tensor = self.denoiser(even, self.sigma)
         return clean[..., :height, :width]
 
 
@@ -115,7 +116,9 @@ def train(options: Options) -> None:
     loss = training.run(options.resume)
     about = {"number": len(photos.images), "sha256": photos.fingerprint}
     write_json(options.out.with_suffix(".json"), training.record(options, photos=about, final_loss=loss))
-    save_file(training.average, options.out)
+    partial = options.out.with_name(options.out.name + ".partial")
+    save_file(training.average, partial)
+    partial.replace(options.out)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -133,7 +136,10 @@ def main(arguments: Sequence[str]) -> None:
     add("--threads", type=int, default=Options.threads)
     add("--device", default=Options.device, help="auto, cpu or cuda")
     add("--resume", action="store_true", help="go on from the checkpoint beside --out")
-    train(Options(**vars(parser.parse_args(arguments))))
+    options = Options(**vars(parser.parse_args(arguments)))
+    if options.crop % 2:
+        parser.error(f"--crop {options.crop} is odd: the denoiser works at half resolution")
+    train(options)
 
 
 if __name__ == "__main__":

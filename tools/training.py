@@ -19,6 +19,7 @@ from torch import Tensor, nn
 WARM_UP_STEPS, FALLING = 50, 0.6  # the learning rate falls linearly over the last part of the run
 CHECKPOINT_SECONDS, REPORT_STEPS = 240, 50
 GRADIENT_WEIGHT = 0.5
+DECODER_BITS = 6  # of a decoder's kernels as they are shipped
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,12 @@ def test_a_rounded_kernel_is_what_comes_back_and_passes_its_gradient_on():
     assert torch.equal(weight.grad, torch.ones_like(weight))
 
 
+@pytest.mark.parametrize("bits", [1, 9])
+def test_bits_that_cannot_be_stored(bits):
+    with pytest.raises(ValueError, match=f"{bits} bits a weight"):
+        compact({"conv": torch.ones(1, 1, 1, 1)}, bits)
+
+
 def test_fewer_bits_are_smaller():
     weights = {"conv": torch.randn(64, 64, 3, 3, generator=torch.Generator().manual_seed(0))}
     sizes = [compact(weights, bits)["conv"].nbytes / weights["conv"].numel() for bits in (8, 6, 4)]

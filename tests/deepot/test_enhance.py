@@ -8,7 +8,7 @@ from PIL import Image
 import deepot
 from deepot.calibrate import matched_moments
 from deepot.codec import as_codec
-from deepot.enhance import Enhancer, Mode, Tiles, encode
+from deepot.enhance import Enhancer, Keep, Mode, Tiles, encode
 from deepot.errors import CodecError, MapError, UnsupportedImageError
 from deepot.pixels import Pixels
 from deepot.transport_map import TransportMap
@@ -135,6 +135,12 @@ def test_colour_can_be_kept(codec, transport, mode):
     assert np.abs(change - change[:, :1]).max() <= 1
     assert np.abs(freely - freely[:, :1]).max() > 1
     np.testing.assert_allclose(change[:, 0], freely @ [0.299, 0.587, 0.114], atol=1.01)
+
+
+def test_a_single_name_will_do_and_an_unknown_one_is_named(codec, transport):
+    assert Enhancer(codec, transport, keep="colour").keep == {Keep.COLOUR}
+    with pytest.raises(ValueError, match="'colours' is not a valid Keep"):
+        Enhancer(codec, transport, keep="colours")
 
 
 def test_the_mean_of_latents_can_be_kept(codec, transport):

@@ -39,6 +39,10 @@ def images(number, seed, fine=1.0, shift=0.0):
 def test_sets_of_one_kind_differ_by_about_a_standard_error():
     errors = [evidence_of(images(12, seed), images(12, seed + 100), P).standard_error for seed in range(12)]
     assert 0.7 < np.median(errors) < 1.4
+    shares = [[max(0.0, 1 - doubt * error) for error in errors] for doubt in (1, 2)]
+    assert np.median(shares[0]) < 0.3
+    assert max(shares[0]) < 0.6
+    assert max(shares[1]) < 0.2
 
 
 @pytest.mark.parametrize("what", [{"fine": 0.3}, {"shift": -2.0}])

@@ -45,6 +45,20 @@ def test_a_map_says_how_far_it_can_be_trusted():
     assert fitted(soft[:1], natural[:1], Calibration.SELF).info.trust.startswith("unknown")
 
 
+def test_sets_of_one_kind_give_a_map_that_says_it_does_nothing():
+    sides = blocks(6, 1.0, 0), blocks(6, 1.0, 1)
+    found = fitted(*sides, Calibration.UNPAIRED, doubt=3)
+    torch.testing.assert_close(found.matrix, torch.eye(4, dtype=torch.float64))
+    assert torch.equal(found.target_mean, found.source_mean)
+    assert found.info.trust.startswith("none: the two sets differ by no more than chance")
+
+
+@pytest.mark.parametrize("doubt", [-1.0, float("nan"), float("inf")])
+def test_a_doubt_that_is_none(doubt):
+    with pytest.raises(ValueError, match="must be a number from 0 on"):
+        fitted(blocks(3, 1.0, 0), blocks(3, 2.0, 1), Calibration.UNPAIRED, doubt=doubt)
+
+
 def test_one_unpaired_image_is_an_error_that_names_the_way_out():
     with pytest.raises(MomentsError, match="give at least 2 on either side"):
         fitted(blocks(1, 1.0, 0), blocks(5, 1.0, 1), Calibration.UNPAIRED)

@@ -26,6 +26,7 @@ def test_the_job_file_decides_how_to_calibrate(changes, calibration):
         ({"inputt": {}}, "unknown key 'inputt'; did you mean 'input'"),
         ({"transport": {"patch_size": 4}}, "must be odd"),
         ({"transport": {"mode": "plane"}}, "transport.mode"),
+        ({"transport": {"keep": "colours"}}, "transport.keep"),
         ({"limits": {"max_error_rate": 2}}, "limits.max_error_rate.*less than or equal to 1"),
         ({"source": None}, "nothing to calibrate from"),
         ({"source": {"images": "s", "degrade": "noise:sigma=1"}, "reference": {"images": "r"}}, "one of the two"),

@@ -37,6 +37,29 @@ def evaluated_job(job_for, tmp_path):
     return make
 
 
+def test_what_is_kept_is_measured_as_it_is_written(job_for, tmp_path, ray_session):
+    collection(tmp_path / "clean", 6, restored=False)
+    wanted = {"clean": str(tmp_path / "clean"), "alphas": [0], "modes": ["detail"], "replicates": 20}
+    maps = {}
+    for keep in ((), ("colour", "mean")):
+        job = job_for(evaluate=wanted, transport={"keep": keep}, run=str(tmp_path / "-".join(("run", *keep))))
+        found = evaluate_job(open_run(job, HOW))
+        maps[keep] = found.points[Point("detail", 0.0)]["psnr"].value
+    run_job(job, HOW)
+    values = []
+    for path in sorted((tmp_path / "clean").rglob("*.png")):
+        name = path.relative_to(tmp_path / "clean")
+        written, given, clean = (
+            Pixels.from_image(Image.open(tmp_path / place / name)).rgb() for place in ("enhanced", "restored", "clean")
+        )
+        values.append(psnr(written, clean))
+        inside = ((written > 0) & (written < 1)).all(1, keepdim=True)
+        change = (written - given) * inside
+        assert (change - change[:, :1]).abs().max() < 1.01 / 255
+    assert maps[keep] == pytest.approx(sum(values) / len(values), abs=1e-6)
+    assert maps[keep] != pytest.approx(maps[()], abs=1e-3)
+
+
 def test_it_measures_what_the_run_writes(evaluated_job, tmp_path, ray_session):
     job = evaluated_job()
     run_job(job, HOW)
