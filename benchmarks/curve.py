@@ -160,9 +160,8 @@ def plot(points: Sequence[Point], depth: int, path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def main() -> None:
-    """Measure the curves and write them down."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_trials(parser: argparse.ArgumentParser) -> None:
+    """The flags of autoencoders, kinds of damage, photos and the network that judges."""
     parser.add_argument("--vae", action="append", required=True)
     parser.add_argument("--way", nargs=2, action="append", required=True, metavar=("DEGRADE", "RESTORER"))
     parser.add_argument("--clean", type=Path, required=True, help="test photos")
@@ -170,6 +169,12 @@ def main() -> None:
     parser.add_argument("--natural", type=Path, required=True, help="photos to calibrate on")
     parser.add_argument("--limit", type=int, default=16, help="at most so many of these")
     parser.add_argument("--features", required=True, help="module:factory of a network that gives a list of maps")
+
+
+def main() -> None:
+    """Measure the curves and write them down."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_trials(parser)
     parser.add_argument("--alphas", type=float, nargs="+", default=[1.0, 0.75, 0.5, 0.25, 0.0, -0.25, -0.5])
     parser.add_argument("--patch-size", type=int, default=3)
     parser.add_argument("--mode", choices=(Mode.DETAIL.value, Mode.RESIDUAL.value), default=Mode.DETAIL.value)

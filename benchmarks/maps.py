@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
-from curve import Trial, middle, trial
+from curve import Trial, add_trials, middle, trial
 from map_structure import from_frequencies
 from quality import Side, load
 from torch import Tensor
@@ -26,8 +26,8 @@ from deepot.enhance import Mode, Tiles, change, encode, luma
 from deepot.evidence import to_frequencies
 from deepot.gaussian import Gaussian, transport_matrix
 from deepot.metrics import frechet_distance
-from deepot.moments import Moments
-from deepot.patches import PatchTransport, extract_patches
+from deepot.moments import Moments, merge_in_order
+from deepot.patches import PatchTransport, extract_patches, patch_moments
 from deepot.pixels import Pixels
 from deepot.restorers import load_restorer
 from deepot.spec import call_factory
@@ -44,11 +44,7 @@ def affine(matrix: Tensor, source: Gaussian, target: Tensor, patch_size: int) ->
 
 def gaussian(latents: Sequence[Tensor], patch_size: int) -> Gaussian:
     """Mean and covariance of all patches."""
-    moments = [Moments.from_patches(extract_patches(each.double(), patch_size)) for each in latents]
-    merged = moments[0]
-    for each in moments[1:]:
-        merged = merged.merge(each)
-    return merged.gaussian()
+    return merge_in_order(patch_moments(each, patch_size) for each in latents).gaussian()
 
 
 class Mixture:
@@ -163,14 +159,8 @@ def compared(
 def main() -> None:
     """Compare the maps."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--vae", action="append", required=True)
-    parser.add_argument("--way", nargs=2, action="append", required=True, metavar=("DEGRADE", "RESTORER"))
-    parser.add_argument("--clean", type=Path, required=True, help="test photos")
-    parser.add_argument("--half", choices=("all", "tuning", "report"), default="all", help="of the test photos")
-    parser.add_argument("--natural", type=Path, required=True, help="photos to calibrate on")
-    parser.add_argument("--limit", type=int, default=16, help="at most so many of these")
+    add_trials(parser)
     parser.add_argument("--patch-sizes", type=int, nargs="+", default=[1, 3, 5, 7])
-    parser.add_argument("--features", required=True, help="module:factory of a network that gives a list of maps")
     parser.add_argument("--crop", type=int, default=256, help="a multiple of 8")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--allow-code", action="store_true")

@@ -104,8 +104,7 @@ def evidence_of(
     found = [_moved(weights, [side.means for side in sides], lambda restored, natural: natural - restored, paired)]
     for spreads in zip(*(side.spreads for side in sides), strict=True):
         root = sqrt_psd(torch.tensordot(weights[0], spreads[0], 1))
-        statistic = _channels(root)
-        found.append(_moved(weights, spreads, statistic, paired))
+        found.append(_moved(weights, spreads, _channels(root), paired))
     squared, chance = (float(torch.stack(part).sum()) for part in zip(*found, strict=True))
     spread = sum(float(part.diagonal(dim1=-2, dim2=-1).sum(-1) @ weights[0]) for part in sides[0].spreads)
     return Evidence(
