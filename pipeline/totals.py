@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pipeline.errors import RunError
 from pipeline.layout import Run
 from pipeline.manifest import Part, committed
-from pipeline.plan import read_plans
+from pipeline.plan import planned
 from pipeline.storage import exists, now, put
 
 
@@ -56,7 +56,7 @@ def totals(run: Run) -> Result:
     """
     if not exists(run.about):
         raise RunError(f"{run.uri} is not the folder of a run: it has no run.json")
-    planned = {shard.number: len(shard.entries) for shard in read_plans(run)}
+    images = planned(run)
     commits = committed(run)
     parts: list[Part] = [part for group in commits.values() for part in group]
     codes: Counter[str] = Counter()
@@ -64,12 +64,12 @@ def totals(run: Run) -> Result:
         codes.update(part.codes)
     return Result(
         run.uri,
-        sum(planned.values()),
+        sum(images.values()),
         sum(part.ok for part in parts),
         sum(part.skipped for part in parts),
         sum(part.failed for part in parts),
         dict(sorted(codes.items())),
-        complete=set(planned) == set(commits),
+        complete=set(images) == set(commits),
     )
 
 

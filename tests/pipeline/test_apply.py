@@ -54,7 +54,7 @@ def run(tmp_path):
 
 
 def shards(count=20, each=4):
-    return cut([Entry(f"u{i:02d}", f"k{i:02d}", 1, "", 0.0) for i in range(count)], each)
+    return list(cut([Entry(f"u{i:02d}", f"k{i:02d}", 1, "", 0.0) for i in range(count)], each))
 
 
 @pytest.mark.parametrize("seed", range(5))
