@@ -244,7 +244,7 @@ def _stem(key: str) -> str:
 
 def _key(wanted: Evaluation, judges: Sequence[Judge], pairs: Sequence[tuple[Entry, Entry | None]]) -> str:
     """What an evaluation is filed under: the settings, the networks that judge, the photos."""
-    photos = [[asdict(entry) if entry else None for entry in pair] for pair in pairs]
+    photos = [[entry._asdict() if entry else None for entry in pair] for pair in pairs]
     content = [wanted.model_dump(mode="json"), [judge.sha256 for judge in judges], photos]
     return sha256(json.dumps(content, sort_keys=True).encode())[:16]
 

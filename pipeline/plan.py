@@ -26,7 +26,6 @@ SCHEMA = pa.schema(
         ("shard", pa.int32()),
     ]
 )
-_FIELDS = SCHEMA.names[:-1]
 _MOST_SHARD_IMAGES, _SHARDS_WANTED, _MOST_SHARD_BYTES = 32, 64, 512 * 2**20
 _PART_IMAGES = 1_000_000  # a part of the plan is one file: some 50 MB
 _GROUP_IMAGES = 50_000  # written and read at a time
@@ -184,10 +183,9 @@ def _write(file: io.BytesIO, shards: Iterable[Shard]) -> int:
 
 
 def _batch(entries: Sequence[Entry], numbers: Sequence[int]) -> pa.RecordBatch:
-    columns = [[getattr(entry, name) for entry in entries] for name in _FIELDS]
-    return pa.RecordBatch.from_arrays(
-        [pa.array(column, field.type) for column, field in zip([*columns, numbers], SCHEMA, strict=True)], schema=SCHEMA
-    )
+    columns = [[entry[place] for entry in entries] for place in range(len(Entry._fields))]
+    arrays = [pa.array(column, field.type) for column, field in zip([*columns, numbers], SCHEMA, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
 def _parts(run: Run) -> list[str]:
@@ -229,7 +227,10 @@ def _unknown(entries: Iterable[Entry], known: Iterator[Entry]) -> Iterator[Entry
 
 
 def _counted(entries: Iterable[Entry], into: Counter[str]) -> Iterator[Entry]:
+    """Entries as they are; once they have all been drawn, their number and bytes are in `into`."""
+    images = size = 0
     for entry in entries:
-        into["images"] += 1
-        into["bytes"] += entry.size
+        images += 1
+        size += entry.size
         yield entry
+    into.update(images=images, bytes=size)

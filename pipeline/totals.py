@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.errors import RunError
 from pipeline.layout import Run
-from pipeline.manifest import Part, committed
+from pipeline.manifest import committed
 from pipeline.plan import planned
 from pipeline.storage import exists, now, put
 
@@ -57,19 +57,20 @@ def totals(run: Run) -> Result:
     if not exists(run.about):
         raise RunError(f"{run.uri} is not the folder of a run: it has no run.json")
     images = planned(run)
-    commits = committed(run)
-    parts: list[Part] = [part for group in commits.values() for part in group]
-    codes: Counter[str] = Counter()
-    for part in parts:
-        codes.update(part.codes)
+    status, codes, numbers = Counter[str](), Counter[str](), set()
+    for number, parts in committed(run):
+        numbers.add(number)
+        for part in parts:
+            status.update(ok=part.ok, skipped=part.skipped, failed=part.failed)
+            codes.update(part.codes)
     return Result(
         run.uri,
         sum(images.values()),
-        sum(part.ok for part in parts),
-        sum(part.skipped for part in parts),
-        sum(part.failed for part in parts),
+        status["ok"],
+        status["skipped"],
+        status["failed"],
         dict(sorted(codes.items())),
-        complete=set(images) == set(commits),
+        complete=set(images) == numbers,
     )
 
 

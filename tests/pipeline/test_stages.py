@@ -246,7 +246,7 @@ def test_apply_with_a_given_map(job_for, tmp_path, ray_session):
         read(entry.uri) for entry in listing(str(tmp_path / "enhanced")) if not entry.key.startswith("_")
     }
     assert totals(Run(second.run)).ok == 6
-    assert len(committed(Run(second.run))) == 3
+    assert len(list(committed(Run(second.run)))) == 3
 
 
 def test_slots_divide_what_there_is(ray_session):
