@@ -7,6 +7,7 @@ from torch import Tensor
 from deepot.moments import Moments
 
 _BAND_VALUES = 8_000_000  # patch values unfolded at a time: 64 MB in float64
+_TRANSPORTED_VALUES = 4_000_000  # latent values transported at a time: 16 MB in float32
 
 
 def extract_patches(latents: Tensor, patch_size: int) -> Tensor:
@@ -87,18 +88,24 @@ class PatchTransport:
             (B, c, h, w).
         """
         radius, (height, width) = self.radius, latents.shape[-2:]
-        if radius == 0:
-            return F.conv2d(latents, self._kernel, self._kernel_bias)
-        padded = F.pad(latents, (radius,) * 4, mode="replicate")
-        if min(height, width) <= 2 * radius:
-            return self._folded(padded)
+        if radius and min(height, width) <= 2 * radius:
+            return self._folded(_padded(latents, (-radius, height + radius), (-radius, width + radius)))
         output = torch.empty_like(latents)
-        output[..., radius:-radius, radius:-radius] = F.conv2d(padded, self._kernel, self._kernel_bias)
-        strip = 4 * radius  # rows of `padded` that the outer `radius` rows of the output depend on
-        output[..., :radius, :] = self._folded(padded[..., :strip, :])[..., :radius, :]
-        output[..., -radius:, :] = self._folded(padded[..., -strip:, :])[..., -radius:, :]
-        output[..., :, :radius] = self._folded(padded[..., :, :strip])[..., :, :radius]
-        output[..., :, -radius:] = self._folded(padded[..., :, -strip:])[..., :, -radius:]
+        inside, sideways = slice(radius, width - radius or None), (-radius, width + radius)
+        rows = max(1, _TRANSPORTED_VALUES // (latents.shape[1] * width))
+        for top in range(radius, height - radius, rows):
+            bottom = min(top + rows, height - radius)
+            band = _padded(latents, (top - 2 * radius, bottom + 2 * radius), sideways)
+            output[..., top:bottom, inside] = F.conv2d(band, self._kernel, self._kernel_bias)
+        if radius == 0:
+            return output
+        inner, outer = 3 * radius, (-radius, height + radius)  # how far in lies what the outer `radius` depend on
+        output[..., :radius, :] = self._folded(_padded(latents, (-radius, inner), sideways))[..., :radius, :]
+        last = _padded(latents, (height - inner, height + radius), sideways)
+        output[..., -radius:, :] = self._folded(last)[..., -radius:, :]
+        output[..., :radius] = self._folded(_padded(latents, outer, (-radius, inner)))[..., :radius]
+        last = _padded(latents, outer, (width - inner, width + radius))
+        output[..., -radius:] = self._folded(last)[..., -radius:]
         return output
 
     def _folded(self, padded: Tensor) -> Tensor:
@@ -116,3 +123,13 @@ class PatchTransport:
         first = (positions - self.patch_size + 1).clamp(min=0)
         last = positions.clamp(max=patches - 1)
         return (last - first + 1).to(self._kernel.dtype)
+
+
+def _padded(latents: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
+    """A region of latents; what of it lies outside repeats the outermost rows and columns."""
+    (top, bottom), (left, right) = rows, columns
+    height, width = latents.shape[-2:]
+    region = latents[..., max(top, 0) : bottom, max(left, 0) : right]
+    return F.pad(
+        region, (max(-left, 0), max(right - width, 0), max(-top, 0), max(bottom - height, 0)), mode="replicate"
+    )

@@ -81,7 +81,9 @@ class Output(Section):
 class TileSizes(Section):
     """How large photos are cut."""
 
-    size: Annotated[int, Field(ge=64)] | Auto = Field("auto", description="pixels; auto: 1024")
+    size: Annotated[int, Field(ge=64)] | Auto = Field(
+        "auto", description="side of a square of so many pixels; auto: 1424"
+    )
     overlap: Annotated[int, Field(ge=0)] | Auto = Field("auto", description="pixels; auto: what the autoencoder needs")
 
 

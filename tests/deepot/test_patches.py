@@ -3,6 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deepot import patches
 from deepot.moments import Moments
 from deepot.patches import PatchTransport, extract_patches, patch_moments
 from tests import reference
@@ -25,6 +26,15 @@ def test_the_convolution_equals_unfold_map_fold_everywhere(patch_size, channels,
     torch.testing.assert_close(exact, expected, rtol=1e-10, atol=1e-10)
     fast = PatchTransport(matrix, bias, patch_size)(latents.float())
     torch.testing.assert_close(fast.double(), expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("values", [1, 60, 200])
+def test_transport_in_bands_equals_transport_at_once(values, generator, monkeypatch):
+    latents = torch.randn(1, 2, 17, 9, generator=generator, dtype=torch.float64)
+    matrix, bias = random_map(2, 3, generator)
+    monkeypatch.setattr(patches, "_TRANSPORTED_VALUES", values)
+    moved = PatchTransport(matrix, bias, 3, dtype=torch.float64)(latents)
+    torch.testing.assert_close(moved, reference.transport(latents, matrix, bias, 3))
 
 
 def test_the_identity_map_changes_nothing(generator):
