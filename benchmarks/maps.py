@@ -111,6 +111,8 @@ def compared(
     latents = [encode(codec, photo, Tiles(options.crop).plan(codec, photo)) for photo in given.restored]
     decoded = [codec.decode(z) for z in latents]
     for name, operator in maps(*calibration(codec, given, options.allow_code), options.patch_sizes):
+        if options.only and name not in options.only:
+            continue
         sides = {name: Side(features)} | ({f"{name}, luma only": Side(features)} if name == "p = 3" else {})
         for photo, clean, z, still in zip(given.restored, given.clean, latents, decoded, strict=True):
             moved_latents = operator(z.cpu()).to(codec.device)
@@ -128,6 +130,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_trials(parser)
     parser.add_argument("--patch-sizes", type=int, nargs="+", default=[1, 3, 5, 7])
+    parser.add_argument("--only", nargs="+", help="maps by their names, such as 'p = 3'; all if not given")
     parser.add_argument("--crop", type=int, default=256, help="a multiple of 8")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--allow-code", action="store_true")

@@ -68,7 +68,7 @@ class Levels:
         Raises:
             MomentsError: the two have different dimensions.
         """
-        nothing = Moments.empty(self.dimension)
+        nothing = Moments.empty(self.dimension).merge(Moments.empty(other.dimension))  # raises where they differ
         levels = {
             level: self.levels.get(level, nothing).merge(other.levels.get(level, nothing))
             for level in sorted({*self.levels, *other.levels})
