@@ -54,7 +54,7 @@ def test_patches_are_in_channel_row_column_order():
 def test_moments_in_bands_equal_moments_at_once(size, generator, monkeypatch):
     latents = torch.randn(1, 2, *size, generator=generator)
     at_once = Moments.from_patches(extract_patches(latents.double(), 3))
-    monkeypatch.setattr("deepot.patches._BAND_VALUES", 18 * 33 * 4)
+    monkeypatch.setattr("deepot.patches.BAND_VALUES", 18 * 33 * 4)
     in_bands = patch_moments(latents, 3)
     assert in_bands.count == at_once.count == max(0, size[0] - 2) * max(0, size[1] - 2)
     assert in_bands.images == (1 if in_bands.count else 0)
