@@ -29,7 +29,8 @@ from deepot.levels import patch_levels
 from deepot.metrics import frechet_distance
 from deepot.mixture import MixtureTransport
 from deepot.moments import merge_in_order
-from deepot.patches import PatchTransport, patch_moments
+from deepot.patch_moments import patch_moments
+from deepot.patches import PatchTransport
 from deepot.pixels import Pixels
 from deepot.restorers import load_restorer
 from deepot.spec import call_factory

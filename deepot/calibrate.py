@@ -12,7 +12,7 @@ from deepot.degrade import Degradation
 from deepot.enhance import Tiles, encode
 from deepot.levels import Levels, patch_levels
 from deepot.moments import Moments, merge_in_order
-from deepot.patches import patch_moments
+from deepot.patch_moments import patch_moments
 from deepot.pixels import Pixels
 from deepot.restore import Restorer
 from deepot.transport_map import Calibration, TransportMap, fit_map

@@ -15,7 +15,7 @@ from deepot.details import details
 from deepot.enhance import Keep, Mode, check_finite, encode, luma
 from deepot.metrics import frechet_distance, psnr, ssim
 from deepot.moments import Moments, merge_in_order
-from deepot.patches import patch_moments
+from deepot.patch_moments import patch_moments
 from deepot.pixels import Pixels
 from deepot.spec import call_factory, fingerprint
 from deepot.tiling import Span, TilePlan

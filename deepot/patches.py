@@ -1,12 +1,10 @@
-"""Latent patches: their moments, and an affine map of patches as one convolution."""
+"""Latent patches, and an affine map of patches as one convolution."""
 
 from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from deepot.moments import Moments
 
 BAND_VALUES = 8_000_000
 """Patch values unfolded at a time: 64 MB in float64."""
@@ -41,14 +39,6 @@ def patches_in_bands(latents: Tensor, patch_size: int) -> Iterator[Tensor]:
     rows = max(1, BAND_VALUES // (channels * patch_size**2 * width))
     for top in range(0, height - patch_size + 1, rows):
         yield extract_patches(latents[:, :, top : top + rows + patch_size - 1].double(), patch_size)
-
-
-def patch_moments(latents: Tensor, patch_size: int) -> Moments:
-    """Moments of all overlapping p×p patches of one image's latents (1, c, h, w), in bands of bounded memory."""
-    moments = Moments.empty(latents.shape[1] * patch_size**2)
-    for patches in patches_in_bands(latents, patch_size):
-        moments = moments.merge(Moments.from_patches(patches, images=0))
-    return Moments(moments.count, int(moments.count > 0), moments.mean, moments.scatter)
 
 
 def overlaps(rows: int, columns: int, patch_size: int) -> Tensor:

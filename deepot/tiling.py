@@ -82,6 +82,8 @@ def grid(height: int, width: int, window: int, halo: int, blend: int) -> tuple[i
     Raises:
         ValueError: such windows are too small for halo and blend.
     """
+    if height * width <= window**2:
+        return 1, 1
     shared, least = 2 * halo + blend, _least(halo, blend)
     best: tuple[int, ...] | None = None
     for rows in range(1, max(1, (height - shared) // (least - shared)) + 1):

@@ -47,7 +47,7 @@ def session(address: str | None = None) -> Iterator[None]:
     joined = ray.is_initialized()
     try:
         if not joined:
-            ray.init(address, **options)
+            ray.init(address or "local", **options)  # None would join a cluster that happens to run on this machine
     except (ConnectionError, ValueError) as error:
         raise PipelineError(f"no Ray cluster at '{address}': {' '.join(str(error).split())}") from error
     try:

@@ -34,7 +34,8 @@ from deepot.codec import Codec
 from deepot.degrade import load_degradation
 from deepot.gaussian import transport_matrix
 from deepot.moments import Moments
-from deepot.patches import PatchTransport, patch_moments
+from deepot.patch_moments import patch_moments
+from deepot.patches import PatchTransport
 from deepot.pixels import Pixels
 from deepot.restore import Restorer
 from deepot.restorers import load_restorer

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from deepot.errors import MomentsError
 from deepot.levels import EDGES, Levels, patch_levels
 from deepot.moments import Moments, merge_in_order
-from deepot.patches import detail_energy, extract_patches, patch_moments
+from deepot.patch_moments import patch_moments
+from deepot.patches import detail_energy, extract_patches
 
 
 def latents(seed=0, height=30, width=40, channels=2):

@@ -4,8 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepot import patches
-from deepot.moments import Moments
-from deepot.patches import PatchTransport, extract_patches, patch_moments
+from deepot.patches import PatchTransport, extract_patches
 from tests import reference
 
 
@@ -48,14 +47,3 @@ def test_patches_are_in_channel_row_column_order():
     patches = extract_patches(latents, 3)
     assert patches.shape == (6, 18)
     assert torch.equal(patches[4], latents[0, :, 1:4, 1:4].reshape(-1))
-
-
-@pytest.mark.parametrize("size", [(40, 33), (3, 3), (2, 9), (1, 1)])
-def test_moments_in_bands_equal_moments_at_once(size, generator, monkeypatch):
-    latents = torch.randn(1, 2, *size, generator=generator)
-    at_once = Moments.from_patches(extract_patches(latents.double(), 3))
-    monkeypatch.setattr("deepot.patches.BAND_VALUES", 18 * 33 * 4)
-    in_bands = patch_moments(latents, 3)
-    assert in_bands.count == at_once.count == max(0, size[0] - 2) * max(0, size[1] - 2)
-    assert in_bands.images == (1 if in_bands.count else 0)
-    torch.testing.assert_close(in_bands.scatter, at_once.scatter)
