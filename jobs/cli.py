@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import deepot
 from deepot.errors import DeepotError
-from jobs import apply, compare, demo, evaluate, fit, plan, report, run, status, verify
+from jobs import apply, compare, demo, evaluate, fit, gc, plan, report, run, status, verify
 
 COMMANDS = {
     "demo": demo,
@@ -18,6 +18,7 @@ COMMANDS = {
     "apply": apply,
     "status": status,
     "verify": verify,
+    "gc": gc,
     "report": report,
     "compare": compare,
     "evaluate": evaluate,

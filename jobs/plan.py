@@ -4,6 +4,7 @@ import argparse
 
 from jobs.console import show_json
 from jobs.flags import add_job, how_of, job_of
+from pipeline.lease import lease
 from pipeline.plan import extend
 from pipeline.run import open_run, plan_job
 
@@ -13,8 +14,9 @@ add = add_job
 def main(options: argparse.Namespace) -> int:
     """Show what a run would do."""
     opened = open_run(job_of(options), how_of(options))
-    ahead = plan_job(opened)
-    extend(opened.run, ahead)
+    with lease(opened.run):
+        ahead = plan_job(opened)
+        extend(opened.run, ahead)
     print(f"run      {opened.run.uri}")
     print(f"images   {ahead.found} ({ahead.found_bytes / 2**20:.1f} MiB)")
     print(f"new      {ahead.new} ({ahead.new_bytes / 2**20:.1f} MiB) in {len(ahead.shards)} shards")

@@ -15,6 +15,7 @@ from pipeline.config import Job
 from pipeline.errors import RunError
 from pipeline.fit import fit, map_uri, stored_map
 from pipeline.layout import Run
+from pipeline.lease import lease
 from pipeline.manifest import committed_numbers
 from pipeline.models import Models, load_models
 from pipeline.plan import Outlook, extend, find_images, outlook, read_plans
@@ -123,11 +124,11 @@ def apply_job(opened: Opened) -> Result:
     missing = [shard for shard in shards if shard.number not in done]
     done_now = 0
     if missing:
-        output = absolute(job.output.uri).replace("{map}", transport.sha256[:16])
+        output = output_folder(job, transport)
         _claim(opened, output)
         how.progress.begin("apply", sum(len(shard.entries) for shard in missing))
         setup = Setup(job, how.allow_code, run, output, opened.fingerprint, map_uri(job, run), transport.sha256)
-        with _crew(setup, how, len(missing)) as crew:
+        with lease(run), _crew(setup, how, len(missing)) as crew:
             done_now = Apply(run, crew, how.progress)(missing)
         how.progress.end()
     return finish(run, done_now, time.perf_counter() - started)
@@ -137,13 +138,19 @@ def run_job(job: Job, how: How) -> Result:
     """Plan, fit, apply, report: the whole job, or what is left of it."""
     started = time.perf_counter()
     opened = open_run(job, how)
-    extend(opened.run, plan_job(opened))
-    with cluster.session(how.address):
-        fit_job(opened)
-        result = apply_job(opened)
+    with lease(opened.run):
+        extend(opened.run, plan_job(opened))
+        with cluster.session(how.address):
+            fit_job(opened)
+            result = apply_job(opened)
     if result.complete and (result.done_now or not exists(opened.run.report)):
         write_report(opened.run)
     return replace(result, seconds=time.perf_counter() - started)
+
+
+def output_folder(job: Job, transport: TransportMap) -> str:
+    """Where the results of a job with this map go."""
+    return absolute(job.output.uri).replace("{map}", transport.sha256[:16])
 
 
 def _claim(opened: Opened, output: str) -> None:

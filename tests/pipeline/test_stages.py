@@ -19,7 +19,7 @@ from pipeline.run import How, apply_job, fit_job, open_run, plan_job, run_job
 from pipeline.statistics import SOURCE, gather_shard
 from pipeline.storage import Entry, listing, read
 from pipeline.totals import totals
-from pipeline.verify import verify
+from pipeline.verify import Problem, Verified, verify
 from tests.photos import collection, corpus
 
 HOW = How(allow_code=True)
@@ -140,7 +140,7 @@ def test_a_whole_run_and_a_second_one_that_finds_nothing_to_do(job_for, tmp_path
         before, after = (np.asarray(Image.open(row[key])) for key in ("source_uri", "output_uri"))
         assert before.shape == after.shape
         assert (before != after).any()
-    assert list(verify(run, 6, Quiet())) == []
+    assert verify(run, Quiet()) == Verified(6, ())
     assert "photo 01.png" in read(run.report).decode()
     again = run_job(job, HOW)
     assert (again.ok, again.done_now) == (6, 0)
@@ -151,7 +151,7 @@ def test_a_whole_run_and_a_second_one_that_finds_nothing_to_do(job_for, tmp_path
     assert more.inputs - 6 == more.done_now > 0, "rewritten and new photos are new inputs"
     assert more.codes == {"not_an_image": 1}
     (tmp_path / "enhanced" / "photo 01.png").unlink()
-    assert {finding.problem for finding in verify(run, 6, Quiet())} >= {"it is missing"}
+    assert {finding.problem for finding in verify(run, Quiet()).findings} >= {Problem.MISSING}
 
 
 def test_workers_do_not_change_the_map_or_the_photos(job_for, tmp_path, ray_session):
