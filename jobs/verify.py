@@ -27,7 +27,9 @@ def main(options: argparse.Namespace) -> int:
     found = verify(run, Bars())
     for finding in found.findings:
         print(f"{finding.uri}: {finding.problem}")
-    print(f"{found.results} results checked, {found.wrong} missing or different, {found.retriable} failures that may pass")
+    print(
+        f"{found.results} results checked, {found.wrong} missing or different, {found.retriable} failures that may pass"
+    )
     told = {"run": run.uri, "checked": found.results, "findings": found.wrong, "retriable": found.retriable}
     if options.repair:
         requeued = repair(run, found.findings)

@@ -99,6 +99,16 @@ class Limits(Section):
     """What is refused, and what fails a job."""
 
     max_pixels: int = Field(400_000_000, ge=1, description="larger images are skipped")
+    max_bytes: int = Field(4 * 2**30, ge=1, description="larger files are skipped")
+    links: Literal["inside", "follow"] = Field(
+        "inside", description="inside: symbolic links out of the listed folder are skipped; follow: they are read"
+    )
+    image_s: float = Field(
+        1800.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="seconds for an image of up to 10 megapixels, larger ones in proportion; then it fails",
+    )
     max_error_rate: float = Field(
         0.01, ge=0, le=1, description="above this share of failed images the exit status is 1"
     )
@@ -179,6 +189,7 @@ class Job(Section):
         """SHA-256 over everything in the job that changes results, and the fingerprints of its models and map."""
         settings = self.model_dump(mode="json", exclude={"name", "run", "limits", "compute", "evaluate"})
         settings["max_pixels"], settings["dtype"] = self.limits.max_pixels, self.compute.dtype
+        settings["max_bytes"], settings["links"] = self.limits.max_bytes, self.limits.links
         return hashlib.sha256(json.dumps([settings, dict(models)], sort_keys=True).encode()).hexdigest()
 
 

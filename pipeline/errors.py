@@ -42,6 +42,7 @@ class Code(StrEnum):
     UNSUPPORTED_MODE = "unsupported_mode"
     UNSUPPORTED_BIT_DEPTH = "unsupported_bit_depth"
     TOO_LARGE = "too_large"
+    LINK_OUTSIDE = "link_outside"
     EMPTY_FILE = "empty_file"
     NOT_AN_IMAGE = "not_an_image"
     DAMAGED = "damaged"
@@ -49,19 +50,27 @@ class Code(StrEnum):
     READ_FAILED = "read_failed"
     WRITE_FAILED = "write_failed"
     UNSUPPORTED_OUTPUT = "unsupported_output"
+    UNSAFE_NAME = "unsafe_name"
     OUT_OF_MEMORY = "out_of_memory"
     WORKER_DIED = "worker_died"
+    TIMED_OUT = "timed_out"
     INTERNAL = "internal"
 
     @property
     def skipped(self) -> bool:
         """Whether such an image is left alone on purpose."""
-        return self in (Code.ANIMATED, Code.UNSUPPORTED_MODE, Code.UNSUPPORTED_BIT_DEPTH, Code.TOO_LARGE)
+        return self in (
+            *(Code.ANIMATED, Code.UNSUPPORTED_MODE, Code.UNSUPPORTED_BIT_DEPTH),
+            *(Code.TOO_LARGE, Code.LINK_OUTSIDE),
+        )
 
     @property
     def retriable(self) -> bool:
         """Whether the same image may well succeed another time."""
-        return self in (Code.READ_FAILED, Code.WRITE_FAILED, Code.OUT_OF_MEMORY, Code.WORKER_DIED)
+        return self in (
+            *(Code.READ_FAILED, Code.WRITE_FAILED, Code.OUT_OF_MEMORY),
+            *(Code.WORKER_DIED, Code.TIMED_OUT),
+        )
 
 
 class ImageError(DeepotError):

@@ -103,7 +103,7 @@ def fit_job(opened: Opened) -> TransportMap:
     job, how = opened.job, opened.how
     pending = statistics.tasks(job, opened.run, how.allow_code, opened.outside)
     with cluster.session(how.address):
-        source, reference = statistics.gather(pending, cluster.run_tasks(job.compute), how.progress)
+        source, reference = statistics.gather(pending, cluster.run_tasks(job.compute, statistics.died), how.progress)
     return fit(job, opened.run, opened.models.codec, source, reference)
 
 

@@ -1,8 +1,9 @@
 """Statistics: the moments of both sides of a calibration, a shard at a time, merged over a fixed tree."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from deepot.calibrate import matched_moments, photo_moments
 from deepot.degrade import seeded
@@ -10,15 +11,19 @@ from deepot.moments import Moments, merge_in_order
 from deepot.pixels import Pixels
 from deepot.transport_map import Calibration
 from pipeline.config import Job
-from pipeline.errors import Code, ImageError, NothingFoundError, StorageError
+from pipeline.errors import Code, ImageError, NothingFoundError, RunError
+from pipeline.fetch import fetch
 from pipeline.images import decode
 from pipeline.layout import Run
 from pipeline.models import Models, load_models, tiles_of
 from pipeline.plan import Shard, cut, find_images, from_parquet, sample, to_parquet
 from pipeline.progress import Progress
 from pipeline.storage import Entry, create, exists, names, put, read
+from pipeline.watch import MEGAPIXELS, last_resort
 
 log = logging.getLogger(__name__)
+
+DEADLY = "the worker process died over this photo, alone"
 
 SOURCE, REFERENCE, BOTH = "source", "reference", "both"
 MOST_BLOCKS = 32
@@ -46,10 +51,16 @@ class Task:
 
 @dataclass(frozen=True)
 class Gathered:
-    """What a statistics task did: photos used, and those it could not use with the reason."""
+    """What a statistics task did: photos used, those it could not use with the reason, and whether its worker died."""
 
     images: int
-    unusable: tuple[tuple[str, str], ...]
+    unusable: tuple[tuple[str, str], ...] = ()
+    died: Task | None = None
+
+
+def died(task: Task) -> Gathered:
+    """What is known of a task whose worker died, again and again."""
+    return Gathered(0, died=task)
 
 
 Execute = Callable[[Callable[[Task], Gathered], Sequence[Task]], Iterable[Gathered]]
@@ -92,7 +103,7 @@ def gather(pending: Sequence[Task], execute: Execute, progress: Progress) -> tup
     done = {side: names(run.moments(side, 0).rpartition("/")[0]) for side in (SOURCE, REFERENCE)}
     missing = [task for task in pending if not all(_name(task) in done[side] for side in _sides(task))]
     progress.begin("statistics", sum(len(task.shard.entries) for task in missing))
-    for result in execute(gather_shard, missing):
+    for result in _results(missing, execute):
         for uri, why in result.unusable:
             log.warning("not used for calibration: %s (%s)", uri, why)
         progress.advance(result.images + len(result.unusable), len(result.unusable))
@@ -102,6 +113,38 @@ def gather(pending: Sequence[Task], execute: Execute, progress: Progress) -> tup
         if not any(block.count for block in blocks):
             raise NothingFoundError(f"not one photo of the {side} side could be used for calibration; see the warnings")
     return source, reference
+
+
+def _results(missing: Sequence[Task], execute: Execute) -> Iterator[Gathered]:
+    """Do tasks; where one kills its worker, every photo is tried alone, and the shard is done without those that kill."""
+    dead = []
+    for result in execute(gather_shard, missing):
+        if result.died is None:
+            yield result
+        else:
+            dead.append(result.died)
+    for task in dead:
+        alone = [replace(task, shard=Shard(task.shard.number, (entry,))) for entry in task.shard.entries]
+        deadly = {found.died.shard.entries[0] for found in execute(try_photos, alone) if found.died}
+        rest = tuple(entry for entry in task.shard.entries if entry not in deadly)
+        yield Gathered(0, tuple((entry.uri, f"{Code.WORKER_DIED}: {DEADLY}") for entry in sorted(deadly, key=_key)))
+        for result in execute(gather_shard, [replace(task, shard=Shard(task.shard.number, rest))]):
+            if result.died is not None:
+                raise RunError(f"workers die over photos that they do alone, such as {task.shard.entries[0].uri}")
+            yield result
+
+
+def try_photos(task: Task) -> Gathered:
+    """Work through the photos of a task and keep nothing."""
+    models = load_models(task.job, task.allow_code)
+    for entry in task.shard.entries:
+        with suppress(ImageError):
+            _photo(task, models, entry)
+    return Gathered(len(task.shard.entries))
+
+
+def _key(entry: Entry) -> str:
+    return entry.key
 
 
 def gather_shard(task: Task) -> Gathered:
@@ -124,8 +167,14 @@ def gather_shard(task: Task) -> Gathered:
 
 def _photo(task: Task, models: Models, entry: Entry) -> dict[str, Moments]:
     """The moments of one photo, by side."""
+    limits = task.job.limits
+    with last_resort(limits.image_s * max(1.0, limits.max_pixels / (MEGAPIXELS * 1e6))):
+        return _moments(task, models, entry)
+
+
+def _moments(task: Task, models: Models, entry: Entry) -> dict[str, Moments]:
     job, patch_size, tiles = task.job, task.job.transport.patch_size, tiles_of(task.job)
-    data = _bytes(entry)
+    data = fetch(entry, job.limits)
     pixels = decode(data, job.limits.max_pixels).pixels
     if task.side == REFERENCE:
         return {REFERENCE: photo_moments(models.codec, pixels, patch_size, tiles)}
@@ -138,15 +187,6 @@ def _photo(task: Task, models: Models, entry: Entry) -> dict[str, Moments]:
         models.codec, Pixels(natural.samples), models.degradation, models.source_restorer, generator, patch_size, tiles
     )
     return {SOURCE: source, REFERENCE: reference}
-
-
-def _bytes(entry: Entry) -> bytes:
-    try:
-        return read(entry.uri)
-    except FileNotFoundError as error:
-        raise ImageError(Code.VANISHED, "it is no longer there") from error
-    except StorageError as error:
-        raise ImageError(Code.READ_FAILED, str(error)) from error
 
 
 def _frozen(run: Run, side: str, uri: str, limit: int, exclude: Sequence[str]) -> list[Shard]:

@@ -120,6 +120,15 @@ def read(uri: str) -> bytes:
     return data
 
 
+def target(entry: Entry) -> str | None:
+    """Where a local file lies that is a symbolic link out of the folder that was listed; None for all others."""
+    if "://" in entry.uri or not entry.uri.endswith(entry.key):
+        return None
+    root = os.path.realpath(entry.uri.removesuffix(entry.key))
+    real = os.path.realpath(entry.uri)
+    return None if os.path.commonpath([root, real]) == root else real
+
+
 @_told
 def put(uri: str, data: bytes) -> None:
     """Write an object whole: readers see the old one or all of the new one."""

@@ -15,12 +15,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from pipeline import storage
 from pipeline.apply import Apply, WorkerDiedError
+from pipeline.errors import Code, PipelineError, StorageError
 from pipeline.layout import Run
 from pipeline.manifest import committed, committed_numbers, read_manifest, read_part, write_part
-from pipeline.plan import cut, extend, outlook, read_plans
+from pipeline.plan import extend, outlook, read_plans
 from pipeline.progress import Quiet
 from pipeline.rows import blank_row, fail_row
-from pipeline.errors import Code, ImageError, PipelineError, StorageError
 from pipeline.storage import Entry, put, sha256
 from pipeline.totals import finish
 from pipeline.verify import Problem, repair, verify
@@ -246,7 +246,9 @@ class CommitProtocol(RuleBasedStateMachine):
         assert {finding.problem for finding in findings} <= {Problem.MISSING, Problem.RETRIABLE}
         requeued = repair(RUN, findings)
         assert requeued.shards == len(committed_before) - len(committed(RUN))
-        self.commits = {number: self.bucket.objects[f"model/run/commits/{number:05d}.json"] for number in committed(RUN)}
+        self.commits = {
+            number: self.bucket.objects[f"model/run/commits/{number:05d}.json"] for number in committed(RUN)
+        }
 
     def _keep(self, driver):
         if driver.error is not None:
@@ -270,7 +272,11 @@ class CommitProtocol(RuleBasedStateMachine):
         self.commits = seen
         if "model/run/_SUCCESS.json" in self.bucket.objects:
             totals = json.loads(self.bucket.objects["model/run/_SUCCESS.json"])
-            assert totals["inputs"] == totals["ok"] + totals["failed"] <= sum(len(seen_keys) for seen_keys in planned.values())
+            assert (
+                totals["inputs"]
+                == totals["ok"] + totals["failed"]
+                <= sum(len(seen_keys) for seen_keys in planned.values())
+            )
 
     def teardown(self):
         """Whatever happened: one undisturbed driver finishes the rest, and a second one has nothing to do."""
