@@ -176,8 +176,9 @@ class TransportMap:
             if info.pop("format") != FORMAT:
                 raise MapError(f"{name} was fitted by another version of deepot: fit it again")
             reference = Gaussian(tensors["reference_mean"], tensors["reference_covariance"])
+            _check_shapes(tensors, name)
             return cls(tensors["matrix"], tensors["source_mean"], tensors["target_mean"], reference, MapInfo(**info))
-        except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise MapError(f"{name} is not a deepot map ({type(error).__name__}: {error})") from error
 
     def save(self, path: Path | str) -> None:
@@ -253,6 +254,21 @@ def fit_map(
         evidence.standard_error if evidence else None,
     )
     return TransportMap(matrix, gaussian.mean, target_mean, target, info)
+
+
+def _check_shapes(tensors: dict[str, Tensor], name: str) -> None:
+    """All of one dimension, float64 and finite.
+
+    Raises:
+        MapError: they are not.
+    """
+    dimension = tensors["source_mean"].numel()
+    for key, tensor in tensors.items():
+        square = key in ("matrix", "reference_covariance")
+        if tensor.shape != ((dimension, dimension) if square else (dimension,)):
+            raise MapError(f"{name} is not a deepot map ({key} of shape {tuple(tensor.shape)})")
+        if tensor.dtype != torch.float64 or not torch.isfinite(tensor).all():
+            raise MapError(f"{name} is not a deepot map ({key} is not made of finite float64 numbers)")
 
 
 def _metadata(data: bytes) -> dict[str, str]:

@@ -6,6 +6,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from pipeline.advice import ADVICE
+from pipeline.errors import Code
 from pipeline.totals import Result
 
 
@@ -56,7 +58,7 @@ def show(result: Result, as_json: bool, max_error_rate: float) -> int:
 def show_codes(result: Result) -> None:
     """Print why images were not done, and how many."""
     for code, count in result.codes.items():
-        print(f"         {count} × {code}")
+        print(f"         {count} × {code}: {ADVICE[Code(code)].meaning} {ADVICE[Code(code)].action}")
 
 
 def show_json(**values: object) -> None:

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pipeline.config import Job, parse_job
-from pipeline.errors import ImageError, RunError
+from pipeline.errors import RunError
 from pipeline.fit import stored_map
 from pipeline.images import output_key
 from pipeline.layout import Run
+from pipeline.listing import files
 from pipeline.manifest import committed, read_rows
-from pipeline.plan import read_plans
+from pipeline.plan import read_plan
 from pipeline.run import MARKER, output_folder
-from pipeline.storage import Entry, delete, exists, files, join, read
+from pipeline.storage import Entry, delete, exists, join, read
 
 
 class Kind(StrEnum):
@@ -35,8 +36,8 @@ class Orphan:
 def orphans(run: Run, before: float) -> list[Orphan]:
     """Files of a run that nothing names and that were last changed before a time (seconds since 1970).
 
-    Uncommitted manifest parts, temporary files, and results of planned images that no committed row names. Whatever else lies
-    in the output folder is nobody's business; so are all results where the folder belongs to another run by now.
+    Uncommitted manifest parts, temporary files, and results of planned images that no committed row names. Whatever
+    else lies in the output folder is left alone; so are all results where the folder belongs to another run by now.
 
     Raises:
         RunError: there is no run in that folder, or a commit or part of it cannot be read: then nothing is an orphan.
@@ -73,7 +74,7 @@ def _results(job: Job, run: Run) -> list[Orphan]:
     marker = join(output, MARKER)
     if not exists(marker) or json.loads(read(marker)).get("run") != run.uri:
         return []
-    planned = {_output_key(entry.key, job.output.format) for shard in read_plans(run) for entry in shard.entries}
+    planned = {output_key(entry.key, job.output.format) for shard in read_plan(run) for entry in shard.entries}
     found = []
     for entry in files(output):
         if entry.key in planned:
@@ -83,14 +84,7 @@ def _results(job: Job, run: Run) -> list[Orphan]:
     return found
 
 
-def _output_key(key: str, form: str) -> str:
-    try:
-        return output_key(key, form)
-    except ImageError:
-        return ""  # a name that leads out of the folder has no result
-
-
 def _named(run: Run) -> set[str]:
     """Files that commits and committed rows name."""
-    parts = {run.manifest(part.name) for group in committed(run).values() for part in group}
+    parts = {run.manifest(part.name) for _, group in committed(run) for part in group}
     return parts.union(*(filter(None, table["output_uri"].to_pylist()) for table in read_rows(run)))

@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.errors import RunError, StorageError
 from pipeline.layout import Run
-from pipeline.storage import decides, delete, put, read
+from pipeline.storage import decided, delete, put, read
 
 log = logging.getLogger(__name__)
 
@@ -28,18 +28,18 @@ _HELD: set[str] = set()  # runs whose driver this process is
 def lease(run: Run) -> Iterator[None]:
     """Be the driver of a run for as long as the context lasts; within itself it changes nothing.
 
-    Where storage decides between two creates of one object, any number of drivers share the shards, and there is no lease.
-    Elsewhere a driver that was killed keeps its lease for `SILENCE_S`.
+    Where storage decides between two creates of one object, any number of drivers share the shards, and there is no
+    lease. Elsewhere a driver that was killed keeps its lease for `SILENCE_S`.
 
     Raises:
         RunError: another driver has the run.
     """
-    if run.uri in _HELD or decides(run.uri):
+    if run.uri in _HELD or decided(run.uri):
         yield
         return
     log.warning(
-        "%s: this storage cannot refuse to create what is there already (no If-None-Match, no links), so only this driver "
-        "commits, and a second one is refused as long as this one lives",
+        "%s: this storage cannot refuse to create what is there already (no If-None-Match, no links), "
+        "so only this driver commits, and a second one is refused as long as this one lives",
         run.uri,
     )
     own = {"driver": uuid.uuid4().hex, "host": socket.gethostname(), "process": os.getpid()}
@@ -76,8 +76,8 @@ def _refuse(run: Run, own: dict[str, Any]) -> None:
         raise RunError(f"{run.lease} is not a lease of this version of deepot; remove it if no driver runs") from error
     if other["driver"] != own["driver"] and silent_s < SILENCE_S:
         raise RunError(
-            f"{run.uri} has another driver, {where}, heard of {silent_s:.0f} s ago, and this storage cannot decide between "
-            f"two: wait until it has ended; if it was killed, try again in {SILENCE_S - silent_s:.0f} s"
+            f"{run.uri} has another driver, {where}, heard of {silent_s:.0f} s ago, and this storage cannot decide "
+            f"between two: wait until it has ended; if it was killed, try again in {SILENCE_S - silent_s:.0f} s"
         )
 
 

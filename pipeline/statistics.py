@@ -16,7 +16,7 @@ from pipeline.fetch import fetch
 from pipeline.images import decode
 from pipeline.layout import Run
 from pipeline.models import Models, load_models, tiles_of
-from pipeline.plan import Shard, cut, find_images, from_parquet, sample, to_parquet
+from pipeline.plan import Shard, cut, find_images, read_shards, sample, to_parquet
 from pipeline.progress import Progress
 from pipeline.storage import Entry, create, exists, names, put, read
 from pipeline.watch import MEGAPIXELS, last_resort
@@ -116,7 +116,7 @@ def gather(pending: Sequence[Task], execute: Execute, progress: Progress) -> tup
 
 
 def _results(missing: Sequence[Task], execute: Execute) -> Iterator[Gathered]:
-    """Do tasks; where one kills its worker, every photo is tried alone, and the shard is done without those that kill."""
+    """Do tasks; where one kills its worker its photos are tried alone, and it is done without those that kill."""
     dead = []
     for result in execute(gather_shard, missing):
         if result.died is None:
@@ -196,7 +196,7 @@ def _frozen(run: Run, side: str, uri: str, limit: int, exclude: Sequence[str]) -
             find_images(uri, f"{side} photos" if side != BOTH else "photos to calibrate from", exclude), limit
         )
         create(where, to_parquet(cut(entries)))
-    return from_parquet(read(where))
+    return list(read_shards(where))
 
 
 def _blocks(pending: Sequence[Task], side: str) -> list[Moments]:

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.errors import RunError
 from pipeline.layout import Run
 from pipeline.manifest import Part, committed_numbers, read_commit, read_part
-from pipeline.plan import read_plans
+from pipeline.plan import planned
 from pipeline.progress import Progress
 from pipeline.storage import delete, exists, read, sha256
 
@@ -82,7 +82,8 @@ def verify(run: Run, progress: Progress) -> Verified:
     if not exists(run.about):
         raise RunError(f"{run.uri} is not the folder of a run: it has no run.json")
     shards, findings, results = sorted(committed_numbers(run)), [], 0
-    progress.begin("verify", sum(len(shard.entries) for shard in read_plans(run) if shard.number in shards))
+    images = planned(run)
+    progress.begin("verify", sum(images.get(shard, 0) for shard in shards))
     with ThreadPoolExecutor(_READERS, "verify") as readers:
         for shard in shards:
             try:
@@ -114,7 +115,8 @@ def repair(run: Run, findings: Iterable[Finding]) -> Requeued:
         delete(run.success)  # first: a run that is not whole must not look so
     for shard in sorted(shards):
         delete(run.commit(shard))
-    return Requeued(len(shards), sum(len(shard.entries) for shard in read_plans(run) if shard.number in shards))
+    images = planned(run)
+    return Requeued(len(shards), sum(images.get(shard, 0) for shard in shards))
 
 
 class _DamageError(Exception):

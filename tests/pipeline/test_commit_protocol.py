@@ -1,11 +1,13 @@
 """The commit protocol as a model: drivers over a storage in memory that crashes, delays, repeats and loses answers.
 
-Every driver runs the real code in a thread of its own, which stops at each request to storage until the machine lets it go
-on; so the machine decides how the drivers' requests are interleaved, and what becomes of each one.
+Every driver runs the real code in a thread of its own, which stops at each request to storage until the machine lets
+it go on; so the machine decides how the drivers' requests are interleaved, and what becomes of each one.
 """
 
+import io
 import json
 import threading
+from concurrent.futures import Executor, Future
 from enum import StrEnum
 
 import hypothesis.strategies as st
@@ -13,12 +15,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pipeline import storage
+from pipeline import apply, manifest, storage, whole
 from pipeline.apply import Apply, WorkerDiedError
 from pipeline.errors import Code, PipelineError, StorageError
 from pipeline.layout import Run
 from pipeline.manifest import committed, committed_numbers, read_manifest, read_part, write_part
-from pipeline.plan import extend, outlook, read_plans
+from pipeline.plan import extend, read_plan
 from pipeline.progress import Quiet
 from pipeline.rows import blank_row, fail_row
 from pipeline.storage import Entry, put, sha256
@@ -90,6 +92,9 @@ class Bucket:
 
         return self._request(act)
 
+    def open(self, path, mode):
+        return io.BytesIO(self.cat_file(path))
+
     def ls(self, path, detail=False):
         def act():
             below = {key[len(path) + 1 :].partition("/")[0] for key in self.objects if key.startswith(path + "/")}
@@ -107,6 +112,21 @@ class Bucket:
 
     def invalidate_cache(self):
         pass
+
+
+class Inline(Executor):
+    """An executor that does at once what it is given, in the thread of its driver."""
+
+    def __init__(self, *_):
+        pass
+
+    def submit(self, function, *arguments):
+        future = Future()
+        try:
+            future.set_result(function(*arguments))
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
 
 class InlineCrew:
@@ -141,9 +161,9 @@ class InlineCrew:
 
 def drive(entries, dies=lambda: False):
     """A driver: plan, apply, finish."""
-    extend(RUN, outlook(RUN, entries, 2))
+    extend(RUN, entries, 2)
     done = committed_numbers(RUN)
-    missing = [shard for shard in read_plans(RUN) if shard.number not in done]
+    missing = [shard for shard in read_plan(RUN) if shard.number not in done]
     return finish(RUN, Apply(RUN, InlineCrew(dies), Quiet())(missing), 0.0)
 
 
@@ -185,8 +205,10 @@ class CommitProtocol(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.bucket, self.drivers = Bucket(), []
         self.bucket.ask = self._ask
-        self.patch.setattr(storage, "_open", lambda uri: (self.bucket, uri.removeprefix("s3://")))
-        self.patch.setattr(storage, "_PROBED", {"model": True})
+        self.patch.setattr(storage, "filesystem", lambda uri: (self.bucket, uri.removeprefix("s3://")))
+        self.patch.setattr(whole, "_PROBED", {"model": True})
+        self.patch.setattr(apply, "ThreadPoolExecutor", Inline)
+        self.patch.setattr(manifest, "ThreadPoolExecutor", Inline)
         self.patch.setattr("tenacity.nap.time.sleep", lambda _: None)
         self.entries, self.commits = ENTRIES[:4], {}
 
@@ -239,15 +261,15 @@ class CommitProtocol(RuleBasedStateMachine):
         """With nobody at work: late writes are over by then, as is any request that is older than a day."""
         self.bucket.late.clear()
         results = [path for path in self.bucket.objects if path.startswith("model/out/")]
-        committed_before = committed(RUN)
+        before = committed_numbers(RUN)
         if results:
             del self.bucket.objects[min(results)]
         findings = verify(RUN, Quiet()).findings
         assert {finding.problem for finding in findings} <= {Problem.MISSING, Problem.RETRIABLE}
         requeued = repair(RUN, findings)
-        assert requeued.shards == len(committed_before) - len(committed(RUN))
+        assert requeued.shards == len(before) - len(committed_numbers(RUN))
         self.commits = {
-            number: self.bucket.objects[f"model/run/commits/{number:05d}.json"] for number in committed(RUN)
+            number: self.bucket.objects[f"model/run/commits/{number:05d}.json"] for number in committed_numbers(RUN)
         }
 
     def _keep(self, driver):
@@ -258,9 +280,9 @@ class CommitProtocol(RuleBasedStateMachine):
 
     @invariant()
     def what_is_committed_is_whole_and_stays(self):
-        planned = {shard.number: [entry.key for entry in shard.entries] for shard in read_plans(RUN)}
+        planned = {shard.number: [entry.key for entry in shard.entries] for shard in read_plan(RUN)}
         seen = {}
-        for number, parts in committed(RUN).items():
+        for number, parts in committed(RUN):
             seen[number] = self.bucket.objects[f"model/run/commits/{number:05d}.json"]
             rows = [row for part in parts for row in read_part(RUN, part).to_pylist()]
             assert sorted(row["file_name"] for row in rows) == sorted(planned[number]), "one row for each input"
@@ -297,5 +319,5 @@ class CommitProtocol(RuleBasedStateMachine):
 
 TestCommitProtocol = CommitProtocol.TestCase
 TestCommitProtocol.settings = settings(
-    max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=20, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import boto3
 import pytest
 
-from pipeline import storage
+from pipeline import listing, storage
 from pipeline.errors import StorageError
 from tests.faults import KINDS
 
@@ -46,7 +46,7 @@ def work_through(proxy, bucket, name, writers=8):
 
 def test_every_fault_is_survived(faulty_s3, bucket):
     """A fifth of the requests is broken, until every kind of fault has been met."""
-    assert storage.decides(bucket)
+    assert storage.decided(bucket)
     faulty_s3.rate, faulty_s3.timeout_s = 0.2, 1.3
     for turn in range(20):
         work_through(faulty_s3, bucket, f"turn {turn}")
@@ -58,7 +58,7 @@ def test_every_fault_is_survived(faulty_s3, bucket):
 @pytest.mark.soak
 @pytest.mark.parametrize("kind", KINDS)
 def test_one_fault_over_and_over(faulty_s3, bucket, kind, record):
-    assert storage.decides(bucket)
+    assert storage.decided(bucket)
     faulty_s3.kinds, faulty_s3.rate, faulty_s3.timeout_s = (kind,), 0.2, 1.3
     for turn in range(5):
         work_through(faulty_s3, bucket, f"turn {turn}")
@@ -67,7 +67,7 @@ def test_one_fault_over_and_over(faulty_s3, bucket, kind, record):
 
 
 def test_a_create_that_landed_unheard_is_known_as_ones_own(faulty_s3, bucket):
-    assert storage.decides(bucket)
+    assert storage.decided(bucket)
     faulty_s3.kinds, faulty_s3.rate = ("lost_answer",), 1.0
     with pytest.raises(StorageError):
         storage.create(f"{bucket}/commit", b"mine")
@@ -80,7 +80,7 @@ def test_a_create_that_landed_unheard_is_known_as_ones_own(faulty_s3, bucket):
 @pytest.mark.parametrize("answer", ["ignored", "501"])
 def test_an_endpoint_without_conditional_create_is_noticed(faulty_s3, bucket, answer):
     faulty_s3.conditional, faulty_s3.refuse_conditions = answer != "ignored", answer == "501"
-    assert not storage.decides(bucket)
+    assert not storage.decided(bucket)
     assert storage.create(f"{bucket}/x", b"1")
     assert not storage.create(f"{bucket}/x", b"2")
     assert storage.read(f"{bucket}/x") == b"1"
@@ -91,11 +91,11 @@ def test_odd_keys(faulty_s3, bucket):
     for key in ODD_KEYS:
         assert storage.create(f"{bucket}/in/{key}", key.encode())
         assert not storage.create(f"{bucket}/in/{key}", b"other")
-    found = storage.listing(f"{bucket}/in")
+    found = list(listing.listing(f"{bucket}/in"))
     assert [entry.key for entry in found] == sorted(ODD_KEYS)
     assert all(storage.read(entry.uri) == entry.key.encode() for entry in found)
     for entry in found:
         assert storage.exists(entry.uri)
         storage.delete(entry.uri)
         storage.delete(entry.uri)
-    assert storage.files(f"{bucket}/in") == []
+    assert list(listing.files(f"{bucket}/in")) == []
