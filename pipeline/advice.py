@@ -27,10 +27,6 @@ ADVICE: dict[Code, Advice] = {
     Code.TOO_LARGE: Advice(
         "It has more pixels or bytes than the limits allow.", "Raise limits.max_pixels or limits.max_bytes."
     ),
-    Code.LINK_OUTSIDE: Advice(
-        "It is a symbolic link that leads out of the input folder.",
-        "Where you trust all links there, set limits.links: follow.",
-    ),
     Code.EMPTY_FILE: Advice("The file has no bytes.", "Restore it from a backup, or remove it."),
     Code.NOT_AN_IMAGE: Advice(
         "It is no image, whatever its name says.", "Look at it: text, HTML or an unknown format?"
@@ -63,6 +59,5 @@ def table() -> str:
         f"| {ADVICE[code].meaning} | {ADVICE[code].action} |"
         for code in Code
     ]
-    return "\n".join(
-        ["| code | status | worth a retry | meaning | what to do |", "| --- | --- | --- | --- | --- |", *rows]
-    )
+    head = ["| code | status | worth a retry | meaning | what to do |", "| --- | --- | --- | --- | --- |"]
+    return "\n".join([*head, *rows])

@@ -17,7 +17,8 @@ from pipeline.credentials import holds_credentials, redacted
 from pipeline.errors import ConfigError
 
 Auto = Literal["auto"]
-_SHORT = reprlib.Repr()  # aliases of YAML make short files into endless values
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 2  # aliases of YAML make short files into endless values
 
 
 class Section(BaseModel):
@@ -103,9 +104,6 @@ class Limits(Section):
 
     max_pixels: int = Field(400_000_000, ge=1, description="larger images are skipped")
     max_bytes: int = Field(4 * 2**30, ge=1, description="larger files are skipped")
-    links: Literal["inside", "follow"] = Field(
-        "inside", description="inside: symbolic links out of the listed folder are skipped; follow: they are read"
-    )
     image_s: float = Field(
         1800.0,
         gt=0,
@@ -161,8 +159,8 @@ class Job(Section):
         for text in _texts(content):
             if holds_credentials(text):
                 raise ValueError(
-                    f"{redacted(text)} holds credentials, which would end up in run.json, manifests and reports: take them "
-                    "out, and give them in the environment (AWS_PROFILE, AWS_ACCESS_KEY_ID, …)"
+                    f"{redacted(text)} holds credentials, which would end up in run.json, manifests and reports: "
+                    "take them out, and give them in the environment (AWS_PROFILE, AWS_ACCESS_KEY_ID, …)"
                 )
         return content
 
@@ -203,7 +201,7 @@ class Job(Section):
         """SHA-256 over everything in the job that changes results, and the fingerprints of its models and map."""
         settings = self.model_dump(mode="json", exclude={"name", "run", "limits", "compute", "evaluate"})
         settings["max_pixels"], settings["dtype"] = self.limits.max_pixels, self.compute.dtype
-        settings["max_bytes"], settings["links"] = self.limits.max_bytes, self.limits.links
+        settings["max_bytes"] = self.limits.max_bytes
         return hashlib.sha256(json.dumps([settings, dict(models)], sort_keys=True).encode()).hexdigest()
 
 

@@ -42,7 +42,6 @@ class Code(StrEnum):
     UNSUPPORTED_MODE = "unsupported_mode"
     UNSUPPORTED_BIT_DEPTH = "unsupported_bit_depth"
     TOO_LARGE = "too_large"
-    LINK_OUTSIDE = "link_outside"
     EMPTY_FILE = "empty_file"
     NOT_AN_IMAGE = "not_an_image"
     DAMAGED = "damaged"
@@ -59,10 +58,7 @@ class Code(StrEnum):
     @property
     def skipped(self) -> bool:
         """Whether such an image is left alone on purpose."""
-        return self in (
-            *(Code.ANIMATED, Code.UNSUPPORTED_MODE, Code.UNSUPPORTED_BIT_DEPTH),
-            *(Code.TOO_LARGE, Code.LINK_OUTSIDE),
-        )
+        return self in (Code.ANIMATED, Code.UNSUPPORTED_MODE, Code.UNSUPPORTED_BIT_DEPTH, Code.TOO_LARGE)
 
     @property
     def retriable(self) -> bool:

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -107,15 +106,6 @@ def read(uri: str) -> bytes:
     one_answer = {"max_concurrency": 1} if "s3" in fs.protocol else {}  # ranges of an object that changes do not fit
     data: bytes = fs.cat_file(path, **one_answer)
     return data
-
-
-def target(entry: Entry) -> str | None:
-    """Where a local file lies that is a symbolic link out of the folder that was listed; None for all others."""
-    if "://" in entry.uri or not entry.uri.endswith(entry.key):
-        return None
-    root = os.path.realpath(entry.uri.removesuffix(entry.key))
-    real = os.path.realpath(entry.uri)
-    return None if os.path.commonpath([root, real]) == root else real
 
 
 @contextlib.contextmanager

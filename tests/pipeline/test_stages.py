@@ -225,6 +225,17 @@ def test_an_image_that_kills_its_worker_costs_one_row(job_for, tmp_path, ray_ses
     assert (len(rows), rows["poison.png"], result.ok) == (7, "worker_died", 6)
 
 
+@pytest.mark.parametrize(("codec", "code"), [("hanging", "timed_out"), ("greedy", "out_of_memory")])
+def test_an_image_that_hangs_or_wants_all_memory_costs_one_row(job_for, tmp_path, ray_session, codec, code):
+    compute = {"shard_images": 4, "dtype": "float32", "actors": 1}
+    job = job_for(images=4, vae=f"tests.codecs:{codec}", compute=compute, limits={"image_s": 2})
+    Image.new("RGB", (48, 36), (9, 9, 9)).save(tmp_path / "restored" / "poison.png")
+    result = run_job(job, HOW)
+    rows = {row["file_name"]: row["error_code"] for row in read_manifest(Run(result.run)).to_pylist()}
+    assert {key: code for key, code in rows.items() if code} == {"poison.png": code}
+    assert (len(rows), result.ok) == (5, 4)
+
+
 def test_other_settings_do_not_write_over_photos(job_for, tmp_path, ray_session):
     run_job(job_for(), HOW)
     with pytest.raises(RunError, match=r"--replace"):
