@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests import soak
 from tests.faults import FaultProxy, s3_process
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -68,6 +69,12 @@ def s3():
         for key, value in settings.items():
             patch.setenv(key, value)
         yield settings
+
+
+@pytest.fixture
+def record():
+    """Measures what faults a soak test made and what became of them, for the table of docs/reliability.md."""
+    return soak.record
 
 
 @pytest.fixture

@@ -13,7 +13,14 @@ from enum import StrEnum
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from pipeline import apply, manifest, storage, whole
 from pipeline.apply import Apply, WorkerDiedError
@@ -200,6 +207,8 @@ class Driver(threading.Thread):
 class CommitProtocol(RuleBasedStateMachine):
     """Up to three drivers on one run."""
 
+    met = 0  # requests that had another fate than to be done
+
     def __init__(self):
         super().__init__()
         self.patch = pytest.MonkeyPatch()
@@ -238,6 +247,7 @@ class CommitProtocol(RuleBasedStateMachine):
                 driver.step(Fate.DONE)
         if not driver.over:
             driver.step(fate)
+            CommitProtocol.met += fate is not Fate.DONE
         self.drivers.remove(driver)
         self._keep(driver)
 
@@ -317,7 +327,17 @@ class CommitProtocol(RuleBasedStateMachine):
             self.patch.undo()
 
 
-TestCommitProtocol = CommitProtocol.TestCase
-TestCommitProtocol.settings = settings(
-    max_examples=20, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-)
+SETTINGS = settings(max_examples=12, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def test_the_commit_protocol():
+    run_state_machine_as_test(CommitProtocol, settings=SETTINGS)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+def test_the_commit_protocol_for_long(record):
+    CommitProtocol.met = 0
+    with record("the commit protocol: requests refused, lost, late, doubled, or the driver's last") as tally:
+        run_state_machine_as_test(CommitProtocol, settings=settings(SETTINGS, max_examples=150, database=None))
+        tally.injected = CommitProtocol.met

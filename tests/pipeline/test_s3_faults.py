@@ -60,10 +60,11 @@ def test_every_fault_is_survived(faulty_s3, bucket):
 def test_one_fault_over_and_over(faulty_s3, bucket, kind, record):
     assert storage.decided(bucket)
     faulty_s3.kinds, faulty_s3.rate, faulty_s3.timeout_s = (kind,), 0.2, 1.3
-    for turn in range(5):
-        work_through(faulty_s3, bucket, f"turn {turn}")
-    assert faulty_s3.injected[kind] > 0
-    record(f"S3: {kind.replace('_', ' ')}, 20 % of the requests", faulty_s3.injected[kind])
+    with record(f"S3, 20 % of the requests: {kind.replace('_', ' ')}") as tally:
+        for turn in range(5):
+            work_through(faulty_s3, bucket, f"turn {turn}")
+        tally.injected = faulty_s3.injected[kind]
+        assert tally.injected > 0
 
 
 def test_a_create_that_landed_unheard_is_known_as_ones_own(faulty_s3, bucket):
