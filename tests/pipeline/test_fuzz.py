@@ -98,13 +98,14 @@ def read_committed(data, folder):
     read_commit(Run(str(folder)), 0)
 
 
+# What reads, what is mutated, and how many thousand cases a soak has.
 READERS = {
-    "photo": (read_photo, photos, 1.0),
-    "job file": (read_job, lambda: [JOB], 1.0),
-    "plan": (read_planned, lambda: [to_parquet(cut([Entry("u", f"k{i}", i, "e", 1.0) for i in range(9)], 4))], 0.3),
-    "commit": (read_committed, lambda: [json.dumps({"shard": 0, "parts": [COMMIT]}).encode()], 0.3),
-    "map": (lambda data, _: TransportMap.from_bytes(data), lambda: [transport()], 0.7),
-    "moments": (lambda data, _: Moments.from_bytes(data), lambda: [moments()[0].to_bytes()], 0.7),
+    "photo": (read_photo, photos, 15),
+    "job file": (read_job, lambda: [JOB], 10),
+    "plan": (read_planned, lambda: [to_parquet(cut([Entry("u", f"k{i}", i, "e", 1.0) for i in range(9)], 4))], 10),
+    "commit": (read_committed, lambda: [json.dumps({"shard": 0, "parts": [COMMIT]}).encode()], 10),
+    "map": (lambda data, _: TransportMap.from_bytes(data), lambda: [transport()], 30),
+    "moments": (lambda data, _: Moments.from_bytes(data), lambda: [moments()[0].to_bytes()], 25),
 }
 
 
@@ -137,4 +138,4 @@ def test_what_is_mutated_is_read_or_refused(name, tmp_path):
 @pytest.mark.parametrize("name", READERS)
 def test_a_hundred_thousand_mutations(name, tmp_path, record):
     with record(f"mutated {name}") as tally:
-        tally.injected = fuzz(name, tmp_path, int(25_000 * READERS[name][2]))
+        tally.injected = fuzz(name, tmp_path, 1000 * READERS[name][2])

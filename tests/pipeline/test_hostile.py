@@ -5,6 +5,7 @@ import pickle
 import struct
 import time
 import zlib
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -247,3 +248,7 @@ def test_an_image_of_one_colour_is_no_bomb():
     with io.BytesIO() as file:
         Image.new("L", (2000, 2000)).save(file, "PNG")
         assert decode(file.getvalue(), LOTS).pixels.width == 2000
+
+
+def test_the_document_has_the_table_of_codes():
+    assert table() in (Path(__file__).parents[2] / "docs" / "reliability.md").read_text(encoding="utf-8")
