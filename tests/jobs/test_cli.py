@@ -167,6 +167,9 @@ def test_the_job_on_s3(job_file, s3, tmp_path, ray_session, capsys):
     for key in ("photo 01.png", "sub/photo 00.png"):
         stored = client.get_object(Bucket="archive", Key=f"enhanced/{key}")["Body"].read()
         assert stored == (tmp_path / "enhanced" / key).read_bytes(), "the same photos, wherever they lie"
+    for item in client.list_objects_v2(Bucket="archive", Prefix="enhanced/_deepot")["Contents"]:
+        stored = client.get_object(Bucket="archive", Key=item["Key"])["Body"].read()
+        assert s3["AWS_SECRET_ACCESS_KEY"].encode() not in stored, f"a credential in {item['Key']}"
     again = last_json(deepot("run", job_file("s3.yaml", **changes), "--allow-code", "--json", env=os.environ | s3))
     assert again["done_now"] == 0
 
