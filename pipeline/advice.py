@@ -52,6 +52,12 @@ ADVICE: dict[Code, Advice] = {
 }
 
 
+def advice_of(code: str) -> Advice:
+    """The advice of a code as rows and commits hold it, which another version of deepot may have written."""
+    known = {member.value: advice for member, advice in ADVICE.items()}
+    return known.get(code, Advice("A code of another version of deepot.", "Ask that version."))
+
+
 def table() -> str:
     """All codes as a Markdown table, for the documents."""
     rows = [

@@ -15,9 +15,9 @@ from PIL import Image
 from deepot.errors import DeepotError
 from deepot.naturalness import Naturalness
 from deepot.transport_map import TransportMap
-from pipeline.advice import ADVICE, Advice
+from pipeline.advice import Advice, advice_of
 from pipeline.curve import read_evaluation
-from pipeline.errors import Code, RunError
+from pipeline.errors import RunError
 from pipeline.images import decode
 from pipeline.layout import Run
 from pipeline.manifest import PHASES, read_manifest
@@ -80,7 +80,7 @@ def _failures(manifest: pa.Table) -> list[dict[str, Any]]:
 def _codes(manifest: pa.Table) -> list[tuple[int, str, Advice]]:
     """Why images were not done: how many, the code, and what to do; the most frequent first."""
     counts = Counter(filter(None, manifest["error_code"].to_pylist()))
-    return [(count, code, ADVICE[Code(code)]) for code, count in counts.most_common()]
+    return [(count, code, advice_of(code)) for code, count in counts.most_common()]
 
 
 def _phases(manifest: pa.Table) -> dict[str, float]:

@@ -19,7 +19,7 @@ from pipeline.models import Models, load_models, tiles_of
 from pipeline.plan import Shard, cut, find_images, read_shards, sample, to_parquet
 from pipeline.progress import Progress
 from pipeline.storage import Entry, create, exists, names, put, read
-from pipeline.watch import MEGAPIXELS, last_resort
+from pipeline.watch import allowed_s, last_resort
 
 log = logging.getLogger(__name__)
 
@@ -168,14 +168,15 @@ def gather_shard(task: Task) -> Gathered:
 def _photo(task: Task, models: Models, entry: Entry) -> dict[str, Moments]:
     """The moments of one photo, by side."""
     limits = task.job.limits
-    with last_resort(limits.image_s * max(1.0, limits.max_pixels / (MEGAPIXELS * 1e6))):
-        return _moments(task, models, entry)
+    with last_resort(limits.image_s):
+        data = fetch(entry, limits)
+        pixels = decode(data, limits.max_pixels).pixels
+    with last_resort(allowed_s(limits.image_s, pixels.width * pixels.height)):
+        return _moments(task, models, data, pixels)
 
 
-def _moments(task: Task, models: Models, entry: Entry) -> dict[str, Moments]:
+def _moments(task: Task, models: Models, data: bytes, pixels: Pixels) -> dict[str, Moments]:
     job, patch_size, tiles = task.job, task.job.transport.patch_size, tiles_of(task.job)
-    data = fetch(entry, job.limits)
-    pixels = decode(data, job.limits.max_pixels).pixels
     if task.side == REFERENCE:
         return {REFERENCE: photo_moments(models.codec, pixels, patch_size, tiles)}
     if task.side == SOURCE or models.degradation is None:

@@ -8,8 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-MEGAPIXELS = 10
-"""An image of so many may take the limit; a larger one as much longer as it is larger."""
+_PIXELS = 10_000_000  # an image of so many may take the limit
+
+
+def allowed_s(image_s: float, pixels: int) -> float:
+    """How long an image may take: `limits.image_s`, or as much longer as it has more than ten megapixels."""
+    return image_s * max(1.0, pixels / _PIXELS)
 
 
 class ImageHangsError(Exception):
@@ -55,7 +59,7 @@ class Watch:
 
     def allow(self, clock: Clock, pixels: int) -> None:
         """Give a large image more time, once its size is known."""
-        clock.until += self._image_s * max(0.0, pixels / (MEGAPIXELS * 1e6) - 1)
+        clock.until += allowed_s(self._image_s, pixels) - self._image_s
 
     def overdue(self) -> set[str]:
         """Images that have taken too long."""

@@ -327,7 +327,7 @@ class CommitProtocol(RuleBasedStateMachine):
             self.patch.undo()
 
 
-SETTINGS = settings(max_examples=12, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=8, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def test_the_commit_protocol():

@@ -14,7 +14,7 @@ from PIL import Image
 
 from deepot import load_codec
 from deepot.errors import CodecError
-from pipeline.advice import ADVICE, table
+from pipeline.advice import ADVICE, advice_of, table
 from pipeline.config import Limits, load_job
 from pipeline.credentials import holds_credentials, redacted
 from pipeline.errors import Code, ConfigError, ImageError, StorageError
@@ -241,6 +241,7 @@ def test_a_restorer_checkpoint_that_is_a_pickle_is_never_executed(tmp_path):
 def test_every_code_has_its_advice():
     assert set(ADVICE) == set(Code)
     assert all(f"| `{code.value}` |" in table() for code in Code)
+    assert advice_of("damaged") == ADVICE[Code.DAMAGED] != advice_of("of_tomorrow")
     assert not any(code.skipped and code.retriable for code in Code)
 
 

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 import pytest
+from s3fs import S3FileSystem
 
 from pipeline import listing, storage
 from pipeline.errors import StorageError
@@ -67,7 +68,9 @@ def test_one_fault_over_and_over(faulty_s3, bucket, kind, record):
         assert tally.injected > 0
 
 
-def test_a_create_that_landed_unheard_is_known_as_ones_own(faulty_s3, bucket):
+def test_a_create_that_landed_unheard_is_known_as_ones_own(faulty_s3, bucket, monkeypatch):
+    monkeypatch.setattr(S3FileSystem, "retries", 1)
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
     assert storage.decided(bucket)
     faulty_s3.kinds, faulty_s3.rate = ("lost_answer",), 1.0
     with pytest.raises(StorageError):
