@@ -9,6 +9,7 @@ import json
 import threading
 from concurrent.futures import Executor, Future
 from enum import StrEnum
+from itertools import count
 
 import hypothesis.strategies as st
 import pytest
@@ -35,6 +36,7 @@ from pipeline.totals import finish
 from pipeline.verify import Problem, repair, verify
 
 RUN = Run("s3://model/run")
+TOKENS = count()  # names of parts are never used twice
 ENTRIES = [Entry(f"s3://model/in/{number}", f"{number}.png", 1, "", 1.0) for number in range(5)]
 
 
@@ -163,7 +165,7 @@ class InlineCrew:
             else:
                 row |= {"status": "ok", "output_uri": uri, "output_sha256": sha256(data), "output_bytes": len(data)}
             rows.append(row)
-        return work, write_part(RUN, f"{work.shard:05d}-{id(rows)}-{threading.get_ident()}.parquet", rows)
+        return work, write_part(RUN, f"{work.shard:05d}-{next(TOKENS)}.parquet", rows)
 
 
 def drive(entries, dies=lambda: False):
