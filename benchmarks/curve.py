@@ -12,7 +12,7 @@ autoencoder alike. `--crop` cuts the middle out of the test photos, to be quick.
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,7 +27,6 @@ from deepot.codec import Codec
 from deepot.degrade import load_degradation, seeded
 from deepot.enhance import Mode, Tiles, change, encode
 from deepot.metrics import frechet_distance
-from deepot.patches import PatchTransport
 from deepot.pixels import Pixels
 from deepot.restorers import load_restorer
 from deepot.spec import call_factory
@@ -111,7 +110,9 @@ def calibrate(codec: Codec, given: Trial, patch_size: int, allow_code: bool) -> 
     )
 
 
-def changes(codec: Codec, operator: PatchTransport, photos: Sequence[Pixels], mode: Mode) -> Iterator[Tensor]:
+def changes(
+    codec: Codec, operator: Callable[[Tensor], Tensor], photos: Sequence[Pixels], mode: Mode
+) -> Iterator[Tensor]:
     """What α = 0 adds to each photo, (1, 3, H, W)."""
     for photo in photos:
         plan = Tiles(max(photo.height, photo.width) + codec.factor).plan(codec, photo)

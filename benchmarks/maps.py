@@ -1,4 +1,4 @@
-"""Structures of the map, compared: patch sizes, frequencies apart, parts left out, a mixture of Gaussians.
+"""Structures of the map, compared: patch sizes, frequencies apart, parts left out, mixtures of Gaussians.
 
     python benchmarks/maps.py --vae embedded --vae taef2:codec --clean PHOTOS/kodak --natural PHOTOS/natural \
         --half tuning --way noise:sigma=50 ffdnet:denoiser --features vgg_features:features --allow-code
@@ -24,15 +24,16 @@ from deepot.codec import Codec
 from deepot.degrade import load_degradation, seeded
 from deepot.enhance import Mode, Tiles, change, encode, luma
 from deepot.evidence import to_frequencies
-from deepot.gaussian import Gaussian, transport_matrix
+from deepot.gaussian import Gaussian, affine_transport, transport_matrix
+from deepot.levels import patch_levels
 from deepot.metrics import frechet_distance
-from deepot.moments import Moments, merge_in_order
-from deepot.patches import PatchTransport, extract_patches, patch_moments
+from deepot.mixture import MixtureTransport
+from deepot.moments import merge_in_order
+from deepot.patches import PatchTransport, patch_moments
 from deepot.pixels import Pixels
 from deepot.restorers import load_restorer
 from deepot.spec import call_factory
 
-CLASSES = 3  # of the mixture: flat, edge, texture
 Operator = Callable[[Tensor], Tensor]
 """Latents (1, c, h, w) → transported latents."""
 
@@ -47,49 +48,14 @@ def gaussian(latents: Sequence[Tensor], patch_size: int) -> Gaussian:
     return merge_in_order(patch_moments(each, patch_size) for each in latents).gaussian()
 
 
-class Mixture:
-    """A mixture of Gaussians: patches are told apart by the energy of their detail, and each class has its own map.
-
-    The classes are the thirds of the patches of either side, so class k is carried to class k, as the optimal coupling
-    of two mixtures with ordered components does (Delon & Desolneux 2020); every patch goes with its class's map, and
-    overlaps are averaged.
-    """
-
-    def __init__(self, restored: Sequence[Tensor], natural: Sequence[Tensor], patch_size: int) -> None:
-        self.patch_size = patch_size
-        sides = [torch.cat([extract_patches(z.double(), patch_size) for z in side]) for side in (restored, natural)]
-        energies = [self.energy(patches) for patches in sides]
-        cuts = torch.arange(1, CLASSES, dtype=torch.float64) / CLASSES
-        bounds = [energy.quantile(cuts) for energy in energies]
-        self.bounds = bounds[0]
-        self.maps = []
-        for number in range(CLASSES):
-            source, reference = (
-                Moments.from_patches(patches[torch.bucketize(energy, bound) == number]).gaussian()
-                for patches, energy, bound in zip(sides, energies, bounds, strict=True)
-            )
-            matrix = transport_matrix(source.covariance, reference.covariance)
-            self.maps.append((matrix, reference.mean - matrix @ source.mean))
-
-    def energy(self, patches: Tensor) -> Tensor:
-        """Mean square of what is left of patches (n, c·p²) without the mean of each channel, (n,)."""
-        cut = patches.reshape(len(patches), -1, self.patch_size**2)
-        return (cut - cut.mean(2, keepdim=True)).square().mean((1, 2))
-
-    def __call__(self, latents: Tensor) -> Tensor:
-        """Transport latents (1, c, h, w)."""
-        radius = self.patch_size // 2
-        padded = torch.nn.functional.pad(latents.double(), (radius,) * 4, mode="replicate")
-        patches = extract_patches(padded, self.patch_size)
-        number = torch.bucketize(self.energy(patches), self.bounds)
-        moved = patches.clone()
-        for each, (matrix, bias) in enumerate(self.maps):
-            moved[number == each] = patches[number == each] @ matrix.mT + bias
-        size = padded.shape[-2:]
-        folded = torch.nn.functional.fold(moved.mT[None], size, self.patch_size)
-        overlaps = torch.nn.functional.fold(torch.ones_like(moved.mT[None]), size, self.patch_size)
-        inside = (folded / overlaps)[..., radius : size[0] - radius, radius : size[1] - radius]
-        return inside.to(latents.dtype)
+def mixture(
+    restored: Sequence[Tensor], natural: Sequence[Tensor], patch_size: int, components: int
+) -> MixtureTransport:
+    """The map of `transport.components`, latents on the CPU."""
+    sides = [merge_in_order(patch_levels(each, patch_size) for each in side) for side in (restored, natural)]
+    source, reference = (side.classes(components) for side in sides)
+    parts = map(affine_transport, source.gaussians, reference.gaussians)
+    return MixtureTransport([(part.matrix, part.bias()) for part in parts], source.bounds, patch_size)
 
 
 def maps(
@@ -108,7 +74,8 @@ def maps(
         spreads = zip(*(to_frequencies(side.covariance, size) for side in (source, reference)), strict=True)
         apart = from_frequencies(torch.stack([transport_matrix(*pair) for pair in spreads]), size)
         yield f"p = {size}, frequencies apart", affine(apart, source, reference.mean, size)
-        yield f"p = {size}, mixture of {CLASSES}", Mixture(restored, natural, size)
+        for components in (2, 3, 5):
+            yield f"p = {size}, mixture of {components}", mixture(restored, natural, size, components)
 
 
 def calibration(codec: Codec, given: Trial, allow_code: bool) -> tuple[list[Tensor], list[Tensor]]:
@@ -144,6 +111,8 @@ def compared(
     latents = [encode(codec, photo, Tiles(options.crop).plan(codec, photo)) for photo in given.restored]
     decoded = [codec.decode(z) for z in latents]
     for name, operator in maps(*calibration(codec, given, options.allow_code), options.patch_sizes):
+        if options.only and name not in options.only:
+            continue
         sides = {name: Side(features)} | ({f"{name}, luma only": Side(features)} if name == "p = 3" else {})
         for photo, clean, z, still in zip(given.restored, given.clean, latents, decoded, strict=True):
             moved_latents = operator(z.cpu()).to(codec.device)
@@ -161,6 +130,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_trials(parser)
     parser.add_argument("--patch-sizes", type=int, nargs="+", default=[1, 3, 5, 7])
+    parser.add_argument("--only", nargs="+", help="maps by their names, such as 'p = 3'; all if not given")
     parser.add_argument("--crop", type=int, default=256, help="a multiple of 8")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--allow-code", action="store_true")

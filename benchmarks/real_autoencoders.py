@@ -200,7 +200,7 @@ def transport(name: str, folder: Path, result: str, tiles: Tiles, options: argpa
     np.save(folder / result, pixels.samples)
     megapixels = pixels.height * pixels.width / 1e6
     return {
-        "tile": min(plan.window, max(plan.height, plan.width)) * codec.factor,
+        "tile": [(span[0].stop - span[0].start) * codec.factor for span in (plan.rows, plan.columns)],
         "tiles": outcome.n_tiles,
         "load_seconds": loading,
         "encode_seconds_per_megapixel": (encoded - started) / megapixels,

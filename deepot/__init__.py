@@ -8,12 +8,15 @@ image = deepot.Enhancer(codec, transport)(restored_image)
 from importlib.metadata import PackageNotFoundError, version
 
 from deepot.autoencoders import load_codec
-from deepot.calibrate import fit_images, matched_moments, photo_moments
+from deepot.calibrate import fit_images, matched_moments, photo_levels, photo_moments
 from deepot.codec import Autoencoder, Codec, as_codec
+from deepot.components import fit_mixture
 from deepot.degrade import load_degradation
 from deepot.enhance import Enhancer, Mode, Tiles
 from deepot.errors import DeepotError
 from deepot.gaussian import Gaussian, transport_matrix, wasserstein2_squared
+from deepot.levels import Levels
+from deepot.mixture import MixtureTransport
 from deepot.moments import Moments, merge_in_order
 from deepot.patches import PatchTransport
 from deepot.pixels import Pixels
@@ -32,6 +35,8 @@ __all__ = [
     "DeepotError",
     "Enhancer",
     "Gaussian",
+    "Levels",
+    "MixtureTransport",
     "Mode",
     "Moments",
     "PatchTransport",
@@ -41,11 +46,13 @@ __all__ = [
     "as_codec",
     "fit_images",
     "fit_map",
+    "fit_mixture",
     "load_codec",
     "load_degradation",
     "load_restorer",
     "matched_moments",
     "merge_in_order",
+    "photo_levels",
     "photo_moments",
     "transport_matrix",
     "wasserstein2_squared",

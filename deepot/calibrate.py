@@ -1,14 +1,17 @@
 """Calibration: the moments of photos, and of the same photos degraded and restored, for fitting a map."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 
 from deepot.codec import Codec
+from deepot.components import check_components, fit_mixture
 from deepot.degrade import Degradation
 from deepot.enhance import Tiles, encode
-from deepot.moments import Moments
+from deepot.levels import Levels, patch_levels
+from deepot.moments import Moments, merge_in_order
 from deepot.patches import patch_moments
 from deepot.pixels import Pixels
 from deepot.restore import Restorer
@@ -17,8 +20,12 @@ from deepot.transport_map import Calibration, TransportMap, fit_map
 
 def photo_moments(codec: Codec, pixels: Pixels, patch_size: int, tiles: Tiles | None = None) -> Moments:
     """Moments of the latent patches of one photo of any size."""
-    plan = (tiles or Tiles()).plan(codec, pixels)
-    return patch_moments(encode(codec, pixels, plan), patch_size)
+    return patch_moments(_latents(codec, pixels, tiles), patch_size)
+
+
+def photo_levels(codec: Codec, pixels: Pixels, patch_size: int, tiles: Tiles | None = None) -> Levels:
+    """Levels of the latent patches of one photo of any size, for a mixture."""
+    return patch_levels(_latents(codec, pixels, tiles), patch_size)
 
 
 def degraded(pixels: Pixels, degradation: Degradation, generator: np.random.Generator) -> Pixels:
@@ -48,6 +55,7 @@ def fit_images(
     patch_size: int = 3,
     calibration: Calibration = Calibration.CONTENT_MATCHED,
     doubt: float | None = None,
+    components: int = 1,
 ) -> TransportMap:
     """Fit a map from Pillow images: restored ones, and natural ones, best of the same scenes in the same order.
 
@@ -58,16 +66,22 @@ def fit_images(
         patch_size: p.
         calibration: `Calibration.UNPAIRED` where the scenes are others.
         doubt: as for `fit_map`.
+        components: more than 1: of a mixture of Gaussians (`deepot.components.fit_mixture`).
 
     Raises:
         MomentsError: too few patches or images on a side, or content-matched lists of different length.
         UnsupportedImageError: an image in a mode that cannot be read as RGB.
+        ValueError: components that cannot be fitted, or a doubt below 0.
     """
-    source, reference = (
-        [photo_moments(codec, Pixels.from_image(image), patch_size) for image in images]
-        for images in (restored, natural)
-    )
-    return fit_map(
+    check_components(components, patch_size, calibration)
+    sides = (map(Pixels.from_image, images) for images in (restored, natural))
+    levels: tuple[Levels, Levels] | None = None
+    if components == 1:
+        source, reference = ([photo_moments(codec, photo, patch_size) for photo in side] for side in sides)
+    else:
+        mine, theirs = (_gathered(photo_levels(codec, photo, patch_size) for photo in side) for side in sides)
+        (source, reference), levels = (mine[0], theirs[0]), (mine[1], theirs[1])
+    single = fit_map(
         source,
         reference,
         codec=codec.name,
@@ -76,3 +90,21 @@ def fit_images(
         calibration=calibration,
         doubt=doubt,
     )
+    return fit_mixture(single, *levels, components) if levels else single
+
+
+def _gathered(photos: Iterable[Levels]) -> tuple[list[Moments], Levels]:
+    """The moments of each photo, and the levels of all of them."""
+    blocks: list[Moments] = []
+
+    def noted() -> Iterator[Levels]:
+        for photo in photos:
+            blocks.append(photo.whole())
+            yield photo
+
+    return blocks, merge_in_order(noted())
+
+
+def _latents(codec: Codec, pixels: Pixels, tiles: Tiles | None) -> Tensor:
+    """Latents of a whole photo, (1, c, h, w)."""
+    return encode(codec, pixels, (tiles or Tiles()).plan(codec, pixels))

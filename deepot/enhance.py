@@ -28,12 +28,13 @@ class Tiles:
     """How photos that are larger than a tile are cut.
 
     Attributes:
-        size: side of the largest region that goes through the autoencoder at once, in pixels.
+        size: side of a square with as many pixels as go through the autoencoder at once; a photo that has no more
+            of them is one tile, whatever its shape.
         overlap: pixels that neighbouring tiles share; None for what the autoencoder needs. Where its receptive field
             is bounded that makes tiles exact; where it has global operations nothing does, and tiles are cross-faded.
     """
 
-    size: int = 1024
+    size: int = 1424
     overlap: int | None = None
 
     def margins(self, codec: Codec) -> tuple[int, int]:
@@ -234,8 +235,9 @@ def encode(codec: Codec, pixels: Pixels, plan: TilePlan) -> Tensor:
         )
         return codec.encode(F.pad(region, (0, missing[0], 0, missing[1]), mode="replicate"))
 
-    bands = [band.clone() for _, band in plan.stitch(tile)]
-    latents = bands[0] if len(bands) == 1 else torch.cat(bands, dim=2)
+    latents = torch.empty(1, codec.channels, plan.height, plan.width, device=codec.device)
+    for top, band in plan.stitch(tile):
+        latents[:, :, top : top + band.shape[2]] = band
     check_finite(codec, latents)
     return latents
 

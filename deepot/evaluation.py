@@ -15,7 +15,7 @@ from deepot.details import details
 from deepot.enhance import Keep, Mode, check_finite, encode, luma
 from deepot.metrics import frechet_distance, psnr, ssim
 from deepot.moments import Moments, merge_in_order
-from deepot.patches import PatchTransport, patch_moments
+from deepot.patches import patch_moments
 from deepot.pixels import Pixels
 from deepot.spec import call_factory, fingerprint
 from deepot.tiling import Span, TilePlan
@@ -134,7 +134,9 @@ class Versions:
 
 
 @torch.inference_mode()
-def versions(codec: Codec, transport: PatchTransport, clean: Pixels, restored: Pixels, plan: TilePlan) -> Versions:
+def versions(
+    codec: Codec, transport: Callable[[Tensor], Tensor], clean: Pixels, restored: Pixels, plan: TilePlan
+) -> Versions:
     """Encode, transport and decode a photo, both sides of it 8-bit RGB of one size.
 
     Raises:

@@ -18,6 +18,25 @@ class Gaussian(NamedTuple):
     covariance: Tensor
 
 
+class Affine(NamedTuple):
+    """The map x ↦ matrix (x − source_mean) + target_mean: matrix (d, d), means (d,), float64."""
+
+    matrix: Tensor
+    source_mean: Tensor
+    target_mean: Tensor
+
+    def bias(self, *, keep_mean: bool = False) -> Tensor:
+        """The b (d,) of x ↦ matrix x + b, without the mean shift if `keep_mean`."""
+        return (self.source_mean if keep_mean else self.target_mean) - self.matrix @ self.source_mean
+
+
+def affine_transport(source: Gaussian, target: Gaussian, share: float = 1.0) -> Affine:
+    """The map x + share (T(x) − x), T the optimal transport between two Gaussians: a point of their geodesic."""
+    matrix = transport_matrix(source.covariance, target.covariance)
+    matrix = torch.lerp(torch.eye(len(matrix), dtype=matrix.dtype), matrix, share)
+    return Affine(matrix, source.mean, torch.lerp(source.mean, target.mean, share))
+
+
 def transport_matrix(source: Tensor, reference: Tensor, rtol: float = RANGE_RTOL) -> Tensor:
     """The matrix T of the optimal transport map between two centred Gaussians.
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol, Self, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -114,7 +115,17 @@ class Moments:
         return moments
 
 
-def merge_in_order(parts: Iterable[Moments]) -> Moments:
+class Mergeable(Protocol):
+    """Statistics of a set that can be merged with those of a disjoint one."""
+
+    def merge(self, other: Self) -> Self:
+        """Statistics of the union."""
+
+
+Statistics = TypeVar("Statistics", bound=Mergeable)
+
+
+def merge_in_order(parts: Iterable[Statistics]) -> Statistics:
     """Merge parts over a fixed binary tree given by their order, holding log₂(n) of them at a time.
 
     Floating-point addition is not associative, so the tree decides the last bits: it depends on nothing but the order.
@@ -122,7 +133,7 @@ def merge_in_order(parts: Iterable[Moments]) -> Moments:
     Raises:
         MomentsError: no parts, or parts of different dimensions.
     """
-    tree: list[tuple[int, Moments]] = []  # (height, subtree), heights falling
+    tree: list[tuple[int, Statistics]] = []  # (height, subtree), heights falling
     for part in parts:
         height = 0
         while tree and tree[-1][0] == height:

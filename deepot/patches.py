@@ -1,12 +1,16 @@
 """Latent patches: their moments, and an affine map of patches as one convolution."""
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from deepot.moments import Moments
 
-_BAND_VALUES = 8_000_000  # patch values unfolded at a time: 64 MB in float64
+BAND_VALUES = 8_000_000
+"""Patch values unfolded at a time: 64 MB in float64."""
+_TRANSPORTED_VALUES = 4_000_000  # latent values transported at a time: 16 MB in float32
 
 
 def extract_patches(latents: Tensor, patch_size: int) -> Tensor:
@@ -25,16 +29,36 @@ def extract_patches(latents: Tensor, patch_size: int) -> Tensor:
     return F.unfold(latents, patch_size).transpose(1, 2).reshape(-1, channels * patch_size**2)
 
 
+def detail_energy(patches: Tensor, patch_size: int) -> Tensor:
+    """Mean square of what is left of patches (n, c·p²) without the mean of each channel, (n,)."""
+    channels = patches.reshape(len(patches), -1, patch_size**2)
+    return (channels - channels.mean(2, keepdim=True)).square().mean((1, 2))
+
+
+def patches_in_bands(latents: Tensor, patch_size: int) -> Iterator[Tensor]:
+    """All overlapping p×p patches of one image's latents (1, c, h, w), (n, c·p²) at a time, float64."""
+    _, channels, height, width = latents.shape
+    rows = max(1, BAND_VALUES // (channels * patch_size**2 * width))
+    for top in range(0, height - patch_size + 1, rows):
+        yield extract_patches(latents[:, :, top : top + rows + patch_size - 1].double(), patch_size)
+
+
 def patch_moments(latents: Tensor, patch_size: int) -> Moments:
     """Moments of all overlapping p×p patches of one image's latents (1, c, h, w), in bands of bounded memory."""
-    _, channels, height, width = latents.shape
-    dimension = channels * patch_size**2
-    rows = max(1, _BAND_VALUES // (dimension * width))
-    moments = Moments.empty(dimension)
-    for top in range(0, height - patch_size + 1, rows):
-        band = latents[:, :, top : top + rows + patch_size - 1]
-        moments = moments.merge(Moments.from_patches(extract_patches(band.double(), patch_size), images=0))
+    moments = Moments.empty(latents.shape[1] * patch_size**2)
+    for patches in patches_in_bands(latents, patch_size):
+        moments = moments.merge(Moments.from_patches(patches, images=0))
     return Moments(moments.count, int(moments.count > 0), moments.mean, moments.scatter)
+
+
+def overlaps(rows: int, columns: int, patch_size: int) -> Tensor:
+    """How many of rows × columns overlapping p×p patches cover each position, (rows + p − 1, columns + p − 1)."""
+
+    def along(patches: int) -> Tensor:
+        positions = torch.arange(patches + patch_size - 1)
+        return positions.clamp(max=patches - 1) - (positions - patch_size + 1).clamp(min=0) + 1
+
+    return torch.outer(along(rows), along(columns))
 
 
 class PatchTransport:
@@ -87,18 +111,24 @@ class PatchTransport:
             (B, c, h, w).
         """
         radius, (height, width) = self.radius, latents.shape[-2:]
-        if radius == 0:
-            return F.conv2d(latents, self._kernel, self._kernel_bias)
-        padded = F.pad(latents, (radius,) * 4, mode="replicate")
-        if min(height, width) <= 2 * radius:
-            return self._folded(padded)
+        if radius and min(height, width) <= 2 * radius:
+            return self._folded(_padded(latents, (-radius, height + radius), (-radius, width + radius)))
         output = torch.empty_like(latents)
-        output[..., radius:-radius, radius:-radius] = F.conv2d(padded, self._kernel, self._kernel_bias)
-        strip = 4 * radius  # rows of `padded` that the outer `radius` rows of the output depend on
-        output[..., :radius, :] = self._folded(padded[..., :strip, :])[..., :radius, :]
-        output[..., -radius:, :] = self._folded(padded[..., -strip:, :])[..., -radius:, :]
-        output[..., :, :radius] = self._folded(padded[..., :, :strip])[..., :, :radius]
-        output[..., :, -radius:] = self._folded(padded[..., :, -strip:])[..., :, -radius:]
+        inside, sideways = slice(radius, width - radius or None), (-radius, width + radius)
+        rows = max(1, _TRANSPORTED_VALUES // (latents.shape[1] * width))
+        for top in range(radius, height - radius, rows):
+            bottom = min(top + rows, height - radius)
+            band = _padded(latents, (top - 2 * radius, bottom + 2 * radius), sideways)
+            output[..., top:bottom, inside] = F.conv2d(band, self._kernel, self._kernel_bias)
+        if radius == 0:
+            return output
+        inner, outer = 3 * radius, (-radius, height + radius)  # how far in lies what the outer `radius` depend on
+        output[..., :radius, :] = self._folded(_padded(latents, (-radius, inner), sideways))[..., :radius, :]
+        last = _padded(latents, (height - inner, height + radius), sideways)
+        output[..., -radius:, :] = self._folded(last)[..., -radius:, :]
+        output[..., :radius] = self._folded(_padded(latents, outer, (-radius, inner)))[..., :radius]
+        last = _padded(latents, outer, (width - inner, width + radius))
+        output[..., -radius:] = self._folded(last)[..., -radius:]
         return output
 
     def _folded(self, padded: Tensor) -> Tensor:
@@ -107,12 +137,15 @@ class PatchTransport:
         rows, columns = mapped.shape[-2:]
         size, radius = padded.shape[-2:], self.radius
         folded = F.fold(mapped.flatten(2), size, self.patch_size)
-        overlaps = torch.outer(self._overlaps(rows), self._overlaps(columns))
-        return (folded / overlaps)[..., radius : size[0] - radius, radius : size[1] - radius]
+        covered = overlaps(rows, columns, self.patch_size).to(folded)
+        return (folded / covered)[..., radius : size[0] - radius, radius : size[1] - radius]
 
-    def _overlaps(self, patches: int) -> Tensor:
-        """How many of `patches` consecutive patches cover each position, (patches + p − 1,)."""
-        positions = torch.arange(patches + self.patch_size - 1, device=self._kernel.device)
-        first = (positions - self.patch_size + 1).clamp(min=0)
-        last = positions.clamp(max=patches - 1)
-        return (last - first + 1).to(self._kernel.dtype)
+
+def _padded(latents: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
+    """A region of latents; what of it lies outside repeats the outermost rows and columns."""
+    (top, bottom), (left, right) = rows, columns
+    height, width = latents.shape[-2:]
+    region = latents[..., max(top, 0) : bottom, max(left, 0) : right]
+    return F.pad(
+        region, (max(-left, 0), max(right - width, 0), max(-top, 0), max(bottom - height, 0)), mode="replicate"
+    )

@@ -41,27 +41,31 @@ class Span:
         return weight
 
 
-def spans(length: int, window: int, halo: int, blend: int) -> list[Span]:
-    """Cut an axis into equal windows.
+def window_of(length: int, count: int, halo: int, blend: int) -> int:
+    """The smallest window of which `count` cover an axis, in cells."""
+    return -(-(length + (count - 1) * (2 * halo + blend)) // count)
+
+
+def spans(length: int, count: int, halo: int, blend: int) -> list[Span]:
+    """Cut an axis into equal windows, the smallest ones that do.
 
     Every cell of the result lies at least `halo` cells inside its window, unless the window ends where the axis ends.
 
     Args:
         length: of the axis, in cells.
-        window: cells that the network sees at a time; an axis no longer than that is one window.
+        count: number of windows.
         halo: cells next to a cut that a window computes but does not keep.
         blend: cells over which neighbouring windows are cross-faded; 0 for a hard cut.
 
     Raises:
-        ValueError: the window is too small for halo and blend.
+        ValueError: the windows are too small for halo and blend.
     """
-    if length <= window:
+    if count == 1:
         return [Span(0, length, 0, length, 0, 0)]
-    stride = window - 2 * halo - blend
-    if stride < max(1, 2 * blend):
+    window = window_of(length, count, halo, blend)
+    if window < _least(halo, blend):
         raise ValueError(f"tiles of {window} cells are too small for a halo of {halo} and a blend of {blend} cells")
-    cuts = -(-(length - window) // stride)
-    starts = [index * (length - window) // cuts for index in range(cuts + 1)]
+    starts = [index * (length - window) // (count - 1) for index in range(count)]
     result = []
     for start, following in zip(starts, [*starts[1:], None], strict=True):
         keep = start + halo if start else 0
@@ -72,14 +76,45 @@ def spans(length: int, window: int, halo: int, blend: int) -> list[Span]:
     return result
 
 
+def grid(height: int, width: int, window: int, halo: int, blend: int) -> tuple[int, int]:
+    """Rows and columns of the tiles that compute least in all, none with more than window² cells.
+
+    Raises:
+        ValueError: such windows are too small for halo and blend.
+    """
+    shared, least = 2 * halo + blend, _least(halo, blend)
+    best: tuple[int, ...] | None = None
+    for rows in range(1, max(1, (height - shared) // (least - shared)) + 1):
+        tall = window_of(height, rows, halo, blend)
+        widest = window**2 // tall
+        if widest >= width:
+            columns = 1
+        elif widest >= least:
+            columns = -(-(width - shared) // (widest - shared))
+        else:
+            continue
+        work = rows * columns * tall * window_of(width, columns, halo, blend)
+        found = (work, rows * columns, tall, rows, columns)
+        best = found if best is None else min(best, found)
+    if best is None:
+        raise ValueError(f"tiles of {window} cells are too small for a halo of {halo} and a blend of {blend} cells")
+    return best[-2], best[-1]
+
+
+def _least(halo: int, blend: int) -> int:
+    return 2 * halo + blend + max(1, 2 * blend)
+
+
 @dataclass(frozen=True)
 class TilePlan:
     """The tiles of an image: a grid of equal windows over (height, width) cells.
 
+    An image that has no more than window² cells is one tile, whatever its shape.
+
     Attributes:
         height: cells.
         width: cells.
-        window: side of a tile in cells.
+        window: side of a square that has as many cells as a tile may have.
         halo: cells a tile computes beside a cut and does not keep.
         blend: cells over which tiles are cross-faded.
     """
@@ -93,12 +128,22 @@ class TilePlan:
     @cached_property
     def rows(self) -> list[Span]:
         """Windows from top to bottom."""
-        return spans(self.height, self.window, self.halo, self.blend)
+        return spans(self.height, self._grid[0], self.halo, self.blend)
 
     @cached_property
     def columns(self) -> list[Span]:
         """Windows from left to right."""
-        return spans(self.width, self.window, self.halo, self.blend)
+        return spans(self.width, self._grid[1], self.halo, self.blend)
+
+    @cached_property
+    def _grid(self) -> tuple[int, int]:
+        return grid(self.height, self.width, self.window, self.halo, self.blend)
+
+    @property
+    def work(self) -> float:
+        """Cells that all tiles compute together, as a multiple of the image's."""
+        tall, wide = self.rows[0], self.columns[0]
+        return self.count * (tall.stop - tall.start) * (wide.stop - wide.start) / (self.height * self.width)
 
     @property
     def count(self) -> int:

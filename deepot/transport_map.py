@@ -17,11 +17,12 @@ from torch import Tensor
 from deepot.codec import Codec
 from deepot.errors import MapError
 from deepot.evidence import evidence_of, usable
-from deepot.gaussian import Gaussian, transport_matrix, wasserstein2_squared
+from deepot.gaussian import Affine, Gaussian, affine_transport, wasserstein2_squared
+from deepot.mixture import MixtureTransport
 from deepot.moments import Moments, merge_in_order
 from deepot.patches import PatchTransport
 
-FORMAT = "deepot-map-3"
+FORMAT, MIXTURE_FORMAT = "deepot-map-3", "deepot-map-4"
 
 
 class Calibration(StrEnum):
@@ -48,6 +49,7 @@ class Calibration(StrEnum):
 
 
 UNPAIRED_DOUBT = 1.0
+_NO_BOUNDS = torch.empty(0, dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,10 @@ class MapInfo:
         source_patches: number of latent patches of the restored side.
         reference_images: number of images of the natural side.
         reference_patches: number of latent patches of the natural side.
-        wasserstein2: W2 distance of the two sides, in latent units.
+        wasserstein2: W2 distance of the two sides, each as one Gaussian, in latent units.
         effective_images: of the smaller side (`Evidence.images`); None if there was but one block a side.
         standard_error: of the published map, relative to its length (`Evidence.standard_error`), or None.
+        components: number of Gaussians a side; more than 1: a mixture.
     """
 
     codec: str
@@ -83,6 +86,7 @@ class MapInfo:
     wasserstein2: float
     effective_images: float | None
     standard_error: float | None
+    components: int = 1
 
     @property
     def trust(self) -> str:
@@ -106,23 +110,22 @@ class TransportMap:
     """z ↦ T (z − μs) + μr on latent patches, and the reference Gaussian that natural patches follow.
 
     Attributes:
-        matrix: T (d, d), float64, symmetric positive semi-definite; with doubt, a share of the way to it.
-        source_mean: μs (d,).
-        target_mean: μr (d,); with doubt, a share of the way to it.
-        reference: the Gaussian of natural patches.
+        components: T (d, d), symmetric positive semi-definite, μs and μr (d,), float64; with doubt T and μr are a share
+            of the way there. Of a mixture one a class of patches, by rising detail.
+        bounds: (len(components) − 1,), the detail energies between classes.
+        reference: the Gaussian of all natural patches.
         info: where the map comes from.
     """
 
-    matrix: Tensor
-    source_mean: Tensor
-    target_mean: Tensor
+    components: tuple[Affine, ...]
+    bounds: Tensor
     reference: Gaussian
     info: MapInfo
 
     @property
     def channels(self) -> int:
         """Latent channels c."""
-        return len(self.source_mean) // self.info.patch_size**2
+        return len(self.reference.mean) // self.info.patch_size**2
 
     def check(self, codec: Codec) -> None:
         """See that the map was fitted with this autoencoder.
@@ -138,24 +141,29 @@ class TransportMap:
 
     def on(
         self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, *, keep_mean: bool = False
-    ) -> PatchTransport:
-        """The map as an operator on latents, without its mean shift if `keep_mean`."""
-        target = self.source_mean if keep_mean else self.target_mean
-        bias = target - self.matrix @ self.source_mean
-        return PatchTransport(self.matrix, bias, self.info.patch_size, dtype=dtype, device=device)
+    ) -> PatchTransport | MixtureTransport:
+        """The map as an operator on latents, without its mean shift (of each class) if `keep_mean`."""
+        maps = [(part.matrix, part.bias(keep_mean=keep_mean)) for part in self.components]
+        if len(maps) > 1:
+            return MixtureTransport(maps, self.bounds, self.info.patch_size, dtype=dtype, device=device)
+        return PatchTransport(*maps[0], self.info.patch_size, dtype=dtype, device=device)
 
     def to_bytes(self) -> bytes:
-        """The map as a safetensors file; equal maps give equal bytes."""
-        tensors = {
-            "matrix": self.matrix,
-            "source_mean": self.source_mean,
-            "target_mean": self.target_mean,
-            "reference_mean": self.reference.mean,
-            "reference_covariance": self.reference.covariance,
-        }
-        metadata = {"deepot": json.dumps({"format": FORMAT, **asdict(self.info)}, sort_keys=True)}
+        """The map as a safetensors file; equal maps give equal bytes.
+
+        A mixture is of another format: its matrices and means are stacked, and its bounds are there.
+        """
+        about, mixture = asdict(self.info), len(self.components) > 1
+        about["format"] = MIXTURE_FORMAT if mixture else FORMAT
+        del about["components"]  # as many as there are
+        tensors = {name: getattr(self.components[0], name) for name in Affine._fields}
+        if mixture:
+            tensors = {name: torch.stack([getattr(part, name) for part in self.components]) for name in Affine._fields}
+            tensors["bounds"] = self.bounds
+        tensors |= {"reference_mean": self.reference.mean, "reference_covariance": self.reference.covariance}
         return save_tensors(
-            {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}, metadata
+            {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()},
+            {"deepot": json.dumps(about, sort_keys=True)},
         )
 
     @property
@@ -173,11 +181,15 @@ class TransportMap:
         try:
             tensors = load_tensors(data)
             info = json.loads(_metadata(data)["deepot"])
-            if info.pop("format") != FORMAT:
+            stored = info.pop("format")
+            if stored not in (FORMAT, MIXTURE_FORMAT):
                 raise MapError(f"{name} was fitted by another version of deepot: fit it again")
+            parts = [tensors[field] if stored == MIXTURE_FORMAT else tensors[field][None] for field in Affine._fields]
+            components = tuple(Affine(*part) for part in zip(*parts, strict=True))
+            bounds = tensors["bounds"] if stored == MIXTURE_FORMAT else _NO_BOUNDS
             reference = Gaussian(tensors["reference_mean"], tensors["reference_covariance"])
-            _check_shapes(tensors, name)
-            return cls(tensors["matrix"], tensors["source_mean"], tensors["target_mean"], reference, MapInfo(**info))
+            _check_shapes(tensors, len(components) if stored == MIXTURE_FORMAT else None, name)
+            return cls(components, bounds, reference, MapInfo(**info, components=len(components)))
         except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise MapError(f"{name} is not a deepot map ({type(error).__name__}: {error})") from error
 
@@ -235,9 +247,6 @@ def fit_map(
     if doubt or min(len(source), len(reference)) > 1:
         evidence = evidence_of(source, reference, patch_size, paired=calibration.paired)
     share = evidence.share(doubt) if evidence else 1.0
-    matrix = transport_matrix(gaussian.covariance, target.covariance)
-    matrix = torch.lerp(torch.eye(len(matrix), dtype=matrix.dtype), matrix, share)
-    target_mean = torch.lerp(gaussian.mean, target.mean, share)
     info = MapInfo(
         codec,
         codec_sha256,
@@ -253,21 +262,23 @@ def fit_map(
         evidence.images if evidence else None,
         evidence.standard_error if evidence else None,
     )
-    return TransportMap(matrix, gaussian.mean, target_mean, target, info)
+    return TransportMap((affine_transport(gaussian, target, share),), _NO_BOUNDS, target, info)
 
 
-def _check_shapes(tensors: dict[str, Tensor], name: str) -> None:
-    """All of one dimension, float64 and finite.
+def _check_shapes(tensors: dict[str, Tensor], components: int | None, name: str) -> None:
+    """All of one dimension, float64 and finite; of a mixture the affine maps are stacked.
 
     Raises:
         MapError: they are not.
     """
-    dimension = tensors["source_mean"].numel()
-    for key, tensor in tensors.items():
-        square = key in ("matrix", "reference_covariance")
-        if tensor.shape != ((dimension, dimension) if square else (dimension,)):
-            raise MapError(f"{name} is not a deepot map ({key} of shape {tuple(tensor.shape)})")
-        if tensor.dtype != torch.float64 or not torch.isfinite(tensor).all():
+    dimension = tensors["reference_mean"].numel()
+    shapes = {"reference_mean": (dimension,), "reference_covariance": (dimension, dimension)}
+    stacked = () if components is None else (components,)
+    shapes |= {key: (*stacked, dimension, *((dimension,) * (key == "matrix"))) for key in Affine._fields}
+    for key, shape in shapes.items():
+        if tensors[key].shape != shape:
+            raise MapError(f"{name} is not a deepot map ({key} of shape {tuple(tensors[key].shape)})")
+        if tensors[key].dtype != torch.float64 or not torch.isfinite(tensors[key]).all():
             raise MapError(f"{name} is not a deepot map ({key} is not made of finite float64 numbers)")
 
 

@@ -17,6 +17,7 @@ def main(options: argparse.Namespace) -> int:
     print(f"map      {opened.job.map or opened.run.map}")
     print(f"from     {info.calibration}: {info.source_images} restored and {info.reference_images} natural images")
     print(f"         {info.source_patches} and {info.reference_patches} latent patches of {info.codec}")
+    print(f"fitted   {info.components} Gaussian(s) a side, patches of {info.patch_size}")
     print(f"W2       {info.wasserstein2:.4f} between the two sides")
     print(f"trust    {info.trust}")
     if options.json:
@@ -24,6 +25,7 @@ def main(options: argparse.Namespace) -> int:
             run=opened.run.uri,
             map_sha256=transport.sha256,
             calibration=info.calibration,
+            components=info.components,
             doubt=info.doubt,
             wasserstein2=info.wasserstein2,
             share=info.share,

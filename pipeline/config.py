@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from deepot.components import check_components
 from deepot.enhance import Keep, Mode
 from deepot.transport_map import Calibration
 from pipeline.credentials import holds_credentials, redacted
@@ -53,6 +54,9 @@ class Transport(Section):
     """The map and how it is used."""
 
     patch_size: int = Field(3, ge=1, le=15, description="side of the latent patches, odd")
+    components: int = Field(
+        1, ge=1, le=5, description="Gaussians a side: 1 as published; 3: smooth, middling and textured patches apart"
+    )
     alpha: float = Field(0.0, ge=-4, le=4, description="0 full transport, 1 the restored photo itself")
     mode: Mode = Field(Mode.DETAIL, description="detail, residual (colours may move too), or plain as published")
     keep: tuple[Keep, ...] = Field((), description="what is left out of the map: [colour], [mean] (its mean shift)")
@@ -85,7 +89,9 @@ class Output(Section):
 class TileSizes(Section):
     """How large photos are cut."""
 
-    size: Annotated[int, Field(ge=64)] | Auto = Field("auto", description="pixels; auto: 1024")
+    size: Annotated[int, Field(ge=64)] | Auto = Field(
+        "auto", description="side of a square of so many pixels; auto: 1424"
+    )
     overlap: Annotated[int, Field(ge=0)] | Auto = Field("auto", description="pixels; auto: what the autoencoder needs")
 
 
@@ -167,7 +173,7 @@ class Job(Section):
     @model_validator(mode="after")
     def _calibrates(self) -> "Job":
         if self.map is None:
-            self.calibration  # noqa: B018 — raises where nothing to calibrate from is given
+            check_components(self.transport.components, self.transport.patch_size, self.calibration)
         if self.source and self.source.images and self.source.degrade:
             raise ValueError("source has images and degrade; restored photos are not degraded: give one of the two")
         return self

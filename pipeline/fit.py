@@ -4,6 +4,8 @@ import logging
 from collections.abc import Sequence
 
 from deepot.codec import Codec
+from deepot.components import fit_mixture
+from deepot.levels import Levels
 from deepot.moments import Moments
 from deepot.transport_map import TransportMap, fit_map
 from pipeline.config import Job
@@ -14,8 +16,15 @@ from pipeline.storage import absolute, create, exists, read
 log = logging.getLogger(__name__)
 
 
-def fit(job: Job, run: Run, codec: Codec, source: Sequence[Moments], reference: Sequence[Moments]) -> TransportMap:
-    """Fit the map of a run from blocks of moments, and store it.
+def fit(
+    job: Job,
+    run: Run,
+    codec: Codec,
+    source: Sequence[Moments],
+    reference: Sequence[Moments],
+    levels: tuple[Levels, Levels] | None = None,
+) -> TransportMap:
+    """Fit the map of a run from blocks of moments, for a mixture also from levels of both sides, and store it.
 
     Raises:
         RunError: the run has another map already, which never happens with the same plan, models and code.
@@ -29,6 +38,8 @@ def fit(job: Job, run: Run, codec: Codec, source: Sequence[Moments], reference: 
         calibration=job.calibration,
         doubt=None if job.transport.doubt == "auto" else job.transport.doubt,
     )
+    if levels:
+        fitted = fit_mixture(fitted, *levels, job.transport.components)
     if fitted.info.share == 0:
         log.warning(
             "the two sets differ by no more than chance, so the map does nothing and results will be the restored "

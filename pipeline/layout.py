@@ -52,6 +52,10 @@ class Run:
         """Moments of one shard of the `source` or `reference` side."""
         return join(self.uri, "moments", side, f"{shard:05d}.safetensors")
 
+    def levels(self, side: str, shard: int) -> str:
+        """The same by level of detail, where the map is of a mixture."""
+        return join(self.uri, "moments", f"{side}-levels", f"{shard:05d}.safetensors")
+
     def manifest(self, name: str = "") -> str:
         """A manifest part, or the folder of them."""
         return join(self.uri, "manifest", name).rstrip("/")

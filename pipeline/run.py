@@ -105,7 +105,8 @@ def fit_job(opened: Opened) -> TransportMap:
     pending = statistics.tasks(job, opened.run, how.allow_code, opened.outside)
     with cluster.session(how.address):
         source, reference = statistics.gather(pending, cluster.run_tasks(job.compute, statistics.died), how.progress)
-    return fit(job, opened.run, opened.models.codec, source, reference)
+    levels = statistics.levels(pending) if job.transport.components > 1 else None
+    return fit(job, opened.run, opened.models.codec, source, reference, levels)
 
 
 def apply_job(opened: Opened) -> Result:

@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from deepot.calibrate import matched_moments, photo_moments
+from deepot.calibrate import degraded, photo_levels, photo_moments
+from deepot.codec import Codec
 from deepot.degrade import seeded
-from deepot.moments import Moments, merge_in_order
+from deepot.enhance import Tiles
+from deepot.levels import Levels
+from deepot.moments import Moments, Statistics, merge_in_order
 from deepot.pixels import Pixels
 from deepot.transport_map import Calibration
 from pipeline.config import Job
@@ -137,9 +139,7 @@ def _results(missing: Sequence[Task], execute: Execute) -> Iterator[Gathered]:
 def try_photos(task: Task) -> Gathered:
     """Work through the photos of a task and keep nothing."""
     models = load_models(task.job, task.allow_code)
-    for entry in task.shard.entries:
-        with suppress(ImageError):
-            _photo(task, models, entry)
+    _total(task, models, photo_moments, Moments.empty(models.codec.channels * task.job.transport.patch_size**2))
     return Gathered(len(task.shard.entries))
 
 
@@ -147,47 +147,61 @@ def _key(entry: Entry) -> str:
     return entry.key
 
 
+def levels(pending: Sequence[Task]) -> tuple[Levels, Levels]:
+    """The levels of the source and of the reference side, which the tasks of a mixture store beside the moments."""
+    run = pending[0].run
+    uris = ([run.levels(side, number) for number in _shards(pending, side)] for side in (SOURCE, REFERENCE))
+    source, reference = (merge_in_order(Levels.from_bytes(read(uri), uri) for uri in side) for side in uris)
+    return source, reference
+
+
 def gather_shard(task: Task) -> Gathered:
     """Gather and store the moments of one shard: the body of a statistics task."""
     models = load_models(task.job, task.allow_code)
     dimension = models.codec.channels * task.job.transport.patch_size**2
-    totals = {side: Moments.empty(dimension) for side in _sides(task)}
-    unusable = []
-    for entry in task.shard.entries:
-        try:
-            found = _photo(task, models, entry)
-        except ImageError as error:
-            unusable.append((entry.uri, f"{error.code}: {error}"))
-            continue
-        totals = {side: totals[side].merge(moments) for side, moments in found.items()}
-    for side, moments in totals.items():
-        put(task.run.moments(side, task.shard.number), moments.to_bytes({"codec_sha256": models.codec.sha256}))
+    about = {"codec_sha256": models.codec.sha256}
+    if task.job.transport.components == 1:
+        moments, unusable = _total(task, models, photo_moments, Moments.empty(dimension))
+    else:
+        found, unusable = _total(task, models, photo_levels, Levels.empty(dimension))
+        for side, total in found.items():  # before the moments, which say that the shard is done
+            put(task.run.levels(side, task.shard.number), total.to_bytes(about))
+        moments = {side: total.whole() for side, total in found.items()}
+    for side, whole in moments.items():
+        put(task.run.moments(side, task.shard.number), whole.to_bytes(about))
     return Gathered(len(task.shard.entries) - len(unusable), tuple(unusable))
 
 
-def _photo(task: Task, models: Models, entry: Entry) -> dict[str, Moments]:
-    """The moments of one photo, by side."""
-    limits = task.job.limits
-    with last_resort(limits.image_s):
-        data = fetch(entry, limits)
-        pixels = decode(data, limits.max_pixels).pixels
-    with last_resort(allowed_s(limits.image_s, pixels.width * pixels.height)):
-        return _moments(task, models, data, pixels)
+def _total(
+    task: Task, models: Models, measure: Callable[[Codec, Pixels, int, Tiles], Statistics], nothing: Statistics
+) -> tuple[dict[str, Statistics], list[tuple[str, str]]]:
+    """What is measured of all photos of a shard, by side, and the photos that could not be used."""
+    patch_size, tiles, limits = task.job.transport.patch_size, tiles_of(task.job), task.job.limits
+    totals = dict.fromkeys(_sides(task), nothing)
+    unusable = []
+    for entry in task.shard.entries:
+        try:
+            with last_resort(limits.image_s):
+                data = fetch(entry, limits)
+                photo = decode(data, limits.max_pixels).pixels
+            with last_resort(allowed_s(limits.image_s, photo.width * photo.height)):
+                sides = _as_sides(task, models, data, photo)
+                found = {side: measure(models.codec, pixels, patch_size, tiles) for side, pixels in sides.items()}
+        except ImageError as error:
+            unusable.append((entry.uri, f"{error.code}: {error}"))
+            continue
+        totals = {side: totals[side].merge(each) for side, each in found.items()}
+    return totals, unusable
 
 
-def _moments(task: Task, models: Models, data: bytes, pixels: Pixels) -> dict[str, Moments]:
-    job, patch_size, tiles = task.job, task.job.transport.patch_size, tiles_of(task.job)
+def _as_sides(task: Task, models: Models, data: bytes, pixels: Pixels) -> dict[str, Pixels]:
+    """One photo, of these bytes and pixels, as either side has it."""
     if task.side == REFERENCE:
-        return {REFERENCE: photo_moments(models.codec, pixels, patch_size, tiles)}
+        return {REFERENCE: pixels}
     if task.side == SOURCE or models.degradation is None:
-        restored = models.source_restorer(pixels)
-        return {SOURCE: photo_moments(models.codec, restored, patch_size, tiles)}
-    natural = pixels if job.reference else models.restorer(pixels)
-    generator = seeded(data)
-    source, reference = matched_moments(
-        models.codec, Pixels(natural.samples), models.degradation, models.source_restorer, generator, patch_size, tiles
-    )
-    return {SOURCE: source, REFERENCE: reference}
+        return {SOURCE: models.source_restorer(pixels)}
+    natural = Pixels((pixels if task.job.reference else models.restorer(pixels)).samples)
+    return {SOURCE: models.source_restorer(degraded(natural, models.degradation, seeded(data))), REFERENCE: natural}
 
 
 def _frozen(run: Run, side: str, uri: str, limit: int, exclude: Sequence[str]) -> list[Shard]:
@@ -202,7 +216,7 @@ def _frozen(run: Run, side: str, uri: str, limit: int, exclude: Sequence[str]) -
 
 def _blocks(pending: Sequence[Task], side: str) -> list[Moments]:
     """The saved moments of a side, each of some neighbouring shards."""
-    shards = sorted(task.shard.number for task in pending if side in _sides(task))
+    shards = _shards(pending, side)
     each = -(-len(shards) // MOST_BLOCKS)
     run = pending[0].run
     uris = [run.moments(side, number) for number in shards]
@@ -210,6 +224,10 @@ def _blocks(pending: Sequence[Task], side: str) -> list[Moments]:
         merge_in_order(Moments.from_bytes(read(uri), uri) for uri in uris[first : first + each])
         for first in range(0, len(uris), each)
     ]
+
+
+def _shards(pending: Sequence[Task], side: str) -> list[int]:
+    return sorted(task.shard.number for task in pending if side in _sides(task))
 
 
 def _sides(task: Task) -> tuple[str, ...]:

@@ -3,6 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deepot import patches
 from deepot.moments import Moments
 from deepot.patches import PatchTransport, extract_patches, patch_moments
 from tests import reference
@@ -27,6 +28,15 @@ def test_the_convolution_equals_unfold_map_fold_everywhere(patch_size, channels,
     torch.testing.assert_close(fast.double(), expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
 
 
+@pytest.mark.parametrize("values", [1, 60, 200])
+def test_transport_in_bands_equals_transport_at_once(values, generator, monkeypatch):
+    latents = torch.randn(1, 2, 17, 9, generator=generator, dtype=torch.float64)
+    matrix, bias = random_map(2, 3, generator)
+    monkeypatch.setattr(patches, "_TRANSPORTED_VALUES", values)
+    moved = PatchTransport(matrix, bias, 3, dtype=torch.float64)(latents)
+    torch.testing.assert_close(moved, reference.transport(latents, matrix, bias, 3))
+
+
 def test_the_identity_map_changes_nothing(generator):
     latents = torch.randn(1, 4, 9, 11, generator=generator)
     moved = PatchTransport(torch.eye(36).double(), torch.zeros(36).double(), 3)(latents)
@@ -44,7 +54,7 @@ def test_patches_are_in_channel_row_column_order():
 def test_moments_in_bands_equal_moments_at_once(size, generator, monkeypatch):
     latents = torch.randn(1, 2, *size, generator=generator)
     at_once = Moments.from_patches(extract_patches(latents.double(), 3))
-    monkeypatch.setattr("deepot.patches._BAND_VALUES", 18 * 33 * 4)
+    monkeypatch.setattr("deepot.patches.BAND_VALUES", 18 * 33 * 4)
     in_bands = patch_moments(latents, 3)
     assert in_bands.count == at_once.count == max(0, size[0] - 2) * max(0, size[1] - 2)
     assert in_bands.images == (1 if in_bands.count else 0)

@@ -3,14 +3,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepot.tiling import TilePlan, spans
+from deepot.tiling import TilePlan, grid, spans, window_of
 
 
 @given(st.integers(1, 400), st.integers(0, 9), st.integers(0, 9), st.integers(1, 60), st.sampled_from([1, 8]))
 @settings(max_examples=200, deadline=None)
 def test_windows_are_equal_and_their_shares_add_up_to_one(length, halo, blend, extra, scale):
-    window = 2 * halo + 3 * blend + extra
-    cut = spans(length, window, halo, blend)
+    count = max(1, (length - 2 * halo - blend) // max(1, 2 * blend + extra))
+    window = window_of(length, count, halo, blend)
+    cut = spans(length, count, halo, blend)
     total = torch.zeros(length * scale)
     for span in cut:
         weights = span.weights(scale)
@@ -39,4 +40,31 @@ def test_stitching_tiles_of_a_map_gives_the_map(height, width, window, scale):
 
 def test_a_window_too_small_for_its_halo_is_refused():
     with pytest.raises(ValueError, match="too small for a halo of 5"):
-        spans(100, 10, 5, 0)
+        spans(10, 20, 5, 0)
+    with pytest.raises(ValueError, match="too small for a halo of 5"):
+        grid(100, 100, 10, 5, 0)
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 5), st.integers(0, 5), st.integers(0, 60))
+@settings(max_examples=200, deadline=None)
+def test_tiles_are_as_large_as_they_may_be_and_no_grid_computes_less(height, width, halo, blend, extra):
+    window = 2 * halo + 3 * blend + 4 + extra
+    plan = TilePlan(height, width, window, halo, blend)
+    tall, wide = plan.rows[0], plan.columns[0]
+    assert (tall.stop - tall.start) * (wide.stop - wide.start) <= window**2
+    assert plan.count == 1 or height * width > window**2
+    for rows in range(1, 12):
+        for columns in range(1, 12):
+            size = [window_of(*axis, halo, blend) for axis in ((height, rows), (width, columns))]
+            fits = size[0] * size[1] <= window**2 and min(
+                side for side, count in zip(size, (rows, columns), strict=True) if count > 1 or rows * columns == 1
+            ) >= 2 * halo + blend + max(1, 2 * blend)
+            if fits:
+                rounding = plan.count * (tall.stop - tall.start + wide.stop - wide.start)
+                assert plan.work * height * width <= rows * columns * size[0] * size[1] + rounding
+
+
+def test_a_photo_that_fits_is_one_tile_whatever_its_shape():
+    assert TilePlan(20, 500, 100, 5, 0).count == 1
+    assert TilePlan(250, 250, 100, 5, 0).work < 1.2
+    assert len(TilePlan(50, 7500, 128, 14, 0).rows) == 1, "a panorama is cut across only"

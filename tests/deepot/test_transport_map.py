@@ -23,15 +23,15 @@ def test_paired_sets_get_the_closed_form_and_unpaired_ones_a_part_of_the_way():
     sides = blocks(6, 1.0, 0), blocks(6, 2.0, 1)
     paired, unpaired = (fitted(*sides, way) for way in (Calibration.SELF, Calibration.UNPAIRED))
     whole = transport_matrix(*(merge_in_order(side).gaussian().covariance for side in sides))
-    torch.testing.assert_close(paired.matrix, whole)
+    torch.testing.assert_close(paired.components[0].matrix, whole)
     assert (paired.info.doubt, unpaired.info.doubt) == (0, Calibration.UNPAIRED.doubt)
     share, identity = unpaired.info.share, torch.eye(4, dtype=torch.float64)
     assert share == pytest.approx(1 - unpaired.info.standard_error)
     assert 0.1 < share < 0.95
-    torch.testing.assert_close(unpaired.matrix - identity, share * (whole - identity))
-    shift = paired.target_mean - paired.source_mean
-    torch.testing.assert_close(unpaired.target_mean - unpaired.source_mean, share * shift)
-    torch.testing.assert_close(fitted(*sides, Calibration.UNPAIRED, doubt=0).matrix, whole)
+    torch.testing.assert_close(unpaired.components[0].matrix - identity, share * (whole - identity))
+    shifts = [each.components[0].target_mean - each.components[0].source_mean for each in (paired, unpaired)]
+    torch.testing.assert_close(shifts[1], share * shifts[0])
+    torch.testing.assert_close(fitted(*sides, Calibration.UNPAIRED, doubt=0).components[0].matrix, whole)
 
 
 def test_a_map_says_how_far_it_can_be_trusted():
@@ -48,8 +48,9 @@ def test_a_map_says_how_far_it_can_be_trusted():
 def test_sets_of_one_kind_give_a_map_that_says_it_does_nothing():
     sides = blocks(6, 1.0, 0), blocks(6, 1.0, 1)
     found = fitted(*sides, Calibration.UNPAIRED, doubt=3)
-    torch.testing.assert_close(found.matrix, torch.eye(4, dtype=torch.float64))
-    assert torch.equal(found.target_mean, found.source_mean)
+    (only,) = found.components
+    torch.testing.assert_close(only.matrix, torch.eye(4, dtype=torch.float64))
+    assert torch.equal(only.target_mean, only.source_mean)
     assert found.info.trust.startswith("none: the two sets differ by no more than chance")
 
 
@@ -78,7 +79,7 @@ def test_the_file_keeps_everything():
     first = fitted(blocks(3, 1.0, 0), blocks(3, 2.0, 1), Calibration.UNPAIRED)
     again = TransportMap.from_bytes(first.to_bytes())
     assert again.info == first.info
-    assert torch.equal(again.matrix, first.matrix)
+    assert torch.equal(again.components[0].matrix, first.components[0].matrix)
     assert again.sha256 == first.sha256
     with pytest.raises(MapError, match="fitted by another version of deepot"):
         TransportMap.from_bytes(first.to_bytes().replace(b"deepot-map-3", b"deepot-map-2"))

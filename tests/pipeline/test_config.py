@@ -26,6 +26,12 @@ def test_the_job_file_decides_how_to_calibrate(changes, calibration):
         ({"inputt": {}}, "unknown key 'inputt'; did you mean 'input'"),
         ({"transport": {"patch_size": 4}}, "must be odd"),
         ({"transport": {"mode": "plane"}}, "transport.mode"),
+        ({"transport": {"components": 9}}, "transport.components.*less than or equal to 5"),
+        ({"transport": {"components": 3, "patch_size": 1}}, "patches of 1 have none: patch_size 3 has"),
+        (
+            {"transport": {"components": 3}, "source": {"images": "s"}, "reference": {"images": "r"}},
+            "one may show more texture.*calibrate with source.degrade, or leave components at 1",
+        ),
         ({"transport": {"keep": "colours"}}, "transport.keep"),
         ({"limits": {"max_error_rate": 2}}, "limits.max_error_rate.*less than or equal to 1"),
         ({"source": None}, "nothing to calibrate from"),
@@ -64,6 +70,7 @@ def test_the_fingerprint_changes_with_what_changes_results_and_with_nothing_else
     same = [{"name": "x"}, {"compute": {"actors": 3, "threads": 2}}, {"limits": {"max_error_rate": 0.5}}, {"run": "r"}]
     other = [
         {"transport": {"alpha": 0.1}},
+        {"transport": {"components": 3}},
         {"restorer": "nlm:sigma=5"},
         {"compute": {"dtype": "bfloat16"}},
         {"limits": {"max_pixels": 5}},

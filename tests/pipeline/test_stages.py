@@ -7,7 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
+import deepot
+from deepot.levels import Levels
 from deepot.moments import Moments
+from deepot.transport_map import TransportMap
 from pipeline import cluster, plan, statistics
 from pipeline.errors import NothingFoundError, RunError, StorageError
 from pipeline.fit import fit
@@ -148,6 +151,32 @@ def test_unpaired_and_self_calibration(job_for, tmp_path):
         assert 1 < transport.info.effective_images <= images
 
 
+def test_a_mixture_is_fitted_from_levels_that_go_on_where_they_stopped(job_for, tmp_path):
+    """In any order of completion to the bit, and with the moments of a single map beside the levels."""
+    maps = []
+    for place in ("a", "b"):
+        opened = open_run(job_for(run=str(tmp_path / place), transport={"components": 3}), HOW)
+        job, run = opened.job, opened.run
+        pending = statistics.tasks(job, run, True, opened.outside)
+        for task in pending[:2]:
+            gather_shard(task)
+        done = []
+
+        def backwards(function, tasks, done=done):
+            done.extend(task.shard.number for task in tasks)
+            return [function(task) for task in reversed(tasks)]
+
+        source, reference = statistics.gather(pending, backwards, Quiet())
+        assert done == [2, 3, 4, 5]
+        levels = statistics.levels(pending)
+        assert [side.images for side in levels] == [6, 6]
+        shard = Levels.from_bytes(read(run.levels(SOURCE, 0)))
+        assert Moments.from_bytes(read(run.moments(SOURCE, 0))).to_bytes() == shard.whole().to_bytes()
+        maps.append(fit(job, run, opened.models.codec, source, reference, levels))
+    assert maps[0].to_bytes() == maps[1].to_bytes() == read(run.map)
+    assert maps[0].info.components == len(maps[0].components) == 3
+
+
 def test_calibration_without_one_usable_photo_is_an_error(job_for, tmp_path):
     job = job_for()
     for path in (tmp_path / "natural").rglob("*.png"):
@@ -184,6 +213,18 @@ def test_a_whole_run_and_a_second_one_that_finds_nothing_to_do(job_for, tmp_path
     assert more.codes == {"not_an_image": 1}
     (tmp_path / "enhanced" / "photo 01.png").unlink()
     assert {finding.problem for finding in verify(run, Quiet()).findings} >= {Problem.MISSING}
+
+
+def test_a_run_with_a_mixture(job_for, tmp_path, ray_session):
+    result = run_job(job_for(transport={"components": 3}), HOW)
+    assert (result.ok, result.complete) == (6, True)
+    transport = TransportMap.from_bytes(read(Run(result.run).map))
+    assert transport.info.components == 3
+    assert "<th>components</th><td>3</td>" in read(Run(result.run).report).decode()
+    codec = deepot.load_codec("tests.codecs:shuffle", dtype=torch.float32, device="cpu", allow_code=True)
+    for row in read_manifest(Run(result.run)).to_pylist():
+        expected = deepot.Enhancer(codec, transport)(Image.open(row["source_uri"]))
+        np.testing.assert_array_equal(np.asarray(Image.open(row["output_uri"])), np.asarray(expected))
 
 
 def test_workers_do_not_change_the_map_or_the_photos(job_for, tmp_path, ray_session):
