@@ -106,10 +106,11 @@ class Moments:
             tensors = load_tensors(data)
             count, images = (int(number) for number in tensors["count"])
             moments = cls(count, images, tensors["mean"], tensors["scatter"])
-        except (SafetensorError, KeyError, ValueError) as error:
+        except (SafetensorError, KeyError, ValueError, TypeError) as error:
             raise MomentsError(f"{name} is not a moments file ({error})") from error
-        shape = (moments.dimension, moments.dimension)
-        if moments.scatter.shape != shape or moments.mean.dtype != torch.float64:
+        shape = (moments.mean.numel(), moments.mean.numel())
+        doubles = moments.mean.dtype == moments.scatter.dtype == torch.float64
+        if moments.scatter.shape != shape or moments.mean.ndim != 1 or not doubles or count < 0 or images < 0:
             raise MomentsError(f"{name} is not a moments file (scatter of shape {tuple(moments.scatter.shape)})")
         return moments
 

@@ -188,8 +188,9 @@ class TransportMap:
             components = tuple(Affine(*part) for part in zip(*parts, strict=True))
             bounds = tensors["bounds"] if stored == MIXTURE_FORMAT else _NO_BOUNDS
             reference = Gaussian(tensors["reference_mean"], tensors["reference_covariance"])
+            _check_shapes(tensors, len(components) if stored == MIXTURE_FORMAT else None, name)
             return cls(components, bounds, reference, MapInfo(**info, components=len(components)))
-        except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise MapError(f"{name} is not a deepot map ({type(error).__name__}: {error})") from error
 
     def save(self, path: Path | str) -> None:
@@ -262,6 +263,23 @@ def fit_map(
         evidence.standard_error if evidence else None,
     )
     return TransportMap((affine_transport(gaussian, target, share),), _NO_BOUNDS, target, info)
+
+
+def _check_shapes(tensors: dict[str, Tensor], components: int | None, name: str) -> None:
+    """All of one dimension, float64 and finite; of a mixture the affine maps are stacked.
+
+    Raises:
+        MapError: they are not.
+    """
+    dimension = tensors["reference_mean"].numel()
+    shapes = {"reference_mean": (dimension,), "reference_covariance": (dimension, dimension)}
+    stacked = () if components is None else (components,)
+    shapes |= {key: (*stacked, dimension, *((dimension,) * (key == "matrix"))) for key in Affine._fields}
+    for key, shape in shapes.items():
+        if tensors[key].shape != shape:
+            raise MapError(f"{name} is not a deepot map ({key} of shape {tuple(tensors[key].shape)})")
+        if tensors[key].dtype != torch.float64 or not torch.isfinite(tensors[key]).all():
+            raise MapError(f"{name} is not a deepot map ({key} is not made of finite float64 numbers)")
 
 
 def _metadata(data: bytes) -> dict[str, str]:

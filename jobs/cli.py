@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import deepot
 from deepot.errors import DeepotError
-from jobs import apply, compare, demo, evaluate, fit, plan, report, run, status, verify
+from jobs import apply, compare, demo, evaluate, fit, gc, plan, report, run, status, verify
+from pipeline.credentials import redacted
 
 COMMANDS = {
     "demo": demo,
@@ -18,6 +19,7 @@ COMMANDS = {
     "apply": apply,
     "status": status,
     "verify": verify,
+    "gc": gc,
     "report": report,
     "compare": compare,
     "evaluate": evaluate,
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DeepotError as error:
         if options.verbose:
             raise
-        print(f"deepot {options.command}: {error}", file=sys.stderr)
+        print(f"deepot {options.command}: {redacted(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"deepot {options.command}: stopped; the same command goes on where it stopped", file=sys.stderr)

@@ -6,6 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from pipeline.advice import advice_of
 from pipeline.totals import Result
 
 
@@ -56,7 +57,8 @@ def show(result: Result, as_json: bool, max_error_rate: float) -> int:
 def show_codes(result: Result) -> None:
     """Print why images were not done, and how many."""
     for code, count in result.codes.items():
-        print(f"         {count} × {code}")
+        advice = advice_of(code)
+        print(f"         {count} × {code}: {advice.meaning} {advice.action}")
 
 
 def show_json(**values: object) -> None:

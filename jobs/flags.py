@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from jobs.console import Bars
 from pipeline.config import Job, load_job
+from pipeline.credentials import redacted
 from pipeline.run import How
 
 
@@ -22,7 +23,7 @@ def add_job(parser: argparse.ArgumentParser) -> None:
     keys = parser.add_argument_group("keys of the job file, laid over it")
     for key, field in _keys(Job):
         note = (field.description or "").replace("%", "%%")
-        keys.add_argument(f"--{key}", metavar="VALUE", dest=f"key:{key}", type=yaml.safe_load, help=note)
+        keys.add_argument(f"--{key}", metavar="VALUE", dest=f"key:{key}", type=_value, help=note)
 
 
 def add_how(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +51,13 @@ def how_of(options: argparse.Namespace) -> How:
     """How the command is to be carried out."""
     allowed = options.allow_code or os.environ.get("DEEPOT_ALLOW_CODE") == "1"
     return How(options.address, allowed, options.replace, Bars())
+
+
+def _value(text: str) -> Any:  # noqa: ANN401 — whatever YAML reads
+    try:
+        return yaml.safe_load(text)
+    except Exception as error:
+        raise argparse.ArgumentTypeError(f"'{redacted(text)}' is not YAML") from error
 
 
 def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:

@@ -1,4 +1,4 @@
-"""Read every result again and compare it with its manifest row."""
+"""Read every result again and compare it with its manifest row; --repair puts back what is missing or differs."""
 
 import argparse
 
@@ -6,26 +6,35 @@ from jobs.console import Bars, show_json
 from jobs.flags import add_output
 from pipeline.layout import Run
 from pipeline.storage import absolute
-from pipeline.totals import totals
-from pipeline.verify import verify
+from pipeline.verify import repair, verify
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The run's folder."""
+    """The run's folder, and whether to mend it."""
     parser.add_argument("run", metavar="RUN", help="folder of the run, the one with run.json")
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="take back the commits of shards with missing or different results, or failures that may pass; "
+        "the next 'deepot run' does them again",
+    )
     add_output(parser)
 
 
 def main(options: argparse.Namespace) -> int:
-    """Verify a run; 1 where an object is missing or differs."""
+    """Verify a run; 1 where an object is missing or differs and was not requeued."""
     run = Run(absolute(options.run).rstrip("/"))
-    result = totals(run)
-    total = result.ok + result.skipped + result.failed
-    findings = 0
-    for finding in verify(run, total, Bars()):
-        findings += 1
+    found = verify(run, Bars())
+    for finding in found.findings:
         print(f"{finding.uri}: {finding.problem}")
-    print(f"{result.ok} results checked, {findings} missing or different")
+    print(
+        f"{found.results} results checked, {found.wrong} missing or different, {found.retriable} failures that may pass"
+    )
+    told = {"run": run.uri, "checked": found.results, "findings": found.wrong, "retriable": found.retriable}
+    if options.repair:
+        requeued = repair(run, found.findings)
+        print(f"{requeued.shards} shards of {requeued.images} images put back: the next 'deepot run' does them again")
+        told |= {"requeued_shards": requeued.shards, "requeued_images": requeued.images}
     if options.json:
-        show_json(run=result.run, checked=result.ok, findings=findings)
-    return int(findings > 0)
+        show_json(**told)
+    return int(found.wrong > 0 and not options.repair)

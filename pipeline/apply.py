@@ -15,10 +15,12 @@ from pipeline.plan import Shard
 from pipeline.progress import Progress
 from pipeline.rows import blank_row
 from pipeline.shard import Work
+from pipeline.watch import ImageHangsError
 
 log = logging.getLogger(__name__)
 
 _COMMITTERS, _MOST_COMMITS = 8, 64  # a commit waits for the disk or the network, so the crew need not
+_DEADLY = "the worker process died over this image, alone, after its shard had killed others"
 _LIVES = 2  # workers that a shard may kill before it is searched for the image that does it
 
 
@@ -35,8 +37,8 @@ class Crew(Protocol):
     def submit(self, work: Work, *, alone: bool = False) -> None:
         """Hand over work; `alone`: to a worker that has nothing else, so that a death has one cause."""
 
-    def wait(self) -> tuple[Work, Part | WorkerDiedError]:
-        """The next finished work, and its part or the worker's death; raises what the work raised."""
+    def wait(self) -> tuple[Work, Part | WorkerDiedError | ImageHangsError]:
+        """The next finished work, and its part, the worker's death or its image that hangs; raises what it raised."""
 
 
 @dataclass
@@ -74,6 +76,8 @@ class Apply:
                 self._running -= 1
                 if isinstance(result, WorkerDiedError):
                     self._bury(work)
+                elif isinstance(result, ImageHangsError):
+                    self._give_up(work, result.uri)
                 else:
                     self._keep(work, result)
                 while self._commits and (self._commits[0].done() or len(self._commits) > _MOST_COMMITS):
@@ -111,15 +115,23 @@ class Apply:
             for half in (work.entries[:middle], work.entries[middle:]):
                 self._suspects.append(Work(work.shard, half, work.attempt + 1))
         else:
-            self._keep(work, self._obituary(work))
+            self._keep(work, self._obituary(work, Code.WORKER_DIED, _DEADLY))
 
-    def _obituary(self, work: Work) -> Part:
-        """The row of an image that kills every worker that takes it up."""
+    def _give_up(self, work: Work, uri: str) -> None:
+        """An image of this work hangs: it gets its row, and the others are done again by another worker."""
+        log.warning("%s takes longer than limits.image_s", uri)
+        hanging = Work(work.shard, tuple(entry for entry in work.entries if entry.uri == uri), work.attempt)
+        others = tuple(entry for entry in work.entries if entry.uri != uri)
+        if others:
+            self._retried.append(Work(work.shard, others, work.attempt + 1))
+        self._keep(hanging, self._obituary(hanging, Code.TIMED_OUT, "it took longer than limits.image_s"))
+
+    def _obituary(self, work: Work, code: Code, message: str) -> Part:
+        """The row of an image that its worker did not survive."""
         (entry,) = work.entries
-        code = Code.WORKER_DIED
         row = blank_row(entry, work.shard, work.attempt) | {
             "error_code": code.value,
-            "error_message": "the worker process died over this image, alone, after its shard had killed others",
+            "error_message": message,
             "retriable": code.retriable,
         }
         return write_part(self._run, f"{work.shard:05d}-{work.attempt}-{uuid.uuid4().hex[:8]}.parquet", [row])

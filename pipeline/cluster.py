@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
@@ -13,11 +14,13 @@ from pipeline.config import Compute
 from pipeline.errors import PipelineError
 from pipeline.manifest import Part
 from pipeline.shard import Setup, ShardWorker, Work
+from pipeline.watch import ImageHangsError, last_resort
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _IN_FLIGHT = 2  # pieces of work an actor has: one computed, one read ahead
+_LOOK_S = 1.0  # how often an actor looks whether its image hangs
 _OBJECT_STORE_BYTES = 256 * 2**20  # only small things go through it
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_DEDUP_LOGS": "0"}
 
@@ -69,8 +72,15 @@ def slots(compute: Compute) -> Slots:
     return Slots(count, min(float(compute.threads), cpus / count), per_gpu)
 
 
-def run_tasks(compute: Compute) -> Callable[[Callable[[T], R], Sequence[T]], Iterator[R]]:
-    """A way of running a function on many items as Ray tasks, as many at a time as there are slots."""
+def run_tasks(
+    compute: Compute, died: Callable[[T], R] | None = None
+) -> Callable[[Callable[[T], R], Sequence[T]], Iterator[R]]:
+    """A way of running a function on many items as Ray tasks, as many at a time as there are slots.
+
+    Args:
+        compute: the slots.
+        died: what to give for an item whose worker died each time; without it that ends the work with a PipelineError.
+    """
 
     def execute(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         import ray
@@ -78,11 +88,18 @@ def run_tasks(compute: Compute) -> Callable[[Callable[[T], R], Sequence[T]], Ite
         each = slots(compute)
         remote = ray.remote(function).options(num_cpus=each.cpus, num_gpus=each.gpus, max_retries=3)
         waiting = iter(items)
-        flying = [remote.remote(item) for item in islice(waiting, each.count)]
+        flying = {remote.remote(item): item for item in islice(waiting, each.count)}
         while flying:
-            (ready,), flying = ray.wait(flying)
-            yield _result(ready)
-            flying += [remote.remote(item) for item in islice(waiting, 1)]
+            (ready,), _ = ray.wait(list(flying))
+            item = flying.pop(ready)
+            try:
+                result = _result(ready)
+            except ray.exceptions.WorkerCrashedError as error:
+                if died is None:
+                    raise PipelineError(f"a worker process died four times over the same work: {error}") from error
+                result = died(item)
+            yield result
+            flying |= {remote.remote(item): item for item in islice(waiting, 1)}
 
     return execute
 
@@ -128,7 +145,7 @@ class RayCrew:
             _started([actor.ready.remote()])
         self._flying[actor.process.remote(work)] = (work, actor)
 
-    def wait(self) -> tuple[Work, Part | WorkerDiedError]:
+    def wait(self) -> tuple[Work, Part | WorkerDiedError | ImageHangsError]:
         """The next finished work."""
         import ray
 
@@ -137,10 +154,17 @@ class RayCrew:
         try:
             part: Part = _result(ready)
         except ray.exceptions.RayActorError as error:
-            if actor in self._actors:
-                self._actors[self._actors.index(actor)] = self._remote.remote(self._setup)
+            self._replace(actor)
             return work, WorkerDiedError(str(error))
+        except ImageHangsError as error:
+            ray.kill(actor)
+            self._replace(actor)
+            return work, error
         return work, part
+
+    def _replace(self, actor: Any) -> None:  # noqa: ANN401 — Ray has no types
+        if actor in self._actors:
+            self._actors[self._actors.index(actor)] = self._remote.remote(self._setup)
 
     def close(self) -> None:
         """Let the actors go."""
@@ -169,12 +193,24 @@ class _Actor:
 
     def __init__(self, setup: Setup) -> None:
         self._worker = ShardWorker(setup)
+        self._image_s = setup.job.limits.image_s
+        self._calls = ThreadPoolExecutor(_IN_FLIGHT, "work")
 
     def ready(self) -> bool:
         return True
 
     def process(self, work: Work) -> Part:
-        return self._worker.process(work)
+        """Do the work beside this thread, which looks at the clock; where it cannot even do that, the process ends."""
+        uris = {entry.uri for entry in work.entries}
+        working = self._calls.submit(self._worker.process, work)
+        while True:
+            with last_resort(_LOOK_S + self._image_s):
+                wait([working], timeout=_LOOK_S)
+            if working.done():
+                return working.result()
+            hanging = uris & self._worker.watch.overdue()
+            if hanging:
+                raise ImageHangsError(min(hanging))
 
 
 def _result(reference: Any) -> Any:  # noqa: ANN401 — Ray has no types

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,9 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from deepot.components import check_components
 from deepot.enhance import Keep, Mode
 from deepot.transport_map import Calibration
+from pipeline.credentials import holds_credentials, redacted
 from pipeline.errors import ConfigError
 
 Auto = Literal["auto"]
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 2  # aliases of YAML make short files into endless values
 
 
 class Section(BaseModel):
@@ -105,6 +109,13 @@ class Limits(Section):
     """What is refused, and what fails a job."""
 
     max_pixels: int = Field(400_000_000, ge=1, description="larger images are skipped")
+    max_bytes: int = Field(4 * 2**30, ge=1, description="larger files are skipped")
+    image_s: float = Field(
+        1800.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="seconds for an image of up to 10 megapixels, larger ones in proportion; then it fails",
+    )
     max_error_rate: float = Field(
         0.01, ge=0, le=1, description="above this share of failed images the exit status is 1"
     )
@@ -148,6 +159,17 @@ class Job(Section):
     limits: Limits = Limits()
     evaluate: Evaluation | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_credentials(cls, content: object) -> object:
+        for text in _texts(content):
+            if holds_credentials(text):
+                raise ValueError(
+                    f"{redacted(text)} holds credentials, which would end up in run.json, manifests and reports: "
+                    "take them out, and give them in the environment (AWS_PROFILE, AWS_ACCESS_KEY_ID, …)"
+                )
+        return content
+
     @model_validator(mode="after")
     def _calibrates(self) -> "Job":
         if self.map is None:
@@ -185,6 +207,7 @@ class Job(Section):
         """SHA-256 over everything in the job that changes results, and the fingerprints of its models and map."""
         settings = self.model_dump(mode="json", exclude={"name", "run", "limits", "compute", "evaluate"})
         settings["max_pixels"], settings["dtype"] = self.limits.max_pixels, self.compute.dtype
+        settings["max_bytes"] = self.limits.max_bytes
         return hashlib.sha256(json.dumps([settings, dict(models)], sort_keys=True).encode()).hexdigest()
 
 
@@ -198,8 +221,8 @@ def load_job(path: Path | str, overrides: Mapping[str, Any] | None = None) -> Jo
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"there is no job file {path}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"job file {path} cannot be read: {' '.join(str(error).split())}") from error
+    except Exception as error:  # PyYAML's constructors raise anything over values that are not what their tags say
+        raise ConfigError(f"job file {path} cannot be read: {' '.join(redacted(str(error)).split())}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"job file {path} is not a mapping of keys to values; see the README for one")
     for key, value in (overrides or {}).items():
@@ -216,12 +239,29 @@ def parse_job(content: Mapping[str, Any], name: str = "job") -> Job:
     try:
         return Job.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"{name}: " + "; ".join(_told(dict(item)) for item in error.errors())) from error
+        raise ConfigError(redacted(f"{name}: " + "; ".join(_told(dict(item)) for item in error.errors()))) from None
+
+
+def _texts(content: object) -> Iterator[str]:
+    """All texts in a job file, each once; what aliases make endless is walked once too."""
+    waiting, seen = [content], set[int]()
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict | list) and id(value) not in seen:
+            seen.add(id(value))
+            waiting += value.values() if isinstance(value, dict) else value
 
 
 def _lay(content: dict[str, Any], keys: list[str], value: object) -> None:
-    for key in keys[:-1]:
-        content = content.setdefault(key, {})
+    for number, key in enumerate(keys[:-1], 1):
+        inner = content.get(key)
+        if inner is None:
+            inner = content[key] = {}
+        elif not isinstance(inner, dict):
+            raise ConfigError(f"'{'.'.join(keys)}' cannot be set: '{'.'.join(keys[:number])}' is not a mapping")
+        content = inner
     content[keys[-1]] = value
 
 
@@ -236,7 +276,7 @@ def _told(item: dict[str, Any]) -> str:
         return f"'{where}' is missing"
     message = str(item["msg"]).removeprefix("Value error, ")
     return (
-        f"'{where}': {message}, got {item['input']!r}"
+        f"'{where}': {message}, got {_SHORT.repr(item['input'])}"
         if where and "ctx" in item
         else message
         if not where

@@ -49,8 +49,10 @@ class Code(StrEnum):
     READ_FAILED = "read_failed"
     WRITE_FAILED = "write_failed"
     UNSUPPORTED_OUTPUT = "unsupported_output"
+    UNSAFE_NAME = "unsafe_name"
     OUT_OF_MEMORY = "out_of_memory"
     WORKER_DIED = "worker_died"
+    TIMED_OUT = "timed_out"
     INTERNAL = "internal"
 
     @property
@@ -61,7 +63,10 @@ class Code(StrEnum):
     @property
     def retriable(self) -> bool:
         """Whether the same image may well succeed another time."""
-        return self in (Code.READ_FAILED, Code.WRITE_FAILED, Code.OUT_OF_MEMORY, Code.WORKER_DIED)
+        return self in (
+            *(Code.READ_FAILED, Code.WRITE_FAILED, Code.OUT_OF_MEMORY),
+            *(Code.WORKER_DIED, Code.TIMED_OUT),
+        )
 
 
 class ImageError(DeepotError):

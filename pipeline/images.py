@@ -59,7 +59,9 @@ def decode(data: bytes, max_pixels: int) -> Photo:
             raise ImageError(Code(error.code), str(error)) from error
         except MemoryError as error:
             raise ImageError(Code.OUT_OF_MEMORY, "not enough memory to decode the photo") from error
-        except (OSError, SyntaxError, ValueError, KeyError, IndexError, TypeError, EOFError) as error:
+        except ImageError:
+            raise
+        except Exception as error:  # decoders raise anything over bytes that are not what they say
             raise ImageError(Code.DAMAGED, f"cannot be decoded: {error}") from error
 
 

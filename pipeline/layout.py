@@ -21,6 +21,11 @@ class Run:
         return join(self.uri, "run.json")
 
     @property
+    def lease(self) -> str:
+        """Which driver is at work, where storage cannot decide between two."""
+        return join(self.uri, "driver.json")
+
+    @property
     def map(self) -> str:
         """The map of the run."""
         return join(self.uri, "map.safetensors")

@@ -54,6 +54,20 @@ def listing(uri: str) -> Iterator[Entry]:
         yield entry
 
 
+def files(folder: str) -> Iterator[Entry]:
+    """Every file below a folder, whatever its name, streamed; none where there is no such folder.
+
+    Raises:
+        StorageError: it cannot be listed.
+    """
+    fs, path = told(filesystem)(folder)
+    root = path.rstrip("/")
+    try:
+        yield from _objects(folder, fs, root, root + "/", lambda _: True)
+    except FileNotFoundError:
+        return
+
+
 def _objects(
     uri: str,
     fs: Any,  # noqa: ANN401 — fsspec has no types

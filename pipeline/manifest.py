@@ -149,10 +149,23 @@ def read_rows(run: Run) -> Iterator[pa.Table]:
     """
     for _, parts in committed(run):
         for part in parts:
-            data = read(run.manifest(part.name))
-            if sha256(data) != part.sha256:
-                raise RunError(f"{run.manifest(part.name)} is not the file that was committed: its sha256 differs")
-            yield pq.read_table(io.BytesIO(data))
+            yield read_part(run, part)
+
+
+def read_part(run: Run, part: Part) -> pa.Table:
+    """The rows of a part, checked against the hash of its commit.
+
+    Raises:
+        FileNotFoundError: it is gone.
+        RunError: it differs from what its commit says.
+    """
+    data = read(run.manifest(part.name))
+    if sha256(data) != part.sha256:
+        raise RunError(f"{run.manifest(part.name)} is not the file that was committed: its sha256 differs")
+    try:
+        return pq.read_table(io.BytesIO(data))
+    except pa.ArrowException as error:
+        raise RunError(f"{run.manifest(part.name)} is no Parquet file ({error})") from error
 
 
 def read_manifest(run: Run) -> pa.Table:

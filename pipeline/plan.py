@@ -194,8 +194,11 @@ def _parts(run: Run) -> list[str]:
 
 
 def _batches(uri: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    with opened(uri) as file, pq.ParquetFile(file) as parquet:
-        yield from parquet.iter_batches(_GROUP_IMAGES, columns=list(columns))
+    try:
+        with opened(uri) as file, pq.ParquetFile(file) as parquet:
+            yield from parquet.iter_batches(_GROUP_IMAGES, columns=list(columns))
+    except (pa.ArrowException, ValueError) as error:
+        raise RunError(f"{uri} is not a plan of this version of deepot ({error})") from error
 
 
 def _rows(uri: str) -> Iterator[tuple[Entry, int]]:

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from collections import Counter
 from typing import Any
 
 import jinja2
@@ -14,6 +15,7 @@ from PIL import Image
 from deepot.errors import DeepotError
 from deepot.naturalness import Naturalness
 from deepot.transport_map import TransportMap
+from pipeline.advice import Advice, advice_of
 from pipeline.curve import read_evaluation
 from pipeline.errors import RunError
 from pipeline.images import decode
@@ -43,6 +45,7 @@ def write_report(run: Run) -> str:
         map_sha256=transport.sha256,
         counts=_counts(manifest),
         failures=_failures(manifest),
+        codes=_codes(manifest),
         phases=_phases(manifest),
         pairs=_pairs(manifest),
         plot=Markup(_plot(manifest, Naturalness(transport.reference, transport.info.patch_size).expected)),
@@ -72,6 +75,12 @@ def _counts(manifest: pa.Table) -> dict[str, int]:
 def _failures(manifest: pa.Table) -> list[dict[str, Any]]:
     columns = manifest.select(["file_name", "status", "error_code", "error_message"]).to_pylist()
     return [row for row in columns if row["status"] != "ok"][:_LISTED]
+
+
+def _codes(manifest: pa.Table) -> list[tuple[int, str, Advice]]:
+    """Why images were not done: how many, the code, and what to do; the most frequent first."""
+    counts = Counter(filter(None, manifest["error_code"].to_pylist()))
+    return [(count, code, advice_of(code)) for code, count in counts.most_common()]
 
 
 def _phases(manifest: pa.Table) -> dict[str, float]:
@@ -120,7 +129,7 @@ def _plot(manifest: pa.Table, natural: float) -> str:
         axes.hlines(range(len(rows)), [before[i] for i in order], [after[i] for i in order], color="0.7")
         axes.plot([before[i] for i in order], range(len(rows)), "o", label="before", color="#b5651d")
         axes.plot([after[i] for i in order], range(len(rows)), "o", label="after", color="#1d6fb5")
-        axes.set_yticks(range(len(rows)), [rows[i]["file_name"][-28:] for i in order], fontsize=7)
+        axes.set_yticks(range(len(rows)), [rows[i]["file_name"][-28:] for i in order], fontsize=7, parse_math=False)
     else:
         axes.hist([before, after], bins=40, label=["before", "after"], color=["#b5651d", "#1d6fb5"])
         axes.set_ylabel("photos")

@@ -4,11 +4,13 @@ from typing import Any
 
 import torch
 
+from pipeline.credentials import redacted
 from pipeline.errors import Code, ImageError
 from pipeline.manifest import PHASES, SCHEMA
 from pipeline.storage import Entry
 
 _LONGEST_MESSAGE = 300
+_NO_MEMORY = "can't allocate memory"  # torch says so in a RuntimeError
 
 
 def blank_row(entry: Entry, shard: int, attempt: int) -> dict[str, Any]:
@@ -33,9 +35,9 @@ def fail_row(row: dict[str, Any], error: BaseException, code: Code = Code.INTERN
     """Turn a row into that of an image that was not done."""
     if isinstance(error, ImageError):
         code = error.code
-    elif isinstance(error, MemoryError | torch.OutOfMemoryError):
+    elif isinstance(error, MemoryError | torch.OutOfMemoryError) or _NO_MEMORY in str(error):
         code = Code.OUT_OF_MEMORY
-    message = " ".join(str(error).split()) or type(error).__name__
+    message = redacted(" ".join(str(error).split())) or type(error).__name__
     row |= {
         "status": "skipped" if code.skipped else "failed",
         "error_code": code.value,

@@ -15,6 +15,7 @@ from pipeline.config import Job
 from pipeline.errors import RunError
 from pipeline.fit import fit, map_uri, stored_map
 from pipeline.layout import Run
+from pipeline.lease import lease
 from pipeline.manifest import committed_numbers
 from pipeline.models import Models, load_models
 from pipeline.plan import Outlook, extend, find_images, planned, read_plan
@@ -91,7 +92,8 @@ def open_run(job: Job, how: How) -> Opened:
 def plan_job(opened: Opened) -> Outlook:
     """List the input and freeze what is new of it as a part of the run's plan."""
     entries = find_images(opened.job.input.images, "input", opened.outside)
-    return extend(opened.run, entries, opened.job.compute.shard_images)
+    with lease(opened.run):
+        return extend(opened.run, entries, opened.job.compute.shard_images)
 
 
 def fit_job(opened: Opened) -> TransportMap:
@@ -102,7 +104,7 @@ def fit_job(opened: Opened) -> TransportMap:
     job, how = opened.job, opened.how
     pending = statistics.tasks(job, opened.run, how.allow_code, opened.outside)
     with cluster.session(how.address):
-        source, reference = statistics.gather(pending, cluster.run_tasks(job.compute), how.progress)
+        source, reference = statistics.gather(pending, cluster.run_tasks(job.compute, statistics.died), how.progress)
     levels = statistics.levels(pending) if job.transport.components > 1 else None
     return fit(job, opened.run, opened.models.codec, source, reference, levels)
 
@@ -123,11 +125,11 @@ def apply_job(opened: Opened) -> Result:
     missing = {number: images for number, images in planned(run).items() if number not in done}
     done_now = 0
     if missing:
-        output = absolute(job.output.uri).replace("{map}", transport.sha256[:16])
+        output = output_folder(job, transport)
         _claim(opened, output)
         how.progress.begin("apply", sum(missing.values()))
         setup = Setup(job, how.allow_code, run, output, opened.fingerprint, map_uri(job, run), transport.sha256)
-        with _crew(setup, how, len(missing)) as crew:
+        with lease(run), _crew(setup, how, len(missing)) as crew:
             done_now = Apply(run, crew, how.progress)(shard for shard in read_plan(run) if shard.number in missing)
         how.progress.end()
     return finish(run, done_now, time.perf_counter() - started)
@@ -137,13 +139,19 @@ def run_job(job: Job, how: How) -> Result:
     """Plan, fit, apply, report: the whole job, or what is left of it."""
     started = time.perf_counter()
     opened = open_run(job, how)
-    plan_job(opened)
-    with cluster.session(how.address):
-        fit_job(opened)
-        result = apply_job(opened)
+    with lease(opened.run):
+        plan_job(opened)
+        with cluster.session(how.address):
+            fit_job(opened)
+            result = apply_job(opened)
     if result.complete and (result.done_now or not exists(opened.run.report)):
         write_report(opened.run)
     return replace(result, seconds=time.perf_counter() - started)
+
+
+def output_folder(job: Job, transport: TransportMap) -> str:
+    """Where the results of a job with this map go."""
+    return absolute(job.output.uri).replace("{map}", transport.sha256[:16])
 
 
 def _claim(opened: Opened, output: str) -> None:

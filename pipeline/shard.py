@@ -16,14 +16,16 @@ from deepot.enhance import Enhancer
 from deepot.errors import CodecError, RestorerError
 from deepot.pixels import Pixels
 from deepot.transport_map import TransportMap
-from pipeline.config import Job
+from pipeline.config import Job, Limits
 from pipeline.errors import Code, ImageError, StorageError
+from pipeline.fetch import fetch
 from pipeline.images import Photo, decode, encode, output_key
 from pipeline.layout import Run
 from pipeline.manifest import Part, write_part
 from pipeline.models import load_models, tiles_of
 from pipeline.rows import blank_row, fail_row
 from pipeline.storage import Entry, join, put, read, sha256
+from pipeline.watch import Watch
 
 IMAGE_FAULTS = (
     *(ImageError, RestorerError, CodecError),
@@ -93,6 +95,7 @@ class ShardWorker:
         self._readers = ThreadPoolExecutor(2, "read")
         self._writers = ThreadPoolExecutor(2, "write")
         self._turn = threading.Lock()
+        self.watch = Watch(setup.job.limits.image_s)
 
     def process(self, work: Work) -> Part:
         """Do every image of a piece of work, store its results and its manifest part, and say what the part holds.
@@ -121,7 +124,7 @@ class ShardWorker:
         def start() -> None:
             if waiting:
                 entry = waiting.popleft()
-                reading.append((entry, self._readers.submit(_read, entry, self._setup.job.limits.max_pixels)))
+                reading.append((entry, self._readers.submit(_read, entry, self._setup.job.limits)))
 
         for _ in range(_AHEAD):
             start()
@@ -136,14 +139,16 @@ class ShardWorker:
     def _image(self, row: dict[str, Any], reading: "Future[_Read]") -> tuple[Photo | None, Pixels | None]:
         """Restore and transport one photo; what it says goes into the row, the pixels are returned."""
         try:
-            found = reading.result()
-            row |= {"source_sha256": found.sha256, "seconds_read": found.seconds}
-            photo = found.photo
-            row |= photo.facts
-            started = time.perf_counter()
-            restored = self._models.restorer(photo.pixels)
-            row["seconds_restore"] = time.perf_counter() - started
-            outcome = self._enhancer.enhance(restored)
+            with self.watch.over(row["source_uri"]) as clock:
+                found = reading.result()
+                row |= {"source_sha256": found.sha256, "seconds_read": found.seconds}
+                photo = found.photo
+                row |= photo.facts
+                self.watch.allow(clock, photo.pixels.width * photo.pixels.height)
+                started = time.perf_counter()
+                restored = self._models.restorer(photo.pixels)
+                row["seconds_restore"] = time.perf_counter() - started
+                outcome = self._enhancer.enhance(restored)
         except IMAGE_FAULTS as error:
             fail_row(row, error)
             return None, None
@@ -163,11 +168,16 @@ class ShardWorker:
         started = time.perf_counter()
         options = self._setup.job.output
         try:
-            data = encode(photo, pixels, options.format, options.metadata)
-            uri = join(self._setup.output, output_key(row["file_name"], options.format))
-            put(uri, data)
-        except (ImageError, StorageError, OSError) as error:
+            with self.watch.over(row["source_uri"]) as clock:
+                self.watch.allow(clock, pixels.width * pixels.height)
+                uri = join(self._setup.output, output_key(row["file_name"], options.format))
+                data = encode(photo, pixels, options.format, options.metadata)
+                put(uri, data)
+        except (StorageError, OSError) as error:
             fail_row(row, error, Code.WRITE_FAILED)
+            return row
+        except IMAGE_FAULTS as error:
+            fail_row(row, error)
             return row
         row |= {
             "output_uri": uri,
@@ -189,13 +199,8 @@ class _Read:
     seconds: float
 
 
-def _read(entry: Entry, max_pixels: int) -> _Read:
+def _read(entry: Entry, limits: Limits) -> _Read:
     started = time.perf_counter()
-    try:
-        data = read(entry.uri)
-    except FileNotFoundError as error:
-        raise ImageError(Code.VANISHED, "it is no longer there") from error
-    except (StorageError, OSError) as error:
-        raise ImageError(Code.READ_FAILED, str(error)) from error
-    photo = decode(data, max_pixels)
+    data = fetch(entry, limits)
+    photo = decode(data, limits.max_pixels)
     return _Read(photo, sha256(data), time.perf_counter() - started)

@@ -1,8 +1,8 @@
 """Statistics: the moments of both sides of a calibration, a shard at a time, merged over a fixed tree."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from deepot.calibrate import degraded, photo_levels, photo_moments
 from deepot.codec import Codec
@@ -13,15 +13,19 @@ from deepot.moments import Moments, Statistics, merge_in_order
 from deepot.pixels import Pixels
 from deepot.transport_map import Calibration
 from pipeline.config import Job
-from pipeline.errors import Code, ImageError, NothingFoundError, StorageError
+from pipeline.errors import Code, ImageError, NothingFoundError, RunError
+from pipeline.fetch import fetch
 from pipeline.images import decode
 from pipeline.layout import Run
 from pipeline.models import Models, load_models, tiles_of
 from pipeline.plan import Shard, cut, find_images, read_shards, sample, to_parquet
 from pipeline.progress import Progress
 from pipeline.storage import Entry, create, exists, names, put, read
+from pipeline.watch import allowed_s, last_resort
 
 log = logging.getLogger(__name__)
+
+DEADLY = "the worker process died over this photo, alone"
 
 SOURCE, REFERENCE, BOTH = "source", "reference", "both"
 MOST_BLOCKS = 32
@@ -49,10 +53,16 @@ class Task:
 
 @dataclass(frozen=True)
 class Gathered:
-    """What a statistics task did: photos used, and those it could not use with the reason."""
+    """What a statistics task did: photos used, those it could not use with the reason, and whether its worker died."""
 
     images: int
-    unusable: tuple[tuple[str, str], ...]
+    unusable: tuple[tuple[str, str], ...] = ()
+    died: Task | None = None
+
+
+def died(task: Task) -> Gathered:
+    """What is known of a task whose worker died, again and again."""
+    return Gathered(0, died=task)
 
 
 Execute = Callable[[Callable[[Task], Gathered], Sequence[Task]], Iterable[Gathered]]
@@ -95,7 +105,7 @@ def gather(pending: Sequence[Task], execute: Execute, progress: Progress) -> tup
     done = {side: names(run.moments(side, 0).rpartition("/")[0]) for side in (SOURCE, REFERENCE)}
     missing = [task for task in pending if not all(_name(task) in done[side] for side in _sides(task))]
     progress.begin("statistics", sum(len(task.shard.entries) for task in missing))
-    for result in execute(gather_shard, missing):
+    for result in _results(missing, execute):
         for uri, why in result.unusable:
             log.warning("not used for calibration: %s (%s)", uri, why)
         progress.advance(result.images + len(result.unusable), len(result.unusable))
@@ -105,6 +115,36 @@ def gather(pending: Sequence[Task], execute: Execute, progress: Progress) -> tup
         if not any(block.count for block in blocks):
             raise NothingFoundError(f"not one photo of the {side} side could be used for calibration; see the warnings")
     return source, reference
+
+
+def _results(missing: Sequence[Task], execute: Execute) -> Iterator[Gathered]:
+    """Do tasks; where one kills its worker its photos are tried alone, and it is done without those that kill."""
+    dead = []
+    for result in execute(gather_shard, missing):
+        if result.died is None:
+            yield result
+        else:
+            dead.append(result.died)
+    for task in dead:
+        alone = [replace(task, shard=Shard(task.shard.number, (entry,))) for entry in task.shard.entries]
+        deadly = {found.died.shard.entries[0] for found in execute(try_photos, alone) if found.died}
+        rest = tuple(entry for entry in task.shard.entries if entry not in deadly)
+        yield Gathered(0, tuple((entry.uri, f"{Code.WORKER_DIED}: {DEADLY}") for entry in sorted(deadly, key=_key)))
+        for result in execute(gather_shard, [replace(task, shard=Shard(task.shard.number, rest))]):
+            if result.died is not None:
+                raise RunError(f"workers die over photos that they do alone, such as {task.shard.entries[0].uri}")
+            yield result
+
+
+def try_photos(task: Task) -> Gathered:
+    """Work through the photos of a task and keep nothing."""
+    models = load_models(task.job, task.allow_code)
+    _total(task, models, photo_moments, Moments.empty(models.codec.channels * task.job.transport.patch_size**2))
+    return Gathered(len(task.shard.entries))
+
+
+def _key(entry: Entry) -> str:
+    return entry.key
 
 
 def levels(pending: Sequence[Task]) -> tuple[Levels, Levels]:
@@ -136,13 +176,17 @@ def _total(
     task: Task, models: Models, measure: Callable[[Codec, Pixels, int, Tiles], Statistics], nothing: Statistics
 ) -> tuple[dict[str, Statistics], list[tuple[str, str]]]:
     """What is measured of all photos of a shard, by side, and the photos that could not be used."""
-    patch_size, tiles = task.job.transport.patch_size, tiles_of(task.job)
+    patch_size, tiles, limits = task.job.transport.patch_size, tiles_of(task.job), task.job.limits
     totals = dict.fromkeys(_sides(task), nothing)
     unusable = []
     for entry in task.shard.entries:
         try:
-            photos = _photo(task, models, entry)
-            found = {side: measure(models.codec, pixels, patch_size, tiles) for side, pixels in photos.items()}
+            with last_resort(limits.image_s):
+                data = fetch(entry, limits)
+                photo = decode(data, limits.max_pixels).pixels
+            with last_resort(allowed_s(limits.image_s, photo.width * photo.height)):
+                sides = _as_sides(task, models, data, photo)
+                found = {side: measure(models.codec, pixels, patch_size, tiles) for side, pixels in sides.items()}
         except ImageError as error:
             unusable.append((entry.uri, f"{error.code}: {error}"))
             continue
@@ -150,25 +194,14 @@ def _total(
     return totals, unusable
 
 
-def _photo(task: Task, models: Models, entry: Entry) -> dict[str, Pixels]:
-    """One photo as either side has it."""
-    data = _bytes(entry)
-    pixels = decode(data, task.job.limits.max_pixels).pixels
+def _as_sides(task: Task, models: Models, data: bytes, pixels: Pixels) -> dict[str, Pixels]:
+    """One photo, of these bytes and pixels, as either side has it."""
     if task.side == REFERENCE:
         return {REFERENCE: pixels}
     if task.side == SOURCE or models.degradation is None:
         return {SOURCE: models.source_restorer(pixels)}
     natural = Pixels((pixels if task.job.reference else models.restorer(pixels)).samples)
     return {SOURCE: models.source_restorer(degraded(natural, models.degradation, seeded(data))), REFERENCE: natural}
-
-
-def _bytes(entry: Entry) -> bytes:
-    try:
-        return read(entry.uri)
-    except FileNotFoundError as error:
-        raise ImageError(Code.VANISHED, "it is no longer there") from error
-    except StorageError as error:
-        raise ImageError(Code.READ_FAILED, str(error)) from error
 
 
 def _frozen(run: Run, side: str, uri: str, limit: int, exclude: Sequence[str]) -> list[Shard]:

@@ -2,9 +2,7 @@
 
 import contextlib
 import hashlib
-import os
 import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import wraps
@@ -12,10 +10,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple, ParamSpec, TypeVar
 
 import fsspec
-from fsspec.implementations.local import LocalFileSystem
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from pipeline.credentials import holds_credentials, redacted
 from pipeline.errors import StorageError
+from pipeline.whole import create_whole, decides, put_whole
 
 _FINAL = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
 P = ParamSpec("P")
@@ -58,7 +57,7 @@ def told(function: Callable[P, T]) -> Callable[P, T]:
     @wraps(function)
     def tried(*args: P.args, **kwargs: P.kwargs) -> T:
         attempts = Retrying(
-            retry=retry_if_exception(lambda error: isinstance(error, OSError) and not isinstance(error, _FINAL)),
+            retry=retry_if_exception(_may_pass),
             stop=stop_after_attempt(4),
             wait=wait_random_exponential(multiplier=0.2, max=5),
             reraise=True,
@@ -72,11 +71,27 @@ def told(function: Callable[P, T]) -> Callable[P, T]:
                 raise StorageError(
                     f"{args[0]}: no credentials for this storage (set AWS_PROFILE or the AWS_… variables)"
                 ) from error
-            if isinstance(error, OSError | ValueError | ImportError) or "botocore" in type(error).__module__:
-                raise StorageError(f"{args[0]}: {type(error).__name__}: {' '.join(str(error).split())}") from error
+            if isinstance(error, OSError | ValueError | ImportError) or _of_the_client(error):
+                raise _error(str(args[0]), error) from error
             raise
 
     return tried
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether the same call may succeed another time: throttling, resets, timeouts, bodies cut short, a full disk."""
+    if isinstance(error, OSError):
+        return not isinstance(error, _FINAL)
+    return _of_the_client(error) and not type(error).__name__.endswith(("CredentialsError", "ParamValidationError"))
+
+
+def _of_the_client(error: BaseException) -> bool:
+    """Whether it comes from the libraries below s3fs, which lets some of their exceptions through as they are."""
+    return type(error).__module__.partition(".")[0] in ("botocore", "aiobotocore", "aiohttp")
+
+
+def _error(uri: str, error: Exception) -> StorageError:
+    return StorageError(redacted(f"{uri}: {type(error).__name__}: {' '.join(str(error).split())}"))
 
 
 @told
@@ -88,7 +103,8 @@ def read(uri: str) -> bytes:
         StorageError: it cannot be read, after retries.
     """
     fs, path = filesystem(uri)
-    data: bytes = fs.cat_file(path)
+    one_answer = {"max_concurrency": 1} if "s3" in fs.protocol else {}  # ranges of an object that changes do not fit
+    data: bytes = fs.cat_file(path, **one_answer)
     return data
 
 
@@ -107,44 +123,37 @@ def opened(uri: str) -> Iterator[BinaryIO]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise StorageError(f"{uri}: {type(error).__name__}: {' '.join(str(error).split())}") from error
+        raise _error(uri, error) from error
 
 
 @told
 def put(uri: str, data: bytes) -> None:
     """Write an object whole: readers see the old one or all of the new one."""
     fs, path = filesystem(uri)
-    if isinstance(fs, LocalFileSystem):
-        os.replace(_temporary(path, data), path)
-    else:
-        _pipe(fs, path, data)
+    put_whole(fs, path, data)
 
 
 @told
 def create(uri: str, data: bytes) -> bool:
-    """Write an object whole unless there is one of that name; atomic locally and on S3 (`If-None-Match: *`).
+    """Write an object whole unless there is one of that name; atomic where `decided` says so.
 
     Returns:
         Whether the object holds `data` now: also True where an earlier try of the same write had landed.
     """
     fs, path = filesystem(uri)
     try:
-        if isinstance(fs, LocalFileSystem):
-            temporary = _temporary(path, data)
-            try:
-                os.link(temporary, path)
-            finally:
-                os.unlink(temporary)
-        elif "s3" in fs.protocol:
-            _pipe(fs, path, data, mode="create")
-        elif fs.exists(path):
-            raise FileExistsError(path)
-        else:
-            _pipe(fs, path, data)
+        create_whole(fs, path, data)
     except FileExistsError:
         written: bytes = fs.cat_file(path)
         return written == data
     return True
+
+
+@told
+def decided(folder: str) -> bool:
+    """Whether storage itself decides between two that create the same object in a folder."""
+    fs, path = filesystem(folder)
+    return decides(fs, path)
 
 
 @told
@@ -169,6 +178,16 @@ def remove(folder: str) -> None:
         shutil.rmtree(path)
 
 
+@told
+def delete(uri: str) -> None:
+    """Remove one object; nothing where there is none."""
+    fs, path = filesystem(uri)
+    try:
+        fs.rm_file(path)
+    except FileNotFoundError:
+        return
+
+
 def exists(uri: str) -> bool:
     """Whether there is an object of that name."""
     return uri.rstrip("/").rpartition("/")[2] in names(uri.rstrip("/").rpartition("/")[0])
@@ -180,36 +199,18 @@ def sha256(data: bytes) -> str:
 
 
 def filesystem(uri: str) -> tuple[Any, str]:
-    """The fsspec file system of a URI, without a cache of listings, and the path on it."""
+    """The fsspec file system of a URI, without a cache of listings, and the path on it.
+
+    Raises:
+        StorageError: the URI holds credentials.
+    """
+    if holds_credentials(uri):
+        raise StorageError(
+            f"{redacted(uri)}: this URI holds credentials, which would end up in manifests and reports: "
+            "take them out, and give them in the environment or the storage's own settings"
+        )
     fs, path = fsspec.core.url_to_fs(absolute(uri), use_listings_cache=False)
     return fs, str(path)
-
-
-def _pipe(fs: Any, path: str, data: bytes, **options: str) -> None:  # noqa: ANN401
-    try:
-        fs.pipe_file(path, data, **options)
-    except FileNotFoundError as error:
-        raise StorageError(f"{fs.unstrip_protocol(path)} cannot be written: there is no such bucket") from error
-
-
-def _temporary(path: str, data: bytes) -> str:
-    """A complete, synced file beside `path`."""
-    folder, name = os.path.split(path)
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except FileNotFoundError as error:
-        raise StorageError(f"{folder} cannot be made: {error.strerror}") from error
-    temporary = os.path.join(folder, f".{name[-80:]}.{uuid.uuid4().hex}.partial")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
-    return temporary
 
 
 def now() -> str:

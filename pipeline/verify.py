@@ -1,40 +1,148 @@
-"""Verify: every committed row against the object that it speaks of."""
+"""Verify: every committed row against the object that it speaks of, and what is to be done again."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
 
+from pipeline.errors import RunError
 from pipeline.layout import Run
-from pipeline.manifest import read_rows
+from pipeline.manifest import Part, committed_numbers, read_commit, read_part
+from pipeline.plan import planned
 from pipeline.progress import Progress
-from pipeline.storage import read, sha256
+from pipeline.storage import delete, exists, read, sha256
+
+_READERS = 8
+_COLUMNS = ["status", "output_uri", "output_sha256", "retriable", "source_uri"]
+
+
+class Problem(StrEnum):
+    """What is wrong with an object, or worth doing again."""
+
+    MISSING = "it is missing"
+    DIFFERENT = "its sha256 differs from the manifest's"
+    NOT_COMMITTED = "it is not the file that was committed"
+    RETRIABLE = "it failed in a way that may pass"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A row whose object is not what it says."""
+    """A row, or a file of the run, that is not as it should be.
 
+    Attributes:
+        shard: the shard that it belongs to.
+        uri: the object; of a row that failed, the input.
+        problem: what is wrong.
+    """
+
+    shard: int
     uri: str
-    problem: str
+    problem: Problem
 
 
-def verify(run: Run, total: int, progress: Progress) -> Iterator[Finding]:
-    """Read every result of a run again.
+@dataclass(frozen=True)
+class Verified:
+    """What `verify` saw.
+
+    Attributes:
+        results: objects of `ok` rows that were read.
+        findings: what is wrong.
+    """
+
+    results: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def wrong(self) -> int:
+        """Findings of objects that are missing or differ."""
+        return sum(finding.problem is not Problem.RETRIABLE for finding in self.findings)
+
+    @property
+    def retriable(self) -> int:
+        """Failures that may pass."""
+        return len(self.findings) - self.wrong
+
+
+@dataclass(frozen=True)
+class Requeued:
+    """What `repair` has put back: shards, and the images in them."""
+
+    shards: int
+    images: int
+
+
+def verify(run: Run, progress: Progress) -> Verified:
+    """Read every result of a run again; rows that failed but may pass are found too.
 
     Raises:
-        RunError: a manifest part differs from what its commit says.
+        RunError: there is no run in that folder.
+        StorageError: an object cannot be read for another reason than that it is gone.
     """
-    progress.begin("verify", total)
-    for table in read_rows(run):
-        for row in table.select(["status", "output_uri", "output_sha256"]).to_pylist():
-            problem = _problem(row["output_uri"], row["output_sha256"]) if row["status"] == "ok" else None
-            if problem:
-                yield Finding(row["output_uri"], problem)
-            progress.advance(1, int(problem is not None))
+    if not exists(run.about):
+        raise RunError(f"{run.uri} is not the folder of a run: it has no run.json")
+    shards, findings, results = sorted(committed_numbers(run)), [], 0
+    images = planned(run)
+    progress.begin("verify", sum(images.get(shard, 0) for shard in shards))
+    with ThreadPoolExecutor(_READERS, "verify") as readers:
+        for shard in shards:
+            try:
+                rows = [row | {"shard": shard} for part in read_commit(run, shard) for row in _rows(run, part)]
+            except _DamageError as damage:
+                findings.append(Finding(shard, damage.uri, damage.problem))
+                continue
+            except FileNotFoundError:
+                continue  # taken back in the meantime
+            except RunError:
+                findings.append(Finding(shard, run.commit(shard), Problem.NOT_COMMITTED))
+                continue
+            found = [finding for finding in readers.map(_checked, rows) if finding]
+            findings += found
+            results += sum(row["status"] == "ok" for row in rows)
+            progress.advance(len(rows), len(found))
     progress.end()
+    return Verified(results, tuple(findings))
 
 
-def _problem(uri: str, expected: str) -> str | None:
+def repair(run: Run, findings: Iterable[Finding]) -> Requeued:
+    """Take back the commits of the shards of some findings: the next `deepot run` does these shards again.
+
+    Raises:
+        StorageError: a commit cannot be removed.
+    """
+    shards = {finding.shard for finding in findings}
+    if shards:
+        delete(run.success)  # first: a run that is not whole must not look so
+    for shard in sorted(shards):
+        delete(run.commit(shard))
+    images = planned(run)
+    return Requeued(len(shards), sum(images.get(shard, 0) for shard in shards))
+
+
+class _DamageError(Exception):
+    """A manifest part that is gone or is not the committed one: nothing is known of its rows."""
+
+    def __init__(self, uri: str, problem: Problem) -> None:
+        super().__init__(uri)
+        self.uri, self.problem = uri, problem
+
+
+def _rows(run: Run, part: Part) -> list[dict[str, Any]]:
     try:
-        return None if sha256(read(uri)) == expected else "its sha256 differs from the manifest's"
+        rows: list[dict[str, Any]] = read_part(run, part).select(_COLUMNS).to_pylist()
+    except FileNotFoundError as error:
+        raise _DamageError(run.manifest(part.name), Problem.MISSING) from error
+    except RunError as error:
+        raise _DamageError(run.manifest(part.name), Problem.NOT_COMMITTED) from error
+    return rows
+
+
+def _checked(row: dict[str, Any]) -> Finding | None:
+    """What is wrong with a row; None where nothing is."""
+    if row["status"] != "ok":
+        return Finding(row["shard"], row["source_uri"], Problem.RETRIABLE) if row["retriable"] else None
+    try:
+        same = sha256(read(row["output_uri"])) == row["output_sha256"]
     except FileNotFoundError:
-        return "it is missing"
+        return Finding(row["shard"], row["output_uri"], Problem.MISSING)
+    return None if same else Finding(row["shard"], row["output_uri"], Problem.DIFFERENT)

@@ -101,6 +101,32 @@ class Deadly(Shuffle):
         return super().encode(images)
 
 
+class Hanging(Shuffle):
+    """Never comes back from a photo that is one plain colour."""
+
+    def encode(self, images):
+        while images.std() == 0 and images.mean() > 0:
+            time.sleep(0.1)
+        return super().encode(images)
+
+
+class Greedy(Shuffle):
+    """Wants more memory than there is for a photo that is one plain colour."""
+
+    def encode(self, images):
+        if images.std() == 0 and images.mean() > 0:
+            return torch.empty(2**60)
+        return super().encode(images)
+
+
+def hanging():
+    return Hanging()
+
+
+def greedy():
+    return Greedy()
+
+
 def slow():
     return Slow()
 

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests import soak
+from tests.faults import FaultProxy, s3_process
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -49,22 +52,45 @@ def ray_session():
         ray.shutdown()
 
 
-@pytest.fixture(scope="session")
-def s3():
-    """moto's S3 server on loopback, in this process, on a free port; yields its endpoint."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    settings = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+def s3_settings(port):
+    return {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "not-a-secret",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-    with pytest.MonkeyPatch.context() as patch:
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """moto's S3 server on loopback, as a process of its own, on a free port; yields the settings that lead to it."""
+    with s3_process() as port, pytest.MonkeyPatch.context() as patch:
+        settings = s3_settings(port)
         for key, value in settings.items():
             patch.setenv(key, value)
         yield settings
-        server.stop()
+
+
+@pytest.fixture
+def record():
+    """Measures what faults a soak test made and what became of them, for the table of docs/reliability.md."""
+    return soak.record
+
+
+@pytest.fixture
+def faulty_s3(s3, monkeypatch):
+    """A proxy before the S3 server that breaks what a test asks it to; clients made from now on go through it."""
+    import fsspec
+    from s3fs import S3FileSystem
+
+    from pipeline import whole
+
+    upstream = int(s3["AWS_ENDPOINT_URL"].rpartition(":")[2])
+    with FaultProxy(upstream) as proxy:
+        for key, value in (s3_settings(proxy.port) | {"AWS_MAX_ATTEMPTS": "2"}).items():
+            monkeypatch.setenv(key, value)
+        monkeypatch.setitem(fsspec.config.conf, "s3", {"config_kwargs": {"read_timeout": 1, "connect_timeout": 1}})
+        monkeypatch.setattr(whole, "_PROBED", {})
+        S3FileSystem.clear_instance_cache()
+        yield proxy
+    S3FileSystem.clear_instance_cache()

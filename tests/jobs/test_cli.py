@@ -121,7 +121,7 @@ def test_commands_in_turn(job_file, capsys, tmp_path, ray_session):
     run = applied["run"]
     assert {row["alpha"] for row in read_manifest(Run(run)).to_pylist()} == {0.25}
     assert told("status", run, "--json")["complete"] is True
-    assert told("verify", run, "--json") == {"run": run, "checked": 6, "findings": 0}
+    assert told("verify", run, "--json") == {"run": run, "checked": 6, "findings": 0, "retriable": 0}
     assert main(["report", run]) == 0
     compared = told("compare", f"{run}/moments/source", f"{run}/moments/reference", "--json")
     assert compared["wasserstein2"] == pytest.approx(fitted["wasserstein2"])
@@ -167,6 +167,9 @@ def test_the_job_on_s3(job_file, s3, tmp_path, ray_session, capsys):
     for key in ("photo 01.png", "sub/photo 00.png"):
         stored = client.get_object(Bucket="archive", Key=f"enhanced/{key}")["Body"].read()
         assert stored == (tmp_path / "enhanced" / key).read_bytes(), "the same photos, wherever they lie"
+    for item in client.list_objects_v2(Bucket="archive", Prefix="enhanced/_deepot")["Contents"]:
+        stored = client.get_object(Bucket="archive", Key=item["Key"])["Body"].read()
+        assert s3["AWS_SECRET_ACCESS_KEY"].encode() not in stored, f"a credential in {item['Key']}"
     again = last_json(deepot("run", job_file("s3.yaml", **changes), "--allow-code", "--json", env=os.environ | s3))
     assert again["done_now"] == 0
 

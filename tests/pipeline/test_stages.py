@@ -23,7 +23,7 @@ from pipeline.run import How, apply_job, fit_job, open_run, plan_job, run_job
 from pipeline.statistics import SOURCE, gather_shard
 from pipeline.storage import Entry, read
 from pipeline.totals import totals
-from pipeline.verify import verify
+from pipeline.verify import Problem, Verified, verify
 from tests.photos import collection, corpus
 
 HOW = How(allow_code=True)
@@ -201,7 +201,7 @@ def test_a_whole_run_and_a_second_one_that_finds_nothing_to_do(job_for, tmp_path
         before, after = (np.asarray(Image.open(row[key])) for key in ("source_uri", "output_uri"))
         assert before.shape == after.shape
         assert (before != after).any()
-    assert list(verify(run, 6, Quiet())) == []
+    assert verify(run, Quiet()) == Verified(6, ())
     assert "photo 01.png" in read(run.report).decode()
     again = run_job(job, HOW)
     assert (again.ok, again.done_now) == (6, 0)
@@ -212,7 +212,7 @@ def test_a_whole_run_and_a_second_one_that_finds_nothing_to_do(job_for, tmp_path
     assert more.inputs - 6 == more.done_now > 0, "rewritten and new photos are new inputs"
     assert more.codes == {"not_an_image": 1}
     (tmp_path / "enhanced" / "photo 01.png").unlink()
-    assert {finding.problem for finding in verify(run, 6, Quiet())} >= {"it is missing"}
+    assert {finding.problem for finding in verify(run, Quiet()).findings} >= {Problem.MISSING}
 
 
 def test_a_run_with_a_mixture(job_for, tmp_path, ray_session):
@@ -264,6 +264,17 @@ def test_an_image_that_kills_its_worker_costs_one_row(job_for, tmp_path, ray_ses
     rows = {row["file_name"]: row["error_code"] for row in read_manifest(Run(result.run)).to_pylist()}
     assert {key for key, code in rows.items() if code} == {"poison.png"}
     assert (len(rows), rows["poison.png"], result.ok) == (7, "worker_died", 6)
+
+
+@pytest.mark.parametrize(("codec", "code"), [("hanging", "timed_out"), ("greedy", "out_of_memory")])
+def test_an_image_that_hangs_or_wants_all_memory_costs_one_row(job_for, tmp_path, ray_session, codec, code):
+    compute = {"shard_images": 4, "dtype": "float32", "actors": 1}
+    job = job_for(images=4, vae=f"tests.codecs:{codec}", compute=compute, limits={"image_s": 2})
+    Image.new("RGB", (48, 36), (9, 9, 9)).save(tmp_path / "restored" / "poison.png")
+    result = run_job(job, HOW)
+    rows = {row["file_name"]: row["error_code"] for row in read_manifest(Run(result.run)).to_pylist()}
+    assert {key: code for key, code in rows.items() if code} == {"poison.png": code}
+    assert (len(rows), result.ok) == (5, 4)
 
 
 def test_other_settings_do_not_write_over_photos(job_for, tmp_path, ray_session):

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline import storage
+from pipeline import storage, whole
 from pipeline.errors import StorageError
 
 KEYS = ["a b.jpg", "deep/er/ü#1.PNG", "deep/x%20+.tif", "notes.txt"]
@@ -30,7 +30,7 @@ def test_nothing_half_written_is_left_behind(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     storage.put(str(tmp_path / "x"), b"old")
-    monkeypatch.setattr(storage.os, "fsync", full)
+    monkeypatch.setattr(whole.os, "fsync", full)
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
     with pytest.raises(StorageError, match="No space left"):
         storage.put(str(tmp_path / "x"), b"new")

@@ -1,0 +1,55 @@
+"""Remove what a run left behind: uncommitted parts, half-written files, results that no row names."""
+
+import argparse
+import re
+import time
+
+from jobs.console import show_json
+from jobs.flags import add_output
+from pipeline.gc import Kind, orphans, remove_orphans
+from pipeline.layout import Run
+from pipeline.storage import absolute
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The run's folder, the age, and whether to remove anything."""
+    parser.add_argument("run", metavar="RUN", help="folder of the run, the one with run.json")
+    parser.add_argument(
+        "--older-than",
+        type=age,
+        default="1d",
+        metavar="AGE",
+        help="leave alone what was changed since: 90s, 30m, 24h, 7d (default: 1d); a driver may still be at work on it",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
+    add_output(parser)
+
+
+def age(text: str) -> float:
+    """Seconds of an age such as 24h."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
+    if found is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is not an age: give a number and s, m, h or d, such as 24h")
+    return float(found[1]) * _UNITS_S[found[2]]
+
+
+def main(options: argparse.Namespace) -> int:
+    """Remove the orphans of a run and say how many."""
+    run = Run(absolute(options.run).rstrip("/"))
+    found = orphans(run, time.time() - options.older_than)
+    size = sum(orphan.entry.size for orphan in found)
+    if options.dry_run:
+        for orphan in found:
+            print(orphan.entry.uri)
+    else:
+        remove_orphans(found)
+    counts = {kind: sum(orphan.kind is kind for orphan in found) for kind in Kind}
+    print(f"{'would remove' if options.dry_run else 'removed'} {len(found)} files of {size} bytes")
+    for kind, count in counts.items():
+        print(f"         {count} × {kind}")
+    if options.json:
+        named = {kind.name.lower() + "s": count for kind, count in counts.items()}
+        show_json(run=run.uri, removed=0 if options.dry_run else len(found), found=len(found), bytes=size, **named)
+    return 0

@@ -1,0 +1,27 @@
+"""Fetch: the bytes of a planned photo, within the limits of the job."""
+
+from pipeline.config import Limits
+from pipeline.errors import Code, ImageError, StorageError
+from pipeline.storage import Entry, read
+
+_OWN = ("_deepot", "_deepot.json")  # what runs keep in the output folder
+
+
+def fetch(entry: Entry, limits: Limits) -> bytes:
+    """Read a photo.
+
+    Raises:
+        ImageError: gone, unreadable, larger than `limits.max_bytes`, or of a name whose result would lie elsewhere than
+            in the output folder.
+    """
+    folders = entry.key.split("/")
+    if not {"", ".", ".."}.isdisjoint(folders) or folders[0] in _OWN or "\0" in entry.key:
+        raise ImageError(Code.UNSAFE_NAME, "its result would lie outside the output folder or among the run's files")
+    if entry.size > limits.max_bytes:
+        raise ImageError(Code.TOO_LARGE, f"{entry.size} bytes are more than limits.max_bytes = {limits.max_bytes}")
+    try:
+        return read(entry.uri)
+    except FileNotFoundError as error:
+        raise ImageError(Code.VANISHED, "it is no longer there") from error
+    except (StorageError, OSError) as error:
+        raise ImageError(Code.READ_FAILED, str(error)) from error

@@ -1,0 +1,141 @@
+"""Whole writes on an fsspec file system: an object is there with all of its bytes or not at all."""
+
+import errno
+import os
+import uuid
+from contextlib import suppress
+from typing import Any
+
+from fsspec.implementations.local import LocalFileSystem
+
+from pipeline.errors import StorageError
+
+_PROBED: dict[str, bool] = {}  # folder or bucket → what `decides` found there
+
+
+def put_whole(fs: Any, path: str, data: bytes) -> None:  # noqa: ANN401 — fsspec has no types
+    """Write an object, over another one if need be."""
+    if isinstance(fs, LocalFileSystem):
+        os.replace(_temporary(path, data), path)
+    else:
+        _pipe(fs, path, data)
+
+
+def create_whole(fs: Any, path: str, data: bytes) -> None:  # noqa: ANN401
+    """Write an object unless there is one of that name; atomic where `decides` says so.
+
+    Raises:
+        FileExistsError: there is one.
+    """
+    if not decides(fs, path.rpartition("/")[0]):
+        _create_unless_seen(fs, path, data)
+    elif isinstance(fs, LocalFileSystem):
+        _link(path, data)
+    else:
+        _create_on_s3(fs, path, data)
+
+
+def decides(fs: Any, folder: str) -> bool:  # noqa: ANN401
+    """Whether storage itself decides between two that create the same object in a folder; tried out once a process.
+
+    Local files are linked into place and S3 is asked with `If-None-Match: *`, but some file systems have no links and
+    some endpoints ignore the condition. Everywhere else `create_whole` looks first and writes then.
+    """
+    local = isinstance(fs, LocalFileSystem)
+    if not local and "s3" not in fs.protocol:
+        return False
+    place = folder if local else fs.split_path(folder)[0]
+    if place not in _PROBED:
+        probe = f"{folder}/.{uuid.uuid4().hex}.partial"
+        _PROBED[place] = _links(probe) if local else _conditions(fs, probe)
+    return _PROBED[place]
+
+
+def _links(probe: str) -> bool:
+    """Whether files can be linked into place."""
+    try:
+        _link(probe, b"probe")
+    except OSError as error:
+        if error.errno in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
+            return False
+        raise
+    os.unlink(probe)
+    return True
+
+
+def _conditions(fs: Any, probe: str) -> bool:  # noqa: ANN401
+    """Whether a bucket refuses to create an object that is there: two creates of one new name, with other contents."""
+    try:
+        with suppress(FileExistsError):  # the first had landed and its answer was lost
+            _create_on_s3(fs, probe, b"first")
+        _create_on_s3(fs, probe, b"second")
+    except FileExistsError:
+        return True
+    except OSError as error:
+        if _code(error) not in ("NotImplemented", "501"):
+            raise
+    finally:
+        with suppress(OSError):  # without the right to delete, the probe stays
+            fs.rm_file(probe)
+    return False
+
+
+def _link(path: str, data: bytes) -> None:
+    temporary = _temporary(path, data)
+    try:
+        os.link(temporary, path)
+    finally:
+        os.unlink(temporary)
+
+
+def _create_on_s3(fs: Any, path: str, data: bytes) -> None:  # noqa: ANN401
+    try:
+        _pipe(fs, path, data, mode="create")
+    except OSError as error:
+        if _code(error) in ("PreconditionFailed", "412"):  # s3fs knows it only with the details that AWS adds
+            raise FileExistsError(path) from error
+        raise
+
+
+def _create_unless_seen(fs: Any, path: str, data: bytes) -> None:  # noqa: ANN401
+    """Look, write, and read back: who was written over in between learns of it."""
+    if fs.exists(path):
+        raise FileExistsError(path)
+    put_whole(fs, path, data)
+    if fs.cat_file(path) != data:
+        raise FileExistsError(path)
+
+
+def _pipe(fs: Any, path: str, data: bytes, **options: str) -> None:  # noqa: ANN401
+    try:
+        fs.pipe_file(path, data, **options)
+    except FileNotFoundError as error:
+        if _code(error) == "NoSuchUpload":  # of many parts, ended by a try whose answer was lost
+            raise OSError(errno.EIO, f"the upload of {path} is over") from error
+        raise StorageError(f"{fs.unstrip_protocol(path)} cannot be written: there is no such bucket") from error
+
+
+def _code(error: BaseException) -> str:
+    """What an S3 endpoint called an error; empty where it came from elsewhere."""
+    response = getattr(error.__cause__, "response", None) or {}
+    return str(response.get("Error", {}).get("Code", ""))
+
+
+def _temporary(path: str, data: bytes) -> str:
+    """A complete, synced file beside `path`."""
+    folder, name = os.path.split(path)
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except FileNotFoundError as error:
+        raise StorageError(f"{folder} cannot be made: {error.strerror}") from error
+    temporary = os.path.join(folder, f".{name[-80:]}.{uuid.uuid4().hex}.partial")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+    return temporary

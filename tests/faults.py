@@ -1,0 +1,165 @@
+"""An S3 server as a process of its own, and a proxy before it that breaks a share of the requests."""
+
+import http.client
+import random
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+KINDS = ("slow_down", "internal", "reset", "timeout", "short", "trickle", "lost_answer")
+SERVER = """
+import sys, time
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def s3_process():
+    """moto's S3 server in its own process; yields its port. It ends when its standard input is closed."""
+    command = [sys.executable, "-W", "ignore", "-c", SERVER]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, text=True, **pipes) as process:
+        yield int(process.stdout.readline())
+        process.stdin.close()
+
+
+class FaultProxy:
+    """Passes requests on to a server; of each it may make one of `KINDS`, drawn from a seed, and counts them.
+
+    Attributes:
+        rate: share of the requests that are broken.
+        kinds: what may be done to them.
+        timeout_s: how long an answer is held back by `timeout`; the client must wait less.
+        conditional: whether `If-None-Match` reaches the server; without it, it is one that ignores the condition.
+        refuse_conditions: whether such a request is answered by 501, as endpoints do that know they cannot.
+        injected: how often each kind was made.
+        requests: how many requests came.
+    """
+
+    def __init__(self, upstream, rate=0.0, seed=0, kinds=KINDS, timeout_s=2.0):
+        self.upstream, self.rate, self.kinds, self.timeout_s = upstream, rate, kinds, timeout_s
+        self.conditional, self.refuse_conditions = True, False
+        self.injected, self.requests = Counter(), 0
+        self._random, self._lock = random.Random(seed), threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (_Handler,), {"proxy": self}))
+        self._server.daemon_threads = True
+        self.port = self._server.server_address[1]
+
+    def __enter__(self):
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._server.server_close()
+
+    def draw(self, method):
+        """The fault of this request; None for most."""
+        with self._lock:
+            self.requests += 1
+            kinds = [kind for kind in self.kinds if (method == "GET") or kind != "short"]
+            kinds = [kind for kind in kinds if (method in ("PUT", "DELETE", "POST")) or kind != "lost_answer"]
+            kind = self._random.choice(kinds) if kinds and self._random.random() < self.rate else None
+            if kind:
+                self.injected[kind] += 1
+            return kind
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def _handle(self):
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length) if length else b""
+        if "chunked" in self.headers.get("Transfer-Encoding", ""):
+            raise NotImplementedError("the clients of these tests send their length")
+        kind = self.proxy.draw(self.command)
+        if self.proxy.refuse_conditions and self.headers["If-None-Match"]:
+            return self._error(501, "NotImplemented")
+        if kind == "slow_down":
+            return self._error(503, "SlowDown")
+        if kind == "internal":
+            return self._error(500, "InternalError")
+        if kind == "reset":
+            return self._reset()
+        if kind == "timeout":
+            time.sleep(self.proxy.timeout_s)
+            return self._reset()
+        status, headers, data = self._upstream(body)
+        if kind == "lost_answer":
+            return self._reset()
+        self._answer(status, headers, data, kind)
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _handle  # noqa: N815
+
+    def _upstream(self, body):
+        dropped = {"connection"} if self.proxy.conditional else {"connection", "if-none-match"}
+        headers = {key: value for key, value in self.headers.items() if key.lower() not in dropped}
+        connection = http.client.HTTPConnection("127.0.0.1", self.proxy.upstream, timeout=60)
+        try:
+            connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for key, value in headers.items():
+                connection.putheader(key, value)
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            return answer.status, answer.getheaders(), answer.read()
+        finally:
+            connection.close()
+
+    def _answer(self, status, headers, data, kind=None):
+        self.send_response_only(status)
+        names = {key.lower() for key, _ in headers}
+        for key, value in headers:
+            if key.lower() not in ("transfer-encoding", "connection"):
+                self.send_header(key, value)
+        if "content-length" not in names:
+            self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        if kind == "short" and data:
+            self.wfile.write(data[: len(data) // 2])
+            self._reset()
+        elif kind == "trickle":
+            for start in range(0, len(data), max(1, len(data) // 8)):
+                self.wfile.write(data[start : start + max(1, len(data) // 8)])
+                time.sleep(0.01)
+        else:
+            self.wfile.write(data)
+
+    def _error(self, status, code):
+        body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>injected</Message></Error>".encode()
+        self._answer(status, [("Content-Type", "application/xml")], body)
+
+    def _reset(self):
+        """End the connection with RST, whatever is under way."""
+        self.wfile.flush()
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+        self.connection.close()
+
+    def handle_one_request(self):
+        try:
+            super().handle_one_request()
+        except (OSError, ValueError):  # the client is gone, or the connection was reset on purpose
+            self.close_connection = True
+
+    def finish(self):
+        try:
+            super().finish()
+        except (OSError, ValueError):
+            return
+
+    def log_message(self, *_):
+        pass

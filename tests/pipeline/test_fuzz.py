@@ -1,0 +1,141 @@
+"""Mutated photos, job files, plans, commits, maps and moments are read, or refused by an error of the project."""
+
+import io
+import json
+import resource
+from functools import cache
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from deepot.errors import DeepotError
+from deepot.moments import Moments
+from deepot.transport_map import Calibration, TransportMap, fit_map
+from pipeline.config import load_job
+from pipeline.images import decode, encode
+from pipeline.layout import Run
+from pipeline.manifest import read_commit
+from pipeline.plan import cut, read_shards, to_parquet
+from pipeline.storage import Entry, put
+from tests.photos import picture
+
+JOB = b"""name: x
+input: {images: "s3://archive/**/*.tif"}
+reference: {images: natural, limit: 20}
+source: {degrade: "noise:sigma=50", restorer: "nlm:sigma=50"}
+transport: {patch_size: 3, alpha: 0.0, mode: residual, keep: [colour]}
+output: {uri: out, format: same}
+limits: {max_pixels: 400_000_000, max_error_rate: 0.01}
+tiles: &a {size: auto}
+"""
+COMMIT = {"name": "a.parquet", "size": 9, "sha256": "0", "ok": 1, "skipped": 0, "failed": 0, "codes": {"damaged": 1}}
+MOST_GROWTH_KB = 1_500_000  # of this process over all cases
+
+
+@cache
+def photos():
+    kinds = {"JPEG": {"quality": 90}, "PNG": {}, "TIFF": {"compression": "tiff_lzw"}, "WEBP": {}, "GIF": {}, "BMP": {}}
+    found = []
+    for kind, options in kinds.items():
+        with io.BytesIO() as file:
+            picture(1).save(file, kind, **options)
+            found.append(file.getvalue())
+    return found
+
+
+@cache
+def moments():
+    vectors = torch.randn(60, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    return [Moments(30, 3, part.mean(0), part.T.cov() * 29) for part in vectors.split(30)]
+
+
+@cache
+def transport():
+    source, reference = moments()
+    return fit_map(
+        [source],
+        [reference],
+        codec="x",
+        codec_sha256="0",
+        patch_size=1,
+        calibration=Calibration.CONTENT_MATCHED,
+        doubt=0,
+    ).to_bytes()
+
+
+def mutated(samples):
+    """One of some samples with bytes changed, cut out, doubled or put in."""
+    edit = st.tuples(st.integers(0, 2**16), st.integers(0, 40), st.binary(max_size=40))
+
+    def apply(sample, edits):
+        for start, length, data in edits:
+            start %= len(sample) + 1
+            sample = sample[:start] + data + sample[start + length :]
+        return sample
+
+    return st.builds(apply, st.sampled_from(samples), st.lists(edit, max_size=6))
+
+
+def read_photo(data, _):
+    photo = decode(data, 10_000_000)
+    encode(photo, photo.pixels, "same", "keep")
+
+
+def read_job(data, folder):
+    (folder / "job.yaml").write_bytes(data)
+    load_job(folder / "job.yaml")
+
+
+def read_planned(data, folder):
+    put(str(folder / "plan.parquet"), data)
+    list(read_shards(str(folder / "plan.parquet")))
+
+
+def read_committed(data, folder):
+    put(str(folder / "commits" / "00000.json"), data)
+    read_commit(Run(str(folder)), 0)
+
+
+# What reads, what is mutated, and how many thousand cases a soak has.
+READERS = {
+    "photo": (read_photo, photos, 15),
+    "job file": (read_job, lambda: [JOB], 10),
+    "plan": (read_planned, lambda: [to_parquet(cut([Entry("u", f"k{i}", i, "e", 1.0) for i in range(9)], 4))], 10),
+    "commit": (read_committed, lambda: [json.dumps({"shard": 0, "parts": [COMMIT]}).encode()], 10),
+    "map": (lambda data, _: TransportMap.from_bytes(data), lambda: [transport()], 30),
+    "moments": (lambda data, _: Moments.from_bytes(data), lambda: [moments()[0].to_bytes()], 25),
+}
+
+
+def fuzz(name, folder, cases):
+    reader, samples, _ = READERS[name]
+    seen = {"cases": 0}
+
+    @settings(max_examples=cases, deadline=10_000, suppress_health_check=list(HealthCheck), database=None)
+    @given(mutated(samples()))
+    def holds(data):
+        seen["cases"] += 1
+        try:
+            reader(data, folder)
+        except DeepotError:
+            return
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    holds()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_GROWTH_KB
+    return seen["cases"]
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_is_mutated_is_read_or_refused(name, tmp_path):
+    fuzz(name, tmp_path, 100)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", READERS)
+def test_a_hundred_thousand_mutations(name, tmp_path, record):
+    with record(f"mutated {name}") as tally:
+        tally.injected = fuzz(name, tmp_path, 1000 * READERS[name][2])

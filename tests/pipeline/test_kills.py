@@ -1,0 +1,256 @@
+"""kill -9 of drivers, workers and nodes; whatever is killed and when, the next run finishes the rest.
+
+Drivers are real ones, each a process of its own on one small cluster that outlives them. They are forked from a server
+that has imported everything, so that one is up in a second.
+"""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.layout import Run
+from pipeline.manifest import read_manifest
+from pipeline.plan import read_plan
+from pipeline.progress import Quiet
+from pipeline.verify import verify
+from tests.photos import collection
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
+ROOT = Path(__file__).resolve().parents[2]
+SEEDS = range(*(int(part) for part in os.environ.get("SOAK_SEEDS", "0:50").split(":")))
+BOUNDARIES = ["run.json", "plan-0001.parquet", "both.parquet", "00000.safetensors", "map.safetensors", "00000.json"]
+BOUNDARIES += ["_SUCCESS.json", "report.html"]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Three nodes on this machine."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    from pipeline import cluster as of_pipeline
+
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in (of_pipeline._QUIET | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}).items():
+            patch.setenv(key, value)
+        sizes = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
+        nodes = Cluster(initialize_head=True, head_node_args=sizes | {"include_dashboard": False})
+        nodes.sizes = sizes
+        for _ in range(2):
+            nodes.add_node(**sizes)
+        nodes.wait_for_nodes()
+        yield nodes
+        ray.shutdown()
+        nodes.shutdown()
+
+
+@pytest.fixture(scope="module")
+def forks():
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["jobs.cli", "ray", "tests.codecs"])
+    return context
+
+
+@pytest.fixture
+def job_file(tmp_path):
+    def make(images=12, vae="shuffle", **changes):
+        collection(tmp_path / "restored", images)
+        collection(tmp_path / "natural", 3, restored=False)
+        content = {
+            "input": {"images": str(tmp_path / "restored")},
+            "reference": {"images": str(tmp_path / "natural")},
+            "source": {"degrade": "blur:sigma=1"},
+            "vae": f"tests.codecs:{vae}",
+            "output": {"uri": str(tmp_path / "enhanced")},
+            "compute": {"shard_images": 2, "dtype": "float32", "actors": 1},
+        }
+        (tmp_path / "job.yaml").write_text(yaml.safe_dump(content | changes))
+        return str(tmp_path / "job.yaml")
+
+    return make
+
+
+def drive(job, address):
+    """The body of a driver's process."""
+    from jobs.cli import main
+
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    os._exit(main(["run", job, "--allow-code", "--address", address, "--json"]))
+
+
+@contextlib.contextmanager
+def driver(forks, job, cluster):
+    process = forks.Process(target=drive, args=(job, cluster.address), daemon=True)
+    process.start()
+    try:
+        yield process
+    finally:
+        if process.is_alive():
+            os.kill(process.pid, signal.SIGKILL)
+        process.join()
+
+
+def finish(forks, job, cluster):
+    with driver(forks, job, cluster) as process:
+        process.join(150)
+        assert process.exitcode == 0
+
+
+def account(tally, folder):
+    """Every input has one row, every result is what its row says, nothing is half there."""
+    (about,) = Path(folder).rglob("run.json")
+    run = Run(str(about.parent))
+    rows = Counter(row["file_name"] for row in read_manifest(run).to_pylist())
+    planned = [entry.key for shard in read_plan(run) for entry in shard.entries]
+    tally.lost += len(set(planned) - set(rows))
+    tally.doubled += sum(count > 1 for count in rows.values())
+    assert set(rows) == set(planned) and set(rows.values()) == {1}
+    assert verify(run, Quiet()).findings == ()
+    success = json.loads(Path(run.success).read_bytes())
+    assert (success["inputs"], success["ok"]) == (len(planned), len(planned))
+    return run
+
+
+def until(condition, process, limit_s=100):
+    deadline = time.monotonic() + limit_s
+    while not condition() and process.is_alive():
+        assert time.monotonic() < deadline, "what was waited for did not happen"
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_driver_is_killed_at_a_random_moment(cluster, forks, job_file, tmp_path, record, seed):
+    job, moment_s = job_file(), random.Random(seed).uniform(0.3, 6.0)
+    with record("kill -9 of the driver at a random moment") as tally:
+        with driver(forks, job, cluster) as process:
+            process.join(moment_s)
+            tally.injected = int(process.is_alive())
+        finish(forks, job, cluster)
+        account(tally, tmp_path / "enhanced")
+
+
+@pytest.mark.parametrize("name", BOUNDARIES)
+def test_a_driver_is_killed_at_a_stage_boundary(cluster, forks, job_file, tmp_path, record, name):
+    job = job_file()
+    with record("kill -9 of the driver at a stage boundary") as tally:
+        with driver(forks, job, cluster) as process:
+            until(lambda: any((tmp_path / "enhanced").rglob(name)), process)
+            tally.injected = int(process.is_alive())
+        finish(forks, job, cluster)
+        account(tally, tmp_path / "enhanced")
+
+
+def workers():
+    """Processes of this cluster's actors."""
+    found = []
+    for pid in children(os.getpid()):
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::_Actor"):
+                found.append(pid)
+    return found
+
+
+def children(pid):
+    """All processes below one."""
+    for path in Path("/proc").glob(f"{pid}/task/*/children"):
+        with contextlib.suppress(OSError):
+            for child in map(int, path.read_text().split()):
+                yield child
+                yield from children(child)
+
+
+def test_workers_are_killed(cluster, forks, job_file, tmp_path, record):
+    job = job_file(images=24, vae="slow", compute={"shard_images": 2, "dtype": "float32", "actors": 2})
+    with record("kill -9 of a worker") as tally:
+        with driver(forks, job, cluster) as process:
+            for least in (1, 4):
+                until(lambda least=least: len([*(tmp_path / "enhanced").rglob("commits/*.json")]) >= least, process)
+                os.kill(workers()[0], signal.SIGKILL)
+                tally.injected += 1
+            process.join(150)
+            assert process.exitcode == 0
+        account(tally, tmp_path / "enhanced")
+
+
+def test_a_node_is_lost_and_another_joins(cluster, forks, job_file, tmp_path, record):
+    job = job_file(images=16, vae="slow", compute={"shard_images": 2, "dtype": "float32", "actors": 3})
+    with record("kill -9 of a node's raylet, another node added") as tally, driver(forks, job, cluster) as process:
+        until(lambda: any((tmp_path / "enhanced").rglob("commits/*.json")), process)
+        assert process.is_alive()
+        victim = min(cluster.worker_nodes, key=lambda node: node.node_ip_address + node.raylet_socket_name)
+        os.kill(victim.all_processes["raylet"][0].process.pid, signal.SIGKILL)
+        tally.injected += 1
+        cluster.add_node(**cluster.sizes)
+        process.join(150)
+        assert process.exitcode == 0
+        account(tally, tmp_path / "enhanced")
+        cluster.remove_node(victim, allow_graceful=False)  # what is left of it
+
+
+def test_two_drivers_by_mistake(cluster, forks, job_file, tmp_path, record):
+    job = job_file(images=16)
+    with record("two drivers on one run") as tally:
+        with driver(forks, job, cluster) as one, driver(forks, job, cluster) as other:
+            tally.injected = 1
+            one.join(150)
+            other.join(150)
+            assert {one.exitcode, other.exitcode} <= {0, 2}, "either is done, or says why it stopped"
+        finish(forks, job, cluster)
+        account(tally, tmp_path / "enhanced")
+
+
+def test_calibration_photos_that_kill_their_worker(cluster, forks, job_file, tmp_path, record):
+    from PIL import Image
+
+    job = job_file(images=4, vae="deadly")
+    Image.new("RGB", (48, 36), (9, 9, 9)).save(tmp_path / "natural" / "poison.png")
+    with record("a calibration photo that kills every worker") as tally:
+        tally.injected = 1
+        finish(forks, job, cluster)
+        account(tally, tmp_path / "enhanced")
+
+
+@pytest.mark.parametrize("percent", [1, 5, 20])
+def test_the_whole_job_over_faulty_s3(faulty_s3, s3, job_file, tmp_path, record, percent):
+    """Driver and workers, each through s3fs and the proxy."""
+    import boto3
+
+    from tests.conftest import s3_settings
+
+    client = boto3.client("s3", endpoint_url=s3["AWS_ENDPOINT_URL"])
+    client.create_bucket(Bucket=f"archive-{percent}")
+    uri, job = f"s3://archive-{percent}", job_file(images=8)
+    for path in [*tmp_path.rglob("*.png")]:
+        client.upload_file(str(path), f"archive-{percent}", str(path.relative_to(tmp_path)))
+    content = yaml.safe_load(Path(job).read_text()) | {
+        "input": {"images": f"{uri}/restored"},
+        "reference": {"images": f"{uri}/natural"},
+        "output": {"uri": f"{uri}/enhanced"},
+    }
+    Path(job).write_text(yaml.safe_dump(content))
+    settings = {"FSSPEC_S3": '{"config_kwargs": {"read_timeout": 2}}', "AWS_MAX_ATTEMPTS": "3"}
+    settings |= s3_settings(faulty_s3.port)
+    faulty_s3.rate, faulty_s3.timeout_s = percent / 100, 2.5
+    with record(f"S3: all faults, {percent} % of the requests of a whole job") as tally:
+        command = [sys.executable, "-m", "jobs.cli", "run", job, "--allow-code", "--json"]
+        done = subprocess.run(command, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True, timeout=300)
+        tally.injected, faulty_s3.rate = faulty_s3.injected.total(), 0.0
+        assert done.returncode == 0, done.stderr
+        run = Run(json.loads(done.stdout.splitlines()[-1])["run"])
+        rows = Counter(row["file_name"] for row in read_manifest(run).to_pylist())
+        tally.lost, tally.doubled = 8 - len(rows), sum(count > 1 for count in rows.values())
+        assert set(rows.values()) == {1} and len(rows) == 8
+        assert verify(run, Quiet()).findings == ()

@@ -1,0 +1,191 @@
+"""What goes wrong after all and is mended: lost results, files left behind, a full disk, a second driver."""
+
+import errno
+import json
+import os
+import threading
+import time
+
+import pytest
+
+from jobs.cli import main
+from pipeline import lease as leases
+from pipeline import whole
+from pipeline.errors import RunError
+from pipeline.gc import Kind, orphans, remove_orphans
+from pipeline.layout import Run
+from pipeline.lease import lease
+from pipeline.manifest import committed_numbers, read_manifest
+from pipeline.progress import Quiet
+from pipeline.storage import names, put, read
+from pipeline.verify import Problem, Verified, verify
+from tests.inline import run_inline
+
+
+def told(capsys, *arguments):
+    status = main([*arguments, "--json"])
+    return status, json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def outcomes(run):
+    rows = read_manifest(run).to_pylist()
+    return sorted((row["file_name"], row["status"], row["output_sha256"]) for row in rows)
+
+
+def test_what_is_missing_or_differs_is_put_back_and_done_again(job_for, tmp_path, capsys):
+    job = job_for(images=8)
+    run = Run(run_inline(job).run)
+    before = outcomes(run)
+    out = tmp_path / "enhanced"
+    rows = read_manifest(run).to_pylist()
+    of_shard = {number: [row["file_name"] for row in rows if row["shard"] == number] for number in range(4)}
+    (out / of_shard[0][0]).unlink()
+    (out / of_shard[1][0]).write_bytes(b"another photo")
+    (part,) = (name for name in names(run.manifest()) if name.startswith("00002-"))
+    put(run.manifest(part), b"no Parquet")
+    found = verify(run, Quiet())
+    assert sorted((finding.shard, finding.problem) for finding in found.findings) == [
+        (0, Problem.MISSING),
+        (1, Problem.DIFFERENT),
+        (2, Problem.NOT_COMMITTED),
+    ]
+    assert told(capsys, "verify", run.uri)[0] == 1
+    status, numbers = told(capsys, "verify", run.uri, "--repair")
+    assert (status, numbers["findings"], numbers["requeued_shards"], numbers["requeued_images"]) == (0, 3, 3, 6)
+    assert committed_numbers(run) == {3}
+    assert "_SUCCESS.json" not in names(run.uri)
+    assert run_inline(job).done_now == 6
+    assert verify(run, Quiet()) == Verified(8, ())
+    assert outcomes(run) == before
+
+
+def test_a_commit_that_cannot_be_read_is_found_and_put_back(job_for):
+    job = job_for()
+    run = Run(run_inline(job).run)
+    put(run.commit(1), b"{")
+    assert [(f.shard, f.problem) for f in verify(run, Quiet()).findings] == [(1, Problem.NOT_COMMITTED)]
+    assert main(["verify", run.uri, "--repair"]) == 0
+    assert run_inline(job).done_now == 2
+
+
+def test_a_full_disk_costs_no_row_and_is_made_good(job_for, tmp_path, monkeypatch, capsys):
+    """Photos find no room, manifests just do: rows say so, and after a repair the next run does the rest."""
+    real = whole._temporary
+
+    def full(path, data):
+        if path.endswith("3.png"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(path, data)
+
+    job = job_for()
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    monkeypatch.setattr(whole, "_temporary", full)
+    result = run_inline(job)
+    assert (result.ok, result.codes) == (5, {"write_failed": 1})
+    monkeypatch.setattr(whole, "_temporary", real)
+    assert run_inline(job).done_now == 0, "what is committed is not done again by itself"
+    status, numbers = told(capsys, "verify", result.run, "--repair")
+    assert (status, numbers["findings"], numbers["retriable"], numbers["requeued_images"]) == (0, 0, 1, 2)
+    assert (run_inline(job).ok, verify(Run(result.run), Quiet())) == (6, Verified(6, ()))
+
+
+def test_only_what_nothing_names_is_removed(job_for, tmp_path, capsys):
+    job = job_for()
+    run = Run(run_inline(job).run)
+    out = tmp_path / "enhanced"
+    assert orphans(run, time.time() + 60) == []
+    kept = {str(path): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+    (tmp_path / "restored" / "photo 99.png").write_bytes(b"broken")
+    assert run_inline(job).failed == 1
+    left = [run.manifest("00000-1-dead.parquet"), f"{run.uri}/.y.partial"]
+    left += [str(out / ".x.partial"), str(out / "photo 99.png")]
+    mine = str(out / "notes of the archivist.png")
+    for path in [*left, mine]:
+        put(path, b"left behind")
+    assert orphans(run, time.time() - 3600) == [], "a driver may still be at work on them"
+    status, numbers = told(capsys, "gc", run.uri, "--older-than", "0s", "--dry-run")
+    assert (status, numbers["removed"], numbers["found"]) == (0, 0, 4)
+    status, numbers = told(capsys, "gc", run.uri, "--older-than", "0s")
+    assert (status, numbers["removed"], numbers["bytes"]) == (0, 4, 44)
+    assert (numbers["parts"], numbers["partials"], numbers["results"]) == (1, 2, 1)
+    assert not any(os.path.exists(path) for path in left)
+    assert os.path.exists(mine)
+    assert all(os.path.exists(path) for path in kept)
+    assert verify(run, Quiet()).findings == ()
+
+
+def test_results_of_another_run_are_never_orphans(job_for, tmp_path):
+    first = Run(run_inline(job_for()).run)
+    put(str(tmp_path / "enhanced" / "_deepot.json"), json.dumps({"run": "another"}).encode())
+    (tmp_path / "enhanced" / "photo 01.png").unlink()
+    put(first.manifest("dead.parquet"), b"x")
+    assert {orphan.kind for orphan in orphans(first, time.time() + 60)} == {Kind.PART}
+    put(first.commit(0), b"{")
+    with pytest.raises(RunError, match="is not a commit"):
+        remove_orphans(orphans(first, time.time() + 60))
+
+
+@pytest.mark.parametrize("text", ["1", "d", "-1d", "1w"])
+def test_an_age_is_a_number_and_a_unit(text, capsys):
+    with pytest.raises(SystemExit):
+        main(["gc", "x", f"--older-than={text}"])
+    assert "is not an age" in capsys.readouterr().err
+
+
+@pytest.fixture
+def undecided(monkeypatch, tmp_path):
+    """A run on storage that cannot decide between two drivers."""
+    monkeypatch.setattr(leases, "decided", lambda _: False)
+    monkeypatch.setattr(leases, "BEAT_S", 0.05)
+    return Run(str(tmp_path / "run"))
+
+
+def test_a_second_driver_is_refused_while_the_first_lives(undecided, caplog, monkeypatch):
+    with lease(undecided), lease(undecided):
+        monkeypatch.setattr(leases, "_HELD", set())  # as another process has it
+        with pytest.raises(RunError, match="has another driver, process"), lease(undecided):
+            pass
+    assert "only this driver commits" in caplog.text
+    monkeypatch.setattr(leases, "_HELD", set())
+    with lease(undecided):
+        assert names(undecided.uri) == {"driver.json"}
+    assert names(undecided.uri) == set()
+
+
+def test_a_driver_that_fell_silent_is_gone(undecided, monkeypatch):
+    put(undecided.lease, json.dumps({"driver": "x", "host": "h", "process": 1, "time": time.time() - 999}).encode())
+    with lease(undecided):
+        beats = [json.loads(read(undecided.lease))["time"]]
+        time.sleep(0.2)
+        beats.append(json.loads(read(undecided.lease))["time"])
+        assert beats[1] > beats[0]
+    put(undecided.lease, b"[]")
+    with pytest.raises(RunError, match="is not a lease"), lease(undecided):
+        pass
+
+
+def test_of_two_at_the_same_moment_one_goes_on(undecided, monkeypatch):
+    won, refused, start = [], [], threading.Barrier(2)
+    monkeypatch.setattr(leases, "BEAT_S", 0.3)
+    monkeypatch.setattr(leases, "_HELD", _Nothing())
+
+    def drive(name):
+        start.wait()
+        try:
+            with lease(undecided):
+                won.append(name)
+                time.sleep(0.6)
+        except RunError:
+            refused.append(name)
+
+    drivers = [threading.Thread(target=drive, args=(name,)) for name in "ab"]
+    for driver in drivers:
+        driver.start()
+    for driver in drivers:
+        driver.join()
+    assert (len(won), len(refused)) == (1, 1)
+
+
+class _Nothing(set):
+    def __contains__(self, _):
+        return False
