@@ -1,11 +1,10 @@
 """Restorer: a model whose smooth results deepot makes look real, applied to photos of any size and mode."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from deepot.errors import RestorerError
@@ -54,7 +53,7 @@ class Restorer:
         """
         if self.model is None:
             return pixels
-        restored = _enlarge(pixels, self.scale) if self.scale > 1 else Pixels(pixels.samples.copy(), pixels.alpha)
+        restored = _enlarge(pixels, self.scale) if self.scale > 1 else replace(pixels, samples=pixels.samples.copy())
         plan = TilePlan(-(-pixels.height // _CELL), -(-pixels.width // _CELL), _WINDOW, _HALO, _BLEND)
         model = self.model
 
@@ -87,6 +86,5 @@ def _enlarge(pixels: Pixels, scale: int) -> Pixels:
     large = nn.functional.interpolate(tensor, scale_factor=scale, mode="bicubic", align_corners=False)
     samples = large[0].permute(1, 2, 0).round().clamp(0, pixels.maximum).numpy().astype(pixels.samples.dtype)
     if pixels.alpha is None:
-        return Pixels(samples)
-    size = (pixels.width * scale, pixels.height * scale)
-    return Pixels(samples, np.array(Image.fromarray(pixels.alpha).resize(size, Image.Resampling.BICUBIC)))
+        return replace(pixels, samples=samples)
+    return replace(pixels, samples=samples, alpha=_enlarge(Pixels(pixels.alpha[:, :, None]), scale).samples[:, :, 0])

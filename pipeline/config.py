@@ -11,8 +11,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from deepot.enhance import Keep, Mode
+from deepot.errors import SpecError
 from deepot.transport_map import Calibration
 from pipeline.errors import ConfigError
+from pipeline.formats.metadata import Policy
+from pipeline.formats.targets import load_target
 
 Auto = Literal["auto"]
 
@@ -74,8 +77,17 @@ class Output(Section):
 
     uri: str = Field(description="folder of the results; {map} in it becomes the map's fingerprint")
     layout: Literal["mirror"] = Field("mirror", description="mirror: the input's folders and names")
-    format: Literal["same", "png", "jpeg", "tiff", "webp"] = Field("same", description="same: the input's")
-    metadata: Literal["keep", "strip"] = Field("keep", description="EXIF, ICC profile, XMP, DPI")
+    format: str = Field("same", description="same: the input's; or a format with options, e.g. jpeg:quality=90")
+    metadata: Policy = Field(Policy.KEEP, description="keep, strip-gps (coordinates), strip (EXIF, XMP, IPTC, text)")
+
+    @field_validator("format")
+    @classmethod
+    def _known(cls, text: str) -> str:
+        try:
+            load_target(text)
+        except SpecError as error:
+            raise ValueError(str(error)) from error
+        return text
 
 
 class TileSizes(Section):

@@ -9,12 +9,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import deepot
+from deepot.colour_difference import difference, thumbnail
 from deepot.enhance import Enhancer
 from deepot.errors import CodecError, RestorerError
-from deepot.pixels import Pixels
 from deepot.transport_map import TransportMap
 from pipeline.config import Job
 from pipeline.errors import Code, ImageError, StorageError
@@ -22,7 +24,7 @@ from pipeline.images import Photo, decode, encode, output_key
 from pipeline.layout import Run
 from pipeline.manifest import Part, write_part
 from pipeline.models import load_models, tiles_of
-from pipeline.rows import blank_row, fail_row
+from pipeline.rows import blank_row, fail_row, outcome_columns
 from pipeline.storage import Entry, join, put, read, sha256
 
 IMAGE_FAULTS = (
@@ -107,7 +109,7 @@ class ShardWorker:
             torch.set_num_threads(self._setup.job.compute.threads)  # a setting of each thread
             for entry, photo in photos:
                 row = self._blank_row(work, entry)
-                writing.append(self._writers.submit(self._finish, row, *self._image(row, photo)))
+                writing.append(self._writers.submit(self._finish, row, self._image(row, photo)))
                 if len(writing) > _AHEAD:
                     rows.append(writing.popleft().result())
         rows += [future.result() for future in writing]
@@ -133,37 +135,36 @@ class ShardWorker:
 
         return drawn()
 
-    def _image(self, row: dict[str, Any], reading: "Future[_Read]") -> tuple[Photo | None, Pixels | None]:
-        """Restore and transport one photo; what it says goes into the row, the pixels are returned."""
+    def _image(self, row: dict[str, Any], reading: "Future[_Read]") -> "_Done | None":
+        """Restore and transport one photo, page by page; what that says goes into the row."""
         try:
             found = reading.result()
             row |= {"source_sha256": found.sha256, "seconds_read": found.seconds}
             photo = found.photo
             row |= photo.facts
-            started = time.perf_counter()
-            restored = self._models.restorer(photo.pixels)
-            row["seconds_restore"] = time.perf_counter() - started
-            outcome = self._enhancer.enhance(restored)
+            before = thumbnail(photo.pixels)
+            outcomes = []
+            for number, page in enumerate(photo.pages):
+                started = time.perf_counter()
+                photo.pages[number] = self._models.restorer(page)
+                row["seconds_restore"] += time.perf_counter() - started
+                outcomes.append(self._enhancer.enhance(photo.pages[number]))
         except IMAGE_FAULTS as error:
             fail_row(row, error)
-            return None, None
-        row |= {f"seconds_{phase}": seconds for phase, seconds in outcome.seconds.items()}
-        row |= {
-            "transport_cost": outcome.transport_cost,
-            "naturalness": outcome.naturalness,
-            "naturalness_output": outcome.naturalness_output,
-            "n_tiles": outcome.n_tiles,
-        }
-        return photo, restored
+            return None
+        row |= outcome_columns(outcomes, [page.samples.size for page in photo.pages])
+        return _Done(photo, before)
 
-    def _finish(self, row: dict[str, Any], photo: Photo | None, pixels: Pixels | None) -> dict[str, Any]:
+    def _finish(self, row: dict[str, Any], done: "_Done | None") -> dict[str, Any]:
         """Encode and store a result; the row is complete then."""
-        if photo is None or pixels is None:
+        if done is None:
             return row
         started = time.perf_counter()
         options = self._setup.job.output
         try:
-            data = encode(photo, pixels, options.format, options.metadata)
+            change = difference(done.before, thumbnail(done.photo.pixels))
+            row |= {"delta_e": change.mean, "colour_drift": change.drift}
+            data = encode(done.photo, done.photo.pages, options.format, options.metadata)
             uri = join(self._setup.output, output_key(row["file_name"], options.format))
             put(uri, data)
         except (ImageError, StorageError, OSError) as error:
@@ -180,6 +181,14 @@ class ShardWorker:
 
     def _blank_row(self, work: Work, entry: Entry) -> dict[str, Any]:
         return blank_row(entry, work.shard, work.attempt) | self._constant
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A photo whose pages are results by now, and the thumbnail of what it was."""
+
+    photo: Photo
+    before: NDArray[np.float64]
 
 
 @dataclass(frozen=True)

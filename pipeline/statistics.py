@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from deepot.calibrate import matched_moments, photo_moments
 from deepot.degrade import seeded
 from deepot.moments import Moments, merge_in_order
-from deepot.pixels import Pixels
 from deepot.transport_map import Calibration
 from pipeline.config import Job
 from pipeline.errors import Code, ImageError, NothingFoundError, StorageError
@@ -135,7 +134,7 @@ def _photo(task: Task, models: Models, entry: Entry) -> dict[str, Moments]:
     natural = pixels if job.reference else models.restorer(pixels)
     generator = seeded(data)
     source, reference = matched_moments(
-        models.codec, Pixels(natural.samples), models.degradation, models.source_restorer, generator, patch_size, tiles
+        models.codec, natural, models.degradation, models.source_restorer, generator, patch_size, tiles
     )
     return {SOURCE: source, REFERENCE: reference}
 
