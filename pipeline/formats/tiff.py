@@ -13,7 +13,7 @@ from PIL import Image
 
 from deepot.errors import UnsupportedImageError
 from deepot.pixels import Pixels
-from pipeline.formats.ifd import EXIF, GPS, Ifd, Tag, read_block, read_ifd
+from pipeline.formats.ifd import EXIF, GPS, Ifd, Tag, orientation_of, read_block, read_ifd
 from pipeline.formats.metadata import Metadata, Policy, xmp_without_gps
 
 _RESOLUTION = (282, 283, 296)
@@ -28,6 +28,16 @@ _OF_PIXELS = frozenset(
 _COMPRESSIONS = {5: "lzw", 8: "zlib", 32946: "zlib", 32773: "packbits", 50000: "zstd", 34925: "lzma"}
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it warns of odd tags; what matters comes as an exception
 
+_TURNED_BY_PILLOW = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""Pillow shows TIFFs, and only them, as their orientation says: by orientation, what undoes it."""
 _MOST_BYTES = 4 * 10**9  # a classic TIFF counts its bytes in 32 bits
 
 
@@ -101,7 +111,8 @@ def read_pages(data: bytes, image: Image.Image) -> Iterator[Page]:
                 pixels = _deep(page, profile)
             else:
                 image.seek(number)
-                pixels = Pixels.from_image(image)
+                turned = _TURNED_BY_PILLOW.get(orientation_of(tags.block()))
+                pixels = Pixels.from_image(image if turned is None else _loaded(image).transpose(turned))
             yield Page(pixels, Style(tags.without(_OF_PIXELS), _options(page, bits)), pixels.bit_depth)
 
 
@@ -159,6 +170,11 @@ def style_of(metadata: Metadata, options: dict[str, Any]) -> Style:
 
 def _pages(file: tifffile.TiffFile) -> list[Any]:
     return [page if isinstance(page, tifffile.TiffPage) else page.aspage() for page in file.pages]
+
+
+def _loaded(image: Image.Image) -> Image.Image:
+    image.load()
+    return image
 
 
 def _deep(page: Any, profile: bytes | None) -> Pixels:  # noqa: ANN401 — tifffile's types say Any
