@@ -4,7 +4,6 @@ import argparse
 
 from jobs.console import show_json
 from jobs.flags import add_job, how_of, job_of
-from pipeline.plan import extend
 from pipeline.run import open_run, plan_job
 
 add = add_job
@@ -14,10 +13,9 @@ def main(options: argparse.Namespace) -> int:
     """Show what a run would do."""
     opened = open_run(job_of(options), how_of(options))
     ahead = plan_job(opened)
-    extend(opened.run, ahead)
     print(f"run      {opened.run.uri}")
     print(f"images   {ahead.found} ({ahead.found_bytes / 2**20:.1f} MiB)")
-    print(f"new      {ahead.new} ({ahead.new_bytes / 2**20:.1f} MiB) in {len(ahead.shards)} shards")
+    print(f"new      {ahead.new} ({ahead.new_bytes / 2**20:.1f} MiB) in {ahead.shards} shards")
     if options.json:
         show_json(
             run=opened.run.uri,
@@ -25,6 +23,6 @@ def main(options: argparse.Namespace) -> int:
             bytes=ahead.found_bytes,
             new=ahead.new,
             new_bytes=ahead.new_bytes,
-            shards=len(ahead.shards),
+            shards=ahead.shards,
         )
     return 0

@@ -3,7 +3,8 @@
 import logging
 import uuid
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from pipeline.shard import Work
 
 log = logging.getLogger(__name__)
 
+_COMMITTERS, _MOST_COMMITS = 8, 64  # a commit waits for the disk or the network, so the crew need not
 _LIVES = 2  # workers that a shard may kill before it is searched for the image that does it
 
 
@@ -39,11 +41,10 @@ class Crew(Protocol):
 
 @dataclass
 class _State:
-    """What is known of a shard that is being worked on: parts of it that are done, images of it that are not."""
+    """What is known of a shard that is being worked on: images of it that are not done, parts of it that are."""
 
-    shard: Shard
+    open: int
     parts: list[Part] = field(default_factory=list)
-    open: int = 0
 
 
 class Apply:
@@ -54,7 +55,9 @@ class Apply:
         self._states: dict[int, _State] = {}
         self._deaths: Counter[int] = Counter()
         self._suspects: deque[Work] = deque()
+        self._retried: deque[Work] = deque()
         self._running = 0
+        self._commits: deque[Future[int]] = deque()
 
     def __call__(self, shards: Iterable[Shard]) -> int:
         """Do shards; returns the number of images of those that this call committed.
@@ -62,35 +65,45 @@ class Apply:
         Raises:
             StorageError: a commit cannot be written.
         """
-        waiting = deque(Work(shard.number, shard.entries) for shard in shards)
-        self._states = {work.shard: _State(Shard(work.shard, work.entries), open=len(work.entries)) for work in waiting}
+        waiting = iter(shards)
         done = 0
-        while waiting or self._suspects or self._running:
+        with ThreadPoolExecutor(_COMMITTERS, "commit") as self._committers:
             self._hand_out(waiting)
-            work, result = self._crew.wait()
-            self._running -= 1
-            if isinstance(result, WorkerDiedError):
-                self._bury(work, waiting)
-            else:
-                done += self._keep(work, result)
-        return done
+            while self._running:
+                work, result = self._crew.wait()
+                self._running -= 1
+                if isinstance(result, WorkerDiedError):
+                    self._bury(work)
+                else:
+                    self._keep(work, result)
+                while self._commits and (self._commits[0].done() or len(self._commits) > _MOST_COMMITS):
+                    done += self._commits.popleft().result()
+                self._hand_out(waiting)
+            return done + sum(commit.result() for commit in self._commits)
 
-    def _hand_out(self, waiting: deque[Work]) -> None:
+    def _hand_out(self, waiting: Iterator[Shard]) -> None:
         """Fill the crew; suspects wait until everybody else is done, and go one at a time."""
-        while waiting and self._crew.free() > 0:
-            self._crew.submit(waiting.popleft())
+        while self._crew.free() > 0:
+            if self._retried:
+                work = self._retried.popleft()
+            elif (shard := next(waiting, None)) is not None:
+                work = Work(shard.number, shard.entries)
+                self._states[shard.number] = _State(len(shard.entries))
+            else:
+                break
+            self._crew.submit(work)
             self._running += 1
         if not self._running and self._suspects:
             self._crew.submit(self._suspects.popleft(), alone=True)
             self._running += 1
 
-    def _bury(self, work: Work, waiting: deque[Work]) -> None:
+    def _bury(self, work: Work) -> None:
         """A worker died over this work: try again, and after that search."""
         again = Work(work.shard, work.entries, work.attempt + 1)
         self._deaths[work.shard] += 1
         log.warning("a worker died over shard %d (%d images)", work.shard, len(work.entries))
         if self._deaths[work.shard] < _LIVES:
-            waiting.append(again)
+            self._retried.append(again)
         elif self._deaths[work.shard] == _LIVES:
             self._suspects.append(again)
         elif len(work.entries) > 1:
@@ -111,18 +124,21 @@ class Apply:
         }
         return write_part(self._run, f"{work.shard:05d}-{work.attempt}-{uuid.uuid4().hex[:8]}.parquet", [row])
 
-    def _keep(self, work: Work, part: Part) -> int:
-        """Take a part; commit its shard once it has all of them. Returns the images committed."""
+    def _keep(self, work: Work, part: Part) -> None:
+        """Take a part; commit its shard once it has all of them."""
         if part.rows != len(work.entries):
             raise RunError(f"shard {work.shard}: {len(work.entries)} images went in and {part.rows} rows came out")
         state = self._states[work.shard]
         state.parts.append(part)
         state.open -= part.rows
         self._progress.advance(part.rows, part.failed)
-        if state.open:
+        if not state.open:
+            del self._states[work.shard]
+            self._commits.append(self._committers.submit(self._commit, work.shard, state.parts))
+
+    def _commit(self, shard: int, parts: Sequence[Part]) -> int:
+        """Commit a shard; returns the images of it that this call committed."""
+        if not commit(self._run, shard, parts):
+            log.warning("shard %d was committed by another driver; its rows count", shard)
             return 0
-        del self._states[work.shard]
-        if not commit(self._run, work.shard, state.parts):
-            log.warning("shard %d was committed by another driver; its rows count", work.shard)
-            return 0
-        return len(state.shard.entries)
+        return sum(part.rows for part in parts)

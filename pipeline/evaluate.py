@@ -219,7 +219,7 @@ def _sides(task: PhotoTask, wanted: Evaluation, models: Models) -> tuple[Pixels,
 
 def _pairs(opened: Opened, wanted: Evaluation) -> list[tuple[Entry, Entry | None]]:
     """The clean photos, each with its damaged version where that is in the input."""
-    originals = find_images(wanted.clean, "evaluate.clean")
+    originals = list(find_images(wanted.clean, "evaluate.clean"))
     if wanted.degrade is not None:
         return [(entry, None) for entry in sample(originals, wanted.limit)]
     by_stem: dict[str, Entry] = {}
@@ -228,7 +228,7 @@ def _pairs(opened: Opened, wanted: Evaluation) -> list[tuple[Entry, Entry | None
             both = f"'{by_stem[_stem(entry.key)].key}' and '{entry.key}'"
             raise ConfigError(f"evaluate.clean {wanted.clean} has {both}: which is the original? keep one of the two")
         by_stem[_stem(entry.key)] = entry
-    photos = find_images(opened.job.input.images, "input", opened.outside)
+    photos = list(find_images(opened.job.input.images, "input", opened.outside))
     known = [photo for photo in photos if _stem(photo.key) in by_stem]
     if not known:
         raise ConfigError(
@@ -244,7 +244,7 @@ def _stem(key: str) -> str:
 
 def _key(wanted: Evaluation, judges: Sequence[Judge], pairs: Sequence[tuple[Entry, Entry | None]]) -> str:
     """What an evaluation is filed under: the settings, the networks that judge, the photos."""
-    photos = [[asdict(entry) if entry else None for entry in pair] for pair in pairs]
+    photos = [[entry._asdict() if entry else None for entry in pair] for pair in pairs]
     content = [wanted.model_dump(mode="json"), [judge.sha256 for judge in judges], photos]
     return sha256(json.dumps(content, sort_keys=True).encode())[:16]
 

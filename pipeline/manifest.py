@@ -4,7 +4,10 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +18,7 @@ from pipeline.layout import Run
 from pipeline.storage import create, names, put, read, sha256
 
 VERSION = "1"
+_READERS, _READ_AHEAD = 16, 1000  # of commits: one takes tens of milliseconds where a network lies between
 PHASES = ("read", "restore", "encode", "transport", "decode", "write")
 SCHEMA = pa.schema(
     [
@@ -116,9 +120,16 @@ def committed_numbers(run: Run) -> set[int]:
     }
 
 
-def committed(run: Run) -> dict[int, list[Part]]:
-    """The committed shards in order, and their parts."""
-    return {number: read_commit(run, number) for number in sorted(committed_numbers(run))}
+def committed(run: Run) -> Iterator[tuple[int, list[Part]]]:
+    """The committed shards in order, and their parts; some commits are read at a time.
+
+    Raises:
+        RunError: one of them is not readable as a commit.
+    """
+    numbers = iter(sorted(committed_numbers(run)))
+    with ThreadPoolExecutor(_READERS, "commits") as readers:
+        while some := list(islice(numbers, _READ_AHEAD)):
+            yield from zip(some, readers.map(partial(read_commit, run), some), strict=True)
 
 
 def read_commit(run: Run, shard: int) -> list[Part]:
@@ -139,7 +150,7 @@ def read_rows(run: Run) -> Iterator[pa.Table]:
     Raises:
         RunError: a part differs from what its commit says.
     """
-    for parts in committed(run).values():
+    for _, parts in committed(run):
         for part in parts:
             data = read(run.manifest(part.name))
             if sha256(data) != part.sha256:

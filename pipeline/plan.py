@@ -1,16 +1,20 @@
-"""Plan: a listing frozen into numbered shards, which nothing later changes."""
+"""Plan: a listing of any length, streamed, frozen into numbered shards that nothing later changes."""
 
+import heapq
 import io
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from itertools import groupby
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, groupby, islice
+from operator import attrgetter, itemgetter
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import NothingFoundError, RunError, StorageError
 from pipeline.layout import Run
-from pipeline.storage import Entry, absolute, create, listing, names, read, sha256
+from pipeline.listing import listing
+from pipeline.storage import Entry, absolute, create, names, opened, sha256
 
 SCHEMA = pa.schema(
     [
@@ -23,6 +27,9 @@ SCHEMA = pa.schema(
     ]
 )
 _MOST_SHARD_IMAGES, _SHARDS_WANTED, _MOST_SHARD_BYTES = 32, 64, 512 * 2**20
+_PART_IMAGES = 1_000_000  # a part of the plan is one file: some 50 MB
+_GROUP_IMAGES = 50_000  # written and read at a time
+_WRITING = {"compression": "zstd", "use_dictionary": ["etag", "shard"], "write_statistics": False}
 
 
 @dataclass(frozen=True)
@@ -35,103 +42,195 @@ class Shard:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a plan would do: images and bytes found, of which new, and the shards that the new ones make."""
+    """What was found: images and bytes, of these new ones, and the number of shards that the new ones make."""
 
-    found: int
-    found_bytes: int
-    new: int
-    new_bytes: int
-    shards: tuple[Shard, ...]
+    found: int = 0
+    found_bytes: int = 0
+    new: int = 0
+    new_bytes: int = 0
+    shards: int = 0
 
 
-def find_images(uri: str, what: str, exclude: Sequence[str] = ()) -> list[Entry]:
-    """List the images of a folder, glob or file, without those below the excluded folders.
+def find_images(uri: str, what: str, exclude: Sequence[str] = ()) -> Iterator[Entry]:
+    """Stream the images of a folder, glob or file in the order of their keys, without those below excluded folders.
 
     Raises:
         NothingFoundError: there are none.
         StorageError: the place does not exist or cannot be listed.
     """
+    below = tuple(absolute(folder).rstrip("/") + "/" for folder in exclude)
+    files = kept = 0
     try:
-        entries = listing(uri)
+        for entry in listing(uri):
+            files += 1
+            if not entry.uri.startswith(below):
+                kept += 1
+                yield entry
     except FileNotFoundError as error:
         raise StorageError(f"{what} {uri}: there is no such folder, bucket or file") from error
-    below = tuple(absolute(folder).rstrip("/") + "/" for folder in exclude)
-    kept = [entry for entry in entries if not entry.uri.startswith(below)]
     if not kept:
-        raise NothingFoundError(f"{what} {uri}: no images found (of {len(entries)} files there)")
-    return kept
+        raise NothingFoundError(f"{what} {uri}: no images found (of {files} files there)")
 
 
-def sample(entries: Sequence[Entry], limit: int) -> list[Entry]:
+def sample(entries: Iterable[Entry], limit: int) -> list[Entry]:
     """At most `limit` entries, chosen by a hash of their keys: from all over, and the same ones each time."""
-    chosen = sorted(entries, key=lambda entry: sha256(entry.key.encode()))[:limit]
-    return sorted(chosen, key=lambda entry: entry.key)
+    chosen = heapq.nsmallest(limit, entries, key=lambda entry: sha256(entry.key.encode()))
+    return sorted(chosen, key=attrgetter("key"))
 
 
-def cut(entries: Sequence[Entry], shard_images: int | str = "auto", first: int = 0) -> tuple[Shard, ...]:
+def cut(entries: Iterable[Entry], shard_images: int | str = "auto", first: int = 0) -> Iterator[Shard]:
     """Cut a listing into shards; where the cuts fall depends on the listing alone."""
-    wanted = -(-len(entries) // _SHARDS_WANTED)
-    most = min(wanted, _MOST_SHARD_IMAGES) if isinstance(shard_images, str) else shard_images
-    shards: list[list[Entry]] = []
-    size = 0
+    entries = iter(entries)
+    if isinstance(shard_images, str):
+        ahead = list(islice(entries, _SHARDS_WANTED * _MOST_SHARD_IMAGES))
+        shard_images, entries = -(-len(ahead) // _SHARDS_WANTED), chain(ahead, entries)
+    held: list[Entry] = []
+    size, number = 0, first
     for entry in entries:
-        if not shards or len(shards[-1]) == most or size + entry.size > _MOST_SHARD_BYTES:
-            shards.append([])
-            size = 0
-        shards[-1].append(entry)
+        if held and (len(held) == shard_images or size + entry.size > _MOST_SHARD_BYTES):
+            yield Shard(number, tuple(held))
+            held, size, number = [], 0, number + 1
+        held.append(entry)
         size += entry.size
-    return tuple(Shard(first + number, tuple(part)) for number, part in enumerate(shards))
+    if held:
+        yield Shard(number, tuple(held))
 
 
-def outlook(run: Run, entries: Sequence[Entry], shard_images: int | str = "auto") -> Outlook:
-    """Compare a listing with the run's plans: an image is new if its uri, etag, size or mtime is."""
-    planned = read_plans(run)
-    known = {entry for shard in planned for entry in shard.entries}
-    new = [entry for entry in entries if entry not in known]
-    first = max((shard.number for shard in planned), default=-1) + 1
-    return Outlook(
-        len(entries),
-        sum(entry.size for entry in entries),
-        len(new),
-        sum(entry.size for entry in new),
-        cut(new, shard_images, first),
-    )
+def extend(run: Run, entries: Iterable[Entry], shard_images: int | str = "auto") -> Outlook:
+    """Freeze what is new of a listing as further parts of the plan, and say what was found.
 
+    An image is new if its uri, etag, size or mtime is. Parts hold a bounded number of images; a call that is cut short
+    leaves whole parts, and the next one goes on behind them.
 
-def extend(run: Run, ahead: Outlook) -> None:
-    """Freeze the new shards of an outlook as the next part of the plan.
+    Args:
+        run: the run.
+        entries: in the order of their keys.
+        shard_images: images a shard, or `auto`.
 
     Raises:
-        RunError: another driver has just written that part.
+        RunError: another driver has just written such a part.
     """
-    if not ahead.shards:
-        return
-    number = len(_parts(run)) + 1
-    if not create(run.plan(number), to_parquet(ahead.shards)):
-        raise RunError(f"{run.plan(number)} has just been written by another driver; run the same command again")
+    found, new = Counter[str](), Counter[str]()
+    parts = _parts(run)
+    first = max(planned(run), default=-1) + 1
+    shards = cut(_counted(_unknown(_counted(entries, found), _known(parts)), new), shard_images, first)
+    number, last = len(parts) + 1, first - 1
+    for shard in shards:
+        with io.BytesIO() as file:
+            last = _write(file, _until(chain([shard], shards), _PART_IMAGES))
+            if not create(run.plan(number), file.getvalue()):
+                raise RunError(
+                    f"{run.plan(number)} has just been written by another driver; run the same command again"
+                )
+        number += 1
+    return Outlook(found["images"], found["bytes"], new["images"], new["bytes"], last + 1 - first)
 
 
-def read_plans(run: Run) -> list[Shard]:
-    """All shards of all parts of the plan, by number; none where there is no plan yet."""
-    return [shard for part in _parts(run) for shard in from_parquet(read(f"{run.uri}/{part}"))]
+def planned(run: Run) -> dict[int, int]:
+    """Shard numbers of all parts of the plan, and how many images each has; empty where there is no plan yet."""
+    found: dict[int, int] = {}
+    for part in _parts(run):
+        for batch in _batches(part, ["shard"]):
+            counts = batch.column("shard").value_counts()
+            for number, images in zip(*(field.to_pylist() for field in counts.flatten()), strict=True):
+                found[number] = found.get(number, 0) + images
+    return found
 
 
-def to_parquet(shards: Sequence[Shard]) -> bytes:
+def read_plan(run: Run) -> Iterator[Shard]:
+    """All shards of all parts of the plan, streamed in the order of their numbers."""
+    return chain.from_iterable(map(read_shards, _parts(run)))
+
+
+def read_shards(uri: str) -> Iterator[Shard]:
+    """Shards out of a Parquet file of `SCHEMA`, streamed."""
+    for number, group in groupby(_rows(uri), key=itemgetter(1)):
+        yield Shard(number, tuple(entry for entry, _ in group))
+
+
+def to_parquet(shards: Iterable[Shard]) -> bytes:
     """Shards as a Parquet file of `SCHEMA`."""
-    rows = [asdict(entry) | {"shard": shard.number} for shard in shards for entry in shard.entries]
-    sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), sink)
-    return sink.getvalue()
+    with io.BytesIO() as file:
+        _write(file, shards)
+        return file.getvalue()
 
 
-def from_parquet(data: bytes) -> list[Shard]:
-    """Shards out of a Parquet file."""
-    rows = pq.read_table(io.BytesIO(data), schema=SCHEMA).to_pylist()
-    return [
-        Shard(number, tuple(Entry(**{key: row[key] for key in row if key != "shard"}) for row in group))
-        for number, group in groupby(rows, key=lambda row: row["shard"])
-    ]
+def _until(shards: Iterator[Shard], images: int) -> Iterator[Shard]:
+    """Shards until they have so many images."""
+    for shard in shards:
+        yield shard
+        images -= len(shard.entries)
+        if images <= 0:
+            return
+
+
+def _write(file: io.BytesIO, shards: Iterable[Shard]) -> int:
+    """Write shards as a Parquet file; returns the number of the last one."""
+    number = -1
+    with pq.ParquetWriter(file, SCHEMA, **_WRITING) as writer:
+        held: list[Entry] = []
+        numbers: list[int] = []
+        for shard in shards:
+            number = shard.number
+            held += shard.entries
+            numbers += [number] * len(shard.entries)
+            if len(held) >= _GROUP_IMAGES:
+                writer.write_batch(_batch(held, numbers))
+                held, numbers = [], []
+        if held:
+            writer.write_batch(_batch(held, numbers))
+    return number
+
+
+def _batch(entries: Sequence[Entry], numbers: Sequence[int]) -> pa.RecordBatch:
+    columns = [[entry[place] for entry in entries] for place in range(len(Entry._fields))]
+    arrays = [pa.array(column, field.type) for column, field in zip([*columns, numbers], SCHEMA, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
 def _parts(run: Run) -> list[str]:
-    return sorted(name for name in names(run.uri) if name.startswith("plan-") and name.endswith(".parquet"))
+    found = (name for name in names(run.uri) if name.startswith("plan-") and name.endswith(".parquet"))
+    return [f"{run.uri}/{name}" for name in sorted(found)]
+
+
+def _batches(uri: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    with opened(uri) as file, pq.ParquetFile(file) as parquet:
+        yield from parquet.iter_batches(_GROUP_IMAGES, columns=list(columns))
+
+
+def _rows(uri: str) -> Iterator[tuple[Entry, int]]:
+    for batch in _batches(uri, SCHEMA.names):
+        columns = [batch.column(name).to_pylist() for name in SCHEMA.names]
+        yield from zip(map(Entry, *columns[:-1]), columns[-1], strict=True)
+
+
+def _known(parts: Sequence[str]) -> Iterator[Entry]:
+    """The entries of all parts in the order of their keys."""
+    return heapq.merge(*(map(itemgetter(0), _rows(part)) for part in parts), key=attrgetter("key"))
+
+
+def _unknown(entries: Iterable[Entry], known: Iterator[Entry]) -> Iterator[Entry]:
+    """Entries that are not among the known ones; both come in the order of their keys."""
+    latest, before = next(known, None), ""
+    for entry in entries:
+        if entry.key < before:
+            raise ValueError(f"'{entry.key}' comes after '{before}': a plan takes entries in the order of their keys")
+        before = entry.key
+        while latest is not None and latest.key < entry.key:
+            latest = next(known, None)
+        seen = False
+        while latest is not None and latest.key == entry.key:
+            seen = seen or latest == entry
+            latest = next(known, None)
+        if not seen:
+            yield entry
+
+
+def _counted(entries: Iterable[Entry], into: Counter[str]) -> Iterator[Entry]:
+    """Entries as they are; once they have all been drawn, their number and bytes are in `into`."""
+    images = size = 0
+    for entry in entries:
+        images += 1
+        size += entry.size
+        yield entry
+    into.update(images=images, bytes=size)

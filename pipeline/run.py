@@ -17,7 +17,7 @@ from pipeline.fit import fit, map_uri, stored_map
 from pipeline.layout import Run
 from pipeline.manifest import committed_numbers
 from pipeline.models import Models, load_models
-from pipeline.plan import Outlook, extend, find_images, outlook, read_plans
+from pipeline.plan import Outlook, extend, find_images, planned, read_plan
 from pipeline.progress import Progress, Quiet
 from pipeline.report import write_report
 from pipeline.shard import Setup
@@ -89,9 +89,9 @@ def open_run(job: Job, how: How) -> Opened:
 
 
 def plan_job(opened: Opened) -> Outlook:
-    """List the input and compare it with the run's plan; changes nothing."""
+    """List the input and freeze what is new of it as a part of the run's plan."""
     entries = find_images(opened.job.input.images, "input", opened.outside)
-    return outlook(opened.run, entries, opened.job.compute.shard_images)
+    return extend(opened.run, entries, opened.job.compute.shard_images)
 
 
 def fit_job(opened: Opened) -> TransportMap:
@@ -118,17 +118,16 @@ def apply_job(opened: Opened) -> Result:
     if transport is None:
         raise RunError(f"{run.uri} has no map yet: run 'deepot fit' or 'deepot run' first, or name a map in the job")
     transport.check(opened.models.codec)
-    shards = read_plans(run)
     done = committed_numbers(run)
-    missing = [shard for shard in shards if shard.number not in done]
+    missing = {number: images for number, images in planned(run).items() if number not in done}
     done_now = 0
     if missing:
         output = absolute(job.output.uri).replace("{map}", transport.sha256[:16])
         _claim(opened, output)
-        how.progress.begin("apply", sum(len(shard.entries) for shard in missing))
+        how.progress.begin("apply", sum(missing.values()))
         setup = Setup(job, how.allow_code, run, output, opened.fingerprint, map_uri(job, run), transport.sha256)
         with _crew(setup, how, len(missing)) as crew:
-            done_now = Apply(run, crew, how.progress)(missing)
+            done_now = Apply(run, crew, how.progress)(shard for shard in read_plan(run) if shard.number in missing)
         how.progress.end()
     return finish(run, done_now, time.perf_counter() - started)
 
@@ -137,7 +136,7 @@ def run_job(job: Job, how: How) -> Result:
     """Plan, fit, apply, report: the whole job, or what is left of it."""
     started = time.perf_counter()
     opened = open_run(job, how)
-    extend(opened.run, plan_job(opened))
+    plan_job(opened)
     with cluster.session(how.address):
         fit_job(opened)
         result = apply_job(opened)

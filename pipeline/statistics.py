@@ -13,7 +13,7 @@ from pipeline.errors import Code, ImageError, NothingFoundError, StorageError
 from pipeline.images import decode
 from pipeline.layout import Run
 from pipeline.models import Models, load_models, tiles_of
-from pipeline.plan import Shard, cut, find_images, from_parquet, sample, to_parquet
+from pipeline.plan import Shard, cut, find_images, read_shards, sample, to_parquet
 from pipeline.progress import Progress
 from pipeline.storage import Entry, create, exists, names, put, read
 
@@ -155,7 +155,7 @@ def _frozen(run: Run, side: str, uri: str, limit: int, exclude: Sequence[str]) -
             find_images(uri, f"{side} photos" if side != BOTH else "photos to calibrate from", exclude), limit
         )
         create(where, to_parquet(cut(entries)))
-    return from_parquet(read(where))
+    return list(read_shards(where))
 
 
 def _blocks(pending: Sequence[Task], side: str) -> list[Moments]:

@@ -1,39 +1,29 @@
-"""Storage: listing, reading and whole-object writing through fsspec, local or remote."""
+"""Storage: reading and whole-object writing through fsspec, local or remote."""
 
+import contextlib
 import hashlib
 import os
-import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path, PurePosixPath
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, BinaryIO, NamedTuple, ParamSpec, TypeVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
-from fsspec.utils import glob_translate
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from pipeline.errors import StorageError
 
-IMAGE_SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        *("jpg", "jpeg", "jpe", "png", "tif", "tiff", "webp", "bmp", "gif"),
-        *("avif", "heic", "heif", "jp2", "jxl", "ppm", "pgm", "tga"),
-    )
-)
 _FINAL = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A stored object.
+class Entry(NamedTuple):
+    """A stored object; a tuple, because a listing makes millions of them.
 
     Attributes:
         uri: where it is.
@@ -62,7 +52,7 @@ def join(uri: str, *names: str) -> str:
     return "/".join([uri.rstrip("/"), *names])
 
 
-def _told(function: Callable[P, T]) -> Callable[P, T]:
+def told(function: Callable[P, T]) -> Callable[P, T]:
     """Try again what may pass, and turn what does not into a StorageError that says what to do."""
 
     @wraps(function)
@@ -89,7 +79,7 @@ def _told(function: Callable[P, T]) -> Callable[P, T]:
     return tried
 
 
-@_told
+@told
 def read(uri: str) -> bytes:
     """The bytes of an object.
 
@@ -97,29 +87,47 @@ def read(uri: str) -> bytes:
         FileNotFoundError: there is none.
         StorageError: it cannot be read, after retries.
     """
-    fs, path = _open(uri)
+    fs, path = filesystem(uri)
     data: bytes = fs.cat_file(path)
     return data
 
 
-@_told
+@contextlib.contextmanager
+def opened(uri: str) -> Iterator[BinaryIO]:
+    """An object as a file that can be read in parts.
+
+    Raises:
+        FileNotFoundError: there is none.
+        StorageError: it cannot be read.
+    """
+    fs, path = filesystem(uri)
+    try:
+        with fs.open(path, "rb") as file:
+            yield file
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StorageError(f"{uri}: {type(error).__name__}: {' '.join(str(error).split())}") from error
+
+
+@told
 def put(uri: str, data: bytes) -> None:
     """Write an object whole: readers see the old one or all of the new one."""
-    fs, path = _open(uri)
+    fs, path = filesystem(uri)
     if isinstance(fs, LocalFileSystem):
         os.replace(_temporary(path, data), path)
     else:
         _pipe(fs, path, data)
 
 
-@_told
+@told
 def create(uri: str, data: bytes) -> bool:
     """Write an object whole unless there is one of that name; atomic locally and on S3 (`If-None-Match: *`).
 
     Returns:
         Whether the object holds `data` now: also True where an earlier try of the same write had landed.
     """
-    fs, path = _open(uri)
+    fs, path = filesystem(uri)
     try:
         if isinstance(fs, LocalFileSystem):
             temporary = _temporary(path, data)
@@ -139,10 +147,10 @@ def create(uri: str, data: bytes) -> bool:
     return True
 
 
-@_told
+@told
 def names(folder: str) -> set[str]:
     """Names of the objects right below a folder; empty where there is no such folder."""
-    fs, path = _open(folder)
+    fs, path = filesystem(folder)
     fs.invalidate_cache()
     try:
         return {PurePosixPath(found).name for found in fs.ls(path, detail=False)}
@@ -150,10 +158,10 @@ def names(folder: str) -> set[str]:
         return set()
 
 
-@_told
+@told
 def remove(folder: str) -> None:
     """Remove all objects in a folder; nothing where there is no such folder."""
-    fs, path = _open(folder)
+    fs, path = filesystem(folder)
     fs.invalidate_cache()
     for found in fs.find(path):  # one by one: removing folders expands globs, and passes over what cannot be removed
         fs.rm_file(found)
@@ -166,53 +174,15 @@ def exists(uri: str) -> bool:
     return uri.rstrip("/").rpartition("/")[2] in names(uri.rstrip("/").rpartition("/")[0])
 
 
-@_told
-def listing(uri: str) -> list[Entry]:
-    """Every image below a folder (by its suffix), every file that matches a glob, or one file; sorted by key.
-
-    Raises:
-        FileNotFoundError: no such folder, bucket or file.
-        StorageError: it cannot be listed.
-    """
-    fs, path = _open(uri)
-    fs.invalidate_cache()
-    if "*" in path or "?" in path:
-        fixed = path[: min(path.find(mark) for mark in "*?[" if mark in path)]
-        root = fixed.rpartition("/")[0]
-        pattern = re.compile(glob_translate(path))
-        found = (item for item in _walk(fs, root) if pattern.fullmatch(item["name"]))
-    elif fs.isfile(path):
-        root, found = path.rpartition("/")[0], (item for item in [fs.info(path)])
-    else:
-        root = path.rstrip("/")
-        found = (item for item in _walk(fs, root) if PurePosixPath(item["name"]).suffix.lower() in IMAGE_SUFFIXES)
-    return sorted((_entry(fs, item, root) for item in found), key=lambda entry: entry.key)
-
-
 def sha256(data: bytes) -> str:
     """Hexadecimal SHA-256."""
     return hashlib.sha256(data).hexdigest()
 
 
-def _open(uri: str) -> tuple[Any, str]:
+def filesystem(uri: str) -> tuple[Any, str]:
+    """The fsspec file system of a URI, without a cache of listings, and the path on it."""
     fs, path = fsspec.core.url_to_fs(absolute(uri), use_listings_cache=False)
     return fs, str(path)
-
-
-def _walk(fs: Any, root: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401 — fsspec has no types
-    """Files below a folder, one listing a folder at a time; raises where the folder itself cannot be listed."""
-    fs.ls(root, detail=False)
-    for _, _, files in fs.walk(root, detail=True, on_error="raise"):
-        yield from (item for item in files.values() if item["type"] == "file")
-
-
-def _entry(fs: Any, item: dict[str, Any], root: str) -> Entry:  # noqa: ANN401
-    etag = str(item.get("ETag", item.get("etag", ""))).strip('"')
-    changed = item.get("LastModified", item.get("mtime", item.get("created", 0)))
-    mtime = changed.timestamp() if isinstance(changed, datetime) else float(changed or 0)
-    name = str(item["name"])
-    uri = name if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(name)
-    return Entry(uri, name.removeprefix(root).lstrip("/"), int(item["size"]), etag, mtime)
 
 
 def _pipe(fs: Any, path: str, data: bytes, **options: str) -> None:  # noqa: ANN401

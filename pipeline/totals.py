@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from pipeline.errors import RunError
 from pipeline.layout import Run
-from pipeline.manifest import Part, committed
-from pipeline.plan import read_plans
+from pipeline.manifest import committed
+from pipeline.plan import planned
 from pipeline.storage import exists, now, put
 
 
@@ -56,20 +56,21 @@ def totals(run: Run) -> Result:
     """
     if not exists(run.about):
         raise RunError(f"{run.uri} is not the folder of a run: it has no run.json")
-    planned = {shard.number: len(shard.entries) for shard in read_plans(run)}
-    commits = committed(run)
-    parts: list[Part] = [part for group in commits.values() for part in group]
-    codes: Counter[str] = Counter()
-    for part in parts:
-        codes.update(part.codes)
+    images = planned(run)
+    status, codes, numbers = Counter[str](), Counter[str](), set()
+    for number, parts in committed(run):
+        numbers.add(number)
+        for part in parts:
+            status.update(ok=part.ok, skipped=part.skipped, failed=part.failed)
+            codes.update(part.codes)
     return Result(
         run.uri,
-        sum(planned.values()),
-        sum(part.ok for part in parts),
-        sum(part.skipped for part in parts),
-        sum(part.failed for part in parts),
+        sum(images.values()),
+        status["ok"],
+        status["skipped"],
+        status["failed"],
         dict(sorted(codes.items())),
-        complete=set(planned) == set(commits),
+        complete=set(images) == numbers,
     )
 
 

@@ -25,3 +25,17 @@ def job_for(tmp_path):
         return parse_job(content | changes)
 
     return make
+
+
+@pytest.fixture(params=["local", "s3", "memory"])
+def folder(request, tmp_path):
+    if request.param == "local":
+        return str(tmp_path / "store")
+    if request.param == "memory":
+        return f"memory://{tmp_path.name}/store"
+    request.getfixturevalue("s3")
+    import boto3
+
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="photos")
+    return f"s3://photos/{tmp_path.name}"

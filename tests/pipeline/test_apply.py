@@ -54,7 +54,7 @@ def run(tmp_path):
 
 
 def shards(count=20, each=4):
-    return cut([Entry(f"u{i:02d}", f"k{i:02d}", 1, "", 0.0) for i in range(count)], each)
+    return list(cut([Entry(f"u{i:02d}", f"k{i:02d}", 1, "", 0.0) for i in range(count)], each))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -80,7 +80,7 @@ def test_the_other_driver_wins_or_loses_but_never_both(run):
     other = write_part(run, "other.parquet", [blank_row(entry, 0, 1) | {"status": "ok"} for entry in shard.entries])
     assert commit(run, 0, [other])
     assert Apply(run, FakeCrew(run), Quiet())([shard]) == 0
-    assert [part.name for part in committed(run)[0]] == ["other.parquet"]
+    assert [part.name for part in dict(committed(run))[0]] == ["other.parquet"]
 
 
 def test_a_lost_row_stops_the_run(run):
@@ -90,7 +90,7 @@ def test_a_lost_row_stops_the_run(run):
 
 def test_a_manifest_part_that_changed_after_its_commit_is_noticed(run, tmp_path):
     Apply(run, FakeCrew(run), Quiet())(shards(4))
-    (part,) = committed(run)[0]
+    (part,) = dict(committed(run))[0]
     path = tmp_path / "manifest" / part.name
     path.write_bytes(read(str(path)) + b" ")
     with pytest.raises(RunError, match="its sha256 differs"):

@@ -8,16 +8,17 @@ import torch
 from PIL import Image
 
 from deepot.moments import Moments
-from pipeline import cluster, statistics
-from pipeline.errors import NothingFoundError, RunError
+from pipeline import cluster, plan, statistics
+from pipeline.errors import NothingFoundError, RunError, StorageError
 from pipeline.fit import fit
 from pipeline.layout import Run
+from pipeline.listing import listing
 from pipeline.manifest import SCHEMA, committed, read_manifest
-from pipeline.plan import cut, extend, outlook, read_plans, sample
+from pipeline.plan import Outlook, cut, extend, planned, read_plan, sample
 from pipeline.progress import Quiet
 from pipeline.run import How, apply_job, fit_job, open_run, plan_job, run_job
 from pipeline.statistics import SOURCE, gather_shard
-from pipeline.storage import Entry, listing, read
+from pipeline.storage import Entry, read
 from pipeline.totals import totals
 from pipeline.verify import verify
 from tests.photos import collection, corpus
@@ -33,7 +34,7 @@ def test_shards_depend_on_the_listing_alone():
     assert [len(shard.entries) for shard in cut(entries(10), 4)] == [4, 4, 2]
     assert {len(shard.entries) for shard in cut(entries(640))} == {10}
     assert max(len(shard.entries) for shard in cut(entries(100_000))) == 32
-    assert len(cut(entries(4, size=400 * 2**20), 4)) == 4, "a shard holds a bounded number of bytes"
+    assert len(list(cut(entries(4, size=400 * 2**20), 4))) == 4, "a shard holds a bounded number of bytes"
 
 
 def test_a_sample_comes_from_all_over_and_stays_the_same():
@@ -46,15 +47,46 @@ def test_a_sample_comes_from_all_over_and_stays_the_same():
 
 def test_plans_are_append_only(tmp_path):
     run = Run(str(tmp_path))
-    extend(run, outlook(run, entries(5), 2))
+    assert extend(run, entries(5), 2) == Outlook(5, 5, 5, 5, 3)
     first = read(run.plan(1))
-    ahead = outlook(run, entries(8), 2)
-    assert (ahead.found, ahead.new, [shard.number for shard in ahead.shards]) == (8, 3, [3, 4])
-    extend(run, ahead)
+    assert extend(run, entries(8), 2) == Outlook(8, 8, 3, 3, 2)
     assert read(run.plan(1)) == first
-    assert [shard.number for shard in read_plans(run)] == [0, 1, 2, 3, 4]
-    assert outlook(run, entries(8), 2).new == 0
-    assert outlook(run, entries(8, size=2), 2).new == 8, "a changed image is a new one"
+    assert [shard.number for shard in read_plan(run)] == [0, 1, 2, 3, 4]
+    assert planned(run) == {0: 2, 1: 2, 2: 1, 3: 2, 4: 1}
+    assert extend(run, entries(8), 2).new == 0
+    assert extend(run, entries(8, size=2), 2).new == 8, "a changed image is a new one"
+    assert extend(run, entries(8, size=2), 2).new == extend(run, entries(8), 2).new == 0
+
+
+def test_a_long_plan_is_cut_into_parts_and_read_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "_PART_IMAGES", 100)
+    monkeypatch.setattr(plan, "_GROUP_IMAGES", 7)
+    run, listed = Run(str(tmp_path)), entries(1000)
+    even = listed[::2]
+    assert extend(run, even, 6) == Outlook(500, 500, 500, 500, 84)
+    assert len(list(tmp_path.glob("plan-*.parquet"))) == 5, "each holds the shards that make it full"
+    assert extend(run, listed, 6).new == 500
+    assert [entry for shard in read_plan(run) for entry in shard.entries] == even + listed[1::2]
+    assert [shard.number for shard in read_plan(run)] == list(range(168))
+
+
+def test_a_plan_cut_short_goes_on_behind_its_whole_parts(tmp_path, monkeypatch):
+    def broken(listed):
+        yield from listed[:250]
+        raise StorageError("gone")
+
+    monkeypatch.setattr(plan, "_PART_IMAGES", 100)
+    run = Run(str(tmp_path))
+    with pytest.raises(StorageError):
+        extend(run, broken(entries(300)), 10)
+    assert sum(planned(run).values()) == 200
+    assert extend(run, entries(300), 10).new == 100
+    assert [entry for shard in read_plan(run) for entry in shard.entries] == entries(300)
+
+
+def test_entries_out_of_order_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="in the order of their keys"):
+        extend(Run(str(tmp_path)), reversed(entries(3)))
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -200,9 +232,9 @@ def test_other_settings_do_not_write_over_photos(job_for, tmp_path, ray_session)
     assert run_job(job_for(transport={"alpha": 0.5}), How(allow_code=True, replace=True)).ok == 6
     by_map = job_for(output={"uri": str(tmp_path / "by" / "{map}")})
     transport = fit_job(opened := open_run(by_map, HOW))
-    extend(opened.run, plan_job(opened))
+    plan_job(opened)
     apply_job(opened)
-    assert len(listing(str(tmp_path / "by" / transport.sha256[:16]))) == 6
+    assert len(list(listing(str(tmp_path / "by" / transport.sha256[:16])))) == 6
 
 
 def test_apply_with_a_given_map(job_for, tmp_path, ray_session):
@@ -214,7 +246,7 @@ def test_apply_with_a_given_map(job_for, tmp_path, ray_session):
         read(entry.uri) for entry in listing(str(tmp_path / "enhanced")) if not entry.key.startswith("_")
     }
     assert totals(Run(second.run)).ok == 6
-    assert len(committed(Run(second.run))) == 3
+    assert len(list(committed(Run(second.run)))) == 3
 
 
 def test_slots_divide_what_there_is(ray_session):

@@ -1,0 +1,137 @@
+"""Listing: the photos of a folder, glob or file, streamed in the order of their keys."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.utils import glob_translate
+
+from pipeline.errors import StorageError
+from pipeline.storage import Entry, filesystem, told
+
+IMAGE_SUFFIXES = tuple(
+    f".{name}"
+    for name in (
+        *("jpg", "jpeg", "jpe", "png", "tif", "tiff", "webp", "bmp", "gif"),
+        *("avif", "heic", "heif", "jp2", "jxl", "ppm", "pgm", "tga"),
+    )
+)
+
+_PAGE_KEYS = 1000  # the most that S3 gives
+
+
+def listing(uri: str) -> Iterator[Entry]:
+    """Every image below a folder (by its suffix), every file that matches a glob, or one file.
+
+    Nothing is held but a page of the store's answer (S3) or one folder (elsewhere), so that a collection of any size
+    can be listed. Keys come in ascending order of their code points, each once.
+
+    Raises:
+        FileNotFoundError: no such folder, bucket or file.
+        StorageError: it cannot be listed, or not in order.
+    """
+    fs, path = told(filesystem)(uri)
+    wanted: Callable[[str], object]
+    if "*" in path or "?" in path:
+        fixed = path[: min(path.find(mark) for mark in "*?[" if mark in path)]
+        root, wanted = fixed.rpartition("/")[0], re.compile(glob_translate(path)).fullmatch
+    elif _is_file(uri):
+        root = path.rpartition("/")[0]
+        yield _entry(fs, _info(uri), root)
+        return
+    else:
+        root, wanted = path.rstrip("/"), _has_image_suffix
+        fixed = root + "/"
+    before = ""
+    for entry in _objects(uri, fs, root, fixed, wanted):
+        if entry.key <= before:
+            raise StorageError(
+                f"{uri}: the store lists '{entry.key}' after '{before}', out of the order of their names"
+            )
+        before = entry.key
+        yield entry
+
+
+def _objects(
+    uri: str,
+    fs: Any,  # noqa: ANN401 — fsspec has no types
+    root: str,
+    fixed: str,
+    wanted: Callable[[str], object],
+) -> Iterator[Entry]:
+    """Wanted objects whose path begins with `fixed`, in order."""
+    if "s3" in fs.protocol:
+        return _paged(uri, fs, root, fixed, wanted)
+    _folder(root, fs)
+    return (_entry(fs, item, root) for item in _walk(fs, root) if wanted(item["name"]))
+
+
+def _paged(uri: str, fs: Any, root: str, fixed: str, wanted: Callable[[str], object]) -> Iterator[Entry]:  # noqa: ANN401
+    """Objects of a bucket, flat, a page of a thousand at a time."""
+    bucket, prefix, _ = fs.split_path(fixed)
+    base, below, token, empty = f"{bucket}/", len(root) - len(bucket), "", True
+    while True:
+        page = _page(uri, fs, bucket, prefix, token)
+        for item in page.get("Contents", ()):
+            key, empty = item["Key"], False
+            if wanted(base + key) and not key.endswith("/"):
+                name = key[below:] if below else key
+                etag, changed = item["ETag"].strip('"'), item["LastModified"].timestamp()
+                yield Entry(f"s3://{base}{key}", name, item["Size"], etag, changed)
+        token = page.get("NextContinuationToken", "")
+        if not token:
+            break
+    if empty:
+        raise FileNotFoundError(uri)
+
+
+@told
+def _page(uri: str, fs: Any, bucket: str, prefix: str, token: str) -> dict[str, Any]:  # noqa: ANN401
+    which = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": _PAGE_KEYS} | fs.req_kw
+    if token:
+        which["ContinuationToken"] = token
+    page: dict[str, Any] = fs.call_s3("list_objects_v2", **which)
+    return page
+
+
+def _walk(fs: Any, root: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401
+    """Files below a folder in the order of their paths, a folder at a time."""
+    for item in sorted(_folder(root, fs), key=lambda item: item["name"] + "/" * (item["type"] == "directory")):
+        if item["type"] == "directory":
+            yield from _walk(fs, item["name"])
+        elif item["type"] == "file":
+            yield item
+
+
+@told
+def _folder(root: str, fs: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+    items: list[dict[str, Any]] = fs.ls(root, detail=True)
+    return items
+
+
+@told
+def _is_file(uri: str) -> bool:
+    fs, path = filesystem(uri)
+    return bool(fs.isfile(path))
+
+
+@told
+def _info(uri: str) -> dict[str, Any]:
+    fs, path = filesystem(uri)
+    info: dict[str, Any] = fs.info(path)
+    return info
+
+
+def _has_image_suffix(name: str) -> bool:
+    return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def _entry(fs: Any, item: dict[str, Any], root: str) -> Entry:  # noqa: ANN401
+    etag = str(item.get("ETag", item.get("etag", ""))).strip('"')
+    changed = item.get("LastModified", item.get("mtime", item.get("created", 0)))
+    mtime = changed.timestamp() if isinstance(changed, datetime) else float(changed or 0)
+    name = str(item["name"])
+    uri = name if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(name)
+    return Entry(uri, name.removeprefix(root).lstrip("/"), int(item["size"]), etag, mtime)

@@ -1,0 +1,74 @@
+"""Listing: in order, page by page, locally, on S3 and in memory."""
+
+import pytest
+
+from pipeline import listing as module
+from pipeline import storage
+from pipeline.errors import NothingFoundError, StorageError
+from pipeline.listing import listing
+from pipeline.plan import find_images
+from tests.pipeline.test_storage import KEYS
+
+
+def test_listing_a_folder_takes_images_and_a_glob_what_it_says(folder):
+    for key in KEYS:
+        storage.put(storage.join(folder, key), key.encode())
+    found = list(listing(folder))
+    assert [entry.key for entry in found] == KEYS[:3]
+    assert all(storage.read(entry.uri) == entry.key.encode() for entry in found)
+    assert all(entry.size == len(entry.key.encode()) for entry in found)
+    assert [entry.key for entry in listing(folder + "/**/*.tif")] == ["deep/x%20+.tif"]
+    assert [entry.key for entry in listing(folder + "/*.txt")] == ["notes.txt"]
+    assert [entry.key for entry in listing(storage.join(folder, "a b.jpg"))] == ["a b.jpg"]
+
+
+def test_listings_are_never_stale(folder):
+    storage.put(storage.join(folder, "a.png"), b"1")
+    before = list(listing(folder))
+    storage.put(storage.join(folder, "b.png"), b"2")
+    storage.put(storage.join(folder, "a.png"), b"123")
+    after = list(listing(folder))
+    assert len(before) == 1
+    assert [entry.size for entry in after] == [3, 1]
+    assert before[0] != after[0]
+
+
+def test_what_cannot_be_listed_is_named(tmp_path, s3):
+    with pytest.raises(StorageError, match="no such folder, bucket or file"):
+        list(find_images(str(tmp_path / "nothing"), "input"))
+    with pytest.raises(StorageError, match=r"input s3://no-such-bucket/x.*no such"):
+        list(find_images("s3://no-such-bucket/x", "input"))
+    with pytest.raises(NothingFoundError, match="no images found"):
+        list(find_images(str(tmp_path), "input"))
+    with pytest.raises(StorageError, match="no such bucket"):
+        storage.put("s3://no-such-bucket/x", b"")
+    with pytest.raises(StorageError, match="nonsense"):
+        list(find_images("nonsense://x/y", "input"))
+
+
+def test_results_are_never_input(tmp_path):
+    for key in ("a.png", "enhanced/a.png", "enhanced2/b.png"):
+        storage.put(str(tmp_path / key), b"x")
+    found = find_images(str(tmp_path), "input", [str(tmp_path / "enhanced")])
+    assert [entry.key for entry in found] == ["a.png", "enhanced2/b.png"]
+
+
+ODD = ["B.png", "a.png", "a/1.png", "a/b.png", "a/b/c.png", "a0.png", "sub/x+y.png", "é.png", "猫/%41.png", "🐈.png"]
+
+
+def test_keys_come_in_order_over_folders_and_pages(folder, monkeypatch):
+    monkeypatch.setattr(module, "_PAGE_KEYS", 3)
+    for key in reversed(ODD):
+        storage.put(storage.join(folder, key), b"x")
+    assert [entry.key for entry in listing(folder)] == sorted(ODD)
+    assert [entry.key for entry in listing(folder + "/a*")] == ["a.png", "a0.png"]
+    assert [entry.key for entry in listing(folder + "/a*/**")] == ["a/1.png", "a/b.png", "a/b/c.png"]
+
+
+def test_a_store_that_lists_out_of_order_is_refused(folder, monkeypatch):
+    for key in ("a.png", "b.png"):
+        storage.put(storage.join(folder, key), b"x")
+    found = list(listing(folder))
+    monkeypatch.setattr(module, "_objects", lambda *_: reversed(found))
+    with pytest.raises(StorageError, match=r"'a.png' after 'b.png'"):
+        list(listing(folder))
