@@ -16,6 +16,7 @@ from deepot.transport_map import Calibration
 from pipeline.errors import ConfigError
 from pipeline.formats.metadata import Policy
 from pipeline.formats.targets import load_target
+from pipeline.sinks import Layout
 
 Auto = Literal["auto"]
 
@@ -29,7 +30,9 @@ class Section(BaseModel):
 class Input(Section):
     """The photos to work on."""
 
-    images: str = Field(description="folder, glob (** too) or single file; a path or any fsspec URI")
+    images: str = Field(
+        description="folder, glob, file, .txt list, .tar, .zip or .parquet#column; a path or any fsspec URI"
+    )
 
 
 class Reference(Section):
@@ -76,7 +79,7 @@ class Output(Section):
     """Where results go and as what."""
 
     uri: str = Field(description="folder of the results; {map} in it becomes the map's fingerprint")
-    layout: Literal["mirror"] = Field("mirror", description="mirror: the input's folders and names")
+    layout: Layout = Field(Layout.MIRROR, description="mirror (the input's folders and names), webdataset or parquet")
     format: str = Field("same", description="same: the input's; or a format with options, e.g. jpeg:quality=90")
     metadata: Policy = Field(Policy.KEEP, description="keep, strip-gps (coordinates), strip (EXIF, XMP, IPTC, text)")
 

@@ -15,7 +15,7 @@ from pipeline.errors import Code, ImageError
 from pipeline.formats import headers, jpeg, jpeg2000, png, tiff
 from pipeline.formats.ifd import orientation_of
 from pipeline.formats.metadata import Block, Metadata, Policy
-from pipeline.formats.targets import READ, Target, load_target, register_plugins
+from pipeline.formats.targets import READ, SUFFIXES, Target, load_target, register_plugins
 
 _TARGET = lru_cache(load_target)
 _EXIF_HEAD = b"Exif\0\0"
@@ -108,12 +108,17 @@ def encode(photo: Photo, pages: Pixels | Sequence[Pixels], form: str, metadata: 
         raise ImageError(Code.UNSUPPORTED_OUTPUT, f"cannot be written as {target.kind}: {error}") from error
 
 
-def output_key(key: str, form: str) -> str:
-    """The name of a result: the input's own, with the suffix of another format added, so that no two collide."""
+def output_key(key: str, form: str, photo: Photo | None = None) -> str:
+    """The name of a result: the input's own, with the suffix of another format added, so that no two collide.
+
+    A name without a suffix, as rows of Parquet files have, gets that of the photo's format.
+    """
     target = _TARGET(form)
-    if target is None or key.lower().endswith(target.suffixes):
+    if target is None and photo is not None and "." not in key.rpartition("/")[2]:
+        target = photo.same
+    if target is None or target.kind not in SUFFIXES or key.lower().endswith(SUFFIXES[target.kind]):
         return key
-    return key + target.suffixes[0]
+    return key + SUFFIXES[target.kind][0]
 
 
 @lru_cache(maxsize=1)

@@ -25,7 +25,9 @@ from pipeline.layout import Run
 from pipeline.manifest import Part, write_part
 from pipeline.models import load_models, tiles_of
 from pipeline.rows import blank_row, fail_row, outcome_columns
-from pipeline.storage import Entry, join, put, read, sha256
+from pipeline.sinks import Sink, sink
+from pipeline.sources.members import read_photo
+from pipeline.storage import Entry, read, sha256
 
 IMAGE_FAULTS = (
     *(ImageError, RestorerError, CodecError),
@@ -61,11 +63,19 @@ class Setup:
 
 @dataclass(frozen=True)
 class Work:
-    """Images to do as one manifest part: a shard, or a piece of one that is being searched for a poisonous image."""
+    """Images to do as one manifest part: a shard, or a piece of one that is being searched for a poisonous image.
+
+    Attributes:
+        shard: number of the shard.
+        entries: the images.
+        attempt: how often they have been tried, this time included.
+        piece: which half of which half of the shard, a 0 or 1 a halving; empty for all of it.
+    """
 
     shard: int
     entries: tuple[Entry, ...]
     attempt: int = 1
+    piece: str = ""
 
 
 class ShardWorker:
@@ -100,19 +110,21 @@ class ShardWorker:
         """Do every image of a piece of work, store its results and its manifest part, and say what the part holds.
 
         Raises:
-            StorageError: the manifest part cannot be written.
+            StorageError: the manifest part, or the one file of all results, cannot be written.
         """
         photos = self._read_ahead(work.entries)
+        into = sink(self._setup.job.output.layout, self._setup.output, work.shard, work.piece)
         writing: deque[Future[dict[str, Any]]] = deque()
         rows = []
         with self._turn:
             torch.set_num_threads(self._setup.job.compute.threads)  # a setting of each thread
             for entry, photo in photos:
                 row = self._blank_row(work, entry)
-                writing.append(self._writers.submit(self._finish, row, self._image(row, photo)))
+                writing.append(self._writers.submit(self._finish, into, row, self._image(row, photo)))
                 if len(writing) > _AHEAD:
                     rows.append(writing.popleft().result())
         rows += [future.result() for future in writing]
+        into.close(rows)
         return write_part(self._setup.run, f"{work.shard:05d}-{work.attempt}-{uuid.uuid4().hex[:8]}.parquet", rows)
 
     def _read_ahead(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, "Future[_Read]"]]:
@@ -155,7 +167,7 @@ class ShardWorker:
         row |= outcome_columns(outcomes, [page.samples.size for page in photo.pages])
         return _Done(photo, before)
 
-    def _finish(self, row: dict[str, Any], done: "_Done | None") -> dict[str, Any]:
+    def _finish(self, into: Sink, row: dict[str, Any], done: "_Done | None") -> dict[str, Any]:
         """Encode and store a result; the row is complete then."""
         if done is None:
             return row
@@ -165,13 +177,11 @@ class ShardWorker:
             change = difference(done.before, thumbnail(done.photo.pixels))
             row |= {"delta_e": change.mean, "colour_drift": change.drift}
             data = encode(done.photo, done.photo.pages, options.format, options.metadata)
-            uri = join(self._setup.output, output_key(row["file_name"], options.format))
-            put(uri, data)
+            into.add(row, output_key(row["file_name"], options.format, done.photo), data)
         except (ImageError, StorageError, OSError) as error:
             fail_row(row, error, Code.WRITE_FAILED)
             return row
         row |= {
-            "output_uri": uri,
             "output_sha256": sha256(data),
             "output_bytes": len(data),
             "status": "ok",
@@ -201,7 +211,7 @@ class _Read:
 def _read(entry: Entry, max_pixels: int) -> _Read:
     started = time.perf_counter()
     try:
-        data = read(entry.uri)
+        data = read_photo(entry.uri)
     except FileNotFoundError as error:
         raise ImageError(Code.VANISHED, "it is no longer there") from error
     except (StorageError, OSError) as error:

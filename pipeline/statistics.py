@@ -15,6 +15,7 @@ from pipeline.layout import Run
 from pipeline.models import Models, load_models, tiles_of
 from pipeline.plan import Shard, cut, find_images, read_shards, sample, to_parquet
 from pipeline.progress import Progress
+from pipeline.sources.members import read_photo
 from pipeline.storage import Entry, create, exists, names, put, read
 
 log = logging.getLogger(__name__)
@@ -141,7 +142,7 @@ def _photo(task: Task, models: Models, entry: Entry) -> dict[str, Moments]:
 
 def _bytes(entry: Entry) -> bytes:
     try:
-        return read(entry.uri)
+        return read_photo(entry.uri)
     except FileNotFoundError as error:
         raise ImageError(Code.VANISHED, "it is no longer there") from error
     except StorageError as error:

@@ -92,6 +92,19 @@ def read(uri: str) -> bytes:
     return data
 
 
+@told
+def read_part(uri: str, start: int, end: int) -> bytes:
+    """The bytes of an object from `start` up to `end`, or up to its own end.
+
+    Raises:
+        FileNotFoundError: there is none.
+        StorageError: it cannot be read, after retries.
+    """
+    fs, path = filesystem(uri)
+    data: bytes = fs.cat_file(path, start=start, end=end)
+    return data
+
+
 @contextlib.contextmanager
 def opened(uri: str) -> Iterator[BinaryIO]:
     """An object as a file that can be read in parts.
@@ -167,6 +180,13 @@ def remove(folder: str) -> None:
         fs.rm_file(found)
     if "file" in fs.protocol and fs.exists(path):
         shutil.rmtree(path)
+
+
+@told
+def remove_file(uri: str) -> None:
+    """Remove one object."""
+    fs, path = filesystem(uri)
+    fs.rm_file(path)
 
 
 def exists(uri: str) -> bool:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pipeline.layout import Run
 from pipeline.manifest import read_rows
 from pipeline.progress import Progress
-from pipeline.storage import read, sha256
+from pipeline.sources.members import read_photo
+from pipeline.storage import sha256
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,6 @@ def verify(run: Run, total: int, progress: Progress) -> Iterator[Finding]:
 
 def _problem(uri: str, expected: str) -> str | None:
     try:
-        return None if sha256(read(uri)) == expected else "its sha256 differs from the manifest's"
+        return None if sha256(read_photo(uri)) == expected else "its sha256 differs from the manifest's"
     except FileNotFoundError:
         return "it is missing"

@@ -40,11 +40,6 @@ class Target:
     kind: str
     options: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def suffixes(self) -> tuple[str, ...]:
-        """The suffixes of such files."""
-        return SUFFIXES[self.kind]
-
     def refusal(self, pixels: Pixels, pages: int = 1) -> str | None:
         """Why the format cannot hold a photo as it is; None if it can."""
         deep = pixels.bit_depth == 16

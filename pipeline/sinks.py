@@ -1,0 +1,171 @@
+"""Sinks: where results go: files that mirror the input, WebDataset tar shards, or Parquet files."""
+
+import io
+import tarfile
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.listing import IMAGE_SUFFIXES
+from pipeline.sources.containers import tar_index
+from pipeline.sources.members import member_of, member_uri
+from pipeline.storage import exists, join, put, read_part, remove_file
+
+
+class Layout(StrEnum):
+    """How results lie in the output folder.
+
+    MIRROR: under the folders and names of the input.
+    WEBDATASET: a tar a shard of the run, with the sidecar files of photos that came from tars.
+    PARQUET: a Parquet file a shard, in the columns of Hugging Face's datasets.
+    """
+
+    MIRROR = "mirror"
+    WEBDATASET = "webdataset"
+    PARQUET = "parquet"
+
+
+class Sink(Protocol):
+    """Takes the results of one piece of work."""
+
+    def add(self, row: dict[str, Any], key: str, data: bytes) -> None:
+        """Take one result; several threads call this."""
+
+    def close(self, rows: Sequence[dict[str, Any]]) -> None:
+        """All results are there: write what is left, and put into the rows where they are."""
+
+
+class Mirror:
+    """Writes every result at once, as a file of its own."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def add(self, row: dict[str, Any], key: str, data: bytes) -> None:
+        """Write a file."""
+        uri = join(self._folder, key)
+        put(uri, data)
+        row["output_uri"] = uri
+
+    def close(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Nothing is left."""
+
+
+class _Whole:
+    """Holds the results of a shard, which become one file, written whole under a name that a second try has too."""
+
+    suffix = ""
+
+    def __init__(self, folder: str, shard: int, piece: str) -> None:
+        """A `piece` is what a search for a poisonous image has halved the shard to: a digit a halving."""
+        self._folder, self._names = folder, [f"{shard:05d}{piece[:end]}" for end in range(len(piece) + 1)]
+        self._results: dict[int, tuple[str, bytes]] = {}
+
+    def add(self, row: dict[str, Any], key: str, data: bytes) -> None:
+        """Hold a result."""
+        self._results[id(row)] = (key, data)
+
+    def close(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Write the file; one of a larger piece, left by a worker that died, goes away."""
+        done = [(row, *self._results[id(row)]) for row in rows if id(row) in self._results]
+        *larger, name = (join(self._folder, name + self.suffix) for name in self._names)
+        for uri in larger:
+            if exists(uri):
+                remove_file(uri)
+        if done:
+            self._write(name, done)
+
+    def _write(self, uri: str, done: Sequence[tuple[dict[str, Any], str, bytes]]) -> None:
+        raise NotImplementedError
+
+
+class WebDataset(_Whole):
+    """A tar of samples: files of the same name up to the first dot belong together."""
+
+    suffix = ".tar"
+
+    def _write(self, uri: str, done: Sequence[tuple[dict[str, Any], str, bytes]]) -> None:
+        with io.BytesIO() as file:
+            with tarfile.open(fileobj=file, mode="w:", format=tarfile.PAX_FORMAT) as tar:
+                for name, content in _members(done):
+                    info = tarfile.TarInfo(name)
+                    info.size = len(content)
+                    tar.addfile(info, io.BytesIO(content))
+            whole = file.getvalue()
+        put(uri, whole)
+        with tarfile.open(fileobj=io.BytesIO(whole), mode="r:") as tar:
+            places = {member.name: member.offset_data for member in tar}
+        for row, key, data in done:
+            name = "".join(_sample(row, key))
+            row["output_uri"] = member_uri(uri, places[name], len(data), name)
+
+
+class Parquet(_Whole):
+    """A Parquet file with the columns `image` (bytes and path) and `file_name`."""
+
+    suffix = ".parquet"
+    _SCHEMA = pa.schema(
+        [("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])), ("file_name", pa.string())],
+        metadata={"huggingface": '{"info": {"features": {"image": {"_type": "Image"}, '
+                                 '"file_name": {"dtype": "string", "_type": "Value"}}}}'},
+    )  # fmt: skip
+
+    def _write(self, uri: str, done: Sequence[tuple[dict[str, Any], str, bytes]]) -> None:
+        rows = [
+            {"image": {"bytes": data, "path": key.rpartition("/")[2]}, "file_name": row["file_name"]}
+            for row, key, data in done
+        ]
+        with io.BytesIO() as file:
+            pq.write_table(pa.Table.from_pylist(rows, schema=self._SCHEMA), file, compression="none")
+            put(uri, file.getvalue())
+        for number, (row, _, _) in enumerate(done):
+            row["output_uri"] = f"{uri}#image/0/{number}"
+
+
+def sink(layout: Layout, folder: str, shard: int, piece: str) -> Sink:
+    """The sink for one piece of work."""
+    if layout is Layout.MIRROR:
+        return Mirror(folder)
+    return (WebDataset if layout is Layout.WEBDATASET else Parquet)(folder, shard, piece)
+
+
+def _members(done: Sequence[tuple[dict[str, Any], str, bytes]]) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the files of a tar: every result, and behind it what belongs to it."""
+    written = set()
+    for row, key, data in done:
+        stem, suffix = _sample(row, key)
+        yield stem + suffix, data
+        for name, content in _sidecars(row["source_uri"], stem):
+            if name not in written:
+                written.add(name)
+                yield name, content
+
+
+def _sample(row: dict[str, Any], key: str) -> tuple[str, str]:
+    """Name and suffix of a result in a tar: the key it had in a tar; elsewhere dots in its name become underscores."""
+    member = member_of(row["source_uri"])
+    suffix = "." + key.rpartition(".")[2]
+    if member is not None and member.kind == "tar":
+        return _stem(member.name), suffix
+    folder, slash, name = row["file_name"].rpartition("/")
+    stem = name.rpartition(".")[0] or name
+    return folder + slash + stem.replace(".", "_"), suffix
+
+
+def _stem(name: str) -> str:
+    """A WebDataset key: the name up to the first dot behind the last slash."""
+    folder, slash, last = name.rpartition("/")
+    return folder + slash + last.partition(".")[0]
+
+
+def _sidecars(source_uri: str, stem: str) -> list[tuple[str, bytes]]:
+    """The files that are no photos of a sample that came from a tar."""
+    member = member_of(source_uri)
+    if member is None or member.kind != "tar":
+        return []
+    index = tar_index(member.container)
+    more = [found for found in index if _stem(found[0]) == stem and not found[0].lower().endswith(IMAGE_SUFFIXES)]
+    return [(name, read_part(member.container, start, start + size)) for name, start, size in more]
