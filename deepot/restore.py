@@ -32,6 +32,7 @@ class Restorer:
         scale: how much larger its output is, each way.
         model: does the work; None for the identity, which leaves every sample as it is.
         device: where the model expects its images.
+        tiled: whether large photos may come to the model in tiles; False if it cuts them itself.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Restorer:
     scale: int
     model: Restore | None
     device: torch.device
+    tiled: bool = True
 
     @torch.inference_mode()
     def __call__(self, pixels: Pixels) -> Pixels:
@@ -54,7 +56,8 @@ class Restorer:
         if self.model is None:
             return pixels
         restored = _enlarge(pixels, self.scale) if self.scale > 1 else replace(pixels, samples=pixels.samples.copy())
-        plan = TilePlan(-(-pixels.height // _CELL), -(-pixels.width // _CELL), _WINDOW, _HALO, _BLEND)
+        cells = [-(-side // _CELL) for side in (pixels.height, pixels.width)]
+        plan = TilePlan(*cells, _WINDOW if self.tiled else max(cells), _HALO, _BLEND)
         model = self.model
 
         def tile(row: Span, column: Span) -> Tensor:

@@ -102,7 +102,7 @@ def zip_index(uri: str) -> tuple[tuple[str, int, int], ...]:
         raise StorageError(f"{uri} is no ZIP file, or one that is damaged: {error}") from error
 
 
-_INDEXES = {"tar": tar_index, "zip": zip_index}
+_INDEXES: dict[str, Callable[[str], tuple[tuple[str, int, int], ...]]] = {"tar": tar_index, "zip": zip_index}
 
 
 def _rows(file: Entry, column: str) -> Iterator[Entry]:
