@@ -56,8 +56,8 @@ class Restorer:
         if self.model is None:
             return pixels
         restored = _enlarge(pixels, self.scale) if self.scale > 1 else replace(pixels, samples=pixels.samples.copy())
-        cells = [-(-side // _CELL) for side in (pixels.height, pixels.width)]
-        plan = TilePlan(*cells, _WINDOW if self.tiled else max(cells), _HALO, _BLEND)
+        height, width = -(-pixels.height // _CELL), -(-pixels.width // _CELL)
+        plan = TilePlan(height, width, _WINDOW if self.tiled else max(height, width), _HALO, _BLEND)
         model = self.model
 
         def tile(row: Span, column: Span) -> Tensor:

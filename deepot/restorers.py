@@ -161,7 +161,7 @@ class _Described(nn.Module):
         if torch.equal(images[:, :1].expand_as(images), images):
             grey: Tensor = self._descriptor(images[:, :1].contiguous())
             return grey.expand(-1, 3, -1, -1)
-        return torch.cat([self._descriptor(channel.contiguous()) for channel in images.split(1, dim=1)], dim=1)
+        return torch.cat([self._descriptor(channel[:, None].contiguous()) for channel in images.unbind(1)], dim=1)
 
 
 def _to_bytes(images: Tensor) -> Any:  # noqa: ANN401 — an 8-bit array, as cv2 and Pillow want it

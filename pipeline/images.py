@@ -163,10 +163,11 @@ def _decoded(data: bytes, image: Image.Image, max_pixels: int) -> Photo:
 
 
 def _facts(image: Image.Image, metadata: Metadata, pages: list[Pixels], bits: int) -> dict[str, Any]:
+    grey = pages[0].samples.shape[2] == 1 and pages[0].alpha is not None
     return {
         "width": pages[0].width,
         "height": pages[0].height,
-        "mode": image.mode,
+        "mode": "LA" if grey and image.mode == "RGBA" else image.mode,  # Pillow reads 16-bit grey and alpha so
         "bit_depth": bits,
         "format": "JPEG" if image.format == "MPO" else image.format,
         "pages": len(pages),

@@ -8,7 +8,7 @@ import pytest
 from pipeline.errors import Code, ImageError
 from pipeline.formats.ifd import GPS, read_block
 from pipeline.images import decode, encode, output_key
-from tests import corpus
+from tests import corpus, photos_table
 from tests.corpus import KINDS
 
 LOTS = 10**9
@@ -139,4 +139,13 @@ def test_options_of_formats(form, expected):
     assert [output_key(key, form) for key in ("a.jpeg", "b.TIFF")] in (
         ["a.jpeg", "b.TIFF.jpg"],
         ["a.jpeg.tif", "b.TIFF"],
+    )
+
+
+def test_the_table_of_the_docs_is_what_the_corpus_gives():
+    pytest.importorskip("pillow_heif")
+    pytest.importorskip("pillow_jxl")
+    page = photos_table.PAGE.read_text(encoding="utf-8")
+    assert page.split(photos_table.BEGIN)[1].split(photos_table.END)[0] == photos_table.table(), (
+        "python -m tests.photos_table writes it anew"
     )
