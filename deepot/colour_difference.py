@@ -38,11 +38,11 @@ def thumbnail(pixels: Pixels) -> Floats:
 
 def difference(first: Floats, second: Floats) -> ColourDifference:
     """How far two thumbnails are apart; where a photo was enlarged, both have the same places of it."""
-    rows, columns = (
-        np.linspace(0, side - 1, other).round().astype(int)
-        for side, other in zip(second.shape[:2], first.shape[:2], strict=True)
-    )
-    pairs = [np.concatenate([x.reshape(-1, 3), x.mean((0, 1))[None]]) for x in (first, second[np.ix_(rows, columns)])]
+    if first.shape != second.shape:
+        places = zip(second.shape[:2], first.shape[:2], strict=True)
+        rows, columns = (np.linspace(0, side - 1, other).round().astype(int) for side, other in places)
+        second = second[np.ix_(rows, columns)]
+    pairs = [np.concatenate([x.reshape(-1, 3), x.mean((0, 1))[None]]) for x in (first, second)]
     values = ciede2000(*pairs)
     return ColourDifference(float(values[:-1].mean()), float(values[-1]))
 

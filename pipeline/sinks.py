@@ -3,6 +3,7 @@
 import io
 import tarfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 
 from pipeline.listing import IMAGE_SUFFIXES
 from pipeline.sources.containers import tar_index
-from pipeline.sources.members import member_of, member_uri
+from pipeline.sources.members import clean, member_of, member_uri
 from pipeline.storage import exists, join, put, read_part, remove_file
 
 
@@ -61,7 +62,8 @@ class _Whole:
 
     def __init__(self, folder: str, shard: int, piece: str) -> None:
         """A `piece` is what a search for a poisonous image has halved the shard to: a digit a halving."""
-        self._folder, self._names = folder, [f"{shard:05d}{piece[:end]}" for end in range(len(piece) + 1)]
+        self._folder = folder
+        self._names = [f"{shard:05d}", *(f"{shard:05d}-{piece[:end]}" for end in range(1, len(piece) + 1))]
         self._results: dict[int, tuple[str, bytes]] = {}
 
     def add(self, row: dict[str, Any], key: str, data: bytes) -> None:
@@ -88,9 +90,10 @@ class WebDataset(_Whole):
     suffix = ".tar"
 
     def _write(self, uri: str, done: Sequence[tuple[dict[str, Any], str, bytes]]) -> None:
+        samples = list(_samples(done))
         with io.BytesIO() as file:
             with tarfile.open(fileobj=file, mode="w:", format=tarfile.PAX_FORMAT) as tar:
-                for name, content in _members(done):
+                for name, content in _files(samples):
                     info = tarfile.TarInfo(name)
                     info.size = len(content)
                     tar.addfile(info, io.BytesIO(content))
@@ -98,9 +101,8 @@ class WebDataset(_Whole):
         put(uri, whole)
         with tarfile.open(fileobj=io.BytesIO(whole), mode="r:") as tar:
             places = {member.name: member.offset_data for member in tar}
-        for row, key, data in done:
-            name = "".join(_sample(row, key))
-            row["output_uri"] = member_uri(uri, places[name], len(data), name)
+        for sample in samples:
+            sample.row["output_uri"] = member_uri(uri, places[sample.name], len(sample.data), sample.name)
 
 
 class Parquet(_Whole):
@@ -132,27 +134,55 @@ def sink(layout: Layout, folder: str, shard: int, piece: str) -> Sink:
     return (WebDataset if layout is Layout.WEBDATASET else Parquet)(folder, shard, piece)
 
 
-def _members(done: Sequence[tuple[dict[str, Any], str, bytes]]) -> Iterator[tuple[str, bytes]]:
+@dataclass(frozen=True)
+class _Sample:
+    """A result in a tar.
+
+    Attributes:
+        row: of the manifest.
+        source: the key that it has in the tar it came from; empty if it came from none.
+        stem: its key.
+        suffix: behind the key.
+        data: its bytes.
+    """
+
+    row: dict[str, Any]
+    source: str
+    stem: str
+    suffix: str
+    data: bytes
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return self.stem + self.suffix
+
+
+def _samples(done: Sequence[tuple[dict[str, Any], str, bytes]]) -> Iterator[_Sample]:
+    """Results with their keys: those of their tar, elsewhere their names with dots as underscores; each name once."""
+    taken = set()
+    for row, key, data in done:
+        member = member_of(row["source_uri"])
+        source = _stem(member.name) if member is not None and member.kind == "tar" else ""
+        folder, slash, name = row["file_name"].rpartition("/")
+        wanted = stem = clean(source) or folder + slash + (name.rpartition(".")[0] or name).replace(".", "_")
+        suffix, number = "." + key.rpartition(".")[2], 1
+        while stem + suffix in taken:
+            number += 1
+            stem = f"{wanted}-{number}"
+        taken.add(stem + suffix)
+        yield _Sample(row, source, stem, suffix, data)
+
+
+def _files(samples: Sequence[_Sample]) -> Iterator[tuple[str, bytes]]:
     """Names and contents of the files of a tar: every result, and behind it what belongs to it."""
     written = set()
-    for row, key, data in done:
-        stem, suffix = _sample(row, key)
-        yield stem + suffix, data
-        for name, content in _sidecars(row["source_uri"], stem):
-            if name not in written:
-                written.add(name)
-                yield name, content
-
-
-def _sample(row: dict[str, Any], key: str) -> tuple[str, str]:
-    """Name and suffix of a result in a tar: the key it had in a tar; elsewhere dots in its name become underscores."""
-    member = member_of(row["source_uri"])
-    suffix = "." + key.rpartition(".")[2]
-    if member is not None and member.kind == "tar":
-        return _stem(member.name), suffix
-    folder, slash, name = row["file_name"].rpartition("/")
-    stem = name.rpartition(".")[0] or name
-    return folder + slash + stem.replace(".", "_"), suffix
+    for sample in samples:
+        yield sample.name, sample.data
+        for rest, content in _sidecars(sample):
+            if sample.stem + rest not in written:
+                written.add(sample.stem + rest)
+                yield sample.stem + rest, content
 
 
 def _stem(name: str) -> str:
@@ -161,11 +191,11 @@ def _stem(name: str) -> str:
     return folder + slash + last.partition(".")[0]
 
 
-def _sidecars(source_uri: str, stem: str) -> list[tuple[str, bytes]]:
-    """The files that are no photos of a sample that came from a tar."""
-    member = member_of(source_uri)
-    if member is None or member.kind != "tar":
-        return []
-    index = tar_index(member.container)
-    more = [found for found in index if _stem(found[0]) == stem and not found[0].lower().endswith(IMAGE_SUFFIXES)]
-    return [(name, read_part(member.container, start, start + size)) for name, start, size in more]
+def _sidecars(sample: _Sample) -> Iterator[tuple[str, bytes]]:
+    """The files that are no photos of a sample that came from a tar: their names behind its key, and contents."""
+    member = member_of(sample.row["source_uri"]) if sample.source else None
+    if member is None:
+        return
+    for name, start, size in tar_index(member.container):
+        if _stem(name) == sample.source and not name.lower().endswith(IMAGE_SUFFIXES):
+            yield name[len(sample.source) :], read_part(member.container, start, start + size)

@@ -8,8 +8,9 @@ from PIL import Image
 
 from pipeline.images import decode
 from pipeline.sinks import Parquet, WebDataset
+from pipeline.sources.containers import photos, tar_index
 from pipeline.sources.members import read_photo
-from pipeline.storage import sha256
+from pipeline.storage import read_part, sha256
 from tests.pipeline.test_shard import rows_of  # noqa: F401 — a fixture
 from tests.pipeline.test_sources import picture_bytes, samples, tar
 
@@ -99,15 +100,33 @@ def test_pieces_of_a_shard_replace_what_a_dead_worker_left_of_the_whole(tmp_path
         into = kind(str(tmp_path), 7, piece)
         into.add(row, "x.png", b"data")
         into.close([row])
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"00007{end}{kind.suffix}" for end in ("0", "10", "11")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"00007-{end}{kind.suffix}" for end in ("0", "10", "11")
+    ]
     assert read_photo(row["output_uri"]) == b"data"
-    first = (tmp_path / f"000070{kind.suffix}").read_bytes()
+    first = (tmp_path / f"00007-0{kind.suffix}").read_bytes()
     into = kind(str(tmp_path), 7, "0")
     into.add(row, "x.png", b"data")
     into.close([row])
-    assert (tmp_path / f"000070{kind.suffix}").read_bytes() == first, "the same bytes after a retry"
+    assert (tmp_path / f"00007-0{kind.suffix}").read_bytes() == first, "the same bytes after a retry"
 
 
 def test_nothing_is_written_for_a_shard_without_results(tmp_path):
     WebDataset(str(tmp_path), 0, "").close([])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_equal_keys_of_two_tars_stay_two_samples(tmp_path):
+    for number in (0, 1):
+        tar(tmp_path / f"in-{number}.tar", {"0001.jpg": bytes([number]), "0001.txt": f"of {number}".encode()})
+    rows = [{"source_uri": entry.uri, "file_name": entry.key} for entry in photos(f"{tmp_path}/in-*.tar")]
+    into = WebDataset(str(tmp_path / "out"), 0, "")
+    for number, row in enumerate(rows):
+        into.add(row, row["file_name"], b"result %d" % number)
+    into.close(rows)
+    assert [read_photo(row["output_uri"]) for row in rows] == [b"result 0", b"result 1"]
+    index = {
+        name: read_part(f"{tmp_path}/out/00000.tar", start, start + size)
+        for name, start, size in tar_index(f"{tmp_path}/out/00000.tar")
+    }
+    assert (index["0001.txt"], index["0001-2.txt"]) == (b"of 0", b"of 1")
