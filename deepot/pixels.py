@@ -1,6 +1,7 @@
 """Pixels: the samples of a photo, their view as RGB in [0, 1] for a network, and the exact way back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from deepot.backdrop import Backdrop
+from deepot.colour import ColourSpace, colour_space
 from deepot.errors import UnsupportedImageError
 
 LUMA = (0.299, 0.587, 0.114)
@@ -23,11 +26,13 @@ class Pixels:
 
     Attributes:
         samples: (H, W, C), uint8 or uint16; C is 1 for grey, 3 for RGB, 4 for CMYK.
-        alpha: (H, W), uint8, kept as it is; None without transparency.
+        alpha: (H, W), of the same type, kept as it is; None without transparency.
+        colour: what the samples mean; None for sRGB, and for grey and CMYK without a profile.
     """
 
     samples: NDArray[Any]
     alpha: NDArray[Any] | None = None
+    colour: ColourSpace | None = None
 
     @property
     def height(self) -> int:
@@ -51,55 +56,107 @@ class Pixels:
 
     @classmethod
     def from_image(cls, image: Image.Image) -> "Pixels":
-        """Take the samples of a Pillow image (a copy).
+        """Take the samples of a Pillow image (a copy), and the colour space that its profile gives them.
 
-        Grey, RGB, CMYK and 16-bit grey are kept; palette images become RGB, bilevel ones grey.
+        Grey, RGB, CMYK and 16-bit grey are kept; palette images become RGB, bilevel ones grey. A colour that a file
+        declares to be transparent becomes alpha.
 
         Raises:
             UnsupportedImageError: another mode, or more than 8 bits a sample in a mode that Pillow reads as 8.
         """
         tile = getattr(image, "tile", None)  # only images read from a file have it
-        raw_mode = str(tile[0][3]) if tile else ""
+        arguments = tile[0][3] if tile else ""
+        raw_mode = str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
         if "16" in raw_mode and not image.mode.startswith("I;16"):
             raise UnsupportedImageError(
                 "unsupported_bit_depth",
-                f"16 bits a sample in mode {image.mode} would be cut to 8; convert it to 16-bit grey or 8-bit colour",
+                f"Pillow would cut the 16 bits a sample of mode {image.mode} to 8; make Pixels of an array of uint16",
             )
-        if image.mode == "P":
-            image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-        elif image.mode == "PA":
-            image = image.convert("RGBA")
+        profile = image.info.get("icc_profile")
+        if image.mode == "PA" or (image.mode in ("P", "1", "L", "RGB") and "transparency" in image.info):
+            image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
+        elif image.mode == "P":
+            image = image.convert("RGB")
         image = image.convert(_CONVERTED[image.mode]) if image.mode in _CONVERTED else image
-        if image.mode in ("L", "RGB", "CMYK"):
-            samples = np.array(image)
-            return cls(samples[:, :, None] if image.mode == "L" else samples)
-        if image.mode in ("LA", "RGBA"):
-            samples = np.array(image)
-            return cls(samples[:, :, :-1].copy(), samples[:, :, -1].copy())
+        if image.mode in ("L", "RGB", "CMYK", "LA", "RGBA"):
+            return cls.from_array(np.array(image), profile, alpha=image.mode in ("LA", "RGBA"))
         if image.mode.startswith("I;16"):
-            return cls(np.array(image).astype(np.uint16)[:, :, None])
+            samples = np.array(image).astype(np.uint16)
+            key = image.info.get("transparency")
+            alpha = None if key is None else np.where(samples == key, 0, 65535).astype(np.uint16)
+            return cls(samples[:, :, None], alpha, colour_space(profile, 1))
         raise UnsupportedImageError(
             "unsupported_mode", f"mode {image.mode} has no exact way back from RGB; convert the photo to RGB or grey"
         )
 
+    @classmethod
+    def from_array(cls, array: NDArray[Any], profile: bytes | None = None, *, alpha: bool) -> "Pixels":
+        """Take samples from an array of uint8 or uint16.
+
+        Args:
+            array: (H, W) or (H, W, C).
+            profile: an ICC profile that says what the samples mean.
+            alpha: whether the last channel is alpha.
+        """
+        array = array if array.ndim == 3 else array[:, :, None]
+        if not alpha:
+            return cls(array, colour=colour_space(profile, array.shape[2]))
+        return cls(array[:, :, :-1].copy(), array[:, :, -1].copy(), colour_space(profile, array.shape[2] - 1))
+
     def image(self) -> Image.Image:
-        """A Pillow image of the samples: L, LA, RGB, RGBA, CMYK or I;16."""
-        samples = self.samples[:, :, 0] if self.samples.shape[2] == 1 else self.samples
-        mode = "CMYK" if self.samples.shape[2] == 4 else None  # the others follow from shape and type
+        """A Pillow image of the samples, with their profile: L, LA, RGB, RGBA, CMYK or I;16.
+
+        Raises:
+            UnsupportedImageError: Pillow has no mode for them: 16-bit colour, 16-bit grey with alpha, CMYK with alpha.
+        """
+        channels = self.samples.shape[2]
+        if (self.bit_depth == 16 and (channels > 1 or self.alpha is not None)) or (
+            channels == 4 and self.alpha is not None
+        ):
+            raise UnsupportedImageError(
+                "unsupported_bit_depth",
+                f"Pillow has no mode for {channels} channels of {self.bit_depth} bits"
+                f"{'' if self.alpha is None else ' and alpha'}; use the samples themselves",
+            )
+        samples = self.samples[:, :, 0] if channels == 1 else self.samples
+        mode = "CMYK" if channels == 4 else None  # the others follow from shape and type
         image = Image.fromarray(np.ascontiguousarray(samples), mode)
         if self.alpha is not None:
             image.putalpha(Image.fromarray(self.alpha))
+        if self.colour is not None:
+            image.info["icc_profile"] = self.colour.profile
         return image
 
+    @cached_property
+    def _backdrop(self) -> Backdrop | None:
+        """What a network is shown behind the photo; None where all of it can be seen, or nothing."""
+        if self.alpha is None or self.alpha.all() or not self.alpha.any():
+            return None
+        return Backdrop(self.samples, self.alpha)
+
     def rgb(self, rows: slice = slice(None), columns: slice = slice(None)) -> Tensor:
-        """A region as a network sees it: (1, 3, h, w), float32, [0, 1]."""
+        """A region as a network sees it: (1, 3, h, w), float32, [0, 1], sRGB.
+
+        Invisible pixels have the colours of the visible ones beside them.
+        """
         region = self.samples[rows, columns]
+        if self.alpha is not None and self._backdrop is not None:
+            region = self._backdrop.fill(region, self.alpha[rows, columns], rows, columns, self.samples.shape[:2])
+        if self.colour is not None:
+            return torch.from_numpy(self.colour.to_srgb(region).clip(0, 1)).permute(2, 0, 1)[None]
         values = torch.from_numpy(np.ascontiguousarray(region)).float().div_(self.maximum).permute(2, 0, 1)[None]
         if values.shape[1] == 1:
             return values.expand(-1, 3, -1, -1)
         if values.shape[1] == 4:
             return (1 - values[:, :3]) * (1 - values[:, 3:])
         return values
+
+    def thinned(self, most: int) -> "Pixels":
+        """At most `most` × `most` of the pixels, evenly spread: a copy."""
+        grid = np.ix_(
+            *(np.linspace(0, side - 1, min(side, most)).round().astype(int) for side in self.samples.shape[:2])
+        )
+        return replace(self, samples=self.samples[grid], alpha=None if self.alpha is None else self.alpha[grid])
 
     def rgb8(self, rows: slice = slice(None), columns: slice = slice(None)) -> NDArray[np.uint8]:
         """A region as 8-bit RGB: (h, w, 3)."""
@@ -109,7 +166,9 @@ class Pixels:
     def add(self, top: int, difference: Tensor) -> None:
         """Add a difference of RGB values to the samples, rounding to the nearest and clamping to their range.
 
-        Grey takes the luma of the difference. Of CMYK the inks C, M, Y take it and K stays.
+        Grey takes the luma of the difference. CMYK takes it through its profile; without one the inks C, M, Y take it
+        and K stays.
+        Invisible pixels are left alone.
 
         Args:
             top: first row.
@@ -120,8 +179,12 @@ class Pixels:
         rows = self.samples[top : top + height]
         if rows.shape[2] == 1:
             change = change @ np.array(LUMA, dtype=np.float32)[:, None]
+        if self.colour is not None:
+            change = self.colour.change(rows, np.broadcast_to(change, (*change.shape[:2], 3)))
         elif rows.shape[2] == 4:
             light = 1 - rows[:, :, 3:].astype(np.float32) / self.maximum
             change = np.where(light > _INK_LEFT, -change / np.maximum(light, _INK_LEFT), 0)
             rows = rows[:, :, :3]
+        if self.alpha is not None:
+            change = change * (self.alpha[top : top + height, :, None] > 0)
         np.rint((rows + change * self.maximum).clip(0, self.maximum), casting="unsafe", out=rows)

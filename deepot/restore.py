@@ -1,11 +1,10 @@
 """Restorer: a model whose smooth results deepot makes look real, applied to photos of any size and mode."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from deepot.errors import RestorerError
@@ -33,6 +32,7 @@ class Restorer:
         scale: how much larger its output is, each way.
         model: does the work; None for the identity, which leaves every sample as it is.
         device: where the model expects its images.
+        tiled: whether large photos may come to the model in tiles; False if it cuts them itself.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Restorer:
     scale: int
     model: Restore | None
     device: torch.device
+    tiled: bool = True
 
     @torch.inference_mode()
     def __call__(self, pixels: Pixels) -> Pixels:
@@ -54,8 +55,9 @@ class Restorer:
         """
         if self.model is None:
             return pixels
-        restored = _enlarge(pixels, self.scale) if self.scale > 1 else Pixels(pixels.samples.copy(), pixels.alpha)
-        plan = TilePlan(-(-pixels.height // _CELL), -(-pixels.width // _CELL), _WINDOW, _HALO, _BLEND)
+        restored = _enlarge(pixels, self.scale) if self.scale > 1 else replace(pixels, samples=pixels.samples.copy())
+        height, width = -(-pixels.height // _CELL), -(-pixels.width // _CELL)
+        plan = TilePlan(height, width, _WINDOW if self.tiled else max(height, width), _HALO, _BLEND)
         model = self.model
 
         def tile(row: Span, column: Span) -> Tensor:
@@ -87,6 +89,5 @@ def _enlarge(pixels: Pixels, scale: int) -> Pixels:
     large = nn.functional.interpolate(tensor, scale_factor=scale, mode="bicubic", align_corners=False)
     samples = large[0].permute(1, 2, 0).round().clamp(0, pixels.maximum).numpy().astype(pixels.samples.dtype)
     if pixels.alpha is None:
-        return Pixels(samples)
-    size = (pixels.width * scale, pixels.height * scale)
-    return Pixels(samples, np.array(Image.fromarray(pixels.alpha).resize(size, Image.Resampling.BICUBIC)))
+        return replace(pixels, samples=samples)
+    return replace(pixels, samples=samples, alpha=_enlarge(Pixels(pixels.alpha[:, :, None]), scale).samples[:, :, 0])

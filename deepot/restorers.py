@@ -106,7 +106,8 @@ def load_restorer(text: str = "identity", *, device: torch.device | None = None,
         model.eval().requires_grad_(False).to(place)
     else:
         place = torch.device("cpu")
-    return Restorer(text, fingerprint(text, model), int(getattr(model, "scale", 1)), model, place)
+    scale, tiled = int(getattr(model, "scale", 1)), bool(getattr(model, "tiled", True))
+    return Restorer(text, fingerprint(text, model), scale, model, place, tiled)
 
 
 def parse_name(text: str) -> str:
@@ -119,29 +120,48 @@ def _spandrel(path: str) -> nn.Module:
         from spandrel import ImageModelDescriptor, ModelLoader
     except (ImportError, RuntimeError) as error:
         raise RestorerError(
-            f"restorer 'spandrel:{path}' needs spandrel: pip install 'deepot[restorers]' ({error})"
+            f"restorer 'spandrel:{path}' needs spandrel, with a torchvision that fits this torch: "
+            f"pip install 'deepot[restorers]' ({error})"
         ) from error
     if not Path(path).is_file():
         raise RestorerError(f"restorer 'spandrel:{path}': there is no such file")
-    descriptor = ModelLoader().load_from_file(path)
-    if not isinstance(descriptor, ImageModelDescriptor) or descriptor.input_channels != 3:
-        raise RestorerError(f"restorer 'spandrel:{path}' is no model from colour image to colour image")
+    try:
+        descriptor = ModelLoader().load_from_file(path)
+    except Exception as error:  # unpickling and spandrel's guesses at the architecture raise anything
+        raise RestorerError(f"restorer 'spandrel:{path}' is no checkpoint that spandrel knows ({error!r})") from error
+    channels = getattr(descriptor, "input_channels", None), getattr(descriptor, "output_channels", None)
+    if not isinstance(descriptor, ImageModelDescriptor) or channels not in ((3, 3), (1, 1)):
+        raise RestorerError(f"restorer 'spandrel:{path}' is no model from colour to colour or from grey to grey")
     module: nn.Module = _Described(descriptor)
     return module
 
 
 class _Described(nn.Module):
-    """A spandrel model called through its descriptor, which pads to the sizes that the model takes."""
+    """A spandrel model, at any size: what its size requirements miss is filled up with the last row and column.
+
+    A model of grey images does the three channels one by one; of a grey image, once.
+    """
 
     def __init__(self, descriptor: Any) -> None:  # noqa: ANN401 — spandrel has no types here
         super().__init__()
         self.scale = int(descriptor.scale)
+        self.tiled = descriptor.tiling.name != "INTERNAL"
         self.network = descriptor.model
         self._descriptor = descriptor
 
     def forward(self, images: Tensor) -> Tensor:
-        output: Tensor = self._descriptor(images)
-        return output
+        """(1, 3, H, W) in [0, 1] → (1, 3, H·scale, W·scale)."""
+        height, width = images.shape[2:]
+        missing = self._descriptor.size_requirements.get_padding(width, height)
+        whole = nn.functional.pad(images, (0, missing[0], 0, missing[1]), mode="replicate")
+        output = self._of_grey(whole) if self._descriptor.input_channels == 1 else self._descriptor(whole)
+        return output[:, :, : height * self.scale, : width * self.scale]
+
+    def _of_grey(self, images: Tensor) -> Tensor:
+        if torch.equal(images[:, :1].expand_as(images), images):
+            grey: Tensor = self._descriptor(images[:, :1].contiguous())
+            return grey.expand(-1, 3, -1, -1)
+        return torch.cat([self._descriptor(channel[:, None].contiguous()) for channel in images.unbind(1)], dim=1)
 
 
 def _to_bytes(images: Tensor) -> Any:  # noqa: ANN401 — an 8-bit array, as cv2 and Pillow want it

@@ -5,7 +5,7 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from pipeline.errors import Code, RunError
@@ -103,7 +103,7 @@ class Apply:
 
     def _bury(self, work: Work) -> None:
         """A worker died over this work: try again, and after that search."""
-        again = Work(work.shard, work.entries, work.attempt + 1)
+        again = replace(work, attempt=work.attempt + 1)
         self._deaths[work.shard] += 1
         log.warning("a worker died over shard %d (%d images)", work.shard, len(work.entries))
         if self._deaths[work.shard] < _LIVES:
@@ -112,8 +112,8 @@ class Apply:
             self._suspects.append(again)
         elif len(work.entries) > 1:
             middle = len(work.entries) // 2
-            for half in (work.entries[:middle], work.entries[middle:]):
-                self._suspects.append(Work(work.shard, half, work.attempt + 1))
+            for side, half in enumerate((work.entries[:middle], work.entries[middle:])):
+                self._suspects.append(Work(work.shard, half, work.attempt + 1, f"{work.piece}{side}"))
         else:
             self._keep(work, self._obituary(work, Code.WORKER_DIED, _DEADLY))
 

@@ -13,9 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from deepot.components import check_components
 from deepot.enhance import Keep, Mode
+from deepot.errors import SpecError
 from deepot.transport_map import Calibration
 from pipeline.credentials import holds_credentials, redacted
 from pipeline.errors import ConfigError
+from pipeline.formats.metadata import Policy
+from pipeline.formats.targets import load_target
+from pipeline.sinks import Layout
 
 Auto = Literal["auto"]
 _SHORT = reprlib.Repr()
@@ -31,7 +35,9 @@ class Section(BaseModel):
 class Input(Section):
     """The photos to work on."""
 
-    images: str = Field(description="folder, glob (** too) or single file; a path or any fsspec URI")
+    images: str = Field(
+        description="folder, glob, file, .txt list, .tar, .zip or .parquet#column; a path or any fsspec URI"
+    )
 
 
 class Reference(Section):
@@ -81,9 +87,18 @@ class Output(Section):
     """Where results go and as what."""
 
     uri: str = Field(description="folder of the results; {map} in it becomes the map's fingerprint")
-    layout: Literal["mirror"] = Field("mirror", description="mirror: the input's folders and names")
-    format: Literal["same", "png", "jpeg", "tiff", "webp"] = Field("same", description="same: the input's")
-    metadata: Literal["keep", "strip"] = Field("keep", description="EXIF, ICC profile, XMP, DPI")
+    layout: Layout = Field(Layout.MIRROR, description="mirror (the input's folders and names), webdataset or parquet")
+    format: str = Field("same", description="same: the input's; or a format with options, e.g. jpeg:quality=90")
+    metadata: Policy = Field(Policy.KEEP, description="keep, strip-gps (coordinates), strip (EXIF, XMP, IPTC, text)")
+
+    @field_validator("format")
+    @classmethod
+    def _known(cls, text: str) -> str:
+        try:
+            load_target(text)
+        except SpecError as error:
+            raise ValueError(str(error)) from error
+        return text
 
 
 class TileSizes(Section):

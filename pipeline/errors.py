@@ -41,6 +41,7 @@ class Code(StrEnum):
     ANIMATED = "animated"
     UNSUPPORTED_MODE = "unsupported_mode"
     UNSUPPORTED_BIT_DEPTH = "unsupported_bit_depth"
+    UNSUPPORTED_FORMAT = "unsupported_format"
     TOO_LARGE = "too_large"
     EMPTY_FILE = "empty_file"
     NOT_AN_IMAGE = "not_an_image"
@@ -58,7 +59,10 @@ class Code(StrEnum):
     @property
     def skipped(self) -> bool:
         """Whether such an image is left alone on purpose."""
-        return self in (Code.ANIMATED, Code.UNSUPPORTED_MODE, Code.UNSUPPORTED_BIT_DEPTH, Code.TOO_LARGE)
+        return self in (
+            *(Code.ANIMATED, Code.TOO_LARGE),
+            *(Code.UNSUPPORTED_FORMAT, Code.UNSUPPORTED_MODE, Code.UNSUPPORTED_BIT_DEPTH),
+        )
 
     @property
     def retriable(self) -> bool:

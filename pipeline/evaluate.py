@@ -35,6 +35,7 @@ from pipeline.models import Models, load_models, tiles_of
 from pipeline.plan import find_images, sample
 from pipeline.run import Opened, fit_job
 from pipeline.shard import IMAGE_FAULTS
+from pipeline.sources.members import read_photo
 from pipeline.storage import Entry, exists, join, names, put, read, remove, sha256
 
 LEAST_SIDE = 16
@@ -257,7 +258,7 @@ def _transport(task: PhotoTask) -> TransportMap:
 def _rgb(entry: Entry, max_pixels: int) -> tuple[Pixels, bytes]:
     """A photo as 8-bit RGB, and its bytes."""
     try:
-        data = read(entry.uri)
+        data = read_photo(entry.uri)
         pixels = decode(data, max_pixels).pixels
     except FileNotFoundError as error:
         raise ImageError(Code.VANISHED, f"{entry.uri} is no longer there") from error

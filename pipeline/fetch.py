@@ -2,7 +2,8 @@
 
 from pipeline.config import Limits
 from pipeline.errors import Code, ImageError, StorageError
-from pipeline.storage import Entry, read
+from pipeline.sources.members import read_photo
+from pipeline.storage import Entry
 
 _OWN = ("_deepot", "_deepot.json")  # what runs keep in the output folder
 
@@ -20,7 +21,7 @@ def fetch(entry: Entry, limits: Limits) -> bytes:
     if entry.size > limits.max_bytes:
         raise ImageError(Code.TOO_LARGE, f"{entry.size} bytes are more than limits.max_bytes = {limits.max_bytes}")
     try:
-        return read(entry.uri)
+        return read_photo(entry.uri)
     except FileNotFoundError as error:
         raise ImageError(Code.VANISHED, "it is no longer there") from error
     except (StorageError, OSError) as error:

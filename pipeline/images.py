@@ -2,7 +2,9 @@
 
 import io
 import warnings
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from PIL import Image, JpegImagePlugin, UnidentifiedImageError
@@ -10,15 +12,14 @@ from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 from deepot.errors import UnsupportedImageError
 from deepot.pixels import Pixels
 from pipeline.errors import Code, ImageError
+from pipeline.formats import headers, jpeg, jpeg2000, png, tiff
+from pipeline.formats.ifd import orientation_of
+from pipeline.formats.metadata import Block, Metadata, Policy
+from pipeline.formats.targets import READ, SUFFIXES, Target, load_target, register_plugins
 
-SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "TIFF": ".tif", "WEBP": ".webp"}
-_ORIENTATION = 0x0112
-_KEPT = ("icc_profile", "exif", "xmp", "dpi")
-_HIGH_QUALITY: dict[str, dict[str, Any]] = {
-    "JPEG": {"quality": 95, "subsampling": 0},
-    "WEBP": {"quality": 95},
-    "TIFF": {"compression": "tiff_lzw"},
-}
+_TARGET = lru_cache(load_target)
+_EXIF_HEAD = b"Exif\0\0"
+_HIGH = {"quality": 95}  # where a file does not say how well it was compressed
 
 Image.MAX_IMAGE_PIXELS = None  # limits.max_pixels decides, before any pixel is decoded
 
@@ -28,110 +29,272 @@ class Photo:
     """A decoded photo.
 
     Attributes:
-        pixels: its samples in stored orientation.
-        facts: manifest columns: width, height, mode, bit_depth, format, orientation, has_alpha, has_icc, has_exif.
-        saving: Pillow's options for writing the same format the same way.
-        carried: ICC profile, EXIF, XMP and resolution.
+        pages: its samples in stored orientation, page by page; only TIFFs have more than one.
+        facts: manifest columns, of the first page: width, height, mode, bit_depth, format, pages, orientation,
+            has_alpha, has_icc, has_exif.
+        metadata: what it carries.
+        same: how the same format is written the same way; None for a format that cannot hold results.
+        styles: of the pages of a TIFF.
     """
 
-    pixels: Pixels
+    pages: list[Pixels]
     facts: dict[str, Any]
-    saving: dict[str, Any] = field(default_factory=dict)
-    carried: dict[str, Any] = field(default_factory=dict)
+    metadata: Metadata
+    same: Target | None
+    styles: tuple[tiff.Style, ...] = ()
+
+    @property
+    def pixels(self) -> Pixels:
+        """The first page."""
+        return self.pages[0]
+
+    @property
+    def size(self) -> int:
+        """Pixels of all pages."""
+        return sum(page.height * page.width for page in self.pages)
 
 
 def decode(data: bytes, max_pixels: int) -> Photo:
     """Read the bytes of a photo.
 
     Raises:
-        ImageError: empty, no image, damaged, animated, too large or of a mode that is not supported.
+        ImageError: empty, no image, damaged, animated, too large, or of a format, mode or depth that is not supported.
     """
     if not data:
         raise ImageError(Code.EMPTY_FILE, "the file is empty")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata; what matters comes as an exception
         try:
-            with Image.open(io.BytesIO(data)) as image:
-                return _decoded(image, max_pixels)
+            with Image.open(io.BytesIO(data), formats=_readable()) as image:
+                return _decoded(data, image, max_pixels)
+        except ImageError:
+            raise
         except UnidentifiedImageError as error:
-            raise ImageError(Code.NOT_AN_IMAGE, "no image format that Pillow knows") from error
+            raise _unidentified(data) from error
         except UnsupportedImageError as error:
             raise ImageError(Code(error.code), str(error)) from error
         except MemoryError as error:
             raise ImageError(Code.OUT_OF_MEMORY, "not enough memory to decode the photo") from error
-        except ImageError:
-            raise
         except Exception as error:  # decoders raise anything over bytes that are not what they say
             raise ImageError(Code.DAMAGED, f"cannot be decoded: {error}") from error
 
 
-def encode(photo: Photo, pixels: Pixels, form: str, metadata: str) -> bytes:
+def encode(photo: Photo, pages: Pixels | Sequence[Pixels], form: str, metadata: str) -> bytes:
     """Write pixels as a photo.
 
     Args:
         photo: where they come from.
-        pixels: the samples to write.
-        form: `same`, or a format's name in lower case.
-        metadata: `keep` or `strip`.
+        pages: the samples to write.
+        form: `same`, or a format's name in lower case, with its options: see `formats.targets`.
+        metadata: `keep`, `strip-gps` or `strip`.
 
     Raises:
         ImageError: the format cannot hold such pixels.
     """
-    kind = photo.facts["format"] if form == "same" else form.upper()
-    options = photo.saving if kind == photo.facts["format"] else _HIGH_QUALITY.get(kind, {})
-    carried = photo.carried if metadata == "keep" else {}
-    with io.BytesIO() as file:
-        try:
-            pixels.image().save(file, kind, **options, **carried)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ImageError(Code.UNSUPPORTED_OUTPUT, f"cannot be written as {kind}: {error}") from error
-        return file.getvalue()
+    given = [pages] if isinstance(pages, Pixels) else list(pages)
+    target = _TARGET(form) or photo.same
+    if target is None:
+        kind = photo.facts["format"]
+        raise ImageError(
+            Code.UNSUPPORTED_FORMAT, f"{kind} files cannot hold the result; set output.format, to png for instance"
+        )
+    refusal = next(filter(None, (target.refusal(pixels, len(given)) for pixels in given)), None)
+    if refusal:
+        raise ImageError(Code.UNSUPPORTED_OUTPUT, f"cannot be written as {target.kind}: {refusal}")
+    policy = Policy(metadata)
+    try:
+        if target.kind == "TIFF":
+            return tiff.write_pages(list(zip(given, _styles(photo, target, policy), strict=True)))
+        carried = photo.metadata.under(policy, photo.facts["orientation"])
+        if photo.facts["format"] != target.kind:
+            carried = carried.abroad()
+        return _written(photo, given[0], target, carried)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise ImageError(Code.UNSUPPORTED_OUTPUT, f"cannot be written as {target.kind}: {error}") from error
 
 
-def output_key(key: str, form: str) -> str:
-    """The name of a result: the input's own, with the suffix of another format added, so that no two collide."""
-    if form == "same":
+def output_key(key: str, form: str, photo: Photo | None = None) -> str:
+    """The name of a result: the input's own, with the suffix of another format added, so that no two collide.
+
+    A name without a suffix, as rows of Parquet files have, gets that of the photo's format.
+    """
+    target = _TARGET(form)
+    if target is None and photo is not None and "." not in key.rpartition("/")[2]:
+        target = photo.same
+    if target is None or target.kind not in SUFFIXES or key.lower().endswith(SUFFIXES[target.kind]):
         return key
-    suffix = SUFFIXES[form.upper()]
-    return key if key.lower().endswith(suffix) else key + suffix
+    return key + SUFFIXES[target.kind][0]
 
 
-def _decoded(image: Image.Image, max_pixels: int) -> Photo:
-    width, height = image.size
-    if width * height > max_pixels:
-        raise ImageError(Code.TOO_LARGE, f"{width} × {height} pixels are more than limits.max_pixels = {max_pixels}")
-    if getattr(image, "n_frames", 1) > 1:
-        raise ImageError(Code.ANIMATED, f"{getattr(image, 'n_frames', 0)} frames or pages; deepot takes single photos")
-    pixels = Pixels.from_image(image)  # before anything else loads the image: it looks at the stored bit depth
-    carried = {key: image.info[key] for key in _KEPT if image.info.get(key)}
-    exif = image.getexif()
-    if exif and "exif" not in carried and image.format != "TIFF":
-        carried["exif"] = exif.tobytes()
-    saving = _saving(image)
-    facts = {
-        "width": width,
-        "height": height,
-        "mode": image.mode,
-        "bit_depth": pixels.bit_depth,
-        "format": image.format,
-        "orientation": int(exif.get(_ORIENTATION, 1) or 1),
-        "has_alpha": pixels.alpha is not None,
-        "has_icc": "icc_profile" in carried,
-        "has_exif": bool(exif),
-    }
-    return Photo(pixels, facts, saving, carried)
+@lru_cache(maxsize=1)
+def _readable() -> list[str]:
+    register_plugins()
+    Image.init()
+    return [kind for kind in READ if kind in Image.OPEN]
 
 
-def _saving(image: Image.Image) -> dict[str, Any]:
-    """Options that write this image's format as it was written."""
-    if isinstance(image, JpegImagePlugin.JpegImageFile):
-        sampling = JpegImagePlugin.get_sampling(image)
-        options: dict[str, Any] = {"qtables": image.quantization, "progressive": bool(image.info.get("progressive"))}
-        return options | ({"subsampling": sampling} if sampling >= 0 else {})
+def _unidentified(data: bytes) -> ImageError:
+    """What a file is that none of the formats to be read fits."""
+    if headers.is_heif(data) or headers.is_jxl(data):
+        return ImageError(Code.UNSUPPORTED_FORMAT, "HEIF and JPEG XL need plugins: pip install 'deepot[formats]'")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return ImageError(Code.UNSUPPORTED_FORMAT, f"{image.format} files are not read; convert it to PNG or TIFF")
+    except Exception:  # whatever Pillow's other plugins raise: it is none of theirs either
+        return ImageError(Code.NOT_AN_IMAGE, "no image format that Pillow knows")
+
+
+def _decoded(data: bytes, image: Image.Image, max_pixels: int) -> Photo:
+    sizes = tiff.page_sizes(data) if image.format == "TIFF" else [image.size]
+    pixels = sum(width * height for width, height in sizes)
+    if pixels > max_pixels:
+        told = " + ".join(f"{width} × {height}" for width, height in sizes[:3]) + (" + …" if len(sizes) > 3 else "")
+        raise ImageError(Code.TOO_LARGE, f"{told} pixels are more than limits.max_pixels = {max_pixels}")
     if image.format == "TIFF":
-        compression = image.info.get("compression", "raw")
-        lossless = ("tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits")
-        return {"compression": compression if compression in lossless else None}
-    if image.format == "WEBP":
-        return {"quality": 95}
-    return {}
+        pages = list(tiff.read_pages(data, image))
+        metadata, bits = tiff.metadata_of(pages[0]), pages[0].bits
+        facts = _facts(image, metadata, [page.pixels for page in pages], bits)
+        facts["has_exif"] = bool(pages[0].style.tags.children)
+        return Photo(
+            [page.pixels for page in pages], facts, metadata, Target("TIFF"), tuple(page.style for page in pages)
+        )
+    frames = int(getattr(image, "n_frames", 1))
+    if frames > 1 and not (image.format == "MPO" and jpeg.secondary_are_previews(image)):
+        raise ImageError(Code.ANIMATED, f"{frames} frames; deepot takes single photos, and TIFFs of several pages")
+    metadata = _metadata(data, image)
+    bits = _depth(data, image)
+    found = _samples(data, image, bits, metadata.icc)
+    return Photo([found], _facts(image, metadata, [found], bits), metadata, _same(data, image, bits))
+
+
+def _facts(image: Image.Image, metadata: Metadata, pages: list[Pixels], bits: int) -> dict[str, Any]:
+    grey = pages[0].samples.shape[2] == 1 and pages[0].alpha is not None
+    return {
+        "width": pages[0].width,
+        "height": pages[0].height,
+        "mode": "LA" if grey and image.mode == "RGBA" else image.mode,  # Pillow reads 16-bit grey and alpha so
+        "bit_depth": bits,
+        "format": "JPEG" if image.format == "MPO" else image.format,
+        "pages": len(pages),
+        "orientation": orientation_of(metadata.exif),
+        "has_alpha": pages[0].alpha is not None,
+        "has_icc": metadata.icc is not None,
+        "has_exif": metadata.exif is not None,
+    }
+
+
+def _depth(data: bytes, image: Image.Image) -> int:
+    """Bits a sample, as the file's header states them.
+
+    Raises:
+        UnsupportedImageError: more than can be read without cutting them.
+    """
+    if image.format == "PNG":
+        return max(8, png.depth(data))
+    if image.format == "JPEG2000":
+        return max(8, jpeg2000.depth(data))
+    bits = headers.av1_depth(data) if image.format == "AVIF" else int(image.info.get("bit_depth", 8))
+    if bits > 8:
+        raise UnsupportedImageError(
+            "unsupported_bit_depth",
+            f"{bits} bits a sample in {image.format} would be cut to 8; convert it to TIFF or PNG",
+        )
+    return 16 if image.mode.startswith("I;16") else 8
+
+
+def _samples(data: bytes, image: Image.Image, bits: int, profile: bytes | None) -> Pixels:
+    """The pixels; Pillow's where it has a mode for them."""
+    if image.format == "PNG" and bits == 16 and image.mode != "I;16":
+        return png.decode16(data, profile)
+    if image.format == "JPEG2000" and bits > 8:
+        if bits > 16:
+            raise UnsupportedImageError("unsupported_bit_depth", f"{bits} bits a sample; at most 16 are kept")
+        return jpeg2000.decode16(data, bits, profile)
+    if profile is not None:
+        image.info["icc_profile"] = profile
+    return Pixels.from_image(image)
+
+
+def _metadata(data: bytes, image: Image.Image) -> Metadata:
+    """What the file carries besides pixels."""
+    if image.format == "JPEG2000":
+        return jpeg2000.metadata(data)
+    exif = image.info.get("exif")
+    if not exif and (found := image.getexif()):
+        exif = found.tobytes()
+    iptc: bytes | None = None
+    blocks: tuple[Block, ...] = ()
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        iptc, blocks = jpeg.iptc(image), jpeg.blocks(image)
+    elif image.format == "PNG":
+        blocks = png.blocks(data)
+    xmp, dpi = image.info.get("xmp"), image.info.get("dpi")
+    return Metadata(
+        image.info.get("icc_profile") or None,
+        exif.removeprefix(_EXIF_HEAD) or None if exif else None,
+        (xmp.encode() if isinstance(xmp, str) else xmp) or None,
+        iptc,
+        (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 else None,
+        blocks,
+    )
+
+
+def _same(data: bytes, image: Image.Image, bits: int) -> Target | None:
+    """How this format is written as it was written."""
+    kind = str(image.format)
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        return Target("JPEG", jpeg.saving(image))
+    if kind == "WEBP":
+        return Target(kind, {"exact": True} | ({"lossless": True} if headers.is_lossless_webp(data) else _HIGH))
+    if kind == "AVIF":
+        return Target(kind, {"quality": 90, "subsampling": "4:4:4"})
+    if kind == "JPEG2000":
+        lossy = (
+            {} if jpeg2000.reversible(data) else {"irreversible": True, "quality_mode": "dB", "quality_layers": [50]}
+        )
+        bare = {"no_jp2": True} if jpeg2000.is_bare(data) else {}
+        return Target(kind, {"mct": int(image.mode in ("RGB", "RGBA"))} | lossy | bare)
+    if kind in ("HEIF", "JXL"):
+        return Target(kind, {**_HIGH, "use_container": True} if kind == "JXL" else _HIGH)
+    return Target(kind) if kind in ("PNG", "BMP", "PPM", "TGA") else None
+
+
+def _styles(photo: Photo, target: Target, policy: Policy) -> list[tiff.Style]:
+    """The tags and options of each page of a TIFF to be written."""
+    if not photo.styles:
+        carried = photo.metadata.under(policy, photo.facts["orientation"]).abroad()
+        return [tiff.style_of(carried, target.options)]
+    kept = [style.under(policy) for style in photo.styles]
+    return kept if target is photo.same else [tiff.Style(style.tags, target.options) for style in kept]
+
+
+def _written(photo: Photo, pixels: Pixels, target: Target, carried: Metadata) -> bytes:
+    """A file of one page."""
+    options = dict(target.options)
+    if target.kind == "PNG":
+        data = png.encode16(pixels) if pixels.bit_depth == 16 else _saved(pixels, "PNG", options)
+        return png.with_metadata(data, carried)
+    if target.kind == "JPEG2000":
+        bits = photo.facts["bit_depth"]
+        if pixels.bit_depth == 16:
+            data = jpeg2000.encode16(pixels, max(bits, 9), lossless=not options.get("irreversible", False))
+        else:
+            data = _saved(pixels, "JPEG2000", options)
+        return data if options.get("no_jp2") else jpeg2000.with_metadata(data, carried)
+    if target.kind == "JPEG":
+        options |= jpeg.extra(carried)
+    named = {
+        "icc_profile": carried.icc,
+        "exif": _EXIF_HEAD + carried.exif if carried.exif else None,
+        "xmp": carried.xmp,
+        "dpi": carried.dpi if target.kind in ("JPEG", "BMP") else None,
+    }
+    return _saved(pixels, target.kind, options | {name: value for name, value in named.items() if value})
+
+
+def _saved(pixels: Pixels, kind: str, options: dict[str, Any]) -> bytes:
+    image = pixels.image()
+    image.info.pop("icc_profile", None)  # PNG and JPEG 2000 get theirs elsewhere, the others by name
+    with io.BytesIO() as file:
+        image.save(file, kind, **options)
+        return file.getvalue()

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import NothingFoundError, RunError, StorageError
 from pipeline.layout import Run
-from pipeline.listing import listing
+from pipeline.sources.containers import photos
 from pipeline.storage import Entry, absolute, create, names, opened, sha256
 
 SCHEMA = pa.schema(
@@ -52,7 +52,7 @@ class Outlook:
 
 
 def find_images(uri: str, what: str, exclude: Sequence[str] = ()) -> Iterator[Entry]:
-    """Stream the images of a folder, glob or file in the order of their keys, without those below excluded folders.
+    """Stream the images that a URI names (see `photos`) in the order of their keys, but for excluded folders.
 
     Raises:
         NothingFoundError: there are none.
@@ -61,7 +61,7 @@ def find_images(uri: str, what: str, exclude: Sequence[str] = ()) -> Iterator[En
     below = tuple(absolute(folder).rstrip("/") + "/" for folder in exclude)
     files = kept = 0
     try:
-        for entry in listing(uri):
+        for entry in photos(uri):
             files += 1
             if not entry.uri.startswith(below):
                 kept += 1

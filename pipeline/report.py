@@ -21,6 +21,7 @@ from pipeline.errors import RunError
 from pipeline.images import decode
 from pipeline.layout import Run
 from pipeline.manifest import PHASES, read_manifest
+from pipeline.sources.members import read_photo
 from pipeline.storage import absolute, exists, names, put, read
 
 _PAIRS, _CROP, _LISTED = 8, 360, 50
@@ -107,7 +108,7 @@ def _pairs(manifest: pa.Table) -> list[dict[str, Any]]:
 
 def _crop(uri: str) -> str:
     """The middle of a photo as a data URI."""
-    pixels = decode(read(uri), max_pixels=10**12).pixels
+    pixels = decode(read_photo(uri), max_pixels=10**12).pixels
     rows, columns = (slice(max(0, (side - _CROP) // 2), (side + _CROP) // 2) for side in (pixels.height, pixels.width))
     return _data_uri(Image.fromarray(pixels.rgb8(rows, columns)))
 

@@ -1,9 +1,11 @@
 """Rows: a manifest row before anything is known of its image, and that of an image that was not done."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
+from deepot.enhance import Outcome
 from pipeline.credentials import redacted
 from pipeline.errors import Code, ImageError
 from pipeline.manifest import PHASES, SCHEMA
@@ -29,6 +31,17 @@ def blank_row(entry: Entry, shard: int, attempt: int) -> dict[str, Any]:
             "shard": shard,
         }
     )
+
+
+def outcome_columns(outcomes: Sequence[Outcome], sizes: Sequence[int]) -> dict[str, Any]:
+    """The columns of a photo whose pages gave these outcomes: sums of tiles and seconds, means weighted by size."""
+    columns: dict[str, Any] = {"n_tiles": sum(outcome.n_tiles for outcome in outcomes)}
+    for name in ("transport_cost", "naturalness", "naturalness_output"):
+        values = [getattr(outcome, name) for outcome in outcomes]
+        columns[name] = sum(value * size for value, size in zip(values, sizes, strict=True)) / sum(sizes)
+    for phase in outcomes[0].seconds:
+        columns[f"seconds_{phase}"] = sum(outcome.seconds[phase] for outcome in outcomes)
+    return columns
 
 
 def fail_row(row: dict[str, Any], error: BaseException, code: Code = Code.INTERNAL) -> None:

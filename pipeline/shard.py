@@ -9,12 +9,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import deepot
-from deepot.enhance import Enhancer
+from deepot.colour_difference import difference, thumbnail
+from deepot.enhance import Enhancer, Outcome
 from deepot.errors import CodecError, RestorerError
-from deepot.pixels import Pixels
 from deepot.transport_map import TransportMap
 from pipeline.config import Job, Limits
 from pipeline.errors import Code, ImageError, StorageError
@@ -23,8 +25,9 @@ from pipeline.images import Photo, decode, encode, output_key
 from pipeline.layout import Run
 from pipeline.manifest import Part, write_part
 from pipeline.models import load_models, tiles_of
-from pipeline.rows import blank_row, fail_row
-from pipeline.storage import Entry, join, put, read, sha256
+from pipeline.rows import blank_row, fail_row, outcome_columns
+from pipeline.sinks import Sink, sink
+from pipeline.storage import Entry, read, sha256
 from pipeline.watch import Watch
 
 IMAGE_FAULTS = (
@@ -61,11 +64,19 @@ class Setup:
 
 @dataclass(frozen=True)
 class Work:
-    """Images to do as one manifest part: a shard, or a piece of one that is being searched for a poisonous image."""
+    """Images to do as one manifest part: a shard, or a piece of one that is being searched for a poisonous image.
+
+    Attributes:
+        shard: number of the shard.
+        entries: the images.
+        attempt: how often they have been tried, this time included.
+        piece: which half of which half of the shard, a 0 or 1 a halving; empty for all of it.
+    """
 
     shard: int
     entries: tuple[Entry, ...]
     attempt: int = 1
+    piece: str = ""
 
 
 class ShardWorker:
@@ -101,19 +112,21 @@ class ShardWorker:
         """Do every image of a piece of work, store its results and its manifest part, and say what the part holds.
 
         Raises:
-            StorageError: the manifest part cannot be written.
+            StorageError: the manifest part, or the one file of all results, cannot be written.
         """
         photos = self._read_ahead(work.entries)
+        into = sink(self._setup.job.output.layout, self._setup.output, work.shard, work.piece)
         writing: deque[Future[dict[str, Any]]] = deque()
         rows = []
         with self._turn:
             torch.set_num_threads(self._setup.job.compute.threads)  # a setting of each thread
             for entry, photo in photos:
                 row = self._blank_row(work, entry)
-                writing.append(self._writers.submit(self._finish, row, *self._image(row, photo)))
+                writing.append(self._writers.submit(self._finish, into, row, self._image(row, photo)))
                 if len(writing) > _AHEAD:
                     rows.append(writing.popleft().result())
         rows += [future.result() for future in writing]
+        into.close(rows)
         return write_part(self._setup.run, f"{work.shard:05d}-{work.attempt}-{uuid.uuid4().hex[:8]}.parquet", rows)
 
     def _read_ahead(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, "Future[_Read]"]]:
@@ -136,43 +149,43 @@ class ShardWorker:
 
         return drawn()
 
-    def _image(self, row: dict[str, Any], reading: "Future[_Read]") -> tuple[Photo | None, Pixels | None]:
-        """Restore and transport one photo; what it says goes into the row, the pixels are returned."""
+    def _image(self, row: dict[str, Any], reading: "Future[_Read]") -> "_Done | None":
+        """Restore and transport one photo, page by page; what that says goes into the row."""
         try:
             with self.watch.over(row["source_uri"]) as clock:
                 found = reading.result()
                 row |= {"source_sha256": found.sha256, "seconds_read": found.seconds}
                 photo = found.photo
                 row |= photo.facts
-                self.watch.allow(clock, photo.pixels.width * photo.pixels.height)
-                started = time.perf_counter()
-                restored = self._models.restorer(photo.pixels)
-                row["seconds_restore"] = time.perf_counter() - started
-                outcome = self._enhancer.enhance(restored)
+                self.watch.allow(clock, photo.size)
+                before = thumbnail(photo.pixels)
+                outcomes = [self._page(row, photo, number) for number in range(len(photo.pages))]
         except IMAGE_FAULTS as error:
             fail_row(row, error)
-            return None, None
-        row |= {f"seconds_{phase}": seconds for phase, seconds in outcome.seconds.items()}
-        row |= {
-            "transport_cost": outcome.transport_cost,
-            "naturalness": outcome.naturalness,
-            "naturalness_output": outcome.naturalness_output,
-            "n_tiles": outcome.n_tiles,
-        }
-        return photo, restored
+            return None
+        row |= outcome_columns(outcomes, [page.samples.size for page in photo.pages])
+        return _Done(photo, before)
 
-    def _finish(self, row: dict[str, Any], photo: Photo | None, pixels: Pixels | None) -> dict[str, Any]:
+    def _page(self, row: dict[str, Any], photo: Photo, number: int) -> Outcome:
+        """Restore and transport one page of a photo."""
+        started = time.perf_counter()
+        photo.pages[number] = self._models.restorer(photo.pages[number])
+        row["seconds_restore"] += time.perf_counter() - started
+        return self._enhancer.enhance(photo.pages[number])
+
+    def _finish(self, into: Sink, row: dict[str, Any], done: "_Done | None") -> dict[str, Any]:
         """Encode and store a result; the row is complete then."""
-        if photo is None or pixels is None:
+        if done is None:
             return row
         started = time.perf_counter()
         options = self._setup.job.output
         try:
             with self.watch.over(row["source_uri"]) as clock:
-                self.watch.allow(clock, pixels.width * pixels.height)
-                uri = join(self._setup.output, output_key(row["file_name"], options.format))
-                data = encode(photo, pixels, options.format, options.metadata)
-                put(uri, data)
+                self.watch.allow(clock, done.photo.size)
+                change = difference(done.before, thumbnail(done.photo.pixels))
+                row |= {"delta_e": change.mean, "colour_drift": change.drift}
+                data = encode(done.photo, done.photo.pages, options.format, options.metadata)
+                into.add(row, output_key(row["file_name"], options.format, done.photo), data)
         except (StorageError, OSError) as error:
             fail_row(row, error, Code.WRITE_FAILED)
             return row
@@ -180,7 +193,6 @@ class ShardWorker:
             fail_row(row, error)
             return row
         row |= {
-            "output_uri": uri,
             "output_sha256": sha256(data),
             "output_bytes": len(data),
             "status": "ok",
@@ -190,6 +202,14 @@ class ShardWorker:
 
     def _blank_row(self, work: Work, entry: Entry) -> dict[str, Any]:
         return blank_row(entry, work.shard, work.attempt) | self._constant
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A photo whose pages are results by now, and the thumbnail of what it was."""
+
+    photo: Photo
+    before: NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -200,7 +200,7 @@ def _as_sides(task: Task, models: Models, data: bytes, pixels: Pixels) -> dict[s
         return {REFERENCE: pixels}
     if task.side == SOURCE or models.degradation is None:
         return {SOURCE: models.source_restorer(pixels)}
-    natural = Pixels((pixels if task.job.reference else models.restorer(pixels)).samples)
+    natural = pixels if task.job.reference else models.restorer(pixels)
     return {SOURCE: models.source_restorer(degraded(natural, models.degradation, seeded(data))), REFERENCE: natural}
 
 

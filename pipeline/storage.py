@@ -108,6 +108,19 @@ def read(uri: str) -> bytes:
     return data
 
 
+@told
+def read_range(uri: str, start: int, end: int) -> bytes:
+    """The bytes of an object from `start` up to `end`, or up to its own end.
+
+    Raises:
+        FileNotFoundError: there is none.
+        StorageError: it cannot be read, after retries.
+    """
+    fs, path = filesystem(uri)
+    data: bytes = fs.cat_file(path, start=start, end=end)
+    return data
+
+
 @contextlib.contextmanager
 def opened(uri: str) -> Iterator[BinaryIO]:
     """An object as a file that can be read in parts.

@@ -11,7 +11,8 @@ from pipeline.layout import Run
 from pipeline.manifest import Part, committed_numbers, read_commit, read_part
 from pipeline.plan import planned
 from pipeline.progress import Progress
-from pipeline.storage import delete, exists, read, sha256
+from pipeline.sources.members import read_photo
+from pipeline.storage import delete, exists, sha256
 
 _READERS = 8
 _COLUMNS = ["status", "output_uri", "output_sha256", "retriable", "source_uri"]
@@ -142,7 +143,7 @@ def _checked(row: dict[str, Any]) -> Finding | None:
     if row["status"] != "ok":
         return Finding(row["shard"], row["source_uri"], Problem.RETRIABLE) if row["retriable"] else None
     try:
-        same = sha256(read(row["output_uri"])) == row["output_sha256"]
+        same = sha256(read_photo(row["output_uri"])) == row["output_sha256"]
     except FileNotFoundError:
         return Finding(row["shard"], row["output_uri"], Problem.MISSING)
     return None if same else Finding(row["shard"], row["output_uri"], Problem.DIFFERENT)

@@ -1,0 +1,1 @@
+"""Formats: what a container file carries beside pixels, read and written without loss."""

@@ -1,0 +1,36 @@
+"""Headers: what AVIF, HEIF, JPEG XL and WebP files say of themselves that Pillow does not."""
+
+import struct
+
+_HEIF = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+
+
+def is_heif(data: bytes) -> bool:
+    """Whether the bytes begin as a HEIF file does."""
+    return data[4:8] == b"ftyp" and data[8:12] in _HEIF
+
+
+def is_jxl(data: bytes) -> bool:
+    """Whether the bytes begin as a JPEG XL file does."""
+    return data.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"))
+
+
+def av1_depth(data: bytes) -> int:
+    """Bits a sample of an AVIF: 8, 10 or 12, from the configuration of its AV1 streams; the most of them."""
+    depth, place = 8, data.find(b"av1C")
+    while 0 <= place < len(data) - 6:
+        flags = data[place + 6]  # bits: tier, high bit depth, twelve bits, …
+        depth = max(depth, (12 if flags & 0x20 else 10) if flags & 0x40 else 8)
+        place = data.find(b"av1C", place + 4)
+    return depth
+
+
+def is_lossless_webp(data: bytes) -> bool:
+    """Whether a WebP file holds a lossless image, by the names of its chunks."""
+    place = 12
+    while place + 8 <= len(data):
+        kind, size = struct.unpack_from("<4sI", data, place)
+        if kind in (b"VP8 ", b"VP8L"):
+            return bool(kind == b"VP8L")
+        place += 8 + size + size % 2
+    return False

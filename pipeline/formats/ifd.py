@@ -1,0 +1,182 @@
+"""IFDs: the directories of tags that TIFF files and EXIF blocks are made of, copied bit for bit."""
+
+import struct
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+EXIF, GPS, INTEROP = 0x8769, 0x8825, 0xA005
+ORIENTATION = 0x0112
+_CHILDREN = (EXIF, GPS, INTEROP)
+# bytes a value, by its kind
+_SIZES = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 8,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+    13: 4,
+}
+
+
+@dataclass(frozen=True)
+class Tag:
+    """One tag.
+
+    Attributes:
+        kind: the type number of its values.
+        count: how many there are.
+        data: their bytes, in the byte order of the file.
+    """
+
+    kind: int
+    count: int
+    data: bytes
+
+
+@dataclass
+class Ifd:
+    """A directory.
+
+    Attributes:
+        order: `<` or `>`, the byte order.
+        tags: by their codes, without those that point to other directories.
+        children: the EXIF, GPS and interoperability directories, by the codes of the tags that point to them.
+    """
+
+    order: str
+    tags: dict[int, Tag] = field(default_factory=dict)
+    children: dict[int, "Ifd"] = field(default_factory=dict)
+
+    def dump(self, base: int, following: int = 0) -> bytes:
+        """The directory as it lies in a file at offset `base`; `following` is the offset of the next one."""
+        own = dict(self.tags) | {code: Tag(4, 1, b"") for code in self.children}
+        table = struct.pack(self.order + "H", len(own))
+        end = base + 2 + 12 * len(own) + 4
+        behind = b""
+        for code, tag in sorted(own.items()):
+            value = tag.data
+            if code in self.children:
+                value = struct.pack(self.order + "I", end + len(behind))
+                behind += self.children[code].dump(end + len(behind))
+            elif len(value) > 4:
+                value = struct.pack(self.order + "I", end + len(behind))
+                behind += tag.data + b"\0" * (len(tag.data) % 2)
+            table += struct.pack(self.order + "HHI", code, tag.kind, tag.count) + value.ljust(4, b"\0")
+        return table + struct.pack(self.order + "I", following) + behind
+
+    def block(self) -> bytes:
+        """The directory as an EXIF block of its own."""
+        return struct.pack(self.order + "2sHI", b"II" if self.order == "<" else b"MM", 42, 8) + self.dump(8)
+
+    def without(self, codes: Collection[int]) -> "Ifd":
+        """A copy without some tags and directories."""
+        tags = {code: tag for code, tag in self.tags.items() if code not in codes}
+        return Ifd(self.order, tags, {code: child for code, child in self.children.items() if code not in codes})
+
+
+def read_ifd(data: bytes, offset: int, order: str, *, big: bool = False, depth: int = 0) -> Ifd:
+    """Read a directory and those below it; tags that lie outside the data are left out.
+
+    Args:
+        data: the file or block that offsets count in.
+        offset: where the directory starts.
+        order: `<` or `>`.
+        big: whether the file is a BigTIFF.
+        depth: of the recursion, which ends at 3: files may point in circles.
+    """
+    found = Ifd(order)
+    head, entry, pointer = ("Q", "HHQ8s", "Q") if big else ("H", "HHI4s", "I")
+    try:
+        (count,) = struct.unpack_from(order + head, data, offset)
+    except struct.error:
+        return found
+    width = struct.calcsize(order + entry)
+    for place in range(min(count, 65535)):
+        start = offset + struct.calcsize(head) + place * width
+        if start + width > len(data):
+            break
+        code, kind, values, inline = struct.unpack_from(order + entry, data, start)
+        size = _SIZES.get(kind, 0) * values
+        where = struct.unpack(order + pointer, inline)[0]
+        if code in _CHILDREN:
+            if depth < 3:
+                found.children[code] = read_ifd(data, where, order, big=big, depth=depth + 1)
+        elif 0 < size <= len(inline):
+            found.tags[code] = Tag(kind, values, inline[:size])
+        elif 0 < size <= len(data) - where:
+            found.tags[code] = Tag(kind, values, data[where : where + size])
+    return found
+
+
+def block_order(block: bytes) -> str | None:
+    """The byte order of an EXIF block or classic TIFF file; None if it is none."""
+    return {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
+
+
+def read_block(block: bytes) -> Ifd | None:
+    """The main directory of an EXIF block; None if it is none."""
+    order = block_order(block)
+    if order is None or len(block) < 8:
+        return None
+    return read_ifd(block, struct.unpack_from(order + "I", block, 4)[0], order)
+
+
+def orientation_of(block: bytes | None) -> int:
+    """The orientation that an EXIF block states, 1 to 8; 1 where it states none."""
+    found = read_block(block) if block else None
+    tag = found.tags.get(ORIENTATION) if found else None
+    if found is None or tag is None or tag.kind != 3:
+        return 1
+    value = int(struct.unpack_from(found.order + "H", tag.data)[0])
+    return value if 1 <= value <= 8 else 1
+
+
+def orientation_alone(orientation: int) -> bytes:
+    """An EXIF block that says nothing else."""
+    return Ifd("<", {ORIENTATION: Tag(3, 1, struct.pack("<H", orientation))}).block()
+
+
+def without_gps(block: bytes) -> bytes | None:
+    """An EXIF block without its GPS directory; everything else stays where it was, as maker notes need it.
+
+    Returns:
+        None if the block cannot be read, so that one does not know what it holds.
+    """
+    order = block_order(block)
+    if order is None:
+        return None
+    data = bytearray(block)
+    try:
+        (start,) = struct.unpack_from(order + "I", data, 4)
+        (count,) = struct.unpack_from(order + "H", data, start)
+        codes = [struct.unpack_from(order + "H", data, start + 2 + 12 * place)[0] for place in range(count)]
+        while GPS in codes:
+            entry = start + 2 + 12 * codes.index(GPS)
+            _blank(data, struct.unpack_from(order + "I", data, entry + 8)[0], order)
+            end = start + 2 + 12 * len(codes) + 4  # the entries behind it and the pointer to the next directory move up
+            data[entry : end - 12] = data[entry + 12 : end]
+            codes.remove(GPS)
+            struct.pack_into(order + "H", data, start, len(codes))
+    except struct.error:
+        return None
+    return bytes(data)
+
+
+def _blank(data: bytearray, offset: int, order: str) -> None:
+    """Overwrite a directory and its values with zeros."""
+    (count,) = struct.unpack_from(order + "H", data, offset)
+    for place in range(count):
+        entry = offset + 2 + 12 * place
+        kind, values, where = struct.unpack_from(order + "HII", data, entry + 2)
+        size = _SIZES.get(kind, 0) * values
+        if size > 4 and where + size <= len(data):
+            data[where : where + size] = bytes(size)
+        data[entry : entry + 12] = bytes(12)
+    data[offset : offset + 2] = bytes(2)

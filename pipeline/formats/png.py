@@ -1,0 +1,82 @@
+"""PNG: its chunks, kept as they are around new pixels."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+import imagecodecs
+import numpy as np
+
+from deepot.pixels import Pixels
+from pipeline.formats.metadata import Block, Metadata
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_SHOWN = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"pHYs")
+_OF_PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"hIST", b"bKGD", b"sBIT", b"acTL", b"fcTL", b"fdAT")
+_OF_METADATA = (b"iCCP", b"eXIf")
+_XMP = b"XML:com.adobe.xmp"
+_RAW = b"Raw profile type "
+_IPTC = _RAW + b"iptc"
+
+
+def blocks(data: bytes) -> tuple[Block, ...]:
+    """The chunks that are neither pixels nor what `Metadata` has fields for: text, time, gamma and whatever else."""
+    found = []
+    for kind, content in chunks(data):
+        if kind in _OF_PIXELS + _OF_METADATA or (kind == b"iTXt" and content.startswith(_XMP + b"\0")):
+            continue
+        if kind in (b"tEXt", b"zTXt", b"iTXt") and content.lower().startswith(_RAW.lower() + b"exif\0"):
+            continue  # the same as eXIf, in the way of old tools
+        located = kind in (b"tEXt", b"zTXt", b"iTXt") and (content.startswith(_RAW) or b"gps" in content.lower())
+        found.append(Block(kind, content, kind in _SHOWN, located))
+    return tuple(found)
+
+
+def depth(data: bytes) -> int:
+    """Bits a sample."""
+    return data[24]
+
+
+def decode16(data: bytes, profile: bytes | None) -> Pixels:
+    """The samples of a PNG of 16 bits."""
+    array = imagecodecs.png_decode(data)
+    return Pixels.from_array(array, profile, alpha=array.ndim == 3 and array.shape[2] in (2, 4))
+
+
+def encode16(pixels: Pixels) -> bytes:
+    """A PNG of 16 bits without any metadata."""
+    array = pixels.samples if pixels.alpha is None else np.dstack([pixels.samples, pixels.alpha])
+    return bytes(imagecodecs.png_encode(np.ascontiguousarray(array[:, :, 0] if array.shape[2] == 1 else array)))
+
+
+def with_metadata(data: bytes, metadata: Metadata) -> bytes:
+    """A PNG with what a photo carries put between its header and its pixels."""
+    kinds = {block.kind for block in metadata.blocks}
+    added = [(block.kind, block.data) for block in metadata.blocks]
+    if metadata.icc:
+        added.insert(0, (b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata.icc)))
+    if metadata.dpi and b"pHYs" not in kinds:
+        added.append((b"pHYs", struct.pack(">IIB", *(round(value / 0.0254) for value in metadata.dpi), 1)))
+    if metadata.exif:
+        added.append((b"eXIf", metadata.exif))
+    if metadata.xmp:
+        added.append((b"iTXt", _XMP + b"\0\0\0\0\0" + metadata.xmp))
+    if metadata.iptc and not any(block.data.startswith(_IPTC) for block in metadata.blocks):
+        profile = b"\niptc\n%8d\n%b\n" % (len(metadata.iptc), metadata.iptc.hex().encode())
+        added.append((b"zTXt", _IPTC + b"\0\0" + zlib.compress(profile)))
+    header = len(SIGNATURE) + 25
+    middle = b"".join(_chunk(kind, content) for kind, content in added)
+    return data[:header] + middle + data[header:]
+
+
+def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Names and contents of a PNG's chunks, as far as they are complete."""
+    place = len(SIGNATURE)
+    while place + 12 <= len(data):
+        (size,) = struct.unpack_from(">I", data, place)
+        yield data[place + 4 : place + 8], data[place + 8 : place + 8 + size]
+        place += 12 + size
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

@@ -1,0 +1,200 @@
+"""Sinks: where results go: files that mirror the input, WebDataset tar shards, or Parquet files."""
+
+import io
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.listing import IMAGE_SUFFIXES
+from pipeline.sources.containers import tar_index
+from pipeline.sources.members import clean, member_of, member_uri
+from pipeline.storage import delete, join, put, read_range
+
+
+class Layout(StrEnum):
+    """How results lie in the output folder.
+
+    MIRROR: under the folders and names of the input.
+    WEBDATASET: a tar a shard of the run, with the sidecar files of photos that came from tars.
+    PARQUET: a Parquet file a shard, in the columns of Hugging Face's datasets.
+    """
+
+    MIRROR = "mirror"
+    WEBDATASET = "webdataset"
+    PARQUET = "parquet"
+
+
+class Sink(Protocol):
+    """Takes the results of one piece of work."""
+
+    def add(self, row: dict[str, Any], key: str, data: bytes) -> None:
+        """Take one result; several threads call this."""
+
+    def close(self, rows: Sequence[dict[str, Any]]) -> None:
+        """All results are there: write what is left, and put into the rows where they are."""
+
+
+class Mirror:
+    """Writes every result at once, as a file of its own."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def add(self, row: dict[str, Any], key: str, data: bytes) -> None:
+        """Write a file."""
+        uri = join(self._folder, key)
+        put(uri, data)
+        row["output_uri"] = uri
+
+    def close(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Nothing is left."""
+
+
+class _Whole:
+    """Holds the results of a shard, which become one file, written whole under a name that a second try has too."""
+
+    suffix = ""
+
+    def __init__(self, folder: str, shard: int, piece: str) -> None:
+        """A `piece` is what a search for a poisonous image has halved the shard to: a digit a halving."""
+        self._folder = folder
+        self._names = [f"{shard:05d}", *(f"{shard:05d}-{piece[:end]}" for end in range(1, len(piece) + 1))]
+        self._results: dict[int, tuple[str, bytes]] = {}
+
+    def add(self, row: dict[str, Any], key: str, data: bytes) -> None:
+        """Hold a result."""
+        self._results[id(row)] = (key, data)
+
+    def close(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Write the file; one of a larger piece, left by a worker that died, goes away."""
+        done = [(row, *self._results[id(row)]) for row in rows if id(row) in self._results]
+        *larger, name = (join(self._folder, name + self.suffix) for name in self._names)
+        for uri in larger:
+            delete(uri)
+        if done:
+            self._write(name, done)
+
+    def _write(self, uri: str, done: Sequence[tuple[dict[str, Any], str, bytes]]) -> None:
+        raise NotImplementedError
+
+
+class WebDataset(_Whole):
+    """A tar of samples: files of the same name up to the first dot belong together."""
+
+    suffix = ".tar"
+
+    def _write(self, uri: str, done: Sequence[tuple[dict[str, Any], str, bytes]]) -> None:
+        samples = list(_samples(done))
+        with io.BytesIO() as file:
+            with tarfile.open(fileobj=file, mode="w:", format=tarfile.PAX_FORMAT) as tar:
+                for name, content in _files(samples):
+                    info = tarfile.TarInfo(name)
+                    info.size = len(content)
+                    tar.addfile(info, io.BytesIO(content))
+            whole = file.getvalue()
+        put(uri, whole)
+        with tarfile.open(fileobj=io.BytesIO(whole), mode="r:") as tar:
+            places = {member.name: member.offset_data for member in tar}
+        for sample in samples:
+            sample.row["output_uri"] = member_uri(uri, places[sample.name], len(sample.data), sample.name)
+
+
+class Parquet(_Whole):
+    """A Parquet file with the columns `image` (bytes and path) and `file_name`."""
+
+    suffix = ".parquet"
+    _SCHEMA = pa.schema(
+        [("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])), ("file_name", pa.string())],
+        metadata={"huggingface": '{"info": {"features": {"image": {"_type": "Image"}, '
+                                 '"file_name": {"dtype": "string", "_type": "Value"}}}}'},
+    )  # fmt: skip
+
+    def _write(self, uri: str, done: Sequence[tuple[dict[str, Any], str, bytes]]) -> None:
+        rows = [
+            {"image": {"bytes": data, "path": key.rpartition("/")[2]}, "file_name": row["file_name"]}
+            for row, key, data in done
+        ]
+        with io.BytesIO() as file:
+            pq.write_table(pa.Table.from_pylist(rows, schema=self._SCHEMA), file, compression="none")
+            put(uri, file.getvalue())
+        for number, (row, _, _) in enumerate(done):
+            row["output_uri"] = f"{uri}#image/0/{number}"
+
+
+def sink(layout: Layout, folder: str, shard: int, piece: str) -> Sink:
+    """The sink for one piece of work."""
+    if layout is Layout.MIRROR:
+        return Mirror(folder)
+    return (WebDataset if layout is Layout.WEBDATASET else Parquet)(folder, shard, piece)
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """A result in a tar.
+
+    Attributes:
+        row: of the manifest.
+        source: the key that it has in the tar it came from; empty if it came from none.
+        stem: its key.
+        suffix: behind the key.
+        data: its bytes.
+    """
+
+    row: dict[str, Any]
+    source: str
+    stem: str
+    suffix: str
+    data: bytes
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return self.stem + self.suffix
+
+
+def _samples(done: Sequence[tuple[dict[str, Any], str, bytes]]) -> Iterator[_Sample]:
+    """Results with their keys: those of their tar, elsewhere their names with dots as underscores; each name once."""
+    taken = set()
+    for row, key, data in done:
+        member = member_of(row["source_uri"])
+        source = _stem(member.name) if member is not None and member.kind == "tar" else ""
+        folder, slash, name = row["file_name"].rpartition("/")
+        wanted = stem = clean(source) or folder + slash + (name.rpartition(".")[0] or name).replace(".", "_")
+        suffix, number = "." + key.rpartition(".")[2], 1
+        while stem + suffix in taken:
+            number += 1
+            stem = f"{wanted}-{number}"
+        taken.add(stem + suffix)
+        yield _Sample(row, source, stem, suffix, data)
+
+
+def _files(samples: Sequence[_Sample]) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the files of a tar: every result, and behind it what belongs to it."""
+    written = set()
+    for sample in samples:
+        yield sample.name, sample.data
+        for rest, content in _sidecars(sample):
+            if sample.stem + rest not in written:
+                written.add(sample.stem + rest)
+                yield sample.stem + rest, content
+
+
+def _stem(name: str) -> str:
+    """A WebDataset key: the name up to the first dot behind the last slash."""
+    folder, slash, last = name.rpartition("/")
+    return folder + slash + last.partition(".")[0]
+
+
+def _sidecars(sample: _Sample) -> Iterator[tuple[str, bytes]]:
+    """The files that are no photos of a sample that came from a tar: their names behind its key, and contents."""
+    member = member_of(sample.row["source_uri"]) if sample.source else None
+    if member is None:
+        return
+    for name, start, size in tar_index(member.container):
+        if _stem(name) == sample.source and not name.lower().endswith(IMAGE_SUFFIXES):
+            yield name[len(sample.source) :], read_range(member.container, start, start + size)

@@ -1,0 +1,161 @@
+"""Containers: the photos that tar shards, ZIP files, Parquet columns and lists name, as entries of a plan."""
+
+import re
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import StorageError
+from pipeline.listing import IMAGE_SUFFIXES, listing
+from pipeline.sources.members import clean, member_uri
+from pipeline.storage import Entry, absolute, opened, read
+
+COLUMN = "image"
+"""The column of a Parquet file that holds photos unless another is named."""
+_KINDS = re.compile(r"(?P<place>.+\.(?P<kind>tar|zip|parquet|txt))(#(?P<column>[^/#]+))?", re.IGNORECASE | re.DOTALL)
+
+
+def photos(uri: str) -> Iterator[Entry]:
+    """The photos that a URI names, in the order of their keys.
+
+    Args:
+        uri: a folder, glob or file; or a file or glob of `.tar`, `.zip` or `.parquet` (`#column` behind it says which
+            one, `image` if none is named) for the photos inside of them; or of `.txt`, a list of photos a line.
+
+    Raises:
+        FileNotFoundError: no such folder, bucket or file.
+        StorageError: it cannot be listed or read.
+    """
+    if re.search(r"\.(tar\.\w+|tgz)$", uri, re.IGNORECASE):
+        raise StorageError(f"{uri}: photos in a compressed tar cannot be read one by one; decompress it to .tar")
+    match = _KINDS.fullmatch(uri)
+    if match is None or (match["column"] and match["kind"].lower() != "parquet"):
+        yield from listing(uri)
+        return
+    kind = match["kind"].lower()
+    files = sorted(listing(match["place"]), key=lambda entry: entry.key + "/")
+    if kind == "txt":
+        yield from sorted((entry for file in files for entry in _listed(file)), key=lambda entry: entry.key)
+    elif kind == "parquet":
+        for file in files:
+            yield from _rows(file, match["column"] or COLUMN)
+    else:
+        for file in files:
+            yield from _members(file, _INDEXES[kind])
+
+
+def _listed(file: Entry) -> Iterator[Entry]:
+    """The photos of a list: a URI or path a line, paths relative to the list; lines that begin with # say nothing."""
+    folder = file.uri.rpartition("/")[0]
+    for line in read(file.uri).decode("utf-8-sig").splitlines():
+        if line.strip() and not line.startswith("#"):
+            yield _named(line.strip(), folder)
+
+
+def _named(name: str, folder: str) -> Entry:
+    uri = absolute(name if "://" in name or name.startswith("/") else f"{folder}/{name}")
+    return Entry(uri, clean(uri.partition("://")[2] or uri), 0, "", 0.0)
+
+
+def _members(file: Entry, index: Callable[[str], tuple[tuple[str, int, int], ...]]) -> Iterator[Entry]:
+    """The photos among the members of a tar or ZIP file."""
+    found: dict[str, Entry] = {}
+    for name, start, size in index(file.uri):
+        if not name.lower().endswith(IMAGE_SUFFIXES):
+            continue
+        key = f"{file.key}/{clean(name)}"
+        if key in found:
+            raise StorageError(f"{file.uri} holds two photos of the name {name}; their results could not be told apart")
+        found[key] = Entry(member_uri(file.uri, start, size, name), key, size, file.etag, file.mtime)
+    yield from (found[key] for key in sorted(found))
+
+
+@lru_cache(maxsize=4)
+def tar_index(uri: str) -> tuple[tuple[str, int, int], ...]:
+    """Names of a tar's files, where their bytes start and how many they are.
+
+    Raises:
+        StorageError: it is no tar.
+    """
+    try:
+        with opened(uri) as file, tarfile.open(fileobj=file, mode="r:") as tar:
+            return tuple((member.name, member.offset_data, member.size) for member in tar if member.isreg())
+    except tarfile.TarError as error:
+        raise StorageError(f"{uri} is no tar file, or one that is damaged: {error}") from error
+
+
+def zip_index(uri: str) -> tuple[tuple[str, int, int], ...]:
+    """Names of a ZIP's files, where their headers start and how many bytes they take.
+
+    Raises:
+        StorageError: it is no ZIP file.
+    """
+    try:
+        with opened(uri) as file, zipfile.ZipFile(file) as archive:
+            infos = [info for info in archive.infolist() if not info.is_dir()]
+            return tuple((info.filename, info.header_offset, info.compress_size) for info in infos)
+    except zipfile.BadZipFile as error:
+        raise StorageError(f"{uri} is no ZIP file, or one that is damaged: {error}") from error
+
+
+_INDEXES: dict[str, Callable[[str], tuple[tuple[str, int, int], ...]]] = {"tar": tar_index, "zip": zip_index}
+
+
+def _rows(file: Entry, column: str) -> Iterator[Entry]:
+    """The photos of a Parquet column: bytes, bytes with a path as Hugging Face stores them, or URIs."""
+    try:
+        with opened(file.uri) as stream, pq.ParquetFile(stream) as parquet:
+            kind = _column_type(parquet.schema_arrow, column, file.uri)
+            uris = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+            if uris:
+                names = parquet.read(columns=[column]).column(column).to_pylist()
+                folder = file.uri.rpartition("/")[0]
+                yield from sorted((_named(name, folder) for name in names if name), key=lambda entry: entry.key)
+                return
+            yield from _cells(file, parquet, column, pa.types.is_struct(kind))
+    except pa.ArrowInvalid as error:
+        raise StorageError(f"{file.uri} is no Parquet file, or one that is damaged: {error}") from error
+
+
+def _cells(file: Entry, parquet: pq.ParquetFile, column: str, struct: bool) -> Iterator[Entry]:
+    number = 0
+    for group in range(parquet.num_row_groups):
+        about = parquet.metadata.row_group(group)
+        sizes = [about.column(place).total_compressed_size for place in range(about.num_columns)]
+        size = sum(sizes) // max(1, about.num_rows)
+        paths: list[str | None] = [None] * about.num_rows
+        if struct:
+            paths = (
+                parquet.read_row_group(group, columns=[f"{column}.path"])
+                .column(column)
+                .combine_chunks()
+                .field("path")
+                .to_pylist()
+            )
+        for row, path in enumerate(paths):
+            name = clean(path or "").rpartition("/")[2]
+            suffix = "." + name.rpartition(".")[2] if name.lower().endswith(IMAGE_SUFFIXES) else ""
+            uri = f"{file.uri}#{column}/{group}/{row}"
+            yield Entry(uri, f"{file.key}/{number:08d}{suffix}", size, file.etag, file.mtime)
+            number += 1
+
+
+def _column_type(schema: pa.Schema, column: str, uri: str) -> pa.DataType:
+    kind = schema.field(column).type if column in schema.names else None
+    holds = kind is not None and (
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or (pa.types.is_struct(kind) and {"bytes", "path"} <= {field.name for field in kind})
+    )
+    if not holds:
+        raise StorageError(
+            f"{uri} has no column '{column}' of bytes, {{bytes, path}} or URIs; there are {', '.join(schema.names)}: "
+            "name one behind the file, as in photos.parquet#scan"
+        )
+    return kind

@@ -1,0 +1,110 @@
+r"""Members: photos inside other files, the URIs that name them, and how they are read.
+
+    shard.tar#4096+18230/0001.jpg      18,230 bytes from byte 4096 of the tar on
+    box.zip#10+512/scan.png            the member whose header is at byte 10 and that takes 512 bytes there
+    part.parquet#image/3/17            column image, row group 3, row 17 of it
+
+So a member is read by one request for its bytes, without a look into the container's directory.
+"""
+
+import re
+import struct
+import zlib
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import pyarrow.parquet as pq
+
+from pipeline.errors import StorageError
+from pipeline.storage import opened, read, read_range
+
+_MEMBER = re.compile(r"(?P<container>.+?\.(?P<kind>tar|zip|parquet))#(?P<place>.+)", re.IGNORECASE | re.DOTALL)
+_STORED, _DEFLATED = 0, 8
+_LOCAL_HEADER = struct.Struct("<4s2xHH16xHH")  # signature, flags, method, lengths of name and extra field
+_LONGEST_NAMES = 2 * 65535
+
+
+class Member(NamedTuple):
+    """A photo inside another file.
+
+    Attributes:
+        container: URI of the file.
+        kind: `tar`, `zip` or `parquet`.
+        place: where in it.
+    """
+
+    container: str
+    kind: str
+    place: str
+
+    @property
+    def name(self) -> str:
+        """Its name there; empty in a Parquet file."""
+        return "" if self.kind == "parquet" else self.place.partition("/")[2]
+
+
+def member_of(uri: str) -> Member | None:
+    """What a URI names inside another file; None if it names a file."""
+    match = _MEMBER.fullmatch(uri)
+    return Member(match["container"], match["kind"].lower(), match["place"]) if match else None
+
+
+def member_uri(container: str, start: int, size: int, name: str) -> str:
+    """The URI of a member of a tar or ZIP file."""
+    return f"{container}#{start}+{size}/{name}"
+
+
+def read_photo(uri: str) -> bytes:
+    """The bytes of a photo, wherever it lives.
+
+    Raises:
+        FileNotFoundError: there is none.
+        StorageError: it cannot be read.
+    """
+    member = member_of(uri)
+    if member is None:
+        return read(uri)
+    try:
+        if member.kind == "parquet":
+            column, group, row = member.place.rsplit("/", 2)
+            return _cell(member.container, column, int(group), int(row))
+        start, size = map(int, member.place.partition("/")[0].split("+"))
+    except (ValueError, IndexError) as error:
+        raise StorageError(f"{uri} does not name a photo inside of {member.container}: {error}") from error
+    if member.kind == "tar":
+        return read_range(member.container, start, start + size)
+    return _unzipped(uri, read_range(member.container, start, start + _LOCAL_HEADER.size + _LONGEST_NAMES + size), size)
+
+
+def _unzipped(uri: str, data: bytes, size: int) -> bytes:
+    signature, flags, method, name, extra = _LOCAL_HEADER.unpack_from(data.ljust(_LOCAL_HEADER.size, b"\0"))
+    if signature != b"PK\x03\x04" or flags & 1 or method not in (_STORED, _DEFLATED):
+        raise StorageError(f"{uri}: ZIP members that are stored or deflated, without a password, can be read")
+    start = _LOCAL_HEADER.size + name + extra
+    content = data[start : start + size]
+    try:
+        return content if method == _STORED else zlib.decompress(content, -zlib.MAX_WBITS)
+    except zlib.error as error:
+        raise StorageError(f"{uri} is damaged: {error}") from error
+
+
+def _cell(container: str, column: str, group: int, row: int) -> bytes:
+    value = _row_group(container, column, group)[row].as_py()
+    if isinstance(value, dict):
+        value = value["bytes"] if value.get("bytes") is not None else value.get("path")
+    if isinstance(value, str):
+        return read(value)
+    if value is None:
+        raise FileNotFoundError(f"{container}#{column}/{group}/{row}")
+    return bytes(value)
+
+
+@lru_cache(maxsize=2)
+def _row_group(container: str, column: str, group: int) -> Any:  # noqa: ANN401 — pyarrow has no types
+    with opened(container) as file, pq.ParquetFile(file) as parquet:
+        return parquet.read_row_group(group, columns=[column]).column(column)
+
+
+def clean(name: str) -> str:
+    """A name from inside a file or list as a relative path that leads nowhere else."""
+    return "/".join(part for part in re.split(r"[/\\]", name) if part not in ("", ".", ".."))

@@ -1,0 +1,199 @@
+"""One photo of every kind that archives hold, made by code; each with what a run must keep of it."""
+
+# ruff: noqa: E501 — the table of kinds reads better with a kind a line
+
+import io
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import imagecodecs
+import numpy as np
+import tifffile
+from PIL import Image, PngImagePlugin
+
+from tests.photos import picture
+from tests.profiles import cmyk_profile
+
+ADOBE_RGB = bytes(imagecodecs.cms_profile("adobergb"))
+DISPLAY_P3 = bytes(
+    imagecodecs.cms_profile(
+        "rgb", whitepoint=(0.3127, 0.329, 1), primaries=(0.68, 0.32, 1, 0.265, 0.69, 1, 0.15, 0.06, 1), gamma=2.2
+    )
+)
+PROPHOTO = bytes(
+    imagecodecs.cms_profile(
+        "rgb",
+        whitepoint=(0.3457, 0.3585, 1),
+        primaries=(0.7347, 0.2653, 1, 0.1596, 0.8404, 1, 0.0366, 0.0001, 1),
+        gamma=1.8,
+    )
+)
+GREY_18 = bytes(imagecodecs.cms_profile("gray", whitepoint=(0.3457, 0.3585, 1), gamma=1.8))
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b'<rdf:Description xmlns:exif="http://ns.adobe.com/exif/1.0/" xmlns:dc="http://purl.org/dc/elements/1.1/" '
+    b'exif:GPSLatitude="52,31.2N" dc:source="box 17"><exif:GPSLongitude>13,24.3E</exif:GPSLongitude>'
+    b"</rdf:Description></rdf:RDF></x:xmpmeta>"
+)
+IPTC = b"\x1c\x02\x78\x00\x09A caption" + b"\x1c\x02\x50\x00\x06A name"
+
+
+def exif(orientation=6):
+    """An EXIF block with description, orientation, exposure time and coordinates."""
+    made = Image.Exif()
+    made[0x010E], made[0x0112] = "Street with a tram", orientation
+    made.get_ifd(0x8769)[0x829A] = (1, 125)
+    made.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 18.0)})
+    return made.tobytes()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of photo.
+
+    Attributes:
+        name: of the file.
+        make: its bytes.
+        keeps: what a result of the same format keeps, besides size and depth: icc, exif, xmp, iptc, dpi, text, alpha, pages.
+        becomes: the mode of the result; None for that of the photo.
+        lossless: whether α = 1 gives a file of the same pixels.
+        note: for the table.
+        needs: the plugin without which it is skipped.
+    """
+
+    name: str
+    make: Callable[[], bytes]
+    keeps: frozenset[str] = frozenset()
+    becomes: str | None = None
+    lossless: bool = True
+    note: str = ""
+    needs: str | None = None
+
+
+def saved(image, kind, **options):
+    with io.BytesIO() as file:
+        image.save(file, kind, **options)
+        return file.getvalue()
+
+
+def photo(mode="RGB"):
+    return picture(1).convert(mode)
+
+
+def cut_out(mode="RGBA"):
+    """A photo with a transparent left third and a soft border, black where it is transparent."""
+    image = photo("RGB")
+    alpha = np.tile(np.clip((np.arange(image.width) - 16) * 32, 0, 255).astype(np.uint8), (image.height, 1))
+    samples = np.array(image) * (alpha > 0)[:, :, None]
+    image = Image.fromarray(samples.astype(np.uint8))
+    image.putalpha(Image.fromarray(alpha))
+    return image.convert(mode)
+
+
+def deep(channels):
+    """16-bit samples whose lower bytes matter: (H, W, channels)."""
+    generator = np.random.default_rng(5)
+    wide = np.asarray(photo()).astype(np.uint16) * 256 + generator.integers(0, 256, (36, 48, 3), dtype=np.uint16)
+    more = wide[::-1, :, :1]
+    return np.ascontiguousarray(np.dstack([wide, more])[:, :, :channels] if channels > 2 else wide[:, :, :channels])
+
+
+def tiff(array, photometric="rgb", **options):
+    with io.BytesIO() as file:
+        tifffile.imwrite(file, array, photometric=photometric, metadata=None, software=False, **options)
+        return file.getvalue()
+
+
+def tagged_tiff(array, **options):
+    tags = [(270, 2, 0, "Street with a tram", True), (274, 3, 1, 6, True), (700, 1, len(XMP), XMP, True)]
+    tags.append((33723, 7, len(IPTC), IPTC, True))
+    return tiff(array, extratags=tags, resolution=(300, 300), resolutionunit=2, **options)
+
+
+def pages(count=3):
+    with io.BytesIO() as file:
+        with tifffile.TiffWriter(file) as writer:
+            for number in range(count):
+                array = np.asarray(picture(number, 40 + 8 * number, 24))
+                writer.write(array, photometric="rgb", metadata=None, contiguous=False, compression="lzw")
+        return file.getvalue()
+
+
+def text_png():
+    told = PngImagePlugin.PngInfo()
+    told.add_text("Title", "Street with a tram")
+    told.add_itxt("Beschreibung", "Straße", lang="de")
+    told.add(b"gAMA", struct.pack(">I", 45455))
+    told.add_itxt("XML:com.adobe.xmp", XMP.decode())
+    return saved(photo(), "PNG", pnginfo=told, dpi=(300, 300), exif=exif(), icc_profile=ADOBE_RGB)
+
+
+def iptc_jpeg():
+    resource = b"Photoshop 3.0\x008BIM\x04\x04\x00\x00" + struct.pack(">I", len(IPTC)) + IPTC + b"\0" * (len(IPTC) % 2)
+    segment = b"\xff\xed" + struct.pack(">H", len(resource) + 2) + resource
+    return saved(
+        photo(), "JPEG", quality=91, subsampling="4:2:2", progressive=True, exif=exif(), xmp=XMP, icc_profile=DISPLAY_P3,
+        dpi=(300, 300), comment=b"scanned 1912", extra=segment,
+    )  # fmt: skip
+
+
+def sixteen(channels):
+    array = deep(channels)
+    return bytes(imagecodecs.png_encode(array[:, :, 0] if channels == 1 else array))
+
+
+def keyed():
+    """An RGB PNG one of whose colours is declared to be transparent."""
+    image = photo()
+    image.paste((1, 2, 3), (0, 0, 10, 10))
+    return saved(image, "PNG", transparency=(1, 2, 3))
+
+
+EVERYTHING = frozenset({"icc", "exif", "xmp", "dpi"})
+KINDS = (
+    Kind("rgb.jpg", lambda: saved(photo(), "JPEG", quality=90), lossless=False),
+    Kind("full.jpg", iptc_jpeg, EVERYTHING | {"iptc", "comment"}, lossless=False, note="Display P3, progressive, 4:2:2"),
+    Kind("grey.jpg", lambda: saved(photo("L"), "JPEG", icc_profile=GREY_18), frozenset({"icc"}), lossless=False),
+    Kind("cmyk.jpg", lambda: saved(photo("CMYK"), "JPEG", quality=95, icc_profile=cmyk_profile()), frozenset({"icc"}), lossless=False),
+    Kind("plain-cmyk.jpg", lambda: saved(photo("CMYK"), "JPEG", quality=95), lossless=False, note="no profile"),
+    Kind("rgb.png", lambda: saved(photo(), "PNG")),
+    Kind("full.png", text_png, EVERYTHING | {"text"}, note="Adobe RGB"),
+    Kind("grey.png", lambda: saved(photo("L"), "PNG")),
+    Kind("grey-alpha.png", lambda: saved(cut_out("LA"), "PNG"), frozenset({"alpha"})),
+    Kind("rgba.png", lambda: saved(cut_out(), "PNG"), frozenset({"alpha"})),
+    Kind("16bit-grey.png", lambda: sixteen(1)),
+    Kind("16bit-grey-alpha.png", lambda: sixteen(2), frozenset({"alpha"})),
+    Kind("16bit-rgb.png", lambda: sixteen(3)),
+    Kind("16bit-rgba.png", lambda: sixteen(4), frozenset({"alpha"})),
+    Kind("palette.png", lambda: saved(photo().quantize(32), "PNG"), becomes="RGB"),
+    Kind("palette-alpha.png", lambda: saved(photo().quantize(32), "PNG", transparency=3), frozenset({"alpha"}), becomes="RGBA"),
+    Kind("keyed.png", keyed, frozenset({"alpha"}), becomes="RGBA", note="one colour transparent"),
+    Kind("bilevel.png", lambda: saved(photo("1"), "PNG"), becomes="L"),
+    Kind("rgb.tif", lambda: tagged_tiff(np.asarray(photo()), compression="lzw", predictor=True, iccprofile=PROPHOTO),
+         EVERYTHING | {"iptc"}, note="ProPhoto, LZW"),
+    Kind("tiled.tif", lambda: tiff(np.asarray(photo()), tile=(16, 16), compression="zlib"), note="tiles, deflate"),
+    Kind("cmyk.tif", lambda: tiff(np.asarray(photo("CMYK")), "separated", iccprofile=cmyk_profile()), frozenset({"icc"})),
+    Kind("rgba.tif", lambda: tiff(np.asarray(cut_out()), extrasamples=["unassalpha"]), frozenset({"alpha"})),
+    Kind("16bit-grey.tif", lambda: tiff(deep(1)[:, :, 0], "minisblack", compression="lzw")),
+    Kind("16bit-rgb.tif", lambda: tagged_tiff(deep(3), compression="zlib", predictor=True, iccprofile=ADOBE_RGB),
+         EVERYTHING | {"iptc"}, note="Adobe RGB, deflate"),
+    Kind("16bit-rgba.tif", lambda: tiff(deep(4), extrasamples=["unassalpha"], byteorder=">"), frozenset({"alpha"}), note="big-endian"),
+    Kind("16bit-cmyk.tif", lambda: tiff(deep(4), "separated"), note="no profile"),
+    Kind("pages.tif", pages, frozenset({"pages"}), note="pages of different sizes"),
+    Kind("lossless.webp", lambda: saved(cut_out(), "WEBP", lossless=True, exact=True, exif=exif(), xmp=XMP, icc_profile=ADOBE_RGB),
+         frozenset({"alpha", "icc", "exif", "xmp"})),
+    Kind("lossy.webp", lambda: saved(photo(), "WEBP", quality=80), lossless=False),
+    Kind("rgb.avif", lambda: saved(photo(), "AVIF", quality=90, exif=exif(), xmp=XMP, icc_profile=DISPLAY_P3),
+         frozenset({"icc", "exif", "xmp"}), lossless=False),
+    Kind("rgb.jp2", lambda: saved(photo(), "JPEG2000", mct=1)),
+    Kind("16bit-rgb.jp2", lambda: bytes(imagecodecs.jpeg2k_encode(deep(3), 0, codecformat="jp2", reversible=True))),
+    Kind("12bit-grey.jp2", lambda: bytes(
+        imagecodecs.jpeg2k_encode(deep(1)[:, :, 0] >> 4, 0, codecformat="jp2", bitspersample=12, reversible=True))),
+    Kind("rgb.bmp", lambda: saved(photo(), "BMP")),
+    Kind("rgb.heic", lambda: saved(photo(), "HEIF", quality=95, exif=exif(1), xmp=XMP, icc_profile=DISPLAY_P3),
+         frozenset({"icc", "exif", "xmp"}), lossless=False, needs="pillow_heif"),
+    Kind("rgb.jxl", lambda: saved(photo(), "JXL", lossless=True, exif=exif(), use_container=True),
+         frozenset({"exif"}), lossless=False, needs="pillow_jxl"),
+    Kind("one.png", lambda: saved(photo().crop((0, 0, 1, 1)), "PNG"), note="1 × 1"),
+)  # fmt: skip

@@ -1,0 +1,151 @@
+"""Every kind of photo in and out: what a run must keep of it, it keeps."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from pipeline.errors import Code, ImageError
+from pipeline.formats.ifd import GPS, read_block
+from pipeline.images import decode, encode, output_key
+from tests import corpus, photos_table
+from tests.corpus import KINDS
+
+LOTS = 10**9
+
+
+def made(kind):
+    if kind.needs and importlib.util.find_spec(kind.needs) is None:
+        pytest.skip(f"{kind.needs} is not installed")
+    decode(corpus.saved(corpus.photo(), "BMP"), LOTS)  # registers the plugins
+    return kind.make()
+
+
+def carried(photo):
+    """What `Kind.keeps` speaks of, of a decoded photo."""
+    metadata = photo.metadata
+    blocks = {block.kind: block.data for block in metadata.blocks}
+    return {
+        "icc": metadata.icc,
+        "exif": metadata.exif,
+        "xmp": metadata.xmp,
+        "iptc": metadata.iptc,
+        "dpi": metadata.dpi,
+        "text": [data for kind, data in blocks.items() if kind in (b"tEXt", b"iTXt", b"gAMA")],
+        "comment": blocks.get(b"COM"),
+        "alpha": None if photo.pixels.alpha is None else photo.pixels.alpha.tolist(),
+        "pages": [(page.width, page.height) for page in photo.pages],
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_the_same_format_keeps_everything(kind):
+    photo = decode(made(kind), LOTS)
+    again = decode(encode(photo, photo.pages, "same", "keep"), LOTS)
+    assert again.facts == photo.facts | {"mode": kind.becomes or photo.facts["mode"]}
+    before, after = carried(photo), carried(again)
+    assert photo.facts["orientation"] == (6 if "exif" in kind.keeps and kind.needs != "pillow_heif" else 1)
+    for name in kind.keeps:
+        assert before[name], f"the corpus has no {name} in it"
+        assert after[name] == before[name], name
+    assert {name for name, value in before.items() if value} <= kind.keeps | {"pages", "dpi", "icc", "exif", "text"}
+    for page, same in zip(photo.pages, again.pages, strict=True):
+        if kind.lossless:
+            np.testing.assert_array_equal(same.samples, page.samples)
+        else:
+            assert np.abs(same.samples.astype(int) - page.samples).mean() < 12
+        assert (same.alpha is None) == (page.alpha is None)
+        assert (same.colour is None) == (page.colour is None)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_strip_keeps_what_viewers_need_and_strip_gps_all_but_coordinates(kind):
+    photo = decode(made(kind), LOTS)
+    bare = decode(encode(photo, photo.pages, "same", "strip"), LOTS)
+    for name in ("icc", "dpi"):
+        assert carried(bare)[name] == carried(photo)[name]
+    assert bare.facts["orientation"] == photo.facts["orientation"]
+    assert not any(carried(bare)[name] for name in ("xmp", "iptc", "comment"))
+    data = encode(photo, photo.pages, "same", "strip")
+    assert b"tram" not in data
+    assert b"GPS" not in data
+
+    placeless = encode(photo, photo.pages, "same", "strip-gps")
+    assert b"GPS" not in placeless
+    again = decode(placeless, LOTS)
+    if "exif" in kind.keeps:
+        block, before = read_block(again.metadata.exif), read_block(photo.metadata.exif)
+        assert GPS in before.children or kind.name.endswith(".tif")
+        assert GPS not in block.children
+        assert block.tags == before.tags
+    if "xmp" in kind.keeps:
+        assert b"box 17" in again.metadata.xmp
+    if "iptc" in kind.keeps:
+        assert again.metadata.iptc == photo.metadata.iptc
+
+
+@pytest.mark.parametrize("form", ["png", "jpeg", "tiff", "webp", "avif", "jpeg2000", "bmp", "heif", "jxl"])
+def test_other_formats_take_over_what_they_can_hold(form):
+    pytest.importorskip("pillow_heif")
+    pytest.importorskip("pillow_jxl")
+    for source in ("full.jpg", "rgb.tif", "16bit-rgb.tif", "cmyk.tif", "full.png", "16bit-rgba.png", "pages.tif"):
+        photo = decode(next(kind for kind in KINDS if kind.name == source).make(), LOTS)
+        try:
+            data = encode(photo, photo.pages, form, "keep")
+        except ImageError as error:
+            assert error.code is Code.UNSUPPORTED_OUTPUT
+            assert any(word in str(error) for word in ("pages", "16 bits", "inks", "transparency", "profile"))
+            continue
+        again = decode(data, LOTS)
+        assert again.facts["orientation"] == photo.facts["orientation"] or form == "heif"
+        assert again.facts["bit_depth"] == photo.facts["bit_depth"]
+        assert again.metadata.icc == photo.metadata.icc
+        if form not in ("bmp", "jxl") and photo.metadata.xmp:
+            assert again.metadata.xmp == photo.metadata.xmp
+        if photo.metadata.exif and photo.facts["format"] != "TIFF" and form in ("png", "jpeg", "webp", "jpeg2000"):
+            assert again.metadata.exif == photo.metadata.exif
+        if photo.metadata.dpi and form in ("png", "jpeg", "tiff"):
+            assert again.metadata.dpi == pytest.approx(photo.metadata.dpi, abs=0.5)
+        if photo.metadata.iptc and form in ("jpeg", "tiff"):
+            assert again.metadata.iptc == photo.metadata.iptc
+        if form in ("png", "tiff", "jpeg2000"):
+            np.testing.assert_array_equal(again.pixels.samples, photo.pixels.samples)
+
+
+def test_exif_goes_into_a_tiff_and_comes_out_of_it():
+    photo = decode(corpus.iptc_jpeg(), LOTS)
+    page = decode(encode(photo, photo.pages, "tiff", "keep"), LOTS)
+    back = decode(encode(page, page.pages, "jpeg", "keep"), LOTS)
+    before, after = read_block(photo.metadata.exif), read_block(back.metadata.exif)
+    assert after.children == before.children
+    assert {code: after.tags[code] for code in before.tags} == before.tags
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ("jpeg:quality=40,subsampling=4:2:0,progressive=1", {"progressive": 1}),
+        ("tiff:compression=deflate,tile=32", {"compression": "tiff_adobe_deflate"}),
+    ],
+)
+def test_options_of_formats(form, expected):
+    import io
+
+    from PIL import Image
+
+    photo = decode(corpus.saved(corpus.photo(), "PNG"), LOTS)
+    with Image.open(io.BytesIO(encode(photo, photo.pages, form, "keep"))) as image:
+        assert expected.items() <= image.info.items()
+    assert [output_key(key, form) for key in ("a.jpeg", "b.TIFF")] in (
+        ["a.jpeg", "b.TIFF.jpg"],
+        ["a.jpeg.tif", "b.TIFF"],
+    )
+
+
+def test_the_table_of_the_docs_is_what_the_corpus_gives():
+    pytest.importorskip("pillow_heif")
+    pytest.importorskip("pillow_jxl")
+    page = photos_table.PAGE.read_text(encoding="utf-8")
+    assert page.split(photos_table.BEGIN)[1].split(photos_table.END)[0] == photos_table.table(), (
+        "python -m tests.photos_table writes it anew"
+    )

@@ -1,0 +1,132 @@
+"""Results as tar shards and Parquet files, read by the libraries that people read them with."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.images import decode
+from pipeline.sinks import Parquet, WebDataset
+from pipeline.sources.containers import photos, tar_index
+from pipeline.sources.members import read_photo
+from pipeline.storage import read_range, sha256
+from tests.pipeline.test_shard import rows_of  # noqa: F401 — a fixture
+from tests.pipeline.test_sources import picture_bytes, samples, tar
+
+LOTS = 10**9
+
+
+@pytest.fixture
+def shards(tmp_path):
+    tar(tmp_path / "in-0.tar", samples())
+    tar(tmp_path / "in-1.tar", {"0009.jpg": picture_bytes("0009.jpg"), "0009.cls": b"3", "0010.jpg": b"no photo"})
+    return f"{tmp_path}/in-*.tar"
+
+
+def agree(rows):
+    """Every row's URI leads to the bytes it speaks of."""
+    for row in rows.values():
+        if row["status"] == "ok":
+            data = read_photo(row["output_uri"])
+            assert (sha256(data), len(data)) == (row["output_sha256"], row["output_bytes"])
+            assert decode(data, LOTS).facts["width"] == row["width"]
+
+
+@pytest.mark.filterwarnings("ignore:.*unclosed file", "ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset's
+def test_webdataset_in_and_out(rows_of, shards, tmp_path):  # noqa: F811
+    import webdataset
+
+    rows = rows_of(input={"images": shards}, output={"uri": str(tmp_path / "out"), "layout": "webdataset"})
+    agree(rows)
+    assert rows["in-1.tar/0010.jpg"]["error_code"] == "not_an_image"
+    assert [path.name for path in (tmp_path / "out").glob("*.tar")] == ["00000.tar"]
+    read = {
+        sample["__key__"]: sample
+        for sample in webdataset.WebDataset(str(tmp_path / "out" / "00000.tar"), shardshuffle=False).decode("rgb8")
+    }
+    assert read.keys() == {"0001", "b/0002", "Ü #1+2", "0009"}
+    assert (read["0001"]["json"], read["0001"]["txt"], read["0009"]["cls"]) == ({"year": 1912}, "a street", 3)
+    assert read["b/0002"]["png"].shape == (8, 18, 3)
+
+
+def test_webdataset_with_another_format_keeps_samples_together(rows_of, shards, tmp_path):  # noqa: F811
+    rows = rows_of(
+        input={"images": shards}, output={"uri": str(tmp_path / "out"), "layout": "webdataset", "format": "png"}
+    )
+    agree(rows)
+    assert rows["in-0.tar/0001.jpg"]["output_uri"].endswith("/0001.png")
+
+
+def test_parquet_is_what_hugging_face_datasets_load(rows_of, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets")
+    rows = rows_of(output={"uri": str(tmp_path / "out"), "layout": "parquet"})
+    agree(rows)
+    loaded = datasets.load_dataset(
+        "parquet", data_files=f"{tmp_path}/out/*.parquet", split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert isinstance(loaded.features["image"], datasets.Image)
+    assert sorted(loaded["file_name"]) == sorted(rows)
+    for sample in loaded:
+        with Image.open(io.BytesIO(read_photo(rows[sample["file_name"]]["output_uri"]))) as image:
+            np.testing.assert_array_equal(np.asarray(sample["image"]), np.asarray(image))
+
+
+def test_parquet_is_what_duckdb_reads_and_what_deepot_takes_in_again(rows_of, tmp_path):  # noqa: F811
+    import duckdb
+
+    rows = rows_of(output={"uri": str(tmp_path / "out"), "layout": "parquet"})
+    told = duckdb.sql(f"SELECT file_name, octet_length(image.bytes) FROM '{tmp_path}/out/*.parquet'").fetchall()
+    assert dict(told) == {name: row["output_bytes"] for name, row in rows.items()}
+    again = rows_of(input={"images": f"{tmp_path}/out/*.parquet"}, output={"uri": str(tmp_path / "second")})
+    agree(again)
+    assert sorted(again)[0].startswith("00000.parquet/00000000.png")
+
+
+def test_a_row_without_a_name_gets_the_suffix_of_its_format(rows_of, tmp_path):  # noqa: F811
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"image": [picture_bytes("x.jpg")]}), tmp_path / "p.parquet")
+    rows = rows_of(input={"images": str(tmp_path / "p.parquet")})
+    assert rows["p.parquet/00000000"]["output_uri"].endswith("p.parquet/00000000.jpg")
+
+
+@pytest.mark.parametrize("kind", [WebDataset, Parquet])
+def test_pieces_of_a_shard_replace_what_a_dead_worker_left_of_the_whole(tmp_path, kind):
+    row = {"source_uri": "x.png", "file_name": "x.png"}
+    for piece in ("", "0", "10", "11"):
+        into = kind(str(tmp_path), 7, piece)
+        into.add(row, "x.png", b"data")
+        into.close([row])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"00007-{end}{kind.suffix}" for end in ("0", "10", "11")
+    ]
+    assert read_photo(row["output_uri"]) == b"data"
+    first = (tmp_path / f"00007-0{kind.suffix}").read_bytes()
+    into = kind(str(tmp_path), 7, "0")
+    into.add(row, "x.png", b"data")
+    into.close([row])
+    assert (tmp_path / f"00007-0{kind.suffix}").read_bytes() == first, "the same bytes after a retry"
+
+
+def test_nothing_is_written_for_a_shard_without_results(tmp_path):
+    WebDataset(str(tmp_path), 0, "").close([])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_equal_keys_of_two_tars_stay_two_samples(tmp_path):
+    for number in (0, 1):
+        tar(tmp_path / f"in-{number}.tar", {"0001.jpg": bytes([number]), "0001.txt": f"of {number}".encode()})
+    rows = [{"source_uri": entry.uri, "file_name": entry.key} for entry in photos(f"{tmp_path}/in-*.tar")]
+    into = WebDataset(str(tmp_path / "out"), 0, "")
+    for number, row in enumerate(rows):
+        into.add(row, row["file_name"], b"result %d" % number)
+    into.close(rows)
+    assert [read_photo(row["output_uri"]) for row in rows] == [b"result 0", b"result 1"]
+    index = {
+        name: read_range(f"{tmp_path}/out/00000.tar", start, start + size)
+        for name, start, size in tar_index(f"{tmp_path}/out/00000.tar")
+    }
+    assert (index["0001.txt"], index["0001-2.txt"]) == (b"of 0", b"of 1")

@@ -1,0 +1,108 @@
+"""A shard of every kind of photo through a worker, without Ray."""
+
+import io
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import statistics
+from pipeline.config import parse_job
+from pipeline.errors import ConfigError
+from pipeline.fit import fit, map_uri
+from pipeline.images import decode
+from pipeline.plan import find_images
+from pipeline.progress import Quiet
+from pipeline.run import How, open_run
+from pipeline.shard import Setup, ShardWorker, Work
+from pipeline.storage import read
+from tests.corpus import KINDS
+
+LOTS = 10**9
+
+
+@pytest.fixture
+def rows_of(job_for, tmp_path):
+    """Do a job's images as one shard; returns its rows by name."""
+
+    def do(**changes):
+        opened = open_run(job_for(**changes), How(allow_code=True))
+        job, run = opened.job, opened.run
+        pending = statistics.tasks(job, run, True, opened.outside)
+        sides = statistics.gather(pending, lambda function, tasks: [function(task) for task in tasks], Quiet())
+        transport = fit(job, run, opened.models.codec, *sides)
+        setup = Setup(job, True, run, job.output.uri, opened.fingerprint, map_uri(job, run), transport.sha256)
+        entries = tuple(find_images(job.input.images, "input", opened.outside))
+        part = ShardWorker(setup).process(Work(0, entries))
+        return {row["file_name"]: row for row in pq.read_table(io.BytesIO(read(run.manifest(part.name)))).to_pylist()}
+
+    return do
+
+
+@pytest.fixture
+def kinds(tmp_path):
+    """The corpus as files; returns their kinds by name."""
+    pytest.importorskip("pillow_heif")
+    pytest.importorskip("pillow_jxl")
+    decode(KINDS[0].make(), LOTS)  # registers the plugins
+    folder = tmp_path / "kinds"
+    folder.mkdir()
+    for kind in KINDS:
+        (folder / kind.name).write_bytes(kind.make())
+    return {kind.name: kind for kind in KINDS}
+
+
+def test_alpha_one_gives_every_photo_back(rows_of, kinds, tmp_path):
+    rows = rows_of(input={"images": str(tmp_path / "kinds")}, transport={"alpha": 1})
+    assert rows.keys() == kinds.keys()
+    for name, row in rows.items():
+        assert (row["status"], row["delta_e"], row["colour_drift"]) == ("ok", 0, 0), (name, row["error_message"])
+        before = decode((tmp_path / "kinds" / name).read_bytes(), LOTS)
+        after = decode(read(row["output_uri"]), LOTS)
+        assert row["pages"] == len(before.pages)
+        if kinds[name].lossless:
+            for page, same in zip(before.pages, after.pages, strict=True):
+                np.testing.assert_array_equal(same.samples, page.samples, err_msg=name)
+
+
+def test_every_photo_is_changed_and_keeps_its_kind(rows_of, kinds, tmp_path):
+    rows = rows_of(input={"images": str(tmp_path / "kinds")}, transport={"mode": "residual"})
+    for name, row in rows.items():
+        assert row["status"] == "ok", (name, row["error_message"])
+        before = decode((tmp_path / "kinds" / name).read_bytes(), LOTS)
+        after = decode(read(row["output_uri"]), LOTS)
+        assert after.facts == before.facts | {"mode": kinds[name].becomes or before.facts["mode"]}
+        assert name == "one.png" or row["delta_e"] > 0.1
+        assert row["colour_drift"] < row["delta_e"] + 0.5
+        for page, same in zip(before.pages, after.pages, strict=True):
+            if name != "one.png":
+                assert not np.array_equal(same.samples, page.samples), name
+            if page.alpha is not None and kinds[name].lossless:
+                np.testing.assert_array_equal(same.alpha, page.alpha)
+                hidden = page.alpha == 0
+                np.testing.assert_array_equal(same.samples[hidden], page.samples[hidden], err_msg=name)
+
+
+def test_a_format_with_options_and_what_it_cannot_hold(rows_of, kinds, tmp_path):
+    rows = rows_of(
+        input={"images": str(tmp_path / "kinds")}, output={"uri": str(tmp_path / "out"), "format": "jpeg:quality=60"}
+    )
+    assert rows["rgb.png"]["output_uri"].endswith("rgb.png.jpg")
+    for name in ("16bit-rgb.png", "rgba.png", "pages.tif"):
+        assert (rows[name]["status"], rows[name]["error_code"]) == ("failed", "unsupported_output")
+
+
+def test_formats_that_cannot_be_meant():
+    for form, message in (
+        ("jpg", "did you mean 'jpeg'"),
+        ("jpeg:quality=0", "between 1 and 100"),
+        ("png:quality=1", "quality"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            parse_job(
+                {
+                    "input": {"images": "i"},
+                    "output": {"uri": "o", "format": form},
+                    "source": {"degrade": "noise:sigma=1"},
+                }
+            )

@@ -1,0 +1,132 @@
+"""Photos inside tars, ZIP files, Parquet columns and lists: found in order, read by their bytes alone."""
+
+import io
+import tarfile
+import zipfile
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import StorageError
+from pipeline.plan import find_images
+from pipeline.sources.members import clean, read_photo
+from tests.corpus import photo, saved
+
+NAMES = ["b/0002.png", "0001.jpg", "Ü #1+2.webp"]
+
+
+def picture_bytes(name):
+    kind = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}[name.rpartition(".")[2]]
+    return saved(photo().crop((0, 0, 8 + len(name), 8)), kind)
+
+
+def tar(path, files):
+    with tarfile.open(path, "w") as archive:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return path
+
+
+def samples():
+    files = {name: picture_bytes(name) for name in NAMES}
+    return files | {"0001.json": b'{"year": 1912}', "0001.txt": b"a street"}
+
+
+def found(uri):
+    entries = list(find_images(str(uri), "input"))
+    keys = [entry.key for entry in entries]
+    assert keys == sorted(keys), "a plan takes entries in the order of their keys"
+    return {entry.key: read_photo(entry.uri) for entry in entries}
+
+
+def test_tar_shards(tmp_path):
+    tar(tmp_path / "a.tar", samples())
+    tar(tmp_path / "a-2.tar", {"x.png": picture_bytes("x.png")})
+    expected = {f"a.tar/{name}": picture_bytes(name) for name in NAMES}
+    assert found(tmp_path / "a.tar") == expected
+    assert found(f"{tmp_path}/*.tar") == expected | {"a-2.tar/x.png": picture_bytes("x.png")}
+
+
+def test_zip_files_stored_and_deflated(tmp_path):
+    with zipfile.ZipFile(tmp_path / "box.zip", "w") as archive:
+        for number, name in enumerate(NAMES):
+            archive.writestr(name, picture_bytes(name), (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)[number % 2])
+        archive.writestr("notes.txt", "no photo")
+        archive.writestr("x.png", picture_bytes("x.png"), zipfile.ZIP_LZMA)
+    by_key = {entry.key: entry for entry in find_images(str(tmp_path / "box.zip"), "input")}
+    assert list(by_key) == sorted([f"box.zip/{name}" for name in [*NAMES, "x.png"]])
+    for name in NAMES:
+        assert read_photo(by_key[f"box.zip/{name}"].uri) == picture_bytes(name)
+    with pytest.raises(StorageError, match="stored or deflated"):
+        read_photo(by_key["box.zip/x.png"].uri)
+
+
+@pytest.mark.parametrize("layout", ["bytes", "struct", "uris"])
+def test_parquet_columns(tmp_path, layout):
+    for name in NAMES:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(picture_bytes(name))
+    column = {
+        "bytes": [picture_bytes(name) for name in NAMES],
+        "struct": [{"bytes": picture_bytes(name), "path": name} for name in NAMES],
+        "uris": [str(tmp_path / NAMES[0]), *NAMES[1:]],
+    }[layout]
+    pq.write_table(pa.table({"scan": column, "year": [1, 2, 3]}), tmp_path / "p.parquet", row_group_size=2)
+    photos = found(f"{tmp_path}/p.parquet#scan")
+    if layout == "uris":
+        assert photos == {str(tmp_path / name).lstrip("/"): picture_bytes(name) for name in NAMES}
+    else:
+        assert list(photos.values()) == [picture_bytes(name) for name in NAMES]
+    if layout == "struct":
+        assert list(photos) == ["p.parquet/00000000.png", "p.parquet/00000001.jpg", "p.parquet/00000002.webp"]
+    with pytest.raises(StorageError, match=r"no column 'image' .*there are scan, year"):
+        found(tmp_path / "p.parquet")
+
+
+def test_lists(tmp_path):
+    for name in NAMES:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(picture_bytes(name))
+    (tmp_path / "list.txt").write_text(
+        f"# photos of box 3\n{NAMES[1]}\n\n{tmp_path}/{NAMES[0]}\nfile://{tmp_path}/{NAMES[2]}\n"
+    )
+    photos = found(tmp_path / "list.txt")
+    assert sorted(photos.values()) == sorted(map(picture_bytes, NAMES))
+
+
+def test_members_are_read_from_object_storage_by_range(tmp_path, s3):
+    import boto3
+
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="shards")
+    client.upload_file(str(tar(tmp_path / "a.tar", samples())), "shards", "deep/a.tar")
+    assert found("s3://shards/deep/*.tar") == {f"a.tar/{name}": picture_bytes(name) for name in NAMES}
+
+
+def test_hostile_and_damaged_containers(tmp_path):
+    tar(tmp_path / "evil.tar", {"../../etc/x.png": b"1", "/abs/y.png": b"2", "a\\..\\z.png": b"3"})
+    assert list(found(tmp_path / "evil.tar")) == ["evil.tar/a/z.png", "evil.tar/abs/y.png", "evil.tar/etc/x.png"]
+    assert clean("./..//a/./b") == "a/b"
+    tar(tmp_path / "twice.tar", {"x.png": b"1", "./x.png": b"2"})
+    with pytest.raises(StorageError, match="two photos of the name"):
+        found(tmp_path / "twice.tar")
+    for name, message in (("no.tar", "no tar file"), ("no.zip", "no ZIP file"), ("no.parquet", "no Parquet file")):
+        (tmp_path / name).write_bytes(b"nothing of the kind" * 100)
+        with pytest.raises(StorageError, match=message):
+            found(tmp_path / name)
+    with pytest.raises(StorageError, match="compressed tar"):
+        found(tmp_path / "a.tar.gz")
+    for uri in ("a.tar#x/y.png", "a.parquet#image/one/2"):
+        with pytest.raises(StorageError, match="does not name a photo"):
+            read_photo(f"{tmp_path}/{uri}")
+    with pytest.raises(FileNotFoundError):
+        read_photo(f"{tmp_path}/none.tar#0+10/y.png")
+
+
+def test_files_whose_names_look_strange_are_files(tmp_path):
+    (tmp_path / "deep#1.tar.d").mkdir()
+    (tmp_path / "deep#1.tar.d" / "ü#1.png").write_bytes(b"x")
+    assert found(tmp_path) == {"deep#1.tar.d/ü#1.png": b"x"}
