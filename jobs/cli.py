@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import deepot
 from deepot.errors import DeepotError
-from jobs import apply, compare, demo, evaluate, fit, plan, report, run, status, verify
+from jobs import apply, compare, demo, duplicates, evaluate, fit, plan, report, run, select, status, verify
 
 COMMANDS = {
     "demo": demo,
@@ -19,6 +19,8 @@ COMMANDS = {
     "status": status,
     "verify": verify,
     "report": report,
+    "select": select,
+    "duplicates": duplicates,
     "compare": compare,
     "evaluate": evaluate,
 }

@@ -6,7 +6,7 @@ import uuid
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ import deepot
 from deepot.enhance import Enhancer
 from deepot.errors import CodecError, RestorerError
 from deepot.pixels import Pixels
+from deepot.scores import colour_distance, mean_colour, score
 from deepot.transport_map import TransportMap
 from pipeline.config import Job
 from pipeline.errors import Code, ImageError, StorageError
@@ -139,7 +140,8 @@ class ShardWorker:
             found = reading.result()
             row |= {"source_sha256": found.sha256, "seconds_read": found.seconds}
             photo = found.photo
-            row |= photo.facts
+            row |= photo.facts | asdict(score(photo.pixels))
+            colour = mean_colour(photo.pixels)
             started = time.perf_counter()
             restored = self._models.restorer(photo.pixels)
             row["seconds_restore"] = time.perf_counter() - started
@@ -153,6 +155,7 @@ class ShardWorker:
             "naturalness": outcome.naturalness,
             "naturalness_output": outcome.naturalness_output,
             "n_tiles": outcome.n_tiles,
+            "colour_shift": colour_distance(colour, mean_colour(restored)),
         }
         return photo, restored
 
