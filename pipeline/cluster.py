@@ -23,7 +23,8 @@ R = TypeVar("R")
 
 _IN_FLIGHT = 2  # pieces of work an actor has: one computed, one read ahead
 _LOOK_S = 2.0  # between two looks at how large the cluster is
-_NOTICE_S = 10.0  # in which a cluster notices that a node is gone
+_NOTICE_S = 2.0  # in which a cluster notices that the node of a dead worker is gone too: workers may go first
+_SILENCE_S = 10.0  # the same where the worker only does not answer
 _STARTS = 3  # that may fail in a row, for each actor, without an error of their own
 _OBJECT_STORE_BYTES = 256 * 2**20  # only small things go through it
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_DEDUP_LOGS": "0"}
@@ -103,11 +104,19 @@ def run_tasks(compute: Compute) -> Callable[[Callable[[T], R], Sequence[T]], Ite
 
 @dataclass
 class _Member:
-    """An actor of the crew: the node that it is on once it has started, and how many calls it has."""
+    """An actor of the crew.
+
+    Attributes:
+        actor: its handle.
+        node: that it is on, once it has started.
+        calls: that it has.
+        lost: once it is dead, whether it died with its node.
+    """
 
     actor: Any
     node: str | None = None
     calls: int = 0
+    lost: bool | None = None
 
 
 class RayCrew:
@@ -241,9 +250,10 @@ class RayCrew:
             outcome = WorkerDiedError(str(error))
             if member in self._members:
                 self._members.remove(member)
-            lost = _is_lost(member.node, error)
+            if member.lost is None:
+                member.lost = _is_lost(member.node, error)
             self._follow()
-            if lost:
+            if member.lost:
                 log.warning("a node was lost with shard %d in work; another worker does it", work.shard)
                 self._waiting.appendleft(work)
                 self._hand_out()
@@ -253,11 +263,11 @@ class RayCrew:
 
 
 def _is_lost(node: str | None, error: Exception) -> bool:
-    """Whether an actor died because its node did; where it only does not answer, the cluster has a moment to notice."""
+    """Whether an actor died because its node did; the cluster has a moment to notice."""
     import ray
 
-    unsure = isinstance(error, ray.exceptions.ActorUnavailableError)
-    deadline = time.monotonic() + (_NOTICE_S if unsure else 0)
+    silent = isinstance(error, ray.exceptions.ActorUnavailableError)
+    deadline = time.monotonic() + (_SILENCE_S if silent else _NOTICE_S)
     while True:
         if not any(each["NodeID"] == node and each["Alive"] for each in ray.nodes()):
             return True
