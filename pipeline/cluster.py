@@ -124,7 +124,7 @@ class RayCrew:
 
     A dead actor is replaced by a new one, which waits for resources and models like the first ones; Ray's own restarts
     would answer calls with errors meanwhile, and those could not be told from another death. Work goes to actors that
-    have started; what was on a node that is lost goes to another one, and nobody blames its images.
+    have started. What was on a node that is known to be lost goes to another one, and nobody blames its images.
     """
 
     def __init__(self, setup: Setup, compute: Compute, most: int) -> None:

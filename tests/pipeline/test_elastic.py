@@ -1,4 +1,4 @@
-"""A cluster of several nodes that grows and shrinks under a run: the same result, and no image is blamed."""
+"""A cluster of several nodes that grows and shrinks under a run: the same result, and no image fails."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def test_nodes_join_and_leave_in_the_middle(tmp_path):
     assert process.returncode == 0, process.stdout + process.stderr
     told = json.loads(process.stdout.splitlines()[-1])
     assert told["ok"] == 24
-    assert told["attempts"] == [1], "a lost node is no suspicion"
+    assert max(told["attempts"]) <= 2, "what was lost is done again once, not searched for a culprit"
     photos = [
         {path.name: path.read_bytes() for path in (tmp_path / name).rglob("*.png")} for name in ("moved", "quiet")
     ]
