@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import deepot
 from deepot.errors import DeepotError
-from jobs import apply, compare, demo, evaluate, fit, gc, plan, report, run, status, verify
+from jobs import apply, compare, demo, duplicates, evaluate, fit, gc, plan, report, run, select, status, verify
 from pipeline.credentials import redacted
 
 COMMANDS = {
@@ -21,6 +21,8 @@ COMMANDS = {
     "verify": verify,
     "gc": gc,
     "report": report,
+    "select": select,
+    "duplicates": duplicates,
     "compare": compare,
     "evaluate": evaluate,
 }

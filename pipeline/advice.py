@@ -24,6 +24,9 @@ ADVICE: dict[Code, Advice] = {
     Code.ANIMATED: Advice("It has several frames.", "Take out the frame you want, as a file of its own."),
     Code.UNSUPPORTED_MODE: Advice("Its kind of pixels has no exact way back from RGB.", "Convert it to RGB or grey."),
     Code.UNSUPPORTED_BIT_DEPTH: Advice("It has more bits a sample than can be kept.", "Convert it to fewer bits."),
+    Code.UNSUPPORTED_FORMAT: Advice(
+        "Its format is not read, or not in this kind.", "Install deepot[formats] for HEIF and JPEG XL, or convert it."
+    ),
     Code.TOO_LARGE: Advice(
         "It has more pixels or bytes than the limits allow.", "Raise limits.max_pixels or limits.max_bytes."
     ),

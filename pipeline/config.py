@@ -115,6 +115,9 @@ class Compute(Section):
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="auto: the device's fastest")
     actors: Annotated[int, Field(ge=1)] | Auto = Field("auto", description="workers; auto: as many as fit")
+    max_actors: Annotated[int, Field(ge=1)] | Auto = Field(
+        "auto", description="workers that an autoscaling cluster grows for; auto: as many as it has room for"
+    )
     gpus_per_actor: Annotated[float, Field(ge=0)] | Auto = Field("auto", description="auto: 1 where there are GPUs")
     threads: int = Field(1, ge=1, description="CPU threads a worker computes with")
     shard_images: Annotated[int, Field(ge=1)] | Auto = Field("auto", description="images committed together")

@@ -158,9 +158,9 @@ def _decoded(data: bytes, image: Image.Image, max_pixels: int) -> Photo:
         return Photo(
             [page.pixels for page in pages], facts, metadata, Target("TIFF"), tuple(page.style for page in pages)
         )
-    frames = int(getattr(image, "n_frames", 1))
-    if frames > 1 and not (image.format == "MPO" and jpeg.secondary_are_previews(image)):
-        raise ImageError(Code.ANIMATED, f"{frames} frames; deepot takes single photos, and TIFFs of several pages")
+    several = bool(getattr(image, "is_animated", False))  # counting the frames of a GIF reads all of it
+    if several and not (image.format == "MPO" and jpeg.secondary_are_previews(image)):
+        raise ImageError(Code.ANIMATED, "it has several frames; deepot takes single photos, and TIFFs of several pages")
     metadata = _metadata(data, image)
     bits = _depth(data, image)
     found = _samples(data, image, bits, metadata.icc)

@@ -59,6 +59,12 @@ SCHEMA = pa.schema(
         ("run_id", pa.string()),
         ("shard", pa.int32()),
         ("code_version", pa.string()),
+        ("sharpness", pa.float64()),
+        ("noise", pa.float64()),
+        ("blockiness", pa.float64()),
+        ("clipped_low", pa.float64()),
+        ("clipped_high", pa.float64()),
+        ("phash", pa.string()),
     ],
     metadata={"deepot_manifest": VERSION},
 )
@@ -166,9 +172,17 @@ def read_part(run: Run, part: Part) -> pa.Table:
     if sha256(data) != part.sha256:
         raise RunError(f"{run.manifest(part.name)} is not the file that was committed: its sha256 differs")
     try:
-        return pq.read_table(io.BytesIO(data))
+        return _conformed(pq.read_table(io.BytesIO(data)))
     except pa.ArrowException as error:
         raise RunError(f"{run.manifest(part.name)} is no Parquet file ({error})") from error
+
+
+def _conformed(table: pa.Table) -> pa.Table:
+    """A part with the columns of `SCHEMA`; those that an older version did not write are null."""
+    missing = [field for field in SCHEMA if field.name not in table.column_names]
+    for field in missing:
+        table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table.select(SCHEMA.names).cast(SCHEMA) if missing else table
 
 
 def read_manifest(run: Run) -> pa.Table:

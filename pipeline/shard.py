@@ -6,7 +6,7 @@ import uuid
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import deepot
 from deepot.colour_difference import difference, thumbnail
 from deepot.enhance import Enhancer, Outcome
 from deepot.errors import CodecError, RestorerError
+from deepot.scores import Scores, score
 from deepot.transport_map import TransportMap
 from pipeline.config import Job, Limits
 from pipeline.errors import Code, ImageError, StorageError
@@ -158,13 +159,13 @@ class ShardWorker:
                 photo = found.photo
                 row |= photo.facts
                 self.watch.allow(clock, photo.size)
-                before = thumbnail(photo.pixels)
+                row |= asdict(found.scores)
                 outcomes = [self._page(row, photo, number) for number in range(len(photo.pages))]
         except IMAGE_FAULTS as error:
             fail_row(row, error)
             return None
         row |= outcome_columns(outcomes, [page.samples.size for page in photo.pages])
-        return _Done(photo, before)
+        return _Done(photo, found.thumbnail)
 
     def _page(self, row: dict[str, Any], photo: Photo, number: int) -> Outcome:
         """Restore and transport one page of a photo."""
@@ -216,6 +217,8 @@ class _Done:
 class _Read:
     photo: Photo
     sha256: str
+    scores: Scores
+    thumbnail: NDArray[np.float64]
     seconds: float
 
 
@@ -223,4 +226,5 @@ def _read(entry: Entry, limits: Limits) -> _Read:
     started = time.perf_counter()
     data = fetch(entry, limits)
     photo = decode(data, limits.max_pixels)
-    return _Read(photo, sha256(data), time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return _Read(photo, sha256(data), score(photo.pixels), thumbnail(photo.pixels), seconds)

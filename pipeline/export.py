@@ -1,0 +1,144 @@
+"""Export: chosen photos as a list, as a Parquet file, or as tar shards that WebDataset reads."""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import ConfigError, RunError, StorageError
+from pipeline.progress import Progress
+from pipeline.storage import absolute, join, names, put, read, sha256
+
+SIDES = ("output", "source")
+_READERS, _SHARD_PHOTOS, _SHARD_BYTES = 16, 1000, 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export wrote.
+
+    Attributes:
+        uri: where.
+        photos: how many.
+        left_out: photos that are not in it, and why.
+    """
+
+    uri: str
+    photos: int
+    left_out: tuple[tuple[str, str], ...] = ()
+
+
+def export(rows: pa.Table, to: str, side: str, progress: Progress) -> Exported:
+    """Write chosen rows of a manifest as what the name says: `….txt`, `….parquet`, or a folder of tar shards, `…/`.
+
+    Args:
+        rows: of `pipeline.manifest.SCHEMA`.
+        to: where.
+        side: whose photos a list and tar shards hold: `output` or `source`.
+        progress: told of photos that are packed.
+
+    Raises:
+        ConfigError: a name that says none of the three.
+        RunError: the folder holds tar shards already.
+    """
+    uri = absolute(to) + ("/" if to.endswith("/") else "")
+    if to.endswith(".parquet"):
+        write_parquet(rows, to)
+        return Exported(uri, len(rows))
+    if to.endswith(".txt"):
+        there = [photo for photo in rows[f"{side}_uri"].to_pylist() if photo]
+        put(uri, "".join(f"{photo}\n" for photo in there).encode())
+        return Exported(uri, len(there), _without_photo(rows, side))
+    if to.endswith("/"):
+        return _tars(rows, uri, side, progress)
+    raise ConfigError(f"'{to}': name a list (….txt), a Parquet file (….parquet) or a folder for tar shards (…/)")
+
+
+def write_parquet(rows: pa.Table, to: str) -> None:
+    """Write a table as one Parquet file."""
+    sink = io.BytesIO()
+    pq.write_table(rows, sink)
+    put(absolute(to), sink.getvalue())
+
+
+def _without_photo(rows: pa.Table, side: str) -> tuple[tuple[str, str], ...]:
+    chosen = rows.select(["file_name", "status", f"{side}_uri"]).to_pylist()
+    return tuple((row["file_name"], f"it has no {side}: {row['status']}") for row in chosen if not row[f"{side}_uri"])
+
+
+def _tars(rows: pa.Table, folder: str, side: str, progress: Progress) -> Exported:
+    """Tar shards 000000.tar, … of photos, each with its row as JSON beside it."""
+    if any(name.endswith(".tar") for name in names(folder)):
+        raise RunError(f"{folder} holds tar shards already, and two selections must not mix: name another folder")
+    left_out = [*_without_photo(rows, side)]
+    chosen = [row for row in rows.to_pylist() if row[f"{side}_uri"]]
+    progress.begin("pack", len(chosen))
+    shard, photos = _Tar(), 0
+    number = 0
+    for row, data in _photos(chosen, side):
+        if isinstance(data, str):
+            left_out.append((row["file_name"], data))
+        else:
+            shard.add(f"{photos:09d}", PurePosixPath(row[f"{side}_uri"]).suffix.lower(), row, data)
+            photos += 1
+        if shard.full:
+            put(join(folder, f"{number:06d}.tar"), shard.close())
+            shard, number = _Tar(), number + 1
+        progress.advance(1, int(isinstance(data, str)))
+    if shard.photos:
+        put(join(folder, f"{number:06d}.tar"), shard.close())
+    progress.end()
+    return Exported(folder, photos, tuple(left_out))
+
+
+def _photos(rows: list[dict[str, Any]], side: str) -> Iterator[tuple[dict[str, Any], bytes | str]]:
+    """Rows with the bytes of their photos, or with the reason why there are none."""
+
+    def fetch(row: dict[str, Any]) -> bytes | str:
+        try:
+            data = read(row[f"{side}_uri"])
+        except FileNotFoundError:
+            return "it is no longer there"
+        except StorageError as error:
+            return str(error)
+        return data if sha256(data) == row[f"{side}_sha256"] else "it is not the photo of its row: the sha256 differs"
+
+    with ThreadPoolExecutor(_READERS, "pack") as readers:
+        waiting = iter(rows)
+        while group := list(islice(waiting, _READERS)):
+            yield from zip(group, readers.map(fetch, group), strict=True)
+
+
+class _Tar:
+    """A tar file that grows in memory; the same photos give the same bytes."""
+
+    def __init__(self) -> None:
+        self.photos = 0
+        self._sink = io.BytesIO()
+        self._tar = tarfile.open(fileobj=self._sink, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 — closed by close
+
+    @property
+    def full(self) -> bool:
+        """Whether it should be written."""
+        return self.photos >= _SHARD_PHOTOS or self._sink.tell() >= _SHARD_BYTES
+
+    def add(self, key: str, suffix: str, row: dict[str, Any], photo: bytes) -> None:
+        """A photo and its row."""
+        self.photos += 1
+        for name, data in ((key + suffix, photo), (f"{key}.json", json.dumps(row).encode())):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            self._tar.addfile(member, io.BytesIO(data))
+
+    def close(self) -> bytes:
+        """All of its bytes."""
+        self._tar.close()
+        return self._sink.getvalue()

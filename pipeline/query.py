@@ -1,0 +1,52 @@
+"""Query: the latest row of every photo of a run, through DuckDB, as the manifest parts are read."""
+
+from collections.abc import Iterator
+
+import duckdb
+import pyarrow as pa
+
+from deepot.errors import DeepotError
+from pipeline.errors import ConfigError
+from pipeline.layout import Run
+from pipeline.manifest import SCHEMA, read_rows
+
+_LATEST = "SELECT * FROM manifest QUALIFY row_number() OVER (PARTITION BY file_name ORDER BY shard DESC) = 1"
+"""A photo that changed was done again in a later shard; its earlier rows speak of files that are no longer there."""
+
+
+def select(run: Run, where: str = "true", order: str = "file_name", limit: int | None = None) -> pa.Table:
+    """Rows of the committed manifest, one a photo: the latest.
+
+    Args:
+        run: the run.
+        where: an SQL expression over the columns of `pipeline.manifest.SCHEMA`.
+        order: SQL expressions to sort by, each with DESC if need be.
+        limit: at most so many rows.
+
+    Raises:
+        ConfigError: an expression that DuckDB does not take.
+        RunError: a manifest part is not what was committed.
+    """
+    faults: list[DeepotError] = []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            for table in read_rows(run):
+                yield from table.to_batches()
+        except DeepotError as error:  # DuckDB would make a text of it
+            faults.append(error)
+            raise
+
+    with duckdb.connect(config={"enable_external_access": "false"}) as connection:
+        connection.register("manifest", pa.RecordBatchReader.from_batches(SCHEMA, batches()))
+        try:
+            chosen = connection.sql(_LATEST).filter(where).order(order)
+            found: pa.Table = (chosen if limit is None else chosen.limit(limit)).to_arrow_table()
+        except duckdb.Error as error:
+            if faults:
+                raise faults[0] from error
+            said = " ".join(str(error).split())
+            raise ConfigError(
+                f"where '{where}', sorted by '{order}': {said}; the columns are {', '.join(SCHEMA.names)}"
+            ) from error
+    return found

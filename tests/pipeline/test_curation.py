@@ -1,0 +1,175 @@
+"""Curation: rows chosen by SQL, their exports, duplicates; from committed parts that are written here."""
+
+import io
+import json
+import tarfile
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.cli import main
+from pipeline.duplicates import duplicates
+from pipeline.errors import ConfigError, RunError
+from pipeline.export import export
+from pipeline.layout import Run
+from pipeline.manifest import SCHEMA, commit, read_manifest, write_part
+from pipeline.progress import Quiet
+from pipeline.query import select
+from pipeline.rows import blank_row
+from pipeline.storage import Entry, put, sha256
+
+HASHES = {
+    "a.jpg": "ffff0000ffff0000",
+    "a copy.jpg": "ffff0000ffff0001",
+    "sub/a small.png": "fffe0000ffff0001",
+    "b.jpg": "0123456789abcdef",
+    "b again.jpg": "0123456789abcdef",
+    "c.jpg": "aaaa5555aaaa5555",
+}
+
+
+def row(name, shard=0, **values):
+    data = f"photo {name} {shard}".encode()
+    entry = Entry(f"/in/{name}", name, len(data), "", 0.0)
+    done = {"status": "ok", "output_uri": f"/out/{name}", "output_sha256": sha256(data), "width": 40, "height": 30}
+    return blank_row(entry, shard, 1) | done | values
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of two shards: the second has a photo of the first again, changed since, and one that failed."""
+    run = Run(str(tmp_path / "run"))
+    first = [
+        row(name, phash=code, noise=float(index), width=40 + index) for index, (name, code) in enumerate(HASHES.items())
+    ]
+    second = [
+        row("c.jpg", 1, phash="5555aaaa5555aaaa", noise=50.0),
+        row("bad.jpg", 1, status="failed", error_code="damaged", output_uri=None),
+    ]
+    for shard, rows in enumerate((first, second)):
+        for each in rows:
+            if each["output_uri"]:
+                each["output_uri"] = str(tmp_path / "out" / each["file_name"])
+                put(each["output_uri"], f"photo {each['file_name']} {shard}".encode())
+        assert commit(run, shard, [write_part(run, f"{shard}.parquet", rows)])
+    return run
+
+
+def test_rows_are_chosen_by_sql_and_are_the_latest_of_their_photos(run):
+    assert len(read_manifest(run)) == 8
+    assert len(select(run)) == 7
+    assert select(run, "noise >= 4", "noise DESC")["file_name"].to_pylist() == ["c.jpg", "b again.jpg"]
+    assert select(run, "file_name = 'c.jpg'")["shard"].to_pylist() == [1]
+    assert len(select(run, "status = 'ok'", limit=2)) == 2
+    assert select(run).schema.names == SCHEMA.names
+
+
+@pytest.mark.parametrize("where", ["nose > 3", "status = ", "true); DROP TABLE manifest; --"])
+def test_a_wrong_expression_is_named_with_the_columns(run, where):
+    with pytest.raises(ConfigError, match=r"where '.*columns are file_name, source_uri"):
+        select(run, where)
+
+
+def test_files_of_this_machine_are_not_reached_from_an_expression(run, tmp_path):
+    (tmp_path / "secret.csv").write_text("a\n1\n")
+    with pytest.raises(ConfigError, match="disabled"):
+        select(run, f"EXISTS (SELECT * FROM '{tmp_path / 'secret.csv'}')")
+
+
+def test_a_part_that_changed_after_its_commit_is_no_matter_of_sql(run):
+    put(run.manifest("1.parquet"), b"something else")
+    with pytest.raises(RunError, match="its sha256 differs"):
+        select(run)
+
+
+def test_rows_of_older_versions_have_nothing_in_newer_columns(tmp_path):
+    run = Run(str(tmp_path))
+    part = write_part(run, "0.parquet", [row("a.jpg", phash="00")])
+    old = pq.read_table(run.manifest("0.parquet")).drop_columns(["phash", "sharpness"])
+    sink = io.BytesIO()
+    pq.write_table(old, sink)
+    put(run.manifest("0.parquet"), sink.getvalue())
+    commit(run, 0, [type(part)(**vars(part) | {"sha256": sha256(sink.getvalue()), "size": len(sink.getvalue())})])
+    assert read_manifest(run)["phash"].to_pylist() == [None]
+    assert read_manifest(run).schema == SCHEMA
+
+
+def test_exports_as_list_as_parquet_and_as_tar_shards(run, tmp_path):
+    rows = select(run)
+    listed = export(rows, str(tmp_path / "kept.txt"), "source", Quiet())
+    assert (tmp_path / "kept.txt").read_text().splitlines() == rows["source_uri"].to_pylist()
+    assert listed.left_out == ()
+    export(rows, str(tmp_path / "kept.parquet"), "output", Quiet())
+    assert pq.read_table(tmp_path / "kept.parquet").equals(rows)
+    packed = export(rows, f"{tmp_path}/train/", "output", Quiet())
+    assert (packed.photos, packed.left_out) == (6, (("bad.jpg", "it has no output: failed"),))
+    with tarfile.open(tmp_path / "train" / "000000.tar") as tar:
+        names = tar.getnames()
+        told = json.load(tar.extractfile("000000000.json"))
+        photo = tar.extractfile(names[0]).read()
+    assert names[:2] == ["000000000.jpg", "000000000.json"]
+    assert "000000005.png" in names
+    assert photo == f"photo {told['file_name']} 0".encode()
+    with pytest.raises(RunError, match="name another folder"):
+        export(rows, f"{tmp_path}/train/", "output", Quiet())
+    with pytest.raises(ConfigError, match=r"kept.prquet': name a list \(….txt\)"):
+        export(rows, "kept.prquet", "output", Quiet())
+
+
+def test_tar_shards_are_cut_and_leave_out_what_is_not_the_photo_of_its_row(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.export._SHARD_PHOTOS", 2)
+    (tmp_path / "out" / "a.jpg").write_bytes(b"another")
+    (tmp_path / "out" / "b.jpg").unlink()
+    packed = export(select(run, "status = 'ok'"), f"{tmp_path}/train/", "output", Quiet())
+    assert packed.photos == 4
+    assert dict(packed.left_out) == {
+        "a.jpg": "it is not the photo of its row: the sha256 differs",
+        "b.jpg": "it is no longer there",
+    }
+    assert sorted(path.name for path in (tmp_path / "train").iterdir()) == ["000000.tar", "000001.tar"]
+
+
+def test_duplicates_are_groups_with_the_largest_photo_first(run):
+    assert _groups(duplicates(run, 0)) == [["b again.jpg", "b.jpg"]]
+    assert _groups(duplicates(run, 1)) == [["b again.jpg", "b.jpg"], ["sub/a small.png", "a copy.jpg", "a.jpg"]]
+    assert duplicates(run, 1)["keep"].to_pylist() == [True, False, True, False, False]
+    assert _groups(duplicates(run, 15)) == _groups(duplicates(run, 1)), "changed since: the old hash of c.jpg is none"
+    with pytest.raises(ConfigError, match="16 bits"):
+        duplicates(run, 16)
+
+
+def test_bands_find_every_pair_that_comparing_all_of_them_finds(tmp_path):
+    import random
+
+    random.seed(3)
+    hashes = [random.getrandbits(64) for _ in range(120)]
+    hashes += [each ^ sum(1 << bit for bit in random.sample(range(64), random.randint(1, 7))) for each in hashes]
+    run = Run(str(tmp_path))
+    commit(
+        run, 0, [write_part(run, "0.parquet", [row(f"{i:03d}", phash=f"{each:016x}") for i, each in enumerate(hashes)])]
+    )
+    for bits in (0, 3, 6):
+        paired = {(i, i + 120) for i in range(120) if (hashes[i] ^ hashes[i + 120]).bit_count() <= bits}
+        found = {tuple(sorted(int(name) for name in group)) for group in _groups(duplicates(run, bits))}
+        assert found == paired
+
+
+def _groups(table: pa.Table):
+    groups = {}
+    for each in table.to_pylist():
+        groups.setdefault(each["group"], []).append(each["file_name"])
+    return list(groups.values())
+
+
+def test_the_commands(run, tmp_path, capsys):
+    assert main(["select", run.uri, "--where", "noise > 3", "--to", str(tmp_path / "x.txt"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["written"] == 2
+    assert main(["select", run.uri]) == 0
+    assert "chosen   7 photos" in capsys.readouterr().out
+    assert main(["select", run.uri, "--to", str(tmp_path / "y.txt")]) == 1
+    assert "without  bad.jpg: it has no output: failed" in capsys.readouterr().out
+    assert main(["select", run.uri, "--where", "nose"]) == 2
+    assert main(["duplicates", run.uri, "--to", str(tmp_path / "d.parquet"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"groups": 2, "photos": 5}
+    assert len(pq.read_table(tmp_path / "d.parquet")) == 5
