@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test soak lint clean
+.PHONY: install demo test soak bench lint clean
 
 install: $(STAMP)
 
@@ -25,6 +25,15 @@ test: $(STAMP) lint
 soak: $(STAMP)
 	rm -f .soak.jsonl
 	$(BIN)/python -m pytest -m soak --durations 10; status=$$?; $(BIN)/python -m tests.soak; exit $$status
+
+# The measurements of docs/performance.md, one after the other; any of them can be had alone. PHOTOS: a folder of photos.
+PHOTOS ?= demo-output/natural
+bench: $(STAMP)
+	$(BIN)/python benchmarks/operators.py --json bench-output/operators.json
+	$(BIN)/python benchmarks/fitting.py --json bench-output/fitting.json
+	$(BIN)/python benchmarks/planning.py --json bench-output/planning.json
+	$(BIN)/python benchmarks/scheduling.py $(PHOTOS) --json bench-output/scheduling.json
+	$(BIN)/python benchmarks/throughput.py $(PHOTOS) --plain --json bench-output/throughput.json
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -168,8 +168,18 @@ def style_of(metadata: Metadata, options: dict[str, Any]) -> Style:
     return Style(tags, options)
 
 
-def _pages(file: tifffile.TiffFile) -> list[Any]:
-    return [page if isinstance(page, tifffile.TiffPage) else page.aspage() for page in file.pages]
+def _pages(file: tifffile.TiffFile) -> Iterator[Any]:
+    """The pages of a file, one directory after the other.
+
+    Raises:
+        ValueError: its directories go in a circle.
+    """
+    seen = set()
+    for page in file.pages:
+        if page.offset in seen:
+            raise ValueError(f"its page {len(seen)} is followed by one that was before it")
+        seen.add(page.offset)
+        yield page if isinstance(page, tifffile.TiffPage) else page.aspage()
 
 
 def _loaded(image: Image.Image) -> Image.Image:

@@ -64,13 +64,17 @@ def change(codec, transport, tiles, side):
 
 
 def across_borders(found, plan, factor):
-    """Largest mean difference of neighbouring columns where tiles meet, over the mean one elsewhere."""
-    steps = np.abs(np.diff(found, axis=1)).mean((0, 2))
-    near = np.zeros(len(steps), bool)
-    for column in plan.columns[1:]:
-        start = column.keep * factor
-        near[start - factor : start + (column.fade_in + 1) * factor] = True
-    return steps[near].max() / steps[~near].mean()
+    """Largest mean difference of neighbouring columns or rows where tiles meet, over the mean one elsewhere."""
+    ratios = []
+    for axis, spans in ((1, plan.columns), (0, plan.rows)):
+        steps = np.abs(np.diff(found, axis=axis)).mean((1 - axis, 2))
+        near = np.zeros(len(steps), bool)
+        for span in spans[1:]:
+            start = span.keep * factor
+            near[start - factor : start + (span.fade_in + 1) * factor] = True
+        if near.any():
+            ratios.append(steps[near].max() / steps[~near].mean())
+    return max(ratios)
 
 
 def test_with_a_bounded_receptive_field_tiles_are_exact():
@@ -89,9 +93,9 @@ def test_with_global_operations_tiles_are_faded_into_each_other():
     transport = deepot.fit_images(codec, [soft(picture(0, 96, 96))], [picture(0, 96, 96)], patch_size=1)
     ratios = {}
     for overlap in (0, 48):
-        found, plan = change(codec, transport, Tiles(160, overlap), 224)
+        found, plan = change(codec, transport, Tiles(160, overlap), 288)
         assert plan.count > 1
-        ratios[overlap] = across_borders(ramps(224) + found, plan, codec.factor)
+        ratios[overlap] = across_borders(ramps(288) + found, plan, codec.factor)
     assert ratios[48] <= 1.1
     assert ratios[0] > 3, "cut hard, the same tiles show"
 
@@ -100,6 +104,6 @@ def test_a_panorama_needs_bounded_memory():
     pytest.importorskip("resource")
     done = subprocess.run([sys.executable, "-c", PANORAMA], capture_output=True, text=True, check=True, timeout=120)
     tiles, megabytes = map(int, done.stdout.split())
-    assert tiles > 50
+    assert tiles > 4
     samples = 160 * 60_000 * 3 * 4 // 2**20  # as float32, 110 MB
     assert megabytes < 4 * samples

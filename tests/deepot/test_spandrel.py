@@ -90,12 +90,13 @@ def test_a_model_that_cuts_photos_itself_gets_them_whole(tmp_path):
         seen.append(tuple(images.shape[2:]))
         return images
 
-    pixels = Pixels(np.zeros((40, 1500, 3), np.uint8))
+    pixels = Pixels(np.zeros((40, 30_000, 3), np.uint8))
     replace(restorer, model=model, tiled=False)(pixels)
-    assert seen == [(40, 1500)]
+    assert seen == [(40, 30_000)]
     seen.clear()
     replace(restorer, model=model)(pixels)
-    assert max(width for _, width in seen) == 1024
+    assert len(seen) > 1
+    assert max(height * width for height, width in seen) <= 1024**2
 
 
 def test_files_that_are_no_checkpoints(tmp_path):

@@ -1,0 +1,231 @@
+"""The pipeline against the autoencoder alone: megapixels a second of apply and of the statistics, and of bare loops.
+
+    python benchmarks/throughput.py PHOTOS --photos 200 --json bench-output/throughput.json
+
+PHOTOS are enlarged or shrunk to `--photos` JPEG files of 0.15 to 2 megapixels. Four things are timed in turns, each
+after its models are loaded and warm:
+
+    bare loop     as many processes as apply has workers, tensors in memory, encode and two decodes, dtype and layout as
+                  deepot chooses them
+    apply         the crew of Ray actors over these files: read, restore (identity), transport, write, commit
+    bare encode   the same processes, every photo encoded twice
+    statistics    Ray tasks over these files: degraded photos and the photos themselves, encoded, and their moments
+    plain loop    (with --plain) the loop that a user would write: one process, float32, NCHW, Pillow in and out
+"""
+
+import argparse
+import multiprocessing
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from record import ratio, save
+from torch import Tensor
+
+from deepot.autoencoders import load_codec
+from deepot.codec import Codec
+from deepot.transport_map import TransportMap
+from pipeline import cluster, statistics
+from pipeline.apply import Apply
+from pipeline.config import Job, parse_job
+from pipeline.plan import cut, find_images
+from pipeline.progress import Quiet
+from pipeline.run import How, Opened, fit_job, open_run
+from pipeline.shard import Setup
+
+LEAST, MOST = 0.15e6, 2.0e6  # pixels
+
+
+def written(photos: Path, folder: Path, count: int) -> float:
+    """Write the JPEG files; returns their megapixels."""
+    sources = sorted(path for path in photos.iterdir() if path.is_file())
+    folder.mkdir()
+    total = 0
+    for number, pixels in enumerate(np.random.default_rng(0).permutation(np.geomspace(LEAST, MOST, count))):
+        with Image.open(sources[number % len(sources)]) as image:
+            scale = (pixels / (image.width * image.height)) ** 0.5
+            size = (int(image.width * scale), int(image.height * scale))
+            image.convert("RGB").resize(size, Image.Resampling.LANCZOS).save(folder / f"{number:04d}.jpg", quality=92)
+        total += size[0] * size[1]
+    return total / 1e6
+
+
+def tensors(paths: Sequence[Path], factor: int) -> list[Tensor]:
+    """Photos as (1, 3, H, W), float32, [0, 1], filled up to multiples of the factor."""
+    found = []
+    for path in paths:
+        with Image.open(path) as image:
+            pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None] / 255
+        found.append(F.pad(pixels, (0, -pixels.shape[3] % factor, 0, -pixels.shape[2] % factor), mode="replicate"))
+    return found
+
+
+def both_decoded(codec: Codec, image: Tensor) -> None:
+    """What apply asks of the autoencoder."""
+    latents = codec.encode(image)
+    codec.decode(latents)
+    codec.decode(latents)
+
+
+def encoded_twice(codec: Codec, image: Tensor) -> None:
+    """What the statistics ask of it."""
+    codec.encode(image)
+    codec.encode(image)
+
+
+def loop(vae: str, paths: Sequence[Path], work: Callable[[Codec, Tensor], None], start: Barrier, taken: Any) -> None:  # noqa: ANN401
+    """One process of a bare loop."""
+    torch.set_num_threads(1)
+    codec = load_codec(vae, allow_code=True)
+    images = tensors(paths, codec.factor)
+    work(codec, images[0][..., : 8 * codec.factor, : 8 * codec.factor])
+    start.wait()
+    begun = time.perf_counter()
+    for image in images:
+        work(codec, image)
+    taken.put(time.perf_counter() - begun)
+
+
+def bare(vae: str, paths: Sequence[Path], workers: int, work: Callable[[Codec, Tensor], None]) -> float:
+    """Seconds of the slowest process of a bare loop; photos are dealt out by size."""
+    context = multiprocessing.get_context("spawn")
+    start, taken = context.Barrier(workers), context.Queue()
+    by_size = sorted(paths, key=lambda path: path.stat().st_size, reverse=True)
+    hands: list[tuple[list[Path], list[int]]] = [([], [0]) for _ in range(workers)]
+    for path in by_size:
+        hand = min(hands, key=lambda hand: hand[1])
+        hand[0].append(path)
+        hand[1][0] += path.stat().st_size
+    processes = [context.Process(target=loop, args=(vae, hand[0], work, start, taken)) for hand in hands]
+    for process in processes:
+        process.start()
+    found: list[float] = [taken.get() for _ in processes]
+    for process in processes:
+        process.join()
+    return max(found)
+
+
+def plain(vae: str, paths: Sequence[Path], transport: TransportMap, folder: Path) -> float:
+    """Seconds of the loop that a user would write, after the model is loaded."""
+    torch.set_num_threads(multiprocessing.cpu_count())
+    codec = load_codec(vae, dtype=torch.float32, allow_code=True)
+    network, operator = codec.autoencoder, transport.on()
+    if isinstance(network, torch.nn.Module):
+        network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # missing in torch's stubs
+    folder.mkdir(exist_ok=True)
+    begun = time.perf_counter()
+    with torch.inference_mode():
+        for path in paths:
+            (image,) = tensors([path], codec.factor)
+            latents = network.encode(image)
+            moved = (image + network.decode(operator(latents)) - network.decode(latents)).clamp(0, 1)
+            result = (moved[0] * 255).round().byte().permute(1, 2, 0).numpy()
+            Image.fromarray(result).save(folder / path.name, quality=92)
+    return time.perf_counter() - begun
+
+
+class Pipeline:
+    """deepot over the same files, again and again: the crew stays, every turn has a folder and shards of its own."""
+
+    def __init__(self, job: Job, images: Path, work: Path) -> None:
+        self.opened: Opened = open_run(job, How(allow_code=True))
+        self._images, self._work, self._turns = images, work, 0
+        self.transport = fit_job(self.opened)
+        opened, fingerprint = self.opened, self.opened.fingerprint
+        setup = Setup(job, True, opened.run, str(work / "out"), fingerprint, opened.run.map, self.transport.sha256)
+        self._crew = cluster.RayCrew(setup, job.compute, 1000)
+
+    def apply(self) -> float:
+        """Seconds of applying the map to all files."""
+        self._turns += 1
+        first = 10_000 * self._turns
+        shards = list(cut(find_images(str(self._images), "input"), 1, first))
+        begun = time.perf_counter()
+        Apply(self.opened.run, self._crew, Quiet())(shards)
+        return time.perf_counter() - begun
+
+    def gather(self) -> float:
+        """Seconds of the statistics over all files."""
+        run = self.opened.run
+        for uri in (run.moments(side, 0).rpartition("/")[0] for side in (statistics.SOURCE, statistics.REFERENCE)):
+            shutil.rmtree(uri)
+        tasks = statistics.tasks(self.opened.job, run, True, self.opened.outside)
+        begun = time.perf_counter()
+        statistics.gather(tasks, cluster.run_tasks(self.opened.job.compute), Quiet())
+        return time.perf_counter() - begun
+
+    def close(self) -> None:
+        """Let the actors go."""
+        self._crew.close()
+
+
+def measured(vae: str, options: argparse.Namespace, images: Path, work: Path) -> dict[str, list[float]]:
+    """Seconds of everything, in turns."""
+    paths = sorted(images.iterdir())
+    job = parse_job(
+        {
+            "input": {"images": str(images)},
+            "reference": {"images": str(images)},
+            "source": {"degrade": "jpeg:quality=50"},
+            "vae": vae,
+            "transport": {"mode": "residual"},
+            "output": {"uri": str(work / "out")},
+            "compute": {"actors": options.workers},
+        }
+    )
+    with cluster.session():
+        pipeline = Pipeline(job, images, work)
+        works = {
+            "bare loop": lambda: bare(vae, paths, options.workers, both_decoded),
+            "apply": pipeline.apply,
+            "bare encode": lambda: bare(vae, paths, options.workers, encoded_twice),
+            "statistics": pipeline.gather,
+        }
+        if options.plain:
+            works["plain loop"] = lambda: plain(vae, paths, pipeline.transport, work / "plain")
+        taken: dict[str, list[float]] = {name: [] for name in works}
+        for _ in range(options.repeats):
+            for name, call in works.items():
+                taken[name].append(call())
+        pipeline.close()
+    return taken
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="PHOTOS")
+    parser.add_argument("--photos", type=int, default=200)
+    parser.add_argument("--vae", action="append", help="embedded if none is given; module:factory is allowed")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--plain", action="store_true", help="the user's loop too")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    results = {}
+    for vae in options.vae or ["embedded"]:
+        with tempfile.TemporaryDirectory() as name:
+            megapixels = written(options.folder, Path(name) / "in", options.photos)
+            taken = measured(vae, options, Path(name) / "in", Path(name))
+        results[vae] = {"megapixels": megapixels, "seconds": taken}
+        print(f"{vae}: {options.photos} photos, {megapixels:.1f} megapixels, {options.workers} workers")
+        for what, found in taken.items():
+            print(f"{what:12}{megapixels / median(found):8.3f} megapixels/s  {[round(each, 2) for each in found]}")
+        print(f"apply / bare loop           {ratio(taken['bare loop'], taken['apply']):.3f}")
+        print(f"statistics / bare encode    {ratio(taken['bare encode'], taken['statistics']):.3f}", flush=True)
+        if options.plain:
+            print(f"apply / plain loop          {ratio(taken['plain loop'], taken['apply']):.2f}", flush=True)
+    save(options.json, options, results)
+
+
+if __name__ == "__main__":
+    main()
