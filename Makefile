@@ -19,15 +19,15 @@ demo: $(STAMP)
 	$(BIN)/deepot demo --output demo-output
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest --durations 10
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 10
 
 # Faults over and over, in under 20 minutes on two cores; writes the table of docs/reliability.md.
 soak: $(STAMP)
 	rm -f .soak.jsonl
 	$(BIN)/python -m pytest -m soak --durations 10; status=$$?; $(BIN)/python -m tests.soak; exit $$status
 
-# The measurements of docs/performance.md, one after the other; any of them can be had alone. PHOTOS: a folder of photos.
-PHOTOS ?= demo-output/natural
+# The measurements of docs/performance.md, one after the other; PHOTOS: a folder of photos (`make demo` leaves some).
+PHOTOS ?= demo-output/clean
 bench: $(STAMP)
 	$(BIN)/python benchmarks/operators.py --json bench-output/operators.json
 	$(BIN)/python benchmarks/fitting.py --json bench-output/fitting.json

@@ -5,8 +5,6 @@ import json
 import math
 from dataclasses import asdict, dataclass
 
-from matplotlib.figure import Figure
-
 from deepot.evaluation import CLEAN_ROUND_TRIP, RESTORED, ROUND_TRIP, Estimate, Point
 from pipeline.storage import join, read
 
@@ -73,6 +71,8 @@ def plot(points: dict[Point, Estimates]) -> bytes:
     """A feature map's distance over PSNR as a PNG: a line for each mode, a mark for each control."""
     sets = [name for name in next(iter(points.values())) if name.startswith("map ")]
     name = PREFERRED_SET if PREFERRED_SET in sets else [*sets, "latents"][max(0, len(sets) - 1)]
+    from matplotlib.figure import Figure  # here: it takes half a second
+
     figure = Figure(figsize=(7, 4.6), layout="constrained")
     axes = figure.subplots()
     for mode, color in _COLORS.items():

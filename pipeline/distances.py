@@ -5,7 +5,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from deepot.gaussian import wasserstein2_squared
@@ -50,6 +49,8 @@ def distances(sets: Sequence[Moments]) -> NDArray[np.float64]:
 def plot_distances(labels: Sequence[str], found: NDArray[np.float64]) -> bytes:
     """The matrix as a PNG: the darker, the farther; figures in it where there are at most 16 sets."""
     side = 2.5 + 0.5 * len(labels)
+    from matplotlib.figure import Figure  # here: it takes half a second
+
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(found, cmap="Blues", vmin=0)

@@ -9,7 +9,6 @@ from typing import Any
 import jinja2
 import pyarrow as pa
 from markupsafe import Markup
-from matplotlib.figure import Figure
 from PIL import Image
 
 from deepot.errors import DeepotError
@@ -123,6 +122,8 @@ def _plot(manifest: pa.Table, natural: float) -> str:
     """Naturalness before and after, as SVG, with a line where natural photos lie on average."""
     rows = [row for row in _done(manifest) if row["naturalness"] is not None]
     before, after = ([row[column] for row in rows] for column in ("naturalness", "naturalness_output"))
+    from matplotlib.figure import Figure  # here: it takes half a second
+
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     axes = figure.subplots()
     if len(rows) <= 40:

@@ -1,5 +1,6 @@
 """What many tests need: the shared models and photos where they are, small codecs, seeded generators."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_configure():
-    torch.set_num_threads(2)
+    torch.set_num_threads(max(1, 2 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
 
 
 @pytest.fixture(scope="session")

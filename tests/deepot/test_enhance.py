@@ -166,13 +166,12 @@ def test_details_need_a_position_more_of_halo():
     assert np.abs(tiled - whole).max() <= 1
 
 
-@pytest.mark.parametrize("mode", ["detail", "residual"])
-def test_tiles_show_no_seam_and_change_nothing(embedded, mode):
+def test_tiles_show_no_seam_and_change_nothing(embedded):
     """The embedded autoencoder is local, so tiles with its halo give what the whole image gives, to 1/255."""
     transport = fitted(embedded)
     image = photo(643, 621)
-    whole = np.asarray(Enhancer(embedded, transport, mode=mode)(image)).astype(int)
-    enhancer = Enhancer(embedded, transport, mode=mode, tiles=Tiles(size=320))
+    whole = np.asarray(Enhancer(embedded, transport)(image)).astype(int)
+    enhancer = Enhancer(embedded, transport, tiles=Tiles(size=320))
     pixels = Pixels.from_image(image)
     assert enhancer.enhance(pixels).n_tiles == 4
     assert np.abs(pixels.samples.astype(int) - whole).max() <= 1

@@ -80,8 +80,14 @@ def _wait_for(url, process, log):
 
 
 def submit(url, *command):
+    """Submit a job and follow it; a server that has only just started has nobody yet to give it to."""
     job = [*RAY, "job", "submit", f"--address={url}", "--", *command]
-    return subprocess.run(job, cwd=ROOT, env=os.environ | SETTINGS, capture_output=True, text=True, timeout=120)
+    deadline = time.monotonic() + 120
+    while True:
+        done = subprocess.run(job, cwd=ROOT, env=os.environ | SETTINGS, capture_output=True, text=True, timeout=120)
+        if "No available agent" not in done.stdout + done.stderr or time.monotonic() > deadline:
+            return done
+        time.sleep(1)
 
 
 @pytest.mark.soak
