@@ -18,6 +18,7 @@ import multiprocessing
 import shutil
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -43,6 +44,7 @@ from pipeline.run import How, Opened, fit_job, open_run
 from pipeline.shard import Setup
 
 LEAST, MOST = 0.15e6, 2.0e6  # pixels
+_ALL_STARTED_S = 15.0  # in which the other actors are ready too, once one is
 
 
 def written(photos: Path, folder: Path, count: int) -> float:
@@ -134,27 +136,16 @@ def plain(vae: str, paths: Sequence[Path], transport: TransportMap, folder: Path
 
 
 class Pipeline:
-    """deepot over the same files, again and again: the crew stays, every turn has a folder and shards of its own."""
+    """deepot over the same files, again and again."""
 
     def __init__(self, job: Job, images: Path, work: Path) -> None:
         self.opened: Opened = open_run(job, How(allow_code=True))
-        self._images, self._work, self._turns = images, work, 0
         self.transport = fit_job(self.opened)
-        opened, fingerprint = self.opened, self.opened.fingerprint
-        setup = Setup(job, True, opened.run, str(work / "out"), fingerprint, opened.run.map, self.transport.sha256)
-        self._crew = cluster.RayCrew(setup, job.compute, 1000)
-
-    def apply(self) -> float:
-        """Seconds of applying the map to all files."""
-        self._turns += 1
-        first = 10_000 * self._turns
-        shards = list(cut(find_images(str(self._images), "input"), 1, first))
-        begun = time.perf_counter()
-        Apply(self.opened.run, self._crew, Quiet())(shards)
-        return time.perf_counter() - begun
+        self._images, self._work, self._turns = images, work, 0
+        self._crew: cluster.RayCrew | None = None
 
     def gather(self) -> float:
-        """Seconds of the statistics over all files."""
+        """Seconds of the statistics over all files; the workers have their models from the first time."""
         run = self.opened.run
         for uri in (run.moments(side, 0).rpartition("/")[0] for side in (statistics.SOURCE, statistics.REFERENCE)):
             shutil.rmtree(uri)
@@ -163,9 +154,32 @@ class Pipeline:
         statistics.gather(tasks, cluster.run_tasks(self.opened.job.compute), Quiet())
         return time.perf_counter() - begun
 
+    def start(self) -> None:
+        """Start the actors of apply; from now on they hold all processors."""
+        opened, job = self.opened, self.opened.job
+        out = str(self._work / "out")
+        setup = Setup(job, True, opened.run, out, opened.fingerprint, opened.run.map, self.transport.sha256)
+        self._crew = cluster.RayCrew(setup, job.compute, 1000)
+        time.sleep(_ALL_STARTED_S)
+
+    def apply(self) -> float:
+        """Seconds of applying the map to all files, as shards of one that are new every time.
+
+        Raises:
+            RuntimeError: the actors have not been started.
+        """
+        if self._crew is None:
+            raise RuntimeError("start() comes first")
+        self._turns += 1
+        shards = list(cut(find_images(str(self._images), "input"), 1, 10_000 * self._turns))
+        begun = time.perf_counter()
+        Apply(self.opened.run, self._crew, Quiet())(shards)
+        return time.perf_counter() - begun
+
     def close(self) -> None:
         """Let the actors go."""
-        self._crew.close()
+        if self._crew is not None:
+            self._crew.close()
 
 
 def measured(vae: str, options: argparse.Namespace, images: Path, work: Path) -> dict[str, list[float]]:
@@ -182,22 +196,27 @@ def measured(vae: str, options: argparse.Namespace, images: Path, work: Path) ->
             "compute": {"actors": options.workers},
         }
     )
-    with cluster.session():
-        pipeline = Pipeline(job, images, work)
-        works = {
-            "bare loop": lambda: bare(vae, paths, options.workers, both_decoded),
-            "apply": pipeline.apply,
-            "bare encode": lambda: bare(vae, paths, options.workers, encoded_twice),
-            "statistics": pipeline.gather,
-        }
-        if options.plain:
-            works["plain loop"] = lambda: plain(vae, paths, pipeline.transport, work / "plain")
-        taken: dict[str, list[float]] = {name: [] for name in works}
+    taken: dict[str, list[float]] = defaultdict(list)
+
+    def in_turns(**works: Callable[[], float]) -> None:
         for _ in range(options.repeats):
             for name, call in works.items():
-                taken[name].append(call())
+                taken[name.replace("_", " ")].append(call())
+
+    with cluster.session():
+        pipeline = Pipeline(job, images, work)
+        in_turns(
+            bare_encode=lambda: bare(vae, paths, options.workers, encoded_twice),
+            statistics=pipeline.gather,
+        )
+        pipeline.start()
+        in_turns(
+            bare_loop=lambda: bare(vae, paths, options.workers, both_decoded),
+            apply=pipeline.apply,
+            **({"plain_loop": lambda: plain(vae, paths, pipeline.transport, work / "plain")} if options.plain else {}),
+        )
         pipeline.close()
-    return taken
+    return dict(taken)
 
 
 def main() -> None:

@@ -31,6 +31,8 @@ def spandrel_works():
         except RuntimeError:
             _register()
         import spandrel  # noqa: F401
+    if str(FOLDER) in sys.path:
+        sys.path.remove(str(FOLDER))  # Ray hands the path on to its workers
     return True
 
 

@@ -24,6 +24,7 @@ from pipeline.listing import listing
 from pipeline.report import _plot
 from pipeline.storage import Entry, read
 from tests.photos import picture
+from tests.spandrel_import import spandrel_works
 
 SECRET = "wJalrXUtnFEMI-planted"
 LOTS = 400_000_000
@@ -226,7 +227,8 @@ def test_pickled_weights_are_never_executed(tmp_path):
 
 
 def test_a_restorer_checkpoint_that_is_a_pickle_is_never_executed(tmp_path):
-    pytest.importorskip("spandrel", reason="spandrel is not installed")
+    if not spandrel_works():
+        pytest.skip("spandrel is not installed")
     from deepot.errors import RestorerError
     from deepot.restorers import load_restorer
 
