@@ -174,7 +174,7 @@ def _pages(file: tifffile.TiffFile) -> Iterator[Any]:
     Raises:
         ValueError: its directories go in a circle.
     """
-    seen = set()
+    seen: set[int] = set()
     for page in file.pages:
         if page.offset in seen:
             raise ValueError(f"its page {len(seen)} is followed by one that was before it")
