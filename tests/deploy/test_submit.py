@@ -119,6 +119,7 @@ def test_submit_follow_exit_status_and_logs(server, tmp_path):
     assert '"ok": 4' in _get(f"{url}/api/jobs/{first}/logs")["logs"]
 
 
+@pytest.mark.soak
 def test_a_failed_command_is_a_failed_job_with_its_log(server):
     """The short version of the test above."""
     _, url = server
