@@ -1,7 +1,6 @@
 """Apply: shards to workers, their commits, and the search for the image that kills a worker."""
 
 import logging
-import uuid
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,7 +9,7 @@ from typing import Protocol
 
 from pipeline.errors import Code, RunError
 from pipeline.layout import Run
-from pipeline.manifest import Part, commit, write_part
+from pipeline.manifest import Part, commit, part_name, write_part
 from pipeline.plan import Shard
 from pipeline.progress import Progress
 from pipeline.rows import blank_row
@@ -120,10 +119,10 @@ class Apply:
     def _give_up(self, work: Work, uri: str) -> None:
         """An image of this work hangs: it gets its row, and the others are done again by another worker."""
         log.warning("%s takes longer than limits.image_s", uri)
-        hanging = Work(work.shard, tuple(entry for entry in work.entries if entry.uri == uri), work.attempt)
+        hanging = replace(work, entries=tuple(entry for entry in work.entries if entry.uri == uri))
         others = tuple(entry for entry in work.entries if entry.uri != uri)
         if others:
-            self._retried.append(Work(work.shard, others, work.attempt + 1))
+            self._retried.append(replace(work, entries=others, attempt=work.attempt + 1))
         self._keep(hanging, self._obituary(hanging, Code.TIMED_OUT, "it took longer than limits.image_s"))
 
     def _obituary(self, work: Work, code: Code, message: str) -> Part:
@@ -134,7 +133,7 @@ class Apply:
             "error_message": message,
             "retriable": code.retriable,
         }
-        return write_part(self._run, f"{work.shard:05d}-{work.attempt}-{uuid.uuid4().hex[:8]}.parquet", [row])
+        return write_part(self._run, part_name(work.shard, work.attempt), [row])
 
     def _keep(self, work: Work, part: Part) -> None:
         """Take a part; commit its shard once it has all of them."""

@@ -264,9 +264,9 @@ class RayCrew:
             outcome = _result(reference)
         except ray.exceptions.RayActorError as error:
             outcome = WorkerDiedError(str(error))
-            self._dismiss(member)
             if member.lost is None:
                 member.lost = _is_lost(member.node, error)
+            self._dismiss(member)
             if member.lost:
                 log.warning("a node was lost with shard %d in work; another worker does it", work.shard)
                 self._waiting.appendleft(work)
@@ -274,8 +274,8 @@ class RayCrew:
                 return None
         except ImageHangsError as error:
             outcome = error
-            self._dismiss(member)
             ray.kill(member.actor)
+            self._dismiss(member)
         self._hand_out()
         return work, outcome
 

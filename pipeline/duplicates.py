@@ -2,11 +2,8 @@
 
 from itertools import pairwise
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from pipeline.errors import ConfigError
 from pipeline.layout import Run
@@ -45,6 +42,10 @@ def duplicates(run: Run, bits: int) -> pa.Table:
     Raises:
         ConfigError: `bits` below 0 or above 15.
     """
+    import duckdb  # here: every command imports this module, and few need these libraries
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     if not 0 <= bits <= MOST_BITS:
         raise ConfigError(
             f"{bits} bits: photos that look the same differ in 0 to {MOST_BITS} of the 64 bits of their hash"

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import ConfigError, RunError, StorageError
 from pipeline.progress import Progress
-from pipeline.storage import absolute, join, names, put, read, sha256
+from pipeline.sources.members import read_photo
+from pipeline.storage import absolute, join, names, put, sha256
 
 SIDES = ("output", "source")
 _READERS, _SHARD_PHOTOS, _SHARD_BYTES = 16, 1000, 256 * 2**20
@@ -104,7 +105,7 @@ def _photos(rows: list[dict[str, Any]], side: str) -> Iterator[tuple[dict[str, A
 
     def fetch(row: dict[str, Any]) -> bytes | str:
         try:
-            data = read(row[f"{side}_uri"])
+            data = read_photo(row[f"{side}_uri"])
         except FileNotFoundError:
             return "it is no longer there"
         except StorageError as error:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -96,6 +97,11 @@ class Part:
     def rows(self) -> int:
         """All rows."""
         return self.ok + self.skipped + self.failed
+
+
+def part_name(shard: int, attempt: int) -> str:
+    """A name that no other try of the same images has."""
+    return f"{shard:05d}-{attempt}-{uuid.uuid4().hex[:8]}.parquet"
 
 
 def write_part(run: Run, name: str, rows: Sequence[dict[str, Any]]) -> Part:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import duckdb
 import pyarrow as pa
 
 from deepot.errors import DeepotError
@@ -27,6 +26,8 @@ def select(run: Run, where: str = "true", order: str = "file_name", limit: int |
         ConfigError: an expression that DuckDB does not take.
         RunError: a manifest part is not what was committed.
     """
+    import duckdb  # here: every command imports this module, and few need the library
+
     faults: list[DeepotError] = []
 
     def batches() -> Iterator[pa.RecordBatch]:

@@ -2,7 +2,6 @@
 
 import threading
 import time
-import uuid
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,7 +23,7 @@ from pipeline.errors import Code, ImageError, StorageError
 from pipeline.fetch import fetch
 from pipeline.images import Photo, decode, encode, output_key
 from pipeline.layout import Run
-from pipeline.manifest import Part, write_part
+from pipeline.manifest import Part, part_name, write_part
 from pipeline.models import load_models, tiles_of
 from pipeline.rows import blank_row, fail_row, outcome_columns
 from pipeline.sinks import Sink, sink
@@ -128,7 +127,7 @@ class ShardWorker:
                     rows.append(writing.popleft().result())
         rows += [future.result() for future in writing]
         into.close(rows)
-        return write_part(self._setup.run, f"{work.shard:05d}-{work.attempt}-{uuid.uuid4().hex[:8]}.parquet", rows)
+        return write_part(self._setup.run, part_name(work.shard, work.attempt), rows)
 
     def _read_ahead(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, "Future[_Read]"]]:
         """Entries with their photos being read, a few ahead of the one that is wanted; starts at once."""

@@ -11,17 +11,25 @@ from pipeline.shard import ShardWorker
 HOW = How(allow_code=True)
 
 
-class InlineCrew:
-    """One worker that does its work when it is waited for."""
+class QueueCrew:
+    """A crew whose work waits until it is waited for; `wait` is for others to say."""
 
-    def __init__(self, setup, _compute, _most):
-        self.worker, self.queue = ShardWorker(setup), []
+    def __init__(self):
+        self.queue = []
 
     def free(self):
         return 2 - len(self.queue)
 
     def submit(self, work, *, alone=False):
         self.queue.append(work)
+
+
+class InlineCrew(QueueCrew):
+    """One worker that does its work when it is waited for."""
+
+    def __init__(self, setup, _compute, _most):
+        super().__init__()
+        self.worker = ShardWorker(setup)
 
     def wait(self):
         work = self.queue.pop(0)

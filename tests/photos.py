@@ -33,6 +33,22 @@ def collection(folder, count, restored=True):
     return sorted(keys)
 
 
+def small_job(folder, images=6, natural=4, **changes):
+    """A job over small photos of its own folders, with the invertible test codec; `changes` replace whole keys."""
+    if not (folder / "restored").exists():
+        collection(folder / "restored", images)
+        collection(folder / "natural", natural, restored=False)
+    content = {
+        "input": {"images": str(folder / "restored")},
+        "reference": {"images": str(folder / "natural")},
+        "source": {"degrade": "blur:sigma=1"},
+        "vae": "tests.codecs:shuffle",
+        "output": {"uri": str(folder / "enhanced")},
+        "compute": {"shard_images": 2, "dtype": "float32"},
+    }
+    return content | changes
+
+
 def corpus(folder):
     """One file of every kind that an archive holds; returns key → the status and code its row must have."""
     folder.mkdir(parents=True, exist_ok=True)

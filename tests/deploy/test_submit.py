@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.photos import collection
+from tests.photos import small_job
 
 ROOT = Path(__file__).resolve().parents[2]
 RAY = [sys.executable, "-m", "ray.scripts.scripts"]
@@ -93,16 +93,8 @@ def submit(url, *command):
 @pytest.mark.soak
 def test_submit_follow_exit_status_and_logs(server, tmp_path):
     address, url = server
-    collection(tmp_path / "restored", 4)
-    collection(tmp_path / "natural", 4, restored=False)
-    content = {
-        "input": {"images": str(tmp_path / "restored")},
-        "reference": {"images": str(tmp_path / "natural")},
-        "source": {"degrade": "blur:sigma=1"},
-        "vae": "tests.codecs:shuffle",
-        "output": {"uri": str(tmp_path / "enhanced")},
-        "compute": {"shard_images": 2, "dtype": "float32", "max_actors": 1},
-    }
+    compute = {"shard_images": 2, "dtype": "float32", "max_actors": 1}
+    content = small_job(tmp_path, 4, compute=compute)
     job = tmp_path / "job.yaml"
     job.write_text(yaml.safe_dump(content))
     command = [sys.executable, "-m", "jobs.cli", "run"]

@@ -14,7 +14,7 @@ import yaml
 from jobs.cli import main
 from pipeline.layout import Run
 from pipeline.manifest import read_manifest
-from tests.photos import collection
+from tests.photos import small_job
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = {"shard_images": 2, "dtype": "float32", "actors": 2}
@@ -23,18 +23,7 @@ QUICK = {"shard_images": 2, "dtype": "float32", "actors": 2}
 @pytest.fixture
 def job_file(tmp_path):
     def make(name="job.yaml", images=6, **changes):
-        if not (tmp_path / "restored").exists():
-            collection(tmp_path / "restored", images)
-            collection(tmp_path / "natural", 4, restored=False)
-        content = {
-            "input": {"images": str(tmp_path / "restored")},
-            "reference": {"images": str(tmp_path / "natural")},
-            "source": {"degrade": "blur:sigma=1"},
-            "vae": "tests.codecs:shuffle",
-            "output": {"uri": str(tmp_path / "enhanced")},
-            "compute": QUICK,
-        }
-        (tmp_path / name).write_text(yaml.safe_dump(content | changes))
+        (tmp_path / name).write_text(yaml.safe_dump(small_job(tmp_path, images, **{"compute": QUICK} | changes)))
         return str(tmp_path / name)
 
     return make

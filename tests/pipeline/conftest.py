@@ -3,26 +3,15 @@
 import pytest
 
 from pipeline.config import parse_job
-from tests.photos import collection
+from tests.photos import small_job
 
 
 @pytest.fixture
 def job_for(tmp_path):
     """A job over small photos with the invertible test codec."""
 
-    def make(images=6, vae="tests.codecs:shuffle", **changes):
-        if not (tmp_path / "restored").exists():
-            collection(tmp_path / "restored", images)
-            collection(tmp_path / "natural", 6, restored=False)
-        content = {
-            "input": {"images": str(tmp_path / "restored")},
-            "reference": {"images": str(tmp_path / "natural")},
-            "source": {"degrade": "blur:sigma=1"},
-            "vae": vae,
-            "output": {"uri": str(tmp_path / "enhanced")},
-            "compute": {"shard_images": 2, "dtype": "float32"},
-        }
-        return parse_job(content | changes)
+    def make(images=6, **changes):
+        return parse_job(small_job(tmp_path, images, 6, **changes))
 
     return make
 

@@ -13,6 +13,7 @@ from pipeline.plan import cut
 from pipeline.progress import Quiet
 from pipeline.rows import blank_row
 from pipeline.storage import Entry, read
+from pipeline.watch import ImageHangsError
 
 
 class FakeCrew:
@@ -86,6 +87,28 @@ def test_the_other_driver_wins_or_loses_but_never_both(run):
 def test_a_lost_row_stops_the_run(run):
     with pytest.raises(RunError, match="4 images went in and 3 rows came out"):
         Apply(run, FakeCrew(run, lose=True), Quiet())(shards(4))
+
+
+def test_what_is_left_of_a_piece_beside_a_hanging_image_stays_that_piece(run):
+    """Results of a piece may be one file, named after it: a larger piece's file would be taken for a dead worker's."""
+
+    class Crew(FakeCrew):
+        def _work(self):
+            work = self.flying.pop()
+            if len(work.entries) == 4:
+                self.results.append((work, WorkerDiedError()))
+            elif work.entries[0].key == "k00" and len(work.entries) > 1:
+                self.results.append((work, ImageHangsError("u00")))
+            else:
+                self.flying.append(work)
+                super()._work()
+
+    crew = Crew(run)
+    Apply(run, crew, Quiet())(shards(4, 4))
+    tried = [(work.piece, len(work.entries)) for work in crew.submitted]
+    assert sorted(tried) == [("", 4), ("", 4), ("", 4), ("0", 1), ("0", 2), ("1", 2)]
+    rows = {row["file_name"]: row["error_code"] for row in read_manifest(run).to_pylist()}
+    assert rows == {"k00": "timed_out", "k01": None, "k02": None, "k03": None}
 
 
 def test_a_manifest_part_that_changed_after_its_commit_is_noticed(run, tmp_path):

@@ -34,6 +34,7 @@ from pipeline.rows import blank_row, fail_row
 from pipeline.storage import Entry, put, sha256
 from pipeline.totals import finish
 from pipeline.verify import Problem, repair, verify
+from tests.inline import QueueCrew
 
 RUN = Run("s3://model/run")
 TOKENS = count()  # names of parts are never used twice
@@ -138,17 +139,12 @@ class Inline(Executor):
         return future
 
 
-class InlineCrew:
+class DyingCrew(QueueCrew):
     """Does the work when it is waited for; a worker dies where a draw says so."""
 
     def __init__(self, dies):
-        self.queue, self.dies = [], dies
-
-    def free(self):
-        return 2 - len(self.queue)
-
-    def submit(self, work, *, alone=False):
-        self.queue.append(work)
+        super().__init__()
+        self.dies = dies
 
     def wait(self):
         work = self.queue.pop(0)
@@ -173,7 +169,7 @@ def drive(entries, dies=lambda: False):
     extend(RUN, entries, 2)
     done = committed_numbers(RUN)
     missing = [shard for shard in read_plan(RUN) if shard.number not in done]
-    return finish(RUN, Apply(RUN, InlineCrew(dies), Quiet())(missing), 0.0)
+    return finish(RUN, Apply(RUN, DyingCrew(dies), Quiet())(missing), 0.0)
 
 
 class Driver(threading.Thread):

@@ -24,7 +24,7 @@ from pipeline.manifest import read_manifest
 from pipeline.plan import read_plan
 from pipeline.progress import Quiet
 from pipeline.verify import verify
-from tests.photos import collection
+from tests.photos import small_job
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,17 +65,9 @@ def forks():
 @pytest.fixture
 def job_file(tmp_path):
     def make(images=12, vae="shuffle", **changes):
-        collection(tmp_path / "restored", images)
-        collection(tmp_path / "natural", 3, restored=False)
-        content = {
-            "input": {"images": str(tmp_path / "restored")},
-            "reference": {"images": str(tmp_path / "natural")},
-            "source": {"degrade": "blur:sigma=1"},
-            "vae": f"tests.codecs:{vae}",
-            "output": {"uri": str(tmp_path / "enhanced")},
-            "compute": {"shard_images": 2, "dtype": "float32", "actors": 1},
-        }
-        (tmp_path / "job.yaml").write_text(yaml.safe_dump(content | changes))
+        compute = {"shard_images": 2, "dtype": "float32", "actors": 1}
+        given = {"vae": f"tests.codecs:{vae}", "compute": compute} | changes
+        (tmp_path / "job.yaml").write_text(yaml.safe_dump(small_job(tmp_path, images, 3, **given)))
         return str(tmp_path / "job.yaml")
 
     return make
