@@ -4,15 +4,14 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.ahead import read_ahead
 from pipeline.errors import ConfigError, RunError, StorageError
 from pipeline.progress import Progress
 from pipeline.sources.members import read_photo
@@ -112,10 +111,7 @@ def _photos(rows: list[dict[str, Any]], side: str) -> Iterator[tuple[dict[str, A
             return str(error)
         return data if sha256(data) == row[f"{side}_sha256"] else "it is not the photo of its row: the sha256 differs"
 
-    with ThreadPoolExecutor(_READERS, "pack") as readers:
-        waiting = iter(rows)
-        while group := list(islice(waiting, _READERS)):
-            yield from zip(group, readers.map(fetch, group), strict=True)
+    return read_ahead(fetch, rows, _READERS)
 
 
 class _Tar:

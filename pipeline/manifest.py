@@ -5,15 +5,14 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.ahead import read_ahead
 from pipeline.errors import RunError
 from pipeline.layout import Run
 from pipeline.storage import create, names, put, read, sha256
@@ -138,10 +137,7 @@ def committed(run: Run) -> Iterator[tuple[int, list[Part]]]:
     Raises:
         RunError: one of them is not readable as a commit.
     """
-    numbers = iter(sorted(committed_numbers(run)))
-    with ThreadPoolExecutor(_READERS, "commits") as readers:
-        while some := list(islice(numbers, _READ_AHEAD)):
-            yield from zip(some, readers.map(partial(read_commit, run), some), strict=True)
+    return read_ahead(partial(read_commit, run), sorted(committed_numbers(run)), _READERS, _READ_AHEAD)
 
 
 def read_commit(run: Run, shard: int) -> list[Part]:

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pipeline import apply, manifest, storage, whole
+from pipeline import ahead, apply, storage, whole
 from pipeline.apply import Apply, WorkerDiedError
 from pipeline.errors import Code, PipelineError, StorageError
 from pipeline.layout import Run
@@ -215,7 +215,7 @@ class CommitProtocol(RuleBasedStateMachine):
         self.patch.setattr(storage, "filesystem", lambda uri: (self.bucket, uri.removeprefix("s3://")))
         self.patch.setattr(whole, "_PROBED", {"model": True})
         self.patch.setattr(apply, "ThreadPoolExecutor", Inline)
-        self.patch.setattr(manifest, "ThreadPoolExecutor", Inline)
+        self.patch.setattr(ahead, "ThreadPoolExecutor", Inline)
         self.patch.setattr("tenacity.nap.time.sleep", lambda _: None)
         self.entries, self.commits = ENTRIES[:4], {}
 
