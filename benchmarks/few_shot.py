@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 from curve import half, middle
 from quality import Side, load
+from record import save
 from torch import Tensor
 
 from deepot.autoencoders import load_codec
@@ -250,9 +251,7 @@ def main() -> None:
     print(f"\n{'median (worst) of ' + str(options.draws) + ' draws':38}{'PSNR lost':>13}  falls of maps")
     for way, rows in results.items():
         print(told(way, rows))
-    if options.json:
-        about = {key: str(value) for key, value in vars(options).items()}
-        options.json.write_text(json.dumps({"options": about, "results": results}, indent=2) + "\n")
+    save(options.json, options, results)
 
 
 if __name__ == "__main__":

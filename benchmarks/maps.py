@@ -8,7 +8,6 @@ middle squares of the test photos. A row is a map: PSNR and the Fréchet distanc
 """
 
 import argparse
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import torch
 from curve import Trial, add_trials, middle, trial
 from map_structure import from_frequencies
 from quality import Side, load
+from record import save
 from torch import Tensor
 
 from deepot.autoencoders import load_codec
@@ -148,9 +148,7 @@ def main() -> None:
             results[f"{degrade} {restorer} {vae}"] = compared(
                 given, load_codec(vae, allow_code=True), options, features
             )
-    if options.json:
-        about = {key: str(value) for key, value in vars(options).items()}
-        options.json.write_text(json.dumps({"options": about, "results": results}, indent=2) + "\n")
+    save(options.json, options, results)
 
 
 if __name__ == "__main__":
