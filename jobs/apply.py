@@ -2,16 +2,21 @@
 
 import argparse
 
-from jobs.console import show
-from jobs.flags import add_job, how_of, job_of
-from pipeline.run import apply_job, open_run, plan_job
+from jobs.finish import carry_out
+from jobs.flags import add_job
+from pipeline.config import Job
+from pipeline.run import How, apply_job, open_run, plan_job
+from pipeline.totals import Result
 
 add = add_job
 
 
 def main(options: argparse.Namespace) -> int:
     """Plan what is new and apply the map to what is not done."""
-    job = job_of(options)
-    opened = open_run(job, how_of(options))
+    return carry_out(options, _apply)
+
+
+def _apply(job: Job, how: How) -> Result:
+    opened = open_run(job, how)
     plan_job(opened)
-    return show(apply_job(opened), options.json, job.limits.max_error_rate)
+    return apply_job(opened)

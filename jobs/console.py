@@ -50,7 +50,7 @@ def show(result: Result, as_json: bool, max_error_rate: float) -> int:
     show_codes(result)
     print(f"now      {result.done_now} images in {result.seconds:.1f} s")
     if as_json:
-        show_json(**result.counts, done_now=result.done_now, seconds=round(result.seconds, 3))
+        show_json(**result.told)
     return int(result.error_rate > max_error_rate)
 
 
@@ -63,4 +63,4 @@ def show_codes(result: Result) -> None:
 
 def show_json(**values: object) -> None:
     """The line that a scheduler reads."""
-    print(json.dumps(values))
+    print(json.dumps(values), flush=True)

@@ -2,8 +2,8 @@
 
 import argparse
 
-from jobs.console import show
-from jobs.flags import add_job, how_of, job_of
+from jobs.finish import carry_out
+from jobs.flags import add_job
 from pipeline.run import run_job
 
 add = add_job
@@ -11,5 +11,4 @@ add = add_job
 
 def main(options: argparse.Namespace) -> int:
     """Run the whole job."""
-    job = job_of(options)
-    return show(run_job(job, how_of(options)), options.json, job.limits.max_error_rate)
+    return carry_out(options, run_job)

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from deepot.components import check_components
 from deepot.enhance import Keep, Mode
@@ -22,6 +24,8 @@ from pipeline.formats.targets import load_target
 from pipeline.sinks import Layout
 
 Auto = Literal["auto"]
+VARIABLE = "env:"
+"""What the name of an environment variable follows, where a webhook is given by one."""
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel = 2  # aliases of YAML make short files into endless values
 
@@ -159,6 +163,22 @@ class Evaluation(Section):
     replicates: int = Field(100, ge=0, description="bootstrap replicates for the intervals")
 
 
+class Notify(Section):
+    """Who is told how a job ended."""
+
+    webhook: str | None = Field(
+        None, description="URL that the line of --json is posted to; env:NAME for a variable that holds it", repr=False
+    )
+    command: tuple[str, ...] = Field((), description="program and arguments; reads that line; needs --allow-code")
+
+    @field_validator("webhook")
+    @classmethod
+    def _leads_somewhere(cls, text: str | None) -> str | None:
+        if text is not None and not text.startswith(VARIABLE) and not is_web(text):
+            raise PydanticCustomError("webhook", "it is neither an http:// or https:// URL nor env:NAME")
+        return text
+
+
 class Job(Section):
     """A job file, resolved."""
 
@@ -176,6 +196,7 @@ class Job(Section):
     compute: Compute = Compute()
     limits: Limits = Limits()
     evaluate: Evaluation | None = None
+    notify: Notify | None = Field(None, exclude=True, description="not in run.json, as a webhook's URL is a secret")
 
     @model_validator(mode="before")
     @classmethod
@@ -260,6 +281,15 @@ def parse_job(content: Mapping[str, Any], name: str = "job") -> Job:
         raise ConfigError(redacted(f"{name}: " + "; ".join(_told(dict(item)) for item in error.errors()))) from None
 
 
+def is_web(url: str) -> bool:
+    """Whether a text is an http:// or https:// URL."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False
+
+
 def _texts(content: object) -> Iterator[str]:
     """All texts in a job file, each once; what aliases make endless is walked once too."""
     waiting, seen = [content], set[int]()
@@ -293,13 +323,10 @@ def _told(item: dict[str, Any]) -> str:
     if item["type"] == "missing":
         return f"'{where}' is missing"
     message = str(item["msg"]).removeprefix("Value error, ")
-    return (
-        f"'{where}': {message}, got {_SHORT.repr(item['input'])}"
-        if where and "ctx" in item
-        else message
-        if not where
-        else (f"'{where}': {message}")
-    )
+    if not where:
+        return message
+    shown = "ctx" in item and places[0] != "notify"  # a webhook's URL is a secret
+    return f"'{where}': {message}" + (f", got {_SHORT.repr(item['input'])}" if shown else "")
 
 
 def _keys(places: list[str]) -> list[str]:
@@ -315,6 +342,7 @@ def _keys(places: list[str]) -> list[str]:
         "compute": Compute,
         "limits": Limits,
         "evaluate": Evaluation,
+        "notify": Notify,
     }
     for place in places:
         section = sections.get(place, section)

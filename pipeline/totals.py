@@ -43,6 +43,11 @@ class Result:
         return {key: getattr(self, key) for key in ("run", "inputs", "ok", "skipped", "failed")}
 
     @property
+    def told(self) -> dict[str, str | int | float]:
+        """What a scheduler is told of a call: the counts, done_now and seconds."""
+        return self.counts | {"done_now": self.done_now, "seconds": round(self.seconds, 3)}
+
+    @property
     def error_rate(self) -> float:
         """Share of failed images."""
         return self.failed / self.inputs if self.inputs else 0.0
