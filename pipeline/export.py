@@ -2,7 +2,6 @@
 
 import io
 import json
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -16,6 +15,7 @@ from pipeline.errors import ConfigError, RunError, StorageError
 from pipeline.progress import Progress
 from pipeline.sources.members import read_photo
 from pipeline.storage import absolute, join, names, put, sha256
+from pipeline.tars import TarWriter
 
 SIDES = ("output", "source")
 _READERS, _SHARD_PHOTOS, _SHARD_BYTES = 16, 1000, 256 * 2**20
@@ -81,7 +81,7 @@ def _tars(rows: pa.Table, folder: str, side: str, progress: Progress) -> Exporte
     left_out = [*_without_photo(rows, side)]
     chosen = [row for row in rows.to_pylist() if row[f"{side}_uri"]]
     progress.begin("pack", len(chosen))
-    shard, photos = _Tar(), 0
+    shard, photos = _Shard(), 0
     number = 0
     for row, data in _photos(chosen, side):
         if isinstance(data, str):
@@ -91,7 +91,7 @@ def _tars(rows: pa.Table, folder: str, side: str, progress: Progress) -> Exporte
             photos += 1
         if shard.full:
             put(join(folder, f"{number:06d}.tar"), shard.close())
-            shard, number = _Tar(), number + 1
+            shard, number = _Shard(), number + 1
         progress.advance(1, int(isinstance(data, str)))
     if shard.photos:
         put(join(folder, f"{number:06d}.tar"), shard.close())
@@ -114,28 +114,24 @@ def _photos(rows: list[dict[str, Any]], side: str) -> Iterator[tuple[dict[str, A
     return read_ahead(fetch, rows, _READERS)
 
 
-class _Tar:
-    """A tar file that grows in memory; the same photos give the same bytes."""
+class _Shard:
+    """A tar file of photos, each with its row beside it."""
 
     def __init__(self) -> None:
         self.photos = 0
-        self._sink = io.BytesIO()
-        self._tar = tarfile.open(fileobj=self._sink, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 — closed by close
+        self._tar = TarWriter()
 
     @property
     def full(self) -> bool:
         """Whether it should be written."""
-        return self.photos >= _SHARD_PHOTOS or self._sink.tell() >= _SHARD_BYTES
+        return self.photos >= _SHARD_PHOTOS or self._tar.size >= _SHARD_BYTES
 
     def add(self, key: str, suffix: str, row: dict[str, Any], photo: bytes) -> None:
         """A photo and its row."""
         self.photos += 1
-        for name, data in ((key + suffix, photo), (f"{key}.json", json.dumps(row).encode())):
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            self._tar.addfile(member, io.BytesIO(data))
+        self._tar.add(key + suffix, photo)
+        self._tar.add(f"{key}.json", json.dumps(row).encode())
 
     def close(self) -> bytes:
         """All of its bytes."""
-        self._tar.close()
-        return self._sink.getvalue()
+        return self._tar.close()

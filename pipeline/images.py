@@ -114,14 +114,17 @@ def encode(photo: Photo, pages: Pixels | Sequence[Pixels], form: str, metadata: 
 
 
 def output_key(key: str, form: str, photo: Photo | None = None) -> str:
-    """The name of a result: the input's own, with the suffix of another format added, so that no two collide.
+    """The name of a result: the input's own; where that has no suffix of the result's format, with one behind it.
 
-    A name without a suffix, as rows of Parquet files have, gets that of the photo's format.
+    So no two names collide, and a PNG that was called `scan.jpg` becomes `scan.jpg.png`.
+
+    Args:
+        key: the input's name.
+        form: as for `encode`.
+        photo: the input; without it a name stays as it is where `form` is `same`.
     """
-    target = _TARGET(form)
-    if target is None and photo is not None and "." not in key.rpartition("/")[2]:
-        target = photo.same
-    if target is None or target.kind not in SUFFIXES or key.lower().endswith(SUFFIXES[target.kind]):
+    target = _TARGET(form) or (photo.same if photo is not None else None)
+    if target is None or key.lower().endswith(SUFFIXES[target.kind]):
         return key
     return key + SUFFIXES[target.kind][0]
 

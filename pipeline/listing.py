@@ -9,15 +9,8 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import glob_translate
 
 from pipeline.errors import StorageError
+from pipeline.formats.targets import IMAGE_SUFFIXES
 from pipeline.storage import Entry, filesystem, told
-
-IMAGE_SUFFIXES = tuple(
-    f".{name}"
-    for name in (
-        *("jpg", "jpeg", "jpe", "png", "tif", "tiff", "webp", "bmp", "gif"),
-        *("avif", "heic", "heif", "jp2", "jxl", "ppm", "pgm", "tga"),
-    )
-)
 
 _PAGE_KEYS = 1000  # the most that S3 gives
 

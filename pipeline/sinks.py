@@ -1,7 +1,6 @@
 """Sinks: where results go: files that mirror the input, WebDataset tar shards, or Parquet files."""
 
 import io
-import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,10 +9,11 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.listing import IMAGE_SUFFIXES
+from pipeline.formats.targets import IMAGE_SUFFIXES
 from pipeline.sources.containers import tar_index
 from pipeline.sources.members import clean, member_of, member_uri
 from pipeline.storage import delete, join, put, read_range
+from pipeline.tars import TarWriter
 
 
 class Layout(StrEnum):
@@ -89,17 +89,9 @@ class WebDataset(_Whole):
     suffix = ".tar"
 
     def _write(self, uri: str, done: Sequence[tuple[dict[str, Any], str, bytes]]) -> None:
-        samples = list(_samples(done))
-        with io.BytesIO() as file:
-            with tarfile.open(fileobj=file, mode="w:", format=tarfile.PAX_FORMAT) as tar:
-                for name, content in _files(samples):
-                    info = tarfile.TarInfo(name)
-                    info.size = len(content)
-                    tar.addfile(info, io.BytesIO(content))
-            whole = file.getvalue()
-        put(uri, whole)
-        with tarfile.open(fileobj=io.BytesIO(whole), mode="r:") as tar:
-            places = {member.name: member.offset_data for member in tar}
+        samples, tar = list(_samples(done)), TarWriter()
+        places = {name: tar.add(name, content) for name, content in _files(samples)}
+        put(uri, tar.close())
         for sample in samples:
             sample.row["output_uri"] = member_uri(uri, places[sample.name], len(sample.data), sample.name)
 

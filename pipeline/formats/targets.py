@@ -14,17 +14,21 @@ from deepot.spec import build, parse
 _PLUGINS = {"HEIF": "pillow_heif", "JXL": "pillow_jxl"}
 SUFFIXES = {
     "PNG": (".png",),
-    "JPEG": (".jpg", ".jpeg", ".jpe"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
     "TIFF": (".tif", ".tiff"),
     "WEBP": (".webp",),
     "AVIF": (".avif",),
-    "JPEG2000": (".jp2", ".j2k", ".jpx"),
-    "BMP": (".bmp",),
-    "HEIF": (".heic", ".heif"),
+    "JPEG2000": (".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".j2c"),
+    "BMP": (".bmp", ".dib"),
+    "HEIF": (".heic", ".heif", ".hif"),
     "JXL": (".jxl",),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "TGA": (".tga",),
 }
-"""Of the formats that can be written; results get the first one."""
-READ = (*SUFFIXES, "MPO", "GIF", "PPM", "TGA")
+"""By format; a result whose name has none of them gets the first one."""
+IMAGE_SUFFIXES = (*(suffix for several in SUFFIXES.values() for suffix in several), ".gif")
+"""Of the files that are taken for photos in folders, tars and ZIP files."""
+READ = (*SUFFIXES, "MPO", "GIF")
 """Formats that are read. Others that Pillow knows run programs or are no photos."""
 
 

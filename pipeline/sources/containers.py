@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import StorageError
-from pipeline.listing import IMAGE_SUFFIXES, listing
+from pipeline.formats.targets import IMAGE_SUFFIXES
+from pipeline.listing import listing
 from pipeline.sources.members import clean, member_uri
 from pipeline.storage import Entry, absolute, opened, read
 

@@ -142,6 +142,22 @@ def test_options_of_formats(form, expected):
     )
 
 
+@pytest.mark.parametrize(
+    ("key", "form", "expected"),
+    [
+        ("a.J2K", "same", "a.J2K"),
+        ("a.jpc", "jpeg2000", "a.jpc"),
+        ("a.png", "same", "a.png.jp2"),
+        ("a.jp2", "png", "a.jp2.png"),
+        ("box/scan.001", "same", "box/scan.001.jp2"),
+        ("00000000", "same", "00000000.jp2"),
+    ],
+)
+def test_a_result_is_called_what_it_is(key, form, expected):
+    photo = decode(next(kind for kind in KINDS if kind.name == "rgb.jp2").make(), LOTS)
+    assert output_key(key, form, photo) == expected
+
+
 def test_the_table_of_the_docs_is_what_the_corpus_gives():
     pytest.importorskip("pillow_heif")
     pytest.importorskip("pillow_jxl")
