@@ -4,7 +4,7 @@ import io
 import json
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -132,12 +132,21 @@ def committed_numbers(run: Run) -> set[int]:
 
 
 def committed(run: Run) -> Iterator[tuple[int, list[Part]]]:
-    """The committed shards in order, and their parts; some commits are read at a time.
+    """The committed shards in order, and their parts.
 
     Raises:
         RunError: one of them is not readable as a commit.
     """
-    return read_ahead(partial(read_commit, run), sorted(committed_numbers(run)), _READERS, _READ_AHEAD)
+    return read_commits(run, committed_numbers(run))
+
+
+def read_commits(run: Run, numbers: Iterable[int]) -> Iterator[tuple[int, list[Part]]]:
+    """Commits of these shards in order, and their parts; some are read at a time.
+
+    Raises:
+        RunError: one of them is not readable as a commit.
+    """
+    return read_ahead(partial(read_commit, run), sorted(numbers), _READERS, _READ_AHEAD)
 
 
 def read_commit(run: Run, shard: int) -> list[Part]:

@@ -111,7 +111,7 @@ def extend(run: Run, entries: Iterable[Entry], shard_images: int | str = "auto")
         RunError: another driver has just written such a part.
     """
     found, new = Counter[str](), Counter[str]()
-    parts = _parts(run)
+    parts = plan_parts(run)
     first = max(planned(run), default=-1) + 1
     shards = cut(_counted(_unknown(_counted(entries, found), _known(parts)), new), shard_images, first)
     number, last = len(parts) + 1, first - 1
@@ -129,17 +129,24 @@ def extend(run: Run, entries: Iterable[Entry], shard_images: int | str = "auto")
 def planned(run: Run) -> dict[int, int]:
     """Shard numbers of all parts of the plan, and how many images each has; empty where there is no plan yet."""
     found: dict[int, int] = {}
-    for part in _parts(run):
-        for batch in _batches(part, ["shard"]):
-            counts = batch.column("shard").value_counts()
-            for number, images in zip(*(field.to_pylist() for field in counts.flatten()), strict=True):
-                found[number] = found.get(number, 0) + images
+    for part in plan_parts(run):
+        found |= planned_in(part)
+    return found
+
+
+def planned_in(part: str) -> dict[int, int]:
+    """Shard numbers of one part of the plan, and how many images each has; no shard is in two parts."""
+    found: dict[int, int] = {}
+    for batch in _batches(part, ["shard"]):
+        counts = batch.column("shard").value_counts()
+        for number, images in zip(*(field.to_pylist() for field in counts.flatten()), strict=True):
+            found[number] = found.get(number, 0) + images
     return found
 
 
 def read_plan(run: Run) -> Iterator[Shard]:
     """All shards of all parts of the plan, streamed in the order of their numbers."""
-    return chain.from_iterable(map(read_shards, _parts(run)))
+    return chain.from_iterable(map(read_shards, plan_parts(run)))
 
 
 def read_shards(uri: str) -> Iterator[Shard]:
@@ -188,7 +195,8 @@ def _batch(entries: Sequence[Entry], numbers: Sequence[int]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
-def _parts(run: Run) -> list[str]:
+def plan_parts(run: Run) -> list[str]:
+    """URIs of the parts of a run's plan, in order."""
     found = (name for name in names(run.uri) if name.startswith("plan-") and name.endswith(".parquet"))
     return [f"{run.uri}/{name}" for name in sorted(found)]
 

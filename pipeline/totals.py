@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from pipeline.errors import RunError
 from pipeline.layout import Run
-from pipeline.manifest import committed
-from pipeline.plan import planned
+from pipeline.manifest import committed_numbers, read_commits
+from pipeline.plan import plan_parts, planned_in
 from pipeline.storage import exists, now, put
 
 
@@ -22,7 +22,7 @@ class Result:
         skipped: images left alone on purpose.
         failed: images that failed.
         codes: error codes and how often.
-        complete: whether every shard is committed.
+        complete: whether there is a plan and every shard of it is committed.
         done_now: images worked on by this call.
         seconds: that this call took.
     """
@@ -48,9 +48,59 @@ class Result:
         return self.counts | {"done_now": self.done_now, "seconds": round(self.seconds, 3)}
 
     @property
+    def done(self) -> int:
+        """Images that are committed, however they went."""
+        return self.ok + self.skipped + self.failed
+
+    @property
     def error_rate(self) -> float:
         """Share of failed images."""
         return self.failed / self.inputs if self.inputs else 0.0
+
+
+class Tally:
+    """Sums up a run again and again while it grows; each look reads only what is new of its plan and commits."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._forget()
+
+    def _forget(self) -> None:
+        self._parts: set[str] = set()
+        self._planned: dict[int, int] = {}
+        self._numbers: set[int] = set()
+        self._status, self._codes = Counter[str](), Counter[str]()
+
+    def look(self) -> Result:
+        """What is committed of the run by now.
+
+        Raises:
+            RunError: there is no run in that folder.
+        """
+        run = self._run
+        if not exists(run.about):
+            raise RunError(f"{run.uri} is not the folder of a run: it has no run.json")
+        numbers = committed_numbers(run)
+        if not self._numbers <= numbers:
+            self._forget()  # commits were taken back
+        for uri in plan_parts(run):
+            if uri not in self._parts:
+                self._planned |= planned_in(uri)
+                self._parts.add(uri)
+        for number, parts in read_commits(run, numbers - self._numbers):
+            self._numbers.add(number)
+            for part in parts:
+                self._status.update(ok=part.ok, skipped=part.skipped, failed=part.failed)
+                self._codes.update(part.codes)
+        return Result(
+            run.uri,
+            sum(self._planned.values()),
+            self._status["ok"],
+            self._status["skipped"],
+            self._status["failed"],
+            dict(sorted(self._codes.items())),
+            complete=bool(self._planned) and set(self._planned) == self._numbers,
+        )
 
 
 def totals(run: Run) -> Result:
@@ -59,24 +109,7 @@ def totals(run: Run) -> Result:
     Raises:
         RunError: there is no run in that folder.
     """
-    if not exists(run.about):
-        raise RunError(f"{run.uri} is not the folder of a run: it has no run.json")
-    images = planned(run)
-    status, codes, numbers = Counter[str](), Counter[str](), set()
-    for number, parts in committed(run):
-        numbers.add(number)
-        for part in parts:
-            status.update(ok=part.ok, skipped=part.skipped, failed=part.failed)
-            codes.update(part.codes)
-    return Result(
-        run.uri,
-        sum(images.values()),
-        status["ok"],
-        status["skipped"],
-        status["failed"],
-        dict(sorted(codes.items())),
-        complete=set(images) == numbers,
-    )
+    return Tally(run).look()
 
 
 def finish(run: Run, done_now: int, seconds: float) -> Result:
@@ -87,7 +120,7 @@ def finish(run: Run, done_now: int, seconds: float) -> Result:
     """
     result = totals(run)
     if result.complete:
-        if result.inputs != result.ok + result.skipped + result.failed:
+        if result.inputs != result.done:
             raise RunError(
                 f"{run.uri}: {result.inputs} images were planned, but the commits count "
                 f"{result.ok} ok, {result.skipped} skipped and {result.failed} failed"
