@@ -158,6 +158,17 @@ class Pixels:
         )
         return replace(self, samples=self.samples[grid], alpha=None if self.alpha is None else self.alpha[grid])
 
+    def upright(self, orientation: int) -> "Pixels":
+        """A copy turned and mirrored as an EXIF orientation, 1 to 8, says that it is to be shown."""
+
+        def turned(array: NDArray[Any]) -> NDArray[Any]:
+            if orientation >= 5:
+                array = array.swapaxes(0, 1)
+            down, across = (-1 if orientation in places else 1 for places in ((3, 4, 7, 8), (2, 3, 6, 7)))
+            return np.ascontiguousarray(array[::down, ::across])
+
+        return replace(self, samples=turned(self.samples), alpha=None if self.alpha is None else turned(self.alpha))
+
     def rgb8(self, rows: slice = slice(None), columns: slice = slice(None)) -> NDArray[np.uint8]:
         """A region as 8-bit RGB: (h, w, 3)."""
         array: NDArray[np.uint8] = self.rgb(rows, columns)[0].permute(1, 2, 0).mul(255).round().byte().numpy()

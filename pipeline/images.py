@@ -3,7 +3,7 @@
 import io
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -12,8 +12,8 @@ from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 from deepot.errors import UnsupportedImageError
 from deepot.pixels import Pixels
 from pipeline.errors import Code, ImageError
-from pipeline.formats import headers, jpeg, jpeg2000, png, tiff
-from pipeline.formats.ifd import orientation_of
+from pipeline.formats import headers, jpeg, jpeg2000, jxl, png, tiff
+from pipeline.formats.ifd import orientation_of, with_orientation
 from pipeline.formats.metadata import Block, Metadata, Policy
 from pipeline.formats.targets import READ, SUFFIXES, Target, load_target, register_plugins
 
@@ -65,6 +65,9 @@ def decode(data: bytes, max_pixels: int) -> Photo:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata; what matters comes as an exception
         try:
+            if headers.is_jxl(data):  # its plugin decodes what it opens
+                stated = jxl.header(data)
+                _check(((stated.width, stated.height),), max_pixels, several=stated.animated)
             with Image.open(io.BytesIO(data), formats=_readable()) as image:
                 return _decoded(data, image, max_pixels)
         except ImageError:
@@ -148,11 +151,7 @@ def _unidentified(data: bytes) -> ImageError:
 
 
 def _decoded(data: bytes, image: Image.Image, max_pixels: int) -> Photo:
-    sizes = tiff.page_sizes(data) if image.format == "TIFF" else [image.size]
-    pixels = sum(width * height for width, height in sizes)
-    if pixels > max_pixels:
-        told = " + ".join(f"{width} × {height}" for width, height in sizes[:3]) + (" + …" if len(sizes) > 3 else "")
-        raise ImageError(Code.TOO_LARGE, f"{told} pixels are more than limits.max_pixels = {max_pixels}")
+    _check(tiff.page_sizes(data) if image.format == "TIFF" else (image.size,), max_pixels)
     if image.format == "TIFF":
         pages = list(tiff.read_pages(data, image))
         metadata, bits = tiff.metadata_of(pages[0]), pages[0].bits
@@ -162,12 +161,20 @@ def _decoded(data: bytes, image: Image.Image, max_pixels: int) -> Photo:
             [page.pixels for page in pages], facts, metadata, Target("TIFF"), tuple(page.style for page in pages)
         )
     several = bool(getattr(image, "is_animated", False))  # counting the frames of a GIF reads all of it
-    if several and not (image.format == "MPO" and jpeg.secondary_are_previews(image)):
-        raise ImageError(Code.ANIMATED, "it has several frames; deepot takes single photos, and TIFFs of several pages")
+    _check((), 0, several=several and not (image.format == "MPO" and jpeg.secondary_are_previews(image)))
     metadata = _metadata(data, image)
     bits = _depth(data, image)
     found = _samples(data, image, bits, metadata.icc)
     return Photo([found], _facts(image, metadata, [found], bits), metadata, _same(data, image, bits))
+
+
+def _check(sizes: Sequence[tuple[int, int]], max_pixels: int, *, several: bool = False) -> None:
+    """Refuse what a header says is too large or animated."""
+    if sum(width * height for width, height in sizes) > max_pixels:
+        told = " + ".join(f"{width} × {height}" for width, height in sizes[:3]) + (" + …" if len(sizes) > 3 else "")
+        raise ImageError(Code.TOO_LARGE, f"{told} pixels are more than limits.max_pixels = {max_pixels}")
+    if several:
+        raise ImageError(Code.ANIMATED, "it has several frames; deepot takes single photos, and TIFFs of several pages")
 
 
 def _facts(image: Image.Image, metadata: Metadata, pages: list[Pixels], bits: int) -> dict[str, Any]:
@@ -196,6 +203,8 @@ def _depth(data: bytes, image: Image.Image) -> int:
         return max(8, png.depth(data))
     if image.format == "JPEG2000":
         return max(8, jpeg2000.depth(data))
+    if image.format == "JXL":
+        return max(8, jxl.header(data).bits)
     bits = headers.av1_depth(data) if image.format == "AVIF" else int(image.info.get("bit_depth", 8))
     if bits > 8:
         raise UnsupportedImageError(
@@ -209,10 +218,11 @@ def _samples(data: bytes, image: Image.Image, bits: int, profile: bytes | None) 
     """The pixels; Pillow's where it has a mode for them."""
     if image.format == "PNG" and bits == 16 and image.mode != "I;16":
         return png.decode16(data, profile)
-    if image.format == "JPEG2000" and bits > 8:
+    if image.format in ("JPEG2000", "JXL") and bits > 8:
         if bits > 16:
             raise UnsupportedImageError("unsupported_bit_depth", f"{bits} bits a sample; at most 16 are kept")
-        return jpeg2000.decode16(data, bits, profile)
+        decode16 = jxl.decode16 if image.format == "JXL" else jpeg2000.decode16
+        return decode16(data, bits, profile)
     if profile is not None:
         image.info["icc_profile"] = profile
     return Pixels.from_image(image)
@@ -222,6 +232,8 @@ def _metadata(data: bytes, image: Image.Image) -> Metadata:
     """What the file carries besides pixels."""
     if image.format == "JPEG2000":
         return jpeg2000.metadata(data)
+    if image.format == "JXL":
+        return jxl.metadata(data, image.info.get("icc_profile"))
     exif = image.info.get("exif")
     if not exif and (found := image.getexif()):
         exif = found.tobytes()
@@ -257,8 +269,10 @@ def _same(data: bytes, image: Image.Image, bits: int) -> Target | None:
         )
         bare = {"no_jp2": True} if jpeg2000.is_bare(data) else {}
         return Target(kind, {"mct": int(image.mode in ("RGB", "RGBA"))} | lossy | bare)
-    if kind in ("HEIF", "JXL"):
-        return Target(kind, {**_HIGH, "use_container": True} if kind == "JXL" else _HIGH)
+    if kind == "JXL":
+        return Target(kind, {"lossless": True} if jxl.header(data).lossless else _HIGH)
+    if kind == "HEIF":
+        return Target(kind, _HIGH)
     return Target(kind) if kind in ("PNG", "BMP", "PPM", "TGA") else None
 
 
@@ -284,6 +298,8 @@ def _written(photo: Photo, pixels: Pixels, target: Target, carried: Metadata) ->
         else:
             data = _saved(pixels, "JPEG2000", options)
         return data if options.get("no_jp2") else jpeg2000.with_metadata(data, carried)
+    if target.kind == "JXL":
+        return _as_jxl(pixels, options, carried)
     if target.kind == "JPEG":
         options |= jpeg.extra(carried)
     named = {
@@ -293,6 +309,14 @@ def _written(photo: Photo, pixels: Pixels, target: Target, carried: Metadata) ->
         "dpi": carried.dpi if target.kind in ("JPEG", "BMP") else None,
     }
     return _saved(pixels, target.kind, options | {name: value for name, value in named.items() if value})
+
+
+def _as_jxl(pixels: Pixels, options: dict[str, Any], carried: Metadata) -> bytes:
+    """A JPEG XL; viewers pass over the orientation in its EXIF block, so the photo itself is turned."""
+    if carried.exif:
+        pixels = pixels.upright(orientation_of(carried.exif))
+        carried = replace(carried, exif=with_orientation(carried.exif, 1))
+    return jxl.with_metadata(_saved(pixels, "JXL", options), carried)
 
 
 def _saved(pixels: Pixels, kind: str, options: dict[str, Any]) -> bytes:

@@ -12,6 +12,8 @@ import numpy as np
 import tifffile
 from PIL import Image, PngImagePlugin
 
+from pipeline.formats import jxl
+from pipeline.formats.metadata import Metadata
 from tests.photos import picture
 from tests.profiles import cmyk_profile
 
@@ -138,6 +140,10 @@ def iptc_jpeg():
     )  # fmt: skip
 
 
+def tagged_jxl(data):
+    return jxl.with_metadata(data, Metadata(exif=exif(1).removeprefix(b"Exif\0\0"), xmp=XMP))
+
+
 def sixteen(channels):
     array = deep(channels)
     return bytes(imagecodecs.png_encode(array[:, :, 0] if channels == 1 else array))
@@ -193,7 +199,7 @@ KINDS = (
     Kind("rgb.bmp", lambda: saved(photo(), "BMP")),
     Kind("rgb.heic", lambda: saved(photo(), "HEIF", quality=95, exif=exif(1), xmp=XMP, icc_profile=DISPLAY_P3),
          frozenset({"icc", "exif", "xmp"}), lossless=False, needs="pillow_heif"),
-    Kind("rgb.jxl", lambda: saved(photo(), "JXL", lossless=True, exif=exif(), use_container=True),
-         frozenset({"exif"}), lossless=False, needs="pillow_jxl"),
+    Kind("rgb.jxl", lambda: tagged_jxl(saved(photo(), "JXL", lossless=True)), frozenset({"exif", "xmp"}), needs="pillow_jxl"),
+    Kind("lossy.jxl", lambda: saved(photo(), "JXL", quality=90), lossless=False, needs="pillow_jxl"),
     Kind("one.png", lambda: saved(photo().crop((0, 0, 1, 1)), "PNG"), note="1 × 1"),
 )  # fmt: skip

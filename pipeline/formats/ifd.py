@@ -143,6 +143,21 @@ def orientation_alone(orientation: int) -> bytes:
     return Ifd("<", {ORIENTATION: Tag(3, 1, struct.pack("<H", orientation))}).block()
 
 
+def with_orientation(block: bytes, orientation: int) -> bytes:
+    """An EXIF block whose orientation, where it states one, is another; everything else stays where it was."""
+    order = block_order(block)
+    data = bytearray(block)
+    try:
+        (start,) = struct.unpack_from(f"{order or '<'}I", data, 4)
+        (count,) = struct.unpack_from(f"{order or '<'}H", data, start)
+        for entry in range(start + 2, start + 2 + 12 * count, 12):
+            if order and struct.unpack_from(order + "HHI", data, entry) == (ORIENTATION, 3, 1):
+                struct.pack_into(order + "H", data, entry + 8, orientation)
+    except struct.error:
+        return block
+    return bytes(data)
+
+
 def without_gps(block: bytes) -> bytes | None:
     """An EXIF block without its GPS directory; everything else stays where it was, as maker notes need it.
 

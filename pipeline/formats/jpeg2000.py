@@ -1,12 +1,13 @@
 """JPEG 2000: what Pillow leaves out: bit depth, samples of more than 8 bits, the boxes of JP2 files."""
 
 import struct
-from collections.abc import Iterator
 
 import imagecodecs
 import numpy as np
 
 from deepot.pixels import Pixels
+from pipeline.formats.boxes import box, boxes
+from pipeline.formats.depths import gathered, spread
 from pipeline.formats.metadata import Block, Metadata
 
 _SIZ, _COD = b"\xff\x51", b"\xff\x52"
@@ -45,17 +46,13 @@ def decode16(data: bytes, bits: int, profile: bytes | None) -> Pixels:
     """The samples of a file of 9 to 16 bits, spread over all of uint16."""
     array = imagecodecs.jpeg2k_decode(data[data.find(_START) :])  # of a whole file it would convert the colours
     alpha = array.ndim == 3 and array.shape[2] in (2, 4)
-    if bits < 16:
-        array = np.rint(array * (65535 / (2**bits - 1))).astype(np.uint16)
-    return Pixels.from_array(array, profile, alpha=alpha)
+    return Pixels.from_array(spread(array, bits), profile, alpha=alpha)
 
 
 def encode16(pixels: Pixels, bits: int, *, lossless: bool) -> bytes:
     """Samples as JPEG 2000 of so many bits."""
     array = pixels.samples if pixels.alpha is None else np.dstack([pixels.samples, pixels.alpha])
-    if bits < 16:
-        array = np.rint(array * ((2**bits - 1) / 65535)).astype(np.uint16)
-    array = np.ascontiguousarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    array = gathered(np.ascontiguousarray(array[:, :, 0] if array.shape[2] == 1 else array), bits)
     level = 0 if lossless else 60  # dB
     return bytes(imagecodecs.jpeg2k_encode(array, level, codecformat="jp2", bitspersample=bits, reversible=lossless))
 
@@ -63,9 +60,11 @@ def encode16(pixels: Pixels, bits: int, *, lossless: bool) -> bytes:
 def metadata(data: bytes) -> Metadata:
     """What the boxes of a JP2 file carry; nothing for a bare codestream."""
     icc = exif = xmp = None
-    found = []
-    header = next((content for kind, content in _boxes(data) if kind == b"jp2h"), b"")
-    for kind, content in [*_boxes(header), *_boxes(data)]:
+    found: list[Block] = []
+    if is_bare(data):
+        return Metadata()
+    header = next((content for kind, content in boxes(data) if kind == b"jp2h"), b"")
+    for kind, content in [*boxes(header), *boxes(data)]:
         if kind == b"colr" and content[:1] in (b"\2", b"\3"):
             icc = content[3:]
         elif kind == b"uuid" and content[:16] == _EXIF:
@@ -80,41 +79,22 @@ def metadata(data: bytes) -> Metadata:
 def with_metadata(data: bytes, metadata: Metadata) -> bytes:
     """A JP2 file with what a photo carries put into boxes."""
     result, behind = b"", b""
-    for kind, content in _boxes(data):
+    for kind, content in boxes(data):
         if kind == b"jp2h":
             parts = [
                 _profile(metadata.icc) if name == b"colr" and metadata.icc else (name, part)
-                for name, part in _boxes(content)
+                for name, part in boxes(content)
             ]
             parts += [(block.kind, block.data) for block in metadata.blocks if block.kind == b"res "]
-            content = b"".join(_box(name, part) for name, part in parts)
+            content = b"".join(box(name, part) for name, part in parts)
         elif kind == b"jp2c":
             uuids = [(_EXIF, metadata.exif), (_XMP, metadata.xmp)]
-            behind = b"".join(_box(b"uuid", name + part) for name, part in uuids if part)
+            behind = b"".join(box(b"uuid", name + part) for name, part in uuids if part)
             more = (block for block in metadata.blocks if block.kind != b"res ")
-            behind += b"".join(_box(block.kind, block.data) for block in more)
-        result += _box(kind, content)
+            behind += b"".join(box(block.kind, block.data) for block in more)
+        result += box(kind, content)
     return result + behind
 
 
 def _profile(icc: bytes | None) -> tuple[bytes, bytes]:
     return b"colr", b"\2\0\0" + (icc or b"")
-
-
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Names and contents of the boxes that lie one behind the other."""
-    place = 0
-    while place + 8 <= len(data) and not data.startswith(b"\xff\x4f"):
-        size, kind = struct.unpack_from(">I4s", data, place)
-        head = 8
-        if size == 1 and place + 16 <= len(data):
-            (size,), head = struct.unpack_from(">Q", data, place + 8), 16
-        end = len(data) if size == 0 else place + size
-        if end < place + head:
-            return
-        yield kind, data[place + head : end]
-        place = end
-
-
-def _box(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I4s", len(content) + 8, kind) + content

@@ -108,7 +108,7 @@ def _heif(quality: float = 95, subsampling: str = "4:4:4") -> Target:
 
 
 def _jxl(quality: float = 95, lossless: float = 0) -> Target:
-    return _needing_plugin("JXL", {"quality": _percent(quality), "lossless": bool(lossless), "use_container": True})
+    return _needing_plugin("JXL", {"quality": _percent(quality), "lossless": bool(lossless)})
 
 
 _MAKERS: dict[str, Callable[..., Target]] = {

@@ -38,8 +38,12 @@ def test_every_name_comes_back_and_lies_where_it_was_said_to():
 def test_long_and_foreign_names_and_their_sidecars_go_from_tar_to_tar(tmp_path):
     import webdataset
 
-    files = {f"{LONG}/0001.jpg": b"1", f"{LONG}/0001.json": b'{"year": 1912}'}
-    files |= {"写真.png": b"2", "写真.txt": "春".encode()}
+    files = {
+        f"{LONG}/0001.jpg": b"1",
+        f"{LONG}/0001.json": b'{"year": 1912}',
+        "写真.png": b"2",
+        "写真.txt": "春".encode(),
+    }
     (tmp_path / "in.tar").write_bytes(written(files)[0])
     rows = [{"source_uri": entry.uri, "file_name": entry.key} for entry in photos(f"{tmp_path}/in.tar")]
     into = WebDataset(str(tmp_path), 0, "")
