@@ -25,9 +25,10 @@ from deepot.moments import Moments
 from deepot.pixels import Pixels
 from deepot.transport_map import TransportMap
 from pipeline import cluster
-from pipeline.config import Evaluation, Job
+from pipeline.config import Evaluation, Job, Limits
 from pipeline.curve import Evaluated, plot, read_evaluation
 from pipeline.errors import Code, ConfigError, ImageError, NothingFoundError, StorageError
+from pipeline.fetch import fetch
 from pipeline.fit import map_uri
 from pipeline.images import decode
 from pipeline.layout import Run
@@ -35,7 +36,6 @@ from pipeline.models import Models, load_models, tiles_of
 from pipeline.plan import find_images, sample
 from pipeline.run import Opened, fit_job
 from pipeline.shard import IMAGE_FAULTS
-from pipeline.sources.members import read_photo
 from pipeline.storage import Entry, exists, join, names, put, read, remove, sha256
 
 LEAST_SIDE = 16
@@ -204,9 +204,9 @@ def measure(task: PointTask) -> None:
 
 def _sides(task: PhotoTask, wanted: Evaluation, models: Models) -> tuple[Pixels, Pixels]:
     """The clean photo and the restored one, 8-bit RGB of one size."""
-    clean, data = _rgb(task.clean, task.job.limits.max_pixels)
+    clean, data = _rgb(task.clean, task.job.limits)
     if task.given is not None:
-        restored = models.restorer(_rgb(task.given, task.job.limits.max_pixels)[0])
+        restored = models.restorer(_rgb(task.given, task.job.limits)[0])
     else:
         damage = load_degradation(wanted.degrade or "")
         generator = seeded(b"evaluate" + data)  # not the noise that calibration gives this photo
@@ -255,13 +255,11 @@ def _transport(task: PhotoTask) -> TransportMap:
     return TransportMap.from_bytes(read(where), where)
 
 
-def _rgb(entry: Entry, max_pixels: int) -> tuple[Pixels, bytes]:
+def _rgb(entry: Entry, limits: Limits) -> tuple[Pixels, bytes]:
     """A photo as 8-bit RGB, and its bytes."""
     try:
-        data = read_photo(entry.uri)
-        pixels = decode(data, max_pixels).pixels
-    except FileNotFoundError as error:
-        raise ImageError(Code.VANISHED, f"{entry.uri} is no longer there") from error
+        data = fetch(entry, limits)
+        pixels = decode(data, limits.max_pixels).pixels
     except ImageError as error:
         raise ImageError(error.code, f"{error.code}: {entry.uri}: {error}") from error
     return Pixels(pixels.rgb8()), data

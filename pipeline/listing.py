@@ -61,6 +61,17 @@ def files(folder: str) -> Iterator[Entry]:
         return
 
 
+def modified(uri: str) -> float:
+    """When a file was last changed, seconds since 1970; 0 where unknown.
+
+    Raises:
+        FileNotFoundError: there is none.
+        StorageError: storage does not say, after retries.
+    """
+    fs, _ = filesystem(uri)
+    return _entry(fs, _info(uri), "").mtime
+
+
 def _objects(
     uri: str,
     fs: Any,  # noqa: ANN401 — fsspec has no types
@@ -121,7 +132,10 @@ def _folder(root: str, fs: Any) -> list[dict[str, Any]]:  # noqa: ANN401
 @told
 def _is_file(uri: str) -> bool:
     fs, path = filesystem(uri)
-    return bool(fs.isfile(path))
+    try:
+        return bool(fs.info(path)["type"] == "file")  # `isfile` would take an error for a no
+    except (FileNotFoundError, PermissionError):  # who may read a folder's objects may not ask for its own name
+        return False
 
 
 @told

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import NothingFoundError, RunError, StorageError
 from pipeline.layout import Run
+from pipeline.parts import opened
 from pipeline.sources.containers import photos
-from pipeline.storage import Entry, absolute, create, names, opened, sha256
+from pipeline.storage import Entry, absolute, create, names, sha256
 
 SCHEMA = pa.schema(
     [

@@ -1,13 +1,12 @@
 """Storage: reading and whole-object writing through fsspec, local or remote."""
 
-import contextlib
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import fsspec
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
@@ -119,24 +118,6 @@ def read_range(uri: str, start: int, end: int) -> bytes:
     fs, path = filesystem(uri)
     data: bytes = fs.cat_file(path, start=start, end=end)
     return data
-
-
-@contextlib.contextmanager
-def opened(uri: str) -> Iterator[BinaryIO]:
-    """An object as a file that can be read in parts.
-
-    Raises:
-        FileNotFoundError: there is none.
-        StorageError: it cannot be read.
-    """
-    fs, path = filesystem(uri)
-    try:
-        with fs.open(path, "rb") as file:
-            yield file
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise _error(uri, error) from error
 
 
 @told

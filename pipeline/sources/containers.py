@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 from pipeline.errors import StorageError
 from pipeline.formats.targets import IMAGE_SUFFIXES
 from pipeline.listing import listing
+from pipeline.parts import opened
 from pipeline.sources.members import clean, member_uri
-from pipeline.storage import Entry, absolute, opened, read
+from pipeline.storage import Entry, absolute, read
 
 COLUMN = "image"
 """The column of a Parquet file that holds photos unless another is named."""

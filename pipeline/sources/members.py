@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import pyarrow.parquet as pq
 
 from pipeline.errors import StorageError
-from pipeline.storage import opened, read, read_range
+from pipeline.parts import opened
+from pipeline.storage import read, read_range
 
 _MEMBER = re.compile(r"(?P<container>.+?\.(?P<kind>tar|zip|parquet))#(?P<place>.+)", re.IGNORECASE | re.DOTALL)
 _STORED, _DEFLATED = 0, 8

@@ -12,6 +12,7 @@ from deepot.evaluation import Point
 from deepot.metrics import psnr
 from deepot.pixels import Pixels
 from pipeline import evaluate
+from pipeline.config import Limits
 from pipeline.errors import ConfigError, NothingFoundError
 from pipeline.evaluate import evaluate_job
 from pipeline.run import How, fit_job, open_run, run_job
@@ -149,14 +150,19 @@ def test_what_is_lacking_is_named(job_for, evaluated_job, tmp_path, ray_session)
 def test_a_photo_that_cannot_be_used_is_left_out(evaluated_job, tmp_path, ray_session):
     (tmp_path / "clean" / "photo 01.png").write_bytes(b"no photo")
     Image.new("RGB", (20, 20)).save(tmp_path / "clean" / "photo 02.png")
+    (tmp_path / "clean" / "sub" / "photo 03.png").write_bytes(bytes(2**20))
     evaluated_job()  # makes the restored photos
     for place in ("clean", "restored"):
         Image.new("RGB", (40, 9)).save(tmp_path / place / "photo 04.png")
     (tmp_path / "clean" / "photo 05.png").unlink()
-    found = evaluate_job(open_run(evaluated_job(), HOW))
-    assert found.photos == 2
+    limited = evaluated_job().model_copy(update={"limits": Limits(max_bytes=2**19)})
+    found = evaluate_job(open_run(limited, HOW))
+    assert found.photos == 1
     reasons = " ".join(found.unusable.values())
-    assert all(text in reasons for text in ("not_an_image", "its clean original 20 × 20", "too small to be measured"))
+    assert all(
+        text in reasons
+        for text in ("not_an_image", "too_large", "its clean original 20 × 20", "too small to be measured")
+    )
     for path in (tmp_path / "clean").rglob("*.png"):
         path.write_bytes(b"no photo")
     with pytest.raises(NothingFoundError, match="not one photo could be evaluated"):

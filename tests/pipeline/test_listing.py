@@ -33,6 +33,23 @@ def test_listings_are_never_stale(folder):
     assert before[0] != after[0]
 
 
+def test_a_file_that_cannot_be_asked_for_is_not_taken_for_an_empty_folder(tmp_path, monkeypatch):
+    storage.put(str(tmp_path / "x" / "a.png"), b"1")
+    fs, _ = storage.filesystem(str(tmp_path))
+    real, faults = fs.info, [TimeoutError("slow")] * 4 + [PermissionError("denied")]
+
+    def info(path):
+        if faults:
+            raise faults.pop(0)
+        return real(path)
+
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    monkeypatch.setattr(fs, "info", info)
+    with pytest.raises(StorageError, match="TimeoutError: slow"):
+        list(listing(str(tmp_path / "x")))
+    assert [entry.key for entry in listing(str(tmp_path / "x"))] == ["a.png"], "who may list may not ask for names"
+
+
 def test_what_cannot_be_listed_is_named(tmp_path, s3):
     with pytest.raises(StorageError, match="no such folder, bucket or file"):
         list(find_images(str(tmp_path / "nothing"), "input"))
