@@ -32,6 +32,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/operators.py --json bench-output/operators.json
 	$(BIN)/python benchmarks/fitting.py --json bench-output/fitting.json
 	$(BIN)/python benchmarks/planning.py --json bench-output/planning.json
+	$(BIN)/python benchmarks/collecting.py --json bench-output/collecting.json
 	$(BIN)/python benchmarks/scheduling.py $(PHOTOS) --json bench-output/scheduling.json
 	$(BIN)/python benchmarks/throughput.py $(PHOTOS) --plain --json bench-output/throughput.json
 

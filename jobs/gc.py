@@ -39,17 +39,17 @@ def main(options: argparse.Namespace) -> int:
     """Remove the orphans of a run and say how many."""
     run = Run(absolute(options.run).rstrip("/"))
     found = orphans(run, time.time() - options.older_than)
-    size = sum(orphan.entry.size for orphan in found)
-    if options.dry_run:
-        for orphan in found:
+    counts, size = dict.fromkeys(Kind, 0), 0
+    for orphan in found if options.dry_run else remove_orphans(found):
+        counts[orphan.kind] += 1
+        size += orphan.entry.size
+        if options.dry_run:
             print(orphan.entry.uri)
-    else:
-        remove_orphans(found)
-    counts = {kind: sum(orphan.kind is kind for orphan in found) for kind in Kind}
-    print(f"{'would remove' if options.dry_run else 'removed'} {len(found)} files of {size} bytes")
+    total = sum(counts.values())
+    print(f"{'would remove' if options.dry_run else 'removed'} {total} files of {size} bytes")
     for kind, count in counts.items():
         print(f"         {count} × {kind}")
     if options.json:
         named = {kind.name.lower() + "s": count for kind, count in counts.items()}
-        show_json(run=run.uri, removed=0 if options.dry_run else len(found), found=len(found), bytes=size, **named)
+        show_json(run=run.uri, removed=0 if options.dry_run else total, found=total, bytes=size, **named)
     return 0

@@ -1,20 +1,30 @@
-"""Garbage collection: files that a run left behind and that nothing names any more."""
+"""Garbage collection: files that a run left behind and that nothing names any more.
+
+Files may be many millions: they are listed as a stream, and of what commits name only hashes are held.
+"""
 
 import json
-from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain, islice
 
+from pipeline.ahead import read_ahead
 from pipeline.config import Job, parse_job
 from pipeline.errors import RunError
 from pipeline.fit import stored_map
 from pipeline.images import output_key
 from pipeline.layout import Run
-from pipeline.listing import files
-from pipeline.manifest import committed, read_rows
+from pipeline.ledger import Ledger
+from pipeline.listing import files, modified
+from pipeline.manifest import Part, committed_numbers, read_commit, read_part
 from pipeline.plan import read_plan
 from pipeline.run import MARKER, output_folder
 from pipeline.storage import Entry, delete, exists, join, read
+
+_THREADS, _AHEAD = 16, 64  # shards whose manifests are read, and files that are removed, at a time
+_BATCH = 10_000  # orphans between two looks at what has been committed meanwhile
+_CLOCK_S = 1.0  # to which stores tell times
 
 
 class Kind(StrEnum):
@@ -27,14 +37,14 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Orphan:
-    """A file that nothing names."""
+    """A file that nothing names, by all that is known."""
 
     kind: Kind
     entry: Entry
 
 
-def orphans(run: Run, before: float) -> list[Orphan]:
-    """Files of a run that nothing names and that were last changed before a time (seconds since 1970).
+def orphans(run: Run, before: float) -> Iterator[Orphan]:
+    """Files of a run that nothing names and that were last changed before a time (seconds since 1970), streamed.
 
     Uncommitted manifest parts, temporary files, and results of planned images that no committed row names. Whatever
     else lies in the output folder is left alone; so are all results where the folder belongs to another run by now.
@@ -45,17 +55,32 @@ def orphans(run: Run, before: float) -> list[Orphan]:
     if not exists(run.about):
         raise RunError(f"{run.uri} is not the folder of a run: it has no run.json")
     job = parse_job(json.loads(read(run.about))["job"], run.about)
-    found = {entry.uri: Orphan(kind, entry) for entry in files(run.uri) if (kind := _kind(entry))}
-    found |= {orphan.entry.uri: orphan for orphan in _results(job, run)}
-    named = _named(run)  # read after the files were listed: what is committed meanwhile is named
-    return [orphan for uri, orphan in sorted(found.items()) if uri not in named and 0 < orphan.entry.mtime < before]
+    output = _own_output(job, run)
+    known = committed_numbers(run)
+    named = Ledger(_named(run, known, rows=output is not None))
+    of_run = (Orphan(kind, entry) for entry in files(run.uri) if (kind := _kind(entry)))
+    found = of_run if output is None else chain(of_run, _results(job, run, output))
+    left = (each for each in found if 0 < each.entry.mtime < before and each.entry.uri not in named)
+    while batch := list(islice(left, _BATCH)):
+        meanwhile = committed_numbers(run) - known
+        known |= meanwhile
+        lately = Ledger(_named(run, meanwhile, rows=output is not None))
+        yield from (orphan for orphan in batch if orphan.entry.uri not in lately)
 
 
-def remove_orphans(found: list[Orphan]) -> Counter[Kind]:
-    """Remove orphans; returns how many of each kind."""
-    for orphan in found:
-        delete(orphan.entry.uri)
-    return Counter(orphan.kind for orphan in found)
+def remove_orphans(found: Iterable[Orphan]) -> Iterator[Orphan]:
+    """Remove orphans, and give those that were removed: not one that has been written anew since it was listed."""
+    return (orphan for orphan, removed in read_ahead(_removed, found, _THREADS, _AHEAD) if removed)
+
+
+def _removed(orphan: Orphan) -> bool:
+    try:
+        if modified(orphan.entry.uri) >= orphan.entry.mtime + _CLOCK_S:
+            return False
+    except FileNotFoundError:
+        return False
+    delete(orphan.entry.uri)
+    return True
 
 
 def _kind(entry: Entry) -> Kind | None:
@@ -65,26 +90,46 @@ def _kind(entry: Entry) -> Kind | None:
     return Kind.PART if folder == "manifest" and name.endswith(".parquet") else None
 
 
-def _results(job: Job, run: Run) -> list[Orphan]:
-    """Results of planned images and half-written files in the output folder, as long as the folder is the run's."""
+def _own_output(job: Job, run: Run) -> str | None:
+    """The output folder, as long as it is the run's."""
     transport = stored_map(job, run)
     if transport is None:
-        return []
+        return None
     output = output_folder(job, transport)
     marker = join(output, MARKER)
-    if not exists(marker) or json.loads(read(marker)).get("run") != run.uri:
-        return []
-    planned = {output_key(entry.key, job.output.format) for shard in read_plan(run) for entry in shard.entries}
-    found = []
+    return output if exists(marker) and json.loads(read(marker)).get("run") == run.uri else None
+
+
+def _results(job: Job, run: Run, output: str) -> Iterator[Orphan]:
+    """Results of planned images, and half-written files outside of the run's own folder."""
+    planned = Ledger(output_key(entry.key, job.output.format) for shard in read_plan(run) for entry in shard.entries)
     for entry in files(output):
         if entry.key in planned:
-            found.append(Orphan(Kind.RESULT, entry))
-        elif _kind(entry) is Kind.PARTIAL:
-            found.append(Orphan(Kind.PARTIAL, entry))
-    return found
+            yield Orphan(Kind.RESULT, entry)
+        elif _kind(entry) is Kind.PARTIAL and not entry.uri.startswith(run.uri + "/"):
+            yield Orphan(Kind.PARTIAL, entry)
 
 
-def _named(run: Run) -> set[str]:
-    """Files that commits and committed rows name."""
-    parts = {run.manifest(part.name) for _, group in committed(run) for part in group}
-    return parts.union(*(filter(None, table["output_uri"].to_pylist()) for table in read_rows(run)))
+def _named(run: Run, numbers: Iterable[int], *, rows: bool) -> Iterator[str]:
+    """Files that some commits name, and their rows if these are wanted."""
+
+    def of_shard(number: int) -> list[str]:
+        try:
+            parts = read_commit(run, number)
+        except FileNotFoundError:
+            return []  # taken back in the meantime
+        found = [run.manifest(part.name) for part in parts]
+        return found + [uri for part in parts if rows for uri in _outputs(run, part)]
+
+    for _, found in read_ahead(of_shard, sorted(numbers), _THREADS, _AHEAD):
+        yield from found
+
+
+def _outputs(run: Run, part: Part) -> list[str]:
+    try:
+        return [uri for uri in read_part(run, part).column("output_uri").to_pylist() if uri]
+    except FileNotFoundError as error:
+        raise RunError(
+            f"{run.manifest(part.name)} is gone, so that nobody knows which results it named: "
+            f"deepot verify {run.uri} --repair, and then the job again"
+        ) from error

@@ -12,7 +12,6 @@ from jobs.cli import main
 from pipeline import lease as leases
 from pipeline import whole
 from pipeline.errors import RunError
-from pipeline.gc import Kind, orphans, remove_orphans
 from pipeline.layout import Run
 from pipeline.lease import lease
 from pipeline.manifest import committed_numbers, read_manifest
@@ -87,49 +86,6 @@ def test_a_full_disk_costs_no_row_and_is_made_good(job_for, tmp_path, monkeypatc
     status, numbers = told(capsys, "verify", result.run, "--repair")
     assert (status, numbers["findings"], numbers["retriable"], numbers["requeued_images"]) == (0, 0, 1, 2)
     assert (run_inline(job).ok, verify(Run(result.run), Quiet())) == (6, Verified(6, ()))
-
-
-def test_only_what_nothing_names_is_removed(job_for, tmp_path, capsys):
-    job = job_for()
-    run = Run(run_inline(job).run)
-    out = tmp_path / "enhanced"
-    assert orphans(run, time.time() + 60) == []
-    kept = {str(path): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
-    (tmp_path / "restored" / "photo 99.png").write_bytes(b"broken")
-    assert run_inline(job).failed == 1
-    left = [run.manifest("00000-1-dead.parquet"), f"{run.uri}/.y.partial"]
-    left += [str(out / ".x.partial"), str(out / "photo 99.png")]
-    mine = str(out / "notes of the archivist.png")
-    for path in [*left, mine]:
-        put(path, b"left behind")
-    assert orphans(run, time.time() - 3600) == [], "a driver may still be at work on them"
-    status, numbers = told(capsys, "gc", run.uri, "--older-than", "0s", "--dry-run")
-    assert (status, numbers["removed"], numbers["found"]) == (0, 0, 4)
-    status, numbers = told(capsys, "gc", run.uri, "--older-than", "0s")
-    assert (status, numbers["removed"], numbers["bytes"]) == (0, 4, 44)
-    assert (numbers["parts"], numbers["partials"], numbers["results"]) == (1, 2, 1)
-    assert not any(os.path.exists(path) for path in left)
-    assert os.path.exists(mine)
-    assert all(os.path.exists(path) for path in kept)
-    assert verify(run, Quiet()).findings == ()
-
-
-def test_results_of_another_run_are_never_orphans(job_for, tmp_path):
-    first = Run(run_inline(job_for()).run)
-    put(str(tmp_path / "enhanced" / "_deepot.json"), json.dumps({"run": "another"}).encode())
-    (tmp_path / "enhanced" / "photo 01.png").unlink()
-    put(first.manifest("dead.parquet"), b"x")
-    assert {orphan.kind for orphan in orphans(first, time.time() + 60)} == {Kind.PART}
-    put(first.commit(0), b"{")
-    with pytest.raises(RunError, match="is not a commit"):
-        remove_orphans(orphans(first, time.time() + 60))
-
-
-@pytest.mark.parametrize("text", ["1", "d", "-1d", "1w"])
-def test_an_age_is_a_number_and_a_unit(text, capsys):
-    with pytest.raises(SystemExit):
-        main(["gc", "x", f"--older-than={text}"])
-    assert "is not an age" in capsys.readouterr().err
 
 
 @pytest.fixture

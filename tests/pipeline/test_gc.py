@@ -1,0 +1,106 @@
+"""Garbage collection: what nothing names goes, whatever else happens meanwhile; everything else stays."""
+
+import json
+import os
+import time
+
+import pytest
+
+from jobs.cli import main
+from pipeline import gc
+from pipeline.errors import RunError
+from pipeline.gc import Kind, orphans, remove_orphans
+from pipeline.layout import Run
+from pipeline.manifest import committed
+from pipeline.progress import Quiet
+from pipeline.storage import delete, put, read
+from pipeline.verify import verify
+from tests.inline import run_inline
+from tests.pipeline.test_mending import told
+
+
+def test_only_what_nothing_names_is_removed(job_for, tmp_path, capsys):
+    job = job_for()
+    run = Run(run_inline(job).run)
+    out = tmp_path / "enhanced"
+    assert list(orphans(run, time.time() + 60)) == []
+    kept = {str(path): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+    (tmp_path / "restored" / "photo 99.png").write_bytes(b"broken")
+    assert run_inline(job).failed == 1
+    left = [run.manifest("00000-1-dead.parquet"), f"{run.uri}/.y.partial"]
+    left += [str(out / ".x.partial"), str(out / "photo 99.png")]
+    mine = str(out / "notes of the archivist.png")
+    for path in [*left, mine]:
+        put(path, b"left behind")
+    assert list(orphans(run, time.time() - 3600)) == [], "a driver may still be at work on them"
+    status, numbers = told(capsys, "gc", run.uri, "--older-than", "0s", "--dry-run")
+    assert (status, numbers["removed"], numbers["found"]) == (0, 0, 4)
+    status, numbers = told(capsys, "gc", run.uri, "--older-than", "0s")
+    assert (status, numbers["removed"], numbers["bytes"]) == (0, 4, 44)
+    assert (numbers["parts"], numbers["partials"], numbers["results"]) == (1, 2, 1)
+    assert not any(os.path.exists(path) for path in left)
+    assert os.path.exists(mine)
+    assert all(os.path.exists(path) for path in kept)
+    assert verify(run, Quiet()).findings == ()
+
+
+def test_results_of_another_run_are_never_orphans(job_for, tmp_path):
+    first = Run(run_inline(job_for()).run)
+    put(str(tmp_path / "enhanced" / "_deepot.json"), json.dumps({"run": "another"}).encode())
+    (tmp_path / "enhanced" / "photo 01.png").unlink()
+    put(first.manifest("dead.parquet"), b"x")
+    assert {orphan.kind for orphan in orphans(first, time.time() + 60)} == {Kind.PART}
+    put(first.commit(0), b"{")
+    with pytest.raises(RunError, match="is not a commit"):
+        list(remove_orphans(orphans(first, time.time() + 60)))
+
+
+@pytest.mark.parametrize("text", ["1", "d", "-1d", "1w"])
+def test_an_age_is_a_number_and_a_unit(text, capsys):
+    with pytest.raises(SystemExit):
+        main(["gc", "x", f"--older-than={text}"])
+    assert "is not an age" in capsys.readouterr().err
+
+
+def test_what_is_committed_while_files_are_listed_is_named(job_for, monkeypatch):
+    """Manifests are read before the listing; a driver that is slow for a day may commit in between."""
+    run = Run(run_inline(job_for()).run)
+    commit = read(run.commit(1))
+    delete(run.commit(1))
+    before = [orphan.kind for orphan in orphans(run, time.time() + 60)]
+    assert sorted(before) == [Kind.PART, Kind.RESULT, Kind.RESULT]
+    real = gc.files
+
+    def files(folder):
+        yield from real(folder)
+        put(run.commit(1), commit)
+
+    monkeypatch.setattr(gc, "files", files)
+    assert list(orphans(run, time.time() + 60)) == []
+
+
+def test_what_is_written_anew_meanwhile_stays(job_for, tmp_path):
+    run = Run(run_inline(job_for()).run)
+    delete(run.commit(1))
+    found = list(orphans(run, time.time() + 60))
+    anew, gone, *rest = (orphan.entry.uri for orphan in found)
+    os.utime(anew, (time.time() + 5, time.time() + 5))
+    os.unlink(gone)
+    assert [orphan.entry.uri for orphan in remove_orphans(found)] == rest
+    assert os.path.exists(anew)
+
+
+def test_many_orphans_come_a_batch_at_a_time(job_for, monkeypatch):
+    run = Run(run_inline(job_for()).run)
+    for number in range(7):
+        put(run.manifest(f"{number}.parquet"), b"x")
+    monkeypatch.setattr(gc, "_BATCH", 3)
+    assert len(list(orphans(run, time.time() + 60))) == 7
+
+
+def test_without_a_manifest_part_nobody_knows_what_is_an_orphan(job_for):
+    run = Run(run_inline(job_for()).run)
+    part = dict(committed(run))[0][0]
+    delete(run.manifest(part.name))
+    with pytest.raises(RunError, match=r"nobody knows .* --repair"):
+        next(orphans(run, time.time() + 60))
