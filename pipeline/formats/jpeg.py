@@ -1,17 +1,19 @@
 """JPEG: its segments, and the options that write a file the way it was written."""
 
 import struct
+from dataclasses import replace
 from typing import Any
 
 from PIL import Image, JpegImagePlugin
 
+from pipeline.formats import photoshop
 from pipeline.formats.metadata import Block, Metadata
 
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _MORE_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _OTHERWISE_KEPT = ("APP0", "APP2", "APP14", "COM")  # by Pillow, or made anew; APP2 is the profile
 _CONTENT_CREDENTIALS = "APP11"  # signed over the pixels as they were
-_IPTC_RESOURCE = 0x0404
+_LONGEST = 65533  # bytes of a segment
 
 
 def blocks(image: JpegImagePlugin.JpegImageFile) -> tuple[Block, ...]:
@@ -22,16 +24,26 @@ def blocks(image: JpegImagePlugin.JpegImageFile) -> tuple[Block, ...]:
             continue
         if kind == "APP1" and not data.startswith(_MORE_XMP):
             continue
-        found.append(Block(kind.encode(), bytes(data), located=kind != "APP13"))
+        found.append(Block(kind.encode(), bytes(data), located=True))
+    found = _with_clean_resources(found)
     if image.info.get("comment"):
         found.append(Block(b"COM", bytes(image.info["comment"])))
     return tuple(found)
 
 
+def _with_clean_resources(found: list[Block]) -> list[Block]:
+    """The same segments; the first with Photoshop resources knows what all of them are without coordinates."""
+    parts = [block for block in found if block.data.startswith(_PHOTOSHOP)]
+    clean = photoshop.resources_without_gps(b"".join(block.data.removeprefix(_PHOTOSHOP) for block in parts))
+    if clean is None or len(_PHOTOSHOP + clean) > _LONGEST:
+        return found
+    return [replace(block, placeless=_PHOTOSHOP + clean) if block is parts[0] else block for block in found]
+
+
 def iptc(image: JpegImagePlugin.JpegImageFile) -> bytes | None:
     """The IPTC records among the Photoshop resources."""
     resources = image.info.get("photoshop")
-    found = resources.get(_IPTC_RESOURCE) if isinstance(resources, dict) else None
+    found = resources.get(photoshop.IPTC) if isinstance(resources, dict) else None
     return found if isinstance(found, bytes) else None
 
 
@@ -49,9 +61,7 @@ def extra(metadata: Metadata) -> dict[str, Any]:
         if block.kind.startswith(b"APP"):
             segments += _segment(int(block.kind[3:]), block.data)
     if metadata.iptc and not any(block.kind == b"APP13" for block in metadata.blocks):
-        size = len(metadata.iptc)
-        resource = struct.pack(">4sHHI", b"8BIM", _IPTC_RESOURCE, 0, size) + metadata.iptc + b"\0" * (size % 2)
-        segments += _segment(13, _PHOTOSHOP + resource)
+        segments += _segment(13, _PHOTOSHOP + photoshop.iptc(metadata.iptc))
     comments = [block.data for block in metadata.blocks if block.kind == b"COM"]
     return ({"extra": segments} if segments else {}) | ({"comment": comments[0]} if comments else {})
 
@@ -64,6 +74,6 @@ def secondary_are_previews(image: Image.Image) -> bool:
 
 
 def _segment(number: int, data: bytes) -> bytes:
-    if len(data) > 65533:
+    if len(data) > _LONGEST:
         return b""
     return struct.pack(">BBH", 0xFF, 0xE0 + number, len(data) + 2) + data

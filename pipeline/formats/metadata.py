@@ -6,8 +6,10 @@ from enum import StrEnum
 
 from pipeline.formats.ifd import orientation_alone, without_gps
 
-_GPS_ATTRIBUTE = re.compile(rb"""\s+[\w.-]+:GPS\w*\s*=\s*("[^"]*"|'[^']*')""")
-_GPS_ELEMENT = re.compile(rb"<([\w.-]+:GPS\w*)\b[^>]*?(?:/>|>.*?</\1\s*>)", re.DOTALL)
+# GPSLatitude of EXIF, GpsLatitude of drones, lat and long of RDF's geo vocabulary, decimalLatitude of museums
+_PLACED = rb"[\w.-]+:(?:\w*(?:gps|latitude|longt?itude|altitude)\w*|lat|long?)"
+_GPS_ATTRIBUTE = re.compile(rb"""\s+%s\s*=\s*("[^"]*"|'[^']*')""" % _PLACED, re.IGNORECASE)
+_GPS_ELEMENT = re.compile(rb"<(%s)(?=[\s/>])[^>]*?(?:/>|>.*?</\1\s*>)" % _PLACED, re.IGNORECASE | re.DOTALL)
 
 
 class Policy(StrEnum):
@@ -32,12 +34,20 @@ class Block:
         data: its content.
         shown: whether the photo looks different without it.
         located: whether it may hold coordinates.
+        placeless: what of a located one holds none; None if all of it has to go.
     """
 
     kind: bytes
     data: bytes
     shown: bool = False
     located: bool = False
+    placeless: bytes | None = None
+
+    def unlocated(self) -> "Block | None":
+        """The block without coordinates; None if nothing is left."""
+        if not self.located:
+            return self
+        return None if self.placeless is None else replace(self, data=self.placeless)
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,7 @@ class Metadata:
         if policy is Policy.STRIP_GPS:
             exif = without_gps(self.exif) if self.exif else None
             xmp = xmp_without_gps(self.xmp) if self.xmp else None
-            return replace(self, exif=exif, xmp=xmp, blocks=tuple(block for block in self.blocks if not block.located))
+            return replace(self, exif=exif, xmp=xmp, blocks=tuple(filter(None, map(Block.unlocated, self.blocks))))
         return self
 
     def abroad(self) -> "Metadata":
@@ -83,6 +93,12 @@ class Metadata:
 
 
 def xmp_without_gps(packet: bytes) -> bytes | None:
-    """An XMP packet without `exif:GPS…` properties; None where some would be left: the packet has to go then."""
+    """An XMP packet without properties of coordinates; None where some would be left: the packet has to go then."""
     clean = _GPS_ELEMENT.sub(b"", _GPS_ATTRIBUTE.sub(b"", packet))
-    return None if b"GPS" in clean or b"G\0P\0S" in clean or b"\0G\0P\0S" in clean else clean
+    return None if holds_gps(clean) else clean
+
+
+def holds_gps(data: bytes) -> bool:
+    """Whether the letters GPS are in it, one or two bytes each."""
+    small = data.lower()
+    return any(word in small for word in (b"gps", b"g\0p\0s"))

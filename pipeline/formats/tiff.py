@@ -15,6 +15,7 @@ from deepot.errors import UnsupportedImageError
 from deepot.pixels import Pixels
 from pipeline.formats.ifd import EXIF, GPS, Ifd, Tag, orientation_of, read_block, read_ifd
 from pipeline.formats.metadata import Metadata, Policy, xmp_without_gps
+from pipeline.formats.photoshop import resources_without_gps
 
 _RESOLUTION = (282, 283, 296)
 _ICC, _XMP, _IPTC, _PHOTOSHOP, _ORIENTATION = 34675, 700, 33723, 34377, 0x0112
@@ -60,11 +61,10 @@ class Style:
             return Style(tags, self.options)
         if policy is Policy.STRIP_GPS:
             tags = self.tags.without((GPS,))
-            if _XMP in tags.tags:
-                packet = xmp_without_gps(tags.tags[_XMP].data)
-                tags = tags.without((_XMP,))
-                if packet is not None:
-                    tags.tags[_XMP] = Tag(1, len(packet), packet)
+            for code, cleaned in ((_XMP, xmp_without_gps), (_PHOTOSHOP, resources_without_gps)):
+                if tag := tags.tags.pop(code, None):
+                    data = cleaned(tag.data)
+                    tags.tags |= {} if data is None else {code: Tag(tag.kind, len(data), data)}
             return Style(tags, self.options)
         return self
 
