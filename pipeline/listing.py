@@ -61,6 +61,17 @@ def files(folder: str) -> Iterator[Entry]:
         return
 
 
+def described(uri: str) -> Entry:
+    """One object as a listing would give it.
+
+    Raises:
+        FileNotFoundError: there is none.
+        StorageError: storage cannot tell.
+    """
+    fs, _ = told(filesystem)(uri)
+    return _entry(fs, _info(uri), "")
+
+
 def modified(uri: str) -> float:
     """When a file was last changed, seconds since 1970; 0 where unknown.
 
@@ -68,8 +79,7 @@ def modified(uri: str) -> float:
         FileNotFoundError: there is none.
         StorageError: storage does not say, after retries.
     """
-    fs, _ = filesystem(uri)
-    return _entry(fs, _info(uri), "").mtime
+    return described(uri).mtime
 
 
 def _objects(
@@ -155,4 +165,4 @@ def _entry(fs: Any, item: dict[str, Any], root: str) -> Entry:  # noqa: ANN401
     mtime = changed.timestamp() if isinstance(changed, datetime) else float(changed or 0)
     name = str(item["name"])
     uri = name if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(name)
-    return Entry(uri, name.removeprefix(root).lstrip("/"), int(item["size"]), etag, mtime)
+    return Entry(uri, name.removeprefix(root).lstrip("/"), int(item["size"] or 0), etag, mtime)

@@ -1,10 +1,13 @@
 """Containers: the photos that tar shards, ZIP files, Parquet columns and lists name, as entries of a plan."""
 
+import heapq
 import re
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,8 +16,9 @@ from pipeline.errors import StorageError
 from pipeline.formats.targets import IMAGE_SUFFIXES
 from pipeline.listing import listing
 from pipeline.parts import opened
+from pipeline.sources.lists import lines, named
 from pipeline.sources.members import clean, member_uri
-from pipeline.storage import Entry, absolute, read
+from pipeline.storage import Entry, read
 
 COLUMN = "image"
 """The column of a Parquet file that holds photos unless another is named."""
@@ -41,26 +45,15 @@ def photos(uri: str) -> Iterator[Entry]:
     kind = match["kind"].lower()
     files = sorted(listing(match["place"]), key=lambda entry: entry.key + "/")
     if kind == "txt":
-        yield from sorted((entry for file in files for entry in _listed(file)), key=lambda entry: entry.key)
+        told = ((file.uri.rpartition("/")[0], lines(read(file.uri).decode("utf-8-sig"))) for file in files)
+        merged = heapq.merge(*(named(names, folder) for folder, names in told), key=attrgetter("key"))
+        yield from (next(same) for _, same in groupby(merged, key=attrgetter("key")))
     elif kind == "parquet":
         for file in files:
             yield from _rows(file, match["column"] or COLUMN)
     else:
         for file in files:
             yield from _members(file, _INDEXES[kind])
-
-
-def _listed(file: Entry) -> Iterator[Entry]:
-    """The photos of a list: a URI or path a line, paths relative to the list; lines that begin with # say nothing."""
-    folder = file.uri.rpartition("/")[0]
-    for line in read(file.uri).decode("utf-8-sig").splitlines():
-        if line.strip() and not line.startswith("#"):
-            yield _named(line.strip(), folder)
-
-
-def _named(name: str, folder: str) -> Entry:
-    uri = absolute(name if "://" in name or name.startswith("/") else f"{folder}/{name}")
-    return Entry(uri, clean(uri.partition("://")[2] or uri), 0, "", 0.0)
 
 
 def _members(file: Entry, index: Callable[[str], tuple[tuple[str, int, int], ...]]) -> Iterator[Entry]:
@@ -115,8 +108,7 @@ def _rows(file: Entry, column: str) -> Iterator[Entry]:
             uris = pa.types.is_string(kind) or pa.types.is_large_string(kind)
             if uris:
                 names = parquet.read(columns=[column]).column(column).to_pylist()
-                folder = file.uri.rpartition("/")[0]
-                yield from sorted((_named(name, folder) for name in names if name), key=lambda entry: entry.key)
+                yield from named(filter(None, names), file.uri.rpartition("/")[0])
                 return
             yield from _cells(file, parquet, column, pa.types.is_struct(kind))
     except pa.ArrowInvalid as error:

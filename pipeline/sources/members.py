@@ -43,6 +43,12 @@ class Member(NamedTuple):
         """Its name there; empty in a Parquet file."""
         return "" if self.kind == "parquet" else self.place.partition("/")[2]
 
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in a tar or ZIP file; 0 in a Parquet file, where that is not said."""
+        taken = self.place.partition("/")[0].partition("+")[2]
+        return int(taken) if taken.isdecimal() else 0
+
 
 def member_of(uri: str) -> Member | None:
     """What a URI names inside another file; None if it names a file."""

@@ -1,6 +1,8 @@
 """Photos inside tars, ZIP files, Parquet columns and lists: found in order, read by their bytes alone."""
 
+import hashlib
 import io
+import os
 import tarfile
 import zipfile
 
@@ -95,6 +97,48 @@ def test_lists(tmp_path):
     )
     photos = found(tmp_path / "list.txt")
     assert sorted(photos.values()) == sorted(map(picture_bytes, NAMES))
+
+
+@pytest.mark.parametrize("how", ["list", "column"])
+def test_a_listed_photo_that_changes_is_seen_as_changed(tmp_path, how):
+    names = ["a.png", "b.png", "box.tar#512+3/c.png", "none.png"]
+    for name in names[:2]:
+        (tmp_path / name).write_bytes(b"one")
+    tar(tmp_path / "box.tar", {"c.png": b"one"})
+    if how == "list":
+        (tmp_path / "list.txt").write_text("\n".join([*names, names[0]]))
+        (tmp_path / "more.txt").write_text(names[1])
+    else:
+        pq.write_table(pa.table({"image": [*names, names[0], None]}), tmp_path / "list.parquet")
+    place = f"{tmp_path}/*.txt" if how == "list" else f"{tmp_path}/list.parquet"
+
+    def listed():
+        entries = list(find_images(place, "input"))
+        return {entry.uri.removeprefix(f"{tmp_path}/"): entry for entry in entries}, len(entries)
+
+    before, count = listed()
+    assert (count, set(before)) == (4, set(names)), "each once, however often it is named"
+    assert [before[name].size for name in names] == [3, 3, 3, 0]
+    assert before["a.png"].mtime == (tmp_path / "a.png").stat().st_mtime
+    (tmp_path / "b.png").write_bytes(b"another")
+    os.utime(tmp_path / "box.tar", (1, 1))
+    after, _ = listed()
+    assert {name for name in names if after[name] != before[name]} == {"b.png", "box.tar#512+3/c.png"}
+
+
+def test_a_listed_object_has_its_etag(tmp_path, s3):
+    import boto3
+
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="listed")
+    client.put_object(Bucket="listed", Key="a.png", Body=b"one")
+    (tmp_path / "list.txt").write_text("s3://listed/a.png\ns3://listed/none.png\ns3://no-such-bucket/a.png\n")
+    entries = {entry.uri: entry for entry in find_images(str(tmp_path / "list.txt"), "input")}
+    there = entries["s3://listed/a.png"]
+    assert (there.size, there.etag) == (3, hashlib.md5(b"one").hexdigest())
+    assert there.mtime > 0
+    for missing in ("s3://listed/none.png", "s3://no-such-bucket/a.png"):
+        assert entries[missing][2:] == (0, "", 0.0)
 
 
 def test_members_are_read_from_object_storage_by_range(tmp_path, s3):
