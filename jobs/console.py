@@ -48,6 +48,7 @@ def show(result: Result, as_json: bool, max_error_rate: float) -> int:
         + ("" if result.complete else " so far; the run is not complete")
     )
     show_codes(result)
+    show_vanished(result)
     print(f"now      {result.done_now} images in {result.seconds:.1f} s")
     if as_json:
         show_json(**result.told)
@@ -59,6 +60,12 @@ def show_codes(result: Result) -> None:
     for code, count in result.codes.items():
         advice = advice_of(code)
         print(f"         {count} × {code}: {advice.meaning} {advice.action}")
+
+
+def show_vanished(result: Result) -> None:
+    """Print how many photos are no longer where they came from."""
+    if result.vanished:
+        print(f"         {result.vanished} of them have vanished since; their results stay")
 
 
 def show_json(**values: object) -> None:

@@ -16,6 +16,8 @@ def main(options: argparse.Namespace) -> int:
     print(f"run      {opened.run.uri}")
     print(f"images   {ahead.found} ({ahead.found_bytes / 2**20:.1f} MiB)")
     print(f"new      {ahead.new} ({ahead.new_bytes / 2**20:.1f} MiB) in {ahead.shards} shards")
+    if ahead.vanished:
+        print(f"vanished {ahead.vanished} that were planned earlier; their results stay")
     if options.json:
         show_json(
             run=opened.run.uri,
@@ -24,5 +26,6 @@ def main(options: argparse.Namespace) -> int:
             new=ahead.new,
             new_bytes=ahead.new_bytes,
             shards=ahead.shards,
+            vanished=ahead.vanished,
         )
     return 0

@@ -5,7 +5,7 @@ import sys
 import time
 from datetime import timedelta
 
-from jobs.console import show_codes, show_json
+from jobs.console import show_codes, show_json, show_vanished
 from jobs.flags import add_output
 from pipeline.layout import Run
 from pipeline.pace import Pace
@@ -47,6 +47,7 @@ def _show(result: Result) -> None:
     print(f"run      {result.run}")
     print(f"done     {result.done} of {result.inputs}: {_status(result)}")
     show_codes(result)
+    show_vanished(result)
     print("complete" if result.complete else "not complete: the same 'deepot run' goes on with it")
 
 

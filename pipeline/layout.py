@@ -44,6 +44,10 @@ class Run:
         """A frozen part of the plan, numbered from 1."""
         return join(self.uri, f"plan-{number:04d}.parquet")
 
+    def vanished(self, number: int) -> str:
+        """Marks of photos that have vanished or come back, numbered from 1."""
+        return join(self.uri, f"vanished-{number:04d}.parquet")
+
     def calibration(self, side: str) -> str:
         """The frozen list of photos of one side of the calibration."""
         return join(self.uri, "moments", f"{side}.parquet")

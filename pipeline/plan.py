@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import NothingFoundError, RunError, StorageError
 from pipeline.layout import Run
-from pipeline.parts import opened
+from pipeline.series import ROWS, WRITING, batches, series
 from pipeline.sources.containers import photos
-from pipeline.storage import Entry, absolute, create, names, sha256
+from pipeline.storage import Entry, absolute, create, sha256
+from pipeline.vanished import Roll
 
 SCHEMA = pa.schema(
     [
@@ -29,8 +30,7 @@ SCHEMA = pa.schema(
 )
 _MOST_SHARD_IMAGES, _SHARDS_WANTED, _MOST_SHARD_BYTES = 32, 64, 512 * 2**20
 _PART_IMAGES = 1_000_000  # a part of the plan is one file: some 50 MB
-_GROUP_IMAGES = 50_000  # written and read at a time
-_WRITING = {"compression": "zstd", "use_dictionary": ["etag", "shard"], "write_statistics": False}
+_WRITING = WRITING | {"use_dictionary": ["etag", "shard"]}
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,25 @@ class Shard:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What was found: images and bytes, of these new ones, and the number of shards that the new ones make."""
+    """What was found.
+
+    Attributes:
+        found: images.
+        found_bytes: of all images.
+        new: images that are new or have changed.
+        new_bytes: of these.
+        shards: that the new ones make.
+        vanished: images of earlier plans that are gone, whenever that was noticed.
+        marked: images that have vanished or come back since the last plan.
+    """
 
     found: int = 0
     found_bytes: int = 0
     new: int = 0
     new_bytes: int = 0
     shards: int = 0
+    vanished: int = 0
+    marked: int = 0
 
 
 def find_images(uri: str, what: str, exclude: Sequence[str] = ()) -> Iterator[Entry]:
@@ -101,7 +113,8 @@ def extend(run: Run, entries: Iterable[Entry], shard_images: int | str = "auto")
     """Freeze what is new of a listing as further parts of the plan, and say what was found.
 
     An image is new if its uri, etag, size or mtime is. Parts hold a bounded number of images; a call that is cut short
-    leaves whole parts, and the next one goes on behind them.
+    leaves whole parts, and the next one goes on behind them. What was planned earlier and is no longer there is marked
+    (`pipeline.vanished`), once the listing has come to its end.
 
     Args:
         run: the run.
@@ -111,10 +124,10 @@ def extend(run: Run, entries: Iterable[Entry], shard_images: int | str = "auto")
     Raises:
         RunError: another driver has just written such a part.
     """
-    found, new = Counter[str](), Counter[str]()
+    found, new, roll = Counter[str](), Counter[str](), Roll(run)
     parts = plan_parts(run)
     first = max(planned(run), default=-1) + 1
-    shards = cut(_counted(_unknown(_counted(entries, found), _known(parts)), new), shard_images, first)
+    shards = cut(_counted(_unknown(_counted(entries, found), _known(parts), roll), new), shard_images, first)
     number, last = len(parts) + 1, first - 1
     for shard in shards:
         with io.BytesIO() as file:
@@ -124,7 +137,9 @@ def extend(run: Run, entries: Iterable[Entry], shard_images: int | str = "auto")
                     f"{run.plan(number)} has just been written by another driver; run the same command again"
                 )
         number += 1
-    return Outlook(found["images"], found["bytes"], new["images"], new["bytes"], last + 1 - first)
+    roll.freeze()
+    counts = found["images"], found["bytes"], new["images"], new["bytes"]
+    return Outlook(*counts, last + 1 - first, roll.gone, roll.changes)
 
 
 def planned(run: Run) -> dict[int, int]:
@@ -138,7 +153,7 @@ def planned(run: Run) -> dict[int, int]:
 def planned_in(part: str) -> dict[int, int]:
     """Shard numbers of one part of the plan, and how many images each has; no shard is in two parts."""
     found: dict[int, int] = {}
-    for batch in _batches(part, ["shard"]):
+    for batch in batches(part, ["shard"]):
         counts = batch.column("shard").value_counts()
         for number, images in zip(*(field.to_pylist() for field in counts.flatten()), strict=True):
             found[number] = found.get(number, 0) + images
@@ -182,7 +197,7 @@ def _write(file: io.BytesIO, shards: Iterable[Shard]) -> int:
             number = shard.number
             held += shard.entries
             numbers += [number] * len(shard.entries)
-            if len(held) >= _GROUP_IMAGES:
+            if len(held) >= ROWS:
                 writer.write_batch(_batch(held, numbers))
                 held, numbers = [], []
         if held:
@@ -198,20 +213,11 @@ def _batch(entries: Sequence[Entry], numbers: Sequence[int]) -> pa.RecordBatch:
 
 def plan_parts(run: Run) -> list[str]:
     """URIs of the parts of a run's plan, in order."""
-    found = (name for name in names(run.uri) if name.startswith("plan-") and name.endswith(".parquet"))
-    return [f"{run.uri}/{name}" for name in sorted(found)]
-
-
-def _batches(uri: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    try:
-        with opened(uri) as file, pq.ParquetFile(file) as parquet:
-            yield from parquet.iter_batches(_GROUP_IMAGES, columns=list(columns))
-    except (pa.ArrowException, ValueError) as error:
-        raise RunError(f"{uri} is not a plan of this version of deepot ({error})") from error
+    return [uri for _, uri in series(run.uri, "plan", "parquet")]
 
 
 def _rows(uri: str) -> Iterator[tuple[Entry, int]]:
-    for batch in _batches(uri, SCHEMA.names):
+    for batch in batches(uri, SCHEMA.names):
         columns = [batch.column(name).to_pylist() for name in SCHEMA.names]
         yield from zip(map(Entry, *columns[:-1]), columns[-1], strict=True)
 
@@ -221,21 +227,26 @@ def _known(parts: Sequence[str]) -> Iterator[Entry]:
     return heapq.merge(*(map(itemgetter(0), _rows(part)) for part in parts), key=attrgetter("key"))
 
 
-def _unknown(entries: Iterable[Entry], known: Iterator[Entry]) -> Iterator[Entry]:
-    """Entries that are not among the known ones; both come in the order of their keys."""
+def _unknown(entries: Iterable[Entry], known: Iterator[Entry], roll: Roll) -> Iterator[Entry]:
+    """Entries that are not among the known ones, which answer the roll; both come in the order of their keys."""
     latest, before = next(known, None), ""
     for entry in entries:
         if entry.key < before:
             raise ValueError(f"'{entry.key}' comes after '{before}': a plan takes entries in the order of their keys")
         before = entry.key
         while latest is not None and latest.key < entry.key:
+            roll.call(latest, False)
             latest = next(known, None)
         seen = False
         while latest is not None and latest.key == entry.key:
+            roll.call(latest, True)
             seen = seen or latest == entry
             latest = next(known, None)
         if not seen:
             yield entry
+    while latest is not None:
+        roll.call(latest, False)
+        latest = next(known, None)
 
 
 def _counted(entries: Iterable[Entry], into: Counter[str]) -> Iterator[Entry]:

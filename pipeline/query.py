@@ -8,6 +8,7 @@ from deepot.errors import DeepotError
 from pipeline.errors import ConfigError
 from pipeline.layout import Run
 from pipeline.manifest import SCHEMA, read_rows
+from pipeline.vanished import vanished
 
 _LATEST = "SELECT * FROM manifest QUALIFY row_number() OVER (PARTITION BY file_name ORDER BY shard DESC) = 1"
 """A photo that changed was done again in a later shard; its earlier rows speak of files that are no longer there."""
@@ -18,7 +19,8 @@ def select(run: Run, where: str = "true", order: str = "file_name", limit: int |
 
     Args:
         run: the run.
-        where: an SQL expression over the columns of `pipeline.manifest.SCHEMA`.
+        where: an SQL expression over the columns of `pipeline.manifest.SCHEMA`; `vanished` is a table of the
+            `file_name` of every photo that is gone.
         order: SQL expressions to sort by, each with DESC if need be.
         limit: at most so many rows.
 
@@ -40,6 +42,7 @@ def select(run: Run, where: str = "true", order: str = "file_name", limit: int |
 
     with duckdb.connect(config={"enable_external_access": "false"}) as connection:
         connection.register("manifest", pa.RecordBatchReader.from_batches(SCHEMA, batches()))
+        connection.register("vanished", pa.table({"file_name": pa.array(vanished(run), pa.string())}))
         try:
             chosen = connection.sql(_LATEST).filter(where).order(order)
             found: pa.Table = (chosen if limit is None else chosen.limit(limit)).to_arrow_table()

@@ -22,6 +22,7 @@ from pipeline.layout import Run
 from pipeline.manifest import PHASES, read_manifest
 from pipeline.sources.members import read_photo
 from pipeline.storage import absolute, exists, names, put, read
+from pipeline.vanished import vanished
 
 _PAIRS, _CROP, _LISTED = 8, 360, 50
 _TEMPLATES = jinja2.Environment(loader=jinja2.PackageLoader("pipeline", "."), autoescape=True)
@@ -51,6 +52,8 @@ def write_report(run: Run) -> str:
         plot=Markup(_plot(manifest, Naturalness(transport.reference, transport.info.patch_size).expected)),
         restores=about["job"]["restorer"] != "identity",
         evaluations=_evaluations(run),
+        vanished=(gone := list(vanished(run)))[:_LISTED],
+        vanished_count=len(gone),
     )
     put(run.report, page.encode())
     return run.report

@@ -140,11 +140,11 @@ def run_job(job: Job, how: How) -> Result:
     started = time.perf_counter()
     opened = open_run(job, how)
     with lease(opened.run):
-        plan_job(opened)
+        outlook = plan_job(opened)
         with cluster.session(how.address):
             fit_job(opened)
             result = apply_job(opened)
-    if result.complete and (result.done_now or not exists(opened.run.report)):
+    if result.complete and (result.done_now or outlook.marked or not exists(opened.run.report)):
         write_report(opened.run)
     return replace(result, seconds=time.perf_counter() - started)
 

@@ -9,6 +9,7 @@ from pipeline.layout import Run
 from pipeline.manifest import committed_numbers, read_commits
 from pipeline.plan import plan_parts, planned_in
 from pipeline.storage import exists, now, put
+from pipeline.vanished import mark_parts, vanished
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Result:
         failed: images that failed.
         codes: error codes and how often.
         complete: whether there is a plan and every shard of it is committed.
+        vanished: photos of the plan that the last listing did not hold.
         done_now: images worked on by this call.
         seconds: that this call took.
     """
@@ -34,13 +36,14 @@ class Result:
     failed: int
     codes: dict[str, int]
     complete: bool
+    vanished: int = 0
     done_now: int = 0
     seconds: float = 0.0
 
     @property
     def counts(self) -> dict[str, str | int]:
-        """What a scheduler is told of any run: run, inputs, ok, skipped, failed."""
-        return {key: getattr(self, key) for key in ("run", "inputs", "ok", "skipped", "failed")}
+        """What a scheduler is told of any run: run, inputs, ok, skipped, failed, vanished."""
+        return {key: getattr(self, key) for key in ("run", "inputs", "ok", "skipped", "failed", "vanished")}
 
     @property
     def told(self) -> dict[str, str | int | float]:
@@ -69,6 +72,7 @@ class Tally:
         self._parts: set[str] = set()
         self._planned: dict[int, int] = {}
         self._numbers: set[int] = set()
+        self._marks, self._vanished = list[tuple[int, str]](), 0
         self._status, self._codes = Counter[str](), Counter[str]()
 
     def look(self) -> Result:
@@ -87,6 +91,8 @@ class Tally:
             if uri not in self._parts:
                 self._planned |= planned_in(uri)
                 self._parts.add(uri)
+        if (marks := mark_parts(run)) != self._marks:
+            self._marks, self._vanished = marks, sum(1 for _ in vanished(run))
         for number, parts in read_commits(run, numbers - self._numbers):
             self._numbers.add(number)
             for part in parts:
@@ -100,6 +106,7 @@ class Tally:
             self._status["failed"],
             dict(sorted(self._codes.items())),
             complete=bool(self._planned) and set(self._planned) == self._numbers,
+            vanished=self._vanished,
         )
 
 
@@ -125,6 +132,6 @@ def finish(run: Run, done_now: int, seconds: float) -> Result:
                 f"{run.uri}: {result.inputs} images were planned, but the commits count "
                 f"{result.ok} ok, {result.skipped} skipped and {result.failed} failed"
             )
-        record = {key: getattr(result, key) for key in ("inputs", "ok", "skipped", "failed", "codes")}
+        record = {key: getattr(result, key) for key in ("inputs", "ok", "skipped", "failed", "codes", "vanished")}
         put(run.success, json.dumps(record | {"finished": now()}, sort_keys=True).encode())
     return replace(result, done_now=done_now, seconds=seconds)

@@ -63,7 +63,7 @@ def test_plans_are_append_only(tmp_path):
 
 def test_a_long_plan_is_cut_into_parts_and_read_in_order(tmp_path, monkeypatch):
     monkeypatch.setattr(plan, "_PART_IMAGES", 100)
-    monkeypatch.setattr(plan, "_GROUP_IMAGES", 7)
+    monkeypatch.setattr(plan, "ROWS", 7)
     run, listed = Run(str(tmp_path)), entries(1000)
     even = listed[::2]
     assert extend(run, even, 6) == Outlook(500, 500, 500, 500, 84)

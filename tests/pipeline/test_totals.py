@@ -6,7 +6,7 @@ import time
 import pytest
 
 from jobs.cli import main
-from pipeline import manifest, plan
+from pipeline import manifest, series
 from pipeline.layout import Run
 from pipeline.manifest import commit, write_part
 from pipeline.pace import WINDOW_S, Pace
@@ -44,7 +44,7 @@ def test_a_run_without_a_plan_is_not_complete(run):
 
 def test_a_look_reads_only_what_is_new(run, monkeypatch):
     reads = []
-    for module, name in ((manifest, "read"), (plan, "opened")):
+    for module, name in ((manifest, "read"), (series, "opened")):
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda uri, real=real: reads.append(uri.rpartition("/")[2]) or real(uri))
     extend(run, listed(6), 2)
