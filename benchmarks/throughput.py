@@ -9,7 +9,7 @@ after its models are loaded and warm:
                   deepot chooses them
     apply         the crew of Ray actors over these files: read, restore (identity), transport, write, commit
     bare encode   the same processes, every photo encoded twice
-    statistics    Ray tasks over these files: degraded photos and the photos themselves, encoded, and their moments
+    statistics    the same actors over them: degraded photos and the photos themselves, encoded, and their moments
     plain loop    (with --plain) the loop that a user would write: one process, float32, NCHW, Pillow in and out
 """
 
@@ -38,6 +38,7 @@ from deepot.transport_map import TransportMap
 from pipeline import cluster, statistics
 from pipeline.apply import Apply
 from pipeline.config import Job, parse_job
+from pipeline.crew import RayCrew
 from pipeline.plan import cut, find_images
 from pipeline.progress import Quiet
 from pipeline.run import How, Opened, fit_job, open_run
@@ -142,7 +143,7 @@ class Pipeline:
         self.opened: Opened = open_run(job, How(allow_code=True))
         self.transport = fit_job(self.opened)
         self._images, self._work, self._turns = images, work, 0
-        self._crew: cluster.RayCrew | None = None
+        self._crew = RayCrew(job, True)
 
     def gather(self) -> float:
         """Seconds of the statistics over all files; the workers have their models from the first time."""
@@ -151,25 +152,19 @@ class Pipeline:
             shutil.rmtree(uri)
         tasks = statistics.tasks(self.opened.job, run, True, self.opened.outside)
         begun = time.perf_counter()
-        statistics.gather(tasks, cluster.run_tasks(self.opened.job.compute), Quiet())
+        statistics.gather(tasks, self._crew.execute, Quiet())
         return time.perf_counter() - begun
 
     def start(self) -> None:
-        """Start the actors of apply; from now on they hold all processors."""
-        opened, job = self.opened, self.opened.job
+        """Start the actors; from now on they hold all processors."""
+        opened = self.opened
         out = str(self._work / "out")
-        setup = Setup(job, True, opened.run, out, opened.fingerprint, opened.run.map, self.transport.sha256)
-        self._crew = cluster.RayCrew(setup, job.compute, 1000)
+        setup = Setup(opened.job, True, opened.run, out, opened.fingerprint, opened.run.map, self.transport.sha256)
+        self._crew.equip(setup, 1000)
         time.sleep(_ALL_STARTED_S)
 
     def apply(self) -> float:
-        """Seconds of applying the map to all files, as shards of one that are new every time.
-
-        Raises:
-            RuntimeError: the actors have not been started.
-        """
-        if self._crew is None:
-            raise RuntimeError("start() comes first")
+        """Seconds of applying the map to all files, as shards of one that are new every time."""
         self._turns += 1
         shards = list(cut(find_images(str(self._images), "input"), 1, 10_000 * self._turns))
         begun = time.perf_counter()
@@ -178,8 +173,7 @@ class Pipeline:
 
     def close(self) -> None:
         """Let the actors go."""
-        if self._crew is not None:
-            self._crew.close()
+        self._crew.close()
 
 
 def measured(vae: str, options: argparse.Namespace, images: Path, work: Path) -> dict[str, list[float]]:
@@ -205,12 +199,10 @@ def measured(vae: str, options: argparse.Namespace, images: Path, work: Path) ->
 
     with cluster.session():
         pipeline = Pipeline(job, images, work)
+        pipeline.start()
         in_turns(
             bare_encode=lambda: bare(vae, paths, options.workers, encoded_twice),
             statistics=pipeline.gather,
-        )
-        pipeline.start()
-        in_turns(
             bare_loop=lambda: bare(vae, paths, options.workers, both_decoded),
             apply=pipeline.apply,
             **({"plain_loop": lambda: plain(vae, paths, pipeline.transport, work / "plain")} if options.plain else {}),

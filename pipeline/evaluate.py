@@ -99,10 +99,11 @@ def evaluate_job(opened: Opened) -> Evaluated:
         load_degradation(wanted.degrade)  # what is wrong with it is said before any work
     pairs = _pairs(opened, wanted)
     folder = opened.run.evaluation(_key(wanted, judges, pairs))
-    with cluster.session(opened.how.address):
+    with cluster.session(opened.how.address) as session:
         fit_job(opened).check(opened.models.codec)
         if not exists(join(folder, "evaluation.json")):
-            _evaluate(opened, wanted, pairs, folder, cluster.run_tasks(opened.job.compute))
+            with session.crew(opened.job, opened.how.allow_code) as crew:
+                _evaluate(opened, wanted, pairs, folder, crew.execute)
     for part in ("photos", "scores"):  # large, and of no use any more
         remove(join(folder, part))
     return read_evaluation(folder)

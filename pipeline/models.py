@@ -46,7 +46,7 @@ def load_models(job: Job, allow_code: bool) -> Models:
     Raises:
         DeepotError: one of them cannot be loaded.
     """
-    torch.set_num_threads(job.compute.threads)
+    use_threads(job)
     dtype = None if job.compute.dtype == "auto" else getattr(torch, job.compute.dtype)
     restorer = load_restorer(job.restorer, allow_code=allow_code)
     return Models(
@@ -57,6 +57,11 @@ def load_models(job: Job, allow_code: bool) -> Models:
         else load_restorer(job.source_restorer, allow_code=allow_code),
         degradation=load_degradation(job.source.degrade) if job.source and job.source.degrade else None,
     )
+
+
+def use_threads(job: Job) -> None:
+    """Let this thread compute with as many threads as the job says; PyTorch keeps that for each thread."""
+    torch.set_num_threads(job.compute.threads)
 
 
 def tiles_of(job: Job) -> Tiles:

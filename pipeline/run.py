@@ -5,8 +5,10 @@ import json
 import platform
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from deepot.transport_map import TransportMap
 from pipeline import cluster, statistics
@@ -103,8 +105,8 @@ def fit_job(opened: Opened) -> TransportMap:
         return found
     job, how = opened.job, opened.how
     pending = statistics.tasks(job, opened.run, how.allow_code, opened.outside)
-    with cluster.session(how.address):
-        source, reference = statistics.gather(pending, cluster.run_tasks(job.compute, statistics.died), how.progress)
+    with cluster.session(how.address) as session, session.crew(job, how.allow_code) as crew:
+        source, reference = statistics.gather(pending, partial(crew.execute, died=statistics.died), how.progress)
     levels = statistics.levels(pending) if job.transport.components > 1 else None
     return fit(job, opened.run, opened.models.codec, source, reference, levels)
 
@@ -129,7 +131,8 @@ def apply_job(opened: Opened) -> Result:
         _claim(opened, output)
         how.progress.begin("apply", sum(missing.values()))
         setup = Setup(job, how.allow_code, run, output, opened.fingerprint, map_uri(job, run), transport.sha256)
-        with lease(run), _crew(setup, how, len(missing)) as crew:
+        with lease(run), cluster.session(how.address) as session, session.crew(job, how.allow_code) as crew:
+            crew.equip(setup, len(missing))
             done_now = Apply(run, crew, how.progress)(shard for shard in read_plan(run) if shard.number in missing)
         how.progress.end()
     return finish(run, done_now, time.perf_counter() - started)
@@ -138,15 +141,25 @@ def apply_job(opened: Opened) -> Result:
 def run_job(job: Job, how: How) -> Result:
     """Plan, fit, apply, report: the whole job, or what is left of it."""
     started = time.perf_counter()
-    opened = open_run(job, how)
-    with lease(opened.run):
-        outlook = plan_job(opened)
-        with cluster.session(how.address):
+    with _session_and_models(job, how):
+        opened = open_run(job, how)
+        with lease(opened.run):
+            outlook = plan_job(opened)
             fit_job(opened)
             result = apply_job(opened)
     if result.complete and (result.done_now or outlook.marked or not exists(opened.run.report)):
         write_report(opened.run)
     return replace(result, seconds=time.perf_counter() - started)
+
+
+@contextmanager
+def _session_and_models(job: Job, how: How) -> Iterator[None]:
+    """A session, and the models in memory: Ray waits for processes while they load."""
+    with ThreadPoolExecutor(1, "models") as beside:
+        loading = beside.submit(load_models, job, how.allow_code)
+        with cluster.session(how.address):
+            loading.result()
+            yield
 
 
 def output_folder(job: Job, transport: TransportMap) -> str:
@@ -166,16 +179,6 @@ def _claim(opened: Opened, output: str) -> None:
             f"{output} holds the photos of {other}, made with other settings or models: name another output.uri, "
             "put {map} into it so that every map has its own folder, or write over them with --replace"
         )
-
-
-@contextmanager
-def _crew(setup: Setup, how: How, most: int) -> Iterator[cluster.RayCrew]:
-    with cluster.session(how.address):
-        crew = cluster.RayCrew(setup, setup.job.compute, most)
-        try:
-            yield crew
-        finally:
-            crew.close()
 
 
 def _fixed_part(uri: str) -> str:

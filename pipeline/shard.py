@@ -83,7 +83,7 @@ class ShardWorker:
     """Holds the models and does one `Work` after the other; a second call reads ahead while the first computes."""
 
     def __init__(self, setup: Setup) -> None:
-        self._setup = setup
+        self.setup = setup
         self._models = load_models(setup.job, setup.allow_code)
         transport = TransportMap.from_bytes(read(setup.map_uri), setup.map_uri)
         options = setup.job.transport
@@ -115,11 +115,11 @@ class ShardWorker:
             StorageError: the manifest part, or the one file of all results, cannot be written.
         """
         photos = self._read_ahead(work.entries)
-        into = sink(self._setup.job.output.layout, self._setup.output, work.shard, work.piece)
+        into = sink(self.setup.job.output.layout, self.setup.output, work.shard, work.piece)
         writing: deque[Future[dict[str, Any]]] = deque()
         rows = []
         with self._turn:
-            torch.set_num_threads(self._setup.job.compute.threads)  # a setting of each thread
+            torch.set_num_threads(self.setup.job.compute.threads)  # a setting of each thread
             for entry, photo in photos:
                 row = self._blank_row(work, entry)
                 writing.append(self._writers.submit(self._finish, into, row, self._image(row, photo)))
@@ -127,7 +127,7 @@ class ShardWorker:
                     rows.append(writing.popleft().result())
         rows += [future.result() for future in writing]
         into.close(rows)
-        return write_part(self._setup.run, part_name(work.shard, work.attempt), rows)
+        return write_part(self.setup.run, part_name(work.shard, work.attempt), rows)
 
     def _read_ahead(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, "Future[_Read]"]]:
         """Entries with their photos being read, a few ahead of the one that is wanted; starts at once."""
@@ -137,7 +137,7 @@ class ShardWorker:
         def start() -> None:
             if waiting:
                 entry = waiting.popleft()
-                reading.append((entry, self._readers.submit(_read, entry, self._setup.job.limits)))
+                reading.append((entry, self._readers.submit(_read, entry, self.setup.job.limits)))
 
         for _ in range(_AHEAD):
             start()
@@ -178,7 +178,7 @@ class ShardWorker:
         if done is None:
             return row
         started = time.perf_counter()
-        options = self._setup.job.output
+        options = self.setup.job.output
         try:
             with self.watch.over(row["source_uri"]) as clock:
                 self.watch.allow(clock, done.photo.size)

@@ -95,3 +95,12 @@ def faulty_s3(s3, monkeypatch):
         S3FileSystem.clear_instance_cache()
         yield proxy
     S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture
+def inline():
+    """Stages run in this process, without Ray."""
+    from tests.inline import no_ray
+
+    with no_ray():
+        yield

@@ -1,6 +1,6 @@
 """A whole run in this process: Ray's part is done by plain calls, everything else is the real thing."""
 
-from contextlib import nullcontext
+from contextlib import contextmanager
 
 import pytest
 
@@ -27,22 +27,42 @@ class QueueCrew:
 class InlineCrew(QueueCrew):
     """One worker that does its work when it is waited for."""
 
-    def __init__(self, setup, _compute, _most):
-        super().__init__()
+    def equip(self, setup, _most):
         self.worker = ShardWorker(setup)
 
     def wait(self):
         work = self.queue.pop(0)
         return work, self.worker.process(work)
 
-    def close(self):
-        self.worker = None
+    def execute(self, function, items, _died=None, **_):
+        return map(function, items)
+
+
+class InlineSession:
+    """Has a crew of a class, a new one for each stage."""
+
+    def __init__(self, crew):
+        self._crew = crew
+
+    @contextmanager
+    def crew(self, _job, _allow_code):
+        yield self._crew()
+
+
+@contextmanager
+def no_ray(crew=InlineCrew):
+    """What asks for a session of Ray gets a crew in this process."""
+
+    @contextmanager
+    def session(_address=None):
+        yield InlineSession(crew)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster, "session", session)
+        yield
 
 
 def run_inline(job):
     """`run_job` without Ray."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cluster, "session", lambda _: nullcontext())
-        patch.setattr(cluster, "run_tasks", lambda *_: lambda function, items: [function(item) for item in items])
-        patch.setattr(cluster, "RayCrew", InlineCrew)
+    with no_ray():
         return run_job(job, HOW)

@@ -70,7 +70,7 @@ def test_evaluate_prints_the_curve_and_puts_it_into_the_report(job_file, tmp_pat
         ({"map": "/no/map.safetensors"}, "map /no/map.safetensors: there is no such file"),
     ],
 )
-def test_every_mistake_is_one_sentence_and_exit_status_2(job_file, capsys, s3, changes, message):
+def test_every_mistake_is_one_sentence_and_exit_status_2(job_file, capsys, s3, inline, changes, message):
     assert main(["run", job_file(**changes), "--allow-code"]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("deepot run: ")
@@ -94,7 +94,7 @@ def test_plan_freezes_what_it_finds_and_touches_no_photo(job_file, capsys, tmp_p
     assert not list((tmp_path / "enhanced").rglob("*.png"))
 
 
-def test_commands_in_turn(job_file, capsys, tmp_path, ray_session):
+def test_commands_in_turn(job_file, capsys, tmp_path, inline):
     """fit, apply, status, verify, report, compare on one run, with flags laid over the file."""
     job = job_file()
     flags = ["--allow-code", "--transport.alpha", "0.25", "--json"]
@@ -123,7 +123,7 @@ def test_commands_in_turn(job_file, capsys, tmp_path, ray_session):
     assert "the map was fitted with the autoencoder 'tests.codecs:shuffle'" in capsys.readouterr().err
 
 
-def test_too_many_failures_are_exit_status_1(job_file, capsys, tmp_path, ray_session):
+def test_too_many_failures_are_exit_status_1(job_file, capsys, tmp_path, inline):
     job = job_file()
     (tmp_path / "restored" / "photo 01.png").write_bytes(b"")
     assert main(["run", job, "--allow-code", "--json"]) == 1

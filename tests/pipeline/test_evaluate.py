@@ -17,6 +17,7 @@ from pipeline.errors import ConfigError, NothingFoundError
 from pipeline.evaluate import evaluate_job
 from pipeline.run import How, fit_job, open_run, run_job
 from pipeline.storage import join, names, read, remove
+from tests.inline import InlineCrew
 from tests.photos import collection, picture
 
 HOW = How(allow_code=True)
@@ -38,7 +39,7 @@ def evaluated_job(job_for, tmp_path):
     return make
 
 
-def test_what_is_kept_is_measured_as_it_is_written(job_for, tmp_path, ray_session):
+def test_what_is_kept_is_measured_as_it_is_written(job_for, tmp_path, inline):
     collection(tmp_path / "clean", 6, restored=False)
     wanted = {"clean": str(tmp_path / "clean"), "alphas": [0], "modes": ["detail"], "replicates": 20}
     maps = {}
@@ -91,7 +92,7 @@ def test_it_measures_what_the_run_writes(evaluated_job, tmp_path, ray_session):
         assert evaluate_job(open_run(job, HOW)) == found
 
 
-def test_it_degrades_clean_photos_itself(job_for, tmp_path, ray_session):
+def test_it_degrades_clean_photos_itself(job_for, tmp_path, inline):
     collection(tmp_path / "clean", 3, restored=False)
     wanted = {"clean": str(tmp_path / "clean"), "degrade": "blur:sigma=1", "crop": 24}
     found = evaluate_job(open_run(job_for(evaluate=MEASURED | wanted), HOW))
@@ -103,21 +104,21 @@ class StoppedError(Exception):
     pass
 
 
-def test_it_goes_on_where_it_was_stopped(evaluated_job, ray_session, monkeypatch):
+def test_it_goes_on_where_it_was_stopped(evaluated_job, inline, monkeypatch):
     opened = open_run(evaluated_job(), HOW)
     whole = evaluate_job(opened)
     remove(opened.run.evaluation())
     calls = []
 
     def until(stop):
-        def execute(function, tasks):
+        def execute(_self, function, tasks):
             for task in tasks:
                 calls.append(function.__name__)
                 yield function(task)
                 if len(calls) == stop:
                     raise StoppedError
 
-        monkeypatch.setattr(evaluate.cluster, "run_tasks", lambda compute: execute)
+        monkeypatch.setattr(InlineCrew, "execute", execute)
         calls.clear()
 
     until(4)
@@ -132,7 +133,7 @@ def test_it_goes_on_where_it_was_stopped(evaluated_job, ray_session, monkeypatch
     assert "prepare" not in calls
 
 
-def test_what_is_lacking_is_named(job_for, evaluated_job, tmp_path, ray_session):
+def test_what_is_lacking_is_named(job_for, evaluated_job, tmp_path, inline):
     with pytest.raises(ConfigError, match=r"give evaluate\.clean"):
         evaluate_job(open_run(job_for(), HOW))
     with pytest.raises(ConfigError, match="--allow-code"):
@@ -147,7 +148,7 @@ def test_what_is_lacking_is_named(job_for, evaluated_job, tmp_path, ray_session)
         evaluate_job(open_run(evaluated_job(clean=str(tmp_path / "natural" / "sub")), HOW))
 
 
-def test_a_photo_that_cannot_be_used_is_left_out(evaluated_job, tmp_path, ray_session):
+def test_a_photo_that_cannot_be_used_is_left_out(evaluated_job, tmp_path, inline):
     (tmp_path / "clean" / "photo 01.png").write_bytes(b"no photo")
     Image.new("RGB", (20, 20)).save(tmp_path / "clean" / "photo 02.png")
     (tmp_path / "clean" / "sub" / "photo 03.png").write_bytes(bytes(2**20))
@@ -169,7 +170,7 @@ def test_a_photo_that_cannot_be_used_is_left_out(evaluated_job, tmp_path, ray_se
         evaluate_job(open_run(evaluated_job(replicates=3), HOW))
 
 
-def test_a_map_of_another_autoencoder_is_refused(evaluated_job, tmp_path, ray_session):
+def test_a_map_of_another_autoencoder_is_refused(evaluated_job, tmp_path, inline):
     opened = open_run(evaluated_job(), HOW)
     fit_job(opened)
     (path,) = (tmp_path / "enhanced").rglob("map.safetensors")
@@ -178,7 +179,7 @@ def test_a_map_of_another_autoencoder_is_refused(evaluated_job, tmp_path, ray_se
         evaluate_job(open_run(other, HOW))
 
 
-def test_sizes_that_downscaling_cuts(evaluated_job, tmp_path, ray_session):
+def test_sizes_that_downscaling_cuts(evaluated_job, tmp_path, inline):
     for path in (tmp_path / "clean").rglob("*.png"):
         picture(3, 50, 39).save(path)
     job = evaluated_job(degrade="downscale:factor=4").model_copy(update={"restorer": "resize:factor=4"})

@@ -11,7 +11,7 @@ import deepot
 from deepot.levels import Levels
 from deepot.moments import Moments
 from deepot.transport_map import TransportMap
-from pipeline import cluster, plan, statistics
+from pipeline import plan, statistics
 from pipeline.errors import NothingFoundError, RunError, StorageError
 from pipeline.fit import fit
 from pipeline.layout import Run
@@ -215,7 +215,7 @@ def test_a_whole_run_and_a_second_one_that_finds_nothing_to_do(job_for, tmp_path
     assert {finding.problem for finding in verify(run, Quiet()).findings} >= {Problem.MISSING}
 
 
-def test_a_run_with_a_mixture(job_for, tmp_path, ray_session):
+def test_a_run_with_a_mixture(job_for, tmp_path, inline):
     result = run_job(job_for(transport={"components": 3}), HOW)
     assert (result.ok, result.complete) == (6, True)
     transport = TransportMap.from_bytes(read(Run(result.run).map))
@@ -241,7 +241,7 @@ def test_workers_do_not_change_the_map_or_the_photos(job_for, tmp_path, ray_sess
     assert len(seen) == 1
 
 
-def test_every_odd_file_has_its_row(job_for, tmp_path, ray_session):
+def test_every_odd_file_has_its_row(job_for, tmp_path, inline):
     expected = corpus(tmp_path / "odd")
     job = job_for(input={"images": str(tmp_path / "odd")}, compute={"shard_images": 5, "dtype": "float32"})
     result = run_job(job, HOW)
@@ -277,7 +277,7 @@ def test_an_image_that_hangs_or_wants_all_memory_costs_one_row(job_for, tmp_path
     assert (len(rows), result.ok) == (5, 4)
 
 
-def test_other_settings_do_not_write_over_photos(job_for, tmp_path, ray_session):
+def test_other_settings_do_not_write_over_photos(job_for, tmp_path, inline):
     run_job(job_for(), HOW)
     with pytest.raises(RunError, match=r"--replace"):
         run_job(job_for(transport={"alpha": 0.5}), HOW)
@@ -289,7 +289,7 @@ def test_other_settings_do_not_write_over_photos(job_for, tmp_path, ray_session)
     assert len(list(listing(str(tmp_path / "by" / transport.sha256[:16])))) == 6
 
 
-def test_apply_with_a_given_map(job_for, tmp_path, ray_session):
+def test_apply_with_a_given_map(job_for, tmp_path, inline):
     first = run_job(job_for(), HOW)
     job = job_for(map=Run(first.run).map, reference=None, source=None, output={"uri": str(tmp_path / "second")})
     second = run_job(job, HOW)
@@ -303,8 +303,9 @@ def test_apply_with_a_given_map(job_for, tmp_path, ray_session):
 
 def test_slots_divide_what_there_is(ray_session):
     from pipeline.config import Compute
+    from pipeline.crew import slots
 
-    assert cluster.slots(Compute()).count == 4
-    assert cluster.slots(Compute(threads=2)).count == 2
-    each = cluster.slots(Compute(actors=8))
+    assert slots(Compute()).count == 4
+    assert slots(Compute(threads=2)).count == 2
+    each = slots(Compute(actors=8))
     assert each.count * each.cpus <= 4
