@@ -2,14 +2,23 @@
 
 import argparse
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 
 import deepot
 from deepot.errors import DeepotError
 from jobs import apply, compare, demo, duplicates, evaluate, fit, gc, plan, report, run, select, status, verify
+from jobs.lines import Printed
+from pipeline import logs
 from pipeline.credentials import redacted
+from pipeline.logs import LogFormat
+
+log = logging.getLogger(__name__)
+
+_STOPPED = "stopped; the same command goes on where it stopped"
 
 COMMANDS = {
     "demo": demo,
@@ -35,11 +44,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 all done, 1 done but too many images failed (or verify found differences), 2 the job could not run.
     """
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(levelname)s %(message)s")
+    put_back = logs.start(options.log_format, options.verbose)
     if not options.verbose:
         warnings.simplefilter("ignore")
         for name in ("diffusers", "botocore", "s3fs"):
             logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        return _carried_out(options) if options.log_format is LogFormat.TEXT else _logged(options)
+    finally:
+        put_back()
+
+
+def _carried_out(options: argparse.Namespace) -> int:
+    """Run a command; what goes wrong is one sentence on standard error."""
     try:
         status: int = COMMANDS[options.command].main(options)
     except DeepotError as error:
@@ -48,8 +65,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"deepot {options.command}: {redacted(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"deepot {options.command}: stopped; the same command goes on where it stopped", file=sys.stderr)
+        print(f"deepot {options.command}: {_STOPPED}", file=sys.stderr)
         return 130
+    return status
+
+
+def _logged(options: argparse.Namespace) -> int:
+    """Run a command; all that it has to say are lines of JSON."""
+    try:
+        with redirect_stdout(Printed(sys.stdout)):
+            status: int = COMMANDS[options.command].main(options)
+    except DeepotError as error:
+        log.error("%s", error, exc_info=options.verbose)
+        return 2
+    except KeyboardInterrupt:
+        log.error("%s", _STOPPED)
+        return 130
+    except Exception:
+        log.exception("an error of the program")
+        return 1
     return status
 
 
@@ -63,6 +97,13 @@ def _parser() -> argparse.ArgumentParser:
         summary = (module.__doc__ or "").splitlines()[0]
         command = commands.add_parser(name, help=summary, description=summary)
         command.add_argument("--verbose", action="store_true", help="logs, and whole tracebacks")
+        command.add_argument(
+            "--log-format",
+            type=LogFormat,
+            choices=list(LogFormat),
+            default=os.environ.get(logs.VARIABLE) or LogFormat.TEXT,
+            help=f"json: everything on standard error is lines of JSON; default: {logs.VARIABLE}, or text",
+        )
         module.add(command)
     return parser
 

@@ -6,7 +6,10 @@ from typing import Any
 
 from tqdm import tqdm
 
+from jobs.lines import LoggedProgress
 from pipeline.advice import advice_of
+from pipeline.logs import LogFormat, chosen
+from pipeline.progress import Progress
 from pipeline.totals import Result
 
 
@@ -38,6 +41,11 @@ class Bars:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def progress() -> Progress:
+    """How progress is shown: bars, or log lines where those are JSON."""
+    return LoggedProgress() if chosen() is LogFormat.JSON else Bars()
 
 
 def show(result: Result, as_json: bool, max_error_rate: float) -> int:

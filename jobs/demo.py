@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from jobs.console import Bars, show
+from jobs.console import progress, show
 from jobs.demo_photos import comparison, degrade_and_restore, packaged_photos
 from pipeline.config import load_job
 from pipeline.errors import ConfigError
@@ -31,7 +31,7 @@ def main(options: argparse.Namespace) -> int:
     if restorer is None:
         raise ConfigError(f"the demo knows no restorer for '{options.degradation}'; name one with --restorer")
     folder = options.output.absolute()
-    bars = Bars()
+    bars = progress()
     clean = packaged_photos(folder / "clean")
     degrade_and_restore(clean, folder, options.degradation, restorer, bars)
     job_file = folder / "job.yaml"

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from jobs.console import Bars
+from jobs.console import progress
 from pipeline.config import Job, load_job
 from pipeline.credentials import redacted
 from pipeline.run import How
@@ -50,7 +50,7 @@ def job_of(options: argparse.Namespace) -> Job:
 def how_of(options: argparse.Namespace) -> How:
     """How the command is to be carried out."""
     allowed = options.allow_code or os.environ.get("DEEPOT_ALLOW_CODE") == "1"
-    return How(options.address, allowed, options.replace, Bars())
+    return How(options.address, allowed, options.replace, progress())
 
 
 def _value(text: str) -> Any:  # noqa: ANN401 — whatever YAML reads

@@ -2,7 +2,7 @@
 
 import argparse
 
-from jobs.console import Bars, show_json
+from jobs.console import progress, show_json
 from jobs.flags import add_output
 from pipeline.export import SIDES, export
 from pipeline.layout import Run
@@ -44,7 +44,7 @@ def main(options: argparse.Namespace) -> int:
         if options.json:
             show_json(chosen=len(rows))
         return 0
-    written = export(rows, options.to, options.photos, Bars())
+    written = export(rows, options.to, options.photos, progress())
     print(f"written  {written.photos} to {written.uri}")
     for name, why in written.left_out[:_LISTED]:
         print(f"without  {name}: {why}")

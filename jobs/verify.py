@@ -2,7 +2,7 @@
 
 import argparse
 
-from jobs.console import Bars, show_json
+from jobs.console import progress, show_json
 from jobs.flags import add_output
 from pipeline.layout import Run
 from pipeline.storage import absolute
@@ -24,7 +24,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Verify a run; 1 where an object is missing or differs and was not requeued."""
     run = Run(absolute(options.run).rstrip("/"))
-    found = verify(run, Bars())
+    found = verify(run, progress())
     for finding in found.findings:
         print(f"{finding.uri}: {finding.problem}")
     print(

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from pipeline.errors import Code, RunError
 from pipeline.layout import Run
+from pipeline.logs import not_done
 from pipeline.manifest import Part, commit, part_name, write_part
 from pipeline.plan import Shard
 from pipeline.progress import Progress
@@ -104,7 +105,8 @@ class Apply:
         """A worker died over this work: try again, and after that search."""
         again = replace(work, attempt=work.attempt + 1)
         self._deaths[work.shard] += 1
-        log.warning("a worker died over shard %d (%d images)", work.shard, len(work.entries))
+        about = {"shard": work.shard, "images": len(work.entries)}
+        log.warning("a worker died over shard %d (%d images)", work.shard, len(work.entries), extra=about)
         if self._deaths[work.shard] < _LIVES:
             self._retried.append(again)
         elif self._deaths[work.shard] == _LIVES:
@@ -118,7 +120,7 @@ class Apply:
 
     def _give_up(self, work: Work, uri: str) -> None:
         """An image of this work hangs: it gets its row, and the others are done again by another worker."""
-        log.warning("%s takes longer than limits.image_s", uri)
+        log.warning("%s takes longer than limits.image_s", uri, extra={"shard": work.shard, "photo": uri})
         hanging = replace(work, entries=tuple(entry for entry in work.entries if entry.uri == uri))
         others = tuple(entry for entry in work.entries if entry.uri != uri)
         if others:
@@ -133,6 +135,7 @@ class Apply:
             "error_message": message,
             "retriable": code.retriable,
         }
+        not_done(row)
         return write_part(self._run, part_name(work.shard, work.attempt), [row])
 
     def _keep(self, work: Work, part: Part) -> None:
@@ -150,6 +153,8 @@ class Apply:
     def _commit(self, shard: int, parts: Sequence[Part]) -> int:
         """Commit a shard; returns the images of it that this call committed."""
         if not commit(self._run, shard, parts):
-            log.warning("shard %d was committed by another driver; its rows count", shard)
+            log.warning("shard %d was committed by another driver; its rows count", shard, extra={"shard": shard})
             return 0
+        counts = {name: sum(getattr(part, name) for part in parts) for name in ("ok", "skipped", "failed")}
+        log.info("shard %d is committed", shard, extra={"shard": shard} | counts)
         return sum(part.rows for part in parts)

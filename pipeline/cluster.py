@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline import logs
 from pipeline.config import Job
 from pipeline.crew import RayCrew
 from pipeline.errors import PipelineError
@@ -68,6 +69,7 @@ def _ray(address: str | None) -> Iterator[None]:
     os.environ.update({key: value for key, value in _QUIET.items() if key not in os.environ})
     import ray
 
+    logs.adopt("ray")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from pipeline import logs
 from pipeline.apply import WorkerDiedError
 from pipeline.config import Compute, Job
 from pipeline.errors import PipelineError
@@ -235,7 +236,7 @@ class RayCrew:
         self._looked = time.monotonic()
         wanted = min(slots(self._job.compute).count, self._most)
         for _ in range(wanted - len(self._members)):
-            member = _Member(self._remote.remote(self._job, self._allow_code))
+            member = _Member(self._remote.remote(self._job, self._allow_code, logs.chosen()))
             self._members.append(member)
             self._starting[member.actor.ready.remote()] = member
 
@@ -327,7 +328,8 @@ def _is_lost(node: str | None, error: Exception) -> bool:
 class _Actor:
     """A worker process: the models of a job, and what the stages do with them."""
 
-    def __init__(self, job: Job, allow_code: bool) -> None:
+    def __init__(self, job: Job, allow_code: bool, log_format: logs.LogFormat) -> None:
+        logs.start(log_format)
         load_models(job, allow_code)
         self._job = job
         self._worker: ShardWorker | None = None
@@ -363,6 +365,7 @@ class _Actor:
         """The shard worker, made at the first call: the map is not there any earlier."""
         with self._equipping:
             if self._worker is None or self._worker.setup != setup:
+                logs.about(run=setup.run.uri, stage="apply")
                 self._worker = ShardWorker(setup)
             return self._worker
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from deepot.transport_map import TransportMap
-from pipeline import cluster, statistics
+from pipeline import cluster, logs, statistics
 from pipeline.apply import Apply
 from pipeline.config import Job
 from pipeline.errors import RunError
@@ -87,6 +87,7 @@ def open_run(job: Job, how: How) -> Opened:
         "versions": {name: _version(name) for name in _PACKAGES} | {"python": platform.python_version()},
         "started": now(),
     }
+    logs.about(run=run.uri)
     create(run.about, json.dumps(about, indent=2, sort_keys=True).encode())
     return Opened(job, how, models, fingerprint, run)
 

@@ -23,6 +23,7 @@ from pipeline.errors import Code, ImageError, StorageError
 from pipeline.fetch import fetch
 from pipeline.images import Photo, decode, encode, output_key
 from pipeline.layout import Run
+from pipeline.logs import not_done
 from pipeline.manifest import Part, part_name, write_part
 from pipeline.models import load_models, tiles_of
 from pipeline.rows import blank_row, fail_row, outcome_columns
@@ -122,7 +123,7 @@ class ShardWorker:
             torch.set_num_threads(self.setup.job.compute.threads)  # a setting of each thread
             for entry, photo in photos:
                 row = self._blank_row(work, entry)
-                writing.append(self._writers.submit(self._finish, into, row, self._image(row, photo)))
+                writing.append(self._writers.submit(self._end, into, row, self._image(row, photo)))
                 if len(writing) > _AHEAD:
                     rows.append(writing.popleft().result())
         rows += [future.result() for future in writing]
@@ -172,6 +173,12 @@ class ShardWorker:
         photo.pages[number] = self._models.restorer(photo.pages[number])
         row["seconds_restore"] += time.perf_counter() - started
         return self._enhancer.enhance(photo.pages[number])
+
+    def _end(self, into: Sink, row: dict[str, Any], done: "_Done | None") -> dict[str, Any]:
+        """Finish an image, and say so."""
+        row = self._finish(into, row, done)
+        not_done(row)
+        return row
 
     def _finish(self, into: Sink, row: dict[str, Any], done: "_Done | None") -> dict[str, Any]:
         """Encode and store a result; the row is complete then."""

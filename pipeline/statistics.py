@@ -107,7 +107,7 @@ def gather(pending: Sequence[Task], execute: Execute, progress: Progress) -> tup
     progress.begin("statistics", sum(len(task.shard.entries) for task in missing))
     for result in _results(missing, execute):
         for uri, why in result.unusable:
-            log.warning("not used for calibration: %s (%s)", uri, why)
+            log.warning("not used for calibration: %s (%s)", uri, why, extra={"photo": uri})
         progress.advance(result.images + len(result.unusable), len(result.unusable))
     progress.end()
     source, reference = (_blocks(pending, side) for side in (SOURCE, REFERENCE))

@@ -123,13 +123,25 @@ def test_commands_in_turn(job_file, capsys, tmp_path, inline):
     assert "the map was fitted with the autoencoder 'tests.codecs:shuffle'" in capsys.readouterr().err
 
 
-def test_too_many_failures_are_exit_status_1(job_file, capsys, tmp_path, inline):
+def test_too_many_failures_are_exit_status_1_and_every_line_can_be_json(job_file, capsys, tmp_path, inline):
+    """Lines that name run, shard and photo; then the same for people."""
     job = job_file()
     (tmp_path / "restored" / "photo 01.png").write_bytes(b"")
+    assert main(["run", job, "--allow-code", "--json", "--log-format", "json"]) == 1
+    out, err = capsys.readouterr()
+    (told,), lines = map(json.loads, out.splitlines()), [json.loads(line) for line in err.splitlines()]
+    assert (told["ok"], told["failed"]) == (5, 1)
+    assert all({"time", "level", "logger", "message"} <= set(line) for line in lines)
+    assert sorted(line["shard"] for line in lines if "is committed" in line["message"]) == [0, 1, 2]
+    assert {line.get("stage") for line in lines if line.get("run") == told["run"]} >= {"statistics", "apply"}
+    assert any("1 × empty_file" in line["message"] for line in lines), "what is printed for people"
+    (failed,) = [line for line in lines if "photo" in line]
+    assert failed.items() >= {"level": "WARNING", "stage": "apply", "code": "empty_file", "shard": 0}.items()
+    assert failed["photo"].endswith("/photo 01.png")
+
     assert main(["run", job, "--allow-code", "--json"]) == 1
     out, err = capsys.readouterr()
-    told = json.loads(out.strip().splitlines()[-1])
-    assert (told["ok"], told["failed"]) == (5, 1)
+    assert json.loads(out.strip().splitlines()[-1])["failed"] == 1
     assert "1 × empty_file" in out
     assert "Traceback" not in err
 
