@@ -18,11 +18,17 @@ def fetch(entry: Entry, limits: Limits) -> bytes:
     folders = entry.key.split("/")
     if not {"", ".", ".."}.isdisjoint(folders) or folders[0] in _OWN or "\0" in entry.key:
         raise ImageError(Code.UNSAFE_NAME, "its result would lie outside the output folder or among the run's files")
-    if entry.size > limits.max_bytes:
-        raise ImageError(Code.TOO_LARGE, f"{entry.size} bytes are more than limits.max_bytes = {limits.max_bytes}")
+    _check(entry.size, limits)
     try:
-        return read_photo(entry.uri)
+        data = read_photo(entry.uri, limits.max_bytes)
     except FileNotFoundError as error:
         raise ImageError(Code.VANISHED, "it is no longer there") from error
     except (StorageError, OSError) as error:
         raise ImageError(Code.READ_FAILED, str(error)) from error
+    _check(len(data), limits)
+    return data
+
+
+def _check(size: int, limits: Limits) -> None:
+    if size > limits.max_bytes:
+        raise ImageError(Code.TOO_LARGE, f"{size} bytes are more than limits.max_bytes = {limits.max_bytes}")

@@ -9,13 +9,14 @@ So a member is read by one request for its bytes, without a look into the contai
 
 import re
 import struct
+import sys
 import zlib
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 
-from pipeline.errors import StorageError
+from pipeline.errors import Code, ImageError, StorageError
 from pipeline.parts import opened
 from pipeline.storage import read, read_range
 
@@ -61,10 +62,15 @@ def member_uri(container: str, start: int, size: int, name: str) -> str:
     return f"{container}#{start}+{size}/{name}"
 
 
-def read_photo(uri: str) -> bytes:
+def read_photo(uri: str, most: int = sys.maxsize) -> bytes:
     """The bytes of a photo, wherever it lives.
 
+    Args:
+        uri: of a file, or of a member of one.
+        most: bytes that are inflated of a ZIP member.
+
     Raises:
+        ImageError: it has more of them.
         FileNotFoundError: there is none.
         StorageError: it cannot be read.
     """
@@ -80,19 +86,29 @@ def read_photo(uri: str) -> bytes:
         raise StorageError(f"{uri} does not name a photo inside of {member.container}: {error}") from error
     if member.kind == "tar":
         return read_range(member.container, start, start + size)
-    return _unzipped(uri, read_range(member.container, start, start + _LOCAL_HEADER.size + _LONGEST_NAMES + size), size)
+    return _unzipped(
+        uri, read_range(member.container, start, start + _LOCAL_HEADER.size + _LONGEST_NAMES + size), size, most
+    )
 
 
-def _unzipped(uri: str, data: bytes, size: int) -> bytes:
+def _unzipped(uri: str, data: bytes, size: int, most: int) -> bytes:
     signature, flags, method, name, extra = _LOCAL_HEADER.unpack_from(data.ljust(_LOCAL_HEADER.size, b"\0"))
     if signature != b"PK\x03\x04" or flags & 1 or method not in (_STORED, _DEFLATED):
         raise StorageError(f"{uri}: ZIP members that are stored or deflated, without a password, can be read")
     start = _LOCAL_HEADER.size + name + extra
     content = data[start : start + size]
+    if method == _STORED:
+        return content
+    inflating = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        return content if method == _STORED else zlib.decompress(content, -zlib.MAX_WBITS)
+        found = inflating.decompress(content, min(most + 1, sys.maxsize))
     except zlib.error as error:
         raise StorageError(f"{uri} is damaged: {error}") from error
+    if len(found) > most:
+        raise ImageError(Code.TOO_LARGE, f"inflated it has more than limits.max_bytes = {most}")
+    if not inflating.eof:
+        raise StorageError(f"{uri} is damaged: it is cut short")
+    return found
 
 
 def _cell(container: str, column: str, group: int, row: int) -> bytes:

@@ -4,13 +4,16 @@ import hashlib
 import io
 import os
 import tarfile
+import tracemalloc
 import zipfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import StorageError
+from pipeline.config import Limits
+from pipeline.errors import Code, ImageError, StorageError
+from pipeline.fetch import fetch
 from pipeline.plan import find_images
 from pipeline.sources.members import clean, read_photo
 from tests.corpus import photo, saved
@@ -64,6 +67,24 @@ def test_zip_files_stored_and_deflated(tmp_path):
         assert read_photo(by_key[f"box.zip/{name}"].uri) == picture_bytes(name)
     with pytest.raises(StorageError, match="stored or deflated"):
         read_photo(by_key["box.zip/x.png"].uri)
+
+
+def test_what_inflates_without_end_is_not_inflated(tmp_path):
+    """A ZIP member of 64 KiB that has 64 MiB, and one whose bytes are cut short."""
+    with zipfile.ZipFile(tmp_path / "box.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb.png", bytes(64 * 2**20))
+    (entry,) = find_images(str(tmp_path / "box.zip"), "input")
+    limits = Limits(max_bytes=2**20)
+    assert entry.size < 2**17
+    tracemalloc.start()
+    with pytest.raises(ImageError, match="inflated it has more") as caught:
+        fetch(entry, limits)
+    assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+    tracemalloc.stop()
+    assert caught.value.code is Code.TOO_LARGE
+    short = entry._replace(uri=entry.uri.replace(f"+{entry.size}/", f"+{entry.size - 9}/"))
+    with pytest.raises(ImageError, match="it is cut short"):
+        fetch(short, Limits())
 
 
 @pytest.mark.parametrize("layout", ["bytes", "struct", "uris"])
