@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -61,7 +62,7 @@ def _carried_out(options: argparse.Namespace) -> int:
         status: int = COMMANDS[options.command].main(options)
     except DeepotError as error:
         if options.verbose:
-            raise
+            print(redacted(traceback.format_exc()), file=sys.stderr)
         print(f"deepot {options.command}: {redacted(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -20,12 +20,23 @@ from pipeline.watch import ImageHangsError
 log = logging.getLogger(__name__)
 
 _COMMITTERS, _MOST_COMMITS = 8, 64  # a commit waits for the disk or the network, so the crew need not
-_DEADLY = "the worker process died over this image, alone, after its shard had killed others"
+_DEADLY = {
+    Code.WORKER_DIED: "the worker process died over this image, alone, after its shard had killed others",
+    Code.OUT_OF_MEMORY: "there was too little memory for this image, alone, after its shard had ended other workers",
+}
 _LIVES = 2  # workers that a shard may kill before it is searched for the image that does it
 
 
 class WorkerDiedError(Exception):
     """The process that had the work is gone."""
+
+    code = Code.WORKER_DIED
+
+
+class OutOfMemoryError(WorkerDiedError):
+    """It was ended because there was too little memory left."""
+
+    code = Code.OUT_OF_MEMORY
 
 
 class Crew(Protocol):
@@ -75,7 +86,7 @@ class Apply:
                 work, result = self._crew.wait()
                 self._running -= 1
                 if isinstance(result, WorkerDiedError):
-                    self._bury(work)
+                    self._bury(work, result.code)
                 elif isinstance(result, ImageHangsError):
                     self._give_up(work, result.uri)
                 else:
@@ -101,7 +112,7 @@ class Apply:
             self._crew.submit(self._suspects.popleft(), alone=True)
             self._running += 1
 
-    def _bury(self, work: Work) -> None:
+    def _bury(self, work: Work, code: Code) -> None:
         """A worker died over this work: try again, and after that search."""
         again = replace(work, attempt=work.attempt + 1)
         self._deaths[work.shard] += 1
@@ -116,7 +127,7 @@ class Apply:
             for side, half in enumerate((work.entries[:middle], work.entries[middle:])):
                 self._suspects.append(Work(work.shard, half, work.attempt + 1, f"{work.piece}{side}"))
         else:
-            self._keep(work, self._obituary(work, Code.WORKER_DIED, _DEADLY))
+            self._keep(work, self._obituary(work, code, _DEADLY[code]))
 
     def _give_up(self, work: Work, uri: str) -> None:
         """An image of this work hangs: it gets its row, and the others are done again by another worker."""

@@ -1,6 +1,9 @@
 """Crew: actors that hold a job's models and work through its stages, as many as the cluster has room for."""
 
+import contextlib
 import logging
+import os
+import sys
 import threading
 import time
 from collections import Counter, deque
@@ -10,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pipeline import logs
-from pipeline.apply import WorkerDiedError
+from pipeline.apply import OutOfMemoryError, WorkerDiedError
 from pipeline.config import Compute, Job
 from pipeline.errors import PipelineError
+from pipeline.faults import DEVICE_FAULTS
 from pipeline.manifest import Part
 from pipeline.models import load_models, use_threads
 from pipeline.shard import Setup, ShardWorker, Work
@@ -255,7 +259,8 @@ class RayCrew:
             enough = _STARTS * len(self._members)  # a node may have taken several with it
             self._members.remove(member)
             self._failed_starts += 1
-            if getattr(error, "actor_init_failed", True) or self._failed_starts >= enough:
+            killed = isinstance(error, ray.exceptions.OutOfMemoryError)  # the youngest goes, whoever takes the memory
+            if getattr(error, "actor_init_failed", not killed) or self._failed_starts >= enough:
                 said = " ".join(str(error).split())[-500:]
                 raise PipelineError(f"no worker could start: {said}") from error
             return
@@ -287,6 +292,9 @@ class RayCrew:
         outcome: Any
         try:
             outcome = _result(reference)
+        except ray.exceptions.OutOfMemoryError as error:  # is no RayActorError
+            outcome = OutOfMemoryError(str(error))
+            self._dismiss(member)
         except ray.exceptions.RayActorError as error:
             outcome = WorkerDiedError(str(error))
             if member.lost is None:
@@ -345,7 +353,8 @@ class _Actor:
     def run(self, function: Callable[[T], R], item: T) -> R:
         """Run a function of another stage, which finds the models loaded."""
         use_threads(self._job)
-        return function(item)
+        with _ended_with_its_device():
+            return function(item)
 
     def process(self, setup: Setup, work: Work) -> Part:
         """Do the work beside this thread, which looks at the clock; where it cannot even do that, the process ends."""
@@ -356,7 +365,8 @@ class _Actor:
             with last_resort(_LOOK_S + self._job.limits.image_s):
                 wait([working], timeout=_LOOK_S)
             if working.done():
-                return working.result()
+                with _ended_with_its_device():
+                    return working.result()
             hanging = uris & worker.watch.overdue()
             if hanging:
                 raise ImageHangsError(min(hanging))
@@ -368,6 +378,16 @@ class _Actor:
                 logs.about(run=setup.run.uri, stage="apply")
                 self._worker = ShardWorker(setup)
             return self._worker
+
+
+@contextlib.contextmanager
+def _ended_with_its_device() -> Iterator[None]:
+    """End the process where its device has failed, so that another one takes its place."""
+    try:
+        yield
+    except DEVICE_FAULTS as error:
+        sys.stderr.write(f"{error}\n")
+        os._exit(1)
 
 
 def _result(reference: Any) -> Any:  # noqa: ANN401 — Ray has no types

@@ -28,6 +28,7 @@ from pipeline import cluster
 from pipeline.config import Evaluation, Job, Limits
 from pipeline.curve import Evaluated, plot, read_evaluation
 from pipeline.errors import Code, ConfigError, ImageError, NothingFoundError, StorageError
+from pipeline.faults import DEVICE_FAULTS, IMAGE_FAULTS, said
 from pipeline.fetch import fetch
 from pipeline.fit import map_uri
 from pipeline.images import decode
@@ -35,7 +36,6 @@ from pipeline.layout import Run
 from pipeline.models import Models, load_models, tiles_of
 from pipeline.plan import find_images, sample
 from pipeline.run import Opened, fit_job
-from pipeline.shard import IMAGE_FAULTS
 from pipeline.storage import Entry, exists, join, names, put, read, remove, sha256
 
 LEAST_SIDE = 16
@@ -174,8 +174,10 @@ def prepare(task: PhotoTask) -> tuple[int, str | None]:
         keep_mean = Keep.MEAN in task.job.transport.keep
         operator = transport.on(models.codec.device, keep_mean=keep_mean)
         found = versions(models.codec, operator, clean, restored, plan)
+    except DEVICE_FAULTS:
+        raise
     except (StorageError, *IMAGE_FAULTS) as error:
-        return task.number, f"{error}" or type(error).__name__
+        return task.number, said(error)
     put(join(task.folder, "photos", _photo_name(task.number)), save_tensors(vars(found)))
     return task.number, None
 

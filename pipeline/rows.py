@@ -3,16 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
 from deepot.enhance import Outcome
-from pipeline.credentials import redacted
-from pipeline.errors import Code, ImageError
+from pipeline.errors import Code
+from pipeline.faults import code_of, said
 from pipeline.manifest import PHASES, SCHEMA
 from pipeline.storage import Entry
-
-_LONGEST_MESSAGE = 300
-_NO_MEMORY = "can't allocate memory"  # torch says so in a RuntimeError
 
 
 def blank_row(entry: Entry, shard: int, attempt: int) -> dict[str, Any]:
@@ -46,14 +41,10 @@ def outcome_columns(outcomes: Sequence[Outcome], sizes: Sequence[int]) -> dict[s
 
 def fail_row(row: dict[str, Any], error: BaseException, code: Code = Code.INTERNAL) -> None:
     """Turn a row into that of an image that was not done."""
-    if isinstance(error, ImageError):
-        code = error.code
-    elif isinstance(error, MemoryError | torch.OutOfMemoryError) or _NO_MEMORY in str(error):
-        code = Code.OUT_OF_MEMORY
-    message = redacted(" ".join(str(error).split())) or type(error).__name__
+    code = code_of(error, code)
     row |= {
         "status": "skipped" if code.skipped else "failed",
         "error_code": code.value,
-        "error_message": message[:_LONGEST_MESSAGE],
+        "error_message": said(error),
         "retriable": code.retriable,
     }

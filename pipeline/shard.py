@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 import deepot
 from deepot.colour_difference import difference, thumbnail
 from deepot.enhance import Enhancer, Outcome
-from deepot.errors import CodecError, RestorerError
 from deepot.scores import Scores, score
 from deepot.transport_map import TransportMap
 from pipeline.config import Job, Limits
-from pipeline.errors import Code, ImageError, StorageError
+from pipeline.errors import Code, StorageError
+from pipeline.faults import DEVICE_FAULTS, IMAGE_FAULTS
 from pipeline.fetch import fetch
 from pipeline.images import Photo, decode, encode, output_key
 from pipeline.layout import Run
@@ -30,12 +30,6 @@ from pipeline.rows import blank_row, fail_row, outcome_columns
 from pipeline.sinks import Sink, sink
 from pipeline.storage import Entry, read, sha256
 from pipeline.watch import Watch
-
-IMAGE_FAULTS = (
-    *(ImageError, RestorerError, CodecError),
-    *(MemoryError, torch.OutOfMemoryError, RuntimeError, ValueError),
-)
-"""What one image may raise while it is restored and transported: it becomes a failed row, its neighbours go on."""
 
 _AHEAD = 2  # photos read before their turn, and results not yet written
 
@@ -114,6 +108,7 @@ class ShardWorker:
 
         Raises:
             StorageError: the manifest part, or the one file of all results, cannot be written.
+            AcceleratorError: the device is lost to this process.
         """
         photos = self._read_ahead(work.entries)
         into = sink(self.setup.job.output.layout, self.setup.output, work.shard, work.piece)
@@ -161,6 +156,8 @@ class ShardWorker:
                 self.watch.allow(clock, photo.size)
                 row |= asdict(found.scores)
                 outcomes = [self._page(row, photo, number) for number in range(len(photo.pages))]
+        except DEVICE_FAULTS:
+            raise
         except IMAGE_FAULTS as error:
             fail_row(row, error)
             return None

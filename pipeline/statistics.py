@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from deepot.calibrate import degraded, photo_levels, photo_moments
 from deepot.codec import Codec
@@ -13,7 +14,8 @@ from deepot.moments import Moments, Statistics, merge_in_order
 from deepot.pixels import Pixels
 from deepot.transport_map import Calibration
 from pipeline.config import Job
-from pipeline.errors import Code, ImageError, NothingFoundError, RunError
+from pipeline.errors import Code, NothingFoundError, RunError
+from pipeline.faults import DEVICE_FAULTS, IMAGE_FAULTS, code_of, said
 from pipeline.fetch import fetch
 from pipeline.images import decode
 from pipeline.layout import Run
@@ -127,7 +129,8 @@ def _results(missing: Sequence[Task], execute: Execute) -> Iterator[Gathered]:
             dead.append(result.died)
     for task in dead:
         alone = [replace(task, shard=Shard(task.shard.number, (entry,))) for entry in task.shard.entries]
-        deadly = {found.died.shard.entries[0] for found in execute(try_photos, alone) if found.died}
+        tried = chain.from_iterable(execute(try_photos, [each]) for each in alone)  # where memory is short others die
+        deadly = {found.died.shard.entries[0] for found in tried if found.died}
         rest = tuple(entry for entry in task.shard.entries if entry not in deadly)
         yield Gathered(0, tuple((entry.uri, f"{Code.WORKER_DIED}: {DEADLY}") for entry in sorted(deadly, key=_key)))
         for result in execute(gather_shard, [replace(task, shard=Shard(task.shard.number, rest))]):
@@ -187,8 +190,10 @@ def _total(
             with last_resort(allowed_s(limits.image_s, photo.width * photo.height)):
                 sides = _as_sides(task, models, data, photo)
                 found = {side: measure(models.codec, pixels, patch_size, tiles) for side, pixels in sides.items()}
-        except ImageError as error:
-            unusable.append((entry.uri, f"{error.code}: {error}"))
+        except DEVICE_FAULTS:
+            raise
+        except IMAGE_FAULTS as error:
+            unusable.append((entry.uri, f"{code_of(error)}: {said(error)}"))
             continue
         totals = {side: totals[side].merge(each) for side, each in found.items()}
     return totals, unusable

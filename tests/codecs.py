@@ -119,6 +119,65 @@ class Greedy(Shuffle):
         return super().encode(images)
 
 
+class Swelling(Shuffle):
+    """Takes more and more memory over a photo that is one plain colour, until somebody stops it."""
+
+    def encode(self, images):
+        held = []
+        while images.std() == 0 and images.mean() > 0 and len(held) < 80:
+            held.append(torch.ones(25, 2**20))  # 100 MB, touched
+            time.sleep(0.05)
+        return super().encode(images)
+
+
+class Unplugged(Shuffle):
+    """Loses its device over a photo that is one plain colour: from then on nothing can be computed."""
+
+    lost = False
+
+    def encode(self, images):
+        self.lost = self.lost or bool(images.std() == 0 and images.mean() > 0)
+        if self.lost:
+            raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+        return super().encode(images)
+
+
+def unplugged():
+    return Unplugged()
+
+
+class Leaky(Shuffle):
+    """Tells a secret over a photo that is one plain colour."""
+
+    def encode(self, images):
+        if images.std() == 0 and images.mean() > 0:
+            raise RuntimeError(f"signed with {os.environ['AWS_SECRET_ACCESS_KEY']}")
+        return super().encode(images)
+
+
+def leaky():
+    return Leaky()
+
+
+class Starved(Shuffle):
+    """Fails as Ray's memory monitor has it, over a photo that is one plain colour."""
+
+    def encode(self, images):
+        if images.std() == 0 and images.mean() > 0:
+            from ray.exceptions import OutOfMemoryError
+
+            raise OutOfMemoryError("killed due to the node running low on memory")
+        return super().encode(images)
+
+
+def starved():
+    return Starved()
+
+
+def swelling():
+    return Swelling()
+
+
 def hanging():
     return Hanging()
 

@@ -11,8 +11,9 @@ import deepot
 from deepot.levels import Levels
 from deepot.moments import Moments
 from deepot.transport_map import TransportMap
+from pipeline import crew as module
 from pipeline import plan, statistics
-from pipeline.errors import NothingFoundError, RunError, StorageError
+from pipeline.errors import NothingFoundError, PipelineError, RunError, StorageError
 from pipeline.fit import fit
 from pipeline.layout import Run
 from pipeline.listing import listing
@@ -266,8 +267,16 @@ def test_an_image_that_kills_its_worker_costs_one_row(job_for, tmp_path, ray_ses
     assert (len(rows), rows["poison.png"], result.ok) == (7, "worker_died", 6)
 
 
-@pytest.mark.parametrize(("codec", "code"), [("hanging", "timed_out"), ("greedy", "out_of_memory")])
-def test_an_image_that_hangs_or_wants_all_memory_costs_one_row(job_for, tmp_path, ray_session, codec, code):
+@pytest.mark.parametrize(
+    ("codec", "code"),
+    [
+        ("hanging", "timed_out"),
+        ("greedy", "out_of_memory"),
+        pytest.param("starved", "out_of_memory", marks=pytest.mark.soak),
+        pytest.param("unplugged", "worker_died", marks=pytest.mark.soak),
+    ],
+)
+def test_an_image_that_hangs_or_takes_what_all_need_costs_one_row(job_for, tmp_path, ray_session, codec, code):
     compute = {"shard_images": 4, "dtype": "float32", "actors": 1}
     job = job_for(images=4, vae=f"tests.codecs:{codec}", compute=compute, limits={"image_s": 2})
     Image.new("RGB", (48, 36), (9, 9, 9)).save(tmp_path / "restored" / "poison.png")
@@ -309,3 +318,27 @@ def test_slots_divide_what_there_is(ray_session):
     assert slots(Compute(threads=2)).count == 2
     each = slots(Compute(actors=8))
     assert each.count * each.cpus <= 4
+
+
+@pytest.mark.soak
+def test_an_item_whose_workers_die_is_given_up_in_the_end(job_for, ray_session, monkeypatch):
+    """Where Ray ended them for memory, too: its own retries would not end."""
+    monkeypatch.setattr(module, "_LIVES", 2)
+
+    def task(name):
+        import os
+
+        from ray.exceptions import OutOfMemoryError
+
+        if name == "crashes":
+            os._exit(9)
+        if name == "starves":
+            raise OutOfMemoryError("killed")
+        return name
+
+    crew = module.RayCrew(job_for(compute={"actors": 1, "dtype": "float32"}), allow_code=True)
+    done = crew.execute(task, ["fine", "crashes", "starves"], died=lambda name: f"{name}: dead")
+    assert sorted(done) == ["crashes: dead", "fine", "starves: dead"]
+    with pytest.raises(PipelineError, match="died 2 times over the same work"):
+        list(crew.execute(task, ["starves"]))
+    crew.close()

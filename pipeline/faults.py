@@ -1,0 +1,33 @@
+"""Faults: what may go wrong with one image while its neighbours go on, and what is said of it."""
+
+import torch
+
+from deepot.errors import CodecError, RestorerError
+from pipeline.credentials import redacted
+from pipeline.errors import Code, ImageError
+
+IMAGE_FAULTS = (
+    *(ImageError, RestorerError, CodecError),
+    *(MemoryError, torch.OutOfMemoryError, RuntimeError, ValueError),
+)
+"""What one image may raise while it is restored and transported."""
+
+DEVICE_FAULTS = (torch.AcceleratorError,)
+"""Of these, what a device raises that from then on answers nothing else: the process that has it must end."""
+
+_LONGEST_MESSAGE = 300
+_NO_MEMORY = "can't allocate memory"  # torch says so in a RuntimeError
+
+
+def code_of(error: BaseException, code: Code = Code.INTERNAL) -> Code:
+    """The code of an error; `code` where it says nothing of itself."""
+    if isinstance(error, ImageError):
+        return error.code
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or _NO_MEMORY in str(error):
+        return Code.OUT_OF_MEMORY
+    return code
+
+
+def said(error: BaseException) -> str:
+    """An error in a line, without secrets."""
+    return (redacted(" ".join(str(error).split())) or type(error).__name__)[:_LONGEST_MESSAGE]
