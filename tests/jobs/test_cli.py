@@ -2,10 +2,8 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -173,49 +171,6 @@ def test_the_job_on_s3(job_file, s3, tmp_path, ray_session, capsys):
         assert s3["AWS_SECRET_ACCESS_KEY"].encode() not in stored, f"a credential in {item['Key']}"
     again = last_json(deepot("run", job_file("s3.yaml", **changes), "--allow-code", "--json", env=os.environ | s3))
     assert again["done_now"] == 0
-
-
-def _rows(run):
-    dropped = ("attempt", "code_version", "run_id", "config_sha256")
-    rows = read_manifest(Run(run)).to_pylist()
-    keep = [key for key in rows[0] if key not in dropped and not key.startswith("seconds_")]
-    return {row["file_name"]: {key: row[key] for key in keep} for row in rows}
-
-
-def test_a_killed_driver_loses_nothing(job_file, tmp_path):
-    """kill -9 in the middle of apply; the same command again gives the undisturbed run's files and rows."""
-    job = job_file(images=16, vae="tests.codecs:slow", run=str(tmp_path / "run"))
-    command = [sys.executable, "-m", "jobs.cli", "run", job, "--allow-code", "--json"]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    ) as process:
-        deadline = time.monotonic() + 120
-        while len(commits := sorted((tmp_path / "run").rglob("commits/*.json"))) < 2:
-            assert process.poll() is None and time.monotonic() < deadline, "the run ended before it could be killed"
-            time.sleep(0.02)
-        os.kill(process.pid, signal.SIGKILL)
-    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in commits}
-    assert 2 <= len(before) < 8
-    assert not list((tmp_path / "run").rglob("_SUCCESS.json"))
-    resumed = last_json(deepot(*command[3:]))
-    after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before}
-    assert after == before, "committed shards were not done again"
-    assert resumed["ok"] == 16
-    assert 0 < resumed["done_now"] <= 16 - 2 * len(before)
-    photos = {path.name: path.read_bytes() for path in (tmp_path / "enhanced").rglob("*.png")}
-    rows = _rows(resumed["run"])
-
-    for path in sorted((tmp_path / "enhanced").rglob("*"), reverse=True):
-        path.unlink() if path.is_file() else path.rmdir()
-    undisturbed = last_json(
-        deepot(
-            "run", job_file(images=16, vae="tests.codecs:slow", run=str(tmp_path / "again")), "--allow-code", "--json"
-        )
-    )
-    assert undisturbed["done_now"] == 16
-    assert {path.name: path.read_bytes() for path in (tmp_path / "enhanced").rglob("*.png")} == photos
-    assert _rows(undisturbed["run"]) == rows
-    assert not list(tmp_path.rglob("*.partial")), "no half-written file is left"
 
 
 def test_the_demo(tmp_path):

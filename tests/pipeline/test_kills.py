@@ -28,8 +28,9 @@ from pipeline.plan import read_plan
 from pipeline.progress import Quiet
 from pipeline.verify import verify
 from tests.photos import small_job
+from tests.soak import Tally
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = range(*(int(part) for part in os.environ.get("SOAK_SEEDS", "0:50").split(":")))
 KILLS = 5  # of a run's drivers, before one may finish it
@@ -123,6 +124,27 @@ def account(tally, folder):
     return run
 
 
+def commits(folder):
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("commits/*.json")}
+
+
+def outcome(run, folder):
+    """Rows but for what every run has of its own, and the photos."""
+    rows = read_manifest(run).to_pylist()
+    own = ("attempt", "output_uri", "run_id", "config_sha256")
+    kept = [key for key in rows[0] if key not in own and not key.startswith("seconds_")]
+    told = {row["file_name"]: {key: row[key] for key in kept} for row in rows}
+    return told, {key: (folder / "enhanced" / key).read_bytes() for key in told}
+
+
+def lose_a_node(cluster):
+    """kill -9 of the raylet of a node that is not the head; another node joins."""
+    victim = min(cluster.worker_nodes, key=lambda node: node.node_ip_address + node.raylet_socket_name)
+    os.kill(victim.all_processes["raylet"][0].process.pid, signal.SIGKILL)
+    cluster.add_node(**cluster.sizes)
+    return victim
+
+
 def until(condition, process, limit_s=100):
     deadline = time.monotonic() + limit_s
     while not condition() and process.is_alive():
@@ -172,6 +194,7 @@ def killed(process):
     return process.exitcode == -signal.SIGKILL
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("seeds", [SEEDS[at : at + KILLS] for at in range(0, len(SEEDS), KILLS)], ids=str)
 def test_drivers_are_killed_at_random_moments(cluster, forks, pace, tmp_path, record, seeds):
     """Each seed kills one: where a driver was done sooner than expected, the seed gets one of a new run."""
@@ -193,6 +216,7 @@ def test_drivers_are_killed_at_random_moments(cluster, forks, pace, tmp_path, re
             account(tally, folder / "enhanced")
 
 
+@pytest.mark.soak
 def test_drivers_are_killed_at_every_stage_boundary(cluster, forks, job_file, tmp_path, record):
     """Each as soon as a stage has written its last file; the next one goes on from there."""
     job = job_file()
@@ -234,6 +258,7 @@ def children(pid):
                 yield from children(child)
 
 
+@pytest.mark.soak
 def test_workers_are_killed(cluster, forks, job_file, tmp_path, record):
     job = job_file(images=24, vae="slow", compute={"shard_images": 2, "dtype": "float32", "actors": 2})
     with record("kill -9 of a worker") as tally:
@@ -248,21 +273,48 @@ def test_workers_are_killed(cluster, forks, job_file, tmp_path, record):
         account(tally, tmp_path / "enhanced")
 
 
+@pytest.mark.soak
 def test_a_node_is_lost_and_another_joins(cluster, forks, job_file, tmp_path, record):
     job = job_file(images=16, vae="slow", compute={"shard_images": 2, "dtype": "float32", "actors": 3})
     with record("kill -9 of a node's raylet, another node added") as tally, driver(forks, job, cluster) as process:
-        until(lambda: any((tmp_path / "enhanced").rglob("commits/*.json")), process)
+        until(lambda: commits(tmp_path / "enhanced"), process)
         assert process.is_alive()
-        victim = min(cluster.worker_nodes, key=lambda node: node.node_ip_address + node.raylet_socket_name)
-        os.kill(victim.all_processes["raylet"][0].process.pid, signal.SIGKILL)
+        victim = lose_a_node(cluster)
         tally.injected += 1
-        cluster.add_node(**cluster.sizes)
         process.join(150)
         assert process.exitcode == 0
         account(tally, tmp_path / "enhanced")
         cluster.remove_node(victim, allow_graceful=False)  # what is left of it
 
 
+def test_a_driver_and_a_node_are_killed(cluster, forks, tmp_path):
+    """In the middle of apply; after that the files and rows are those of a run that nobody disturbed."""
+    changes = {"vae": "slow", "compute": {"shard_images": 2, "dtype": "float32", "actors": 3}}
+    job, folder = written(tmp_path / "disturbed", 24, **changes), tmp_path / "disturbed"
+    with driver(forks, job, cluster) as process:
+        until(lambda: len(commits(folder)) >= 2, process)
+        assert killed(process)
+    before = commits(folder)
+    assert 2 <= len(before) < 12
+    assert not list(folder.rglob("_SUCCESS.json"))
+    with driver(forks, job, cluster) as process:
+        until(lambda: len(commits(folder)) > len(before), process)
+        assert process.is_alive()
+        victim = lose_a_node(cluster)
+        process.join(150)
+        assert process.exitcode == 0
+    cluster.remove_node(victim, allow_graceful=False)
+    run = account(Tally(""), folder / "enhanced")
+    assert before.items() <= commits(folder).items(), "committed shards were not done again"
+    assert not list(folder.rglob("*.partial")), "no half-written file is left"
+
+    quiet = tmp_path / "quiet"
+    changes |= {"input": {"images": f"{folder}/restored"}, "reference": {"images": f"{folder}/natural"}}
+    finish(forks, written(quiet, 24, **changes), cluster)
+    assert outcome(account(Tally(""), quiet / "enhanced"), quiet) == outcome(run, folder)
+
+
+@pytest.mark.soak
 def test_two_drivers_by_mistake(cluster, forks, job_file, tmp_path, record):
     job = job_file(images=16)
     with record("two drivers on one run") as tally:
@@ -275,6 +327,7 @@ def test_two_drivers_by_mistake(cluster, forks, job_file, tmp_path, record):
         account(tally, tmp_path / "enhanced")
 
 
+@pytest.mark.soak
 def test_calibration_photos_that_kill_their_worker(cluster, forks, job_file, tmp_path, record):
     from PIL import Image
 
@@ -286,6 +339,7 @@ def test_calibration_photos_that_kill_their_worker(cluster, forks, job_file, tmp
         account(tally, tmp_path / "enhanced")
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("percent", [1, 5, 20])
 def test_the_whole_job_over_faulty_s3(faulty_s3, s3, job_file, tmp_path, record, percent):
     """Driver and workers, each through s3fs and the proxy."""
