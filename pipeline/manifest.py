@@ -183,9 +183,11 @@ def read_part(run: Run, part: Part) -> pa.Table:
     if sha256(data) != part.sha256:
         raise RunError(f"{run.manifest(part.name)} is not the file that was committed: its sha256 differs")
     try:
-        return _conformed(pq.read_table(io.BytesIO(data)))
-    except pa.ArrowException as error:
+        table = _conformed(pq.read_table(io.BytesIO(data)))
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise RunError(f"{run.manifest(part.name)} is no Parquet file ({error})") from error
+    return table
 
 
 def _conformed(table: pa.Table) -> pa.Table:

@@ -5,6 +5,8 @@ import json
 import resource
 from functools import cache
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -16,9 +18,10 @@ from deepot.transport_map import Calibration, TransportMap, fit_map
 from pipeline.config import load_job
 from pipeline.images import decode, encode
 from pipeline.layout import Run
-from pipeline.manifest import read_commit
+from pipeline.manifest import SCHEMA, Part, read_commit, read_part
 from pipeline.plan import cut, read_shards, to_parquet
-from pipeline.storage import Entry, put
+from pipeline.rows import blank_row
+from pipeline.storage import Entry, put, sha256
 from tests.photos import picture
 
 JOB = b"""name: x
@@ -98,13 +101,28 @@ def read_committed(data, folder):
     read_commit(Run(str(folder)), 0)
 
 
+@cache
+def rows():
+    made = [blank_row(Entry("u", f"k{number}", number, "e", 1.0), 0, 1) for number in range(9)]
+    with io.BytesIO() as file:
+        pq.write_table(pa.Table.from_pylist(made, schema=SCHEMA), file)
+        return file.getvalue()
+
+
+def read_rows_of(data, folder):
+    put(str(folder / "manifest" / "a.parquet"), data)
+    part = Part("a.parquet", len(data), sha256(data), 9, 0, 0, {})
+    read_part(Run(str(folder)), part).to_pylist()
+
+
 # What reads, what is mutated, and how many thousand cases a soak has.
 READERS = {
     "photo": (read_photo, photos, 15),
     "job file": (read_job, lambda: [JOB], 10),
     "plan": (read_planned, lambda: [to_parquet(cut([Entry("u", f"k{i}", i, "e", 1.0) for i in range(9)], 4))], 10),
-    "commit": (read_committed, lambda: [json.dumps({"shard": 0, "parts": [COMMIT]}).encode()], 10),
-    "map": (lambda data, _: TransportMap.from_bytes(data), lambda: [transport()], 30),
+    "manifest": (read_rows_of, lambda: [rows()], 3),
+    "commit": (read_committed, lambda: [json.dumps({"shard": 0, "parts": [COMMIT]}).encode()], 12),
+    "map": (lambda data, _: TransportMap.from_bytes(data), lambda: [transport()], 25),
     "moments": (lambda data, _: Moments.from_bytes(data), lambda: [moments()[0].to_bytes()], 25),
 }
 
