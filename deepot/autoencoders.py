@@ -122,13 +122,16 @@ def _from_pretrained(name: str) -> nn.Module:
         kind = config.get("_class_name")
         if kind not in known:
             raise CodecError(f"vae '{name}' is a {kind}; deepot runs {', '.join(known)}")
-        model: nn.Module = getattr(diffusers, kind).from_pretrained(
-            location, torch_dtype=torch.float32, low_cpu_mem_usage=False, use_safetensors=True, **options
-        )
+        options |= {"torch_dtype": torch.float32, "low_cpu_mem_usage": False, "use_safetensors": True}
+        model, about = getattr(diffusers, kind).from_pretrained(location, output_loading_info=True, **options)
     except (OSError, ValueError, RuntimeError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CodecError(
             f"vae '{name}' cannot be loaded: it is neither 'embedded', nor a folder saved by diffusers here, "
             f"nor to be had from the hub ({first})"
         ) from error
-    return model.eval()
+    if about["missing_keys"]:  # diffusers makes them up
+        lacking = sorted(about["missing_keys"])
+        raise CodecError(f"vae '{name}': its weights lack {len(lacking)} tensors of a {kind}, such as {lacking[0]}")
+    loaded: nn.Module = model.eval()
+    return loaded

@@ -1,6 +1,7 @@
 """Files, names, job files and weights that somebody made to do harm: refused, in words, and nothing else happens."""
 
 import io
+import json
 import pickle
 import struct
 import time
@@ -13,7 +14,10 @@ import torch
 from PIL import Image
 
 from deepot import load_codec
-from deepot.errors import CodecError
+from deepot.errors import CodecError, DeepotError
+from deepot.levels import Levels
+from deepot.moments import Moments
+from deepot.transport_map import TransportMap
 from pipeline.advice import ADVICE, advice_of, table
 from pipeline.config import Limits, load_job
 from pipeline.credentials import holds_credentials, redacted
@@ -201,6 +205,42 @@ def test_secrets_of_the_environment_are_taken_out_of_messages(monkeypatch):
         redacted("s3://bucket/a@b:c.png?x=1 and sftp://user@host/x")
         == "s3://bucket/a@b:c.png?x=1 and sftp://user@host/x"
     )
+
+
+def lying(header, length=None, data=b"\0" * 64):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text) if length is None else length) + text + data
+
+
+def tensor(shape, offsets, dtype="F64"):
+    return {"mean": {"dtype": dtype, "shape": shape, "data_offsets": offsets}}
+
+
+LIES = {
+    "a header longer than the file": lying({}, 2**40),
+    "a header of 16 EiB": lying({}, 2**64 - 1),
+    "a header that is no JSON": lying(b"{{{{"),
+    "a header of nested lists": lying(b"[" * 100_000),
+    "more data than there is": lying(tensor([2**40], [0, 2**43])),
+    "a shape that overflows": lying(tensor([2**33, 2**33], [0, 64])),
+    "a shape of other size": lying(tensor([9], [0, 64])),
+    "data that ends before it begins": lying(tensor([8], [64, 0])),
+    "two tensors of the same bytes": lying(tensor([8], [0, 64]) | {"scatter": tensor([8], [0, 64])["mean"]}),
+    "an unknown type": lying(tensor([8], [0, 64], "X99")),
+    "a negative size": lying(tensor([-8], [0, 64])),
+    "no tensors": lying({}, data=b""),
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_safetensors_with_lying_headers_are_refused(tmp_path, name):
+    for reader in (TransportMap.from_bytes, Moments.from_bytes, Levels.from_bytes):
+        with pytest.raises(DeepotError):
+            reader(LIES[name])
+    (tmp_path / "config.json").write_text('{"_class_name": "AutoencoderTiny"}')
+    (tmp_path / "diffusion_pytorch_model.safetensors").write_bytes(LIES[name])
+    with pytest.raises(CodecError):
+        load_codec(str(tmp_path))
 
 
 class Payload:
