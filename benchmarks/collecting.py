@@ -52,7 +52,7 @@ def made(images: int, folder: Path) -> Run:
     moments = Moments(9, 3, torch.zeros(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64))
     about = {"codec": "x", "codec_sha256": "0", "patch_size": 1, "doubt": 0.0}
     transport = fit_map([moments], [moments], calibration=Calibration.CONTENT_MATCHED, **about)  # type: ignore[arg-type]
-    put(run.map, transport.to_bytes())
+    put(run.map(), transport.to_bytes())
     put(str(output / MARKER), json.dumps({"run": run.uri}).encode())
     extend(run, listed(images), _SHARD_IMAGES)
     for shard in read_plan(run):

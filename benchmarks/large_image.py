@@ -1,6 +1,6 @@
 """A large image through the whole transport: seconds, peak memory, and whether tiles show.
 
-    python benchmarks/large_image.py --map RUN/map.safetensors --width 12000 --height 9000 --threads 2 --json FILE
+    python benchmarks/large_image.py --map RUN/map-0001.safetensors --width 12000 --height 9000 --threads 2 --json FILE
 
 The image is made from ramps and repeated photo-like texture. Memory is the process's peak above what it held with
 models and map loaded, the decoded image included. The seam figure is the mean absolute difference between

@@ -141,7 +141,7 @@ class Pipeline:
 
     def __init__(self, job: Job, images: Path, work: Path) -> None:
         self.opened: Opened = open_run(job, How(allow_code=True))
-        self.transport = fit_job(self.opened)
+        self.transport = fit_job(self.opened).transport
         self._images, self._work, self._turns = images, work, 0
         self._crew = RayCrew(job, True)
 
@@ -159,7 +159,7 @@ class Pipeline:
         """Start the actors; from now on they hold all processors."""
         opened = self.opened
         out = str(self._work / "out")
-        setup = Setup(opened.job, True, opened.run, out, opened.fingerprint, opened.run.map, self.transport.sha256)
+        setup = Setup(opened.job, True, opened.run, out, opened.fingerprint, opened.run.map(), self.transport.sha256)
         self._crew.equip(setup, 1000)
         time.sleep(_ALL_STARTED_S)
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from tqdm import tqdm
@@ -57,6 +58,7 @@ def show(result: Result, as_json: bool, max_error_rate: float) -> int:
     )
     show_codes(result)
     show_vanished(result)
+    show_drift(result.drift)
     print(f"now      {result.done_now} images in {result.seconds:.1f} s")
     if as_json:
         show_json(**result.told)
@@ -74,6 +76,15 @@ def show_vanished(result: Result) -> None:
     """Print how many photos are no longer where they came from."""
     if result.vanished:
         print(f"         {result.vanished} of them have vanished since; their results stay")
+
+
+def show_drift(drift: Mapping[str, object] | None) -> None:
+    """Print how far the photos of the calibration have moved, where there are new ones."""
+    if drift and drift["new_images"]:
+        print(
+            f"drift    {drift['new_images']} new calibration photos; with them the restored side has moved by "
+            f"{drift['share']:.1%} of the map's way" + ("; the map was fitted again" if drift["refitted"] else "")
+        )
 
 
 def show_json(**values: object) -> None:

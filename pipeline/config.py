@@ -5,6 +5,7 @@ import json
 import reprlib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -60,6 +61,14 @@ class Source(Section):
     limit: int = Field(2000, ge=1, description="at most so many")
 
 
+class Refit(StrEnum):
+    """When a map is fitted again."""
+
+    NEVER = "never"
+    DRIFT = "drift"
+    ALWAYS = "always"
+
+
 class Transport(Section):
     """The map and how it is used."""
 
@@ -73,6 +82,14 @@ class Transport(Section):
     doubt: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Auto = Field(
         "auto",
         description="how many standard errors are taken off the map; auto: 0, or 1 for unpaired sets",
+    )
+
+    refit: Refit = Field(
+        Refit.NEVER,
+        description="when new calibration photos give a new map: never, drift (beyond drift_limit), or always",
+    )
+    drift_limit: float = Field(
+        0.1, gt=0, allow_inf_nan=False, description="how far the restored side may move, of the map's own W2 distance"
     )
 
     @field_validator("keep", mode="before")
@@ -213,6 +230,12 @@ class Job(Section):
     def _calibrates(self) -> "Job":
         if self.map is None:
             check_components(self.transport.components, self.transport.patch_size, self.calibration)
+        if self.transport.refit is not Refit.NEVER and (self.map or "{map}" not in self.output.uri):
+            raise ValueError(
+                f"transport.refit is {self.transport.refit}, but "
+                + ("the job names a map: leave out one of the two" if self.map else "results of several maps would mix")
+                + ("" if self.map else ": put {map} into output.uri, so that every map has its own folder")
+            )
         if self.source and self.source.images and self.source.degrade:
             raise ValueError("source has images and degrade; restored photos are not degraded: give one of the two")
         return self
@@ -247,6 +270,8 @@ class Job(Section):
         settings = self.model_dump(mode="json", exclude={"name", "run", "limits", "compute", "evaluate"})
         settings["max_pixels"], settings["dtype"] = self.limits.max_pixels, self.compute.dtype
         settings["max_bytes"] = self.limits.max_bytes
+        for policy in ("refit", "drift_limit"):  # of a result its row says by which map it was made
+            del settings["transport"][policy]
         return hashlib.sha256(json.dumps([settings, dict(models)], sort_keys=True).encode()).hexdigest()
 
 

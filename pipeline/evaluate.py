@@ -32,10 +32,9 @@ from pipeline.faults import DEVICE_FAULTS, IMAGE_FAULTS, said
 from pipeline.fetch import fetch
 from pipeline.fit import map_uri
 from pipeline.images import decode
-from pipeline.layout import Run
 from pipeline.models import Models, load_models, tiles_of
 from pipeline.plan import find_images, sample
-from pipeline.run import Opened, fit_job
+from pipeline.run import Opened, map_of
 from pipeline.storage import Entry, exists, join, names, put, read, remove, sha256
 
 LEAST_SIDE = 16
@@ -49,7 +48,7 @@ class PhotoTask:
     Attributes:
         job: the job; it has `evaluate`.
         allow_code: whether `module:factory` may be imported.
-        run: the run whose map it is.
+        map_uri: the map.
         folder: of the evaluation.
         number: of the photo.
         clean: the original.
@@ -58,7 +57,7 @@ class PhotoTask:
 
     job: Job
     allow_code: bool
-    run: Run
+    map_uri: str
     folder: str
     number: int
     clean: Entry
@@ -98,9 +97,10 @@ def evaluate_job(opened: Opened) -> Evaluated:
     if wanted.degrade is not None:
         load_degradation(wanted.degrade)  # what is wrong with it is said before any work
     pairs = _pairs(opened, wanted)
-    folder = opened.run.evaluation(_key(wanted, judges, pairs))
     with cluster.session(opened.how.address) as session:
-        fit_job(opened).check(opened.models.codec)
+        transport = map_of(opened)
+        transport.check(opened.models.codec)
+        folder = opened.run.evaluation(_key(wanted, judges, pairs, transport))
         if not exists(join(folder, "evaluation.json")):
             with session.crew(opened.job, opened.how.allow_code) as crew:
                 _evaluate(opened, wanted, pairs, folder, crew.execute)
@@ -129,7 +129,9 @@ def _evaluate(
 ) -> None:
     job, how, run = opened.job, opened.how, opened.run
     done = names(join(folder, "photos"))
-    tasks = [PhotoTask(job, how.allow_code, run, folder, number, *pair) for number, pair in enumerate(pairs)]
+    tasks = [
+        PhotoTask(job, how.allow_code, map_uri(job, run), folder, number, *pair) for number, pair in enumerate(pairs)
+    ]
     missing = [task for task in tasks if _photo_name(task.number) not in done]
     how.progress.begin("prepare", len(missing))
     unusable: dict[int, str] = {}
@@ -246,16 +248,20 @@ def _stem(key: str) -> str:
     return str(PurePosixPath(key).with_suffix(""))
 
 
-def _key(wanted: Evaluation, judges: Sequence[Judge], pairs: Sequence[tuple[Entry, Entry | None]]) -> str:
-    """What an evaluation is filed under: the settings, the networks that judge, the photos."""
+def _key(
+    wanted: Evaluation,
+    judges: Sequence[Judge],
+    pairs: Sequence[tuple[Entry, Entry | None]],
+    transport: TransportMap,
+) -> str:
+    """What an evaluation is filed under: the settings, the networks that judge, the photos, the map."""
     photos = [[entry._asdict() if entry else None for entry in pair] for pair in pairs]
-    content = [wanted.model_dump(mode="json"), [judge.sha256 for judge in judges], photos]
+    content = [wanted.model_dump(mode="json"), [judge.sha256 for judge in judges], photos, transport.sha256]
     return sha256(json.dumps(content, sort_keys=True).encode())[:16]
 
 
 def _transport(task: PhotoTask) -> TransportMap:
-    where = map_uri(task.job, task.run)
-    return TransportMap.from_bytes(read(where), where)
+    return TransportMap.from_bytes(read(task.map_uri), task.map_uri)
 
 
 def _rgb(entry: Entry, limits: Limits) -> tuple[Pixels, bytes]:

@@ -1,7 +1,8 @@
-"""Fit: the driver's one computation, from merged moments to the map of a run."""
+"""Fit: the driver's one computation, from merged moments to a map; the maps of a run are numbered."""
 
+import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from deepot.codec import Codec
 from deepot.components import fit_mixture
@@ -11,7 +12,8 @@ from deepot.transport_map import TransportMap, fit_map
 from pipeline.config import Job
 from pipeline.errors import RunError
 from pipeline.layout import Run
-from pipeline.storage import absolute, create, exists, read
+from pipeline.series import series
+from pipeline.storage import absolute, create, put, read
 
 log = logging.getLogger(__name__)
 
@@ -23,11 +25,23 @@ def fit(
     source: Sequence[Moments],
     reference: Sequence[Moments],
     levels: tuple[Levels, Levels] | None = None,
+    basis: Mapping[str, int] | None = None,
 ) -> TransportMap:
-    """Fit the map of a run from blocks of moments, for a mixture also from levels of both sides, and store it.
+    """Fit a map from blocks of moments, for a mixture also from levels of both sides, and store it as the run's latest.
+
+    Where it is the one that the run has already, none is added.
+
+    Args:
+        job: the job.
+        run: its run.
+        codec: the autoencoder.
+        source: blocks of the source side.
+        reference: blocks of the reference side.
+        levels: of both sides, for a mixture.
+        basis: how many shards of a side these are.
 
     Raises:
-        RunError: the run has another map already, which never happens with the same plan, models and code.
+        RunError: another driver has just stored another map.
     """
     fitted = fit_map(
         source,
@@ -45,26 +59,58 @@ def fit(
             "the two sets differ by no more than chance, so the map does nothing and results will be the restored "
             "photos: give more photos, pairs (source.degrade), or a smaller transport.doubt"
         )
-    if not create(run.map, fitted.to_bytes()):
-        raise RunError(f"{run.map} holds another map than these statistics give; was it fitted by another version?")
+    put(run.basis(fitted.sha256), json.dumps(dict(basis or {}), sort_keys=True).encode())  # first: no map is without
+    number = len(maps(run))
+    data = fitted.to_bytes()
+    if (not number or read(run.map(number)) != data) and not create(run.map(number + 1), data):
+        raise RunError(
+            f"{run.map(number + 1)} holds another map than these statistics give: another driver has just fitted it, "
+            "or another version of deepot; run the same command again"
+        )
     return fitted
 
 
+def maps(run: Run) -> list[str]:
+    """URIs of the maps of a run, the latest last."""
+    return [uri for _, uri in series(run.uri, "map", "safetensors")]
+
+
+def basis_of(run: Run, transport: TransportMap) -> dict[str, int]:
+    """How many shards of each side a map of the run was fitted from.
+
+    Raises:
+        RunError: nothing is known of that.
+    """
+    try:
+        found: dict[str, int] = json.loads(read(run.basis(transport.sha256)))
+    except FileNotFoundError as error:
+        raise RunError(
+            f"{run.uri} does not say what its latest map was fitted from: name the map in the job"
+        ) from error
+    return found
+
+
+def map_uris(job: Job, run: Run) -> list[str]:
+    """Where the maps lie that a run has used, the latest last: in its folder, unless the job names one."""
+    return maps(run) if job.map is None else [absolute(job.map)]
+
+
 def map_uri(job: Job, run: Run) -> str:
-    """Where the map of a run lies: in its folder, unless the job names one."""
-    return run.map if job.map is None else absolute(job.map)
+    """Where the latest map of a run lies, or will lie where there is none yet."""
+    return (map_uris(job, run) or [run.map()])[-1]
 
 
 def stored_map(job: Job, run: Run) -> TransportMap | None:
-    """The map of a run, the one the job names, or None where none is fitted yet.
+    """The latest map of a run, the one the job names, or None where none is fitted yet.
 
     Raises:
         RunError: the map that the job names does not exist.
         MapError: it is not a map.
     """
-    if job.map is not None:
-        try:
-            return TransportMap.from_bytes(read(map_uri(job, run)), job.map)
-        except FileNotFoundError as error:
-            raise RunError(f"map {job.map}: there is no such file") from error
-    return TransportMap.from_bytes(read(run.map), run.map) if exists(run.map) else None
+    uri = map_uri(job, run)
+    try:
+        return TransportMap.from_bytes(read(uri), job.map or uri)
+    except FileNotFoundError as error:
+        if job.map is None:
+            return None
+        raise RunError(f"map {job.map}: there is no such file") from error

@@ -12,7 +12,7 @@ from itertools import chain, islice
 from pipeline.ahead import read_ahead
 from pipeline.config import Job, parse_job
 from pipeline.errors import RunError
-from pipeline.fit import stored_map
+from pipeline.fit import map_uris
 from pipeline.images import output_key
 from pipeline.layout import Run
 from pipeline.ledger import Ledger
@@ -20,7 +20,7 @@ from pipeline.listing import files, modified
 from pipeline.manifest import Part, committed_numbers, read_commit, read_part
 from pipeline.plan import read_plan
 from pipeline.run import MARKER, output_folder
-from pipeline.storage import Entry, delete, exists, join, read
+from pipeline.storage import Entry, delete, exists, join, read, sha256
 
 _THREADS, _AHEAD = 16, 64  # shards whose manifests are read, and files that are removed, at a time
 _BATCH = 10_000  # orphans between two looks at what has been committed meanwhile
@@ -55,16 +55,16 @@ def orphans(run: Run, before: float) -> Iterator[Orphan]:
     if not exists(run.about):
         raise RunError(f"{run.uri} is not the folder of a run: it has no run.json")
     job = parse_job(json.loads(read(run.about))["job"], run.about)
-    output = _own_output(job, run)
+    outputs = _own_outputs(job, run)
     known = committed_numbers(run)
-    named = Ledger(_named(run, known, rows=output is not None))
+    named = Ledger(_named(run, known, rows=bool(outputs)))
     of_run = (Orphan(kind, entry) for entry in files(run.uri) if (kind := _kind(entry)))
-    found = of_run if output is None else chain(of_run, _results(job, run, output))
+    found = chain(of_run, _results(job, run, outputs) if outputs else ())
     left = (each for each in found if 0 < each.entry.mtime < before and each.entry.uri not in named)
     while batch := list(islice(left, _BATCH)):
         meanwhile = committed_numbers(run) - known
         known |= meanwhile
-        lately = Ledger(_named(run, meanwhile, rows=output is not None))
+        lately = Ledger(_named(run, meanwhile, rows=bool(outputs)))
         yield from (orphan for orphan in batch if orphan.entry.uri not in lately)
 
 
@@ -90,20 +90,21 @@ def _kind(entry: Entry) -> Kind | None:
     return Kind.PART if folder == "manifest" and name.endswith(".parquet") else None
 
 
-def _own_output(job: Job, run: Run) -> str | None:
-    """The output folder, as long as it is the run's."""
-    transport = stored_map(job, run)
-    if transport is None:
-        return None
-    output = output_folder(job, transport)
-    marker = join(output, MARKER)
-    return output if exists(marker) and json.loads(read(marker)).get("run") == run.uri else None
+def _own_outputs(job: Job, run: Run) -> list[str]:
+    """The output folders, of each map if they are apart, as long as they are the run's."""
+    found = sorted({output_folder(job, sha256(read(uri))) for uri in map_uris(job, run)})
+    markers = {output: join(output, MARKER) for output in found}
+    return [
+        output
+        for output, marker in markers.items()
+        if exists(marker) and json.loads(read(marker)).get("run") == run.uri
+    ]
 
 
-def _results(job: Job, run: Run, output: str) -> Iterator[Orphan]:
+def _results(job: Job, run: Run, outputs: Iterable[str]) -> Iterator[Orphan]:
     """Results of planned images, and half-written files outside of the run's own folder."""
     planned = Ledger(output_key(entry.key, job.output.format) for shard in read_plan(run) for entry in shard.entries)
-    for entry in files(output):
+    for entry in chain.from_iterable(map(files, outputs)):
         if entry.key in planned:
             yield Orphan(Kind.RESULT, entry)
         elif _kind(entry) is Kind.PARTIAL and not entry.uri.startswith(run.uri + "/"):

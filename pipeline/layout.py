@@ -26,11 +26,6 @@ class Run:
         return join(self.uri, "driver.json")
 
     @property
-    def map(self) -> str:
-        """The map of the run."""
-        return join(self.uri, "map.safetensors")
-
-    @property
     def success(self) -> str:
         """Totals; written when every shard of every plan is committed."""
         return join(self.uri, "_SUCCESS.json")
@@ -48,9 +43,21 @@ class Run:
         """Marks of photos that have vanished or come back, numbered from 1."""
         return join(self.uri, f"vanished-{number:04d}.parquet")
 
-    def calibration(self, side: str) -> str:
-        """The frozen list of photos of one side of the calibration."""
-        return join(self.uri, "moments", f"{side}.parquet")
+    def map(self, number: int = 1) -> str:
+        """A map of the run, numbered from 1; a refitted one is one more."""
+        return join(self.uri, f"map-{number:04d}.safetensors")
+
+    def basis(self, map_sha256: str) -> str:
+        """Which shards of the statistics a map was fitted from."""
+        return join(self.uri, "moments", "basis", f"{map_sha256[:16]}.json")
+
+    def drift(self, map_sha256: str = "", shards: int = 0) -> str:
+        """How far the source had moved from a map by so many shards, or the folder of all that is known of that."""
+        return join(self.uri, "drift", f"{map_sha256[:16]}-{shards:05d}.json" if map_sha256 else "").rstrip("/")
+
+    def calibration(self, side: str, number: int) -> str:
+        """A frozen list of photos of one side of the calibration, numbered from 1."""
+        return join(self.uri, "moments", f"{side}-{number:04d}.parquet")
 
     def moments(self, side: str, shard: int) -> str:
         """Moments of one shard of the `source` or `reference` side."""

@@ -16,7 +16,9 @@ from deepot.naturalness import Naturalness
 from deepot.transport_map import TransportMap
 from pipeline.advice import Advice, advice_of
 from pipeline.curve import read_evaluation
+from pipeline.drift import drifts
 from pipeline.errors import RunError
+from pipeline.fit import maps
 from pipeline.images import decode
 from pipeline.layout import Run
 from pipeline.manifest import PHASES, read_manifest
@@ -37,8 +39,7 @@ def write_report(run: Run) -> str:
     if not exists(run.about):
         raise RunError(f"{run.uri} is not the folder of a run: it has no run.json")
     about = json.loads(read(run.about))
-    where = absolute(about["job"]["map"]) if about["job"]["map"] else run.map
-    transport = TransportMap.from_bytes(read(where), where)
+    transport = _transport(run, about["job"]["map"])
     manifest = read_manifest(run)
     page = _TEMPLATES.get_template("report.html.j2").render(
         about=about,
@@ -52,11 +53,20 @@ def write_report(run: Run) -> str:
         plot=Markup(_plot(manifest, Naturalness(transport.reference, transport.info.patch_size).expected)),
         restores=about["job"]["restorer"] != "identity",
         evaluations=_evaluations(run),
+        drifts=drifts(run)[-_LISTED:],
         vanished=(gone := list(vanished(run)))[:_LISTED],
         vanished_count=len(gone),
     )
     put(run.report, page.encode())
     return run.report
+
+
+def _transport(run: Run, given: str | None) -> TransportMap:
+    """The map that the job names, or the latest of the run."""
+    found = [absolute(given)] if given else maps(run)
+    if not found:
+        raise RunError(f"{run.uri} has no map yet: run 'deepot fit' or 'deepot run' first")
+    return TransportMap.from_bytes(read(found[-1]), found[-1])
 
 
 def _evaluations(run: Run) -> list[dict[str, Any]]:

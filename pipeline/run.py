@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import logging
 import platform
 import time
 from collections.abc import Iterator
@@ -10,12 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from deepot.moments import Moments
 from deepot.transport_map import TransportMap
 from pipeline import cluster, logs, statistics
 from pipeline.apply import Apply
-from pipeline.config import Job
-from pipeline.errors import RunError
-from pipeline.fit import fit, map_uri, stored_map
+from pipeline.config import Job, Refit
+from pipeline.drift import Drift, follow
+from pipeline.errors import NothingFoundError, RunError, StorageError
+from pipeline.fit import map_uri, maps, stored_map
 from pipeline.layout import Run
 from pipeline.lease import lease
 from pipeline.manifest import committed_numbers
@@ -26,6 +29,8 @@ from pipeline.report import write_report
 from pipeline.shard import Setup
 from pipeline.storage import absolute, create, exists, join, now, put, read
 from pipeline.totals import Result, finish
+
+log = logging.getLogger(__name__)
 
 MARKER = "_deepot.json"
 _PACKAGES = ("deepot", "torch", "diffusers", "ray", "pyarrow", "numpy", "pillow")
@@ -46,6 +51,14 @@ class How:
     allow_code: bool = False
     replace: bool = False
     progress: Progress = field(default_factory=Quiet)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The map of a run, and how far its calibration has moved; no drift where the job names the map."""
+
+    transport: TransportMap
+    drift: Drift | None = None
 
 
 @dataclass(frozen=True)
@@ -99,17 +112,42 @@ def plan_job(opened: Opened) -> Outlook:
         return extend(opened.run, entries, opened.job.compute.shard_images)
 
 
-def fit_job(opened: Opened) -> TransportMap:
-    """The map of the run: the stored one, or fitted now from statistics gathered on Ray."""
-    found = stored_map(opened.job, opened.run)
-    if found is not None:
-        return found
-    job, how = opened.job, opened.how
-    pending = statistics.tasks(job, opened.run, how.allow_code, opened.outside)
-    with cluster.session(how.address) as session, session.crew(job, how.allow_code) as crew:
-        source, reference = statistics.gather(pending, partial(crew.execute, died=statistics.died), how.progress)
-    levels = statistics.levels(pending) if job.transport.components > 1 else None
-    return fit(job, opened.run, opened.models.codec, source, reference, levels)
+def fit_job(opened: Opened) -> Fitted:
+    """The map of the run, fitted where there is none, and again where new calibration photos and the job want it.
+
+    Raises:
+        NothingFoundError: there are no photos to calibrate from.
+        StorageError: they cannot be listed.
+    """
+    job, run, how = opened.job, opened.run, opened.how
+    if job.map is not None:
+        return Fitted(map_of(opened))
+
+    def gather() -> tuple[list[Moments], list[Moments]]:
+        with cluster.session(how.address) as session, session.crew(job, how.allow_code) as crew:
+            return statistics.gather(pending, partial(crew.execute, died=statistics.died), how.progress)
+
+    with lease(run):
+        pending = _calibration(opened)
+        drift = follow(job, run, opened.models.codec, pending, gather)
+    return Fitted(map_of(opened), drift)
+
+
+def map_of(opened: Opened) -> TransportMap:
+    """The map that the job names, or the latest of the run; fitted if there is none."""
+    return stored_map(opened.job, opened.run) or fit_job(opened).transport
+
+
+def _calibration(opened: Opened) -> list[statistics.Task]:
+    """The tasks of the statistics, with the photos that are new; without these, where nothing hangs on them."""
+    job, run = opened.job, opened.run
+    try:
+        return statistics.tasks(job, run, opened.how.allow_code, opened.outside)
+    except (NothingFoundError, StorageError) as error:
+        if job.transport.refit is not Refit.NEVER or not maps(run):
+            raise
+        log.warning("no drift can be told, and the map stays as it is: %s", error)
+        return statistics.tasks(job, run, opened.how.allow_code, opened.outside, look=False)
 
 
 def apply_job(opened: Opened) -> Result:
@@ -128,7 +166,7 @@ def apply_job(opened: Opened) -> Result:
     missing = {number: images for number, images in planned(run).items() if number not in done}
     done_now = 0
     if missing:
-        output = output_folder(job, transport)
+        output = output_folder(job, transport.sha256)
         _claim(opened, output)
         how.progress.begin("apply", sum(missing.values()))
         setup = Setup(job, how.allow_code, run, output, opened.fingerprint, map_uri(job, run), transport.sha256)
@@ -146,9 +184,10 @@ def run_job(job: Job, how: How) -> Result:
         opened = open_run(job, how)
         with lease(opened.run):
             outlook = plan_job(opened)
-            fit_job(opened)
-            result = apply_job(opened)
-    if result.complete and (result.done_now or outlook.marked or not exists(opened.run.report)):
+            drift = fit_job(opened).drift
+            result = replace(apply_job(opened), drift=drift.told if drift else None)
+    news = result.done_now or outlook.marked or (drift and drift.new_images)
+    if result.complete and (news or not exists(opened.run.report)):
         write_report(opened.run)
     return replace(result, seconds=time.perf_counter() - started)
 
@@ -163,9 +202,9 @@ def _session_and_models(job: Job, how: How) -> Iterator[None]:
             yield
 
 
-def output_folder(job: Job, transport: TransportMap) -> str:
+def output_folder(job: Job, map_sha256: str) -> str:
     """Where the results of a job with this map go."""
-    return absolute(job.output.uri).replace("{map}", transport.sha256[:16])
+    return absolute(job.output.uri).replace("{map}", map_sha256[:16])
 
 
 def _claim(opened: Opened, output: str) -> None:

@@ -13,6 +13,7 @@ from deepot.levels import Levels
 from deepot.moments import Moments, Statistics, merge_in_order
 from deepot.pixels import Pixels
 from deepot.transport_map import Calibration
+from pipeline.calibration import enlist, enlisted
 from pipeline.config import Job
 from pipeline.errors import Code, NothingFoundError, RunError
 from pipeline.faults import DEVICE_FAULTS, IMAGE_FAULTS, code_of, said
@@ -20,9 +21,9 @@ from pipeline.fetch import fetch
 from pipeline.images import decode
 from pipeline.layout import Run
 from pipeline.models import Models, load_models, tiles_of
-from pipeline.plan import Shard, cut, find_images, read_shards, sample, to_parquet
+from pipeline.plan import Shard, find_images
 from pipeline.progress import Progress
-from pipeline.storage import Entry, create, exists, names, put, read
+from pipeline.storage import Entry, names, put, read
 from pipeline.watch import allowed_s, last_resort
 
 log = logging.getLogger(__name__)
@@ -71,10 +72,21 @@ Execute = Callable[[Callable[[Task], Gathered], Sequence[Task]], Iterable[Gather
 """Runs a function on tasks, results in any order; in a process or on a cluster."""
 
 
-def tasks(job: Job, run: Run, allow_code: bool, exclude: Sequence[str]) -> list[Task]:
-    """The statistics of a job as tasks, over lists of photos that the first call freezes.
+def tasks(job: Job, run: Run, allow_code: bool, exclude: Sequence[str], *, look: bool = True) -> list[Task]:
+    """The statistics of a job as tasks, over frozen lists of photos.
 
     Shards are cut by the lists alone: how far a map is trusted depends on them.
+
+    Args:
+        job: the job.
+        run: its run.
+        allow_code: whether `module:factory` may be imported.
+        exclude: folders whose files are not photos of the input.
+        look: list the photos again, so that new ones are added; otherwise those of the lists are all.
+
+    Raises:
+        NothingFoundError: there are no photos of a side.
+        StorageError: they cannot be listed.
     """
     if job.calibration is Calibration.UNPAIRED and job.reference and job.source and job.source.images:
         wanted: list[tuple[str, str, int, tuple[str, ...]]] = [
@@ -86,11 +98,10 @@ def tasks(job: Job, run: Run, allow_code: bool, exclude: Sequence[str]) -> list[
     else:
         limit = job.source.limit if job.source else 1
         wanted = [(BOTH, job.input.images, limit, tuple(exclude))]
-    return [
-        Task(job, allow_code, run, side, shard)
-        for side, uri, limit, outside in wanted
-        for shard in _frozen(run, side, uri, limit, outside)
-    ]
+    for side, uri, limit, outside in wanted if look else []:
+        what = f"{side} photos" if side != BOTH else "photos to calibrate from"
+        enlist(run, side, find_images(uri, what, outside), limit)
+    return [Task(job, allow_code, run, side, shard) for side, *_ in wanted for shard in enlisted(run, side)]
 
 
 def gather(pending: Sequence[Task], execute: Execute, progress: Progress) -> tuple[list[Moments], list[Moments]]:
@@ -153,7 +164,7 @@ def _key(entry: Entry) -> str:
 def levels(pending: Sequence[Task]) -> tuple[Levels, Levels]:
     """The levels of the source and of the reference side, which the tasks of a mixture store beside the moments."""
     run = pending[0].run
-    uris = ([run.levels(side, number) for number in _shards(pending, side)] for side in (SOURCE, REFERENCE))
+    uris = ([run.levels(side, number) for number in shards(pending, side)] for side in (SOURCE, REFERENCE))
     source, reference = (merge_in_order(Levels.from_bytes(read(uri), uri) for uri in side) for side in uris)
     return source, reference
 
@@ -209,29 +220,22 @@ def _as_sides(task: Task, models: Models, data: bytes, pixels: Pixels) -> dict[s
     return {SOURCE: models.source_restorer(degraded(natural, models.degradation, seeded(data))), REFERENCE: natural}
 
 
-def _frozen(run: Run, side: str, uri: str, limit: int, exclude: Sequence[str]) -> list[Shard]:
-    where = run.calibration(side)
-    if not exists(where):
-        entries = sample(
-            find_images(uri, f"{side} photos" if side != BOTH else "photos to calibrate from", exclude), limit
-        )
-        create(where, to_parquet(cut(entries)))
-    return list(read_shards(where))
-
-
 def _blocks(pending: Sequence[Task], side: str) -> list[Moments]:
     """The saved moments of a side, each of some neighbouring shards."""
-    shards = _shards(pending, side)
-    each = -(-len(shards) // MOST_BLOCKS)
+    numbers = shards(pending, side)
+    each = -(-len(numbers) // MOST_BLOCKS)
     run = pending[0].run
-    uris = [run.moments(side, number) for number in shards]
-    return [
-        merge_in_order(Moments.from_bytes(read(uri), uri) for uri in uris[first : first + each])
-        for first in range(0, len(uris), each)
-    ]
+    return [merged(run, side, numbers[first : first + each]) for first in range(0, len(numbers), each)]
 
 
-def _shards(pending: Sequence[Task], side: str) -> list[int]:
+def merged(run: Run, side: str, numbers: Iterable[int]) -> Moments:
+    """The moments of some shards of a side, which have been gathered."""
+    uris = (run.moments(side, number) for number in numbers)
+    return merge_in_order(Moments.from_bytes(read(uri), uri) for uri in uris)
+
+
+def shards(pending: Sequence[Task], side: str) -> list[int]:
+    """Numbers of the shards of a side."""
     return sorted(task.shard.number for task in pending if side in _sides(task))
 
 

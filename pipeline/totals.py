@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pipeline.errors import RunError
@@ -27,6 +28,7 @@ class Result:
         vanished: photos of the plan that the last listing did not hold.
         done_now: images worked on by this call.
         seconds: that this call took.
+        drift: how far the calibration has moved (`pipeline.drift.Drift.told`); None where nobody asked.
     """
 
     run: str
@@ -39,6 +41,7 @@ class Result:
     vanished: int = 0
     done_now: int = 0
     seconds: float = 0.0
+    drift: Mapping[str, object] | None = None
 
     @property
     def counts(self) -> dict[str, str | int]:
@@ -46,9 +49,9 @@ class Result:
         return {key: getattr(self, key) for key in ("run", "inputs", "ok", "skipped", "failed", "vanished")}
 
     @property
-    def told(self) -> dict[str, str | int | float]:
-        """What a scheduler is told of a call: the counts, done_now and seconds."""
-        return self.counts | {"done_now": self.done_now, "seconds": round(self.seconds, 3)}
+    def told(self) -> dict[str, object]:
+        """What a scheduler is told of a call: the counts, done_now, seconds and drift."""
+        return {**self.counts, "done_now": self.done_now, "seconds": round(self.seconds, 3), "drift": self.drift}
 
     @property
     def done(self) -> int:

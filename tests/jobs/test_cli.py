@@ -116,7 +116,9 @@ def test_commands_in_turn(job_file, capsys, tmp_path, inline):
     assert main(["verify", run]) == 1
     assert main(["status", str(tmp_path)]) == 2
 
-    other = job_file(vae="tests.codecs:smooth", map=f"{run}/map.safetensors", output={"uri": str(tmp_path / "other")})
+    other = job_file(
+        vae="tests.codecs:smooth", map=f"{run}/map-0001.safetensors", output={"uri": str(tmp_path / "other")}
+    )
     assert main(["run", other, "--allow-code"]) == 2
     assert "the map was fitted with the autoencoder 'tests.codecs:shuffle'" in capsys.readouterr().err
 

@@ -34,7 +34,14 @@ pytestmark = pytest.mark.timeout(600)
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = range(*(int(part) for part in os.environ.get("SOAK_SEEDS", "0:50").split(":")))
 KILLS = 5  # of a run's drivers, before one may finish it
-BOUNDARIES = ["run.json", "plan-0001.parquet", "both.parquet", "00000.safetensors", "map.safetensors", "00000.json"]
+BOUNDARIES = [
+    "run.json",
+    "plan-0001.parquet",
+    "both-0001.parquet",
+    "00000.safetensors",
+    "map-0001.safetensors",
+    "00000.json",
+]
 BOUNDARIES += ["_SUCCESS.json"]  # after it only the report is written
 
 
@@ -162,7 +169,7 @@ class Pace:
 
     def left_s(self, folder):
         """How long the next driver of a run will take, going by what the run has in a folder."""
-        if not any(folder.rglob("map.safetensors")):
+        if not any(folder.rglob("map-0001.safetensors")):
             return self.whole_s
         images = len([*(folder / "restored").rglob("*.png")])
         committed = 2 * len([*folder.rglob("commits/*.json")])

@@ -174,7 +174,7 @@ def test_a_mixture_is_fitted_from_levels_that_go_on_where_they_stopped(job_for, 
         shard = Levels.from_bytes(read(run.levels(SOURCE, 0)))
         assert Moments.from_bytes(read(run.moments(SOURCE, 0))).to_bytes() == shard.whole().to_bytes()
         maps.append(fit(job, run, opened.models.codec, source, reference, levels))
-    assert maps[0].to_bytes() == maps[1].to_bytes() == read(run.map)
+    assert maps[0].to_bytes() == maps[1].to_bytes() == read(run.map())
     assert maps[0].info.components == len(maps[0].components) == 3
 
 
@@ -219,7 +219,7 @@ def test_a_whole_run_and_a_second_one_that_finds_nothing_to_do(job_for, tmp_path
 def test_a_run_with_a_mixture(job_for, tmp_path, inline):
     result = run_job(job_for(transport={"components": 3}), HOW)
     assert (result.ok, result.complete) == (6, True)
-    transport = TransportMap.from_bytes(read(Run(result.run).map))
+    transport = TransportMap.from_bytes(read(Run(result.run).map()))
     assert transport.info.components == 3
     assert "<th>components</th><td>3</td>" in read(Run(result.run).report).decode()
     codec = deepot.load_codec("tests.codecs:shuffle", dtype=torch.float32, device="cpu", allow_code=True)
@@ -237,7 +237,7 @@ def test_workers_do_not_change_the_map_or_the_photos(job_for, tmp_path, ray_sess
         )
         result = run_job(job, HOW)
         photos = [entry.key + str(read(entry.uri)) for entry in listing(str(tmp_path / f"out-{actors}"))]
-        seen.add((read(Run(result.run).map), tuple(photos)))
+        seen.add((read(Run(result.run).map()), tuple(photos)))
         assert len(photos) == 6
     assert len(seen) == 1
 
@@ -292,7 +292,7 @@ def test_other_settings_do_not_write_over_photos(job_for, tmp_path, inline):
         run_job(job_for(transport={"alpha": 0.5}), HOW)
     assert run_job(job_for(transport={"alpha": 0.5}), How(allow_code=True, replace=True)).ok == 6
     by_map = job_for(output={"uri": str(tmp_path / "by" / "{map}")})
-    transport = fit_job(opened := open_run(by_map, HOW))
+    transport = fit_job(opened := open_run(by_map, HOW)).transport
     plan_job(opened)
     apply_job(opened)
     assert len(list(listing(str(tmp_path / "by" / transport.sha256[:16])))) == 6
@@ -300,7 +300,7 @@ def test_other_settings_do_not_write_over_photos(job_for, tmp_path, inline):
 
 def test_apply_with_a_given_map(job_for, tmp_path, inline):
     first = run_job(job_for(), HOW)
-    job = job_for(map=Run(first.run).map, reference=None, source=None, output={"uri": str(tmp_path / "second")})
+    job = job_for(map=Run(first.run).map(), reference=None, source=None, output={"uri": str(tmp_path / "second")})
     second = run_job(job, HOW)
     assert second.ok == 6
     assert {read(entry.uri) for entry in listing(str(tmp_path / "second"))} == {

@@ -1,0 +1,42 @@
+"""Calibration: the photos of either side, frozen in numbered lists of shards that are only added to."""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+from pipeline.layout import Run
+from pipeline.plan import Shard, cut, read_shards, sample, to_parquet
+from pipeline.series import series
+from pipeline.storage import Entry, create
+
+
+def enlist(run: Run, side: str, listed: Iterable[Entry], limit: int) -> None:
+    """Freeze what is new of the photos of a side as one more list.
+
+    At most `limit` photos of the listing are wanted, chosen by a hash of their keys; of these the ones that no earlier
+    list has are new. What is in a list stays in it: its moments cannot be taken out of those of its shard. So a photo
+    that has changed is another one, one that has vanished still counts, and a collection that grows to twice its size
+    brings half of `limit` more. Where another driver adds a list at the same moment, that one counts.
+
+    Args:
+        run: the run.
+        side: source, reference, or both.
+        listed: photos in the order of their keys.
+        limit: at most so many of them.
+    """
+    known, last = set[Entry](), -1
+    for shard in enlisted(run, side):
+        known.update(shard.entries)
+        last = shard.number
+    new = [entry for entry in sample(listed, limit) if entry not in known]
+    if new:
+        number = max((number for number, _ in _lists(run, side)), default=0) + 1
+        create(run.calibration(side, number), to_parquet(cut(new, first=last + 1)))
+
+
+def enlisted(run: Run, side: str) -> Iterator[Shard]:
+    """The shards of all lists of a side, in order."""
+    return chain.from_iterable(read_shards(uri) for _, uri in _lists(run, side))
+
+
+def _lists(run: Run, side: str) -> list[tuple[int, str]]:
+    return series(run.uri + "/moments", side, "parquet")

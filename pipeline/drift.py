@@ -1,0 +1,103 @@
+"""Drift: how far restored photos have moved since a map was fitted from them, and what is made of it."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from deepot.codec import Codec
+from deepot.gaussian import wasserstein2_squared
+from deepot.moments import Moments
+from deepot.transport_map import TransportMap
+from pipeline.config import Job, Refit
+from pipeline.fit import basis_of, fit, stored_map
+from pipeline.layout import Run
+from pipeline.statistics import REFERENCE, SOURCE, Task, levels, merged, shards
+from pipeline.storage import create, join, names, now, read
+
+Blocks = tuple[list[Moments], list[Moments]]
+
+
+@dataclass(frozen=True)
+class Drift:
+    """The source side of a calibration now, against what it was when the map was fitted.
+
+    Distances are W2 between Gaussians of latent patches. Of a few photos they are large by chance alone, which is why
+    what has moved is judged by all of them together: that is also all that a new map would be fitted from.
+
+    Attributes:
+        map_sha256: of the map.
+        images: photos that the map was fitted from.
+        new_images: photos that have come since.
+        new: distance of the new photos from those.
+        merged: distance of all photos from those.
+        way: distance that the map bridges, from restored to natural photos.
+        refitted: whether another map was fitted.
+    """
+
+    map_sha256: str
+    images: int
+    new_images: int = 0
+    new: float = 0.0
+    merged: float = 0.0
+    way: float = 0.0
+    refitted: bool = False
+
+    @property
+    def share(self) -> float:
+        """How far all photos have moved, as a share of the map's way; where that is 0, any move is all of it."""
+        return self.merged / self.way if self.way else float(self.merged > 0)
+
+    @property
+    def told(self) -> dict[str, object]:
+        """What a scheduler is told."""
+        return asdict(self) | {"share": self.share}
+
+
+def follow(job: Job, run: Run, codec: Codec, pending: Sequence[Task], gather: Callable[[], Blocks]) -> Drift:
+    """Keep the map of a run up with its calibration: fit the first one, and further ones where the job says so.
+
+    Args:
+        job: the job.
+        run: its run.
+        codec: the autoencoder.
+        pending: all tasks of the statistics.
+        gather: gathers the moments that are missing, and gives all of them; called only where there are new photos.
+    """
+    stored = stored_map(job, run)
+    now_there = {side: len(shards(pending, side)) for side in (SOURCE, REFERENCE)}
+    before = basis_of(run, stored) if stored else {}
+    if stored and before == now_there:
+        return Drift(stored.sha256, stored.info.source_images, way=stored.info.wasserstein2)
+    blocks = gather()
+    drift = _measured(run, stored, shards(pending, SOURCE), before[SOURCE]) if stored else None
+    if drift is None or _wanted(job, drift):
+        mixture = levels(pending) if job.transport.components > 1 else None
+        fitted = fit(job, run, codec, *blocks, mixture, now_there)
+        if drift is None:
+            return Drift(fitted.sha256, fitted.info.source_images, way=fitted.info.wasserstein2)
+        drift = replace(drift, refitted=fitted.sha256 != drift.map_sha256)
+    record = {"noticed": now()} | drift.told
+    create(run.drift(drift.map_sha256, now_there[SOURCE]), json.dumps(record, sort_keys=True).encode())
+    return drift
+
+
+def drifts(run: Run) -> list[dict[str, object]]:
+    """What was noticed whenever photos were added to the calibration, in the order of time."""
+    found = [json.loads(read(join(run.drift(), name))) for name in names(run.drift()) if name.endswith(".json")]
+    return sorted(found, key=lambda record: str(record["noticed"]))
+
+
+def _measured(run: Run, stored: TransportMap, numbers: Sequence[int], before: int) -> Drift:
+    """The shards of the source side now, against the first so many of them."""
+    old = merged(run, SOURCE, numbers[:before])
+    base, drift = old.gaussian(), Drift(stored.sha256, old.images, way=stored.info.wasserstein2)
+    if not numbers[before:] or (new := merged(run, SOURCE, numbers[before:])).count < 2:
+        return drift
+    apart, moved = (math.sqrt(wasserstein2_squared(base, each.gaussian())) for each in (new, old.merge(new)))
+    return replace(drift, new_images=new.images, new=apart, merged=moved)
+
+
+def _wanted(job: Job, drift: Drift) -> bool:
+    refit, limit = job.transport.refit, job.transport.drift_limit
+    return refit is Refit.ALWAYS or (refit is Refit.DRIFT and drift.share > limit)
