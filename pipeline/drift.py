@@ -1,18 +1,17 @@
 """Drift: how far restored photos have moved since a map was fitted from them, and what is made of it."""
 
 import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from deepot.codec import Codec
-from deepot.gaussian import wasserstein2_squared
-from deepot.moments import Moments
+from deepot.moments import Moments, merge_in_order
+from deepot.moved import choice_variance, moved
 from deepot.transport_map import TransportMap
 from pipeline.config import Job, Refit
 from pipeline.fit import basis_of, fit, stored_map
 from pipeline.layout import Run
-from pipeline.statistics import REFERENCE, SOURCE, Task, levels, merged, shards
+from pipeline.statistics import REFERENCE, SOURCE, Task, blocks, levels, merged, shards
 from pipeline.storage import create, join, names, now, read
 
 Blocks = tuple[list[Moments], list[Moments]]
@@ -22,8 +21,8 @@ Blocks = tuple[list[Moments], list[Moments]]
 class Drift:
     """The source side of a calibration now, against what it was when the map was fitted.
 
-    Distances are W2 between Gaussians of latent patches. Of a few photos they are large by chance alone, which is why
-    what has moved is judged by all of them together: that is also all that a new map would be fitted from.
+    Distances are W2 between Gaussians of latent patches (`deepot.moved`). What has moved is judged by all photos
+    together: that is also all that a new map would be fitted from.
 
     Attributes:
         map_sha256: of the map.
@@ -31,6 +30,8 @@ class Drift:
         new_images: photos that have come since.
         new: distance of the new photos from those.
         merged: distance of all photos from those.
+        chance: how much of that is to be expected by the choice of photos.
+        share: what is beyond chance, as a share of the map's way; compared with `transport.drift_limit`.
         way: distance that the map bridges, from restored to natural photos.
         refitted: whether another map was fitted.
     """
@@ -40,18 +41,15 @@ class Drift:
     new_images: int = 0
     new: float = 0.0
     merged: float = 0.0
+    chance: float = 0.0
+    share: float = 0.0
     way: float = 0.0
     refitted: bool = False
 
     @property
-    def share(self) -> float:
-        """How far all photos have moved, as a share of the map's way; where that is 0, any move is all of it."""
-        return self.merged / self.way if self.way else float(self.merged > 0)
-
-    @property
     def told(self) -> dict[str, object]:
         """What a scheduler is told."""
-        return asdict(self) | {"share": self.share}
+        return asdict(self)
 
 
 def follow(job: Job, run: Run, codec: Codec, pending: Sequence[Task], gather: Callable[[], Blocks]) -> Drift:
@@ -69,11 +67,11 @@ def follow(job: Job, run: Run, codec: Codec, pending: Sequence[Task], gather: Ca
     before = basis_of(run, stored) if stored else {}
     if stored and before == now_there:
         return Drift(stored.sha256, stored.info.source_images, way=stored.info.wasserstein2)
-    blocks = gather()
+    found = gather()
     drift = _measured(run, stored, shards(pending, SOURCE), before[SOURCE]) if stored else None
     if drift is None or _wanted(job, drift):
         mixture = levels(pending) if job.transport.components > 1 else None
-        fitted = fit(job, run, codec, *blocks, mixture, now_there)
+        fitted = fit(job, run, codec, *found, mixture, now_there)
         if drift is None:
             return Drift(fitted.sha256, fitted.info.source_images, way=fitted.info.wasserstein2)
         drift = replace(drift, refitted=fitted.sha256 != drift.map_sha256)
@@ -90,12 +88,15 @@ def drifts(run: Run) -> list[dict[str, object]]:
 
 def _measured(run: Run, stored: TransportMap, numbers: Sequence[int], before: int) -> Drift:
     """The shards of the source side now, against the first so many of them."""
-    old = merged(run, SOURCE, numbers[:before])
-    base, drift = old.gaussian(), Drift(stored.sha256, old.images, way=stored.info.wasserstein2)
+    way = stored.info.wasserstein2
+    drift = Drift(stored.sha256, stored.info.source_images, way=way)
     if not numbers[before:] or (new := merged(run, SOURCE, numbers[before:])).count < 2:
         return drift
-    apart, moved = (math.sqrt(wasserstein2_squared(base, each.gaussian())) for each in (new, old.merge(new)))
-    return replace(drift, new_images=new.images, new=apart, merged=moved)
+    old = blocks(run, SOURCE, numbers[:before])
+    found = moved(merge_in_order(old), new, choice_variance(old))
+    far = found.beyond_chance
+    share = far / way if way else float(far > 0)  # of a map that goes nowhere any move is all of its way
+    return replace(drift, new_images=new.images, new=found.apart, merged=found.merged, chance=found.chance, share=share)
 
 
 def _wanted(job: Job, drift: Drift) -> bool:

@@ -123,9 +123,9 @@ def gather(pending: Sequence[Task], execute: Execute, progress: Progress) -> tup
             log.warning("not used for calibration: %s (%s)", uri, why, extra={"photo": uri})
         progress.advance(result.images + len(result.unusable), len(result.unusable))
     progress.end()
-    source, reference = (_blocks(pending, side) for side in (SOURCE, REFERENCE))
-    for side, blocks in ((SOURCE, source), (REFERENCE, reference)):
-        if not any(block.count for block in blocks):
+    source, reference = (blocks(run, side, shards(pending, side)) for side in (SOURCE, REFERENCE))
+    for side, found in ((SOURCE, source), (REFERENCE, reference)):
+        if not any(block.count for block in found):
             raise NothingFoundError(f"not one photo of the {side} side could be used for calibration; see the warnings")
     return source, reference
 
@@ -220,11 +220,9 @@ def _as_sides(task: Task, models: Models, data: bytes, pixels: Pixels) -> dict[s
     return {SOURCE: models.source_restorer(degraded(natural, models.degradation, seeded(data))), REFERENCE: natural}
 
 
-def _blocks(pending: Sequence[Task], side: str) -> list[Moments]:
-    """The saved moments of a side, each of some neighbouring shards."""
-    numbers = shards(pending, side)
+def blocks(run: Run, side: str, numbers: Sequence[int]) -> list[Moments]:
+    """The moments of some shards of a side, which have been gathered, in blocks of neighbours."""
     each = -(-len(numbers) // MOST_BLOCKS)
-    run = pending[0].run
     return [merged(run, side, numbers[first : first + each]) for first in range(0, len(numbers), each)]
 
 

@@ -108,7 +108,9 @@ def test_new_photos_are_read_once_and_their_moments_join_the_old(again, reads, t
     torch.testing.assert_close(old.merge(new).scatter, whole.scatter, rtol=1e-12, atol=0)
     assert (second.drift["images"], second.drift["new_images"]) == (6, 2)
     assert 0 < second.drift["merged"] < second.drift["new"]
-    assert second.drift["share"] == second.drift["merged"] / second.drift["way"]
+    beyond = max(0.0, second.drift["merged"] ** 2 - second.drift["chance"] ** 2) ** 0.5
+    assert second.drift["share"] == pytest.approx(beyond / second.drift["way"])
+    assert second.drift["chance"] > 0
     assert len(maps(run)) == 1, "never, unless the job says otherwise"
     reads.clear()
     assert again().drift == second.drift, "reported by every run, until a map is fitted from it"
