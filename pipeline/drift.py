@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from deepot.codec import Codec
 from deepot.moments import Moments, merge_in_order
@@ -80,10 +81,10 @@ def follow(job: Job, run: Run, codec: Codec, pending: Sequence[Task], gather: Ca
     return drift
 
 
-def drifts(run: Run) -> list[dict[str, object]]:
+def drifts(run: Run) -> list[dict[str, Any]]:
     """What was noticed whenever photos were added to the calibration, in the order of time."""
     found = [json.loads(read(join(run.drift(), name))) for name in names(run.drift()) if name.endswith(".json")]
-    return sorted(found, key=lambda record: str(record["noticed"]))
+    return sorted(found, key=lambda record: (record["images"] + record["new_images"], record["noticed"]))
 
 
 def _measured(run: Run, stored: TransportMap, numbers: Sequence[int], before: int) -> Drift:
