@@ -25,13 +25,15 @@ from pipeline.images import Photo, decode, encode, output_key
 from pipeline.layout import Run
 from pipeline.logs import not_done
 from pipeline.manifest import Part, part_name, write_part
-from pipeline.models import load_models, tiles_of
+from pipeline.models import load_models, tiles_of, use_threads
 from pipeline.rows import blank_row, fail_row, outcome_columns
 from pipeline.sinks import Sink, sink
 from pipeline.storage import Entry, read, sha256
 from pipeline.watch import Watch
 
-_AHEAD = 2  # photos read before their turn, and results not yet written
+_READERS, _WRITERS = 2, 4  # threads; writing waits for the disk or the network, reading mostly decodes
+_AHEAD, _AHEAD_BYTES = 2, 16 * 2**20  # files read before their turn: at least one, and no more than this
+_BEHIND, _BEHIND_PIXELS = 8, 48_000_000  # results not yet written: as many as both allow
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,8 @@ class ShardWorker:
             "run_id": setup.fingerprint[:16],
             "code_version": deepot.__version__,
         }
-        self._readers = ThreadPoolExecutor(2, "read")
-        self._writers = ThreadPoolExecutor(2, "write")
+        self._readers = ThreadPoolExecutor(_READERS, "read")
+        self._writers = ThreadPoolExecutor(_WRITERS, "write")
         self._turn = threading.Lock()
         self.watch = Watch(setup.job.limits.image_s)
 
@@ -112,16 +114,16 @@ class ShardWorker:
         """
         photos = self._read_ahead(work.entries)
         into = sink(self.setup.job.output.layout, self.setup.output, work.shard, work.piece)
-        writing: deque[Future[dict[str, Any]]] = deque()
+        behind = _Behind()
         rows = []
         with self._turn:
-            torch.set_num_threads(self.setup.job.compute.threads)  # a setting of each thread
+            use_threads(self.setup.job)
             for entry, photo in photos:
                 row = self._blank_row(work, entry)
-                writing.append(self._writers.submit(self._end, into, row, self._image(row, photo)))
-                if len(writing) > _AHEAD:
-                    rows.append(writing.popleft().result())
-        rows += [future.result() for future in writing]
+                done = self._image(row, photo)
+                behind.add(self._writers.submit(self._end, into, row, done), done.pixels if done else 0)
+                rows += behind.overdue()
+        rows += behind.all()
         into.close(rows)
         return write_part(self.setup.run, part_name(work.shard, work.attempt), rows)
 
@@ -131,18 +133,19 @@ class ShardWorker:
         reading: deque[tuple[Entry, Future[_Read]]] = deque()
 
         def start() -> None:
-            if waiting:
+            while waiting and len(reading) < _AHEAD:
+                if reading and sum(entry.size for entry, _ in reading) + waiting[0].size > _AHEAD_BYTES:
+                    break
                 entry = waiting.popleft()
                 reading.append((entry, self._readers.submit(_read, entry, self.setup.job.limits)))
 
-        for _ in range(_AHEAD):
-            start()
-
         def drawn() -> Iterator[tuple[Entry, Future[_Read]]]:
             while reading:
+                wanted = reading.popleft()
                 start()
-                yield reading.popleft()
+                yield wanted
 
+        start()
         return drawn()
 
     def _image(self, row: dict[str, Any], reading: "Future[_Read]") -> "_Done | None":
@@ -214,6 +217,40 @@ class _Done:
 
     photo: Photo
     before: NDArray[np.float64]
+
+    @property
+    def pixels(self) -> int:
+        """Of all pages."""
+        return sum(page.width * page.height for page in self.photo.pages)
+
+
+class _Behind:
+    """Results that are being encoded and stored while others are computed; how many is a matter of their pixels."""
+
+    def __init__(self) -> None:
+        self._writing: deque[tuple[Future[dict[str, Any]], int]] = deque()
+        self._pixels = 0
+
+    def add(self, writing: "Future[dict[str, Any]]", pixels: int) -> None:
+        """One more."""
+        self._writing.append((writing, pixels))
+        self._pixels += pixels
+
+    def overdue(self) -> list[dict[str, Any]]:
+        """Rows of the oldest ones, waited for where there are too many."""
+        rows = []
+        while len(self._writing) > _BEHIND or self._pixels > _BEHIND_PIXELS:
+            rows.append(self._oldest())
+        return rows
+
+    def all(self) -> list[dict[str, Any]]:
+        """Rows of the others."""
+        return [self._oldest() for _ in range(len(self._writing))]
+
+    def _oldest(self) -> dict[str, Any]:
+        writing, pixels = self._writing.popleft()
+        self._pixels -= pixels
+        return writing.result()
 
 
 @dataclass(frozen=True)
