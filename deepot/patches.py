@@ -1,6 +1,7 @@
 """Latent patches, and an affine map of patches as one convolution."""
 
 from collections.abc import Iterator
+from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -54,9 +55,10 @@ def overlaps(rows: int, columns: int, patch_size: int) -> Tensor:
 class PatchTransport:
     """x ↦ A x + b on every overlapping patch of replicate-padded latents, overlaps averaged.
 
-    Unfolding, mapping and folding are linear and shift-invariant, so away from the border all of it is one convolution
-    with a (2p−1)×(2p−1) kernel. Within p//2 of the border fewer patches overlap; there the patches are mapped by a
-    p×p convolution and folded, on strips as thin as that takes.
+    Unfolding, mapping and folding are linear. A position becomes the mean of what the patches that cover it say, over
+    the places that it has in them: a convolution, and the same one wherever these places are. Away from the border they
+    are all p×p, and the kernel has (2p−1)×(2p−1) weights. Within p//2 of the border there are fewer, and each of the
+    outer rows, columns and corner positions has a kernel of its own, made when it is first needed.
     """
 
     def __init__(
@@ -68,7 +70,7 @@ class PatchTransport:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
-        """Prepare the kernels.
+        """Keep the map.
 
         Args:
             matrix: A (d, d) with d = c·p², patch values ordered (channel, row, column).
@@ -78,57 +80,66 @@ class PatchTransport:
             device: of the computation.
         """
         self.patch_size = p = patch_size
-        self.radius = p // 2
         channels = len(bias) // p**2
-        blocks = matrix.double().reshape(channels, p, p, channels, p, p)
-        kernel = torch.zeros(channels, channels, 2 * p - 1, 2 * p - 1, dtype=torch.float64)
-        for row in range(p):  # where in its patch the output value lies
-            for column in range(p):
-                window = (slice(p - 1 - row, 2 * p - 1 - row), slice(p - 1 - column, 2 * p - 1 - column))
-                kernel[:, :, window[0], window[1]] += blocks[:, row, column]
-        self._kernel = (kernel / p**2).to(device, dtype)
-        self._kernel_bias = bias.double().reshape(channels, p * p).mean(1).to(device, dtype)
-        self._patch_kernel = matrix.reshape(-1, channels, p, p).to(device, dtype)
-        self._patch_bias = bias.to(device, dtype)
+        self._matrix = matrix.double().cpu().reshape(channels, p, p, channels, p, p)
+        self._bias = bias.double().cpu().reshape(channels, p, p)
+        self._dtype, self._device = dtype, device
+        self._kernels: dict[tuple[range, range], tuple[Tensor, Tensor]] = {}
 
     def __call__(self, latents: Tensor) -> Tensor:
         """Transport latents.
 
         Args:
-            latents: (B, c, h, w) of the dtype and on the device of the kernels, any h, w ≥ 1.
+            latents: (B, c, h, w) of the dtype and on the device of the computation, any h, w ≥ 1.
 
         Returns:
             (B, c, h, w).
         """
-        radius, (height, width) = self.radius, latents.shape[-2:]
-        if radius and min(height, width) <= 2 * radius:
-            return self._folded(_padded(latents, (-radius, height + radius), (-radius, width + radius)))
+        height, width = latents.shape[-2:]
+        most = max(1, _TRANSPORTED_VALUES // (latents.shape[1] * width))
         output = torch.empty_like(latents)
-        inside, sideways = slice(radius, width - radius or None), (-radius, width + radius)
-        rows = max(1, _TRANSPORTED_VALUES // (latents.shape[1] * width))
-        for top in range(radius, height - radius, rows):
-            bottom = min(top + rows, height - radius)
-            band = _padded(latents, (top - 2 * radius, bottom + 2 * radius), sideways)
-            output[..., top:bottom, inside] = F.conv2d(band, self._kernel, self._kernel_bias)
-        if radius == 0:
-            return output
-        inner, outer = 3 * radius, (-radius, height + radius)  # how far in lies what the outer `radius` depend on
-        output[..., :radius, :] = self._folded(_padded(latents, (-radius, inner), sideways))[..., :radius, :]
-        last = _padded(latents, (height - inner, height + radius), sideways)
-        output[..., -radius:, :] = self._folded(last)[..., -radius:, :]
-        output[..., :radius] = self._folded(_padded(latents, outer, (-radius, inner)))[..., :radius]
-        last = _padded(latents, outer, (width - inner, width + radius))
-        output[..., -radius:] = self._folded(last)[..., -radius:]
+        for rows, row_places in _alike(height, self.patch_size):
+            for columns, column_places in _alike(width, self.patch_size):
+                kernel, bias = self._kernel(row_places, column_places)
+                across = self._reach(columns, column_places)
+                for top in range(rows.start, rows.stop, most):
+                    band = range(top, min(top + most, rows.stop))
+                    region = _padded(latents, self._reach(band, row_places), across)
+                    moved = F.conv2d(region, kernel, bias)
+                    output[..., band.start : band.stop, columns.start : columns.stop] = moved
         return output
 
-    def _folded(self, padded: Tensor) -> Tensor:
-        """Map each patch of `padded`, add up the overlaps, divide by their number, cut the padding off."""
-        mapped = F.conv2d(padded, self._patch_kernel, self._patch_bias)
-        rows, columns = mapped.shape[-2:]
-        size, radius = padded.shape[-2:], self.radius
-        folded = F.fold(mapped.flatten(2), size, self.patch_size)
-        covered = overlaps(rows, columns, self.patch_size).to(folded)
-        return (folded / covered)[..., radius : size[0] - radius, radius : size[1] - radius]
+    def _reach(self, positions: range, places: range) -> tuple[int, int]:
+        """First position on which these depend, and the one behind the last."""
+        return positions.start - places[-1], positions.stop + self.patch_size - 1 - places[0]
+
+    def _kernel(self, rows: range, columns: range) -> tuple[Tensor, Tensor]:
+        """Kernel and bias of positions that have these places in the patches that cover them."""
+        key = rows, columns
+        if key not in self._kernels:
+            p, channels = self.patch_size, len(self._bias)
+            size = p + len(rows) - 1, p + len(columns) - 1
+            kernel = torch.zeros(channels, channels, *size, dtype=torch.float64)
+            for row, column in product(rows, columns):
+                top, left = rows[-1] - row, columns[-1] - column
+                kernel[:, :, top : top + p, left : left + p] += self._matrix[:, row, column]
+            bias = self._bias[:, rows.start : rows.stop, columns.start : columns.stop].mean((1, 2))
+            kernel /= len(rows) * len(columns)
+            self._kernels[key] = kernel.to(self._device, self._dtype), bias.to(self._device, self._dtype)
+        return self._kernels[key]
+
+
+def _alike(length: int, patch_size: int) -> Iterator[tuple[range, range]]:
+    """Runs of positions along an axis, each with the places that its positions have in the patches that cover them."""
+    radius = patch_size // 2
+
+    def places(position: int) -> tuple[int, int]:
+        return max(0, position + radius - length + 1), min(patch_size - 1, position + radius)
+
+    edges = [*range(min(radius + 1, length)), *range(max(radius + 1, length - radius), length)]
+    for start, stop in zip(edges, [*edges[1:], length], strict=True):
+        first, last = places(start)
+        yield range(start, stop), range(first, last + 1)
 
 
 def _padded(latents: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
