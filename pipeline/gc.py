@@ -4,7 +4,7 @@ Files may be many millions: they are listed as a stream, and of what commits nam
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain, islice
@@ -18,8 +18,10 @@ from pipeline.layout import Run
 from pipeline.ledger import Ledger
 from pipeline.listing import files, modified
 from pipeline.manifest import Part, committed_numbers, read_commit, read_part
-from pipeline.plan import read_plan
+from pipeline.plan import planned, read_plan
 from pipeline.run import MARKER, output_folder
+from pipeline.sinks import Layout, shard_of
+from pipeline.sources.members import member_of
 from pipeline.storage import Entry, delete, exists, join, read, sha256
 
 _THREADS, _AHEAD = 16, 64  # shards whose manifests are read, and files that are removed, at a time
@@ -102,13 +104,27 @@ def _own_outputs(job: Job, run: Run) -> list[str]:
 
 
 def _results(job: Job, run: Run, outputs: Iterable[str]) -> Iterator[Orphan]:
-    """Results of planned images, and half-written files outside of the run's own folder."""
-    planned = Ledger(output_key(entry.key, job.output.format) for shard in read_plan(run) for entry in shard.entries)
+    """Files of names that the run gives its results, and half-written files outside of the run's own folder."""
+    would_write = _names_of_results(job, run)
     for entry in chain.from_iterable(map(files, outputs)):
-        if entry.key in planned:
+        if would_write(entry.key):
             yield Orphan(Kind.RESULT, entry)
         elif _kind(entry) is Kind.PARTIAL and not entry.uri.startswith(run.uri + "/"):
             yield Orphan(Kind.PARTIAL, entry)
+
+
+def _names_of_results(job: Job, run: Run) -> Callable[[str], bool]:
+    """Whether the run gives a result such a name."""
+    if job.output.layout is not Layout.MIRROR:
+        numbers = set(planned(run))
+        return lambda key: shard_of(key) in numbers
+    keys = Ledger(output_key(entry.key, job.output.format) for shard in read_plan(run) for entry in shard.entries)
+
+    def has(key: str) -> bool:
+        bare = key.rpartition(".")[0]  # rows of Parquet files have no suffixes, their results have
+        return key in keys or ("." not in bare.rpartition("/")[2] and bare in keys)
+
+    return has
 
 
 def _named(run: Run, numbers: Iterable[int], *, rows: bool) -> Iterator[str]:
@@ -128,9 +144,10 @@ def _named(run: Run, numbers: Iterable[int], *, rows: bool) -> Iterator[str]:
 
 def _outputs(run: Run, part: Part) -> list[str]:
     try:
-        return [uri for uri in read_part(run, part).column("output_uri").to_pylist() if uri]
+        uris = [uri for uri in read_part(run, part).column("output_uri").to_pylist() if uri]
     except FileNotFoundError as error:
         raise RunError(
             f"{run.manifest(part.name)} is gone, so that nobody knows which results it named: "
             f"deepot verify {run.uri} --repair, and then the job again"
         ) from error
+    return [*uris, *{member.container for uri in uris if (member := member_of(uri))}]

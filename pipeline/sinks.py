@@ -1,6 +1,7 @@
 """Sinks: where results go: files that mirror the input, WebDataset tar shards, or Parquet files."""
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +15,8 @@ from pipeline.sources.containers import tar_index
 from pipeline.sources.members import clean, member_of, member_uri
 from pipeline.storage import delete, join, put, read_range
 from pipeline.tars import TarWriter
+
+_SHARD_FILE = re.compile(r"(\d{5,})(?:-[01]+)?\.(?:tar|parquet)")
 
 
 class Layout(StrEnum):
@@ -116,6 +119,12 @@ class Parquet(_Whole):
             put(uri, file.getvalue())
         for number, (row, _, _) in enumerate(done):
             row["output_uri"] = f"{uri}#image/0/{number}"
+
+
+def shard_of(name: str) -> int | None:
+    """The shard of the file of results that has such a name, or of a piece of it; None if none would have it."""
+    match = _SHARD_FILE.fullmatch(name)
+    return int(match[1]) if match else None
 
 
 def sink(layout: Layout, folder: str, shard: int, piece: str) -> Sink:

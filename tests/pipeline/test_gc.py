@@ -104,3 +104,31 @@ def test_without_a_manifest_part_nobody_knows_what_is_an_orphan(job_for):
     delete(run.manifest(part.name))
     with pytest.raises(RunError, match=r"nobody knows .* --repair"):
         next(orphans(run, time.time() + 60))
+
+
+@pytest.mark.parametrize(("layout", "suffix"), [("webdataset", "tar"), ("parquet", "parquet")])
+def test_files_of_shards_are_results_too(job_for, tmp_path, layout, suffix):
+    """A search that was cut short leaves pieces, whose photos whoever reads all files would have twice."""
+    out = tmp_path / "enhanced"
+    job = job_for(output={"uri": str(out), "layout": layout})
+    run = Run(run_inline(job).run)
+    assert list(orphans(run, time.time() + 60)) == []
+    left = {f"00001-0.{suffix}", f"00001-011.{suffix}"}
+    mine = {f"00009.{suffix}", f"1.{suffix}", f"00001-2.{suffix}", f"sub/00001.{suffix}", f"photos.{suffix}"}
+    for name in left | mine:
+        put(str(out / name), b"x")
+    delete(run.commit(2))
+    found = {orphan.entry.key for orphan in orphans(run, time.time() + 60) if orphan.kind is Kind.RESULT}
+    assert found == left | {f"00002.{suffix}"}
+
+
+def test_results_whose_inputs_have_no_suffix_are_known(job_for, tmp_path):
+    out = tmp_path / "enhanced"
+    job = job_for(input={"images": f"{tmp_path}/bare/*"})
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "restored" / "photo 01.png").rename(tmp_path / "bare" / "scan")
+    run = Run(run_inline(job).run)
+    assert (out / "scan.png").exists()
+    put(str(out / "other.png"), b"x")
+    delete(run.commit(0))
+    assert [o.entry.key for o in orphans(run, time.time() + 60) if o.kind is Kind.RESULT] == ["scan.png"]
