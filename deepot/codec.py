@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from deepot.errors import CodecError
+from deepot.settled import Work, settled
 
 
 @runtime_checkable
@@ -20,7 +21,8 @@ class Autoencoder(Protocol):
         channels: latent channels c.
 
     It may also have `halo` (int): latent positions over which encoding and decoding look sideways, for a network
-    without global operations; its tiles are then exact. Without it tiles overlap and are cross-faded.
+    without global operations; its tiles are then exact. Without it tiles overlap and are cross-faded, and GroupNorm and
+    diffusers' attention are held at what they find in samples of the whole image (`deepot.settled`).
     """
 
     factor: int
@@ -66,6 +68,14 @@ class Codec:
     def decode(self, latents: Tensor) -> Tensor:
         """(B, c, h, w) → images (B, 3, h·factor, w·factor), float32, about [0, 1], not clamped."""
         return self.autoencoder.decode(self._placed(latents)).float()
+
+    def encoder(self, samples: Tensor) -> Work:
+        """`encode` for parts of one image that global operations see alike: as samples (n, 3, h, w) of the image."""
+        return settled(self.autoencoder, self.encode, samples)
+
+    def decoder(self, samples: Tensor) -> Work:
+        """`decode` for parts of the latents of one image, likewise; samples (n, c, h, w) of those latents."""
+        return settled(self.autoencoder, self.decode, samples)
 
     def _placed(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.device, self.dtype, memory_format=torch.channels_last)

@@ -17,6 +17,7 @@ from deepot.details import REACH, details
 from deepot.errors import CodecError
 from deepot.naturalness import Naturalness
 from deepot.pixels import LUMA, Pixels
+from deepot.settled import Work
 from deepot.tiling import Span, TilePlan
 from deepot.transport_map import TransportMap
 
@@ -31,7 +32,8 @@ class Tiles:
         size: side of a square with as many pixels as go through the autoencoder at once; a photo that has no more
             of them is one tile, whatever its shape.
         overlap: pixels that neighbouring tiles share; None for what the autoencoder needs. Where its receptive field
-            is bounded that makes tiles exact; where it has global operations nothing does, and tiles are cross-faded.
+            is bounded that makes tiles exact; where it has global operations those are the same for all tiles
+            (`deepot.settled`), and tiles are cross-faded besides.
     """
 
     size: int = 1424
@@ -189,13 +191,16 @@ class Enhancer:
     ) -> Iterator[tuple[int, Tensor]]:
         """Bands of x̂ − x*, from top to bottom."""
         share = 1 - self.alpha
+        decode_moved, decode_latents = decoder(self.codec, moved, plan), None
+        if self.mode is not Mode.PLAIN:
+            decode_latents = decoder(self.codec, latents, plan)
 
         def tile(row: Span, column: Span) -> Tensor:
             window = (..., slice(row.start, row.stop), slice(column.start, column.stop))
-            after = self.codec.decode(moved[window])
-            if self.mode is Mode.PLAIN:
+            after = decode_moved(moved[window])
+            if decode_latents is None:
                 return after
-            return change(after - self.codec.decode(latents[window]), self.mode, self.codec.factor)
+            return change(after - decode_latents(latents[window]), self.mode, self.codec.factor)
 
         for top, band in plan.stitch(tile, self.codec.factor):
             check_finite(self.codec, band)
@@ -224,22 +229,33 @@ def encode(codec: Codec, pixels: Pixels, plan: TilePlan) -> Tensor:
     Raises:
         CodecError: the autoencoder gave values that are not finite.
     """
-    factor = codec.factor
+
+    def region(rows: slice, columns: slice) -> Tensor:
+        """The pixels of some cells."""
+        sides = [(slots.stop - slots.start) * codec.factor for slots in (rows, columns)]
+        places = (slice(slots.start * codec.factor, slots.stop * codec.factor) for slots in (rows, columns))
+        found = pixels.rgb(*places)
+        return F.pad(found, (0, sides[1] - found.shape[3], 0, sides[0] - found.shape[2]), mode="replicate")
+
+    work: Work = codec.encode
+    if plan.count > 1 and codec.halo is None:
+        work = codec.encoder(torch.cat([region(*window) for window in plan.samples()]))
 
     def tile(row: Span, column: Span) -> Tensor:
-        rows, columns = (slice(span.start * factor, span.stop * factor) for span in (row, column))
-        region = pixels.rgb(rows, columns)
-        missing = (
-            (column.stop - column.start) * factor - region.shape[3],
-            (row.stop - row.start) * factor - region.shape[2],
-        )
-        return codec.encode(F.pad(region, (0, missing[0], 0, missing[1]), mode="replicate"))
+        return work(region(slice(row.start, row.stop), slice(column.start, column.stop)))
 
     latents = torch.empty(1, codec.channels, plan.height, plan.width, device=codec.device)
     for top, band in plan.stitch(tile):
         latents[:, :, top : top + band.shape[2]] = band
     check_finite(codec, latents)
     return latents
+
+
+def decoder(codec: Codec, latents: Tensor, plan: TilePlan) -> Work:
+    """What decodes the tiles of a photo's latents (1, c, h, w)."""
+    if plan.count == 1 or codec.halo is not None:
+        return codec.decode
+    return codec.decoder(torch.cat([latents[..., rows, columns] for rows, columns in plan.samples()]))
 
 
 def check_finite(codec: Codec, values: Tensor) -> None:

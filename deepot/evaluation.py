@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from deepot.codec import Codec, default_device
 from deepot.details import details
-from deepot.enhance import Keep, Mode, check_finite, encode, luma
+from deepot.enhance import Keep, Mode, check_finite, decoder, encode, luma
 from deepot.metrics import frechet_distance, psnr, ssim
 from deepot.moments import Moments, merge_in_order
 from deepot.patch_moments import patch_moments
@@ -155,15 +155,17 @@ def versions(
         cropped = bands[:, :, : clean.height, : clean.width].float().cpu()
         return [image.contiguous() for image in torch.split(cropped, 3, dim=1)]
 
-    def decode(latents: Tensor) -> list[Tensor]:
-        return [codec.decode(latents)]
-
-    def move(latents: Tensor, moved: Tensor) -> list[Tensor]:
-        before, after = codec.decode(latents), codec.decode(moved)
-        return [before, after, details(after - before, codec.factor)]
-
     z, z_clean = encode(codec, restored, plan), encode(codec, clean, plan)
     moved = transport(z)
+    of_clean, of_restored, of_moved = (decoder(codec, latents, plan) for latents in (z_clean, z, moved))
+
+    def decode(latents: Tensor) -> list[Tensor]:
+        return [of_clean(latents)]
+
+    def move(latents: Tensor, moved: Tensor) -> list[Tensor]:
+        before, after = of_restored(latents), of_moved(moved)
+        return [before, after, details(after - before, codec.factor)]
+
     samples = [torch.from_numpy(pixels.samples) for pixels in (clean, restored)]
     images = stitched(decode, z_clean) + stitched(move, z, moved)
     return Versions(*samples, *images, *(latents.cpu().contiguous() for latents in (z_clean, z, moved)))

@@ -152,6 +152,18 @@ class TilePlan:
         """Number of tiles."""
         return len(self.rows) * len(self.columns)
 
+    def samples(self) -> list[tuple[slice, slice]]:
+        """Rows and columns of equal windows, evenly spread: nine or as many as fit, together no more than a tile."""
+        side = max(1, self.window // 3)
+        tall, wide = min(self.height, side), min(self.width, side)
+        down = min(3, -(-self.height // tall))
+        across = min(9 // down, -(-self.width // wide))
+        rows, columns = (
+            [place * (length - size) // max(1, count - 1) for place in range(count)]
+            for length, size, count in ((self.height, tall, down), (self.width, wide, across))
+        )
+        return [(slice(row, row + tall), slice(column, column + wide)) for row in rows for column in columns]
+
     def stitch(self, compute: Callable[[Span, Span], Tensor], scale: int = 1) -> Iterator[tuple[int, Tensor]]:
         """Compute tile after tile and join them, holding one row of tiles.
 

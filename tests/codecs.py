@@ -60,8 +60,12 @@ class Normed(Smooth):
 
     halo = None
 
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.GroupNorm(2, 4, affine=False)
+
     def encode(self, images):
-        return F.group_norm(super().encode(images), 2)
+        return self.norm(super().encode(images))
 
 
 def shuffle():

@@ -68,3 +68,17 @@ def test_a_photo_that_fits_is_one_tile_whatever_its_shape():
     assert TilePlan(20, 500, 100, 5, 0).count == 1
     assert TilePlan(250, 250, 100, 5, 0).work < 1.2
     assert len(TilePlan(50, 7500, 128, 14, 0).rows) == 1, "a panorama is cut across only"
+
+
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(12, 60))
+@settings(max_examples=100, deadline=None)
+def test_samples_are_equal_windows_from_all_over_that_fit_into_a_tile(height, width, window):
+    samples = TilePlan(height, width, window, halo=2, blend=2).samples()
+    sizes = {(rows.stop - rows.start, columns.stop - columns.start) for rows, columns in samples}
+    assert len(sizes) == 1
+    ((tall, wide),) = sizes
+    assert len(samples) * tall * wide <= window**2 and len(samples) == len({(r.start, c.start) for r, c in samples})
+    assert min(rows.start for rows, _ in samples) == min(columns.start for _, columns in samples) == 0
+    assert len(samples) == 9 or len(samples) * tall * wide >= height * width * 0.5 or min(height, width) < window
+    if height > 3 * window and width > 3 * window:
+        assert (max(rows.stop for rows, _ in samples), max(columns.stop for _, columns in samples)) == (height, width)
