@@ -50,7 +50,7 @@ def job_of(options: argparse.Namespace) -> Job:
 def how_of(options: argparse.Namespace) -> How:
     """How the command is to be carried out."""
     allowed = options.allow_code or os.environ.get("DEEPOT_ALLOW_CODE") == "1"
-    return How(options.address, allowed, options.replace, progress())
+    return How(options.address, allowed, options.replace, getattr(options, "redo", False), progress())
 
 
 def _value(text: str) -> Any:  # noqa: ANN401 — whatever YAML reads

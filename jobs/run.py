@@ -6,7 +6,11 @@ from jobs.finish import carry_out
 from jobs.flags import add_job
 from pipeline.run import run_job
 
-add = add_job
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The job, and what only a whole run can do."""
+    add_job(parser)
+    parser.add_argument("--redo", action="store_true", help="do again, with the latest map, what earlier ones did")
 
 
 def main(options: argparse.Namespace) -> int:

@@ -22,6 +22,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="over the manifest's columns, e.g. \"status = 'ok' AND noise < 3\"",
     )
     parser.add_argument("--order", default="file_name", metavar="SQL", help='e.g. "sharpness DESC"')
+    parser.add_argument("--map", default="", metavar="SHA256", help="only what this map made; its first digits do")
     parser.add_argument("--limit", type=int, help="at most so many")
     parser.add_argument(
         "--to",
@@ -34,7 +35,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Choose and export, or show the first; 1 where chosen photos could not be exported."""
-    rows = select(Run(absolute(options.run).rstrip("/")), options.where, options.order, options.limit)
+    rows = select(Run(absolute(options.run).rstrip("/")), options.where, options.order, options.limit, options.map)
     print(f"chosen   {len(rows)} photos")
     if options.to is None:
         for name in rows["file_name"][:_SHOWN].to_pylist():

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.ahead import read_ahead
@@ -170,6 +171,12 @@ def read_rows(run: Run) -> Iterator[pa.Table]:
     for _, parts in committed(run):
         for part in parts:
             yield read_part(run, part)
+
+
+def made_by(run: Run, map_sha256: str) -> set[int]:
+    """Numbers of the committed shards that have rows of this map."""
+    made = (table.filter(pc.field("map_sha256") == map_sha256) for table in read_rows(run))
+    return {shard for table in made for shard in table["shard"].unique().to_pylist()}
 
 
 def read_part(run: Run, part: Part) -> pa.Table:

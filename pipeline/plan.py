@@ -3,7 +3,7 @@
 import heapq
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
 from operator import attrgetter, itemgetter
@@ -109,7 +109,9 @@ def cut(entries: Iterable[Entry], shard_images: int | str = "auto", first: int =
         yield Shard(number, tuple(held))
 
 
-def extend(run: Run, entries: Iterable[Entry], shard_images: int | str = "auto") -> Outlook:
+def extend(
+    run: Run, entries: Iterable[Entry], shard_images: int | str = "auto", valid: Container[int] | None = None
+) -> Outlook:
     """Freeze what is new of a listing as further parts of the plan, and say what was found.
 
     An image is new if its uri, etag, size or mtime is. Parts hold a bounded number of images; a call that is cut short
@@ -120,6 +122,7 @@ def extend(run: Run, entries: Iterable[Entry], shard_images: int | str = "auto")
         run: the run.
         entries: in the order of their keys.
         shard_images: images a shard, or `auto`.
+        valid: numbers of the shards whose images count as planned; all of them if None.
 
     Raises:
         RunError: another driver has just written such a part.
@@ -127,7 +130,7 @@ def extend(run: Run, entries: Iterable[Entry], shard_images: int | str = "auto")
     found, new, roll = Counter[str](), Counter[str](), Roll(run)
     parts = plan_parts(run)
     first = max(planned(run), default=-1) + 1
-    shards = cut(_counted(_unknown(_counted(entries, found), _known(parts), roll), new), shard_images, first)
+    shards = cut(_counted(_unknown(_counted(entries, found), _known(parts), roll, valid), new), shard_images, first)
     number, last = len(parts) + 1, first - 1
     for shard in shards:
         with io.BytesIO() as file:
@@ -222,31 +225,42 @@ def _rows(uri: str) -> Iterator[tuple[Entry, int]]:
         yield from zip(map(Entry, *columns[:-1]), columns[-1], strict=True)
 
 
-def _known(parts: Sequence[str]) -> Iterator[Entry]:
-    """The entries of all parts in the order of their keys."""
-    return heapq.merge(*(map(itemgetter(0), _rows(part)) for part in parts), key=attrgetter("key"))
+def _known(parts: Sequence[str]) -> Iterator[tuple[Entry, int]]:
+    """The entries of all parts and their shards, in the order of their keys."""
+    return heapq.merge(*map(_rows, parts), key=_key)
 
 
-def _unknown(entries: Iterable[Entry], known: Iterator[Entry], roll: Roll) -> Iterator[Entry]:
-    """Entries that are not among the known ones, which answer the roll; both come in the order of their keys."""
-    latest, before = next(known, None), ""
+def _key(row: tuple[Entry, int]) -> str:
+    return row[0].key
+
+
+def _unknown(
+    entries: Iterable[Entry], known: Iterator[tuple[Entry, int]], roll: Roll, valid: Container[int] | None
+) -> Iterator[Entry]:
+    """Entries that are not among the known ones of valid shards; both come in the order of their keys.
+
+    All known ones answer the roll.
+    """
+    nobody: tuple[None, int] = None, -1
+    before = ""
+    latest, shard = next(known, nobody)
     for entry in entries:
         if entry.key < before:
             raise ValueError(f"'{entry.key}' comes after '{before}': a plan takes entries in the order of their keys")
         before = entry.key
         while latest is not None and latest.key < entry.key:
             roll.call(latest, False)
-            latest = next(known, None)
+            latest, shard = next(known, nobody)
         seen = False
         while latest is not None and latest.key == entry.key:
             roll.call(latest, True)
-            seen = seen or latest == entry
-            latest = next(known, None)
+            seen = seen or (latest == entry and (valid is None or shard in valid))
+            latest, shard = next(known, nobody)
         if not seen:
             yield entry
     while latest is not None:
         roll.call(latest, False)
-        latest = next(known, None)
+        latest, shard = next(known, nobody)
 
 
 def _counted(entries: Iterable[Entry], into: Counter[str]) -> Iterator[Entry]:

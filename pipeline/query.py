@@ -10,11 +10,16 @@ from pipeline.layout import Run
 from pipeline.manifest import SCHEMA, read_rows
 from pipeline.vanished import vanished
 
-_LATEST = "SELECT * FROM manifest QUALIFY row_number() OVER (PARTITION BY file_name ORDER BY shard DESC) = 1"
-"""A photo that changed was done again in a later shard; its earlier rows speak of files that are no longer there."""
+_LATEST = """
+SELECT * FROM manifest WHERE starts_with(coalesce(map_sha256, ''), ?)
+QUALIFY row_number() OVER (PARTITION BY file_name ORDER BY shard DESC) = 1
+"""
+"""A photo that changed, or was done again by another map, is in a later shard."""
 
 
-def select(run: Run, where: str = "true", order: str = "file_name", limit: int | None = None) -> pa.Table:
+def select(
+    run: Run, where: str = "true", order: str = "file_name", limit: int | None = None, map_sha256: str = ""
+) -> pa.Table:
     """Rows of the committed manifest, one a photo: the latest.
 
     Args:
@@ -23,6 +28,7 @@ def select(run: Run, where: str = "true", order: str = "file_name", limit: int |
             `file_name` of every photo that is gone.
         order: SQL expressions to sort by, each with DESC if need be.
         limit: at most so many rows.
+        map_sha256: or its first digits: only what this map has made, and of that the latest.
 
     Raises:
         ConfigError: an expression that DuckDB does not take.
@@ -44,7 +50,7 @@ def select(run: Run, where: str = "true", order: str = "file_name", limit: int |
         connection.register("manifest", pa.RecordBatchReader.from_batches(SCHEMA, batches()))
         connection.register("vanished", pa.table({"file_name": pa.array(vanished(run), pa.string())}))
         try:
-            chosen = connection.sql(_LATEST).filter(where).order(order)
+            chosen = connection.sql(_LATEST, params=[map_sha256]).filter(where).order(order)
             found: pa.Table = (chosen if limit is None else chosen.limit(limit)).to_arrow_table()
         except duckdb.Error as error:
             if faults:

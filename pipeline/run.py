@@ -21,7 +21,7 @@ from pipeline.errors import NothingFoundError, RunError, StorageError
 from pipeline.fit import map_uri, maps, stored_map
 from pipeline.layout import Run
 from pipeline.lease import lease
-from pipeline.manifest import committed_numbers
+from pipeline.manifest import committed_numbers, made_by
 from pipeline.models import Models, load_models
 from pipeline.plan import Outlook, extend, find_images, planned, read_plan
 from pipeline.progress import Progress, Quiet
@@ -44,12 +44,14 @@ class How:
         address: of a Ray cluster; None starts Ray on this machine.
         allow_code: whether the job may name `module:factory`.
         replace: whether photos of another run in the output folder may be written over.
+        redo: whether what an earlier map of the run has done is done again by the latest.
         progress: told of finished images.
     """
 
     address: str | None = None
     allow_code: bool = False
     replace: bool = False
+    redo: bool = False
     progress: Progress = field(default_factory=Quiet)
 
 
@@ -110,6 +112,15 @@ def plan_job(opened: Opened) -> Outlook:
     entries = find_images(opened.job.input.images, "input", opened.outside)
     with lease(opened.run):
         return extend(opened.run, entries, opened.job.compute.shard_images)
+
+
+def redo_job(opened: Opened) -> Outlook:
+    """Plan once more, for the latest map, what earlier ones have done and is still there."""
+    latest = map_of(opened).sha256
+    valid = made_by(opened.run, latest) | (set(planned(opened.run)) - committed_numbers(opened.run))
+    entries = find_images(opened.job.input.images, "input", opened.outside)
+    with lease(opened.run):
+        return extend(opened.run, entries, opened.job.compute.shard_images, valid)
 
 
 def fit_job(opened: Opened) -> Fitted:
@@ -185,6 +196,8 @@ def run_job(job: Job, how: How) -> Result:
         with lease(opened.run):
             outlook = plan_job(opened)
             drift = fit_job(opened).drift
+            if how.redo:
+                redo_job(opened)
             result = replace(apply_job(opened), drift=drift.told if drift else None)
     news = result.done_now or outlook.marked or (drift and drift.new_images)
     if result.complete and (news or not exists(opened.run.report)):

@@ -62,7 +62,7 @@ def no_ray(crew=InlineCrew):
         yield
 
 
-def run_inline(job):
+def run_inline(job, how=HOW):
     """`run_job` without Ray."""
     with no_ray():
-        return run_job(job, HOW)
+        return run_job(job, how)

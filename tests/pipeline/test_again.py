@@ -15,8 +15,9 @@ from pipeline.gc import orphans
 from pipeline.layout import Run
 from pipeline.manifest import read_manifest
 from pipeline.query import select
+from pipeline.run import How
 from pipeline.statistics import REFERENCE, SOURCE, merged
-from pipeline.storage import Entry, create, names, read
+from pipeline.storage import Entry, create, delete, names, read, sha256
 from tests.inline import run_inline
 from tests.photos import picture
 
@@ -46,8 +47,9 @@ def reads(monkeypatch):
 def again(job_for, tmp_path):
     """Runs the job of a folder once more, with other settings of the map if need be."""
 
-    def run(**transport):
-        return run_inline(job_for(output={"uri": str(tmp_path / "out" / "{map}")}, transport=transport))
+    def run(redo=False, **transport):
+        job = job_for(output={"uri": str(tmp_path / "out" / "{map}")}, transport=transport)
+        return run_inline(job, How(allow_code=True, redo=redo))
 
     return run
 
@@ -167,6 +169,24 @@ def test_always_fits_again_whenever_there_is_something_new(again, tmp_path):
     (tmp_path / "natural" / "late 101.png").write_bytes(b"no photo")
     assert again(refit="always").drift["refitted"] is False, "a photo that cannot be used gives no other map"
     assert len(maps(run)) == 2
+
+
+def test_what_earlier_maps_did_is_done_again_only_when_asked(again, tmp_path):
+    run = Run(again(refit="always").run)
+    add_natural(tmp_path, 100, 101)
+    (tmp_path / "restored" / "photo 02.png").unlink()
+    assert again(refit="always").done_now == 0
+    one, two = (TransportMap.from_bytes(read(uri)).sha256 for uri in maps(run))
+    result = again(redo=True)
+    assert (result.done_now, result.inputs, result.vanished, result.complete) == (5, 11, 1, True)
+    assert again(redo=True).done_now == again().done_now == 0
+    assert {row["map_sha256"] for row in select(run, "file_name NOT IN (FROM vanished)").to_pylist()} == {two}
+    old, new = (select(run, map_sha256=sha[:12]).to_pylist() for sha in (one, two))
+    assert ([row["map_sha256"] for row in old], [row["map_sha256"] for row in new]) == ([one] * 6, [two] * 5)
+    for row in old + new:
+        assert sha256(read(row["output_uri"])) == row["output_sha256"], "side by side"
+    delete(run.commit(max(row["shard"] for row in new)))
+    assert again().done_now > 0, "what was begun is done without asking again"
 
 
 def test_unpaired_sides_grow_apart(job_for, tmp_path):
