@@ -143,6 +143,15 @@ def _unidentified(data: bytes) -> ImageError:
     """What a file is that none of the formats to be read fits."""
     if headers.is_heif(data) or headers.is_jxl(data):
         return ImageError(Code.UNSUPPORTED_FORMAT, "HEIF and JPEG XL need plugins: pip install 'deepot[formats]'")
+    if kind := headers.kind(data):
+        try:
+            if kind == "TIFF":
+                tiff.check(data)
+        except UnsupportedImageError as error:
+            return ImageError(Code(error.code), str(error))
+        except Exception as error:  # whatever tifffile raises over bytes that are not what they say
+            return ImageError(Code.DAMAGED, f"it begins as a TIFF, and goes on as none: {error}")
+        return ImageError(Code.DAMAGED, f"it begins as {kind}, and what follows is none")
     try:
         with Image.open(io.BytesIO(data)) as image:
             return ImageError(Code.UNSUPPORTED_FORMAT, f"{image.format} files are not read; convert it to PNG or TIFF")

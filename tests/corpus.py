@@ -203,3 +203,48 @@ KINDS = (
     Kind("lossy.jxl", lambda: saved(photo(), "JXL", quality=90), lossless=False, needs="pillow_jxl"),
     Kind("one.png", lambda: saved(photo().crop((0, 0, 1, 1)), "PNG"), note="1 × 1"),
 )  # fmt: skip
+
+
+def truncated(kind, **options):
+    data = saved(picture(1, 120, 90), kind, **options)
+    return data[: len(data) // 2]
+
+
+def frames(kind, **options):
+    return saved(photo(), kind, save_all=True, append_images=[picture(2), picture(3)], **options)
+
+
+ODD = {
+    "animated.webp": (lambda: frames("WEBP"), "skipped", "animated"),
+    "animated.png": (lambda: frames("PNG"), "skipped", "animated"),
+    "animated.avif": (lambda: frames("AVIF"), "skipped", "animated"),
+    "animated.jxl": (
+        lambda: bytes(imagecodecs.jpegxl_encode(np.stack([np.asarray(photo())] * 2))),
+        "skipped",
+        "animated",
+    ),
+    "still.gif": (lambda: saved(photo("P"), "GIF"), "skipped", "unsupported_format"),
+    "icon.ico.png": (lambda: saved(photo(), "ICO"), "skipped", "unsupported_format"),
+    "10bit.avif": (
+        lambda: bytes(imagecodecs.avif_encode(deep(3) >> 6, bitspersample=10)),
+        "skipped",
+        "unsupported_bit_depth",
+    ),
+    "lab.tif": (lambda: tiff(np.asarray(photo()), "cielab"), "skipped", "unsupported_mode"),
+    "32bit.tif": (lambda: tiff(deep(3).astype(np.uint32)), "skipped", "unsupported_bit_depth"),
+    "premultiplied.tif": (lambda: tiff(deep(4), extrasamples=["assocalpha"]), "skipped", "unsupported_mode"),
+    "half.png": (lambda: truncated("PNG"), "failed", "damaged"),
+    "half.tif": (lambda: truncated("TIFF", compression="tiff_lzw"), "failed", "damaged"),
+    "half.webp": (lambda: truncated("WEBP"), "failed", "damaged"),
+    "half.jp2": (lambda: saved(photo(), "JPEG2000")[:90], "failed", "damaged"),
+    "head.jxl": (lambda: b"\xff\x0a\0", "failed", "damaged"),
+    "zeros.jpg": (lambda: bytes(5000), "failed", "not_an_image"),
+    "<i>&lt;.jpg": (lambda: b"no photo", "failed", "not_an_image"),
+    "page.jpg": (lambda: b"<!doctype html><title>404 Not Found</title>", "failed", "not_an_image"),
+    "row.png": (lambda: saved(picture(4, 60_000, 1), "PNG"), "ok", None),
+    "column.jpg": (lambda: saved(picture(4, 1, 60_000), "JPEG"), "ok", None),
+    "a folder.jpg/inside.png": (lambda: saved(photo(), "PNG"), "ok", None),
+    "a PNG.jpg": (lambda: saved(photo(), "PNG"), "ok", None),
+    " .%23?ü\t😀.png": (lambda: saved(photo(), "PNG"), "ok", None),
+}
+"""Files as archives have them besides photos, by name: what makes them, and status and code of their rows."""

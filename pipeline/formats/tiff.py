@@ -100,13 +100,7 @@ def read_pages(data: bytes, image: Image.Image) -> Iterator[Page]:
             tags = read_ifd(data, page.offset, file.byteorder, big=file.is_bigtiff)
             icc = tags.tags.get(_ICC)
             profile = icc.data if icc else None
-            bits = page.bitspersample
-            if page.sampleformat not in (1, 4):
-                raise UnsupportedImageError("unsupported_mode", "its samples are no whole numbers from 0 on")
-            if bits > 8 and bits != 16:
-                raise UnsupportedImageError(
-                    "unsupported_bit_depth", f"{bits} bits a sample; TIFFs of up to 8 and of 16 bits are taken"
-                )
+            bits = _depth(page)
             if bits == 16:
                 pixels = _deep(page, profile)
             else:
@@ -114,6 +108,17 @@ def read_pages(data: bytes, image: Image.Image) -> Iterator[Page]:
                 turned = _TURNED_BY_PILLOW.get(orientation_of(tags.block()))
                 pixels = Pixels.from_image(image if turned is None else _loaded(image).transpose(turned))
             yield Page(pixels, Style(tags.without(_OF_PIXELS), _options(page, bits)), pixels.bit_depth)
+
+
+def check(data: bytes) -> None:
+    """See whether the samples of all pages are of a kind that is taken.
+
+    Raises:
+        UnsupportedImageError: they are not.
+    """
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        for page in _pages(file):
+            _depth(page)
 
 
 def write_pages(pages: Sequence[tuple[Pixels, Style]]) -> bytes:
@@ -180,6 +185,18 @@ def _pages(file: tifffile.TiffFile) -> Iterator[Any]:
             raise ValueError(f"its page {len(seen)} is followed by one that was before it")
         seen.add(page.offset)
         yield page if isinstance(page, tifffile.TiffPage) else page.aspage()
+
+
+def _depth(page: Any) -> int:  # noqa: ANN401 — tifffile's types say Any
+    """Bits a sample."""
+    bits = int(page.bitspersample)
+    if page.sampleformat not in (1, 4):
+        raise UnsupportedImageError("unsupported_mode", "its samples are no whole numbers from 0 on")
+    if bits > 8 and bits != 16:
+        raise UnsupportedImageError(
+            "unsupported_bit_depth", f"{bits} bits a sample; TIFFs of up to 8 and of 16 bits are taken"
+        )
+    return bits
 
 
 def _loaded(image: Image.Image) -> Image.Image:

@@ -10,8 +10,11 @@ import pytest
 import yaml
 
 from jobs.cli import main
+from pipeline.images import decode
 from pipeline.layout import Run
 from pipeline.manifest import read_manifest
+from tests import photos
+from tests.corpus import KINDS, ODD
 from tests.photos import small_job
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,6 +124,43 @@ def test_commands_in_turn(job_file, capsys, tmp_path, inline):
     )
     assert main(["run", other, "--allow-code"]) == 2
     assert "the map was fitted with the autoencoder 'tests.codecs:shuffle'" in capsys.readouterr().err
+
+
+def test_a_folder_of_odd_files_gives_each_of_them_one_row(job_file, capsys, tmp_path, inline):
+    pytest.importorskip("pillow_heif")
+    pytest.importorskip("pillow_jxl")
+    folder = tmp_path / "odd"
+    expected = photos.corpus(folder)
+    decode(KINDS[0].make(), 10**9)  # registers the plugins
+    for name, make, status, code in [
+        *((kind.name, kind.make, "ok", None) for kind in KINDS),
+        *((name, *odd) for name, odd in ODD.items()),
+    ]:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(make())
+        expected[name] = status, code
+    job = job_file(input={"images": str(folder)}, compute=QUICK | {"shard_images": 20})
+    assert main(["run", job, "--allow-code", "--json"]) == 1, "more than a hundredth of the photos failed"
+    out, err = capsys.readouterr()
+    told = json.loads(out.strip().splitlines()[-1])
+    assert "Traceback" not in out + err
+    rows = read_manifest(Run(told["run"])).to_pylist()
+    assert {row["file_name"]: (row["status"], row["error_code"]) for row in rows} == expected
+    assert len(rows) == told["inputs"] == told["done_now"] == len(expected)
+    for status in ("ok", "skipped", "failed"):
+        assert told[status] == sum(each == status for each, _ in expected.values())
+    facts = {row["file_name"]: row for row in rows}
+    assert [facts[name]["bit_depth"] for name in ("16bit.png", "12bit-grey.jp2", "good.jpg")] == [16, 12, 8]
+    assert [facts[name]["width"] for name in ("row.png", "column.jpg")] == [60_000, 1]
+    assert facts["a PNG.jpg"]["output_uri"] == str(tmp_path / "enhanced" / "a PNG.jpg.png")
+    for row in rows:
+        if row["status"] == "ok":
+            result = decode(Path(row["output_uri"]).read_bytes(), 10**9)
+            assert (result.pixels.width, result.pixels.height) == (row["width"], row["height"])
+    page = Path(Run(told["run"]).report).read_text()
+    assert "<td><i>" not in page and "<td>&lt;i&gt;&amp;lt;.jpg" in page, "names are escaped"
+    assert main(["run", job, "--allow-code", "--json", "--limits.max_error_rate", "1"]) == 0
+    assert json.loads(capsys.readouterr().out.strip().splitlines()[-1])["done_now"] == 0, "none of them is tried again"
 
 
 def test_too_many_failures_are_exit_status_1_and_every_line_can_be_json(job_file, capsys, tmp_path, inline):

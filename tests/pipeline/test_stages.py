@@ -25,7 +25,7 @@ from pipeline.statistics import SOURCE, gather_shard
 from pipeline.storage import Entry, read
 from pipeline.totals import totals
 from pipeline.verify import Problem, Verified, verify
-from tests.photos import collection, corpus
+from tests.photos import collection
 
 HOW = How(allow_code=True)
 
@@ -240,22 +240,6 @@ def test_workers_do_not_change_the_map_or_the_photos(job_for, tmp_path, ray_sess
         seen.add((read(Run(result.run).map()), tuple(photos)))
         assert len(photos) == 6
     assert len(seen) == 1
-
-
-def test_every_odd_file_has_its_row(job_for, tmp_path, inline):
-    expected = corpus(tmp_path / "odd")
-    job = job_for(input={"images": str(tmp_path / "odd")}, compute={"shard_images": 5, "dtype": "float32"})
-    result = run_job(job, HOW)
-    rows = {row["file_name"]: row for row in read_manifest(Run(result.run)).to_pylist()}
-    assert {key: (row["status"], row["error_code"]) for key, row in rows.items()} == expected
-    assert result.ok + result.skipped + result.failed == len(expected)
-    assert (rows["16bit.png"]["bit_depth"], rows["cmyk.jpg"]["mode"], rows["good.jpg"]["orientation"]) == (
-        16,
-        "CMYK",
-        6,
-    )
-    assert "<b>&amp;amp;" not in (page := read(Run(result.run).report).decode())
-    assert "<td><b>" not in page and "&lt;b&gt;&amp;amp;.png" in page, "names are escaped"
 
 
 def test_an_image_that_kills_its_worker_costs_one_row(job_for, tmp_path, ray_session):
