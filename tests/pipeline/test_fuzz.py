@@ -21,7 +21,7 @@ from pipeline.layout import Run
 from pipeline.manifest import SCHEMA, Part, read_commit, read_part
 from pipeline.plan import cut, read_shards, to_parquet
 from pipeline.rows import blank_row
-from pipeline.storage import Entry, put, sha256
+from pipeline.storage import Entry, sha256
 from tests.photos import picture
 
 JOB = b"""name: x
@@ -81,6 +81,11 @@ def mutated(samples):
     return st.builds(apply, st.sampled_from(samples), st.lists(edit, max_size=6))
 
 
+def written(path, data):
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+
+
 def read_photo(data, _):
     photo = decode(data, 10_000_000)
     encode(photo, photo.pixels, "same", "keep")
@@ -92,12 +97,12 @@ def read_job(data, folder):
 
 
 def read_planned(data, folder):
-    put(str(folder / "plan.parquet"), data)
+    (folder / "plan.parquet").write_bytes(data)
     list(read_shards(str(folder / "plan.parquet")))
 
 
 def read_committed(data, folder):
-    put(str(folder / "commits" / "00000.json"), data)
+    written(folder / "commits" / "00000.json", data)
     read_commit(Run(str(folder)), 0)
 
 
@@ -110,7 +115,7 @@ def rows():
 
 
 def read_rows_of(data, folder):
-    put(str(folder / "manifest" / "a.parquet"), data)
+    written(folder / "manifest" / "a.parquet", data)
     part = Part("a.parquet", len(data), sha256(data), 9, 0, 0, {})
     read_part(Run(str(folder)), part).to_pylist()
 
@@ -119,11 +124,11 @@ def read_rows_of(data, folder):
 READERS = {
     "photo": (read_photo, photos, 15),
     "job file": (read_job, lambda: [JOB], 10),
-    "plan": (read_planned, lambda: [to_parquet(cut([Entry("u", f"k{i}", i, "e", 1.0) for i in range(9)], 4))], 10),
-    "manifest": (read_rows_of, lambda: [rows()], 3),
-    "commit": (read_committed, lambda: [json.dumps({"shard": 0, "parts": [COMMIT]}).encode()], 12),
-    "map": (lambda data, _: TransportMap.from_bytes(data), lambda: [transport()], 25),
-    "moments": (lambda data, _: Moments.from_bytes(data), lambda: [moments()[0].to_bytes()], 25),
+    "plan": (read_planned, lambda: [to_parquet(cut([Entry("u", f"k{i}", i, "e", 1.0) for i in range(9)], 4))], 5),
+    "manifest": (read_rows_of, lambda: [rows()], 2),
+    "commit": (read_committed, lambda: [json.dumps({"shard": 0, "parts": [COMMIT]}).encode()], 8),
+    "map": (lambda data, _: TransportMap.from_bytes(data), lambda: [transport()], 20),
+    "moments": (lambda data, _: Moments.from_bytes(data), lambda: [moments()[0].to_bytes()], 40),
 }
 
 
