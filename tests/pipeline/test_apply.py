@@ -5,7 +5,7 @@ from collections import deque
 
 import pytest
 
-from pipeline.apply import Apply, WorkerDiedError
+from pipeline.apply import Apply, OutOfMemoryError, WorkerDiedError
 from pipeline.errors import RunError
 from pipeline.layout import Run
 from pipeline.manifest import commit, committed, read_manifest, write_part
@@ -19,8 +19,8 @@ from pipeline.watch import ImageHangsError
 class FakeCrew:
     """Writes a row for each image; dies with everything in flight when it meets a poisonous one."""
 
-    def __init__(self, run, poison=(), seed=0, lose=False):
-        self.run, self.poison, self.lose = run, set(poison), lose
+    def __init__(self, run, poison=(), seed=0, lose=False, death=WorkerDiedError):
+        self.run, self.poison, self.lose, self.death = run, set(poison), lose, death
         self.random = random.Random(seed)
         self.flying, self.results, self.submitted = [], deque(), []
 
@@ -41,7 +41,7 @@ class FakeCrew:
         self.random.shuffle(self.flying)
         work = self.flying.pop()
         if self.poison & {entry.key for entry in work.entries}:
-            self.results.extend((dead, WorkerDiedError()) for dead in [work, *self.flying])
+            self.results.extend((dead, self.death()) for dead in [work, *self.flying])
             self.flying.clear()
             return
         rows = [blank_row(entry, work.shard, work.attempt) | {"status": "ok"} for entry in work.entries]
@@ -74,6 +74,15 @@ def test_a_poisonous_image_costs_its_own_row_alone(run, poison, seed):
     assert len(rows) == 20
     assert {key for key, row in rows.items() if row["status"] == "failed"} == set(poison)
     assert all(rows[key]["error_code"] == "worker_died" and rows[key]["retriable"] for key in poison)
+
+
+def test_an_image_for_which_memory_is_short_says_so(run):
+    """Whoever else was ended for it is done."""
+    Apply(run, FakeCrew(run, ["k06"], death=OutOfMemoryError), Quiet())(shards())
+    rows = {row["file_name"]: row for row in read_manifest(run).to_pylist()}
+    failed = {key: (row["error_code"], row["retriable"]) for key, row in rows.items() if row["status"] == "failed"}
+    assert (len(rows), failed) == (20, {"k06": ("out_of_memory", True)})
+    assert "too little memory for this image, alone" in rows["k06"]["error_message"]
 
 
 def test_the_other_driver_wins_or_loses_but_never_both(run):
