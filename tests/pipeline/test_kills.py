@@ -34,15 +34,8 @@ pytestmark = pytest.mark.timeout(600)
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = range(*(int(part) for part in os.environ.get("SOAK_SEEDS", "0:50").split(":")))
 KILLS = 5  # of a run's drivers, before one may finish it
-BOUNDARIES = [
-    "run.json",
-    "plan-0001.parquet",
-    "both-0001.parquet",
-    "00000.safetensors",
-    "map-0001.safetensors",
-    "00000.json",
-]
-BOUNDARIES += ["_SUCCESS.json"]  # after it only the report is written
+BOUNDARIES = ["run.json", "plan-0001.parquet", "both-0001.parquet", "00000.safetensors", "moments/basis/*.json"]
+BOUNDARIES += ["map-0001.safetensors", "00000.json", "_SUCCESS.json"]  # after it only the report is written
 
 
 @pytest.fixture(scope="module")
