@@ -40,22 +40,23 @@ def last_json(process):
     return json.loads(process.stdout.strip().splitlines()[-1])
 
 
-def test_evaluate_prints_the_curve_and_puts_it_into_the_report(job_file, tmp_path):
+def test_evaluate_prints_the_curve_and_puts_it_into_the_report(job_file, capsys, tmp_path, inline):
     wanted = {"alphas": [0, 0.5], "replicates": 5, "features": "tests.codecs:edges", "clean": str(tmp_path / "natural")}
     job = job_file(images=3, evaluate=wanted | {"degrade": "blur:sigma=1"})
-    assert deepot("run", job, "--allow-code").returncode == 0
-    process = deepot("evaluate", job, "--allow-code", "--json")
-    found = last_json(process)
+    assert main(["run", job, "--allow-code"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", job, "--allow-code", "--json"]) == 0
+    printed = capsys.readouterr().out
+    found = json.loads(printed.splitlines()[-1])
     assert found["photos"] == 4
     assert {"restored", "round trip of clean", "residual α=0", "plain α=0.5"} <= set(found["points"])
     assert found["points"]["residual α=0"]["map 1"] < found["points"]["restored"]["map 1"]
-    assert "residual α=0.5" in process.stdout
-    assert "Fréchet distances of 4 photos" in process.stdout
+    assert "residual α=0.5" in printed
+    assert "Fréchet distances of 4 photos" in printed
     (page,) = (tmp_path / "enhanced" / "_deepot").glob("*/report.html")
     assert "Realism and error" in page.read_text()
-    refused = deepot("evaluate", job_file("none.yaml"), "--allow-code")
-    assert refused.returncode == 2
-    assert "give evaluate.clean" in refused.stderr
+    assert main(["evaluate", job_file("none.yaml"), "--allow-code"]) == 2
+    assert "give evaluate.clean" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -186,7 +187,7 @@ def test_too_many_failures_are_exit_status_1_and_every_line_can_be_json(job_file
     assert "Traceback" not in err
 
 
-def test_the_job_on_s3(job_file, s3, tmp_path, ray_session, capsys):
+def test_the_job_on_s3(job_file, s3, tmp_path, inline, capsys):
     """Photos, calibration and results in buckets, through s3fs from driver and workers."""
     import boto3
 
@@ -211,8 +212,9 @@ def test_the_job_on_s3(job_file, s3, tmp_path, ray_session, capsys):
     for item in client.list_objects_v2(Bucket="archive", Prefix="enhanced/_deepot")["Contents"]:
         stored = client.get_object(Bucket="archive", Key=item["Key"])["Body"].read()
         assert s3["AWS_SECRET_ACCESS_KEY"].encode() not in stored, f"a credential in {item['Key']}"
-    again = last_json(deepot("run", job_file("s3.yaml", **changes), "--allow-code", "--json", env=os.environ | s3))
-    assert again["done_now"] == 0
+    capsys.readouterr()
+    assert main(["run", job_file("s3.yaml", **changes), "--allow-code", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["done_now"] == 0
 
 
 def test_the_demo(tmp_path):
