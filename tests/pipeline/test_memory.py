@@ -1,5 +1,6 @@
-"""One image that takes more memory than there is: Ray kills its worker before the system does, time and again."""
+"""Memory that is short: one image that takes more than there is, and an object store that others have filled."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -10,29 +11,41 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOM_BYTES = 4 * 2**30  # for Ray and its workers, before it must find some to kill
+STORE_BYTES = 80 * 2**20  # the least that Ray takes
+
+
+def in_own_process(folder, what):
+    """The error code of each row: a process has one Ray session, and this one's is unlike others."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
+    command = [sys.executable, "-m", "tests.pipeline.test_memory", str(folder), what]
+    process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=250)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return json.loads(process.stdout.splitlines()[-1])
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("place", ["restored", "natural"])
-def test_an_image_that_exceeds_the_memory_costs_its_own_row(tmp_path, record, place):
-    """In a process of its own, because a process has one Ray session."""
-    what = {"restored": "an image", "natural": "a calibration photo"}[place]
+@pytest.mark.parametrize(("place", "what"), [("restored", "an image"), ("natural", "a calibration photo")])
+def test_an_image_that_exceeds_the_memory_costs_its_own_row(tmp_path, record, place, what):
+    """Ray kills its worker before the system does, time and again."""
     with record(f"memory exceeded by {what}") as tally:
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
-        command = [sys.executable, "-m", "tests.pipeline.test_memory", str(tmp_path), place]
-        process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=250)
-        assert process.returncode == 0, process.stdout + process.stderr
-        codes = json.loads(process.stdout.splitlines()[-1])
+        codes = in_own_process(tmp_path, place)
         tally.injected, tally.lost = 1, 5 + (place == "restored") - len(codes)
         assert codes.pop("poison.png", None) == ("out_of_memory" if place == "restored" else None)
         assert set(codes.values()) == {None} and len(codes) == 5
 
 
-def main(folder, place):
-    """Run a job on a Ray that has little memory left; print the error code of each row."""
-    import ray
+@pytest.mark.soak
+def test_a_full_object_store_is_none_of_our_business(tmp_path, record):
+    """Only small things go through Ray, and these not through its store."""
+    with record("the object store is full") as tally:
+        codes = in_own_process(tmp_path, "store")
+        tally.injected, tally.lost = 1, 5 - len(codes)
+        assert set(codes.values()) == {None} and len(codes) == 5
+
+
+def main(folder, what):
+    """Run a job on a Ray that is short of something; print the error code of each row."""
     from PIL import Image
-    from ray._private.utils import get_system_memory, get_used_memory
 
     from pipeline.config import parse_job
     from pipeline.layout import Run
@@ -40,15 +53,40 @@ def main(folder, place):
     from pipeline.run import How, run_job
     from tests.photos import small_job
 
-    threshold = (get_used_memory() + ROOM_BYTES) / get_system_memory()
-    watching = {"memory_usage_threshold": threshold, "memory_monitor_refresh_ms": 100}
-    ray.init(num_cpus=2, include_dashboard=False, object_store_memory=80 * 2**20, _system_config=watching)
+    held = filled_store() if what == "store" else little_memory()
     compute = {"shard_images": 2, "dtype": "float32", "actors": 2}
     job = parse_job(small_job(folder, 5, 3, vae="tests.codecs:swelling", compute=compute))
-    Image.new("RGB", (48, 36), (9, 9, 9)).save(folder / place / "poison.png")
+    if what != "store":
+        Image.new("RGB", (48, 36), (9, 9, 9)).save(folder / what / "poison.png")
     result = run_job(job, How(allow_code=True))
     rows = read_manifest(Run(result.run)).to_pylist()
     sys.stdout.write(json.dumps({row["file_name"]: row["error_code"] for row in rows}) + "\n")
+    del held
+
+
+def little_memory():
+    """A Ray that begins to kill workers not far above what the machine uses now."""
+    import ray
+    from ray._private.utils import get_system_memory, get_used_memory
+
+    threshold = (get_used_memory() + ROOM_BYTES) / get_system_memory()
+    watching = {"memory_usage_threshold": threshold, "memory_monitor_refresh_ms": 100}
+    ray.init(num_cpus=2, include_dashboard=False, object_store_memory=STORE_BYTES, _system_config=watching)
+
+
+def filled_store():
+    """A Ray whose object store has no byte left, and may not spill what it holds; that."""
+    import numpy as np
+    import ray
+
+    config = {"automatic_object_spilling_enabled": False, "oom_grace_period_s": 0}
+    ray.init(num_cpus=2, include_dashboard=False, object_store_memory=STORE_BYTES, _system_config=config)
+    held = []
+    with contextlib.suppress(ray.exceptions.ObjectStoreFullError):
+        for _ in range(2 * STORE_BYTES // 2**20):  # what does not fit goes to the disk
+            held.append(ray.put(np.zeros(2**20, np.uint8)))
+    assert len(held) * 2**20 > 0.9 * STORE_BYTES
+    return held
 
 
 if __name__ == "__main__":
