@@ -1,0 +1,150 @@
+"""Examples for schedulers: the crontab's command is run as cron does, the others hold commands that deepot takes."""
+
+import ast
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+import yaml
+
+from jobs.cli import _parser
+from pipeline.config import parse_job
+from pipeline.layout import Run
+from pipeline.query import select
+from tests.inline import run_inline
+from tests.photos import collection, small_job
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
+
+
+def crontab():
+    """Its variables, schedules and commands."""
+    lines = [line for line in (DEPLOY / "crontab").read_text().splitlines() if line and line[0] != "#"]
+    variables = dict(line.split("=", 1) for line in lines if re.match(r"\w+=", line))
+    entries = [line.split(None, 5) for line in lines if not re.match(r"\w+=", line)]
+    return variables, [(" ".join(entry[:5]), entry[5]) for entry in entries]
+
+
+@pytest.fixture
+def cron(tmp_path):
+    """Runs the command of the crontab as cron does: sh, a bare environment and the variables of the file."""
+    variables, ((_, command),) = crontab()
+    assert "%" not in command, "cron makes a new line of it"
+    program = tmp_path / "deepot"
+    filled = {"DEEPOT": str(program), "JOB": str(tmp_path / "job.yaml"), "LOG": str(tmp_path / "job.log")}
+    assert set(variables) == set(filled)
+    environment = {"HOME": str(tmp_path), "LOGNAME": "photos", "SHELL": "/bin/sh", "PATH": "/usr/bin:/bin"} | filled
+
+    def run(script):
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        return subprocess.Popen(
+            ["/bin/sh", "-c", command],
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    return run
+
+
+@pytest.mark.soak
+def test_the_crontab_as_cron_runs_it(cron, tmp_path):
+    """A whole run, with Ray and the embedded autoencoder."""
+    collection(tmp_path / "photos", 2)
+    job = {"input": {"images": "photos"}, "source": {"degrade": "blur:sigma=1"}, "output": {"uri": "enhanced"}}
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(job | {"compute": {"actors": 1}}))
+    process = cron(f'PYTHONPATH={shlex.quote(str(ROOT))} exec {shlex.quote(sys.executable)} -m jobs.cli "$@"')
+    mailed, _ = process.communicate(timeout=240)
+    log = (tmp_path / "job.log").read_text()
+    assert mailed == "", log
+    lines = [json.loads(line) for line in log.splitlines()]
+    (told,) = [line for line in lines if "done_now" in line]
+    assert (told["ok"], told["done_now"], told["vanished"]) == (2, 2, 0)
+    assert len(list((tmp_path / "enhanced").rglob("*.png"))) == 2
+
+
+def test_a_failed_night_is_mailed_and_one_at_work_is_left_alone(cron, tmp_path):
+    (tmp_path / "job.yaml").touch()
+    mailed, _ = cron("echo 1; echo 2; echo 3; echo it failed >&2; exit 2").communicate(timeout=10)
+    assert mailed == "2\n3\nit failed\n"
+    assert (tmp_path / "job.log").read_text() == "1\n2\n3\nit failed\n"
+    (tmp_path / "job.log").unlink()
+    first = cron('echo "$@"; touch begun; while [ ! -e end ]; do sleep 0.05; done')
+    while not (tmp_path / "begun").exists():
+        assert first.poll() is None
+    second = cron("touch twice")
+    second.communicate(timeout=10)
+    (tmp_path / "end").touch()
+    assert first.communicate(timeout=10) == ("", None)
+    assert not (tmp_path / "twice").exists()
+    assert (tmp_path / "job.log").read_text() == f"run {tmp_path}/job.yaml --json --log-format json\n"
+
+
+def test_the_dag_is_python_whose_command_deepot_takes():
+    source = (DEPLOY / "airflow_dag.py").read_text()
+    compile(source, "airflow_dag.py", "exec")
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    settings = {
+        call.func.id: {word.arg: word.value.value for word in call.keywords if isinstance(word.value, ast.Constant)}
+        for call in calls
+        if isinstance(call.func, ast.Name)
+    }
+    assert settings["DAG"].items() >= {"catchup": False, "max_active_runs": 1}.items()
+    assert_taken(settings["BashOperator"]["bash_command"])
+    assert_schedule(settings["DAG"]["schedule"])
+
+
+def test_the_workflow_is_yaml_whose_command_deepot_takes():
+    text = (DEPLOY / "github-workflow.yml").read_text()
+    workflow = yaml.safe_load(text)
+    triggers, (job,) = workflow[True], workflow["jobs"].values()  # YAML 1.1 reads `on` as true
+    assert_schedule(triggers["schedule"][0]["cron"])
+    assert workflow["concurrency"]["cancel-in-progress"] is False
+    assert workflow["permissions"] == {"contents": "read", "id-token": "write"}
+    assert all("@v" in step["uses"] for step in job["steps"] if "uses" in step)
+    assert job["timeout-minutes"] < 360, "the most that a runner of GitHub has"
+    assert_taken(job["steps"][-1]["run"])
+    assert not re.search(r"AKIA|secret_access_key|password", text, re.IGNORECASE)
+
+
+def test_the_crontab_and_its_schedule():
+    _, ((schedule, command),) = crontab()
+    assert_schedule(schedule)
+    assert "--json" in command
+
+
+def test_latest_is_one_query(tmp_path):
+    """The one in the documentation, on a run with a second version of a photo and a part that nothing names."""
+    job = parse_job(small_job(tmp_path, 4))
+    run_inline(job)
+    collection(tmp_path / "restored", 1, restored=False)
+    run = run_inline(job).run
+    parts = sorted((Path(run) / "manifest").glob("*.parquet"))
+    (parts[0].with_name("99999-1-deadbeef.parquet")).write_bytes(parts[0].read_bytes())
+    (query,) = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "schedule.md").read_text(), re.DOTALL)
+    found = duckdb.sql(query.replace("RUN/", f"{run}/")).order("file_name").to_arrow_table()
+    expected = select(Run(run))
+    assert len(expected) == 4
+    assert found.select(expected.column_names).to_pylist() == expected.to_pylist()
+
+
+def assert_taken(command):
+    """That deepot knows a command and all of its flags."""
+    program, *arguments = shlex.split(command)
+    assert Path(program).name == "deepot"
+    options = _parser().parse_args(arguments)
+    assert (options.command, options.json) == ("run", True)
+
+
+def assert_schedule(text):
+    assert re.fullmatch(r"\d+ \d+ \* \* \*", text)
