@@ -29,12 +29,12 @@ def synthetic(width: int, height: int) -> Pixels:
     """Ramps and soft texture, made in bands."""
     generator = np.random.default_rng(0)
     texture = generator.normal(0, 1, (2, 256, 256, 3)).cumsum(1).cumsum(2)
-    texture = (texture[0] - texture[0].mean()) / texture[0].std() * 30
+    texture = ((texture[0] - texture[0].mean()) / texture[0].std() * 30).astype(np.float32)
     samples = np.empty((height, width, 3), np.uint8)
-    across = np.linspace(40, 200, width)[None, :, None]
+    across = np.linspace(40, 200, width, dtype=np.float32)[None, :, None]
     columns = np.arange(width) % 256
-    for top in range(0, height, 256):
-        rows = np.arange(top, min(top + 256, height))
+    for top in range(0, height, 16):
+        rows = np.arange(top, min(top + 16, height))
         band = across * 0.7 + (rows / height * 80)[:, None, None] + texture[rows % 256][:, columns]
         samples[rows] = band.clip(0, 255)
     return Pixels(samples)

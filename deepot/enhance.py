@@ -18,10 +18,12 @@ from deepot.errors import CodecError
 from deepot.naturalness import Naturalness
 from deepot.pixels import LUMA, Pixels
 from deepot.settled import Work
-from deepot.tiling import Span, TilePlan
+from deepot.tiling import Block, Span, TilePlan
 from deepot.transport_map import TransportMap
 
 log = logging.getLogger(__name__)
+
+_COMPARED_VALUES = 4_000_000  # latent values compared at a time: 32 MB in float64
 
 
 @dataclass(frozen=True)
@@ -173,12 +175,12 @@ class Enhancer:
             torch.cuda.synchronize(self.codec.device)  # or the encoder's time would count as the transport's
         encoded = time.perf_counter()
         moved = self._transport(latents)
-        cost = float((moved - latents).double().square().mean())
+        cost = mean_square_difference(moved, latents)
         natural, natural_output = self._naturalness(latents), self._naturalness(moved)
         transported = time.perf_counter()
         if self.alpha != 1:
-            for top, band in self._differences(pixels, latents, moved, plan):
-                pixels.add(top, band)
+            for top, left, values in self._differences(pixels, latents, moved, plan):
+                pixels.add(top, values, left)
         seconds = {
             "encode": encoded - started,
             "transport": transported - encoded,
@@ -186,10 +188,8 @@ class Enhancer:
         }
         return Outcome(cost, natural, natural_output, plan.count, seconds)
 
-    def _differences(
-        self, pixels: Pixels, latents: Tensor, moved: Tensor, plan: TilePlan
-    ) -> Iterator[tuple[int, Tensor]]:
-        """Bands of x̂ − x*, from top to bottom."""
+    def _differences(self, pixels: Pixels, latents: Tensor, moved: Tensor, plan: TilePlan) -> Iterator[Block]:
+        """x̂ − x*, block by block; what lies beyond the photo is of no meaning."""
         share = 1 - self.alpha
         decode_moved, decode_latents = decoder(self.codec, moved, plan), None
         if self.mode is not Mode.PLAIN:
@@ -202,12 +202,23 @@ class Enhancer:
                 return after
             return change(after - decode_latents(latents[window]), self.mode, self.codec.factor)
 
-        for top, band in plan.stitch(tile, self.codec.factor):
-            check_finite(self.codec, band)
+        for block in plan.stitch(tile, self.codec.factor):
+            values = block.values
+            check_finite(self.codec, values)
             if self.mode is Mode.PLAIN:
-                before = pixels.rgb(slice(top, top + band.shape[2])).to(band.device)
-                band = band[:, :, : before.shape[2], : before.shape[3]] - before
-            yield top, share * (luma(band) if Keep.COLOUR in self.keep else band)
+                before = pixels.rgb(*block.place).to(values.device)
+                values = values[:, :, : before.shape[2], : before.shape[3]] - before
+            yield block._replace(values=(luma(values) if Keep.COLOUR in self.keep else values) * share)
+
+
+def mean_square_difference(first: Tensor, second: Tensor) -> float:
+    """Of tensors (1, C, h, w), summed in float64, some rows at a time."""
+    rows = max(1, _COMPARED_VALUES // (first.shape[1] * first.shape[3]))
+    squares = 0.0
+    for top in range(0, first.shape[2], rows):
+        band = (..., slice(top, top + rows), slice(None))
+        squares += float((first[band] - second[band]).double().square().sum())
+    return squares / first.numel()
 
 
 def luma(difference: Tensor) -> Tensor:
@@ -245,8 +256,8 @@ def encode(codec: Codec, pixels: Pixels, plan: TilePlan) -> Tensor:
         return work(region(slice(row.start, row.stop), slice(column.start, column.stop)))
 
     latents = torch.empty(1, codec.channels, plan.height, plan.width, device=codec.device)
-    for top, band in plan.stitch(tile):
-        latents[:, :, top : top + band.shape[2]] = band
+    for block in plan.stitch(tile):
+        latents[:, :, *block.place] = block.values
     check_finite(codec, latents)
     return latents
 

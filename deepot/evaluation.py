@@ -150,9 +150,10 @@ def versions(
             window = (..., slice(row.start, row.stop), slice(column.start, column.stop))
             return torch.cat(list(compute(*(z[window] for z in latents))), dim=1)
 
-        bands = torch.cat([band.clone() for _, band in plan.stitch(tile, codec.factor)], dim=2)
-        check_finite(codec, bands)
-        cropped = bands[:, :, : clean.height, : clean.width].float().cpu()
+        blocks = list(plan.stitch(tile, codec.factor))
+        joined = torch.cat([block.values for block in blocks], dim=3 if blocks[-1].left else 2)
+        check_finite(codec, joined)
+        cropped = joined[:, :, : clean.height, : clean.width].float().cpu()
         return [image.contiguous() for image in torch.split(cropped, 3, dim=1)]
 
     z, z_clean = encode(codec, restored, plan), encode(codec, clean, plan)

@@ -17,6 +17,7 @@ from deepot.errors import UnsupportedImageError
 LUMA = (0.299, 0.587, 0.114)
 """Of red, green and blue: ITU-R BT.601, as Pillow's conversion to grey."""
 _CONVERTED = {"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"}
+_ADDED_PIXELS = 2**18  # changed at a time; some temporary arrays of 3 MB
 _INK_LEFT = 1 / 255  # below this much light through the black ink, the other inks cannot be seen or changed
 
 
@@ -174,7 +175,7 @@ class Pixels:
         array: NDArray[np.uint8] = self.rgb(rows, columns)[0].permute(1, 2, 0).mul(255).round().byte().numpy()
         return array
 
-    def add(self, top: int, difference: Tensor) -> None:
+    def add(self, top: int, difference: Tensor, left: int = 0) -> None:
         """Add a difference of RGB values to the samples, rounding to the nearest and clamping to their range.
 
         Grey takes the luma of the difference. CMYK takes it through its profile; without one the inks C, M, Y take it
@@ -183,19 +184,27 @@ class Pixels:
 
         Args:
             top: first row.
-            difference: (1, 3, h, W), float32, in units of [0, 1]; what lies beyond the image is ignored.
+            difference: (1, 3, h, w), float32, in units of [0, 1]; what lies beyond the image is ignored.
+            left: first column.
         """
-        height = min(difference.shape[2], self.height - top)
-        change = difference[0, :, :height, : self.width].permute(1, 2, 0).cpu().numpy()
-        rows = self.samples[top : top + height]
-        if rows.shape[2] == 1:
+        height, width = min(difference.shape[2], self.height - top), min(difference.shape[3], self.width - left)
+        strip = max(1, _ADDED_PIXELS // max(1, width))
+        for start in range(0, height, strip):
+            end = min(start + strip, height)
+            place = (slice(top + start, top + end), slice(left, left + width))
+            change = difference[0, :, start:end, :width].permute(1, 2, 0).cpu().numpy()
+            self._add(self.samples[place], None if self.alpha is None else self.alpha[place], change)
+
+    def _add(self, samples: NDArray[Any], alpha: NDArray[Any] | None, change: NDArray[np.float32]) -> None:
+        """Add to samples (h, w, C) a change of RGB (h, w, 3)."""
+        if samples.shape[2] == 1:
             change = change @ np.array(LUMA, dtype=np.float32)[:, None]
         if self.colour is not None:
-            change = self.colour.change(rows, np.broadcast_to(change, (*change.shape[:2], 3)))
-        elif rows.shape[2] == 4:
-            light = 1 - rows[:, :, 3:].astype(np.float32) / self.maximum
+            change = self.colour.change(samples, np.broadcast_to(change, (*change.shape[:2], 3)))
+        elif samples.shape[2] == 4:
+            light = 1 - samples[:, :, 3:].astype(np.float32) / self.maximum
             change = np.where(light > _INK_LEFT, -change / np.maximum(light, _INK_LEFT), 0)
-            rows = rows[:, :, :3]
-        if self.alpha is not None:
-            change = change * (self.alpha[top : top + height, :, None] > 0)
-        np.rint((rows + change * self.maximum).clip(0, self.maximum), casting="unsafe", out=rows)
+            samples = samples[:, :, :3]
+        if alpha is not None:
+            change = change * (alpha[:, :, None] > 0)
+        np.rint((samples + change * self.maximum).clip(0, self.maximum), casting="unsafe", out=samples)

@@ -63,9 +63,10 @@ class Restorer:
         def tile(row: Span, column: Span) -> Tensor:
             return self._tile(model, pixels, row, column)
 
-        for top, band in plan.stitch(tile, _CELL * self.scale):
-            before = restored.rgb(slice(top, top + band.shape[2]))
-            restored.add(top, band[:, :, : before.shape[2], : before.shape[3]] - before)
+        for block in plan.stitch(tile, _CELL * self.scale):
+            before = restored.rgb(*block.place)
+            change = block.values[:, :, : before.shape[2], : before.shape[3]] - before
+            restored.add(block.top, change, block.left)
         return restored
 
     def _tile(self, model: Restore, pixels: Pixels, row: Span, column: Span) -> Tensor:

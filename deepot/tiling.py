@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -164,31 +165,64 @@ class TilePlan:
         )
         return [(slice(row, row + tall), slice(column, column + wide)) for row in rows for column in columns]
 
-    def stitch(self, compute: Callable[[Span, Span], Tensor], scale: int = 1) -> Iterator[tuple[int, Tensor]]:
-        """Compute tile after tile and join them, holding one row of tiles.
+    def stitch(self, compute: Callable[[Span, Span], Tensor], scale: int = 1) -> Iterator["Block"]:
+        """Compute tile after tile and join them, holding one line of tiles across the image's shorter side.
 
         Args:
             compute: (row, column) window → (1, C, rows·scale, columns·scale).
             scale: result positions a cell.
 
         Yields:
-            (top, band): band (1, C, n, width·scale) holds the rows from `top` on; bands come in order.
+            The result in blocks that lie one behind the other along the longer side.
         """
-        carried: Tensor | None = None  # what earlier rows of tiles have added to this one's upper rows
-        for row, following in zip(self.rows, [*self.rows[1:], None], strict=True):
+        if self.count == 1:
+            yield Block(0, 0, compute(self.rows[0], self.columns[0]))
+            return
+        down = self.height >= self.width
+        along, across = (2, 3) if down else (3, 2)
+        lines, places = (self.rows, self.columns) if down else (self.columns, self.rows)
+        carried: Tensor | None = None  # what earlier lines of tiles have added to this one's first positions
+        for line, following in zip(lines, [*lines[1:], None], strict=True):
             band: Tensor | None = None
-            for column in self.columns:
+            for place in places:
+                row, column = (line, place) if down else (place, line)
                 tile = compute(row, column)
-                if self.count == 1:
-                    yield 0, tile
-                    return
                 if band is None:
-                    band = tile.new_zeros(1, tile.shape[1], (row.stop - row.start) * scale, self.width * scale)
-                    if carried is not None:
-                        band[:, :, : carried.shape[2]] = carried
+                    band = self._band(tile, line, carried, scale)
                 share = torch.outer(row.weights(scale), column.weights(scale)).to(tile.device)
-                band[..., column.start * scale : column.stop * scale] += share * tile
+                band.narrow(across, place.start * scale, tile.shape[across]).addcmul_(share, tile)
             if band is not None:
-                final = (row.stop if following is None else following.start) - row.start
-                yield row.start * scale, band[:, :, : final * scale]
-                carried = band[:, :, final * scale :]
+                final = ((line.stop if following is None else following.start) - line.start) * scale
+                carried = band.narrow(along, final, band.shape[along] - final).clone()
+                start = line.start * scale
+                yield Block(start if down else 0, 0 if down else start, band.narrow(along, 0, final))
+
+    def _band(self, tile: Tensor, line: Span, carried: Tensor | None, scale: int) -> Tensor:
+        """Room for the results of a line of tiles, zero but for what is carried over from the line before."""
+        size = (line.stop - line.start) * scale
+        down = self.height >= self.width
+        shape = (size, self.width * scale) if down else (self.height * scale, size)
+        band = tile.new_zeros(1, tile.shape[1], *shape)
+        if carried is not None:
+            band[:, :, : carried.shape[2], : carried.shape[3]] = carried
+        return band
+
+
+class Block(NamedTuple):
+    """A part of a result.
+
+    Attributes:
+        top: its first row.
+        left: its first column.
+        values: (1, C, h, w).
+    """
+
+    top: int
+    left: int
+    values: Tensor
+
+    @property
+    def place(self) -> tuple[slice, slice]:
+        """Its rows and columns."""
+        height, width = self.values.shape[2:]
+        return slice(self.top, self.top + height), slice(self.left, self.left + width)
