@@ -12,13 +12,14 @@ from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 from deepot.errors import UnsupportedImageError
 from deepot.pixels import Pixels
 from pipeline.errors import Code, ImageError
-from pipeline.formats import headers, jpeg, jpeg2000, jxl, png, tiff
+from pipeline.formats import headers, heif, jpeg, jpeg2000, jxl, nclx, png, tiff
 from pipeline.formats.ifd import orientation_of, with_orientation
 from pipeline.formats.metadata import Block, Metadata, Policy
 from pipeline.formats.targets import READ, SUFFIXES, Target, load_target, register_plugins
 
 _TARGET = lru_cache(load_target)
 _EXIF_HEAD = b"Exif\0\0"
+_DEEP = {"JPEG2000": jpeg2000.decode16, "JXL": jxl.decode16, "HEIF": heif.decode16}
 _HIGH = {"quality": 95}  # where a file does not say how well it was compressed
 
 Image.MAX_IMAGE_PIXELS = None  # limits.max_pixels decides, before any pixel is decoded
@@ -101,7 +102,8 @@ def encode(photo: Photo, pages: Pixels | Sequence[Pixels], form: str, metadata: 
         raise ImageError(
             Code.UNSUPPORTED_FORMAT, f"{kind} files cannot hold the result; set output.format, to png for instance"
         )
-    refusal = next(filter(None, (target.refusal(pixels, len(given)) for pixels in given)), None)
+    bits = photo.facts["bit_depth"]
+    refusal = next(filter(None, (target.refusal(pixels, bits, len(given)) for pixels in given)), None)
     if refusal:
         raise ImageError(Code.UNSUPPORTED_OUTPUT, f"cannot be written as {target.kind}: {refusal}")
     policy = Policy(metadata)
@@ -214,11 +216,12 @@ def _depth(data: bytes, image: Image.Image) -> int:
         return max(8, jpeg2000.depth(data))
     if image.format == "JXL":
         return max(8, jxl.header(data).bits)
-    bits = headers.av1_depth(data) if image.format == "AVIF" else int(image.info.get("bit_depth", 8))
+    if image.format == "HEIF":
+        return int(image.info.get("bit_depth", 8))
+    bits = headers.av1_depth(data) if image.format == "AVIF" else 8
     if bits > 8:
         raise UnsupportedImageError(
-            "unsupported_bit_depth",
-            f"{bits} bits a sample in {image.format} would be cut to 8; convert it to TIFF or PNG",
+            "unsupported_bit_depth", f"{bits} bits a sample in AVIF would be cut to 8; convert it to TIFF or PNG"
         )
     return 16 if image.mode.startswith("I;16") else 8
 
@@ -227,11 +230,10 @@ def _samples(data: bytes, image: Image.Image, bits: int, profile: bytes | None) 
     """The pixels; Pillow's where it has a mode for them."""
     if image.format == "PNG" and bits == 16 and image.mode != "I;16":
         return png.decode16(data, profile)
-    if image.format in ("JPEG2000", "JXL") and bits > 8:
+    if image.format in _DEEP and bits > 8:
         if bits > 16:
             raise UnsupportedImageError("unsupported_bit_depth", f"{bits} bits a sample; at most 16 are kept")
-        decode16 = jxl.decode16 if image.format == "JXL" else jpeg2000.decode16
-        return decode16(data, bits, profile)
+        return _DEEP[image.format](data, bits, profile)
     if profile is not None:
         image.info["icc_profile"] = profile
     return Pixels.from_image(image)
@@ -253,8 +255,11 @@ def _metadata(data: bytes, image: Image.Image) -> Metadata:
     elif image.format == "PNG":
         blocks = png.blocks(data)
     xmp, dpi = image.info.get("xmp"), image.info.get("dpi")
+    profile = image.info.get("icc_profile") or None
+    if profile is None and image.format in ("AVIF", "HEIF"):
+        profile = nclx.profile(data)
     return Metadata(
-        image.info.get("icc_profile") or None,
+        profile,
         exif.removeprefix(_EXIF_HEAD) or None if exif else None,
         (xmp.encode() if isinstance(xmp, str) else xmp) or None,
         iptc,
@@ -281,7 +286,7 @@ def _same(data: bytes, image: Image.Image, bits: int) -> Target | None:
     if kind == "JXL":
         return Target(kind, {"lossless": True} if jxl.header(data).lossless else _HIGH)
     if kind == "HEIF":
-        return Target(kind, _HIGH)
+        return Target(kind, _HIGH | {"chroma": str(image.info.get("chroma") or 444)})
     return Target(kind) if kind in ("PNG", "BMP", "PPM", "TGA") else None
 
 
@@ -317,7 +322,10 @@ def _written(photo: Photo, pixels: Pixels, target: Target, carried: Metadata) ->
         "xmp": carried.xmp,
         "dpi": carried.dpi if target.kind in ("JPEG", "BMP") else None,
     }
-    return _saved(pixels, target.kind, options | {name: value for name, value in named.items() if value})
+    given: dict[str, Any] = {name: value for name, value in named.items() if value}
+    if target.kind == "HEIF" and pixels.bit_depth == 16:
+        return heif.encode16(pixels, photo.facts["bit_depth"], options, given)
+    return _saved(pixels, target.kind, options | given)
 
 
 def _as_jxl(pixels: Pixels, options: dict[str, Any], carried: Metadata) -> bytes:

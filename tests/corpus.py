@@ -12,7 +12,8 @@ import numpy as np
 import tifffile
 from PIL import Image, PngImagePlugin
 
-from pipeline.formats import jxl
+from deepot.pixels import Pixels
+from pipeline.formats import heif, jxl
 from pipeline.formats.metadata import Metadata
 from tests.photos import picture
 from tests.profiles import cmyk_profile
@@ -140,6 +141,16 @@ def iptc_jpeg():
     )  # fmt: skip
 
 
+def deep_heif(channels, bits, **carried):
+    return heif.encode16(Pixels(deep(channels)), bits, {"quality": 98, "chroma": "444"}, carried)
+
+
+def p3_avif():
+    """Without a profile: with the numbers of H.273 for Display P3."""
+    data = saved(photo(), "AVIF", quality=90)
+    return data.replace(b"colrnclx\0\1\0\x0d", b"colrnclx\0\x0c\0\x0d")
+
+
 def tagged_jxl(data):
     return jxl.with_metadata(data, Metadata(exif=exif(1).removeprefix(b"Exif\0\0"), xmp=XMP))
 
@@ -199,6 +210,10 @@ KINDS = (
     Kind("rgb.bmp", lambda: saved(photo(), "BMP")),
     Kind("rgb.heic", lambda: saved(photo(), "HEIF", quality=95, exif=exif(1), xmp=XMP, icc_profile=DISPLAY_P3),
          frozenset({"icc", "exif", "xmp"}), lossless=False, needs="pillow_heif"),
+    Kind("10bit-rgb.heic", lambda: deep_heif(3, 10, icc_profile=DISPLAY_P3, exif=exif(1), xmp=XMP),
+         frozenset({"icc", "exif", "xmp"}), lossless=False, needs="pillow_heif"),
+    Kind("12bit-grey.heic", lambda: deep_heif(1, 12), lossless=False, needs="pillow_heif"),
+    Kind("p3.avif", p3_avif, frozenset({"icc"}), lossless=False, note="Display P3 by numbers"),
     Kind("rgb.jxl", lambda: tagged_jxl(saved(photo(), "JXL", lossless=True)), frozenset({"exif", "xmp"}), needs="pillow_jxl"),
     Kind("lossy.jxl", lambda: saved(photo(), "JXL", quality=90), lossless=False, needs="pillow_jxl"),
     Kind("one.png", lambda: saved(photo().crop((0, 0, 1, 1)), "PNG"), note="1 × 1"),

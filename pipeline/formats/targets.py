@@ -10,6 +10,7 @@ from PIL import Image
 from deepot.errors import SpecError
 from deepot.pixels import Pixels
 from deepot.spec import build, parse
+from pipeline.formats.heif import MOST_BITS
 
 _PLUGINS = {"HEIF": "pillow_heif", "JXL": "pillow_jxl"}
 SUFFIXES = {
@@ -44,14 +45,14 @@ class Target:
     kind: str
     options: dict[str, Any] = field(default_factory=dict)
 
-    def refusal(self, pixels: Pixels, pages: int = 1) -> str | None:
-        """Why the format cannot hold a photo as it is; None if it can."""
+    def refusal(self, pixels: Pixels, bits: int, pages: int = 1) -> str | None:
+        """Why the format cannot hold a photo of so many bits a sample as it is; None if it can."""
         deep = pixels.bit_depth == 16
         channels, alpha = pixels.samples.shape[2], pixels.alpha is not None
         if pages > 1 and self.kind != "TIFF":
             return f"it has {pages} pages; tiff holds several"
-        if deep and self.kind not in ("TIFF", "PNG", "JPEG2000"):
-            return "it has 16 bits a sample, which would be cut to 8; png, tiff and jpeg2000 keep them"
+        if deep and self.kind not in ("TIFF", "PNG", "JPEG2000") and (self.kind != "HEIF" or bits > MOST_BITS):
+            return f"its {bits} bits a sample would be cut to fewer; png, tiff and jpeg2000 keep them, heif {MOST_BITS}"
         if channels == 4 and self.kind not in ("TIFF", "JPEG"):
             return "it has the inks C, M, Y and K; tiff and jpeg hold them"
         if alpha and self.kind in ("JPEG", "BMP"):
