@@ -45,8 +45,8 @@ def photos(uri: str) -> Iterator[Entry]:
     kind = match["kind"].lower()
     files = sorted(listing(match["place"]), key=lambda entry: entry.key + "/")
     if kind == "txt":
-        told = ((file.uri.rpartition("/")[0], lines(read(file.uri).decode("utf-8-sig"))) for file in files)
-        merged = heapq.merge(*(named(names, folder) for folder, names in told), key=attrgetter("key"))
+        told = ((file.uri, lines(read(file.uri).decode("utf-8-sig"))) for file in files)
+        merged = heapq.merge(*(named(names, uri) for uri, names in told), key=attrgetter("key"))
         yield from (next(same) for _, same in groupby(merged, key=attrgetter("key")))
     elif kind == "parquet":
         for file in files:
@@ -108,7 +108,7 @@ def _rows(file: Entry, column: str) -> Iterator[Entry]:
             uris = pa.types.is_string(kind) or pa.types.is_large_string(kind)
             if uris:
                 names = parquet.read(columns=[column]).column(column).to_pylist()
-                yield from named(filter(None, names), file.uri.rpartition("/")[0])
+                yield from named(filter(None, names), file.uri)
                 return
             yield from _cells(file, parquet, column, pa.types.is_struct(kind))
     except pa.ArrowInvalid as error:

@@ -6,8 +6,8 @@ from functools import lru_cache
 from pipeline.ahead import read_ahead
 from pipeline.errors import StorageError
 from pipeline.listing import described
-from pipeline.sources.members import clean, member_of
-from pipeline.storage import Entry, absolute
+from pipeline.sources.members import clean, member_of, named_in
+from pipeline.storage import Entry
 
 _ASKING = 32  # threads that ask storage about a photo each
 
@@ -17,7 +17,7 @@ def lines(text: str) -> Iterator[str]:
     return (line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#"))
 
 
-def named(names: Iterable[str], folder: str) -> Iterator[Entry]:
+def named(names: Iterable[str], container: str) -> Iterator[Entry]:
     """Entries of photos that are named, in the order of their keys, each once.
 
     Storage is asked about each of them, so that one that changes is seen as changed. Where it cannot tell, size, etag
@@ -25,25 +25,21 @@ def named(names: Iterable[str], folder: str) -> Iterator[Entry]:
 
     Args:
         names: URIs and paths.
-        folder: that paths are relative to.
+        container: URI of the file that names them; paths are relative to its folder.
     """
-    uris = {_key(uri): uri for uri in (_uri(name, folder) for name in names)}
-    container = lru_cache(maxsize=256)(described)
+    uris = {_key(uri): uri for uri in (named_in(container, name) for name in names)}
+    file = lru_cache(maxsize=256)(described)
 
     def entry(key: str) -> Entry:
         uri = uris[key]
         member = member_of(uri)
         try:
-            found = described(uri) if member is None else container(member.container)
+            found = described(uri) if member is None else file(member.container)
         except (FileNotFoundError, StorageError):
             return Entry(uri, key, 0, "", 0.0)
         return Entry(uri, key, found.size if member is None else member.size, found.etag, found.mtime)
 
     yield from (found for _, found in read_ahead(entry, sorted(uris), _ASKING))
-
-
-def _uri(name: str, folder: str) -> str:
-    return absolute(name if "://" in name or name.startswith("/") else f"{folder}/{name}")
 
 
 def _key(uri: str) -> str:

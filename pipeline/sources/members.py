@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import Code, ImageError, StorageError
 from pipeline.parts import opened
-from pipeline.storage import read, read_range
+from pipeline.storage import absolute, join, read, read_range
 
 _MEMBER = re.compile(r"(?P<container>.+?\.(?P<kind>tar|zip|parquet))#(?P<place>.+)", re.IGNORECASE | re.DOTALL)
 _STORED, _DEFLATED = 0, 8
@@ -116,10 +116,15 @@ def _cell(container: str, column: str, group: int, row: int) -> bytes:
     if isinstance(value, dict):
         value = value["bytes"] if value.get("bytes") is not None else value.get("path")
     if isinstance(value, str):
-        return read(value)
+        return read(named_in(container, value))
     if value is None:
         raise FileNotFoundError(f"{container}#{column}/{group}/{row}")
     return bytes(value)
+
+
+def named_in(container: str, name: str) -> str:
+    """The URI that a list or column means: paths are relative to the folder of the file that names them."""
+    return absolute(name if "://" in name or name.startswith("/") else join(container.rpartition("/")[0], name))
 
 
 @lru_cache(maxsize=2)

@@ -120,6 +120,13 @@ def test_lists(tmp_path):
     assert sorted(photos.values()) == sorted(map(picture_bytes, NAMES))
 
 
+def test_paths_without_bytes_in_a_column_of_hugging_face_are_relative_to_it(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"one")
+    rows = [{"bytes": None, "path": "a.png"}, {"bytes": b"two", "path": "b.png"}]
+    pq.write_table(pa.table({"image": rows}), tmp_path / "p.parquet")
+    assert list(found(tmp_path / "p.parquet").values()) == [b"one", b"two"]
+
+
 @pytest.mark.parametrize("how", ["list", "column"])
 def test_a_listed_photo_that_changes_is_seen_as_changed(tmp_path, how):
     names = ["a.png", "b.png", "box.tar#512+3/c.png", "none.png"]
