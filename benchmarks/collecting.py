@@ -21,10 +21,11 @@ from record import save, seconds
 from deepot.moments import Moments
 from deepot.transport_map import Calibration, fit_map
 from pipeline.config import parse_job
+from pipeline.cut import Shard
 from pipeline.gc import orphans, remove_orphans
 from pipeline.layout import Run
 from pipeline.manifest import commit, write_part
-from pipeline.plan import Shard, extend, read_plan
+from pipeline.plan import extend, read_plan
 from pipeline.rows import blank_row
 from pipeline.run import MARKER
 from pipeline.storage import Entry, put

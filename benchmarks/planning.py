@@ -18,7 +18,7 @@ from record import save, seconds
 from pipeline.apply import Apply
 from pipeline.layout import Run
 from pipeline.manifest import Part
-from pipeline.plan import extend, planned, read_plan
+from pipeline.plan import extend, planned, read_plan, slowest_first
 from pipeline.progress import Quiet
 from pipeline.shard import Work
 from pipeline.storage import Entry, put
@@ -68,7 +68,7 @@ def planning(keys: int, folder: str) -> dict[str, float]:
         "first": lambda: extend(run, listed(keys)),
         "again": lambda: extend(run, listed(keys)),
         "count": lambda: planned(run),
-        "read": lambda: deque(read_plan(run), maxlen=0),
+        "read": lambda: deque(slowest_first(run, planned(run)), maxlen=0),
     }
     for name, work in works.items():
         taken = seconds(work)

@@ -39,7 +39,8 @@ from pipeline import cluster, statistics
 from pipeline.apply import Apply
 from pipeline.config import Job, parse_job
 from pipeline.crew import RayCrew
-from pipeline.plan import cut, find_images
+from pipeline.cut import cut
+from pipeline.plan import find_images
 from pipeline.progress import Quiet
 from pipeline.run import How, Opened, fit_job, open_run
 from pipeline.shard import Setup

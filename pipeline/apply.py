@@ -7,11 +7,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from pipeline.cut import Shard
 from pipeline.errors import Code, RunError
 from pipeline.layout import Run
 from pipeline.logs import not_done
 from pipeline.manifest import Part, commit, part_name, write_part
-from pipeline.plan import Shard
 from pipeline.progress import Progress
 from pipeline.rows import blank_row
 from pipeline.shard import Work

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
+from pipeline.cut import Shard, cut
 from pipeline.layout import Run
-from pipeline.plan import Shard, cut, read_shards, sample, to_parquet
+from pipeline.plan import read_shards, sample, to_parquet
 from pipeline.series import series
 from pipeline.storage import Entry, create
 

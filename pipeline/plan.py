@@ -3,14 +3,16 @@
 import heapq
 import io
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby, islice
+from itertools import chain, groupby
 from operator import attrgetter, itemgetter
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.cut import Shard, cost, cut
 from pipeline.errors import NothingFoundError, RunError, StorageError
 from pipeline.layout import Run
 from pipeline.series import ROWS, WRITING, batches, series
@@ -26,19 +28,12 @@ SCHEMA = pa.schema(
         ("etag", pa.string()),
         ("mtime", pa.float64()),
         ("shard", pa.int32()),
+        ("cost", pa.int64()),
     ]
 )
-_MOST_SHARD_IMAGES, _SHARDS_WANTED, _MOST_SHARD_BYTES = 32, 64, 512 * 2**20
+_CLASSES = 4  # of cost, a factor of two apart
 _PART_IMAGES = 1_000_000  # a part of the plan is one file: some 50 MB
-_WRITING = WRITING | {"use_dictionary": ["etag", "shard"]}
-
-
-@dataclass(frozen=True)
-class Shard:
-    """Images that are worked on by one worker and committed together."""
-
-    number: int
-    entries: tuple[Entry, ...]
+_WRITING = WRITING | {"use_dictionary": ["etag", "shard", "cost"]}
 
 
 @dataclass(frozen=True)
@@ -89,24 +84,6 @@ def sample(entries: Iterable[Entry], limit: int) -> list[Entry]:
     """At most `limit` entries, chosen by a hash of their keys: from all over, and the same ones each time."""
     chosen = heapq.nsmallest(limit, entries, key=lambda entry: sha256(entry.key.encode()))
     return sorted(chosen, key=attrgetter("key"))
-
-
-def cut(entries: Iterable[Entry], shard_images: int | str = "auto", first: int = 0) -> Iterator[Shard]:
-    """Cut a listing into shards; where the cuts fall depends on the listing alone."""
-    entries = iter(entries)
-    if isinstance(shard_images, str):
-        ahead = list(islice(entries, _SHARDS_WANTED * _MOST_SHARD_IMAGES))
-        shard_images, entries = -(-len(ahead) // _SHARDS_WANTED), chain(ahead, entries)
-    held: list[Entry] = []
-    size, number = 0, first
-    for entry in entries:
-        if held and (len(held) == shard_images or size + entry.size > _MOST_SHARD_BYTES):
-            yield Shard(number, tuple(held))
-            held, size, number = [], 0, number + 1
-        held.append(entry)
-        size += entry.size
-    if held:
-        yield Shard(number, tuple(held))
 
 
 def extend(
@@ -168,9 +145,31 @@ def read_plan(run: Run) -> Iterator[Shard]:
     return chain.from_iterable(map(read_shards, plan_parts(run)))
 
 
-def read_shards(uri: str) -> Iterator[Shard]:
-    """Shards out of a Parquet file of `SCHEMA`, streamed."""
-    for number, group in groupby(_rows(uri), key=itemgetter(1)):
+def slowest_first(run: Run, numbers: Collection[int]) -> Iterator[Shard]:
+    """Shards of these numbers, streamed, those that cost most before the others.
+
+    They come in classes, each of half the cost of the one before and the last of all that is less; within a class in
+    the order of their numbers. So the plan is read a few times and never held.
+    """
+    spent = Counter[int]()
+    for part in plan_parts(run):
+        for batch in batches(part, ["shard", "cost"]):
+            sums = pa.Table.from_batches([batch]).group_by("shard").aggregate([("cost", "sum")])
+            spent.update(dict(zip(sums["shard"].to_pylist(), sums["cost_sum"].to_pylist(), strict=True)))
+    costs = {number: spent[number] for number in numbers}
+    largest = max(costs.values(), default=0)
+    classes: list[list[int]] = [[] for _ in range(_CLASSES)]
+    for number, each in costs.items():
+        classes[min(_CLASSES, (largest // max(each, 1)).bit_length()) - 1].append(number)
+    for group in filter(None, classes):
+        wanted = pa.array(group, pa.int32())
+        for part in plan_parts(run):
+            yield from read_shards(part, wanted)
+
+
+def read_shards(uri: str, numbers: pa.Array | None = None) -> Iterator[Shard]:
+    """Shards out of a Parquet file of `SCHEMA`, streamed; of certain numbers or all."""
+    for number, group in groupby(_rows(uri, numbers), key=itemgetter(1)):
         yield Shard(number, tuple(entry for entry, _ in group))
 
 
@@ -210,7 +209,8 @@ def _write(file: io.BytesIO, shards: Iterable[Shard]) -> int:
 
 def _batch(entries: Sequence[Entry], numbers: Sequence[int]) -> pa.RecordBatch:
     columns = [[entry[place] for entry in entries] for place in range(len(Entry._fields))]
-    arrays = [pa.array(column, field.type) for column, field in zip([*columns, numbers], SCHEMA, strict=True)]
+    columns += [list(numbers), list(map(cost, entries))]
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
@@ -219,10 +219,11 @@ def plan_parts(run: Run) -> list[str]:
     return [uri for _, uri in series(run.uri, "plan", "parquet")]
 
 
-def _rows(uri: str) -> Iterator[tuple[Entry, int]]:
-    for batch in batches(uri, SCHEMA.names):
-        columns = [batch.column(name).to_pylist() for name in SCHEMA.names]
-        yield from zip(map(Entry, *columns[:-1]), columns[-1], strict=True)
+def _rows(uri: str, numbers: pa.Array | None = None) -> Iterator[tuple[Entry, int]]:
+    for batch in batches(uri, [*Entry._fields, "shard"]):
+        rows = batch if numbers is None else batch.filter(pc.is_in(batch.column("shard"), value_set=numbers))
+        columns = [rows.column(name).to_pylist() for name in Entry._fields]
+        yield from zip(map(Entry, *columns), rows.column("shard").to_pylist(), strict=True)
 
 
 def _known(parts: Sequence[str]) -> Iterator[tuple[Entry, int]]:

@@ -23,7 +23,7 @@ from pipeline.layout import Run
 from pipeline.lease import lease
 from pipeline.manifest import committed_numbers, made_by
 from pipeline.models import Models, load_models
-from pipeline.plan import Outlook, extend, find_images, planned, read_plan
+from pipeline.plan import Outlook, extend, find_images, planned, slowest_first
 from pipeline.progress import Progress, Quiet
 from pipeline.report import write_report
 from pipeline.shard import Setup
@@ -183,7 +183,7 @@ def apply_job(opened: Opened) -> Result:
         setup = Setup(job, how.allow_code, run, output, opened.fingerprint, map_uri(job, run), transport.sha256)
         with lease(run), cluster.session(how.address) as session, session.crew(job, how.allow_code) as crew:
             crew.equip(setup, len(missing))
-            done_now = Apply(run, crew, how.progress)(shard for shard in read_plan(run) if shard.number in missing)
+            done_now = Apply(run, crew, how.progress)(slowest_first(run, missing))
         how.progress.end()
     return finish(run, done_now, time.perf_counter() - started)
 

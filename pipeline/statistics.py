@@ -15,13 +15,14 @@ from deepot.pixels import Pixels
 from deepot.transport_map import Calibration
 from pipeline.calibration import enlist, enlisted
 from pipeline.config import Job
+from pipeline.cut import Shard
 from pipeline.errors import Code, NothingFoundError, RunError
 from pipeline.faults import DEVICE_FAULTS, IMAGE_FAULTS, code_of, said
 from pipeline.fetch import fetch
 from pipeline.images import decode
 from pipeline.layout import Run
 from pipeline.models import Models, load_models, tiles_of
-from pipeline.plan import Shard, find_images
+from pipeline.plan import find_images
 from pipeline.progress import Progress
 from pipeline.storage import Entry, names, put, read
 from pipeline.watch import allowed_s, last_resort

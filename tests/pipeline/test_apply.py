@@ -6,10 +6,10 @@ from collections import deque
 import pytest
 
 from pipeline.apply import Apply, OutOfMemoryError, WorkerDiedError
+from pipeline.cut import cut
 from pipeline.errors import RunError
 from pipeline.layout import Run
 from pipeline.manifest import commit, committed, read_manifest, write_part
-from pipeline.plan import cut
 from pipeline.progress import Quiet
 from pipeline.rows import blank_row
 from pipeline.storage import Entry, read

@@ -24,6 +24,7 @@ from hypothesis.stateful import (
 )
 
 from pipeline import ahead, apply, storage, whole
+from pipeline import parts as pipeline_parts
 from pipeline.apply import Apply, WorkerDiedError
 from pipeline.errors import Code, PipelineError, StorageError
 from pipeline.layout import Run
@@ -212,7 +213,8 @@ class CommitProtocol(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.bucket, self.drivers = Bucket(), []
         self.bucket.ask = self._ask
-        self.patch.setattr(storage, "filesystem", lambda uri: (self.bucket, uri.removeprefix("s3://")))
+        for module in (storage, pipeline_parts):
+            self.patch.setattr(module, "filesystem", lambda uri: (self.bucket, uri.removeprefix("s3://")))
         self.patch.setattr(whole, "_PROBED", {"model": True})
         self.patch.setattr(apply, "ThreadPoolExecutor", Inline)
         self.patch.setattr(ahead, "ThreadPoolExecutor", Inline)

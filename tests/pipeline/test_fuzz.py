@@ -16,10 +16,11 @@ from deepot.errors import DeepotError
 from deepot.moments import Moments
 from deepot.transport_map import Calibration, TransportMap, fit_map
 from pipeline.config import load_job
+from pipeline.cut import cut
 from pipeline.images import decode, encode
 from pipeline.layout import Run
 from pipeline.manifest import SCHEMA, Part, read_commit, read_part
-from pipeline.plan import cut, read_shards, to_parquet
+from pipeline.plan import read_shards, to_parquet
 from pipeline.rows import blank_row
 from pipeline.storage import Entry, sha256
 from tests.photos import picture

@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import parts
+from pipeline.cut import cut
 from pipeline.errors import StorageError
 from pipeline.parts import opened
-from pipeline.plan import cut, read_shards, to_parquet
+from pipeline.plan import read_shards, to_parquet
 from pipeline.sources import containers, members
 from pipeline.sources.containers import photos
 from pipeline.sources.members import read_photo

@@ -13,12 +13,13 @@ from deepot.moments import Moments
 from deepot.transport_map import TransportMap
 from pipeline import crew as module
 from pipeline import plan, statistics
+from pipeline.cut import Shard, cost, cut
 from pipeline.errors import NothingFoundError, PipelineError, RunError, StorageError
 from pipeline.fit import fit
 from pipeline.layout import Run
 from pipeline.listing import listing
 from pipeline.manifest import SCHEMA, committed, read_manifest
-from pipeline.plan import Outlook, cut, extend, planned, read_plan, sample
+from pipeline.plan import Outlook, extend, planned, read_plan, sample, slowest_first
 from pipeline.progress import Quiet
 from pipeline.run import How, apply_job, fit_job, open_run, plan_job, run_job
 from pipeline.statistics import SOURCE, gather_shard
@@ -39,6 +40,51 @@ def test_shards_depend_on_the_listing_alone():
     assert {len(shard.entries) for shard in cut(entries(640))} == {10}
     assert max(len(shard.entries) for shard in cut(entries(100_000))) == 32
     assert len(list(cut(entries(4, size=400 * 2**20), 4))) == 4, "a shard holds a bounded number of bytes"
+
+
+def sized(*megapixels, suffix="jpg"):
+    return [Entry(f"u{i}", f"k{i:04d}.{suffix}", int(each * 5e5), "", 0.0) for i, each in enumerate(megapixels)]
+
+
+def test_shards_are_of_about_the_same_cost():
+    """A short listing of 64 times as much as a shard is to hold, in which large and small photos are mixed."""
+    listed = sized(*[0.2, 0.2, 0.2, 24.0, 0.5, 12.0, 1.0, 6.0] * 60)
+    shards = list(cut(listed))
+    costs = [sum(map(cost, shard.entries)) for shard in shards]
+    assert [entry for shard in shards for entry in shard.entries] == listed
+    assert 50 <= len(shards) <= 90
+    mean = sum(costs) / len(costs)
+    assert max(costs) < 2 * mean, "at most half of the largest photo more than it should"
+    assert len(next(cut(sized(*[100.0] * 3000))).entries) == 4, "of a long one, some 384 megapixels"
+    assert [len(shard.entries) for shard in cut(sized(*[1.0] * 3000))][:3] == [32, 32, 32]
+    assert [len(shard.entries) for shard in cut(sized(900, 900, *[1.0] * 3000))][:3] == [1, 1, 32]
+    assert [len(shard.entries) for shard in cut(sized(90, 1, 1, 90), 2)] == [2, 2], "a number that is asked for is kept"
+
+
+def test_formats_are_told_apart_by_name():
+    (jpeg,), (tiff,), (unknown,) = sized(8), sized(8, suffix="TIF"), sized(8, suffix="scan")
+    assert cost(jpeg) == cost(unknown) > 3 * cost(tiff)
+    assert cost(jpeg) == pytest.approx(8e6, rel=0.01)
+    assert cost(Entry("u", "member without size", 0, "", 0.0)) > 0
+
+
+def test_the_slowest_shards_come_first(tmp_path, monkeypatch):
+    """In classes of a factor of two, over all parts of a plan, and only the wanted ones; nothing gets lost."""
+    monkeypatch.setattr(plan, "_PART_IMAGES", 40)
+    run, listed = Run(str(tmp_path)), sized(*[1, 30, 5, 8, 16, 0.5] * 20)
+    extend(run, listed, 1)
+    every = set(range(120))
+    found = list(slowest_first(run, every))
+    assert {shard.number for shard in found} == every
+    assert len(found) == 120
+    assert found[0] == Shard(1, (listed[1],))
+    costs = [sum(map(cost, shard.entries)) for shard in found]
+    classes = [min(3, (max(costs) // each).bit_length() - 1) for each in costs]
+    assert classes == sorted(classes)
+    assert set(classes) == {0, 1, 2, 3}
+    assert [shard.number for shard in found[:20]] == list(range(1, 60, 3))
+    assert [shard.number for shard in slowest_first(run, {5, 0, 7, 64})] == [7, 64, 0, 5]
+    assert list(slowest_first(run, set())) == []
 
 
 def test_a_sample_comes_from_all_over_and_stays_the_same():
