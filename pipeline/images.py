@@ -3,24 +3,22 @@
 import io
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from PIL import Image, JpegImagePlugin, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from deepot.errors import UnsupportedImageError
 from deepot.pixels import Pixels
 from pipeline.errors import Code, ImageError
-from pipeline.formats import headers, heif, jpeg, jpeg2000, jxl, nclx, png, tiff
-from pipeline.formats.ifd import orientation_of, with_orientation
-from pipeline.formats.metadata import Block, Metadata, Policy
+from pipeline.formats import headers, jpeg, jxl, reading, tiff
+from pipeline.formats.ifd import orientation_of
+from pipeline.formats.metadata import Metadata, Policy
 from pipeline.formats.targets import READ, SUFFIXES, Target, load_target, register_plugins
+from pipeline.formats.writing import written
 
 _TARGET = lru_cache(load_target)
-_EXIF_HEAD = b"Exif\0\0"
-_DEEP = {"JPEG2000": jpeg2000.decode16, "JXL": jxl.decode16, "HEIF": heif.decode16}
-_HIGH = {"quality": 95}  # where a file does not say how well it was compressed
 
 Image.MAX_IMAGE_PIXELS = None  # limits.max_pixels decides, before any pixel is decoded
 
@@ -113,7 +111,7 @@ def encode(photo: Photo, pages: Pixels | Sequence[Pixels], form: str, metadata: 
         carried = photo.metadata.under(policy, photo.facts["orientation"])
         if photo.facts["format"] != target.kind:
             carried = carried.abroad()
-        return _written(photo, given[0], target, carried)
+        return written(given[0], bits, target, carried)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ImageError(Code.UNSUPPORTED_OUTPUT, f"cannot be written as {target.kind}: {error}") from error
 
@@ -173,10 +171,10 @@ def _decoded(data: bytes, image: Image.Image, max_pixels: int) -> Photo:
         )
     several = bool(getattr(image, "is_animated", False))  # counting the frames of a GIF reads all of it
     _check((), 0, several=several and not (image.format == "MPO" and jpeg.secondary_are_previews(image)))
-    metadata = _metadata(data, image)
-    bits = _depth(data, image)
-    found = _samples(data, image, bits, metadata.icc)
-    return Photo([found], _facts(image, metadata, [found], bits), metadata, _same(data, image, bits))
+    metadata = reading.metadata(data, image)
+    bits = reading.depth(data, image)
+    found = reading.samples(data, image, bits, metadata.icc)
+    return Photo([found], _facts(image, metadata, [found], bits), metadata, reading.same(data, image, bits))
 
 
 def _check(sizes: Sequence[tuple[int, int]], max_pixels: int, *, several: bool = False) -> None:
@@ -204,92 +202,6 @@ def _facts(image: Image.Image, metadata: Metadata, pages: list[Pixels], bits: in
     }
 
 
-def _depth(data: bytes, image: Image.Image) -> int:
-    """Bits a sample, as the file's header states them.
-
-    Raises:
-        UnsupportedImageError: more than can be read without cutting them.
-    """
-    if image.format == "PNG":
-        return max(8, png.depth(data))
-    if image.format == "JPEG2000":
-        return max(8, jpeg2000.depth(data))
-    if image.format == "JXL":
-        return max(8, jxl.header(data).bits)
-    if image.format == "HEIF":
-        return int(image.info.get("bit_depth", 8))
-    bits = headers.av1_depth(data) if image.format == "AVIF" else 8
-    if bits > 8:
-        raise UnsupportedImageError(
-            "unsupported_bit_depth", f"{bits} bits a sample in AVIF would be cut to 8; convert it to TIFF or PNG"
-        )
-    return 16 if image.mode.startswith("I;16") else 8
-
-
-def _samples(data: bytes, image: Image.Image, bits: int, profile: bytes | None) -> Pixels:
-    """The pixels; Pillow's where it has a mode for them."""
-    if image.format == "PNG" and bits == 16 and image.mode != "I;16":
-        return png.decode16(data, profile)
-    if image.format in _DEEP and bits > 8:
-        if bits > 16:
-            raise UnsupportedImageError("unsupported_bit_depth", f"{bits} bits a sample; at most 16 are kept")
-        return _DEEP[image.format](data, bits, profile)
-    if profile is not None:
-        image.info["icc_profile"] = profile
-    return Pixels.from_image(image)
-
-
-def _metadata(data: bytes, image: Image.Image) -> Metadata:
-    """What the file carries besides pixels."""
-    if image.format == "JPEG2000":
-        return jpeg2000.metadata(data)
-    if image.format == "JXL":
-        return jxl.metadata(data, image.info.get("icc_profile"))
-    exif = image.info.get("exif")
-    if not exif and (found := image.getexif()):
-        exif = found.tobytes()
-    iptc: bytes | None = None
-    blocks: tuple[Block, ...] = ()
-    if isinstance(image, JpegImagePlugin.JpegImageFile):
-        iptc, blocks = jpeg.iptc(image), jpeg.blocks(image)
-    elif image.format == "PNG":
-        blocks = png.blocks(data)
-    xmp, dpi = image.info.get("xmp"), image.info.get("dpi")
-    profile = image.info.get("icc_profile") or None
-    if profile is None and image.format in ("AVIF", "HEIF"):
-        profile = nclx.profile(data)
-    return Metadata(
-        profile,
-        exif.removeprefix(_EXIF_HEAD) or None if exif else None,
-        (xmp.encode() if isinstance(xmp, str) else xmp) or None,
-        iptc,
-        (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 else None,
-        blocks,
-    )
-
-
-def _same(data: bytes, image: Image.Image, bits: int) -> Target | None:
-    """How this format is written as it was written."""
-    kind = str(image.format)
-    if isinstance(image, JpegImagePlugin.JpegImageFile):
-        return Target("JPEG", jpeg.saving(image))
-    if kind == "WEBP":
-        return Target(kind, {"exact": True} | ({"lossless": True} if headers.is_lossless_webp(data) else _HIGH))
-    if kind == "AVIF":
-        return Target(kind, {"quality": 90, "subsampling": "4:4:4"})
-    if kind == "JPEG2000":
-        lossy = (
-            {} if jpeg2000.reversible(data) else {"irreversible": True, "quality_mode": "dB", "quality_layers": [50]}
-        )
-        bare = {"no_jp2": True} if jpeg2000.is_bare(data) else {}
-        return Target(kind, {"mct": int(image.mode in ("RGB", "RGBA"))} | lossy | bare)
-    if kind == "JXL":
-        return Target(kind, {"lossless": True} if jxl.header(data).lossless else _HIGH)
-    if kind == "HEIF":
-        return Target(kind, _HIGH | {"chroma": str(image.info.get("chroma") or 444)})
-    return Target(kind) if kind in ("PNG", "BMP", "PPM", "TGA") else None
-
-
 def _styles(photo: Photo, target: Target, policy: Policy) -> list[tiff.Style]:
     """The tags and options of each page of a TIFF to be written."""
     if not photo.styles:
@@ -297,48 +209,3 @@ def _styles(photo: Photo, target: Target, policy: Policy) -> list[tiff.Style]:
         return [tiff.style_of(carried, target.options)]
     kept = [style.under(policy) for style in photo.styles]
     return kept if target is photo.same else [tiff.Style(style.tags, target.options) for style in kept]
-
-
-def _written(photo: Photo, pixels: Pixels, target: Target, carried: Metadata) -> bytes:
-    """A file of one page."""
-    options = dict(target.options)
-    if target.kind == "PNG":
-        data = png.encode16(pixels) if pixels.bit_depth == 16 else _saved(pixels, "PNG", options)
-        return png.with_metadata(data, carried)
-    if target.kind == "JPEG2000":
-        bits = photo.facts["bit_depth"]
-        if pixels.bit_depth == 16:
-            data = jpeg2000.encode16(pixels, max(bits, 9), lossless=not options.get("irreversible", False))
-        else:
-            data = _saved(pixels, "JPEG2000", options)
-        return data if options.get("no_jp2") else jpeg2000.with_metadata(data, carried)
-    if target.kind == "JXL":
-        return _as_jxl(pixels, options, carried)
-    if target.kind == "JPEG":
-        options |= jpeg.extra(carried)
-    named = {
-        "icc_profile": carried.icc,
-        "exif": _EXIF_HEAD + carried.exif if carried.exif else None,
-        "xmp": carried.xmp,
-        "dpi": carried.dpi if target.kind in ("JPEG", "BMP") else None,
-    }
-    given: dict[str, Any] = {name: value for name, value in named.items() if value}
-    if target.kind == "HEIF" and pixels.bit_depth == 16:
-        return heif.encode16(pixels, photo.facts["bit_depth"], options, given)
-    return _saved(pixels, target.kind, options | given)
-
-
-def _as_jxl(pixels: Pixels, options: dict[str, Any], carried: Metadata) -> bytes:
-    """A JPEG XL; viewers pass over the orientation in its EXIF block, so the photo itself is turned."""
-    if carried.exif:
-        pixels = pixels.upright(orientation_of(carried.exif))
-        carried = replace(carried, exif=with_orientation(carried.exif, 1))
-    return jxl.with_metadata(_saved(pixels, "JXL", options), carried)
-
-
-def _saved(pixels: Pixels, kind: str, options: dict[str, Any]) -> bytes:
-    image = pixels.image()
-    image.info.pop("icc_profile", None)  # PNG and JPEG 2000 get theirs elsewhere, the others by name
-    with io.BytesIO() as file:
-        image.save(file, kind, **options)
-        return file.getvalue()

@@ -8,7 +8,7 @@ import numpy as np
 from deepot.pixels import Pixels
 from pipeline.formats.boxes import box, boxes
 from pipeline.formats.depths import gathered, spread
-from pipeline.formats.metadata import Block, Metadata
+from pipeline.formats.metadata import EXIF_HEAD, Block, Metadata
 
 _SIZ, _COD = b"\xff\x51", b"\xff\x52"
 _START = b"\xff\x4f" + _SIZ
@@ -68,7 +68,7 @@ def metadata(data: bytes) -> Metadata:
         if kind == b"colr" and content[:1] in (b"\2", b"\3"):
             icc = content[3:]
         elif kind == b"uuid" and content[:16] == _EXIF:
-            exif = content[16:].removeprefix(b"Exif\0\0") or None
+            exif = content[16:].removeprefix(EXIF_HEAD) or None
         elif kind == b"uuid" and content[:16] == _XMP:
             xmp = content[16:]
         elif kind in (b"res ", b"xml ", b"uuid"):

@@ -9,7 +9,7 @@ from deepot.pixels import Pixels
 from pipeline.formats.boxes import box, boxes
 from pipeline.formats.depths import spread
 from pipeline.formats.ifd import with_orientation
-from pipeline.formats.metadata import Metadata
+from pipeline.formats.metadata import EXIF_HEAD, Metadata
 
 _CODESTREAM = b"\xff\x0a"
 _SIGNATURE = box(b"JXL ", b"\r\n\x87\n") + box(b"ftyp", b"jxl \0\0\0\0jxl ")
@@ -138,7 +138,7 @@ def metadata(data: bytes, profile: bytes | None) -> Metadata:
         if kind == _COMPRESSED:
             kind, content = content[:4], bytes(imagecodecs.brotli_decode(content[4:], out=_MOST_METADATA))
         if kind == b"Exif" and len(content) > 4:
-            exif = exif or content[4 + int.from_bytes(content[:4]) :].removeprefix(b"Exif\0\0") or None
+            exif = exif or content[4 + int.from_bytes(content[:4]) :].removeprefix(EXIF_HEAD) or None
         elif kind == b"xml ":
             xmp = xmp or content
     if exif and not _was_jpeg(data):

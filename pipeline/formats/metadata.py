@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from pipeline.formats.ifd import orientation_alone, without_gps
 
+EXIF_HEAD = b"Exif\0\0"
+"""Before an EXIF block in JPEGs, and in what Pillow gives and takes."""
 # GPSLatitude of EXIF, GpsLatitude of drones, lat and long of RDF's geo vocabulary, decimalLatitude of museums
 _PLACED = rb"[\w.-]+:(?:\w*(?:gps|latitude|longt?itude|altitude)\w*|lat|long?)"
 _GPS_ATTRIBUTE = re.compile(rb"""\s+%s\s*=\s*("[^"]*"|'[^']*')""" % _PLACED, re.IGNORECASE)

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pipeline.formats.ifd import without_gps
-from pipeline.formats.metadata import holds_gps, xmp_without_gps
+from pipeline.formats.metadata import EXIF_HEAD, holds_gps, xmp_without_gps
 
 IPTC = 0x0404
 _EXIF, _MORE_EXIF, _XMP = 0x0422, 0x0423, 0x0424
-_EXIF_HEAD = b"Exif\0\0"
 
 
 class Resource(NamedTuple):
@@ -59,7 +58,7 @@ def resources_without_gps(data: bytes) -> bytes | None:
 def _cleaned(resource: Resource) -> Resource | None:
     content: bytes | None = resource.data
     if resource.number == _EXIF:
-        content = without_gps(resource.data.removeprefix(_EXIF_HEAD))
+        content = without_gps(resource.data.removeprefix(EXIF_HEAD))
     elif resource.number == _XMP:
         content = xmp_without_gps(resource.data)
     elif resource.number == _MORE_EXIF or (resource.number != IPTC and holds_gps(resource.data)):

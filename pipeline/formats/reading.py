@@ -1,0 +1,100 @@
+"""Reading: what a single picture opened by Pillow is made of: depth, samples, what it carries, how it was written."""
+
+from typing import Any
+
+from PIL import Image, JpegImagePlugin
+
+from deepot.errors import UnsupportedImageError
+from deepot.pixels import Pixels
+from pipeline.formats import headers, heif, jpeg, jpeg2000, jxl, nclx, png
+from pipeline.formats.metadata import EXIF_HEAD, Block, Metadata
+from pipeline.formats.targets import Target
+
+_DEEP = {"JPEG2000": jpeg2000.decode16, "JXL": jxl.decode16, "HEIF": heif.decode16}
+_HIGH: dict[str, Any] = {"quality": 95}  # where a file does not say how well it was compressed
+
+
+def depth(data: bytes, image: Image.Image) -> int:
+    """Bits a sample, as the file's header states them.
+
+    Raises:
+        UnsupportedImageError: more than can be read without cutting them.
+    """
+    if image.format == "PNG":
+        return max(8, png.depth(data))
+    if image.format == "JPEG2000":
+        return max(8, jpeg2000.depth(data))
+    if image.format == "JXL":
+        return max(8, jxl.header(data).bits)
+    if image.format == "HEIF":
+        return int(image.info.get("bit_depth", 8))
+    bits = headers.av1_depth(data) if image.format == "AVIF" else 8
+    if bits > 8:
+        raise UnsupportedImageError(
+            "unsupported_bit_depth", f"{bits} bits a sample in AVIF would be cut to 8; convert it to TIFF or PNG"
+        )
+    return 16 if image.mode.startswith("I;16") else 8
+
+
+def samples(data: bytes, image: Image.Image, bits: int, profile: bytes | None) -> Pixels:
+    """The pixels; Pillow's where it has a mode for them."""
+    if image.format == "PNG" and bits == 16 and image.mode != "I;16":
+        return png.decode16(data, profile)
+    if image.format in _DEEP and bits > 8:
+        if bits > 16:
+            raise UnsupportedImageError("unsupported_bit_depth", f"{bits} bits a sample; at most 16 are kept")
+        return _DEEP[image.format](data, bits, profile)
+    if profile is not None:
+        image.info["icc_profile"] = profile
+    return Pixels.from_image(image)
+
+
+def metadata(data: bytes, image: Image.Image) -> Metadata:
+    """What the file carries besides pixels."""
+    if image.format == "JPEG2000":
+        return jpeg2000.metadata(data)
+    if image.format == "JXL":
+        return jxl.metadata(data, image.info.get("icc_profile"))
+    exif = image.info.get("exif")
+    if not exif and (found := image.getexif()):
+        exif = found.tobytes()
+    iptc: bytes | None = None
+    blocks: tuple[Block, ...] = ()
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        iptc, blocks = jpeg.iptc(image), jpeg.blocks(image)
+    elif image.format == "PNG":
+        blocks = png.blocks(data)
+    xmp, dpi = image.info.get("xmp"), image.info.get("dpi")
+    profile = image.info.get("icc_profile") or None
+    if profile is None and image.format in ("AVIF", "HEIF"):
+        profile = nclx.profile(data)
+    return Metadata(
+        profile,
+        exif.removeprefix(EXIF_HEAD) or None if exif else None,
+        (xmp.encode() if isinstance(xmp, str) else xmp) or None,
+        iptc,
+        (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 else None,
+        blocks,
+    )
+
+
+def same(data: bytes, image: Image.Image, bits: int) -> Target | None:
+    """How this format is written as it was written."""
+    kind = str(image.format)
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        return Target("JPEG", jpeg.saving(image))
+    if kind == "WEBP":
+        return Target(kind, {"exact": True} | ({"lossless": True} if headers.is_lossless_webp(data) else _HIGH))
+    if kind == "AVIF":
+        return Target(kind, {"quality": 90, "subsampling": "4:4:4"})
+    if kind == "JPEG2000":
+        lossy = (
+            {} if jpeg2000.reversible(data) else {"irreversible": True, "quality_mode": "dB", "quality_layers": [50]}
+        )
+        bare = {"no_jp2": True} if jpeg2000.is_bare(data) else {}
+        return Target(kind, {"mct": int(image.mode in ("RGB", "RGBA"))} | lossy | bare)
+    if kind == "JXL":
+        return Target(kind, {"lossless": True} if jxl.header(data).lossless else _HIGH)
+    if kind == "HEIF":
+        return Target(kind, _HIGH | {"chroma": str(image.info.get("chroma") or 444)})
+    return Target(kind) if kind in ("PNG", "BMP", "PPM", "TGA") else None

@@ -1,0 +1,62 @@
+"""Writing: a picture of one page as a file, with what it carries."""
+
+import io
+from dataclasses import replace
+from typing import Any
+
+from deepot.pixels import Pixels
+from pipeline.formats import heif, jpeg, jpeg2000, jxl, png
+from pipeline.formats.ifd import orientation_of, with_orientation
+from pipeline.formats.metadata import EXIF_HEAD, Metadata
+from pipeline.formats.targets import Target
+
+
+def written(pixels: Pixels, bits: int, target: Target, carried: Metadata) -> bytes:
+    """A file.
+
+    Args:
+        pixels: its samples.
+        bits: what of them is kept, where they are of 16 bits and the format has fewer.
+        target: how.
+        carried: what it carries besides.
+    """
+    options = dict(target.options)
+    if target.kind == "PNG":
+        data = png.encode16(pixels) if pixels.bit_depth == 16 else _saved(pixels, "PNG", options)
+        return png.with_metadata(data, carried)
+    if target.kind == "JPEG2000":
+        if pixels.bit_depth == 16:
+            data = jpeg2000.encode16(pixels, max(bits, 9), lossless=not options.get("irreversible", False))
+        else:
+            data = _saved(pixels, "JPEG2000", options)
+        return data if options.get("no_jp2") else jpeg2000.with_metadata(data, carried)
+    if target.kind == "JXL":
+        return _as_jxl(pixels, options, carried)
+    if target.kind == "JPEG":
+        options |= jpeg.extra(carried)
+    named = {
+        "icc_profile": carried.icc,
+        "exif": EXIF_HEAD + carried.exif if carried.exif else None,
+        "xmp": carried.xmp,
+        "dpi": carried.dpi if target.kind in ("JPEG", "BMP") else None,
+    }
+    given: dict[str, Any] = {name: value for name, value in named.items() if value}
+    if target.kind == "HEIF" and pixels.bit_depth == 16:
+        return heif.encode16(pixels, bits, options, given)
+    return _saved(pixels, target.kind, options | given)
+
+
+def _as_jxl(pixels: Pixels, options: dict[str, Any], carried: Metadata) -> bytes:
+    """A JPEG XL; viewers pass over the orientation in its EXIF block, so the photo itself is turned."""
+    if carried.exif:
+        pixels = pixels.upright(orientation_of(carried.exif))
+        carried = replace(carried, exif=with_orientation(carried.exif, 1))
+    return jxl.with_metadata(_saved(pixels, "JXL", options), carried)
+
+
+def _saved(pixels: Pixels, kind: str, options: dict[str, Any]) -> bytes:
+    image = pixels.image()
+    image.info.pop("icc_profile", None)  # PNG and JPEG 2000 get theirs elsewhere, the others by name
+    with io.BytesIO() as file:
+        image.save(file, kind, **options)
+        return file.getvalue()
