@@ -12,7 +12,7 @@ COPY deepot deepot
 COPY pipeline pipeline
 COPY jobs jobs
 # PyPI's torch brings the CUDA libraries; the same image serves machines with and without GPU.
-RUN pip install --no-cache-dir -c constraints.txt '.[cluster,restorers]'
+RUN pip install --no-cache-dir -c constraints.txt '.[cluster,formats,restorers]'
 
 ENV RAY_USAGE_STATS_ENABLED=0 PYTHONUNBUFFERED=1
 WORKDIR /root

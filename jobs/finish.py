@@ -30,6 +30,8 @@ def carry_out(options: argparse.Namespace, work: Callable[[Job, How], Result]) -
 
 def _status(error: BaseException) -> int:
     """The exit status that an error leads to, as in `jobs.cli`."""
+    if isinstance(error, SystemExit):  # Ray's answer to SIGTERM
+        return error.code if isinstance(error.code, int) else 1
     return 2 if isinstance(error, DeepotError) else 130 if isinstance(error, KeyboardInterrupt) else 1
 
 

@@ -13,7 +13,10 @@ from pydantic.fields import FieldInfo
 from jobs.console import progress
 from pipeline.config import Job, load_job
 from pipeline.credentials import redacted
+from pipeline.errors import ConfigError
 from pipeline.run import How
+
+_PORTS = 65_535
 
 
 def add_job(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +36,12 @@ def add_how(parser: argparse.ArgumentParser) -> None:
         "--allow-code", action="store_true", help="let the job name module:factory, which runs its code"
     )
     parser.add_argument("--replace", action="store_true", help="write over another run's photos in the output folder")
+    parser.add_argument(
+        "--metrics-port",
+        type=int,
+        metavar="PORT",
+        help="without --address: metrics for Prometheus are at port PORT of this machine while the command runs",
+    )
     add_output(parser)
 
 
@@ -48,9 +57,21 @@ def job_of(options: argparse.Namespace) -> Job:
 
 
 def how_of(options: argparse.Namespace) -> How:
-    """How the command is to be carried out."""
+    """How the command is to be carried out.
+
+    Raises:
+        ConfigError: a port for metrics that there cannot be.
+    """
+    port = options.metrics_port
+    if port is not None and options.address is not None:
+        raise ConfigError(
+            "--metrics-port is for Ray on this machine; each machine of a cluster exports its metrics where "
+            "'ray start --metrics-export-port' said"
+        )
+    if port is not None and not 1 <= port <= _PORTS:
+        raise ConfigError(f"--metrics-port {port} is not from 1 to {_PORTS}")
     allowed = options.allow_code or os.environ.get("DEEPOT_ALLOW_CODE") == "1"
-    return How(options.address, allowed, options.replace, getattr(options, "redo", False), progress())
+    return How(options.address, allowed, options.replace, getattr(options, "redo", False), progress(), port)
 
 
 def _value(text: str) -> Any:  # noqa: ANN401 — whatever YAML reads

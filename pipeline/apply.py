@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from pipeline import metrics
 from pipeline.cut import Shard
 from pipeline.errors import Code, RunError
 from pipeline.layout import Run
@@ -147,6 +148,7 @@ class Apply:
             "retriable": code.retriable,
         }
         not_done(row)
+        metrics.finished(row)
         return write_part(self._run, part_name(work.shard, work.attempt), [row])
 
     def _keep(self, work: Work, part: Part) -> None:

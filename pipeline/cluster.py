@@ -1,12 +1,13 @@
 """Cluster: Ray sessions, and the crew that a session has."""
 
 import contextlib
+import importlib.util
 import logging
 import os
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline import logs
+from pipeline import logs, metrics
 from pipeline.config import Job
 from pipeline.crew import RayCrew
 from pipeline.errors import PipelineError
@@ -44,18 +45,18 @@ _current: list[Session] = []  # a process has one session of Ray
 
 
 @contextlib.contextmanager
-def session(address: str | None = None) -> Iterator[Session]:
+def session(address: str | None = None, metrics_port: int | None = None) -> Iterator[Session]:
     """A Ray session: on the cluster at `address`, otherwise started on this machine, without dashboard.
 
-    Inside of another one it is that one.
+    Inside of another one it is that one. With `metrics_port` Ray on this machine exports its metrics and ours there.
 
     Raises:
-        PipelineError: there is no cluster at the address.
+        PipelineError: there is no cluster at the address, or nothing that exports metrics is installed.
     """
     if _current:
         yield _current[0]
         return
-    with _ray(address):
+    with _ray(address, metrics_port):
         _current.append(Session())
         try:
             yield _current[0]
@@ -64,7 +65,7 @@ def session(address: str | None = None) -> Iterator[Session]:
 
 
 @contextlib.contextmanager
-def _ray(address: str | None) -> Iterator[None]:
+def _ray(address: str | None, metrics_port: int | None) -> Iterator[None]:
     """Ray, started or joined unless this process has done so itself."""
     os.environ.update({key: value for key, value in _QUIET.items() if key not in os.environ})
     import ray
@@ -73,6 +74,8 @@ def _ray(address: str | None) -> Iterator[None]:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
+        if metrics_port is not None:
+            options |= _exporting(metrics_port)
     joined = ray.is_initialized()
     try:
         if not joined:
@@ -82,5 +85,13 @@ def _ray(address: str | None) -> Iterator[None]:
     try:
         yield
     finally:
+        metrics.stop()
         if not joined:
             ray.shutdown()
+
+
+def _exporting(port: int) -> dict[str, Any]:
+    """Options of a Ray on this machine whose metrics are at a port of it."""
+    if importlib.util.find_spec("prometheus_client") is None:
+        raise PipelineError("metrics need more of Ray than is installed: pip install 'deepot[cluster]'")
+    return {"_metrics_export_port": port}

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pipeline import logs
+from pipeline import logs, metrics
 from pipeline.apply import OutOfMemoryError, WorkerDiedError
 from pipeline.config import Compute, Job
 from pipeline.errors import PipelineError
@@ -162,10 +162,12 @@ class RayCrew:
         """
         import ray
 
+        metrics.start(setup.run, setup.job.name)
         self._setup = ray.put(setup)
         self._start(most)
         while not any(member.node for member in self._members):
             self._step()
+        self._count()
 
     def free(self) -> int:
         """How much more work fits: two pieces an actor."""
@@ -198,6 +200,7 @@ class RayCrew:
             ray.kill(member.actor)
         for held in (self._members, self._starting, self._flying, self._waiting):
             held.clear()
+        metrics.workers(0)
 
     def _start(self, most: int) -> None:
         """See that there are as many actors as the cluster takes and `most` pieces of work are good for."""
@@ -265,7 +268,12 @@ class RayCrew:
                 raise PipelineError(f"no worker could start: {said}") from error
             return
         self._failed_starts = 0
+        self._count()
         self._hand_out()
+
+    def _count(self) -> None:
+        """Export how many actors there are that have started."""
+        metrics.workers(sum(member.node is not None for member in self._members))
 
     def _hand_out(self) -> None:
         """Give waiting calls to actors that have started, the least busy first."""
@@ -316,6 +324,7 @@ class RayCrew:
         """A dead actor is no longer of the crew; another takes its place."""
         if member in self._members:
             self._members.remove(member)
+            self._count()
             self._follow()
 
 
@@ -376,6 +385,7 @@ class _Actor:
         with self._equipping:
             if self._worker is None or self._worker.setup != setup:
                 logs.about(run=setup.run.uri, stage="apply")
+                metrics.start(setup.run, setup.job.name)
                 self._worker = ShardWorker(setup)
             return self._worker
 

@@ -97,7 +97,7 @@ def evaluate_job(opened: Opened) -> Evaluated:
     if wanted.degrade is not None:
         load_degradation(wanted.degrade)  # what is wrong with it is said before any work
     pairs = _pairs(opened, wanted)
-    with cluster.session(opened.how.address) as session:
+    with cluster.session(opened.how.address, opened.how.metrics_port) as session:
         transport = map_of(opened)
         transport.check(opened.models.codec)
         folder = opened.run.evaluation(_key(wanted, judges, pairs, transport))

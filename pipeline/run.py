@@ -13,7 +13,7 @@ from functools import partial
 
 from deepot.moments import Moments
 from deepot.transport_map import TransportMap
-from pipeline import cluster, logs, statistics
+from pipeline import cluster, logs, metrics, statistics
 from pipeline.apply import Apply
 from pipeline.config import Job, Refit
 from pipeline.drift import Drift, follow
@@ -46,6 +46,7 @@ class How:
         replace: whether photos of another run in the output folder may be written over.
         redo: whether what an earlier map of the run has done is done again by the latest.
         progress: told of finished images.
+        metrics_port: where Ray on this machine exports metrics; None leaves it to Ray.
     """
 
     address: str | None = None
@@ -53,6 +54,7 @@ class How:
     replace: bool = False
     redo: bool = False
     progress: Progress = field(default_factory=Quiet)
+    metrics_port: int | None = None
 
 
 @dataclass(frozen=True)
@@ -135,11 +137,11 @@ def fit_job(opened: Opened) -> Fitted:
         return Fitted(map_of(opened))
 
     def gather() -> tuple[list[Moments], list[Moments]]:
-        with cluster.session(how.address) as session, session.crew(job, how.allow_code) as crew:
+        with cluster.session(how.address, how.metrics_port) as session, session.crew(job, how.allow_code) as crew:
             return statistics.gather(pending, partial(crew.execute, died=statistics.died), how.progress)
 
     with lease(run):
-        pending = _calibration(opened)
+        pending = calibration(opened)
         drift = follow(job, run, opened.models.codec, pending, gather)
     return Fitted(map_of(opened), drift)
 
@@ -149,7 +151,7 @@ def map_of(opened: Opened) -> TransportMap:
     return stored_map(opened.job, opened.run) or fit_job(opened).transport
 
 
-def _calibration(opened: Opened) -> list[statistics.Task]:
+def calibration(opened: Opened) -> list[statistics.Task]:
     """The tasks of the statistics, with the photos that are new; without these, where nothing hangs on them."""
     job, run = opened.job, opened.run
     try:
@@ -181,9 +183,14 @@ def apply_job(opened: Opened) -> Result:
         _claim(opened, output)
         how.progress.begin("apply", sum(missing.values()))
         setup = Setup(job, how.allow_code, run, output, opened.fingerprint, map_uri(job, run), transport.sha256)
-        with lease(run), cluster.session(how.address) as session, session.crew(job, how.allow_code) as crew:
+        with (
+            lease(run),
+            cluster.session(how.address, how.metrics_port) as session,
+            session.crew(job, how.allow_code) as crew,
+        ):
             crew.equip(setup, len(missing))
-            done_now = Apply(run, crew, how.progress)(slowest_first(run, missing))
+            progress = metrics.Left(how.progress, sum(missing.values()))
+            done_now = Apply(run, crew, progress)(slowest_first(run, missing))
         how.progress.end()
     return finish(run, done_now, time.perf_counter() - started)
 
@@ -210,7 +217,7 @@ def _session_and_models(job: Job, how: How) -> Iterator[None]:
     """A session, and the models in memory: Ray waits for processes while they load."""
     with ThreadPoolExecutor(1, "models") as beside:
         loading = beside.submit(load_models, job, how.allow_code)
-        with cluster.session(how.address):
+        with cluster.session(how.address, how.metrics_port):
             loading.result()
             yield
 

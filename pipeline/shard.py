@@ -16,6 +16,7 @@ from deepot.colour_difference import difference, thumbnail
 from deepot.enhance import Enhancer, Outcome
 from deepot.scores import Scores, score
 from deepot.transport_map import TransportMap
+from pipeline import metrics
 from pipeline.config import Job, Limits
 from pipeline.errors import Code, StorageError
 from pipeline.faults import DEVICE_FAULTS, IMAGE_FAULTS
@@ -157,7 +158,8 @@ class ShardWorker:
                 row |= photo.facts
                 self.watch.allow(clock, photo.size)
                 row |= asdict(found.scores)
-                outcomes = [self._page(row, photo, number) for number in range(len(photo.pages))]
+                with metrics.busy(self._models.codec.device.type):
+                    outcomes = [self._page(row, photo, number) for number in range(len(photo.pages))]
         except DEVICE_FAULTS:
             raise
         except IMAGE_FAULTS as error:
@@ -177,6 +179,7 @@ class ShardWorker:
         """Finish an image, and say so."""
         row = self._finish(into, row, done)
         not_done(row)
+        metrics.finished(row)
         return row
 
     def _finish(self, into: Sink, row: dict[str, Any], done: "_Done | None") -> dict[str, Any]:

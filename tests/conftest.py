@@ -48,6 +48,7 @@ def ray_session():
     with pytest.MonkeyPatch.context() as patch:
         for key, value in cluster._QUIET.items():
             patch.setenv(key, value)
+        patch.setenv("RAY_metrics_report_interval_ms", "500")
         ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=100 * 2**20)
         yield
         ray.shutdown()

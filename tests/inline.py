@@ -54,7 +54,7 @@ def no_ray(crew=InlineCrew):
     """What asks for a session of Ray gets a crew in this process."""
 
     @contextmanager
-    def session(_address=None):
+    def session(*_):
         yield InlineSession(crew)
 
     with pytest.MonkeyPatch.context() as patch:

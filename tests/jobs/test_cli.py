@@ -202,7 +202,11 @@ def test_the_job_on_s3(job_file, s3, tmp_path, inline, capsys):
         "reference": {"images": "s3://archive/natural/"},
         "output": {"uri": "s3://archive/enhanced"},
     }
-    remote = last_json(deepot("run", job_file("s3.yaml", **changes), "--allow-code", "--json", env=os.environ | s3))
+    flags = ["--allow-code", "--json", "--log-format", "json"]
+    process = deepot("run", job_file("s3.yaml", **changes), *flags, env=os.environ | s3)
+    remote = last_json(process)
+    assert {json.loads(line).get("run") for line in process.stderr.splitlines()} >= {remote["run"]}
+    assert len(process.stdout.splitlines()) == 1
     assert main(["run", job, "--allow-code"]) == 0
     assert remote["ok"] == 6
     assert remote["run"].startswith("s3://archive/enhanced/_deepot/")

@@ -5,6 +5,7 @@ import re
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from unittest.mock import Mock
 
 import pytest
 from tenacity import wait_none
@@ -147,17 +148,16 @@ def test_a_job_tells_how_it_ended(hook, job_for, tmp_path, capsys):
     path.write_text(json.dumps(small_job(tmp_path, name="scans", vae="/no/such/vae", notify={"webhook": hook.url})))
     options = _parser().parse_args(["run", str(path), "--allow-code", "--json"])
 
-    def stopped(*_):
-        raise KeyboardInterrupt
-
     assert carry_out(options, lambda *_: DONE) == 1, "a third of the images failed"
-    with pytest.raises(KeyboardInterrupt):
-        carry_out(options, stopped)
+    for stop in (KeyboardInterrupt(), SystemExit(15)):
+        with pytest.raises(type(stop)):
+            carry_out(options, Mock(side_effect=stop))
     assert main(["run", str(path), "--allow-code"]) == 2
     about = {"name": "scans", "command": "run"}
-    done, interrupted, failed = (told for *_, told in hook.posted)
+    done, interrupted, ended, failed = (told for *_, told in hook.posted)
     assert done == DONE.told | about | {"exit_status": 1}
     assert interrupted == about | {"exit_status": 130, "error": "KeyboardInterrupt"}
+    assert ended == about | {"exit_status": 15, "error": "SystemExit"}
     assert failed == about | {"exit_status": 2, "error": failed["error"]}
     assert "there is no such folder" in failed["error"]
     out, err = capsys.readouterr()

@@ -2,6 +2,7 @@
 
 import json
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -84,7 +85,10 @@ def test_the_rate_is_that_of_the_last_ten_minutes():
 
 
 @pytest.mark.parametrize("flags", [[], ["--json"]])
-def test_watching_ends_with_the_run(run, monkeypatch, capsys, flags):
+def test_watching_ends_with_the_run(folder, monkeypatch, capsys, flags):
+    """Wherever the run lies."""
+    run = Run(f"{folder}/run")
+    put(run.about, b"{}")
     extend(run, listed(4), 2)
     steps = iter([lambda: do(run, 0), lambda: do(run, 1, status="failed", error_code="damaged")])
     slept, clock = [], [0.0]
@@ -94,8 +98,8 @@ def test_watching_ends_with_the_run(run, monkeypatch, capsys, flags):
         clock[0] += seconds
         next(steps)()
 
-    monkeypatch.setattr(time, "sleep", sleep)
-    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    ours = SimpleNamespace(sleep=sleep, monotonic=lambda: clock[0], strftime=time.strftime)
+    monkeypatch.setattr("jobs.status.time", ours)
     assert main(["status", run.uri, "--watch", "4", *flags]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert slept == [4, 4]
