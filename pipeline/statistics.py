@@ -115,11 +115,9 @@ def gather(pending: Sequence[Task], execute: Execute, progress: Progress) -> tup
     Raises:
         NothingFoundError: not one photo of a side could be used.
     """
-    run = pending[0].run
-    done = {side: names(run.moments(side, 0).rpartition("/")[0]) for side in (SOURCE, REFERENCE)}
-    missing = [task for task in pending if not all(_name(task) in done[side] for side in _sides(task))]
-    progress.begin("statistics", sum(len(task.shard.entries) for task in missing))
-    for result in _results(missing, execute):
+    run, left = pending[0].run, missing(pending)
+    progress.begin("statistics", sum(len(task.shard.entries) for task in left))
+    for result in _results(left, execute):
         for uri, why in result.unusable:
             log.warning("not used for calibration: %s (%s)", uri, why, extra={"photo": uri})
         progress.advance(result.images + len(result.unusable), len(result.unusable))
@@ -131,10 +129,17 @@ def gather(pending: Sequence[Task], execute: Execute, progress: Progress) -> tup
     return source, reference
 
 
-def _results(missing: Sequence[Task], execute: Execute) -> Iterator[Gathered]:
+def missing(pending: Sequence[Task]) -> list[Task]:
+    """Of these tasks of one run, those whose moments are not stored yet."""
+    run = pending[0].run
+    done = {side: names(run.moments(side, 0).rpartition("/")[0]) for side in (SOURCE, REFERENCE)}
+    return [task for task in pending if not all(_name(task) in done[side] for side in sides_of(task))]
+
+
+def _results(left: Sequence[Task], execute: Execute) -> Iterator[Gathered]:
     """Do tasks; where one kills its worker its photos are tried alone, and it is done without those that kill."""
     dead = []
-    for result in execute(gather_shard, missing):
+    for result in execute(gather_shard, left):
         if result.died is None:
             yield result
         else:
@@ -192,7 +197,7 @@ def _total(
 ) -> tuple[dict[str, Statistics], list[tuple[str, str]]]:
     """What is measured of all photos of a shard, by side, and the photos that could not be used."""
     patch_size, tiles, limits = task.job.transport.patch_size, tiles_of(task.job), task.job.limits
-    totals = dict.fromkeys(_sides(task), nothing)
+    totals = dict.fromkeys(sides_of(task), nothing)
     unusable = []
     for entry in task.shard.entries:
         try:
@@ -235,10 +240,11 @@ def merged(run: Run, side: str, numbers: Iterable[int]) -> Moments:
 
 def shards(pending: Sequence[Task], side: str) -> list[int]:
     """Numbers of the shards of a side."""
-    return sorted(task.shard.number for task in pending if side in _sides(task))
+    return sorted(task.shard.number for task in pending if side in sides_of(task))
 
 
-def _sides(task: Task) -> tuple[str, ...]:
+def sides_of(task: Task) -> tuple[str, ...]:
+    """The sides whose moments a task gives."""
     return (SOURCE, REFERENCE) if task.side == BOTH else (task.side,)
 
 
