@@ -136,12 +136,19 @@ class Compute(Section):
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="auto: the device's fastest")
     actors: Annotated[int, Field(ge=1)] | Auto = Field("auto", description="workers; auto: as many as fit")
+    min_actors: int = Field(1, ge=1, description="workers that are wanted even where there is room for fewer")
     max_actors: Annotated[int, Field(ge=1)] | Auto = Field(
         "auto", description="workers that an autoscaling cluster grows for; auto: as many as it has room for"
     )
     gpus_per_actor: Annotated[float, Field(ge=0)] | Auto = Field("auto", description="auto: 1 where there are GPUs")
     threads: int = Field(1, ge=1, description="CPU threads a worker computes with")
     shard_images: Annotated[int, Field(ge=1)] | Auto = Field("auto", description="images committed together")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Compute":
+        if self.max_actors != "auto" and self.min_actors > self.max_actors:
+            raise ValueError(f"min_actors is {self.min_actors}, more than max_actors, which is {self.max_actors}")
+        return self
 
 
 class Limits(Section):

@@ -20,6 +20,7 @@ from pipeline.faults import DEVICE_FAULTS
 from pipeline.manifest import Part
 from pipeline.models import load_models, use_threads
 from pipeline.shard import Setup, ShardWorker, Work
+from pipeline.slots import Slots, divide
 from pipeline.watch import ImageHangsError, last_resort
 
 log = logging.getLogger(__name__)
@@ -35,31 +36,11 @@ _SILENCE_S = 10.0  # the same where the worker only does not answer
 _STARTS = 3  # that may fail in a row, for each actor, without an error of their own
 
 
-@dataclass(frozen=True)
-class Slots:
-    """How many workers a cluster takes and what each one holds."""
-
-    count: int
-    cpus: float
-    gpus: float
-
-
 def slots(compute: Compute) -> Slots:
-    """Divide the cluster of the session, as it is now, into workers, as the job asks.
-
-    Where the job says how many workers there may be, so many are wanted whatever the cluster has: those without room
-    are what an autoscaling cluster grows for, and they go with the driver.
-    """
+    """Divide the cluster of the session, as it is now, into workers."""
     import ray
 
-    total = ray.cluster_resources()
-    cpus, gpus = total.get("CPU", 0.0), total.get("GPU", 0.0)
-    per_gpu = (1.0 if gpus else 0.0) if compute.gpus_per_actor == "auto" else compute.gpus_per_actor
-    fitting = max(1, int(gpus // per_gpu) if per_gpu else int(cpus // compute.threads))
-    if compute.actors != "auto":
-        return Slots(compute.actors, min(float(compute.threads), cpus / compute.actors or 1.0), per_gpu)
-    share = min(float(compute.threads), cpus / fitting) if cpus else float(compute.threads)
-    return Slots(fitting if compute.max_actors == "auto" else compute.max_actors, share, per_gpu)
+    return divide([node["Resources"] for node in ray.nodes() if node["Alive"]], compute)
 
 
 @dataclass
