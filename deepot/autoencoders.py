@@ -28,6 +28,7 @@ class DiffusersAutoencoder(nn.Module):
         factor: pixels a latent position, each way.
         channels: latent channels.
         halo: latent positions it looks sideways, None where it has global operations.
+        settled_halo: the same where those are held (`deepot.settled`); None where they cannot be, or there are none.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -42,6 +43,7 @@ class DiffusersAutoencoder(nn.Module):
         self.channels = latents.shape[1]
         self.factor = _PROBE_SIDE // latents.shape[-1]
         self.halo = self._halo(example, latents)
+        self.settled_halo = None if self.halo is not None else self._halo(example, latents, settled=True)
 
     def encode(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] → latents (B, c, h, w)."""
@@ -60,8 +62,9 @@ class DiffusersAutoencoder(nn.Module):
         latents: Tensor = encoded.latent if hasattr(encoded, "latent") else encoded.latents  # DC, Tiny
         return latents
 
-    def _halo(self, example: Tensor, latents: Tensor) -> int | None:
-        encoder, decoder = reach(self.model.encoder, example), reach(self.model.decoder, latents)
+    def _halo(self, example: Tensor, latents: Tensor, *, settled: bool = False) -> int | None:
+        encoder = reach(self.model.encoder, example, settled=settled)
+        decoder = reach(self.model.decoder, latents, settled=settled)
         if encoder is None or decoder is None:
             return None
         return max(math.ceil(encoder / self.factor), math.ceil(decoder))

@@ -22,7 +22,8 @@ class Autoencoder(Protocol):
 
     It may also have `halo` (int): latent positions over which encoding and decoding look sideways, for a network
     without global operations; its tiles are then exact. Without it tiles overlap and are cross-faded, and GroupNorm and
-    diffusers' attention are held at what they find in samples of the whole image (`deepot.settled`).
+    diffusers' attention are held at what they find in samples of the whole image (`deepot.settled`). With
+    `settled_halo` (int), how far it looks sideways then, its tiles need no cross-fade.
     """
 
     factor: int
@@ -46,6 +47,7 @@ class Codec:
         factor: pixels a latent position, each way.
         channels: latent channels c.
         halo: latent positions the network looks sideways; None where it has global operations.
+        settled_halo: the same where those are held (`deepot.settled`); None where that is not known.
         device: where it runs.
         dtype: in which it computes; images and latents are float32 outside.
     """
@@ -56,6 +58,7 @@ class Codec:
     factor: int
     channels: int
     halo: int | None
+    settled_halo: int | None
     device: torch.device
     dtype: torch.dtype
 
@@ -121,8 +124,17 @@ def as_codec(
     if isinstance(autoencoder, nn.Module):
         autoencoder.eval().requires_grad_(False).to(place, precision)
         autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
-    halo = getattr(autoencoder, "halo", None)
-    codec = Codec(name, fingerprint, autoencoder, autoencoder.factor, autoencoder.channels, halo, place, precision)
+    codec = Codec(
+        name,
+        fingerprint,
+        autoencoder,
+        autoencoder.factor,
+        autoencoder.channels,
+        getattr(autoencoder, "halo", None),
+        getattr(autoencoder, "settled_halo", None),
+        place,
+        precision,
+    )
     _check(codec)
     return codec
 
@@ -142,7 +154,7 @@ def _fingerprint(autoencoder: object) -> str:
     settings = {
         key: value
         for key, value in sorted(vars(autoencoder).items())
-        if isinstance(value, int | float | str) and key != "training"
+        if isinstance(value, int | float | str) and key not in ("training", "settled_halo")
     }
     digest = hashlib.sha256(json.dumps([type(autoencoder).__name__, settings], sort_keys=True).encode())
     if isinstance(autoencoder, nn.Module):

@@ -34,8 +34,8 @@ class Tiles:
         size: side of a square with as many pixels as go through the autoencoder at once; a photo that has no more
             of them is one tile, whatever its shape.
         overlap: pixels that neighbouring tiles share; None for what the autoencoder needs. Where its receptive field
-            is bounded that makes tiles exact; where it has global operations those are the same for all tiles
-            (`deepot.settled`), and tiles are cross-faded besides.
+            is bounded that makes tiles exact. Where it has global operations those are the same for all tiles
+            (`deepot.settled`): tiles agree where it is known how far it looks then, elsewhere they are cross-faded.
     """
 
     size: int = 1424
@@ -43,6 +43,8 @@ class Tiles:
 
     def margins(self, codec: Codec) -> tuple[int, int]:
         """Halo and blend in latent positions; the halo serves the autoencoder and the details beside it."""
+        if codec.halo is None and codec.settled_halo is not None and self.overlap is None:
+            return codec.settled_halo + REACH, 0
         if codec.halo is None:
             third = math.ceil((192 if self.overlap is None else self.overlap) / (3 * codec.factor))
             return max(REACH, third), third

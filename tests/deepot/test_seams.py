@@ -11,6 +11,7 @@ import deepot
 from deepot.codec import as_codec
 from deepot.enhance import Enhancer, Mode, Tiles
 from deepot.pixels import Pixels
+from deepot.tiling import TilePlan
 from tests import codecs
 from tests.photos import picture, soft
 
@@ -104,6 +105,22 @@ def test_with_global_operations_tiles_do_not_show(monkeypatch):
         ratios[way] = across_borders(ramps(288) + found, plan, codec.factor)
     assert ratios["settled"] <= 1.1
     assert ratios["cut"] > 3, "cut hard, tiles that are alone show"
+
+
+def test_tiles_agree_as_far_as_the_receptive_field_reaches():
+    """With the same samples, whatever the tiles: no place of the result depends on which tile it lies in."""
+    codec = as_codec(kl(), "kl", dtype=torch.float32, device="cpu")
+    assert codec.halo is None
+    transport = deepot.fit_images(codec, [soft(picture(0, 64, 64))], [picture(0, 64, 64)], patch_size=1)
+    samples = Tiles(256).plan(codec, Pixels(np.zeros((272, 400, 3), np.uint8))).samples()
+    results = []
+    for size in (256, 310):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(TilePlan, "samples", lambda plan: samples)
+            pixels = Pixels(np.rint(ramps(400)[:272] * 257).astype(np.uint16))
+            assert Enhancer(codec, transport, mode=Mode.RESIDUAL, tiles=Tiles(size)).enhance(pixels).n_tiles > 1
+        results.append(pixels.samples.astype(int))
+    assert np.abs(results[0] - results[1]).max() < 257 / 16, "of 257 a step of 8 bits"
 
 
 def test_global_operations_held_at_samples_are_close_to_those_of_the_whole(monkeypatch):
