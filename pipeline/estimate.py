@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import cluster, statistics
+from pipeline.config import Job
 from pipeline.crew import slots
 from pipeline.cut import Shard
 from pipeline.errors import NothingFoundError
@@ -31,8 +32,8 @@ _SEED = 0
 
 
 @dataclass(frozen=True)
-class Left:
-    """What is left of a job.
+class Sampled:
+    """What is left of a job, and a draw of it.
 
     Attributes:
         shards: that are not committed.
@@ -68,39 +69,29 @@ def estimate(opened: Opened, photos: int, workers: int | None = None) -> Forecas
         room = slots(job.compute)
         trials = _trials(opened, left, tasks, room.count)
         tried = list(crew.execute(try_out, trials))
-    trial_s = time.perf_counter() - started
-    found = {photo.uri: photo for each in tried for photo in each.photos}
-
-    def over_all(value: Callable[[Measured], float]) -> Total:
-        values = [[value(found[left.entries[int(place)].uri]) for place in places] for places in left.drawn]
-        return total([len(group) for group in left.groups], values)
-
-    calibrated = sum(len(task.shard.entries) for task in pending)
-    moments = sum(len(statistics.sides_of(task)) for task in pending)
-    results = left.images if job.output.layout is Layout.MIRROR else left.shards
     return Forecast(
         images=left.images,
-        calibration_images=calibrated,
+        calibration_images=sum(len(task.shard.entries) for task in pending),
         tried=len(left.entries),
         groups=len(left.groups),
-        trial_s=trial_s,
+        trial_s=time.perf_counter() - started,
         workers=workers or room.count,
         trial_workers=len(trials),
         cpus=room.cpus,
         gpus=room.gpus,
-        apply_s=over_all(lambda photo: photo.seconds),
+        apply_s=_over_all(left, tried, lambda photo: photo.seconds),
         calibration_s=_calibration_s(tasks, pending, tried),
         fit_s=max(each.fit_s for each in tried),
-        result_bytes=over_all(lambda photo: photo.result_bytes),
+        result_bytes=_over_all(left, tried, lambda photo: photo.result_bytes),
         own_bytes=left.images * float(np.mean([each.row_bytes for each in tried]))
         + len(pending) * max(each.moments_bytes for each in tried),
-        reads=left.images + calibrated,
-        writes=results + 2 * left.shards + moments,
-        not_done=dict(Counter(photo.error for photo in found.values() if photo.error)),
+        reads=left.images + sum(len(task.shard.entries) for task in pending),
+        writes=_writes(job, left, pending),
+        not_done=dict(Counter(photo.error for each in tried for photo in each.photos if photo.error)),
     )
 
 
-def _left(run: Run, photos: int) -> Left:
+def _left(run: Run, photos: int) -> Sampled:
     """The images without a commit, and a draw of them; the plan is read twice and never held."""
     done = committed_numbers(run)
 
@@ -118,7 +109,7 @@ def _left(run: Run, photos: int) -> Left:
     drawn = draw(by_size, photos, np.random.default_rng(_SEED))
     wanted = {int(place) for places in drawn for place in places}
     kept = {place: entry for place, entry in enumerate(entries()) if place in wanted}
-    return Left(counted["shards"], len(sizes), by_size, drawn, kept)
+    return Sampled(counted["shards"], len(sizes), by_size, drawn, kept)
 
 
 def _each(shards: Iterator[Shard], counted: Counter[str]) -> Iterator[Shard]:
@@ -136,7 +127,7 @@ def _calibration(opened: Opened) -> tuple[list[Task], list[Task]]:
     return (tasks, pending) if pending or stored_map(opened.job, opened.run) is None else ([], [])
 
 
-def _trials(opened: Opened, left: Left, tasks: Sequence[Task], workers: int) -> list[Trial]:
+def _trials(opened: Opened, left: Sampled, tasks: Sequence[Task], workers: int) -> list[Trial]:
     """The draw shared out to as many workers as there are, large photos and small ones to each."""
     chosen = []
     for side in sorted({task.side for task in tasks}):
@@ -163,3 +154,16 @@ def _calibration_s(tasks: Sequence[Task], pending: Sequence[Task], tried: Sequen
     sides = sorted({task.side for task in tasks})
     counts = [sum(len(task.shard.entries) for task in pending if task.side == side) for side in sides]
     return total(counts, [np.mean([each.calibration_s[side] for each in tried], axis=0).tolist() for side in sides])
+
+
+def _over_all(left: Sampled, tried: Sequence[Tried], value: Callable[[Measured], float]) -> Total:
+    """A total over the images that are left, from those that were tried."""
+    found = {photo.uri: photo for each in tried for photo in each.photos}
+    values = [[value(found[left.entries[int(place)].uri]) for place in places] for places in left.drawn]
+    return total([len(group) for group in left.groups], values)
+
+
+def _writes(job: Job, left: Sampled, pending: Sequence[Task]) -> int:
+    """Requests that write: results, a part and a commit of each shard, moments."""
+    results = left.images if job.output.layout is Layout.MIRROR else left.shards
+    return results + 2 * left.shards + sum(len(statistics.sides_of(task)) for task in pending)
