@@ -4,8 +4,9 @@ import time
 
 import pytest
 
-from pipeline import metrics
-from pipeline.errors import Code
+from jobs.cli import main
+from pipeline import cluster, metrics
+from pipeline.errors import Code, PipelineError
 from pipeline.layout import Run
 from pipeline.manifest import PHASES
 from pipeline.metrics import BUSY, FAILURES, IMAGES, LEFT, MEGAPIXELS, METRICS, SECONDS, WORKERS
@@ -86,3 +87,22 @@ def test_nothing_is_counted_before_the_start_and_after_the_stop(exported):
         metrics.Left(Quiet(), 5)
     assert not any(exported(metric) for metric in METRICS)
     assert exported(IMAGES, "ok") == exported(BUSY, "cpu") == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--metrics-port", "0"], "--metrics-port 0 is not from 1 to 65535"),
+        (["--address", "auto", "--metrics-port", "8080"], "each machine of a cluster exports its metrics where"),
+    ],
+)
+def test_a_port_that_cannot_be_meant(tmp_path, capsys, flags, message):
+    (tmp_path / "job.yaml").write_text("{input: {images: in}, output: {uri: out}, source: {degrade: 'blur:sigma=1'}}")
+    assert main(["run", str(tmp_path / "job.yaml"), *flags]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_ray_that_exports_nothing_is_said_to_be_so(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(PipelineError, match=r"pip install 'deepot\[cluster\]'"), cluster.session(metrics_port=8080):
+        pass
