@@ -31,7 +31,8 @@ from deepot.pixels import Pixels
 from deepot.restorers import load_restorer
 from deepot.spec import call_factory
 from deepot.transport_map import Calibration, TransportMap, fit_map
-from pipeline.plan import find_images, sample
+from pipeline.plan import find_images
+from pipeline.sample import sample
 
 
 @dataclass(frozen=True)

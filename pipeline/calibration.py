@@ -5,30 +5,28 @@ from itertools import chain
 
 from pipeline.cut import Shard, cut
 from pipeline.layout import Run
-from pipeline.plan import read_shards, sample, to_parquet
+from pipeline.plan import read_shards, to_parquet
 from pipeline.series import series
 from pipeline.storage import Entry, create
 
 
-def enlist(run: Run, side: str, listed: Iterable[Entry], limit: int) -> None:
-    """Freeze what is new of the photos of a side as one more list.
+def enlist(run: Run, side: str, chosen: Iterable[Entry]) -> None:
+    """Freeze what is new of the chosen photos of a side as one more list: what no earlier list has.
 
-    At most `limit` photos of the listing are wanted, chosen by a hash of their keys; of these the ones that no earlier
-    list has are new. What is in a list stays in it: its moments cannot be taken out of those of its shard. So a photo
-    that has changed is another one, one that has vanished still counts, and a collection that grows to twice its size
-    brings half of `limit` more. Where another driver adds a list at the same moment, that one counts.
+    What is in a list stays in it: its moments cannot be taken out of those of its shard. So a photo that has changed is
+    another one, one that has vanished still counts, and of a collection that grows to twice its size half of a sample
+    is new. Where another driver adds a list at the same moment, that one counts.
 
     Args:
         run: the run.
         side: source, reference, or both.
-        listed: photos in the order of their keys.
-        limit: at most so many of them.
+        chosen: photos in the order of their keys.
     """
     known, last = set[Entry](), -1
     for shard in enlisted(run, side):
         known.update(shard.entries)
         last = shard.number
-    new = [entry for entry in sample(listed, limit) if entry not in known]
+    new = [entry for entry in chosen if entry not in known]
     if new:
         number = max((number for number, _ in _lists(run, side)), default=0) + 1
         create(run.calibration(side, number), to_parquet(cut(new, first=last + 1)))

@@ -18,8 +18,9 @@ from pipeline.fit import stored_map
 from pipeline.forecast import Forecast
 from pipeline.layout import Run
 from pipeline.manifest import committed_numbers
-from pipeline.plan import read_plan, sample
+from pipeline.plan import read_plan
 from pipeline.run import Opened, calibration
+from pipeline.sample import sample
 from pipeline.sinks import Layout
 from pipeline.statistics import Task
 from pipeline.storage import Entry

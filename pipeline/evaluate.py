@@ -33,8 +33,9 @@ from pipeline.fetch import fetch
 from pipeline.fit import map_uri
 from pipeline.images import decode
 from pipeline.models import Models, load_models, tiles_of
-from pipeline.plan import find_images, sample
+from pipeline.plan import find_images
 from pipeline.run import Opened, map_of
+from pipeline.sample import sample
 from pipeline.storage import Entry, exists, join, names, put, read, remove, sha256
 
 LEAST_SIDE = 16

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,7 +17,7 @@ from pipeline.errors import NothingFoundError, RunError, StorageError
 from pipeline.layout import Run
 from pipeline.series import ROWS, WRITING, batches, series
 from pipeline.sources.containers import photos
-from pipeline.storage import Entry, absolute, create, sha256
+from pipeline.storage import Entry, absolute, create
 from pipeline.vanished import Roll
 
 SCHEMA = pa.schema(
@@ -78,12 +78,6 @@ def find_images(uri: str, what: str, exclude: Sequence[str] = ()) -> Iterator[En
         raise StorageError(f"{what} {uri}: there is no such folder, bucket or file") from error
     if not kept:
         raise NothingFoundError(f"{what} {uri}: no images found (of {files} files there)")
-
-
-def sample(entries: Iterable[Entry], limit: int) -> list[Entry]:
-    """At most `limit` entries, chosen by a hash of their keys: from all over, and the same ones each time."""
-    chosen = heapq.nsmallest(limit, entries, key=lambda entry: sha256(entry.key.encode()))
-    return sorted(chosen, key=attrgetter("key"))
 
 
 def extend(

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from deepot.moments import Moments
-from deepot.transport_map import TransportMap
+from deepot.transport_map import Calibration, TransportMap
 from pipeline import cluster, logs, metrics, statistics
 from pipeline.apply import Apply
+from pipeline.calibration import enlist
 from pipeline.config import Job, Refit
 from pipeline.drift import Drift, follow
 from pipeline.errors import NothingFoundError, RunError, StorageError
@@ -26,6 +27,7 @@ from pipeline.models import Models, load_models
 from pipeline.plan import Outlook, extend, find_images, planned, slowest_first
 from pipeline.progress import Progress, Quiet
 from pipeline.report import write_report
+from pipeline.sample import Sampler
 from pipeline.shard import Setup
 from pipeline.storage import absolute, create, exists, join, now, put, read
 from pipeline.totals import Result, finish
@@ -80,6 +82,11 @@ class Opened:
         """Folders whose files are never input: the results and the run's own."""
         return _fixed_part(self.job.output.uri), self.run.uri.rpartition("/")[0]
 
+    @property
+    def samples_input(self) -> bool:
+        """Whether the job is calibrated from its input."""
+        return self.job.map is None and self.job.calibration is Calibration.SELF
+
 
 def open_run(job: Job, how: How) -> Opened:
     """Load a job's models and find the folder of its run; writes run.json there the first time.
@@ -110,10 +117,15 @@ def open_run(job: Job, how: How) -> Opened:
 
 
 def plan_job(opened: Opened) -> Outlook:
-    """List the input and freeze what is new of it as a part of the run's plan."""
-    entries = find_images(opened.job.input.images, "input", opened.outside)
-    with lease(opened.run):
-        return extend(opened.run, entries, opened.job.compute.shard_images)
+    """List the input and freeze what is new of it as a part of the run's plan, and of what it is calibrated from."""
+    job, run = opened.job, opened.run
+    sampler = Sampler(job.source.limit) if opened.samples_input and job.source else None
+    entries = find_images(job.input.images, "input", opened.outside)
+    with lease(run):
+        outlook = extend(run, sampler.watch(entries) if sampler else entries, job.compute.shard_images)
+        if sampler:
+            enlist(run, statistics.BOTH, sampler.chosen())
+    return outlook
 
 
 def redo_job(opened: Opened) -> Outlook:
@@ -125,8 +137,12 @@ def redo_job(opened: Opened) -> Outlook:
         return extend(opened.run, entries, opened.job.compute.shard_images, valid)
 
 
-def fit_job(opened: Opened) -> Fitted:
+def fit_job(opened: Opened, *, look: bool = True) -> Fitted:
     """The map of the run, fitted where there is none, and again where new calibration photos and the job want it.
+
+    Args:
+        opened: the job.
+        look: list the photos of the calibration; not needed right after `plan_job` where they are the input's.
 
     Raises:
         NothingFoundError: there are no photos to calibrate from.
@@ -141,7 +157,7 @@ def fit_job(opened: Opened) -> Fitted:
             return statistics.gather(pending, partial(crew.execute, died=statistics.died), how.progress)
 
     with lease(run):
-        pending = calibration(opened)
+        pending = calibration(opened, look=look)
         drift = follow(job, run, opened.models.codec, pending, gather)
     return Fitted(map_of(opened), drift)
 
@@ -151,11 +167,11 @@ def map_of(opened: Opened) -> TransportMap:
     return stored_map(opened.job, opened.run) or fit_job(opened).transport
 
 
-def calibration(opened: Opened) -> list[statistics.Task]:
+def calibration(opened: Opened, *, look: bool = True) -> list[statistics.Task]:
     """The tasks of the statistics, with the photos that are new; without these, where nothing hangs on them."""
     job, run = opened.job, opened.run
     try:
-        return statistics.tasks(job, run, opened.how.allow_code, opened.outside)
+        return statistics.tasks(job, run, opened.how.allow_code, opened.outside, look=look)
     except (NothingFoundError, StorageError) as error:
         if job.transport.refit is not Refit.NEVER or not maps(run):
             raise
@@ -202,7 +218,7 @@ def run_job(job: Job, how: How) -> Result:
         opened = open_run(job, how)
         with lease(opened.run):
             outlook = plan_job(opened)
-            drift = fit_job(opened).drift
+            drift = fit_job(opened, look=not opened.samples_input).drift
             if how.redo:
                 redo_job(opened)
             result = replace(apply_job(opened), drift=drift.told if drift else None)

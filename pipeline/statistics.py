@@ -24,6 +24,7 @@ from pipeline.layout import Run
 from pipeline.models import Models, load_models, tiles_of
 from pipeline.plan import find_images
 from pipeline.progress import Progress
+from pipeline.sample import sample
 from pipeline.storage import Entry, names, put, read
 from pipeline.watch import allowed_s, last_resort
 
@@ -101,7 +102,7 @@ def tasks(job: Job, run: Run, allow_code: bool, exclude: Sequence[str], *, look:
         wanted = [(BOTH, job.input.images, limit, tuple(exclude))]
     for side, uri, limit, outside in wanted if look else []:
         what = f"{side} photos" if side != BOTH else "photos to calibrate from"
-        enlist(run, side, find_images(uri, what, outside), limit)
+        enlist(run, side, sample(find_images(uri, what, outside), limit))
     return [Task(job, allow_code, run, side, shard) for side, *_ in wanted for shard in enlisted(run, side)]
 
 

@@ -7,6 +7,7 @@ import torch
 
 from deepot.transport_map import TransportMap
 from pipeline import calibration, statistics
+from pipeline import run as run_module
 from pipeline.calibration import enlist, enlisted
 from pipeline.drift import drifts
 from pipeline.errors import ConfigError, NothingFoundError
@@ -16,6 +17,7 @@ from pipeline.layout import Run
 from pipeline.manifest import read_manifest
 from pipeline.query import select
 from pipeline.run import How
+from pipeline.sample import sample
 from pipeline.statistics import REFERENCE, SOURCE, merged
 from pipeline.storage import Entry, create, delete, names, read, sha256
 from tests.inline import run_inline
@@ -56,14 +58,14 @@ def again(job_for, tmp_path):
 
 def test_lists_are_only_added_to(tmp_path):
     run = Run(str(tmp_path))
-    enlist(run, "both", entries("abc"), 10)
+    enlist(run, "both", sample(entries("abc"), 10))
     first = read(run.calibration("both", 1))
-    enlist(run, "both", entries("abc"), 10)
+    enlist(run, "both", sample(entries("abc"), 10))
     assert keys(run) == [["a"], ["b"], ["c"]]
-    enlist(run, "both", entries("bcde"), 10)
+    enlist(run, "both", sample(entries("bcde"), 10))
     assert keys(run) == [["a"], ["b"], ["c"], ["d"], ["e"]], "what has vanished still counts"
     assert [shard.number for shard in enlisted(run, "both")] == [0, 1, 2, 3, 4]
-    enlist(run, "both", [*entries("b", size=2), *entries("cde")], 10)
+    enlist(run, "both", sample([*entries("b", size=2), *entries("cde")], 10))
     assert keys(run)[5:] == [["b"]], "what has changed is another photo"
     assert read(run.calibration("both", 1)) == first
     assert names(str(tmp_path / "moments")) == {"both-0001.parquet", "both-0002.parquet", "both-0003.parquet"}
@@ -71,8 +73,8 @@ def test_lists_are_only_added_to(tmp_path):
 
 def test_the_limit_holds_for_each_listing(tmp_path):
     run, all_keys = Run(str(tmp_path)), [f"{number:04d}" for number in range(2000)]
-    enlist(run, "both", entries(all_keys[:1000]), 100)
-    enlist(run, "both", entries(all_keys), 100)
+    enlist(run, "both", sample(entries(all_keys[:1000]), 100))
+    enlist(run, "both", sample(entries(all_keys), 100))
     found = [key for shard in keys(run) for key in shard]
     assert len(set(found)) == len(found)
     assert 130 < len(found) < 170, "twice the photos, half of the limit more"
@@ -88,10 +90,10 @@ def test_of_two_drivers_the_list_of_one_counts(tmp_path, monkeypatch):
     def enlist_other():
         with monkeypatch.context() as patch:
             patch.setattr(calibration, "create", create)
-            enlist(run, "both", entries("xyz"), 10)
+            enlist(run, "both", sample(entries("xyz"), 10))
 
     monkeypatch.setattr(calibration, "create", beaten)
-    enlist(run, "both", entries("abc"), 10)
+    enlist(run, "both", sample(entries("abc"), 10))
     assert keys(run) == [["x"], ["y"], ["z"]]
 
 
@@ -203,6 +205,20 @@ def test_unpaired_sides_grow_apart(job_for, tmp_path):
     found = run_inline(job)
     assert (found.drift["new_images"], found.drift["merged"], found.drift["refitted"]) == (0, 0.0, True)
     assert [merged(run, side, range(5)).images for side in (SOURCE, REFERENCE)] == [5, 5]
+
+
+def test_input_that_is_calibrated_from_is_listed_once(job_for, tmp_path, reads, monkeypatch):
+    listed = []
+    for module in (run_module, statistics):
+        real = module.find_images
+        monkeypatch.setattr(module, "find_images", lambda uri, *rest, real=real: listed.append(uri) or real(uri, *rest))
+    job = job_for(reference=None, source={"degrade": "blur:sigma=1", "limit": 100})
+    assert run_inline(job).drift["images"] == 6
+    for seed in range(6):
+        picture(seed).save(tmp_path / "restored" / f"late {seed}.png")
+    found = run_inline(job)
+    assert found.drift["new_images"] == len(reads) - 6 == 6
+    assert listed == [str(tmp_path / "restored")] * 2
 
 
 def test_a_calibration_that_is_gone_stops_only_a_job_that_wants_refits(again, tmp_path, caplog):

@@ -19,9 +19,10 @@ from pipeline.fit import fit
 from pipeline.layout import Run
 from pipeline.listing import listing
 from pipeline.manifest import SCHEMA, committed, read_manifest
-from pipeline.plan import Outlook, extend, planned, read_plan, sample, slowest_first
+from pipeline.plan import Outlook, extend, planned, read_plan, slowest_first
 from pipeline.progress import Quiet
 from pipeline.run import How, apply_job, fit_job, open_run, plan_job, run_job
+from pipeline.sample import Sampler, sample
 from pipeline.statistics import SOURCE, gather_shard
 from pipeline.storage import Entry, read
 from pipeline.totals import totals
@@ -93,6 +94,10 @@ def test_a_sample_comes_from_all_over_and_stays_the_same():
     assert len({entry.key[:2] for entry in chosen}) == 1
     assert len({entry.key[1] for entry in sample(entries(1000), 100)}) >= 1
     assert 20 < sum(entry.key < "k0500" for entry in chosen) < 80
+    sampler, listed = Sampler(100), entries(1000)
+    assert list(sampler.watch(listed)) == listed, "a listing that goes by stays as it is"
+    assert sampler.chosen() == chosen
+    assert sample(entries(5), 100) == entries(5)
 
 
 def test_plans_are_append_only(tmp_path):
