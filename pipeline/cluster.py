@@ -13,7 +13,13 @@ from pipeline.crew import RayCrew
 from pipeline.errors import PipelineError
 
 _OBJECT_STORE_BYTES = 256 * 2**20  # only small things go through it
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_DEDUP_LOGS": "0"}
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # large pages: a fifth less time for images of a megapixel on a CPU
+}
+"""Of Ray's processes where Ray is started here; what is set already stays."""
 
 
 class Session:
@@ -67,7 +73,7 @@ def session(address: str | None = None, metrics_port: int | None = None) -> Iter
 @contextlib.contextmanager
 def _ray(address: str | None, metrics_port: int | None) -> Iterator[None]:
     """Ray, started or joined unless this process has done so itself."""
-    os.environ.update({key: value for key, value in _QUIET.items() if key not in os.environ})
+    os.environ.update({key: value for key, value in ENVIRONMENT.items() if key not in os.environ})
     import ray
 
     logs.adopt("ray")

@@ -46,7 +46,7 @@ def ray_session():
     from pipeline import cluster
 
     with pytest.MonkeyPatch.context() as patch:
-        for key, value in cluster._QUIET.items():
+        for key, value in cluster.ENVIRONMENT.items():
             patch.setenv(key, value)
         patch.setenv("RAY_metrics_report_interval_ms", "500")
         ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=100 * 2**20)

@@ -47,7 +47,7 @@ def cluster():
     from pipeline import cluster as of_pipeline
 
     with pytest.MonkeyPatch.context() as patch:
-        for key, value in (of_pipeline._QUIET | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}).items():
+        for key, value in (of_pipeline.ENVIRONMENT | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}).items():
             patch.setenv(key, value)
         sizes = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
         nodes = Cluster(initialize_head=True, head_node_args=sizes | {"include_dashboard": False})
