@@ -13,7 +13,7 @@ from pipeline.config import Job, Refit
 from pipeline.fit import basis_of, fit, stored_map
 from pipeline.layout import Run
 from pipeline.statistics import REFERENCE, SOURCE, Task, blocks, levels, merged, shards
-from pipeline.storage import create, join, names, now, read
+from pipeline.storage import create, join, names, now, put, read
 
 Blocks = tuple[list[Moments], list[Moments]]
 
@@ -69,15 +69,19 @@ def follow(job: Job, run: Run, codec: Codec, pending: Sequence[Task], gather: Ca
     if stored and before == now_there:
         return Drift(stored.sha256, stored.info.source_images, way=stored.info.wasserstein2)
     found = gather()
-    drift = _measured(run, stored, shards(pending, SOURCE), before[SOURCE]) if stored else None
-    if drift is None or _wanted(job, drift):
-        mixture = levels(pending) if job.transport.components > 1 else None
-        fitted = fit(job, run, codec, *found, mixture, now_there)
-        if drift is None:
-            return Drift(fitted.sha256, fitted.info.source_images, way=fitted.info.wasserstein2)
-        drift = replace(drift, refitted=fitted.sha256 != drift.map_sha256)
-    record = {"noticed": now()} | drift.told
-    create(run.drift(drift.map_sha256, now_there[SOURCE]), json.dumps(record, sort_keys=True).encode())
+    if stored:
+        drift = _measured(run, stored, shards(pending, SOURCE), before[SOURCE])
+        where = run.drift(stored.sha256, now_there[SOURCE])
+        create(where, _record(drift))
+        if not _wanted(job, drift):
+            return drift
+    mixture = levels(pending) if job.transport.components > 1 else None
+    fitted = fit(job, run, codec, *found, mixture, now_there)
+    if not stored:
+        return Drift(fitted.sha256, fitted.info.source_images, way=fitted.info.wasserstein2)
+    if fitted.sha256 != stored.sha256:
+        drift = replace(drift, refitted=True)
+        put(where, _record(drift))
     return drift
 
 
@@ -98,6 +102,10 @@ def _measured(run: Run, stored: TransportMap, numbers: Sequence[int], before: in
     far = found.beyond_chance
     share = far / way if way else float(far > 0)  # of a map that goes nowhere any move is all of its way
     return replace(drift, new_images=new.images, new=found.apart, merged=found.merged, chance=found.chance, share=share)
+
+
+def _record(drift: Drift) -> bytes:
+    return json.dumps({"noticed": now()} | drift.told, sort_keys=True).encode()
 
 
 def _wanted(job: Job, drift: Drift) -> bool:

@@ -56,8 +56,8 @@ def again(job_for, tmp_path):
     return run
 
 
-def test_lists_are_only_added_to(tmp_path):
-    run = Run(str(tmp_path))
+def test_lists_are_only_added_to(folder):
+    run = Run(folder)
     enlist(run, "both", sample(entries("abc"), 10))
     first = read(run.calibration("both", 1))
     enlist(run, "both", sample(entries("abc"), 10))
@@ -68,7 +68,7 @@ def test_lists_are_only_added_to(tmp_path):
     enlist(run, "both", sample([*entries("b", size=2), *entries("cde")], 10))
     assert keys(run)[5:] == [["b"]], "what has changed is another photo"
     assert read(run.calibration("both", 1)) == first
-    assert names(str(tmp_path / "moments")) == {"both-0001.parquet", "both-0002.parquet", "both-0003.parquet"}
+    assert names(f"{folder}/moments") == {"both-0001.parquet", "both-0002.parquet", "both-0003.parquet"}
 
 
 def test_the_limit_holds_for_each_listing(tmp_path):
@@ -167,7 +167,10 @@ def test_always_fits_again_whenever_there_is_something_new(again, tmp_path):
     run = Run(again(refit="always").run)
     assert again(refit="always").drift["refitted"] is False
     add_natural(tmp_path, 100)
+    assert again().drift["refitted"] is False
+    assert [record["refitted"] for record in drifts(run)] == [False]
     assert again(refit="always").drift["refitted"] is True
+    assert [record["refitted"] for record in drifts(run)] == [True], "asked for later"
     (tmp_path / "natural" / "late 101.png").write_bytes(b"no photo")
     assert again(refit="always").drift["refitted"] is False, "a photo that cannot be used gives no other map"
     assert len(maps(run)) == 2

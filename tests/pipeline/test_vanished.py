@@ -9,7 +9,7 @@ from pipeline.errors import RunError, StorageError
 from pipeline.layout import Run
 from pipeline.plan import Outlook, extend, find_images, planned
 from pipeline.query import select
-from pipeline.storage import Entry, create, read
+from pipeline.storage import Entry, create, names, read
 from pipeline.vanished import vanished
 from tests.inline import run_inline
 
@@ -18,18 +18,18 @@ def entries(keys, size=1):
     return [Entry(f"u/{key}", key, size, "", 0.0) for key in sorted(keys)]
 
 
-def marks(folder):
-    return sorted(path.name for path in folder.glob("vanished-*"))
+def marks(run):
+    return sorted(name for name in names(run.uri) if name.startswith("vanished"))
 
 
-def test_what_a_listing_no_longer_holds_is_marked_until_it_is_back(tmp_path):
-    run = Run(str(tmp_path))
+def test_what_a_listing_no_longer_holds_is_marked_until_it_is_back(folder):
+    run = Run(folder)
     assert extend(run, entries("abcdef"), 2).vanished == 0
-    assert marks(tmp_path) == []
+    assert marks(run) == []
     assert extend(run, entries("bdeg"), 2) == Outlook(4, 4, 1, 1, 1, vanished=3, marked=3)
     assert list(vanished(run)) == ["a", "c", "f"], "at the head, in the middle and at the end of the listing"
     assert extend(run, entries("bdeg"), 2) == Outlook(4, 4, vanished=3)
-    assert marks(tmp_path) == ["vanished-0001.parquet"], "nothing changed, nothing written"
+    assert marks(run) == ["vanished-0001.parquet"], "nothing changed, nothing written"
     first = read(run.vanished(1))
     assert extend(run, entries("abdeg"), 2) == Outlook(5, 5, vanished=2, marked=1)
     assert list(vanished(run)) == ["c", "f"]
