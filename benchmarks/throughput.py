@@ -39,7 +39,7 @@ from pipeline import cluster, statistics
 from pipeline.apply import Apply
 from pipeline.config import Job, parse_job
 from pipeline.crew import RayCrew
-from pipeline.cut import cut
+from pipeline.cut import cost, cut
 from pipeline.plan import find_images
 from pipeline.progress import Quiet
 from pipeline.run import How, Opened, fit_job, open_run
@@ -165,9 +165,10 @@ class Pipeline:
         time.sleep(_ALL_STARTED_S)
 
     def apply(self) -> float:
-        """Seconds of applying the map to all files, as shards of one that are new every time."""
+        """Seconds of applying the map to all files, as shards of one that are new every time, the largest first."""
         self._turns += 1
-        shards = list(cut(find_images(str(self._images), "input"), 1, 10_000 * self._turns))
+        entries = sorted(find_images(str(self._images), "input"), key=cost, reverse=True)
+        shards = list(cut(entries, 1, 10_000 * self._turns))
         begun = time.perf_counter()
         Apply(self.opened.run, self._crew, Quiet())(shards)
         return time.perf_counter() - begun

@@ -43,7 +43,7 @@ def cut(entries: Iterable[Entry], shard_images: int | str = "auto", first: int =
 
     Args:
         entries: in any order, which is kept.
-        shard_images: images a shard; `auto` makes shards of about the same cost (`pipeline.cost`), some 64 of a short
+        shard_images: images a shard; `auto` makes shards of about the same `cost`, some 64 of a short
             listing, and of at most 32 images.
         first: number of the first shard.
     """
