@@ -213,6 +213,7 @@ KINDS = (
     Kind("10bit-rgb.heic", lambda: deep_heif(3, 10, icc_profile=DISPLAY_P3, exif=exif(1), xmp=XMP),
          frozenset({"icc", "exif", "xmp"}), lossless=False, needs="pillow_heif"),
     Kind("12bit-grey.heic", lambda: deep_heif(1, 12), lossless=False, needs="pillow_heif"),
+    Kind("rgba.avif", lambda: saved(cut_out().resize((96, 72)), "AVIF", quality=90), frozenset({"alpha"}), lossless=False),
     Kind("p3.avif", p3_avif, frozenset({"icc"}), lossless=False, note="Display P3 by numbers"),
     Kind("rgb.jxl", lambda: tagged_jxl(saved(photo(), "JXL", lossless=True)), frozenset({"exif", "xmp"}), needs="pillow_jxl"),
     Kind("lossy.jxl", lambda: saved(photo(), "JXL", quality=90), lossless=False, needs="pillow_jxl"),

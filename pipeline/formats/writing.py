@@ -32,6 +32,8 @@ def written(pixels: Pixels, bits: int, target: Target, carried: Metadata) -> byt
         return data if options.get("no_jp2") else jpeg2000.with_metadata(data, carried)
     if target.kind == "JXL":
         return _as_jxl(pixels, options, carried)
+    if target.kind == "AVIF" and pixels.alpha is not None:
+        options |= {"codec": "aom", "advanced": {"a:lossless": "1"}}
     if target.kind == "JPEG":
         options |= jpeg.extra(carried)
     named = {

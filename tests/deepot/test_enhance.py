@@ -80,6 +80,14 @@ def test_any_size_goes_through(codec, size, patch_size):
     assert Enhancer(codec, fitted(codec, patch_size))(image).size == size
 
 
+@pytest.mark.parametrize("size", [(60_000, 1), (1, 60_000)])
+def test_a_line_of_pixels_goes_through_whole_and_in_tiles(codec, transport, size):
+    image = photo(*size)
+    whole, tiled = (Enhancer(codec, transport, tiles=Tiles(tile))(image) for tile in (1424, 64))
+    assert whole.size == tiled.size == size
+    assert np.abs(np.asarray(whole).astype(int) - np.asarray(tiled)).max() <= 1
+
+
 @pytest.mark.parametrize("alpha", [0.0, 0.25, -0.5, 1.5])
 def test_plain_equals_the_float64_reference(embedded, alpha):
     """decode(fold(T(unfold(encode(x))))) in float64 up to the decoder, to 1e-4 in pixel value."""
