@@ -4,6 +4,7 @@ DeepotError
 └── PipelineError           a job that could not run; the message is one sentence with the way out
     ├── ConfigError         a job file or option that cannot be meant
     ├── StorageError        storage that cannot be reached, listed, read or written
+    │   └── ContainerError  a tar, ZIP or Parquet file whose photos cannot be told
     ├── NothingFoundError   no images where some were expected
     └── RunError            a run folder that is not what the job needs
 
@@ -25,6 +26,10 @@ class ConfigError(PipelineError):
 
 class StorageError(PipelineError):
     """Storage that cannot be reached, listed, read or written."""
+
+
+class ContainerError(StorageError):
+    """A tar, ZIP or Parquet file whose photos cannot be told: damaged, or two of one name."""
 
 
 class NothingFoundError(PipelineError):

@@ -2,7 +2,7 @@
 
 from pipeline.config import Limits
 from pipeline.errors import Code, ImageError, StorageError
-from pipeline.sources.members import read_photo
+from pipeline.sources.members import is_container, read_photo
 from pipeline.storage import Entry
 
 _OWN = ("_deepot", "_deepot.json")  # what runs keep in the output folder
@@ -18,6 +18,8 @@ def fetch(entry: Entry, limits: Limits) -> bytes:
     folders = entry.key.split("/")
     if not {"", ".", ".."}.isdisjoint(folders) or folders[0] in _OWN or "\0" in entry.key:
         raise ImageError(Code.UNSAFE_NAME, "its result would lie outside the output folder or among the run's files")
+    if is_container(entry.uri):
+        raise ImageError(Code.DAMAGED, "the photos inside of it cannot be told: it is damaged, or two have one name")
     _check(entry.size, limits)
     try:
         data = read_photo(entry.uri, limits.max_bytes)

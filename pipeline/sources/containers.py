@@ -12,7 +12,7 @@ from operator import attrgetter
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import StorageError
+from pipeline.errors import ContainerError, StorageError
 from pipeline.formats.targets import IMAGE_SUFFIXES
 from pipeline.listing import listing
 from pipeline.parts import opened
@@ -35,6 +35,7 @@ def photos(uri: str) -> Iterator[Entry]:
     Raises:
         FileNotFoundError: no such folder, bucket or file.
         StorageError: it cannot be listed or read.
+        ContainerError: the photos inside of the only container cannot be told; one of several is given itself then.
     """
     if re.search(r"\.(tar\.\w+|tgz)$", uri, re.IGNORECASE):
         raise StorageError(f"{uri}: photos in a compressed tar cannot be read one by one; decompress it to .tar")
@@ -48,12 +49,23 @@ def photos(uri: str) -> Iterator[Entry]:
         told = ((file.uri, lines(read(file.uri).decode("utf-8-sig"))) for file in files)
         merged = heapq.merge(*(named(names, uri) for uri, names in told), key=attrgetter("key"))
         yield from (next(same) for _, same in groupby(merged, key=attrgetter("key")))
-    elif kind == "parquet":
-        for file in files:
-            yield from _rows(file, match["column"] or COLUMN)
-    else:
-        for file in files:
-            yield from _members(file, _INDEXES[kind])
+        return
+    column = match["column"] or COLUMN
+    for file in files:
+        inside = _rows(file, column) if kind == "parquet" else _members(file, _INDEXES[kind])
+        yield from _or_itself(file, inside) if len(files) > 1 else inside
+
+
+def _or_itself(file: Entry, inside: Iterator[Entry]) -> Iterator[Entry]:
+    """The photos of one container of several; where they cannot be told, itself, which becomes a failed row."""
+    try:
+        first = next(inside, None)
+    except ContainerError:
+        yield file._replace(key=f"{file.key}/{file.key.rpartition('/')[2]}")
+        return
+    if first is not None:
+        yield first
+        yield from inside
 
 
 def _members(file: Entry, index: Callable[[str], tuple[tuple[str, int, int], ...]]) -> Iterator[Entry]:
@@ -64,7 +76,9 @@ def _members(file: Entry, index: Callable[[str], tuple[tuple[str, int, int], ...
             continue
         key = f"{file.key}/{clean(name)}"
         if key in found:
-            raise StorageError(f"{file.uri} holds two photos of the name {name}; their results could not be told apart")
+            raise ContainerError(
+                f"{file.uri} holds two photos of the name {name}; their results could not be told apart"
+            )
         found[key] = Entry(member_uri(file.uri, start, size, name), key, size, file.etag, file.mtime)
     yield from (found[key] for key in sorted(found))
 
@@ -80,7 +94,7 @@ def tar_index(uri: str) -> tuple[tuple[str, int, int], ...]:
         with opened(uri) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             return tuple((member.name, member.offset_data, member.size) for member in tar if member.isreg())
     except tarfile.TarError as error:
-        raise StorageError(f"{uri} is no tar file, or one that is damaged: {error}") from error
+        raise ContainerError(f"{uri} is no tar file, or one that is damaged: {error}") from error
 
 
 def zip_index(uri: str) -> tuple[tuple[str, int, int], ...]:
@@ -94,7 +108,7 @@ def zip_index(uri: str) -> tuple[tuple[str, int, int], ...]:
             infos = [info for info in archive.infolist() if not info.is_dir()]
             return tuple((info.filename, info.header_offset, info.compress_size) for info in infos)
     except zipfile.BadZipFile as error:
-        raise StorageError(f"{uri} is no ZIP file, or one that is damaged: {error}") from error
+        raise ContainerError(f"{uri} is no ZIP file, or one that is damaged: {error}") from error
 
 
 _INDEXES: dict[str, Callable[[str], tuple[tuple[str, int, int], ...]]] = {"tar": tar_index, "zip": zip_index}
@@ -112,7 +126,7 @@ def _rows(file: Entry, column: str) -> Iterator[Entry]:
                 return
             yield from _cells(file, parquet, column, pa.types.is_struct(kind))
     except pa.ArrowInvalid as error:
-        raise StorageError(f"{file.uri} is no Parquet file, or one that is damaged: {error}") from error
+        raise ContainerError(f"{file.uri} is no Parquet file, or one that is damaged: {error}") from error
 
 
 def _cells(file: Entry, parquet: pq.ParquetFile, column: str, struct: bool) -> Iterator[Entry]:

@@ -51,6 +51,11 @@ class Member(NamedTuple):
         return int(taken) if taken.isdecimal() else 0
 
 
+def is_container(uri: str) -> bool:
+    """Whether a URI names a file that photos are inside of, and none of them."""
+    return uri.lower().endswith((".tar", ".zip", ".parquet")) and member_of(uri) is None
+
+
 def member_of(uri: str) -> Member | None:
     """What a URI names inside another file; None if it names a file."""
     match = _MEMBER.fullmatch(uri)

@@ -198,6 +198,32 @@ def test_hostile_and_damaged_containers(tmp_path):
         read_photo(f"{tmp_path}/none.tar#0+10/y.png")
 
 
+@pytest.mark.parametrize("suffix", ["tar", "zip", "parquet"])
+def test_one_damaged_container_of_several_is_one_failed_photo(tmp_path, suffix):
+    good = {"a": b"1", "z": b"2"}
+    for name, data in good.items():
+        if suffix == "tar":
+            tar(tmp_path / f"{name}.tar", {"x.png": data})
+        elif suffix == "zip":
+            with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
+                archive.writestr("x.png", data)
+        else:
+            pq.write_table(pa.table({"image": [data]}), tmp_path / f"{name}.parquet")
+    (tmp_path / f"a-bad.{suffix}").write_bytes(b"nothing of the kind" * 100)
+    (tmp_path / f"a.{suffix}.bad.{suffix}").write_bytes(b"")
+    entries = list(find_images(f"{tmp_path}/*.{suffix}", "input"))
+    assert [entry.key for entry in entries] == sorted(entry.key for entry in entries)
+    bad = [entry for entry in entries if "bad" in entry.key]
+    assert [entry.key for entry in bad] == [
+        f"{name}/{name}" for name in (f"a-bad.{suffix}", f"a.{suffix}.bad.{suffix}")
+    ]
+    assert [read_photo(entry.uri) for entry in entries if entry not in bad] == list(good.values())
+    for entry in bad:
+        with pytest.raises(ImageError, match="cannot be told") as caught:
+            fetch(entry, Limits())
+        assert caught.value.code is Code.DAMAGED
+
+
 def test_files_whose_names_look_strange_are_files(tmp_path):
     (tmp_path / "deep#1.tar.d").mkdir()
     (tmp_path / "deep#1.tar.d" / "ü#1.png").write_bytes(b"x")
