@@ -1,11 +1,12 @@
 """Gaussians: the optimal transport map and the Wasserstein distance between two of them, in float64."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from deepot.linalg import eigh_psd, nearest_psd, sqrt_psd, symmetrise
+from deepot.linalg import eigenvalues_psd, eigh_psd, nearest_psd, sqrt_psd, symmetrise
 
 RANGE_RTOL = 1e-10
 """Directions of the source whose variance is below this share of the largest count as having none."""
@@ -62,7 +63,16 @@ def transport_matrix(source: Tensor, reference: Tensor, rtol: float = RANGE_RTOL
 
 def wasserstein2_squared(a: Gaussian, b: Gaussian) -> float:
     """Squared Wasserstein-2 distance: ‖μa − μb‖² + tr(Σa + Σb − 2 (Σa^½ Σb Σa^½)^½) (Dowson & Landau 1982), ≥ 0."""
+    return wasserstein2_squared_from(a)(b)
+
+
+def wasserstein2_squared_from(a: Gaussian) -> Callable[[Gaussian], float]:
+    """The squared distances from one Gaussian to any: the root of its covariance is taken once."""
     root = sqrt_psd(a.covariance)
-    cross = eigh_psd(root @ b.covariance.double() @ root)[0].sqrt().sum()
-    spread = a.covariance.trace() + b.covariance.trace() - 2 * cross
-    return max(0.0, float((a.mean - b.mean).square().sum() + spread))
+
+    def squared(b: Gaussian) -> float:
+        cross = eigenvalues_psd(root @ b.covariance.double() @ root).sqrt().sum()
+        spread = a.covariance.trace() + b.covariance.trace() - 2 * cross
+        return max(0.0, float((a.mean - b.mean).square().sum() + spread))
+
+    return squared

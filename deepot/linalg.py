@@ -17,6 +17,12 @@ def eigh_psd(matrix: Tensor) -> tuple[Tensor, Tensor]:
     return values.clamp(min=0), vectors
 
 
+def eigenvalues_psd(matrix: Tensor) -> Tensor:
+    """The eigenvalues of `eigh_psd` alone, which takes a part of the time."""
+    values: Tensor = torch.linalg.eigvalsh(symmetrise(matrix.double()))
+    return values.clamp(min=0)
+
+
 def symmetrise(matrix: Tensor) -> Tensor:
     """(M + Mᵀ) / 2 of a (d, d) matrix."""
     return (matrix + matrix.mT) / 2

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deepot.gaussian import wasserstein2_squared
+from deepot.gaussian import wasserstein2_squared_from
 from deepot.moments import Moments, merge_in_order
 
 
@@ -42,8 +42,8 @@ def moved(before: Moments, added: Moments, variance: float) -> Moved:
     Raises:
         MomentsError: fewer than two patches before or added.
     """
-    base, whole = before.gaussian(), before.merge(added)
-    apart, merged = (wasserstein2_squared(base, each.gaussian()) for each in (added, whole))
+    squared, whole = wasserstein2_squared_from(before.gaussian()), before.merge(added)
+    apart, merged = (squared(each.gaussian()) for each in (added, whole))
     chance = variance * (1 / before.images - 1 / whole.images)
     return Moved(math.sqrt(apart), math.sqrt(merged), math.sqrt(chance))
 
@@ -57,9 +57,9 @@ def choice_variance(blocks: Sequence[Moments]) -> float:
     if len(blocks) < 2:
         return 0.0
     whole = merge_in_order(blocks)
-    base, total = whole.gaussian(), 0.0
+    squared, total = wasserstein2_squared_from(whole.gaussian()), 0.0
     for index, block in enumerate(blocks):
         others = merge_in_order(blocks[:index] + blocks[index + 1 :])
-        apart = wasserstein2_squared(base, others.gaussian())
+        apart = squared(others.gaussian())
         total += block.images * apart / (1 / others.images - 1 / whole.images)
     return total / whole.images
