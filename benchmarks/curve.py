@@ -25,8 +25,9 @@ from deepot.autoencoders import load_codec
 from deepot.calibrate import degraded, matched_moments
 from deepot.codec import Codec
 from deepot.degrade import load_degradation, seeded
-from deepot.enhance import Mode, Tiles, change, encode
+from deepot.enhance import Mode, Tiles, change
 from deepot.metrics import frechet_distance
+from deepot.passes import encode
 from deepot.pixels import Pixels
 from deepot.restorers import load_restorer
 from deepot.spec import call_factory

@@ -29,11 +29,12 @@ from deepot.autoencoders import load_codec
 from deepot.calibrate import degraded, photo_moments
 from deepot.codec import Codec
 from deepot.degrade import load_degradation, seeded
-from deepot.enhance import Mode, Tiles, change, encode
+from deepot.enhance import Mode, Tiles, change
 from deepot.evidence import evidence_of
 from deepot.gaussian import Gaussian, transport_matrix
 from deepot.metrics import frechet_distance
 from deepot.moments import Moments, merge_in_order
+from deepot.passes import encode
 from deepot.patches import PatchTransport
 from deepot.pixels import Pixels
 from deepot.restorers import load_restorer

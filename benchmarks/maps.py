@@ -22,13 +22,14 @@ from deepot.autoencoders import load_codec
 from deepot.calibrate import degraded
 from deepot.codec import Codec
 from deepot.degrade import load_degradation, seeded
-from deepot.enhance import Mode, Tiles, change, encode, luma
+from deepot.enhance import Mode, Tiles, change, luma
 from deepot.evidence import to_frequencies
 from deepot.gaussian import Gaussian, affine_transport, transport_matrix
 from deepot.levels import patch_levels
 from deepot.metrics import frechet_distance
 from deepot.mixture import MixtureTransport
 from deepot.moments import merge_in_order
+from deepot.passes import encode
 from deepot.patch_moments import patch_moments
 from deepot.patches import PatchTransport
 from deepot.pixels import Pixels

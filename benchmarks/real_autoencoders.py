@@ -36,7 +36,8 @@ from deepot.autoencoders import load_codec
 from deepot.calibrate import degraded, fit_images
 from deepot.codec import Codec
 from deepot.degrade import load_degradation
-from deepot.enhance import Enhancer, Tiles, encode
+from deepot.enhance import Enhancer, Tiles
+from deepot.passes import encode
 from deepot.pixels import Pixels
 from deepot.transport_map import TransportMap
 

@@ -9,9 +9,10 @@ from torch import Tensor
 from deepot.codec import Codec
 from deepot.components import check_components, fit_mixture
 from deepot.degrade import Degradation
-from deepot.enhance import Tiles, encode
+from deepot.enhance import Tiles
 from deepot.levels import Levels, patch_levels
 from deepot.moments import Moments, merge_in_order
+from deepot.passes import encode
 from deepot.patch_moments import patch_moments
 from deepot.pixels import Pixels
 from deepot.restore import Restorer

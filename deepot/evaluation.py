@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from deepot.codec import Codec, default_device
 from deepot.details import details
-from deepot.enhance import Keep, Mode, check_finite, decoder, encode, luma
+from deepot.enhance import Keep, Mode, luma
 from deepot.metrics import frechet_distance, psnr, ssim
 from deepot.moments import Moments, merge_in_order
+from deepot.passes import check_finite, decoder, encode
 from deepot.patch_moments import patch_moments
 from deepot.pixels import Pixels
 from deepot.spec import call_factory, fingerprint

@@ -8,8 +8,9 @@ from PIL import Image
 import deepot
 from deepot.calibrate import matched_moments
 from deepot.codec import as_codec
-from deepot.enhance import Enhancer, Keep, Mode, Tiles, encode
+from deepot.enhance import Enhancer, Keep, Mode, Tiles
 from deepot.errors import CodecError, MapError, UnsupportedImageError
+from deepot.passes import encode
 from deepot.pixels import Pixels
 from deepot.transport_map import TransportMap
 from tests import codecs, reference
