@@ -1,6 +1,11 @@
 """Plan, statistics and a shard without Ray; the whole run with it."""
 
+import json
 import random
+import re
+import time
+import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +17,7 @@ from deepot.levels import Levels
 from deepot.moments import Moments
 from deepot.transport_map import TransportMap
 from pipeline import crew as module
-from pipeline import plan, statistics
+from pipeline import logs, plan, statistics
 from pipeline.cut import Shard, cost, cut
 from pipeline.errors import NothingFoundError, PipelineError, RunError, StorageError
 from pipeline.fit import fit
@@ -30,6 +35,39 @@ from pipeline.verify import Problem, Verified, verify
 from tests.photos import collection
 
 HOW = How(allow_code=True)
+
+
+class Exported(Quiet):
+    """Progress that waits, at the end of apply, until Ray exports a failed image, and keeps what it exports."""
+
+    def end(self):
+        import ray
+
+        (node,) = ray.nodes()
+        url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+        deadline = time.monotonic() + 20
+        while True:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                lines = answer.read().decode().splitlines()
+            found = [re.fullmatch(r"ray_deepot_(\w+)\{(.*)\} (\S+)", line) for line in lines]
+            self.samples = [
+                (each[1], dict(re.findall(r'(\w+)="(.*?)"', each[2])), float(each[3])) for each in found if each
+            ]
+            if any(tags.get("status") == "failed" for _, tags, _ in self.samples) or time.monotonic() > deadline:
+                return
+            time.sleep(0.2)
+
+    def value(self, metric, /, **tags):
+        """The sum over all processes."""
+        return sum(value for each, found, value in self.samples if each == metric and tags.items() <= found.items())
+
+
+def worker_lines():
+    """Lines of JSON that workers have logged."""
+    import ray
+
+    files = Path(ray._private.worker._global_node.get_logs_dir_path()).glob("worker-*.err")
+    return [json.loads(line) for path in files for line in path.read_text().splitlines() if line.startswith("{")]
 
 
 def entries(count, size=1):
@@ -239,7 +277,8 @@ def test_calibration_without_one_usable_photo_is_an_error(job_for, tmp_path):
         statistics.gather(pending, lambda f, t: [f(task) for task in t], Quiet())
 
 
-def test_a_whole_run_and_a_second_one_that_finds_nothing_to_do(job_for, tmp_path, ray_session):
+def test_a_whole_run_and_a_second_one_that_finds_nothing_to_do(job_for, tmp_path, ray_session, monkeypatch):
+    """With what Prometheus and log files are told of the third."""
     job = job_for()
     result = run_job(job, HOW)
     assert (result.inputs, result.ok, result.done_now, result.complete) == (6, 6, 6, True)
@@ -260,9 +299,22 @@ def test_a_whole_run_and_a_second_one_that_finds_nothing_to_do(job_for, tmp_path
 
     collection(tmp_path / "restored", 8)
     (tmp_path / "restored" / "photo 07.png").write_bytes(b"broken")
-    more = run_job(job, HOW)
+    seen = Exported()
+    monkeypatch.setenv(logs.VARIABLE, "json")
+    more = run_job(job, How(allow_code=True, progress=seen))
     assert more.inputs - 6 == more.done_now > 0, "rewritten and new photos are new inputs"
     assert more.codes == {"not_an_image": 1}
+    about = {"run": run.uri.rpartition("/")[2], "name": "deepot"}
+    assert seen.value("images_total", **about, status="failed") == 1
+    assert seen.value("images_total", **about, status="ok") > 0
+    assert seen.value("failures_total", **about, code="not_an_image") == 1
+    assert seen.value("megapixels_total", **about) > 0
+    assert seen.value("phase_seconds_total", **about, phase="encode") > 0
+    assert seen.value("busy_seconds_total", **about, device="cpu") > 0
+    assert (seen.value("images_left", **about), seen.value("workers", **about) >= 1) == (0, True)
+    (line,) = worker_lines()
+    assert (line["run"], line["stage"], line["code"]) == (run.uri, "apply", "not_an_image")
+    assert line["photo"] == str(tmp_path / "restored" / "photo 07.png") and "shard" in line
     (tmp_path / "enhanced" / "photo 01.png").unlink()
     assert {finding.problem for finding in verify(run, Quiet()).findings} >= {Problem.MISSING}
 
