@@ -40,7 +40,7 @@ def add_how(parser: argparse.ArgumentParser) -> None:
         "--metrics-port",
         type=int,
         metavar="PORT",
-        help="without --address: metrics for Prometheus are at port PORT of this machine while the command runs",
+        help="without --address: metrics for Prometheus are at 127.0.0.1:PORT/metrics while the command runs",
     )
     add_output(parser)
 

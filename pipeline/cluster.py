@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,9 @@ ENVIRONMENT = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # large pages: a fifth less time for images of a megapixel on a CPU
 }
 """Of Ray's processes where Ray is started here; what is set already stays."""
+_ALONE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0: as on those, Ray listens on the loopback interface and nowhere else
+
+log = logging.getLogger(__name__)
 
 
 class Session:
@@ -73,7 +77,9 @@ def session(address: str | None = None, metrics_port: int | None = None) -> Iter
 @contextlib.contextmanager
 def _ray(address: str | None, metrics_port: int | None) -> Iterator[None]:
     """Ray, started or joined unless this process has done so itself."""
-    os.environ.update({key: value for key, value in ENVIRONMENT.items() if key not in os.environ})
+    alone = {_ALONE: "0"} if address is None and "ray" not in sys.modules else {}  # it is read by the import
+    for key, value in (ENVIRONMENT | alone).items():
+        os.environ.setdefault(key, value)
     import ray
 
     logs.adopt("ray")
@@ -88,6 +94,7 @@ def _ray(address: str | None, metrics_port: int | None) -> Iterator[None]:
             ray.init(address or "local", **options)  # None would join a cluster that happens to run on this machine
     except (ConnectionError, ValueError) as error:
         raise PipelineError(f"no Ray cluster at '{address}': {' '.join(str(error).split())}") from error
+    log.info("Ray on this machine is at %s", ray.util.get_node_ip_address())
     try:
         yield
     finally:

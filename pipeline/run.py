@@ -48,7 +48,7 @@ class How:
         replace: whether photos of another run in the output folder may be written over.
         redo: whether what an earlier map of the run has done is done again by the latest.
         progress: told of finished images.
-        metrics_port: where Ray on this machine exports metrics; None leaves it to Ray.
+        metrics_port: of 127.0.0.1, where Ray on this machine exports metrics; None leaves it to Ray.
     """
 
     address: str | None = None

@@ -205,7 +205,9 @@ def test_the_job_on_s3(job_file, s3, tmp_path, inline, capsys):
     flags = ["--allow-code", "--json", "--log-format", "json"]
     process = deepot("run", job_file("s3.yaml", **changes), *flags, env=os.environ | s3)
     remote = last_json(process)
-    assert {json.loads(line).get("run") for line in process.stderr.splitlines()} >= {remote["run"]}
+    lines = [json.loads(line) for line in process.stderr.splitlines()]
+    assert {line.get("run") for line in lines} >= {remote["run"]}
+    assert "Ray on this machine is at 127.0.0.1" in {line["message"] for line in lines}, "nobody else reaches it"
     assert len(process.stdout.splitlines()) == 1
     assert main(["run", job, "--allow-code"]) == 0
     assert remote["ok"] == 6

@@ -1,6 +1,7 @@
 """What an estimate says of a job, against the job itself; without Ray."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from pipeline.crew import Slots
 from pipeline.errors import NothingFoundError
 from pipeline.layout import Run
 from pipeline.manifest import committed, read_manifest
+from pipeline.progress import Quiet
 from pipeline.run import How, open_run, plan_job, run_job
 from pipeline.strata import Total
 
@@ -63,6 +65,33 @@ def test_a_sample_of_all_tells_bytes_and_requests_as_they_come(planned, job_for,
     assert found.writes == results + len(moments) + 2 * len(list(committed(run)))
     with pytest.raises(NothingFoundError, match="nothing is left to do"):
         estimate.estimate(opened, 100)
+
+
+class Stopwatch(Quiet):
+    """Seconds of each stage."""
+
+    def __init__(self):
+        self.stage, self.begun, self.seconds = "", 0.0, {}
+
+    def begin(self, stage, total):
+        self.stage, self.begun = stage, time.monotonic()
+
+    def end(self):
+        self.seconds[self.stage] = time.monotonic() - self.begun
+
+
+def test_the_job_takes_as_long_as_its_estimate(planned, job_for, monkeypatch):
+    """With an autoencoder that sleeps, so that a busy machine does not matter; one worker does all."""
+    monkeypatch.setattr("tests.codecs.time.sleep", lambda _, sleep=time.sleep: sleep(0.04))
+    job = job_for(12, vae="tests.codecs:slow")
+    found = estimate.estimate(planned(job), 8, workers=1)
+    assert (found.tried, found.images) == (8, 12)
+    watch = Stopwatch()
+    run_job(job, How(allow_code=True, progress=watch))
+    assert found.apply_s.value / watch.seconds["apply"] == pytest.approx(1, abs=0.4)
+    assert found.calibration_s.value / watch.seconds["statistics"] == pytest.approx(1, abs=0.4)
+    whole = watch.seconds["apply"] + watch.seconds["statistics"]
+    assert found.hours.value * 3600 / whole == pytest.approx(1, abs=0.4)
 
 
 def test_a_few_of_many_are_tried_and_a_map_that_exists_is_used(planned, job_for, tmp_path):

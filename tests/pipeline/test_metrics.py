@@ -103,6 +103,7 @@ def test_a_port_that_cannot_be_meant(tmp_path, capsys, flags, message):
 
 
 def test_a_ray_that_exports_nothing_is_said_to_be_so(monkeypatch):
+    monkeypatch.setenv(cluster._ALONE, "1")  # as it was
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(PipelineError, match=r"pip install 'deepot\[cluster\]'"), cluster.session(metrics_port=8080):
         pass
