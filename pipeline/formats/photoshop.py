@@ -42,6 +42,14 @@ def iptc(records: bytes) -> bytes:
     return Resource(b"8BIM", IPTC, b"", records).dump()
 
 
+def iptc_of(data: bytes) -> bytes | None:
+    """The IPTC records among resources."""
+    try:
+        return next((each.data for each in _resources(data) if each.number == IPTC), None)
+    except ValueError:
+        return None
+
+
 def resources_without_gps(data: bytes) -> bytes | None:
     """Resources without coordinates: EXIF and XMP are cleaned as elsewhere, others that speak of GPS go.
 

@@ -8,6 +8,7 @@ import imagecodecs
 import numpy as np
 
 from deepot.pixels import Pixels
+from pipeline.formats import photoshop
 from pipeline.formats.metadata import Block, Metadata
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -16,7 +17,8 @@ _OF_PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"hIST", b"bKGD", b"s
 _OF_METADATA = (b"iCCP", b"eXIf")
 _XMP = b"XML:com.adobe.xmp"
 _RAW = b"Raw profile type "
-_IPTC = _RAW + b"iptc"
+_RAW_IPTC = _RAW + b"iptc"
+_MOST_TEXT = 16 * 2**20  # bytes that a compressed raw profile may become
 
 
 def blocks(data: bytes) -> tuple[Block, ...]:
@@ -30,6 +32,21 @@ def blocks(data: bytes) -> tuple[Block, ...]:
         located = kind in (b"tEXt", b"zTXt", b"iTXt") and (content.startswith(_RAW) or b"gps" in content.lower())
         found.append(Block(kind, content, kind in _SHOWN, located))
     return tuple(found)
+
+
+def iptc(data: bytes) -> bytes | None:
+    """The IPTC records in a raw profile, as ImageMagick and ExifTool write them: bare, or in Photoshop resources."""
+    for kind, content in chunks(data):
+        keyword, _, rest = content.partition(b"\0")
+        if kind not in (b"tEXt", b"zTXt") or keyword.lower() not in (_RAW_IPTC.lower(), _RAW.lower() + b"8bim"):
+            continue
+        try:
+            text = zlib.decompressobj().decompress(rest[1:], _MOST_TEXT) if kind == b"zTXt" else rest
+            found = bytes.fromhex(b"".join(text.split()[2:]).decode("ascii"))  # behind its name and length
+        except (zlib.error, ValueError):
+            continue
+        return photoshop.iptc_of(found) if found.startswith(b"8BIM") else found or None
+    return None
 
 
 def depth(data: bytes) -> int:
@@ -61,9 +78,9 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
         added.append((b"eXIf", metadata.exif))
     if metadata.xmp:
         added.append((b"iTXt", _XMP + b"\0\0\0\0\0" + metadata.xmp))
-    if metadata.iptc and not any(block.data.startswith(_IPTC) for block in metadata.blocks):
+    if metadata.iptc and not any(block.data.startswith(_RAW_IPTC) for block in metadata.blocks):
         profile = b"\niptc\n%8d\n%b\n" % (len(metadata.iptc), metadata.iptc.hex().encode())
-        added.append((b"zTXt", _IPTC + b"\0\0" + zlib.compress(profile)))
+        added.append((b"zTXt", _RAW_IPTC + b"\0\0" + zlib.compress(profile)))
     header = len(SIGNATURE) + 25
     middle = b"".join(_chunk(kind, content) for kind, content in added)
     return data[:header] + middle + data[header:]

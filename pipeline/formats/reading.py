@@ -63,7 +63,7 @@ def metadata(data: bytes, image: Image.Image) -> Metadata:
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         iptc, blocks = jpeg.iptc(image), jpeg.blocks(image)
     elif image.format == "PNG":
-        blocks = png.blocks(data)
+        iptc, blocks = png.iptc(data), png.blocks(data)
     xmp, dpi = image.info.get("xmp"), image.info.get("dpi")
     profile = image.info.get("icc_profile") or None
     if profile is None and image.format in ("AVIF", "HEIF"):

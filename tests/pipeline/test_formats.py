@@ -1,12 +1,15 @@
 """Every kind of photo in and out: what a run must keep of it, it keeps."""
 
 import importlib.util
+import zlib
 
 import numpy as np
 import pytest
 
 from pipeline.errors import Code, ImageError
+from pipeline.formats import photoshop, png
 from pipeline.formats.ifd import GPS, read_block
+from pipeline.formats.metadata import Block, Metadata
 from pipeline.images import decode, encode, output_key
 from tests import corpus, photos_table
 from tests.corpus import KINDS
@@ -110,6 +113,34 @@ def test_other_formats_take_over_what_they_can_hold(form):
             assert again.metadata.iptc == photo.metadata.iptc
         if form in ("png", "tiff", "jpeg2000"):
             np.testing.assert_array_equal(again.pixels.samples, photo.pixels.samples)
+
+
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt"])
+@pytest.mark.parametrize("resources", [False, True])
+def test_iptc_comes_out_of_a_png_and_stays_where_coordinates_go(kind, resources):
+    records = photoshop.iptc(corpus.IPTC) if resources else corpus.IPTC
+    text = b"\niptc\n%8d\n" % len(records) + records.hex().encode() + b"\n"
+    rest = b"\0" + zlib.compress(text) if kind == b"zTXt" else text
+    data = png.with_metadata(
+        corpus.saved(corpus.photo(), "PNG"), Metadata(blocks=(Block(kind, b"Raw profile type iptc\0" + rest),))
+    )
+    before = decode(data, LOTS)
+    assert before.metadata.iptc == corpus.IPTC
+    kept = encode(before, before.pages, "same", "keep")
+    assert rest in kept and kept.count(b"Raw profile type iptc") == 1
+    for form, policy in (("same", "strip-gps"), ("tiff", "keep"), ("jpeg", "keep")):
+        assert decode(encode(before, before.pages, form, policy), LOTS).metadata.iptc == corpus.IPTC
+    assert decode(encode(before, before.pages, "same", "strip"), LOTS).metadata.iptc is None
+
+
+def test_raw_profiles_that_are_none_are_passed_over():
+    for junk in (b"", b"\niptc\n  3\nxyz", b"\0\0\xff", b"\niptc\n 4\n" + b"8BIM".hex().encode()):
+        blocks = (
+            Block(b"tEXt", b"Raw profile type iptc\0" + junk),
+            Block(b"zTXt", b"Raw profile type 8bim\0\0" + junk),
+        )
+        data = png.with_metadata(corpus.saved(corpus.photo(), "PNG"), Metadata(blocks=blocks))
+        assert decode(data, LOTS).metadata.iptc is None
 
 
 def test_exif_goes_into_a_tiff_and_comes_out_of_it():
