@@ -38,7 +38,10 @@ HOW = How(allow_code=True)
 
 
 class Exported(Quiet):
-    """Progress that waits, at the end of apply, until Ray exports a failed image, and keeps what it exports."""
+    """Progress that waits, at the end of apply, until Ray exports all its images, and keeps what it exports."""
+
+    def begin(self, stage, total):
+        self.total = total
 
     def end(self):
         import ray
@@ -50,10 +53,10 @@ class Exported(Quiet):
             with urllib.request.urlopen(url, timeout=10) as answer:
                 lines = answer.read().decode().splitlines()
             found = [re.fullmatch(r"ray_deepot_(\w+)\{(.*)\} (\S+)", line) for line in lines]
-            self.samples = [
-                (each[1], dict(re.findall(r'(\w+)="(.*?)"', each[2])), float(each[3])) for each in found if each
-            ]
-            if any(tags.get("status") == "failed" for _, tags, _ in self.samples) or time.monotonic() > deadline:
+            split = [(each[1], each[2], float(each[3])) for each in found if each]
+            self.samples = [(name, dict(re.findall(r'(\w+)="(.*?)"', tags)), value) for name, tags, value in split]
+            failed = self.value("images_total", status="failed")
+            if (failed and self.value("images_total") >= self.total) or time.monotonic() > deadline:
                 return
             time.sleep(0.2)
 
