@@ -4,7 +4,8 @@
 
 The image is made from ramps and repeated photo-like texture. Memory is the process's peak above what it held with
 models and map loaded, the decoded image included. The seam figure is the mean absolute difference between
-neighbouring columns of the change x̂ − x* at the cuts between tiles, over that of all columns: 1 means no seam.
+neighbouring columns of the change x̂ − x* at the cuts between tiles, over that of all columns: 1 means no seam; there
+is none where only some tiles are computed.
 """
 
 import argparse
@@ -101,7 +102,7 @@ def main() -> None:
         change = pixels.samples[top : top + 256].astype(np.int16) - before.samples[top : top + 256]
         steps += np.abs(np.diff(change, axis=1)).sum((0, 2))
     cuts = [span.keep * codec.factor - 1 for span in enhancer.tiles.plan(codec, pixels).columns[1:]]
-    seam = float(steps[cuts].mean() / steps.mean()) if cuts else 1.0
+    seam = float(steps[cuts].mean() / steps.mean()) if cuts and options.computed_tiles is None else None
     record = {
         "width": options.width,
         "height": options.height,
