@@ -92,7 +92,7 @@ class RayCrew:
         """A crew for a job; nothing is started yet."""
         self._job, self._allow_code = job, allow_code
         self._most = 0
-        self._setup: Any = None
+        self._setup: Setup | None = None
         self._remote: Any = None
         self._members: list[_Member] = []
         self._starting: dict[Any, _Member] = {}
@@ -141,10 +141,8 @@ class RayCrew:
         Raises:
             PipelineError: no worker can be started.
         """
-        import ray
-
         metrics.start(setup.run, setup.job.name)
-        self._setup = ray.put(setup)
+        self._setup = setup  # goes with every call: a few KB, which Ray's store, full or not, has no part in
         self._start(most)
         while not any(member.node for member in self._members):
             self._step()
