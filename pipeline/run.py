@@ -23,7 +23,7 @@ from pipeline.fit import map_uri, maps, stored_map
 from pipeline.layout import Run
 from pipeline.lease import lease
 from pipeline.manifest import committed_numbers, made_by
-from pipeline.models import Models, load_models
+from pipeline.models import Models, load_models, use_threads
 from pipeline.plan import Outlook, extend, find_images, planned, slowest_first
 from pipeline.progress import Progress, Quiet
 from pipeline.report import write_report
@@ -151,6 +151,7 @@ def fit_job(opened: Opened, *, look: bool = True) -> Fitted:
     job, run, how = opened.job, opened.run, opened.how
     if job.map is not None:
         return Fitted(map_of(opened))
+    use_threads(job)  # whoever has loaded the models: the last bits of a map depend on it
 
     def gather() -> tuple[list[Moments], list[Moments]]:
         with cluster.session(how.address, how.metrics_port) as session, session.crew(job, how.allow_code) as crew:

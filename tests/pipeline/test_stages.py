@@ -32,6 +32,7 @@ from pipeline.statistics import SOURCE, gather_shard
 from pipeline.storage import Entry, read
 from pipeline.totals import totals
 from pipeline.verify import Problem, Verified, verify
+from tests.inline import run_inline
 from tests.photos import collection
 
 HOW = How(allow_code=True)
@@ -198,6 +199,16 @@ def test_the_map_is_bit_identical_in_any_order_of_completion(job_for, tmp_path, 
         pending = statistics.tasks(opened.job, opened.run, True, opened.outside)
         source, reference = statistics.gather(pending, execute, Quiet())
         maps.append(fit(opened.job, opened.run, opened.models.codec, source, reference).to_bytes())
+    assert maps[0] == maps[1]
+
+
+def test_the_map_does_not_depend_on_the_threads_of_who_starts_the_job(job_for, tmp_path):
+    before, maps = torch.get_num_threads(), []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        job = job_for(images=4, output={"uri": str(tmp_path / f"out-{threads}")})
+        maps.append(read(Run(run_inline(job).run).map()))
+    torch.set_num_threads(before)
     assert maps[0] == maps[1]
 
 
