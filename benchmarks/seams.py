@@ -11,12 +11,12 @@ meet over that elsewhere, `worst` the largest of those lines over that elsewhere
 in one piece: 1 where tiles do not show. `apart` is the root mean square difference to the image in one piece, of 255,
 and `change` that of the image in one piece to what went in. Means over the images of a kind.
 
-`kl` is an AutoencoderKL of a quarter of the published widths with random weights. Published ones would take minutes a
-megapixel here, and trained ones are not at hand.
+`kl` is an AutoencoderKL, unless said otherwise of a quarter of the published widths, with random weights. Published
+ones would take minutes a megapixel here, and trained ones are not at hand.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -47,17 +47,18 @@ class Alone:
         self.encode, self.decode = whole.encode, whole.decode
 
 
-def random_kl() -> Any:  # noqa: ANN401  # diffusers is untyped
+def random_kl(widths: Sequence[int], layers: int) -> Any:  # noqa: ANN401  # diffusers is untyped
     """GroupNorm everywhere and attention in the middle."""
     from diffusers import AutoencoderKL
 
     torch.manual_seed(0)
     model = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(32, 64, 128, 128),
+        down_block_types=("DownEncoderBlock2D",) * len(widths),
+        up_block_types=("UpDecoderBlock2D",) * len(widths),
+        block_out_channels=tuple(widths),
         latent_channels=16,
-        layers_per_block=2,
+        layers_per_block=layers,
+        norm_num_groups=min(32, widths[0] // 2),
     )
     return DiffusersAutoencoder(model.eval())
 
@@ -138,6 +139,8 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=1024, help="of the images")
     parser.add_argument("--tile", type=int, default=640)
     parser.add_argument("--skies", type=int, default=3)
+    parser.add_argument("--widths", type=int, nargs="+", default=(32, 64, 128, 128), help="channels of kl")
+    parser.add_argument("--layers", type=int, default=2, help="of each block of kl")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--allow-code", action="store_true")
     parser.add_argument("--json", type=Path)
@@ -151,7 +154,11 @@ def main() -> None:
     print("| autoencoder | image | tiles | seam | worst line | from one piece | change |")
     print("| --- " * 7 + "|")
     for name in options.vae:
-        codec = as_codec(random_kl(), name) if name == "kl" else load_codec(name, allow_code=options.allow_code)
+        codec = (
+            as_codec(random_kl(options.widths, options.layers), name)
+            if name == "kl"
+            else load_codec(name, allow_code=options.allow_code)
+        )
         transport = fit_images(codec, [blurred], [natural], patch_size=1)
         for kind, some in images.items():
             found = [measured(codec, transport, image, options.tile) for image in some]

@@ -119,7 +119,7 @@ def encode(photo: Photo, pages: Pixels | Sequence[Pixels], form: str, metadata: 
 def output_key(key: str, form: str, photo: Photo | None = None) -> str:
     """The name of a result: the input's own; where that has no suffix of the result's format, with one behind it.
 
-    So no two names collide, and a PNG that was called `scan.jpg` becomes `scan.jpg.png`.
+    A PNG that was called `scan.jpg` becomes `scan.jpg.png`; it meets another's result only where one was called so.
 
     Args:
         key: the input's name.
