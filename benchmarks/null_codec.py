@@ -1,5 +1,7 @@
 """An autoencoder that does nothing, so that what is left is everything else."""
 
+import time
+
 from torch import Tensor
 
 
@@ -20,3 +22,17 @@ class Null:
 def codec() -> Null:
     """For `vae: null_codec:codec`."""
     return Null()
+
+
+class Waiting(Null):
+    """The same, a quarter of a second later: a worker that waits for a GPU of its own."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        """The images."""
+        time.sleep(0.25)
+        return images
+
+
+def waiting() -> Waiting:
+    """For `vae: null_codec:waiting`."""
+    return Waiting()

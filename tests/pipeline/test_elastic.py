@@ -31,6 +31,53 @@ def test_nodes_join_and_leave_in_the_middle(tmp_path):
     assert photos[0] == photos[1]
 
 
+@pytest.mark.soak
+def test_where_there_are_gpus_workers_are_on_these_alone(tmp_path):
+    """GPUs that Ray only counts: a node with two of them and one core, one without any; then one more joins."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
+    command = [sys.executable, "-m", "tests.pipeline.test_elastic", str(tmp_path), "mixed"]
+    process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200)
+    assert process.returncode == 0, process.stdout + process.stderr
+    told = json.loads(process.stdout.splitlines()[-1])
+    assert told == {"workers": [2, 3], "nodes": [1, 2], "elsewhere": 0}
+
+
+def where(_):
+    """The node of a worker; long enough for all of them to get something to do."""
+    import ray
+
+    time.sleep(0.5)
+    return ray.get_runtime_context().get_node_id()
+
+
+def mixed(folder):
+    """Print how many workers there were, on how many nodes with GPUs, and how many calls went elsewhere."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    from pipeline import cluster as of_pipeline
+    from pipeline.config import parse_job
+    from tests.photos import small_job
+
+    small = {"object_store_memory": 80 * 2**20}
+    cluster = Cluster(True, head_node_args={"num_cpus": 0, "include_dashboard": False, **small})
+    workers, nodes, elsewhere = [], [], 0
+    try:
+        cluster.add_node(num_cpus=4, **small)
+        job = parse_job(small_job(folder, 2, compute={"threads": 2, "dtype": "float32"}))
+        for cores, gpus in (1, 2), (1, 1):
+            cluster.add_node(num_cpus=cores, num_gpus=gpus, **small)
+            with of_pipeline.session(cluster.address) as session, session.crew(job, True) as crew:
+                seen = list(crew.execute(where, list(range(60))))
+                workers.append(len(crew._members))
+                with_gpus = {node["NodeID"] for node in ray.nodes() if node["Resources"].get("GPU")}
+            nodes.append(len(set(seen) & with_gpus))
+            elsewhere += len([node for node in seen if node not in with_gpus])
+        sys.stdout.write(json.dumps({"workers": workers, "nodes": nodes, "elsewhere": elsewhere}) + "\n")
+    finally:
+        cluster.shutdown()
+
+
 def main(folder):
     """Run a job while nodes come and go, then the same one undisturbed; print what happened."""
     from ray.cluster_utils import Cluster
@@ -87,4 +134,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    (mixed if sys.argv[2:] else main)(Path(sys.argv[1]))
