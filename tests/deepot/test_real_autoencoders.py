@@ -82,7 +82,8 @@ def test_alpha_one_gives_the_photo_back(real, transport):
 
 
 def test_a_photo_goes_through_whole_and_in_tiles(real, transport):
-    """Sides are no multiple of 8. Global operations make tiles differ from the whole; local ones must not."""
+    """Sides are no multiple of 8. Local networks' tiles give the whole; others' give another image with random weights,
+    as means and variances differ: that they agree with one another is in test_seams."""
     exact = real.codec.halo is not None
     image = soft(picture(1, *((1400, 300) if exact else (129, 61))))
     results = []
@@ -97,8 +98,6 @@ def test_a_photo_goes_through_whole_and_in_tiles(real, transport):
         assert (result.size, result.mode) == (image.size, "RGB")
         results.append(np.asarray(result).astype(int) - np.asarray(image))
     whole, tiled = results
-    assert np.abs(whole).mean() > 1, "a photo that hardly changes would show nothing"
+    assert min(np.abs(whole).mean(), np.abs(tiled).mean()) > 1, "a photo that hardly changes would show nothing"
     if exact:
         assert np.abs(tiled - whole).max() <= 1
-    else:
-        assert np.corrcoef(tiled.ravel(), whole.ravel())[0, 1] > 0.85
