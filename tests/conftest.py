@@ -49,7 +49,7 @@ def ray_session():
         for key, value in cluster.ENVIRONMENT.items():
             patch.setenv(key, value)
         patch.setenv("RAY_metrics_report_interval_ms", "500")
-        ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=100 * 2**20)
+        ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=100 * 2**20)
         yield
         ray.shutdown()
 
