@@ -57,7 +57,9 @@ class Exported(Quiet):
             split = [(each[1], each[2], float(each[3])) for each in found if each]
             self.samples = [(name, dict(re.findall(r'(\w+)="(.*?)"', tags)), value) for name, tags, value in split]
             failed = self.value("images_total", status="failed")
-            if (failed and self.value("images_total") >= self.total) or time.monotonic() > deadline:
+            told = failed and self.value("images_total") >= self.total
+            driver_told = any(name == "images_left" and value == 0 for name, _, value in self.samples)
+            if (told and driver_told) or time.monotonic() > deadline:
                 return
             time.sleep(0.2)
 
