@@ -42,7 +42,7 @@ def compiled(vae: str) -> Codec:
     codec = load_codec(vae, allow_code=True)
     network = codec.autoencoder
     for name in ("encode", "decode"):
-        setattr(network, name, torch.compile(getattr(network, name)))
+        setattr(network, name, torch.compile(getattr(network, name), dynamic=True))
     return codec
 
 

@@ -56,7 +56,8 @@ def main() -> None:
         ratio = median / statistics.median(seconds[first, dtype])
         print(f"{name:16} {dtype:9} {median:7.2f} s a megapixel ({ratio:.2f} of {first}'s; {options.threads} threads)")
     chosen = str(default_dtype(default_device())).removeprefix("torch.")
-    print(f"chosen here: {chosen}; AMX: {torch.cpu._is_amx_tile_supported()}")
+    amx, avx512 = torch.cpu._is_amx_tile_supported(), torch.cpu._is_avx512_bf16_supported()
+    print(f"chosen here: {chosen}; AMX: {amx}, AVX512_BF16: {avx512}")
     if options.json:
         about = {"machine": platform.processor(), "torch": torch.__version__, "chosen": chosen, "side": options.side}
         timed = [{"vae": name, "dtype": dtype, "seconds": values} for (name, dtype), values in seconds.items()]

@@ -13,7 +13,7 @@ from statistics import median
 import torch
 
 _PACKAGES = ("deepot", "torch", "diffusers", "ray", "pyarrow", "numpy", "pillow", "POT")
-_FLAGS = ("avx2", "avx512f", "amx_bf16")
+_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
 
 def machine() -> dict[str, object]:

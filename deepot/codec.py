@@ -90,15 +90,16 @@ def default_device() -> torch.device:
 
 
 def default_dtype(device: torch.device) -> torch.dtype:
-    """The fastest dtype of a device: bfloat16 where its matrix units take it, float32 otherwise.
+    """The fastest dtype of a device: bfloat16 where it multiplies it in hardware, float32 otherwise.
 
     Decided by what the device is, not by timing it: a timing can come out one way on one worker and the other way on
-    the next, and the map would then depend on luck. CPUs with AMX multiply bfloat16 matrices in hardware;
-    with AVX-512 alone bfloat16 is slower than float32 (`benchmarks/precision.py`).
+    the next, and the map would then depend on luck. CPUs with AMX or AVX512_BF16 have instructions for bfloat16;
+    without them it is slower than float32 (`benchmarks/precision.py`).
     """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32
+    in_hardware = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if in_hardware else torch.float32
 
 
 def as_codec(

@@ -106,6 +106,8 @@ def test_errors_name_the_vae_and_the_way_out(tmp_path):
         as_codec(wrong, "wrong")
 
 
-def test_the_default_dtype_follows_the_cpu():
-    amx = torch.cpu._is_amx_tile_supported()
-    assert default_dtype(torch.device("cpu")) == (torch.bfloat16 if amx else torch.float32)
+@pytest.mark.parametrize(("amx", "avx512_bf16"), [(True, True), (False, True), (False, False)])
+def test_the_default_dtype_follows_the_cpu(monkeypatch, amx, avx512_bf16):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
+    assert default_dtype(torch.device("cpu")) == (torch.bfloat16 if amx or avx512_bf16 else torch.float32)
