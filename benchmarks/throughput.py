@@ -140,11 +140,11 @@ def plain(vae: str, paths: Sequence[Path], transport: TransportMap, folder: Path
 class Pipeline:
     """deepot over the same files, again and again."""
 
-    def __init__(self, job: Job, images: Path, work: Path) -> None:
+    def __init__(self, job: Job, crew: RayCrew, images: Path, work: Path) -> None:
         self.opened: Opened = open_run(job, How(allow_code=True))
         self.transport = fit_job(self.opened).transport
         self._images, self._work, self._turns = images, work, 0
-        self._crew = RayCrew(job, True)
+        self._crew = crew
 
     def gather(self) -> float:
         """Seconds of the statistics over all files; the workers have their models from the first time."""
@@ -173,10 +173,6 @@ class Pipeline:
         Apply(self.opened.run, self._crew, Quiet())(shards)
         return time.perf_counter() - begun
 
-    def close(self) -> None:
-        """Let the actors go."""
-        self._crew.close()
-
 
 def measured(vae: str, options: argparse.Namespace, images: Path, work: Path) -> dict[str, list[float]]:
     """Seconds of everything, in turns."""
@@ -199,8 +195,8 @@ def measured(vae: str, options: argparse.Namespace, images: Path, work: Path) ->
             for name, call in works.items():
                 taken[name.replace("_", " ")].append(call())
 
-    with cluster.session():
-        pipeline = Pipeline(job, images, work)
+    with cluster.session() as session, session.crew(job, True) as crew:
+        pipeline = Pipeline(job, crew, images, work)
         pipeline.start()
         in_turns(
             bare_encode=lambda: bare(vae, paths, options.workers, encoded_twice),
@@ -209,7 +205,6 @@ def measured(vae: str, options: argparse.Namespace, images: Path, work: Path) ->
             apply=pipeline.apply,
             **({"plain_loop": lambda: plain(vae, paths, pipeline.transport, work / "plain")} if options.plain else {}),
         )
-        pipeline.close()
     return dict(taken)
 
 
