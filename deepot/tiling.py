@@ -87,14 +87,18 @@ def grid(height: int, width: int, window: int, halo: int, blend: int) -> tuple[i
         return 1, 1
     shared, least = 2 * halo + blend, _least(halo, blend)
     best: tuple[int, ...] | None = None
-    for rows in range(1, max(1, (height - shared) // (least - shared)) + 1):
+    for rows in range(1, max(1, (height - shared) // (least - shared) + 1) + 1):
         tall = window_of(height, rows, halo, blend)
+        if rows > 1 and tall < least:
+            continue
         widest = window**2 // tall
         if widest >= width:
             columns = 1
         elif widest >= least:
             columns = -(-(width - shared) // (widest - shared))
         else:
+            continue
+        if columns > 1 and window_of(width, columns, halo, blend) < least:
             continue
         work = rows * columns * tall * window_of(width, columns, halo, blend)
         found = (work, rows * columns, tall, rows, columns)
