@@ -16,9 +16,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import numpy as np
-from PIL import Image
 from record import save
+from scheduling import crops
 
 PHASES = (1, 2, 4, 2, 1)
 """Nodes with room for a worker, one phase after the other."""
@@ -54,17 +53,6 @@ class Clock:
     def rate(self, since: float, until: float) -> float:
         """Photos a second between two times."""
         return sum(since < each <= until for each in self.finished) / (until - since)
-
-
-def crops(photos: Path, folder: Path, count: int) -> None:
-    """Small photos, so that their number and not their size counts."""
-    sources = [Image.open(path).convert("RGB") for path in sorted(photos.glob("*.*"))[:8]]
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for number in range(count):
-        image = sources[number % len(sources)]
-        left, top = (int(rng.integers(0, side - 64)) for side in image.size)
-        image.crop((left, top, left + 64, top + 64)).save(folder / f"{number:05d}.jpg")
 
 
 def measure(folder: Path, phase_s: float) -> list[dict[str, Any]]:
@@ -125,7 +113,7 @@ def main() -> None:
     options = parser.parse_args()
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
     with tempfile.TemporaryDirectory() as name:
-        crops(options.photos, Path(name) / "photos", int(4 * sum(PHASES) * options.phase_s))
+        crops(options.photos, Path(name) / "photos", int(4 * sum(PHASES) * options.phase_s), 64)
         save(options.json, options, measure(Path(name), options.phase_s))
 
 

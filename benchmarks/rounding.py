@@ -8,6 +8,7 @@ blurred, all of it in either dtype. Differences between the two are of 255; PSNR
 
 import argparse
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from record import save
 from deepot.autoencoders import load_codec
 from deepot.calibrate import fit_images
 from deepot.enhance import Enhancer, Mode
+from deepot.metrics import psnr
 
 Stack = NDArray[np.float64]
 
@@ -44,10 +46,10 @@ def moved(vae: str, dtype: torch.dtype, mode: Mode, clean: list[Image.Image], bl
     return samples([enhancer(image) for image in blurred])
 
 
-def psnr(images: Stack, clean: Stack) -> float:
+def mean_psnr(images: Stack, clean: Stack) -> float:
     """Mean over the photos, in dB."""
-    errors = np.square(images - clean).mean((1, 2, 3))
-    return float((10 * np.log10(255**2 / errors)).mean())
+    pairs = (torch.from_numpy(stack / 255).permute(0, 3, 1, 2) for stack in (images, clean))
+    return fmean(psnr(image[None], other[None]) for image, other in zip(*pairs, strict=True))
 
 
 def rms(difference: Stack) -> float:
@@ -74,8 +76,8 @@ def main() -> None:
                 "rms": rms(rounded - whole),
                 "most": float(np.abs(rounded - whole).max()),
                 "change": rms(whole - samples(blurred)),
-                "psnr_float32": psnr(whole, samples(clean)),
-                "psnr_bfloat16": psnr(rounded, samples(clean)),
+                "psnr_float32": mean_psnr(whole, samples(clean)),
+                "psnr_bfloat16": mean_psnr(rounded, samples(clean)),
             }
             results[f"{vae} {mode}"] = found
             print(
