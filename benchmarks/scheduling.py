@@ -92,7 +92,7 @@ def sizes(pid: int) -> dict[str, float]:
     try:
         driver = psutil.Process(pid)
         found["driver"] = driver.memory_info().rss / 2**20
-        workers = [each for each in driver.children(recursive=True) if "ray::_Actor" in " ".join(each.cmdline())]
+        workers = [each for each in driver.children(recursive=True) if "ray::Actor" in " ".join(each.cmdline())]
         found["worker"] = max(each.memory_info().rss for each in workers) / 2**20
     except (psutil.Error, ValueError):
         pass

@@ -1,36 +1,29 @@
 """Crew: actors that hold a job's models and work through its stages, as many as the cluster has room for."""
 
-import contextlib
 import logging
-import os
-import sys
-import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pipeline import logs, metrics
+from pipeline.actor import IN_FLIGHT, Actor
 from pipeline.apply import OutOfMemoryError, WorkerDiedError
 from pipeline.config import Compute, Job
 from pipeline.errors import PipelineError
-from pipeline.faults import DEVICE_FAULTS
 from pipeline.manifest import Part
-from pipeline.models import load_models, use_threads
-from pipeline.shard import Setup, ShardWorker, Work
+from pipeline.shard import Setup, Work
 from pipeline.slots import Slots, divide
-from pipeline.watch import ImageHangsError, last_resort
+from pipeline.watch import ImageHangsError
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_IN_FLIGHT = 2  # pieces of work an actor has in apply: one computed, one read ahead
 _LIVES = 4  # workers that an item of `execute` may take with it
-_LOOK_S = 2.0  # between two looks at how large the cluster is, and at whether an image hangs
+_LOOK_S = 2.0  # between two looks at how large the cluster is
 _NOTICE_S = 2.0  # in which a cluster notices that the node of a dead worker is gone too: workers may go first
 _SILENCE_S = 10.0  # the same where the worker only does not answer
 _STARTS = 3  # that may fail in a row, for each actor, without an error of their own
@@ -150,7 +143,7 @@ class RayCrew:
 
     def free(self) -> int:
         """How much more work fits: two pieces an actor."""
-        return _IN_FLIGHT * len(self._members) - len(self._flying) - len(self._waiting)
+        return IN_FLIGHT * len(self._members) - len(self._flying) - len(self._waiting)
 
     def submit(self, work: Work, *, alone: bool = False) -> None:
         """Hand work to the actor that has the least, once one has started and has room.
@@ -160,7 +153,7 @@ class RayCrew:
         """
         if alone and (self._flying or self._waiting):
             raise RuntimeError("work that goes alone was submitted beside other work")
-        self._submit(_Call(work, most=_IN_FLIGHT))
+        self._submit(_Call(work, most=IN_FLIGHT))
 
     def wait(self) -> tuple[Work, Part | WorkerDiedError | ImageHangsError]:
         """The next finished work.
@@ -187,7 +180,7 @@ class RayCrew:
 
         if self._remote is None:
             each = slots(self._job.compute)
-            remote = ray.remote(max_restarts=0, max_task_retries=0, max_concurrency=_IN_FLIGHT)(_Actor)
+            remote = ray.remote(max_restarts=0, max_task_retries=0, max_concurrency=IN_FLIGHT)(Actor)
             self._remote = remote.options(num_cpus=each.cpus, num_gpus=each.gpus)
         self._most = max(self._most, most)
         self._follow()
@@ -319,64 +312,6 @@ def _is_lost(node: str | None, error: Exception) -> bool:
         if time.monotonic() >= deadline:
             return False
         time.sleep(0.2)
-
-
-class _Actor:
-    """A worker process: the models of a job, and what the stages do with them."""
-
-    def __init__(self, job: Job, allow_code: bool, log_format: logs.LogFormat) -> None:
-        logs.start(log_format)
-        load_models(job, allow_code)
-        self._job = job
-        self._worker: ShardWorker | None = None
-        self._equipping = threading.Lock()
-        self._calls = ThreadPoolExecutor(_IN_FLIGHT, "work")
-
-    def ready(self) -> str:
-        """The node that it is on."""
-        import ray
-
-        return str(ray.get_runtime_context().get_node_id())
-
-    def run(self, function: Callable[[T], R], item: T) -> R:
-        """Run a function of another stage, which finds the models loaded."""
-        use_threads(self._job)
-        with _ended_with_its_device():
-            return function(item)
-
-    def process(self, setup: Setup, work: Work) -> Part:
-        """Do the work beside this thread, which looks at the clock; where it cannot even do that, the process ends."""
-        worker = self._equipped(setup)
-        uris = {entry.uri for entry in work.entries}
-        working = self._calls.submit(worker.process, work)
-        while True:
-            with last_resort(_LOOK_S + self._job.limits.image_s):
-                wait([working], timeout=_LOOK_S)
-            if working.done():
-                with _ended_with_its_device():
-                    return working.result()
-            hanging = uris & worker.watch.overdue()
-            if hanging:
-                raise ImageHangsError(min(hanging))
-
-    def _equipped(self, setup: Setup) -> ShardWorker:
-        """The shard worker, made at the first call: the map is not there any earlier."""
-        with self._equipping:
-            if self._worker is None or self._worker.setup != setup:
-                logs.about(run=setup.run.uri, stage="apply")
-                metrics.start(setup.run, setup.job.name)
-                self._worker = ShardWorker(setup)
-            return self._worker
-
-
-@contextlib.contextmanager
-def _ended_with_its_device() -> Iterator[None]:
-    """End the process where its device has failed, so that another one takes its place."""
-    try:
-        yield
-    except DEVICE_FAULTS as error:
-        sys.stderr.write(f"{error}\n")
-        os._exit(1)
 
 
 def _result(reference: Any) -> Any:  # noqa: ANN401 — Ray has no types

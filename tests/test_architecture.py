@@ -12,7 +12,7 @@ FORBIDDEN = {
     "jobs": {"ray", "fsspec", "s3fs", "torch", "diffusers"},
 }
 ONLY_IN = {
-    "ray": {"pipeline/cluster.py", "pipeline/crew.py", "pipeline/metrics.py"},
+    "ray": {"pipeline/actor.py", "pipeline/cluster.py", "pipeline/crew.py", "pipeline/metrics.py"},
     "fsspec": {"pipeline/storage.py", "pipeline/listing.py", "pipeline/whole.py"},
     "diffusers": {"deepot/autoencoders.py"},
 }

@@ -9,12 +9,12 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from jobs.cli import main
 from pipeline import estimate
-from pipeline.crew import Slots
 from pipeline.errors import NothingFoundError
 from pipeline.layout import Run
 from pipeline.manifest import committed, read_manifest
 from pipeline.progress import Quiet
 from pipeline.run import How, open_run, plan_job, run_job
+from pipeline.slots import Slots
 from pipeline.strata import Total
 
 HOW = How(allow_code=True)

@@ -236,7 +236,7 @@ def workers():
     found = []
     for pid in children(os.getpid()):
         with contextlib.suppress(OSError):
-            if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::_Actor"):
+            if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::Actor"):
                 found.append(pid)
     return found
 

@@ -1,0 +1,82 @@
+"""Actor: a worker process of a crew; it holds a job's models and does what the stages ask."""
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TypeVar
+
+from pipeline import logs, metrics
+from pipeline.config import Job
+from pipeline.faults import DEVICE_FAULTS
+from pipeline.manifest import Part
+from pipeline.models import load_models, use_threads
+from pipeline.shard import Setup, ShardWorker, Work
+from pipeline.watch import ImageHangsError, last_resort
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+IN_FLIGHT = 2
+"""Pieces of work that an actor has in apply: one computed, one read ahead."""
+_LOOK_S = 2.0  # between two looks at whether an image hangs
+
+
+class Actor:
+    """A worker process: the models of a job, and what the stages do with them."""
+
+    def __init__(self, job: Job, allow_code: bool, log_format: logs.LogFormat) -> None:
+        logs.start(log_format)
+        load_models(job, allow_code)
+        self._job = job
+        self._worker: ShardWorker | None = None
+        self._equipping = threading.Lock()
+        self._calls = ThreadPoolExecutor(IN_FLIGHT, "work")
+
+    def ready(self) -> str:
+        """The node that it is on."""
+        import ray
+
+        return str(ray.get_runtime_context().get_node_id())
+
+    def run(self, function: Callable[[T], R], item: T) -> R:
+        """Run a function of another stage, which finds the models loaded."""
+        use_threads(self._job)
+        with _ended_with_its_device():
+            return function(item)
+
+    def process(self, setup: Setup, work: Work) -> Part:
+        """Do the work beside this thread, which looks at the clock; where it cannot even do that, the process ends."""
+        worker = self._equipped(setup)
+        uris = {entry.uri for entry in work.entries}
+        working = self._calls.submit(worker.process, work)
+        while True:
+            with last_resort(_LOOK_S + self._job.limits.image_s):
+                wait([working], timeout=_LOOK_S)
+            if working.done():
+                with _ended_with_its_device():
+                    return working.result()
+            hanging = uris & worker.watch.overdue()
+            if hanging:
+                raise ImageHangsError(min(hanging))
+
+    def _equipped(self, setup: Setup) -> ShardWorker:
+        """The shard worker, made at the first call: the map is not there any earlier."""
+        with self._equipping:
+            if self._worker is None or self._worker.setup != setup:
+                logs.about(run=setup.run.uri, stage="apply")
+                metrics.start(setup.run, setup.job.name)
+                self._worker = ShardWorker(setup)
+            return self._worker
+
+
+@contextlib.contextmanager
+def _ended_with_its_device() -> Iterator[None]:
+    """End the process where its device has failed, so that another one takes its place."""
+    try:
+        yield
+    except DEVICE_FAULTS as error:
+        sys.stderr.write(f"{error}\n")
+        os._exit(1)
