@@ -38,20 +38,19 @@ def _band_moments(latents: Tensor, patch_size: int) -> Moments:
     vertical, horizontal = len(pieces) - p + 1, pieces.shape[1]  # patches each way
     count = vertical * horizontal
 
-    def product(start: int, stop: int, apart: int) -> Tensor:
-        """Σ over rows of latents from `start` to `stop` of a row's pieces times those of the row `apart` below."""
-        return pieces[start:stop].flatten(0, 1).mT @ pieces[start + apart : stop + apart].flatten(0, 1)
-
     second = latents.new_empty(channels, p, p, channels, p, p)
     for apart in range(p):
+        upper, lower = pieces[: len(pieces) - apart], pieces[apart:]
         common = min(p - 1 - apart, vertical)  # rows of latents that not every pair has, at the top
-        shared = product(common, vertical, apart)
+        shared = upper[common:vertical].flatten(0, 1).mT @ lower[common:vertical].flatten(0, 1)
+        outer = torch.cat((torch.arange(common), torch.arange(vertical, len(upper))))
+        single = upper[outer].mT @ lower[outer]  # of the rows of latents that not every pair has, at the top and below
         for row in range(p - apart):  # of the patch: its sums go over the rows of latents from `row` to row + vertical
-            upper, lower = product(row, max(common, row), apart), product(max(vertical, row), row + vertical, apart)
-            block = (shared + upper + lower).view(channels, p, channels, p)
+            within = (row <= outer) & (outer < row + vertical)
+            block = (shared + single[within].sum(0)).view(channels, p, channels, p)
             second[:, row, :, :, row + apart] = block
             second[:, row + apart, :, :, row] = block.permute(2, 3, 0, 1)
     sums = pieces.sum(1).unfold(0, vertical, 1).sum(2)  # (row of the patch, c·p)
     mean = sums.view(p, channels, p).transpose(0, 1).flatten() / count
-    scatter = second.view(len(mean), len(mean)) - count * torch.outer(mean, mean)
+    scatter = torch.addr(second.view(len(mean), len(mean)), mean, mean, alpha=-count)
     return Moments(count, 0, (mean + centre.repeat_interleave(p * p)).cpu(), scatter.cpu())
