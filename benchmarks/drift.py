@@ -14,9 +14,9 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
+from curve import middle
+from quality import load
 from record import save
 
 from deepot.autoencoders import load_codec
@@ -36,13 +36,6 @@ USUAL = "noise:sigma=50"
 OTHERS = ("noise:sigma=45", "noise:sigma=60", "noise:sigma=25", "blur:sigma=1+noise:sigma=50", "jpeg:quality=20")
 SIZES = ((16, 1), (16, 4), (16, 16), (64, 4), (64, 16), (64, 64))
 """Photos that the map was fitted from, and new ones."""
-
-
-def middle(path: Path, side: int) -> Pixels:
-    """The middle of a photo."""
-    image = Image.open(path).convert("RGB")
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    return Pixels(np.asarray(image)[max(0, top) : max(0, top) + side, max(0, left) : max(0, left) + side].copy())
 
 
 def gathered(codec: Codec, photos: Sequence[Pixels], restorer: Restorer, damage: str) -> list[Moments]:
@@ -98,7 +91,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     paths = sorted(path for path in options.photos.iterdir() if path.suffix in (".png", ".jpg"))
-    photos = [middle(path, options.side) for path in paths[:: -(-len(paths) // options.limit)]]
+    photos = [middle(load(str(path)), options.side) for path in paths[:: -(-len(paths) // options.limit)]]
     codec, restorer = load_codec("embedded"), load_restorer(options.restorer)
     natural = [photo_moments(codec, photo, PATCH_SIZE) for photo in photos]
     sides = {damage: gathered(codec, photos, restorer, damage) for damage in (USUAL, *OTHERS)}

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from record import save
 from torch import Tensor
 
 from deepot.autoencoders import load_codec
@@ -117,8 +118,7 @@ def main() -> None:
         "threads": options.threads,
     }
     print(json.dumps(record, indent=2))
-    if options.json:
-        options.json.write_text(json.dumps(record, indent=2) + "\n")
+    save(options.json, options, record)
 
 
 if __name__ == "__main__":

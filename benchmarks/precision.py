@@ -4,13 +4,12 @@ python benchmarks/precision.py --vae embedded --vae taef2:codec --allow-code --j
 """
 
 import argparse
-import json
-import platform
 import statistics
 import time
 from pathlib import Path
 
 import torch
+from record import save
 
 from deepot.autoencoders import load_codec
 from deepot.codec import Codec, default_device, default_dtype
@@ -58,10 +57,8 @@ def main() -> None:
     chosen = str(default_dtype(default_device())).removeprefix("torch.")
     amx, avx512 = torch.cpu._is_amx_tile_supported(), torch.cpu._is_avx512_bf16_supported()
     print(f"chosen here: {chosen}; AMX: {amx}, AVX512_BF16: {avx512}")
-    if options.json:
-        about = {"machine": platform.processor(), "torch": torch.__version__, "chosen": chosen, "side": options.side}
-        timed = [{"vae": name, "dtype": dtype, "seconds": values} for (name, dtype), values in seconds.items()]
-        options.json.write_text(json.dumps(about | {"seconds_per_megapixel": timed}, indent=2) + "\n")
+    timed = [{"vae": name, "dtype": dtype, "seconds": values} for (name, dtype), values in seconds.items()]
+    save(options.json, options, {"chosen": chosen, "seconds_per_megapixel": timed})
 
 
 if __name__ == "__main__":

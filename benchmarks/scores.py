@@ -4,7 +4,6 @@ python benchmarks/scores.py FOLDER [FOLDER …] --json FILE
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from record import save
 
 from deepot.degrade import load_degradation, seeded
 from deepot.pixels import Pixels
@@ -95,8 +95,7 @@ def main() -> None:
     report["milliseconds"] = {side: timed(next(iter(photos.values())), side) for side in SIDES}
     for side, milliseconds in report["milliseconds"].items():
         print(f"{side:5} × {side:4}  {milliseconds:5.2f} ms, {milliseconds / side**2 * 1e6:5.2f} ms a megapixel")
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
+    save(options.json, options, report)
 
 
 if __name__ == "__main__":
