@@ -97,8 +97,9 @@ def main() -> None:
                 results[f"c {channels} p {patch_size} {side}x{side}"] = found
                 times = ratio(found["plain"], found["map"]), ratio(found["plain"], found["bare convolution"])
                 print(
-                    f"c = {channels:2}, p = {patch_size}, {side:3} × {side:3}: map {1000 * median(found['map']):7.2f} ms, "
-                    f"plain {1000 * median(found['plain']):9.1f} ms, {times[0]:4.0f} times; bare {times[1]:4.0f} times",
+                    f"c = {channels:2}, p = {patch_size}, {side:3} × {side:3}: map "
+                    f"{1000 * median(found['map']):7.2f} ms, plain {1000 * median(found['plain']):9.1f} ms, "
+                    f"{times[0]:4.0f} times; a bare convolution {times[1]:4.0f} times",
                     flush=True,
                 )
     for vae in options.vae or ["embedded"]:

@@ -8,12 +8,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
+import torch
+
+from deepot.codec import Codec
+from deepot.spec import is_factory
 from pipeline import logs, metrics
 from pipeline.config import Job
+from pipeline.errors import PipelineError
 from pipeline.faults import DEVICE_FAULTS
 from pipeline.manifest import Part
 from pipeline.models import load_models, use_threads
 from pipeline.shard import Setup, ShardWorker, Work
+from pipeline.slots import cores
 from pipeline.watch import ImageHangsError, last_resort
 
 T = TypeVar("T")
@@ -29,7 +35,9 @@ class Actor:
 
     def __init__(self, job: Job, allow_code: bool, log_format: logs.LogFormat) -> None:
         logs.start(log_format)
-        load_models(job, allow_code)
+        models = load_models(job, allow_code)
+        self._cores = _own_cores()
+        _see_that_its_gpu_is_used(job, models.codec)
         self._job = job
         self._worker: ShardWorker | None = None
         self._equipping = threading.Lock()
@@ -68,8 +76,34 @@ class Actor:
             if self._worker is None or self._worker.setup != setup:
                 logs.about(run=setup.run.uri, stage="apply")
                 metrics.start(setup.run, setup.job.name)
-                self._worker = ShardWorker(setup)
+                self._worker = ShardWorker(setup, self._cores)
             return self._worker
+
+
+def _own_cores() -> int:
+    """Cores of this node that are this worker's share."""
+    import ray
+
+    context = ray.get_runtime_context()
+    (node,) = [each for each in ray.nodes() if each["NodeID"] == context.get_node_id()]
+    kept = context.get_assigned_resources()
+    return cores(node["Resources"], kept.get("CPU", 0.0), kept.get("GPU", 0.0))
+
+
+def _see_that_its_gpu_is_used(job: Job, codec: Codec) -> None:
+    """Refuse to compute on the CPU what Ray keeps a GPU for; where a factory puts its autoencoder is its own matter.
+
+    Raises:
+        PipelineError: there is a GPU, and PyTorch sees none.
+    """
+    import ray
+
+    if ray.get_gpu_ids() and codec.device.type == "cpu" and not is_factory(job.vae):
+        built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
+        raise PipelineError(
+            f"Ray has a GPU for this worker, but PyTorch {torch.__version__}, built for {built}, sees none: "
+            "install the PyTorch that fits the node's driver, or a newer driver, or set compute.gpus_per_actor: 0"
+        )
 
 
 @contextlib.contextmanager

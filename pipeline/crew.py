@@ -14,7 +14,7 @@ from pipeline.config import Compute, Job
 from pipeline.errors import PipelineError
 from pipeline.manifest import Part
 from pipeline.shard import Setup, Work
-from pipeline.slots import Slots, divide
+from pipeline.slots import Slots, divide, settled
 from pipeline.watch import ImageHangsError
 
 log = logging.getLogger(__name__)
@@ -84,6 +84,7 @@ class RayCrew:
     def __init__(self, job: Job, allow_code: bool) -> None:
         """A crew for a job; nothing is started yet."""
         self._job, self._allow_code = job, allow_code
+        self._compute = job.compute
         self._most = 0
         self._setup: Setup | None = None
         self._remote: Any = None
@@ -108,7 +109,8 @@ class RayCrew:
             PipelineError: no worker can be started, or an item's worker died four times.
         """
         waiting, deaths = deque(items), Counter[int]()
-        self._start(len(items))
+        self._most = max(self._most, len(items))
+        self._start()
         running = 0
         while waiting or running:
             while waiting and running < len(self._members):
@@ -136,7 +138,9 @@ class RayCrew:
         """
         metrics.start(setup.run, setup.job.name)
         self._setup = setup  # goes with every call: a few KB, which Ray's store, full or not, has no part in
-        self._start(most)
+        self._most = most
+        self._let_go(len(self._members) - most)
+        self._start()
         while not any(member.node for member in self._members):
             self._step()
         self._count()
@@ -174,16 +178,26 @@ class RayCrew:
             held.clear()
         metrics.workers(0)
 
-    def _start(self, most: int) -> None:
-        """See that there are as many actors as the cluster takes and `most` pieces of work are good for."""
+    def _start(self) -> None:
+        """See that there are as many actors as the cluster takes and there is work for."""
         import ray
 
         if self._remote is None:
-            each = slots(self._job.compute)
+            each = slots(self._compute)
+            self._compute = settled(self._compute, each)
             remote = ray.remote(max_restarts=0, max_task_retries=0, max_concurrency=IN_FLIGHT)(Actor)
             self._remote = remote.options(num_cpus=each.cpus, num_gpus=each.gpus)
-        self._most = max(self._most, most)
         self._follow()
+
+    def _let_go(self, count: int) -> None:
+        """Let so many actors go, of those that have nothing to do; those that have not started yet first."""
+        import ray
+
+        idle = [member for member in self._members if not member.calls]
+        for member in sorted(idle, key=lambda member: member.node is not None)[: max(0, count)]:
+            ray.kill(member.actor)
+            self._members.remove(member)
+            self._starting = {ready: other for ready, other in self._starting.items() if other is not member}
 
     def _submit(self, call: _Call) -> None:
         self._waiting.append(call)
@@ -213,7 +227,7 @@ class RayCrew:
     def _follow(self) -> None:
         """Start actors where there are fewer than the cluster has room for, or the job wants."""
         self._looked = time.monotonic()
-        wanted = min(slots(self._job.compute).count, self._most)
+        wanted = min(slots(self._compute).count, self._most)
         for _ in range(wanted - len(self._members)):
             member = _Member(self._remote.remote(self._job, self._allow_code, logs.chosen()))
             self._members.append(member)

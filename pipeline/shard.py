@@ -17,6 +17,7 @@ from deepot.enhance import Enhancer, Outcome
 from deepot.scores import Scores, score
 from deepot.transport_map import TransportMap
 from pipeline import metrics
+from pipeline.behind import Behind
 from pipeline.config import Job, Limits
 from pipeline.errors import Code, StorageError
 from pipeline.faults import DEVICE_FAULTS, IMAGE_FAULTS
@@ -31,9 +32,7 @@ from pipeline.sinks import Sink, sink
 from pipeline.storage import Entry, read, sha256
 from pipeline.watch import Watch
 
-_READERS, _WRITERS = 2, 4  # threads; writing waits for the disk or the network, reading mostly decodes
-_AHEAD, _AHEAD_BYTES = 2, 16 * 2**20  # files read before their turn: at least one, and no more than this
-_BEHIND, _BEHIND_PIXELS = 8, 48_000_000  # results not yet written: as many as both allow
+_AHEAD_BYTES = 8 * 2**20  # of files read before their turn, a reader: at least one file, and no more than this
 
 
 @dataclass(frozen=True)
@@ -76,11 +75,30 @@ class Work:
     piece: str = ""
 
 
+@dataclass(frozen=True)
+class Threads:
+    """How many threads work beside the computing one.
+
+    Attributes:
+        readers: they read, decode and score, one photo each, before it is wanted.
+        writers: they encode and write.
+    """
+
+    readers: int
+    writers: int
+
+    @classmethod
+    def beside(cls, cores: int) -> "Threads":
+        """For a worker that has so many cores: writers wait for the disk or the network, readers mostly decode."""
+        return cls(max(2, cores // 2), max(4, cores // 2))
+
+
 class ShardWorker:
     """Holds the models and does one `Work` after the other; a second call reads ahead while the first computes."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, cores: int = 1) -> None:
         self.setup = setup
+        self._threads = Threads.beside(cores)
         self._models = load_models(setup.job, setup.allow_code)
         transport = TransportMap.from_bytes(read(setup.map_uri), setup.map_uri)
         options = setup.job.transport
@@ -100,8 +118,8 @@ class ShardWorker:
             "run_id": setup.fingerprint[:16],
             "code_version": deepot.__version__,
         }
-        self._readers = ThreadPoolExecutor(_READERS, "read")
-        self._writers = ThreadPoolExecutor(_WRITERS, "write")
+        self._readers = ThreadPoolExecutor(self._threads.readers, "read")
+        self._writers = ThreadPoolExecutor(self._threads.writers, "write")
         self._turn = threading.Lock()
         self.watch = Watch(setup.job.limits.image_s)
 
@@ -114,7 +132,7 @@ class ShardWorker:
         """
         photos = self._read_ahead(work.entries)
         into = sink(self.setup.job.output.layout, self.setup.output, work.shard, work.piece)
-        behind = _Behind()
+        behind = Behind(self._threads.writers)
         rows = []
         with self._turn:
             use_threads(self.setup.job)
@@ -129,12 +147,12 @@ class ShardWorker:
 
     def _read_ahead(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, "Future[_Read]"]]:
         """Entries with their photos being read, a few ahead of the one that is wanted; starts at once."""
-        waiting = deque(entries)
+        waiting, readers = deque(entries), self._threads.readers
         reading: deque[tuple[Entry, Future[_Read]]] = deque()
 
         def start() -> None:
-            while waiting and len(reading) < _AHEAD:
-                if reading and sum(entry.size for entry, _ in reading) + waiting[0].size > _AHEAD_BYTES:
+            while waiting and len(reading) < readers:
+                if reading and sum(entry.size for entry, _ in reading) + waiting[0].size > _AHEAD_BYTES * readers:
                     break
                 entry = waiting.popleft()
                 reading.append((entry, self._readers.submit(_read, entry, self.setup.job.limits)))
@@ -224,35 +242,6 @@ class _Done:
     def pixels(self) -> int:
         """Of all pages."""
         return sum(page.width * page.height for page in self.photo.pages)
-
-
-class _Behind:
-    """Results that are being encoded and stored while others are computed; how many is a matter of their pixels."""
-
-    def __init__(self) -> None:
-        self._writing: deque[tuple[Future[dict[str, Any]], int]] = deque()
-        self._pixels = 0
-
-    def add(self, writing: "Future[dict[str, Any]]", pixels: int) -> None:
-        """One more."""
-        self._writing.append((writing, pixels))
-        self._pixels += pixels
-
-    def overdue(self) -> list[dict[str, Any]]:
-        """Rows of the oldest ones, waited for where there are too many."""
-        rows = []
-        while len(self._writing) > _BEHIND or self._pixels > _BEHIND_PIXELS:
-            rows.append(self._oldest())
-        return rows
-
-    def all(self) -> list[dict[str, Any]]:
-        """Rows of the others."""
-        return [self._oldest() for _ in range(len(self._writing))]
-
-    def _oldest(self) -> dict[str, Any]:
-        writing, pixels = self._writing.popleft()
-        self._pixels -= pixels
-        return writing.result()
 
 
 @dataclass(frozen=True)

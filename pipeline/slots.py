@@ -15,6 +15,26 @@ class Slots:
     gpus: float
 
 
+def settled(compute: Compute, each: Slots) -> Compute:
+    """What a job asks for once its workers are of a kind, with or without GPUs: nodes that come and go change no kind.
+
+    Their results would differ in the last bits, and as many workers of one kind would be wanted as fit of the other.
+    """
+    return compute.model_copy(update={"gpus_per_actor": each.gpus})
+
+
+def cores(node: Mapping[str, float], cpus: float, gpus: float) -> int:
+    """Cores that a worker has of its node for reading, encoding and writing, beside its GPU or its own computing.
+
+    Args:
+        node: what the node has, as Ray counts it.
+        cpus: that Ray keeps for the worker.
+        gpus: that Ray keeps for the worker; its share of these is its share of the cores.
+    """
+    share = node.get("CPU", 0.0) * gpus / node["GPU"] if gpus else cpus
+    return max(1, int(share + 1e-9))
+
+
 def divide(nodes: Sequence[Mapping[str, float]], compute: Compute) -> Slots:
     """Divide nodes into workers, as the job asks.
 

@@ -1,7 +1,6 @@
 """A shard of every kind of photo through a worker, without Ray."""
 
 import io
-from concurrent.futures import Future
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +15,7 @@ from pipeline.images import decode
 from pipeline.plan import find_images
 from pipeline.progress import Quiet
 from pipeline.run import How, open_run
-from pipeline.shard import Setup, ShardWorker, Work
+from pipeline.shard import Setup, ShardWorker, Threads, Work
 from pipeline.storage import Entry, read
 from tests.corpus import KINDS
 
@@ -111,14 +110,22 @@ def test_formats_that_cannot_be_meant():
 
 
 @pytest.mark.parametrize(
-    ("sizes", "started"),
-    [([1] * 6, [3, 4, 5, 6, 6, 6]), ([20 * 2**20] * 4, [2, 3, 4, 4]), ([1, 20 * 2**20, 1, 1], [2, 4, 4, 4])],
+    ("cores", "sizes", "started"),
+    [
+        (1, [1] * 6, [3, 4, 5, 6, 6, 6]),
+        (8, [1] * 6, [5, 6, 6, 6, 6, 6]),
+        (1, [20 * 2**20] * 4, [2, 3, 4, 4]),
+        (8, [20 * 2**20] * 4, [2, 3, 4, 4]),
+        (8, [12 * 2**20] * 4, [3, 4, 4, 4]),
+        (1, [1, 20 * 2**20, 1, 1], [2, 4, 4, 4]),
+    ],
 )
-def test_large_files_are_read_one_at_a_time(monkeypatch, sizes, started):
+def test_large_files_are_read_one_at_a_time(monkeypatch, cores, sizes, started):
     read_, seen = [], []
     monkeypatch.setattr(shard, "_read", lambda entry, _limits: read_.append(entry))
     worker = ShardWorker.__new__(ShardWorker)
     worker.setup = SimpleNamespace(job=SimpleNamespace(limits=None))
+    worker._threads = Threads.beside(cores)
     worker._readers = SimpleNamespace(submit=lambda function, *arguments: function(*arguments))
     entries = [Entry(f"u{number}", f"k{number}", size, "", 0.0) for number, size in enumerate(sizes)]
     taken = []
@@ -127,21 +134,3 @@ def test_large_files_are_read_one_at_a_time(monkeypatch, sizes, started):
         seen.append(len(read_))
     assert taken == entries
     assert seen == started
-
-
-def test_results_wait_to_be_written_as_far_as_their_pixels_allow():
-    behind, rows = shard._Behind(), []
-    for number in range(20):
-        behind.add(done({"number": number}), 1000)
-        rows += behind.overdue()
-    assert len(rows) == 20 - shard._BEHIND
-    behind.add(done({"number": 20}), shard._BEHIND_PIXELS + 1)
-    rows += behind.overdue()
-    assert [row["number"] for row in rows] == list(range(21)), "a result as large as that is waited for"
-    assert behind.all() == []
-
-
-def done(row):
-    future = Future()
-    future.set_result(row)
-    return future

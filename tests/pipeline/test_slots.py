@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.config import Compute, parse_job
 from pipeline.errors import ConfigError
-from pipeline.slots import Slots, divide
+from pipeline.slots import Slots, cores, divide, settled
 
 HEAD = {"CPU": 0.0, "memory": 1e9}
 SMALL, LARGE = {"CPU": 4.0}, {"CPU": 30.0}
@@ -36,6 +36,27 @@ GPU, POOR, MANY = {"CPU": 16.0, "GPU": 1.0}, {"CPU": 2.0, "GPU": 4.0}, {"CPU": 9
 )
 def test_nodes_are_divided_one_by_one(nodes, compute, expected):
     assert divide(nodes, Compute(**compute)) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ([SMALL], [SMALL, GPU], Slots(20, 1.0, 0.0)),  # a node with a GPU joins workers without: its cores count
+        ([HEAD, GPU, GPU], [HEAD, LARGE], Slots(1, 0.0, 1.0)),  # all nodes with GPUs are lost: wait for one
+        ([GPU], [GPU, MANY], Slots(9, 0.0, 1.0)),
+    ],
+)
+def test_nodes_that_come_and_go_change_no_kind_of_worker(before, after, expected):
+    compute = Compute()
+    assert divide(after, settled(compute, divide(before, compute))) == expected
+
+
+@pytest.mark.parametrize(
+    ("node", "cpus", "gpus", "expected"),
+    [(GPU, 0.0, 1.0, 16), (MANY, 0.0, 1.0, 12), (MANY, 0.0, 0.5, 6), (POOR, 0.0, 1.0, 1), (LARGE, 3.0, 0.0, 3)],
+)
+def test_a_workers_share_of_cores_is_that_of_its_gpus(node, cpus, gpus, expected):
+    assert cores(node, cpus, gpus) == expected
 
 
 def test_a_minimum_above_the_maximum_is_refused():

@@ -6,6 +6,7 @@ import re
 import time
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -421,6 +422,16 @@ def test_slots_divide_what_there_is(ray_session):
     assert slots(Compute(threads=2)).count == 2
     each = slots(Compute(actors=8))
     assert each.count * each.cpus <= 4
+
+
+def test_apply_keeps_no_more_workers_than_it_has_work_for(job_for, ray_session, tmp_path):
+    crew = module.RayCrew(job_for(compute={"dtype": "float32"}), allow_code=True)
+    assert sorted(crew.execute(abs, [-1, -2, -3])) == [1, 2, 3]
+    assert len(crew._members) == 3
+    crew.equip(SimpleNamespace(run=Run(str(tmp_path)), job=SimpleNamespace(name="few")), 1)
+    assert len(crew._members) == 1
+    assert list(crew.execute(abs, [-4])) == [4]
+    crew.close()
 
 
 @pytest.mark.soak
