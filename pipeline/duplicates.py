@@ -30,7 +30,7 @@ _GROUPS = """
 
 
 def duplicates(run: Run, bits: int) -> pa.Table:
-    """Groups of photos that look the same, the largest photo of each group first.
+    """Groups of photos that look the same, the largest photo of each group first; vanished photos are in none.
 
     Two photos are in one group if their hashes differ in at most `bits` bits, or if a chain of such photos joins them.
     Of two hashes that differ in at most k bits, one of k + 1 bands is the same: only those are compared.
@@ -50,7 +50,7 @@ def duplicates(run: Run, bits: int) -> pa.Table:
         raise ConfigError(
             f"{bits} bits: photos that look the same differ in 0 to {MOST_BITS} of the 64 bits of their hash"
         )
-    rows = select(run, "phash IS NOT NULL").select(_COLUMNS)
+    rows = select(run, "phash IS NOT NULL AND file_name NOT IN (FROM vanished)").select(_COLUMNS)
     hashes = pc.unique(rows["phash"])
     with duckdb.connect() as connection:
         connection.register("hashes", pa.table({"id": pa.array(range(len(hashes)), pa.int64()), "phash": hashes}))
