@@ -4,7 +4,6 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +11,7 @@ import pyarrow.parquet as pq
 
 from pipeline.ahead import read_ahead
 from pipeline.errors import ConfigError, RunError, StorageError
+from pipeline.formats.suffixes import suffix_of
 from pipeline.progress import Progress
 from pipeline.sources.members import read_photo
 from pipeline.storage import absolute, join, names, put, sha256
@@ -83,33 +83,36 @@ def _tars(rows: pa.Table, folder: str, side: str, progress: Progress) -> Exporte
     progress.begin("pack", len(chosen))
     shard, photos = _Shard(), 0
     number = 0
-    for row, data in _photos(chosen, side):
-        if isinstance(data, str):
-            left_out.append((row["file_name"], data))
+    for row, found in _photos(chosen, side):
+        if isinstance(found, str):
+            left_out.append((row["file_name"], found))
         else:
-            shard.add(f"{photos:09d}", PurePosixPath(row[f"{side}_uri"]).suffix.lower(), row, data)
+            shard.add(f"{photos:09d}", *found, row)
             photos += 1
         if shard.full:
             put(join(folder, f"{number:06d}.tar"), shard.close())
             shard, number = _Shard(), number + 1
-        progress.advance(1, int(isinstance(data, str)))
+        progress.advance(1, int(isinstance(found, str)))
     if shard.photos:
         put(join(folder, f"{number:06d}.tar"), shard.close())
     progress.end()
     return Exported(folder, photos, tuple(left_out))
 
 
-def _photos(rows: list[dict[str, Any]], side: str) -> Iterator[tuple[dict[str, Any], bytes | str]]:
-    """Rows with the bytes of their photos, or with the reason why there are none."""
+def _photos(rows: list[dict[str, Any]], side: str) -> Iterator[tuple[dict[str, Any], tuple[str, bytes] | str]]:
+    """Rows with the suffix and bytes of their photos, or with the reason why there are none."""
 
-    def fetch(row: dict[str, Any]) -> bytes | str:
+    def fetch(row: dict[str, Any]) -> tuple[str, bytes] | str:
         try:
             data = read_photo(row[f"{side}_uri"])
         except FileNotFoundError:
             return "it is no longer there"
         except StorageError as error:
             return str(error)
-        return data if sha256(data) == row[f"{side}_sha256"] else "it is not the photo of its row: the sha256 differs"
+        if sha256(data) != row[f"{side}_sha256"]:
+            return "it is not the photo of its row: the sha256 differs"
+        suffix = suffix_of(row[f"{side}_uri"], data)
+        return (suffix, data) if suffix else "neither its name nor its bytes say what format it is of"
 
     return read_ahead(fetch, rows, _READERS)
 
@@ -126,7 +129,7 @@ class _Shard:
         """Whether it should be written."""
         return self.photos >= _SHARD_PHOTOS or self._tar.size >= _SHARD_BYTES
 
-    def add(self, key: str, suffix: str, row: dict[str, Any], photo: bytes) -> None:
+    def add(self, key: str, suffix: str, photo: bytes, row: dict[str, Any]) -> None:
         """A photo and its row."""
         self.photos += 1
         self._tar.add(key + suffix, photo)

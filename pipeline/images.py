@@ -15,7 +15,7 @@ from pipeline.errors import Code, ImageError
 from pipeline.formats import headers, jpeg, jxl, reading, tiff
 from pipeline.formats.ifd import orientation_of
 from pipeline.formats.metadata import Metadata, Policy
-from pipeline.formats.targets import READ, SUFFIXES, Target, load_target, register_plugins
+from pipeline.formats.targets import SUFFIXES, Target, load_target, readable
 from pipeline.formats.writing import written
 
 _TARGET = lru_cache(load_target)
@@ -67,7 +67,7 @@ def decode(data: bytes, max_pixels: int) -> Photo:
             if headers.is_jxl(data):  # its plugin decodes what it opens
                 stated = jxl.header(data)
                 _check(((stated.width, stated.height),), max_pixels, several=stated.animated)
-            with Image.open(io.BytesIO(data), formats=_readable()) as image:
+            with Image.open(io.BytesIO(data), formats=readable()) as image:
                 return _decoded(data, image, max_pixels)
         except ImageError:
             raise
@@ -130,13 +130,6 @@ def output_key(key: str, form: str, photo: Photo | None = None) -> str:
     if target is None or key.lower().endswith(SUFFIXES[target.kind]):
         return key
     return key + SUFFIXES[target.kind][0]
-
-
-@lru_cache(maxsize=1)
-def _readable() -> list[str]:
-    register_plugins()
-    Image.init()
-    return [kind for kind in READ if kind in Image.OPEN]
 
 
 def _unidentified(data: bytes) -> ImageError:

@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from PIL import Image
@@ -135,6 +136,14 @@ def load_target(text: str) -> Target | None:
         return None
     target: Target = build(parse(text), _MAKERS, "format")
     return target
+
+
+@lru_cache(maxsize=1)
+def readable() -> list[str]:
+    """Those of `READ` that Pillow can open here; registers the plugins."""
+    register_plugins()
+    Image.init()
+    return [kind for kind in READ if kind in Image.OPEN]
 
 
 def register_plugins() -> None:

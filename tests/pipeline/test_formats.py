@@ -10,6 +10,7 @@ from pipeline.errors import Code, ImageError
 from pipeline.formats import photoshop, png
 from pipeline.formats.ifd import GPS, read_block
 from pipeline.formats.metadata import Block, Metadata
+from pipeline.formats.suffixes import suffix_of
 from pipeline.images import decode, encode, output_key
 from tests import corpus, photos_table
 from tests.corpus import KINDS
@@ -39,6 +40,20 @@ def carried(photo):
         "alpha": None if photo.pixels.alpha is None else photo.pixels.alpha.tolist(),
         "pages": [(page.width, page.height) for page in photo.pages],
     }
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_a_suffix_is_that_of_the_format_whatever_the_name_is(kind):
+    data, own = made(kind), "." + kind.name.rpartition(".")[2]
+    assert suffix_of(f"box.zip#10+512/{kind.name.upper()}", data) == own
+    for name in ("00000.parquet#image/0/17", "scan", "photo.php?id=3", "scan.gif"):
+        assert suffix_of(name, data) == own
+
+
+def test_a_suffix_stays_that_of_the_name_where_it_fits_and_where_bytes_say_nothing():
+    data = corpus.saved(corpus.photo(), "JPEG")
+    assert [suffix_of(name, data) for name in ("a.JFIF", "a.jpeg", "a.png")] == [".jfif", ".jpeg", ".jpg"]
+    assert [suffix_of(name, b"none") for name in ("a.TIF", "00000.parquet#image/0/17")] == [".tif", ""]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)

@@ -1,18 +1,25 @@
 """Results as tar shards and Parquet files, read by the libraries that people read them with."""
 
 import io
+import zipfile
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from pipeline.export import SIDES, export
+from pipeline.formats.targets import SUFFIXES
 from pipeline.images import decode
+from pipeline.manifest import SCHEMA
+from pipeline.progress import Quiet
 from pipeline.sinks import Parquet, WebDataset
 from pipeline.sources.containers import photos, tar_index
 from pipeline.sources.members import read_photo
 from pipeline.storage import read_range, sha256
 from tests.pipeline.test_shard import rows_of  # noqa: F401 — a fixture
-from tests.pipeline.test_sources import picture_bytes, samples, tar
+from tests.pipeline.test_sources import NAMES, picture_bytes, samples, tar
 
 LOTS = 10**9
 
@@ -50,6 +57,44 @@ def test_webdataset_in_and_out(rows_of, shards, tmp_path):  # noqa: F811
     assert read["b/0002"]["png"].shape == (8, 18, 3)
 
 
+def one_container(folder, kind):
+    """Photos inside of one file; returns what names them."""
+    files = samples()
+    if kind == "tar":
+        return str(tar(folder / "box.tar", files))
+    if kind == "zip":
+        with zipfile.ZipFile(folder / "box.zip", "w") as archive:
+            for name, data in files.items():
+                archive.writestr(name, data)
+        return str(folder / "box.zip")
+    cells = [{"bytes": files[name], "path": name} if kind == "struct" else files[name] for name in NAMES]
+    pq.write_table(pa.table({"scan": cells}), folder / "box.parquet")
+    return f"{folder}/box.parquet#scan"
+
+
+@pytest.mark.filterwarnings("ignore:.*unclosed file", "ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset's
+@pytest.mark.parametrize(
+    ("kind", "layout"), [("tar", "parquet"), ("zip", "webdataset"), ("bytes", "parquet"), ("struct", "mirror")]
+)
+def test_selected_photos_are_whole_samples_for_webdataset(rows_of, tmp_path, kind, layout):  # noqa: F811
+    import webdataset
+
+    rows = rows_of(
+        input={"images": one_container(tmp_path, kind)}, output={"uri": str(tmp_path / "out"), "layout": layout}
+    )
+    table = pa.Table.from_pylist(list(rows.values()), schema=SCHEMA)
+    for side in SIDES:
+        packed = export(table, f"{tmp_path}/{side}/", side, Quiet())
+        assert (packed.photos, packed.left_out) == (3, ())
+        read = list(webdataset.WebDataset(f"{tmp_path}/{side}/000000.tar", shardshuffle=False).decode("rgb8"))
+        suffixes = [next(iter(sample.keys() - {"json", "__key__", "__url__", "__local_path__"})) for sample in read]
+        assert sorted(suffixes) == ["jpg", "png", "webp"]
+        for sample, suffix in zip(read, suffixes, strict=True):
+            with Image.open(io.BytesIO(read_photo(sample["json"][f"{side}_uri"]))) as image:
+                assert SUFFIXES[image.format][0] == f".{suffix}"
+                np.testing.assert_array_equal(sample[suffix], np.asarray(image))
+
+
 def test_webdataset_with_another_format_keeps_samples_together(rows_of, shards, tmp_path):  # noqa: F811
     rows = rows_of(
         input={"images": shards}, output={"uri": str(tmp_path / "out"), "layout": "webdataset", "format": "png"}
@@ -85,9 +130,6 @@ def test_parquet_is_what_duckdb_reads_and_what_deepot_takes_in_again(rows_of, tm
 
 
 def test_a_row_without_a_name_gets_the_suffix_of_its_format(rows_of, tmp_path):  # noqa: F811
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     pq.write_table(pa.table({"image": [picture_bytes("x.jpg")]}), tmp_path / "p.parquet")
     rows = rows_of(input={"images": str(tmp_path / "p.parquet")})
     assert rows["p.parquet/00000000"]["output_uri"].endswith("p.parquet/00000000.jpg")
