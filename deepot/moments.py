@@ -115,6 +115,20 @@ class Moments:
         return moments
 
 
+def gathered_with(data: bytes, name: str = "moments") -> str:
+    """SHA-256 of the autoencoder that a moments file was gathered with; empty where it does not say so.
+
+    Raises:
+        MomentsError: `data` (called `name` in the message) is not a moments file.
+    """
+    try:
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        about = json.loads(header.get("__metadata__", {}).get("deepot", "{}"))
+        return str(about.get("codec_sha256", ""))
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise MomentsError(f"{name} is not a moments file ({type(error).__name__}: {error})") from error
+
+
 class Mergeable(Protocol):
     """Statistics of a set that can be merged with those of a disjoint one."""
 

@@ -26,7 +26,7 @@ def main(options: argparse.Namespace) -> int:
         raise ConfigError(
             f"{len(places)} sets of moments with {len(labels)} labels: give two sets at least, a label each"
         )
-    sets = [load_moments(absolute(uri)) for uri in places]
+    sets = load_moments([absolute(uri) for uri in places])
     found = distances(sets)
     for number, (label, moments) in enumerate(zip(labels, sets, strict=True), 1):
         print(f"{number:<8} {label}: {moments.images} images, {moments.count} latent patches")

@@ -7,27 +7,57 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from deepot.errors import MomentsError
 from deepot.gaussian import wasserstein2_squared
-from deepot.moments import Moments, merge_in_order
+from deepot.moments import Moments, gathered_with, merge_in_order
 from pipeline.errors import StorageError
 from pipeline.storage import join, names, read
 
 
-def load_moments(uri: str) -> Moments:
-    """The moments of a file, or of all files of a folder merged in the order of their names.
+def load_moments(uris: Sequence[str]) -> list[Moments]:
+    """The moments of each of several files, or folders whose files are merged in the order of their names.
+
+    A file that does not say which autoencoder it was gathered with is taken as it is.
 
     Raises:
         StorageError: there are none.
+        MomentsError: two files were gathered with different autoencoders.
     """
-    try:
-        if uri.endswith(".safetensors"):
-            return Moments.from_bytes(read(uri), uri)
-    except FileNotFoundError as error:
-        raise StorageError(f"{uri}: there is no such file") from error
+    same = _SameAutoencoder()
+    return [merge_in_order(same.moments(file) for file in _files(uri)) for uri in uris]
+
+
+class _SameAutoencoder:
+    """Reads moments files, all of them gathered with the autoencoder of the first."""
+
+    def __init__(self) -> None:
+        self._first: tuple[str, str] | None = None
+
+    def moments(self, uri: str) -> Moments:
+        """The moments of one file."""
+        try:
+            data = read(uri)
+        except FileNotFoundError as error:
+            raise StorageError(f"{uri}: there is no such file") from error
+        moments, codec = Moments.from_bytes(data, uri), gathered_with(data, uri)
+        if codec:
+            first, known = self._first = self._first or (uri, codec)
+            if codec != known:
+                raise MomentsError(
+                    f"{first} and {uri} were gathered with different autoencoders ({known[:12]} and {codec[:12]}), so "
+                    "a distance between them means nothing: gather both with the same vae (deepot fit)"
+                )
+        return moments
+
+
+def _files(uri: str) -> list[str]:
+    """The moments files that a URI names."""
+    if uri.endswith(".safetensors"):
+        return [uri]
     found = sorted(name for name in names(uri) if name.endswith(".safetensors"))
     if not found:
         raise StorageError(f"{uri}: no moments files there (a run keeps them in moments/source and moments/reference)")
-    return merge_in_order(Moments.from_bytes(read(join(uri, name)), join(uri, name)) for name in found)
+    return [join(uri, name) for name in found]
 
 
 def distances(sets: Sequence[Moments]) -> NDArray[np.float64]:
