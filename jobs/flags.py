@@ -74,6 +74,17 @@ def how_of(options: argparse.Namespace) -> How:
     return How(options.address, allowed, options.replace, getattr(options, "redo", False), progress(), port)
 
 
+def count(text: str) -> int:
+    """A whole number from 1 on, for argparse."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1 on")
+    return number
+
+
 def _value(text: str) -> Any:  # noqa: ANN401 — whatever YAML reads
     try:
         return yaml.safe_load(text)

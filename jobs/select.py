@@ -3,7 +3,7 @@
 import argparse
 
 from jobs.console import progress, show_json
-from jobs.flags import add_output
+from jobs.flags import add_output, count
 from pipeline.export import SIDES, export
 from pipeline.layout import Run
 from pipeline.query import select
@@ -23,7 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--order", default="file_name", metavar="SQL", help='e.g. "sharpness DESC"')
     parser.add_argument("--map", default="", metavar="SHA256", help="only what this map made; its first digits do")
-    parser.add_argument("--limit", type=int, help="at most so many")
+    parser.add_argument("--limit", type=count, help="at most so many")
     parser.add_argument(
         "--to",
         metavar="PLACE",

@@ -11,10 +11,11 @@ from pipeline.manifest import SCHEMA, read_rows
 from pipeline.vanished import vanished
 
 _LATEST = """
-SELECT * FROM manifest WHERE starts_with(coalesce(map_sha256, ''), ?)
+CREATE TABLE manifest AS
+SELECT * FROM committed WHERE starts_with(coalesce(map_sha256, ''), ?)
 QUALIFY row_number() OVER (PARTITION BY file_name ORDER BY shard DESC) = 1
 """
-"""A photo that changed, or was done again by another map, is in a later shard."""
+"""A photo that changed, or was done again by another map, is in a later shard. A table: sub-queries read it again."""
 
 
 def select(
@@ -24,8 +25,8 @@ def select(
 
     Args:
         run: the run.
-        where: an SQL expression over the columns of `pipeline.manifest.SCHEMA`; `vanished` is a table of the
-            `file_name` of every photo that is gone.
+        where: an SQL expression over the columns of `pipeline.manifest.SCHEMA`; in sub-queries `manifest` is a table of
+            all these latest rows, and `vanished` one of the `file_name` of every photo that is gone.
         order: SQL expressions to sort by, each with DESC if need be.
         limit: at most so many rows.
         map_sha256: or its first digits: only what this map has made, and of that the latest.
@@ -47,10 +48,11 @@ def select(
             raise
 
     with duckdb.connect(config={"enable_external_access": "false"}) as connection:
-        connection.register("manifest", pa.RecordBatchReader.from_batches(SCHEMA, batches()))
+        connection.register("committed", pa.RecordBatchReader.from_batches(SCHEMA, batches()))
         connection.register("vanished", pa.table({"file_name": pa.array(vanished(run), pa.string())}))
         try:
-            chosen = connection.sql(_LATEST, params=[map_sha256]).filter(where).order(order)
+            connection.execute(_LATEST, [map_sha256])
+            chosen = connection.table("manifest").filter(where).order(order)
             found: pa.Table = (chosen if limit is None else chosen.limit(limit)).to_arrow_table()
         except duckdb.Error as error:
             if faults:

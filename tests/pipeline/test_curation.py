@@ -14,6 +14,7 @@ from pipeline.errors import ConfigError, RunError
 from pipeline.export import export
 from pipeline.layout import Run
 from pipeline.manifest import SCHEMA, commit, read_manifest, write_part
+from pipeline.plan import extend
 from pipeline.progress import Quiet
 from pipeline.query import select
 from pipeline.rows import blank_row
@@ -69,6 +70,18 @@ def test_rows_are_chosen_by_sql_and_are_the_latest_of_their_photos(run):
 def test_a_wrong_expression_is_named_with_the_columns(run, where):
     with pytest.raises(ConfigError, match=r"where '.*columns are file_name, source_uri"):
         select(run, where)
+
+
+def test_sub_queries_see_the_latest_rows_as_often_as_they_like(run):
+    noisy = select(run, "noise > (SELECT avg(noise) FROM manifest) AND noise <= (SELECT max(noise) FROM manifest)")
+    assert noisy["file_name"].to_pylist() == ["c.jpg"], "the average is 10"
+    assert len(select(run, "(SELECT count(*) FROM manifest) = 7")) == 7, "c.jpg counts once"
+    same = (
+        "EXISTS (FROM manifest AS other WHERE other.phash = manifest.phash AND other.file_name <> manifest.file_name)"
+    )
+    assert select(run, same)["file_name"].to_pylist() == ["b again.jpg", "b.jpg"]
+    by_size = select(run, "status = 'ok'", "width = (SELECT max(width) FROM manifest) DESC, file_name", limit=1)
+    assert by_size["width"].to_pylist() == [44], "c.jpg was larger once"
 
 
 def test_files_of_this_machine_are_not_reached_from_an_expression(run, tmp_path):
@@ -139,6 +152,19 @@ def test_duplicates_are_groups_with_the_largest_photo_first(run):
         duplicates(run, 16)
 
 
+def test_vanished_photos_are_no_duplicates_and_never_the_one_to_keep(run):
+    def listed(names):
+        extend(run, [Entry(f"u/{name}", name, 1, "", 0.0) for name in sorted(names)])
+
+    listed(HASHES)
+    listed(set(HASHES) - {"sub/a small.png", "b.jpg"})
+    found = duplicates(run, 1)
+    assert _groups(found) == [["a copy.jpg", "a.jpg"]], "of b one copy is left, which no group may give away"
+    assert found["keep"].to_pylist() == [True, False]
+    listed(HASHES)
+    assert duplicates(run, 1)["keep"].to_pylist() == [True, False, True, False, False]
+
+
 def test_bands_find_every_pair_that_comparing_all_of_them_finds(tmp_path):
     import random
 
@@ -170,6 +196,10 @@ def test_the_commands(run, tmp_path, capsys):
     assert main(["select", run.uri, "--to", str(tmp_path / "y.txt")]) == 1
     assert "without  bad.jpg: it has no output: failed" in capsys.readouterr().out
     assert main(["select", run.uri, "--where", "nose"]) == 2
+    for wrong in ("-1", "0", "ten"):
+        with pytest.raises(SystemExit, match="2"):
+            main(["select", run.uri, "--limit", wrong])
+        assert f"argument --limit: '{wrong}' is not a whole number from 1 on" in capsys.readouterr().err
     assert main(["duplicates", run.uri, "--to", str(tmp_path / "d.parquet"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"groups": 2, "photos": 5}
     assert len(pq.read_table(tmp_path / "d.parquet")) == 5
