@@ -96,4 +96,4 @@ def test_damage_ranks_apart_from_real_photos(shared, kind):
     found = measure({path.name: Image.open(path).convert("RGB") for path in paths})["damages"]
     for name, damages in DAMAGES.items():
         for damage in damages:
-            assert found[damage][name] >= 0.9, f"{name} does not find {damage}"
+            assert found[damage]["areas"][name] >= 0.9, f"{name} does not find {damage}"
