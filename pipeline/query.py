@@ -10,12 +10,10 @@ from pipeline.layout import Run
 from pipeline.manifest import SCHEMA, read_rows
 from pipeline.vanished import vanished
 
-_LATEST = """
-CREATE TABLE manifest AS
-SELECT * FROM committed WHERE starts_with(coalesce(map_sha256, ''), ?)
-QUALIFY row_number() OVER (PARTITION BY file_name ORDER BY shard DESC) = 1
-"""
-"""A photo that changed, or was done again by another map, is in a later shard. A table: sub-queries read it again."""
+_COMMITTED = "CREATE TABLE manifest AS SELECT * FROM committed WHERE starts_with(coalesce(map_sha256, ''), ?)"
+"""A table: sub-queries read it again, which they cannot do with what is streamed into it."""
+_LATEST = "DELETE FROM manifest WHERE rowid NOT IN (SELECT arg_max(rowid, shard) FROM manifest GROUP BY file_name)"
+"""A photo that changed, or was done again by another map, is in a later shard."""
 
 
 def select(
@@ -51,7 +49,7 @@ def select(
         connection.register("committed", pa.RecordBatchReader.from_batches(SCHEMA, batches()))
         connection.register("vanished", pa.table({"file_name": pa.array(vanished(run), pa.string())}))
         try:
-            connection.execute(_LATEST, [map_sha256])
+            connection.execute(_COMMITTED, [map_sha256]).execute(_LATEST)
             chosen = connection.table("manifest").filter(where).order(order)
             found: pa.Table = (chosen if limit is None else chosen.limit(limit)).to_arrow_table()
         except duckdb.Error as error:
