@@ -17,7 +17,8 @@ class Naturalness:
     """Negative log-likelihood of an image's latent patches under the reference Gaussian, per dimension, in nats.
 
     Natural photos have `expected` on average. A smooth image lies below it: patches with too little variance are near
-    the middle of the Gaussian, where natural ones hardly ever are. Noise and strange content lie above.
+    the middle of the Gaussian, where natural ones hardly ever are. What a photo shows makes more of a difference than
+    noise or compression (`benchmarks/scores.py`).
 
     Attributes:
         expected: the mean over the reference's own patches.
