@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.scores import DAMAGES, area, bits, measure
+from benchmarks.scores import DAMAGES, area, bits, judge, measure, photos_in
 from deepot.degrade import load_degradation, seeded
 from deepot.pixels import Pixels
 from deepot.scores import score
@@ -85,6 +85,18 @@ def test_areas_under_the_curve():
     assert area([2, 3], [0, 1]) == 1
     assert area([0, 1], [2, 3]) == 0
     assert area([1, 1], [1, 1]) == 0.5
+
+
+def test_what_maps_say_is_judged_beside_the_scores(tmp_path):
+    """A blurred photo lies lower among natural ones, and a map against blur has less in it to strengthen."""
+    for index in range(6):
+        picture(index, 96, 80).save(tmp_path / f"{index}.png")
+    judging = judge("tests.codecs:shuffle", [("blur:sigma=1", "identity")], photos_in(tmp_path))
+    photos = {f"{index}.png": picture(index, 96, 80) for index in range(6, 10)}
+    found = measure(photos, judging)["damages"]
+    assert judging.names == ("naturalness", "off", "cost blur")
+    assert found["blur:sigma=2"]["areas"].keys() == {*DAMAGES, *judging.names}
+    assert found["blur:sigma=2"]["areas"]["naturalness"] == found["blur:sigma=2"]["areas"]["cost blur"] == 0
 
 
 @pytest.mark.parametrize("kind", ["kodak", "natural"])
