@@ -15,11 +15,13 @@ from jobs import apply, compare, demo, duplicates, evaluate, fit, gc, plan, repo
 from jobs.lines import Printed
 from pipeline import logs
 from pipeline.credentials import redacted
+from pipeline.faults import said
 from pipeline.logs import LogFormat
 
 log = logging.getLogger(__name__)
 
 _STOPPED = "stopped; the same command goes on where it stopped"
+_OURS = "an error of the program, please report it with what --verbose shows"
 
 COMMANDS = {
     "demo": demo,
@@ -60,15 +62,21 @@ def _carried_out(options: argparse.Namespace) -> int:
     """Run a command; what goes wrong is one sentence on standard error."""
     try:
         status: int = COMMANDS[options.command].main(options)
-    except DeepotError as error:
+    except Exception as error:
         if options.verbose:
             print(redacted(traceback.format_exc()), file=sys.stderr)
-        print(f"deepot {options.command}: {redacted(str(error))}", file=sys.stderr)
+        print(f"deepot {options.command}: {_sentence(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"deepot {options.command}: {_STOPPED}", file=sys.stderr)
         return 130
     return status
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, DeepotError):
+        return redacted(str(error))
+    return f"{_OURS}: {type(error).__name__}: {said(error)}"
 
 
 def _logged(options: argparse.Namespace) -> int:
@@ -83,8 +91,8 @@ def _logged(options: argparse.Namespace) -> int:
         log.error("%s", _STOPPED)
         return 130
     except Exception:
-        log.exception("an error of the program")
-        return 1
+        log.exception(_OURS)
+        return 2
     return status
 
 

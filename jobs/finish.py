@@ -32,7 +32,7 @@ def _status(error: BaseException) -> int:
     """The exit status that an error leads to, as in `jobs.cli`."""
     if isinstance(error, SystemExit):  # Ray's answer to SIGTERM
         return error.code if isinstance(error.code, int) else 1
-    return 2 if isinstance(error, DeepotError) else 130 if isinstance(error, KeyboardInterrupt) else 1
+    return 130 if isinstance(error, KeyboardInterrupt) else 2
 
 
 def _why(error: BaseException) -> str:

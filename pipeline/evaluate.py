@@ -27,8 +27,8 @@ from deepot.transport_map import TransportMap
 from pipeline import cluster
 from pipeline.config import Evaluation, Job, Limits
 from pipeline.curve import Evaluated, plot, read_evaluation
-from pipeline.errors import Code, ConfigError, ImageError, NothingFoundError, StorageError
-from pipeline.faults import DEVICE_FAULTS, IMAGE_FAULTS, said
+from pipeline.errors import Code, ConfigError, ImageError, NothingFoundError
+from pipeline.faults import DEVICE_FAULTS, said
 from pipeline.fetch import fetch
 from pipeline.fit import map_uri
 from pipeline.images import decode
@@ -179,7 +179,7 @@ def prepare(task: PhotoTask) -> tuple[int, str | None]:
         found = versions(models.codec, operator, clean, restored, plan)
     except DEVICE_FAULTS:
         raise
-    except (StorageError, *IMAGE_FAULTS) as error:
+    except Exception as error:
         return task.number, said(error)
     put(join(task.folder, "photos", _photo_name(task.number)), save_tensors(vars(found)))
     return task.number, None

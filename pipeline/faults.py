@@ -2,18 +2,14 @@
 
 import torch
 
-from deepot.errors import CodecError, RestorerError
 from pipeline.credentials import redacted
 from pipeline.errors import Code, ImageError
 
-IMAGE_FAULTS = (
-    *(ImageError, RestorerError, CodecError),
-    *(MemoryError, torch.OutOfMemoryError, RuntimeError, ValueError),
-)
-"""What one image may raise while it is restored and transported."""
-
 DEVICE_FAULTS = (torch.AcceleratorError,)
-"""Of these, what a device raises that from then on answers nothing else: the process that has it must end."""
+"""What a device raises that from then on answers nothing else: the process that has it must end.
+
+Any other `Exception` over one image, whatever decoder, restorer or autoencoder raises it, is a matter of that image.
+"""
 
 _LONGEST_MESSAGE = 300
 _NO_MEMORY = "can't allocate memory"  # torch says so in a RuntimeError

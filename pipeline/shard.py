@@ -20,7 +20,7 @@ from pipeline import metrics
 from pipeline.behind import Behind
 from pipeline.config import Job, Limits
 from pipeline.errors import Code, StorageError
-from pipeline.faults import DEVICE_FAULTS, IMAGE_FAULTS
+from pipeline.faults import DEVICE_FAULTS
 from pipeline.fetch import fetch
 from pipeline.images import Photo, decode, encode, output_key
 from pipeline.layout import Run
@@ -180,7 +180,7 @@ class ShardWorker:
                     outcomes = [self._page(row, photo, number) for number in range(len(photo.pages))]
         except DEVICE_FAULTS:
             raise
-        except IMAGE_FAULTS as error:
+        except Exception as error:
             fail_row(row, error)
             return None
         row |= outcome_columns(outcomes, [page.samples.size for page in photo.pages])
@@ -213,11 +213,8 @@ class ShardWorker:
                 row |= {"delta_e": change.mean, "colour_drift": change.drift}
                 data = encode(done.photo, done.photo.pages, options.format, options.metadata)
                 into.add(row, output_key(row["file_name"], options.format, done.photo), data)
-        except (StorageError, OSError) as error:
-            fail_row(row, error, Code.WRITE_FAILED)
-            return row
-        except IMAGE_FAULTS as error:
-            fail_row(row, error)
+        except Exception as error:
+            fail_row(row, error, Code.WRITE_FAILED if isinstance(error, StorageError | OSError) else Code.INTERNAL)
             return row
         row |= {
             "output_sha256": sha256(data),

@@ -17,7 +17,7 @@ from pipeline.calibration import enlist, enlisted
 from pipeline.config import Job
 from pipeline.cut import Shard
 from pipeline.errors import Code, NothingFoundError, RunError
-from pipeline.faults import DEVICE_FAULTS, IMAGE_FAULTS, code_of, said
+from pipeline.faults import DEVICE_FAULTS, code_of, said
 from pipeline.fetch import fetch
 from pipeline.images import decode
 from pipeline.layout import Run
@@ -210,7 +210,7 @@ def _total(
                 found = {side: measure(models.codec, pixels, patch_size, tiles) for side, pixels in sides.items()}
         except DEVICE_FAULTS:
             raise
-        except IMAGE_FAULTS as error:
+        except Exception as error:
             unusable.append((entry.uri, f"{code_of(error)}: {said(error)}"))
             continue
         totals = {side: totals[side].merge(each) for side, each in found.items()}

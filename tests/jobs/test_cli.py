@@ -79,6 +79,25 @@ def test_every_mistake_is_one_sentence_and_exit_status_2(job_file, capsys, s3, i
     assert message in error
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_an_error_of_the_program_is_one_sentence_and_exit_status_2_too(monkeypatch, capsys, form):
+    secret = "planted/secret/planted"
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+
+    def broken(_):
+        raise TypeError(f"signed\nwith {secret}")
+
+    monkeypatch.setattr("jobs.status.main", broken)
+    assert main(["status", "run", "--log-format", form]) == 2
+    error = capsys.readouterr().err
+    assert "an error of the program" in error and secret not in error and len(error.splitlines()) == 1
+    if form == "text":
+        assert error.startswith("deepot status: ") and "TypeError: signed with …" in error
+        assert main(["status", "run", "--verbose"]) == 2
+        error = capsys.readouterr().err
+        assert "Traceback" in error and secret not in error
+
+
 def test_code_runs_only_when_allowed(job_file, capsys, monkeypatch):
     assert main(["plan", job_file()]) == 2
     assert "allow it with --allow-code or DEEPOT_ALLOW_CODE=1" in capsys.readouterr().err

@@ -1,11 +1,13 @@
 """A shard of every kind of photo through a worker, without Ray."""
 
 import io
+import struct
 from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from pipeline import shard, statistics
 from pipeline.config import parse_job
@@ -17,6 +19,7 @@ from pipeline.progress import Quiet
 from pipeline.run import How, open_run
 from pipeline.shard import Setup, ShardWorker, Threads, Work
 from pipeline.storage import Entry, read
+from tests.codecs import ODD
 from tests.corpus import KINDS
 
 LOTS = 10**9
@@ -91,6 +94,43 @@ def test_a_format_with_options_and_what_it_cannot_hold(rows_of, kinds, tmp_path)
     assert rows["rgb.png"]["output_uri"].endswith("rgb.png.jpg")
     for name in ("16bit-rgb.png", "rgba.png", "pages.tif"):
         assert (rows[name]["status"], rows[name]["error_code"]) == ("failed", "unsupported_output")
+
+
+@pytest.mark.parametrize("odd", [{"vae": "tests.codecs:surprising"}, {"restorer": "tests.codecs:surprising_restorer"}])
+def test_whatever_an_image_makes_a_model_raise_is_a_matter_of_that_image(rows_of, tmp_path, caplog, job_for, odd):
+    job_for()
+    for side in ("restored", "natural"):
+        for number in range(len(ODD)):
+            grey = (10 * number + 10,) * 3
+            Image.new("RGB", (48, 36), grey).save(tmp_path / side / f"odd {number}.png")
+    rows = rows_of(**odd)
+    failed = {name: row["error_code"] for name, row in rows.items() if row["status"] != "ok"}
+    assert failed == {f"odd {number}.png": "internal" for number in range(len(ODD))}
+    assert len(rows) == 6 + len(ODD)
+    assert caplog.text.count("(internal: ") == len(ODD), "and the calibration goes on without them"
+
+
+def test_whatever_an_image_makes_an_encoder_raise_is_a_matter_of_that_image(rows_of, monkeypatch):
+    encode = shard.encode
+
+    def odd(photo, *arguments):
+        if photo.facts["width"] == 20:
+            raise struct.error("argument out of range")
+        return encode(photo, *arguments)
+
+    monkeypatch.setattr(shard, "encode", odd)
+    read_ = shard._read
+
+    def narrow(entry, limits):
+        found = read_(entry, limits)
+        if entry.key == "photo 01.png":
+            found.photo.facts["width"] = 20
+        return found
+
+    monkeypatch.setattr(shard, "_read", narrow)
+    rows = rows_of()
+    told = [(name, row["error_code"], row["error_message"]) for name, row in rows.items() if row["status"] != "ok"]
+    assert told == [("photo 01.png", "internal", "argument out of range")]
 
 
 def test_formats_that_cannot_be_meant():
