@@ -59,6 +59,8 @@ def show(result: Result, as_json: bool, max_error_rate: float) -> int:
     show_codes(result)
     show_vanished(result)
     show_drift(result.drift)
+    if result.retried:
+        print(f"retried  {result.retried} failed images, with the others of their shards")
     print(f"now      {result.done_now} images in {result.seconds:.1f} s")
     if as_json:
         show_json(**result.told)

@@ -71,7 +71,8 @@ def how_of(options: argparse.Namespace) -> How:
     if port is not None and not 1 <= port <= _PORTS:
         raise ConfigError(f"--metrics-port {port} is not from 1 to {_PORTS}")
     allowed = options.allow_code or os.environ.get("DEEPOT_ALLOW_CODE") == "1"
-    return How(options.address, allowed, options.replace, getattr(options, "redo", False), progress(), port)
+    redo, retry = (getattr(options, name, False) for name in ("redo", "retry"))
+    return How(options.address, allowed, options.replace, redo, retry, progress(), port)
 
 
 def count(text: str) -> int:

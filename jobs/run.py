@@ -11,6 +11,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The job, and what only a whole run can do."""
     add_job(parser)
     parser.add_argument("--redo", action="store_true", help="do again, with the latest map, what earlier ones did")
+    parser.add_argument(
+        "--retry", action="store_true", help="do again the shards of images that failed in a way that may pass"
+    )
 
 
 def main(options: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ class Advice:
     action: str
 
 
-_AGAIN = "Run `deepot verify RUN --repair`, then the job again."
+_AGAIN = "Run the job again with `--retry`."
 
 ADVICE: dict[Code, Advice] = {
     Code.ANIMATED: Advice("It has several frames.", "Take out the frame you want, as a file of its own."),

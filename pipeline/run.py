@@ -31,6 +31,7 @@ from pipeline.sample import Sampler
 from pipeline.shard import Setup
 from pipeline.storage import absolute, create, exists, join, now, put, read
 from pipeline.totals import Result, finish
+from pipeline.verify import failures, repair
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class How:
         allow_code: whether the job may name `module:factory`.
         replace: whether photos of another run in the output folder may be written over.
         redo: whether what an earlier map of the run has done is done again by the latest.
+        retry: whether shards with failures that may pass are done again.
         progress: told of finished images.
         metrics_port: of 127.0.0.1, where Ray on this machine exports metrics; None leaves it to Ray.
     """
@@ -55,6 +57,7 @@ class How:
     allow_code: bool = False
     replace: bool = False
     redo: bool = False
+    retry: bool = False
     progress: Progress = field(default_factory=Quiet)
     metrics_port: int | None = None
 
@@ -135,6 +138,16 @@ def redo_job(opened: Opened) -> Outlook:
     entries = find_images(opened.job.input.images, "input", opened.outside)
     with lease(opened.run):
         return extend(opened.run, entries, opened.job.compute.shard_images, valid)
+
+
+def retry_job(opened: Opened) -> int:
+    """Take back the commits of shards with failures that may pass, so that `apply_job` does them; how many failures."""
+    run = opened.run
+    with lease(run):
+        found = failures(run)
+        requeued = repair(run, found)
+    log.info("%d failures that may pass: %d shards of %d images again", len(found), requeued.shards, requeued.images)
+    return len(found)
 
 
 def fit_job(opened: Opened, *, look: bool = True) -> Fitted:
@@ -220,9 +233,10 @@ def run_job(job: Job, how: How) -> Result:
         with lease(opened.run):
             outlook = plan_job(opened)
             drift = fit_job(opened, look=not opened.samples_input).drift
+            retried = retry_job(opened) if how.retry else 0
             if how.redo:
                 redo_job(opened)
-            result = replace(apply_job(opened), drift=drift.told if drift else None)
+            result = replace(apply_job(opened), drift=drift.told if drift else None, retried=retried)
     news = result.done_now or outlook.marked or (drift and drift.new_images)
     if result.complete and (news or not exists(opened.run.report)):
         write_report(opened.run)

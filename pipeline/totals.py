@@ -27,6 +27,7 @@ class Result:
         complete: whether there is a plan and every shard of it is committed.
         vanished: photos of the plan that the last listing did not hold.
         done_now: images worked on by this call.
+        retried: failed images that this call has tried again, with the others of their shards.
         seconds: that this call took.
         drift: how far the calibration has moved (`pipeline.drift.Drift.told`); None where nobody asked.
     """
@@ -40,6 +41,7 @@ class Result:
     complete: bool
     vanished: int = 0
     done_now: int = 0
+    retried: int = 0
     seconds: float = 0.0
     drift: Mapping[str, object] | None = None
 
@@ -50,8 +52,10 @@ class Result:
 
     @property
     def told(self) -> dict[str, object]:
-        """What a scheduler is told of a call: the counts, done_now, seconds and drift."""
-        return {**self.counts, "done_now": self.done_now, "seconds": round(self.seconds, 3), "drift": self.drift}
+        """What a scheduler is told of a call: the counts, done_now, retried, seconds and drift."""
+        seconds = round(self.seconds, 3)
+        now = {"done_now": self.done_now, "retried": self.retried, "seconds": seconds, "drift": self.drift}
+        return {**self.counts, **now}
 
     @property
     def done(self) -> int:

@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
+from pipeline.ahead import read_ahead
 from pipeline.errors import RunError
 from pipeline.layout import Run
 from pipeline.manifest import Part, committed_numbers, read_commit, read_part
@@ -14,7 +16,7 @@ from pipeline.progress import Progress
 from pipeline.sources.members import read_photo
 from pipeline.storage import delete, exists, sha256
 
-_READERS = 8
+_READERS, _READ_AHEAD = 8, 1000
 _COLUMNS = ["status", "output_uri", "output_sha256", "retriable", "source_uri"]
 
 
@@ -105,6 +107,12 @@ def verify(run: Run, progress: Progress) -> Verified:
     return Verified(results, tuple(findings))
 
 
+def failures(run: Run) -> tuple[Finding, ...]:
+    """The failures that may pass, from commits and manifest alone; parts without a failed row are not even read."""
+    found = read_ahead(partial(_failures, run), sorted(committed_numbers(run)), _READERS, _READ_AHEAD)
+    return tuple(finding for _, of_shard in found for finding in of_shard)
+
+
 def repair(run: Run, findings: Iterable[Finding]) -> Requeued:
     """Take back the commits of the shards of some findings: the next `deepot run` does these shards again.
 
@@ -136,6 +144,16 @@ def _rows(run: Run, part: Part) -> list[dict[str, Any]]:
     except RunError as error:
         raise _DamageError(run.manifest(part.name), Problem.NOT_COMMITTED) from error
     return rows
+
+
+def _failures(run: Run, shard: int) -> list[Finding]:
+    """Those of one shard; where its manifest is damaged they cannot be told, and `verify` finds that."""
+    try:
+        parts = [part for part in read_commit(run, shard) if part.failed]
+        rows = [row | {"shard": shard} for part in parts for row in _rows(run, part)]
+    except (_DamageError, FileNotFoundError, RunError):
+        return []
+    return [finding for row in rows if row["status"] != "ok" and (finding := _checked(row))]
 
 
 def _checked(row: dict[str, Any]) -> Finding | None:

@@ -5,20 +5,25 @@ import json
 import os
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
+import yaml
 
 from jobs.cli import main
 from pipeline import lease as leases
+from pipeline import verify as verifying
 from pipeline import whole
 from pipeline.errors import RunError
 from pipeline.layout import Run
 from pipeline.lease import lease
 from pipeline.manifest import committed_numbers, read_manifest
 from pipeline.progress import Quiet
+from pipeline.run import How, open_run, retry_job
 from pipeline.storage import names, put, read
-from pipeline.verify import Problem, Verified, verify
+from pipeline.verify import Problem, Verified, failures, verify
 from tests.inline import run_inline
+from tests.photos import small_job
 
 
 def told(capsys, *arguments):
@@ -67,8 +72,9 @@ def test_a_commit_that_cannot_be_read_is_found_and_put_back(job_for):
     assert run_inline(job).done_now == 2
 
 
-def test_a_full_disk_costs_no_row_and_is_made_good(job_for, tmp_path, monkeypatch, capsys):
-    """Photos find no room, manifests just do: rows say so, and after a repair the next run does the rest."""
+@pytest.fixture
+def no_room(monkeypatch):
+    """A context in which one photo finds no room; manifests do."""
     real = whole._temporary
 
     def full(path, data):
@@ -76,16 +82,75 @@ def test_a_full_disk_costs_no_row_and_is_made_good(job_for, tmp_path, monkeypatc
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return real(path, data)
 
+    @contextmanager
+    def context():
+        with monkeypatch.context() as patch:
+            patch.setattr("tenacity.nap.time.sleep", lambda _: None)
+            patch.setattr(whole, "_temporary", full)
+            yield
+
+    return context
+
+
+def test_a_full_disk_costs_no_row_and_is_made_good(job_for, no_room, capsys):
+    """Rows say so, and after a repair the next run does the rest."""
     job = job_for()
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
-    monkeypatch.setattr(whole, "_temporary", full)
-    result = run_inline(job)
+    with no_room():
+        result = run_inline(job)
     assert (result.ok, result.codes) == (5, {"write_failed": 1})
-    monkeypatch.setattr(whole, "_temporary", real)
     assert run_inline(job).done_now == 0, "what is committed is not done again by itself"
     status, numbers = told(capsys, "verify", result.run, "--repair")
     assert (status, numbers["findings"], numbers["retriable"], numbers["requeued_images"]) == (0, 0, 1, 2)
     assert (run_inline(job).ok, verify(Run(result.run), Quiet())) == (6, Verified(6, ()))
+
+
+def test_a_retry_does_again_what_may_pass_and_nothing_else(no_room, tmp_path, monkeypatch, capsys, inline):
+    """From the manifest alone: no object is read; another shard has a failure that will not pass."""
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(small_job(tmp_path, 6, 6)))
+    (tmp_path / "restored" / "photo 05.png").write_bytes(b"")
+    command = ["run", str(tmp_path / "job.yaml"), "--allow-code"]
+    with no_room():
+        status, first = told(capsys, *command)
+    assert (status, first["ok"], first["failed"], first["retried"]) == (1, 4, 2, 0)
+    run = Run(first["run"])
+    commits = {number: read(run.commit(number)) for number in committed_numbers(run)}
+    shards = {row["file_name"]: row["shard"] for row in read_manifest(run).to_pylist()}
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "enhanced").rglob("*.png")}
+    assert shards["sub/photo 03.png"] != shards["photo 05.png"]
+    monkeypatch.setattr(verifying, "read_photo", None)
+    status, again = told(capsys, *command, "--retry", "--limits.max_error_rate", "0.2")
+    assert (status, again["ok"], again["failed"], again["retried"], again["done_now"]) == (0, 5, 1, 1, 2)
+    changed = {number for number in commits if read(run.commit(number)) != commits[number]}
+    assert changed == {shards["sub/photo 03.png"]}
+    kept = {path for path in written if path.stat().st_mtime_ns == written[path]}
+    assert len(kept) == 3, "the good photo beside it is written once more, the others stay"
+    rows = read_manifest(run).to_pylist()
+    assert {row["file_name"]: row["shard"] for row in rows} == shards and len(rows) == 6
+    assert [row["error_code"] for row in rows if row["status"] != "ok"] == ["empty_file"]
+    assert "_SUCCESS.json" in names(run.uri)
+    status, last = told(capsys, *command, "--retry")
+    assert (status, last["retried"], last["done_now"]) == (1, 0, 0)
+
+
+def test_a_retry_that_is_cut_short_is_gone_on_with(job_for, no_room, monkeypatch):
+    job = job_for()
+    with no_room():
+        run = Run(run_inline(job).run)
+    assert retry_job(open_run(job, How(allow_code=True))) == 1
+    assert "_SUCCESS.json" not in names(run.uri)
+    result = run_inline(job)
+    assert (result.ok, result.done_now, result.complete) == (6, 2, True)
+
+
+def test_a_retry_leaves_damage_to_verify(job_for, no_room):
+    job = job_for()
+    with no_room():
+        run = Run(run_inline(job).run)
+    (number,) = [row["shard"] for row in read_manifest(run).to_pylist() if row["status"] == "failed"]
+    (part,) = (name for name in names(run.manifest()) if name.startswith(f"{number:05d}-"))
+    put(run.manifest(part), b"no Parquet")
+    assert failures(run) == ()
+    assert [finding.problem for finding in verify(run, Quiet()).findings] == [Problem.NOT_COMMITTED]
 
 
 @pytest.fixture
