@@ -61,7 +61,8 @@ def session(address: str | None = None, metrics_port: int | None = None) -> Iter
     Inside of another one it is that one. With `metrics_port` Ray on this machine exports its metrics and ours there.
 
     Raises:
-        PipelineError: there is no cluster at the address, or nothing that exports metrics is installed.
+        PipelineError: there is no cluster at the address, this machine is not of it, or nothing that exports metrics is
+            installed.
     """
     if _current:
         yield _current[0]
@@ -94,6 +95,14 @@ def _ray(address: str | None, metrics_port: int | None) -> Iterator[None]:
             ray.init(address or "local", **options)  # None would join a cluster that happens to run on this machine
     except (ConnectionError, ValueError) as error:
         raise PipelineError(f"no Ray cluster at '{address}': {' '.join(str(error).split())}") from error
+    except RuntimeError as error:
+        if address is None:
+            raise
+        said = " ".join(str(error).split()).rstrip(".")
+        raise PipelineError(
+            f"the Ray cluster at '{address}' cannot be joined from this machine ({said}): run the command on a machine "
+            "of the cluster, or submit it: ray job submit --address http://HEAD:8265 -- deepot …"
+        ) from error
     log.info("Ray on this machine is at %s", ray.util.get_node_ip_address())
     try:
         yield
