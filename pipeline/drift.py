@@ -1,6 +1,7 @@
 """Drift: how far restored photos have moved since a map was fitted from them, and what is made of it."""
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -8,12 +9,14 @@ from typing import Any
 from deepot.codec import Codec
 from deepot.moments import Moments, merge_in_order
 from deepot.moved import choice_variance, moved
-from deepot.transport_map import TransportMap
+from deepot.transport_map import Calibration, TransportMap
 from pipeline.config import Job, Refit
 from pipeline.fit import basis_of, fit, stored_map
 from pipeline.layout import Run
 from pipeline.statistics import REFERENCE, SOURCE, Task, blocks, levels, merged, shards
 from pipeline.storage import create, join, names, now, put, read
+
+log = logging.getLogger(__name__)
 
 Blocks = tuple[list[Moments], list[Moments]]
 
@@ -56,6 +59,8 @@ class Drift:
 def follow(job: Job, run: Run, codec: Codec, pending: Sequence[Task], gather: Callable[[], Blocks]) -> Drift:
     """Keep the map of a run up with its calibration: fit the first one, and further ones where the job says so.
 
+    A job that asks to follow drift, and whose calibration does not see its input, is warned.
+
     Args:
         job: the job.
         run: its run.
@@ -63,6 +68,7 @@ def follow(job: Job, run: Run, codec: Codec, pending: Sequence[Task], gather: Ca
         pending: all tasks of the statistics.
         gather: gathers the moments that are missing, and gives all of them; called only where there are new photos.
     """
+    _warn(job)
     stored = stored_map(job, run)
     now_there = {side: len(shards(pending, side)) for side in (SOURCE, REFERENCE)}
     before = basis_of(run, stored) if stored else {}
@@ -89,6 +95,15 @@ def drifts(run: Run) -> list[dict[str, Any]]:
     """What was noticed whenever photos were added to the calibration, in the order of time."""
     found = [json.loads(read(join(run.drift(), name))) for name in names(run.drift()) if name.endswith(".json")]
     return sorted(found, key=lambda record: (record["images"] + record["new_images"], record["noticed"]))
+
+
+def _warn(job: Job) -> None:
+    """Say so where `refit: drift` is likely to be a mistake: nothing of the input is in the calibration."""
+    if job.transport.refit is Refit.DRIFT and job.calibration is Calibration.CONTENT_MATCHED:
+        log.warning(
+            "transport.refit is drift, but with reference.images and source.degrade only new photos of the reference "
+            "can move the map, and new input never does: leave out reference to calibrate from the input"
+        )
 
 
 def _measured(run: Run, stored: TransportMap, numbers: Sequence[int], before: int) -> Drift:

@@ -224,6 +224,16 @@ def test_input_that_is_calibrated_from_is_listed_once(job_for, tmp_path, reads, 
     assert listed == [str(tmp_path / "restored")] * 2
 
 
+def test_following_drift_where_new_input_cannot_move_it_is_told_once(again, job_for, tmp_path, caplog):
+    for policy in ("never", "always", "drift"):
+        again(refit=policy)
+        assert caplog.text.count("new input never does") == (policy == "drift")
+    caplog.clear()
+    output = {"uri": str(tmp_path / "self" / "{map}")}
+    run_inline(job_for(reference=None, output=output, transport={"refit": "drift"}))
+    assert "new input" not in caplog.text
+
+
 def test_a_calibration_that_is_gone_stops_only_a_job_that_wants_refits(again, tmp_path, caplog):
     first = again()
     for path in (tmp_path / "natural").rglob("*.png"):
