@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 import ray
 import yaml
+from ray.autoscaler._private.aws.config import _check_ami
 from ray.autoscaler._private.util import prepare_config, validate_config
+
+from pipeline.config import parse_job
+from pipeline.slots import Slots, divide
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,6 +27,45 @@ def test_ray_takes_the_cluster(cluster):
     assert prepared["available_node_types"]["gpu"]["max_workers"] == 10
     with pytest.raises(Exception, match="Additional properties are not allowed"):
         validate_config(prepared | {"auth": prepared["auth"] | {"password": "x"}})
+
+
+def test_ray_has_no_image_of_its_own_to_choose(cluster):
+    """The default would be one of 2023, which sees no GPU with PyTorch of today."""
+    prepared = prepare_config(cluster)
+    chosen = {name: kind["node_config"].get("ImageId") for name, kind in prepared["available_node_types"].items()}
+    assert all(image and image.startswith("ami-") for image in chosen.values())
+    _check_ami(prepared)
+    assert {name: kind["node_config"]["ImageId"] for name, kind in prepared["available_node_types"].items()} == chosen
+    assert all(volume_size(kind) >= 200 for kind in prepared["available_node_types"].values())
+
+
+def volume_size(kind):
+    (volume,) = kind["node_config"]["BlockDeviceMappings"]
+    return volume["Ebs"]["VolumeSize"]
+
+
+def test_what_hangs_on_an_account_or_a_region_is_marked(cluster):
+    """And the documents count the marks."""
+    text = (ROOT / "cluster.yaml").read_text()
+    head, *lines = text.splitlines()
+    marked = [line for line in lines if "# HERE" in line]
+    keys = "region", "image", "ImageId", "SubnetIds", "SecurityGroupIds", "IamInstanceProfile"
+    assert all(sum(line.strip().startswith(f"{key}: ") for line in marked) == 1 for key in keys)
+    assert all("# HERE" in line for line in lines if re.search(r"REGISTRY|-0{17}|^ *region:|^ *- aws ", line))
+    number = {7: "seven"}[len(marked)]
+    assert f"Fill in the {number} lines marked HERE" in head
+    assert f"Fill in the {number} lines of `cluster.yaml` that say HERE" in (ROOT / "docs" / "cluster.md").read_text()
+
+
+def test_machines_log_in_where_the_image_lies(cluster):
+    (login,) = cluster["initialization_commands"]
+    assert login.endswith(f"--password-stdin {cluster['docker']['image'].partition('/')[0]}")
+    assert f"--region {cluster['provider']['region']}" in login
+
+
+def test_containers_are_given_the_gpu(cluster):
+    """Ray starts them with NVIDIA's runtime, which gives a GPU only to those that ask in their environment."""
+    assert "--env NVIDIA_VISIBLE_DEVICES=all" in cluster["docker"]["run_options"]
 
 
 def test_the_head_stays_and_does_no_work_and_the_workers_are_spot(cluster):
@@ -45,7 +88,7 @@ def test_no_port_is_open(cluster):
 
 @pytest.mark.parametrize("name", ["cluster.yaml", "deploy/rayjob.yaml", "Dockerfile"])
 def test_no_secret_is_written_down(name):
-    text = (ROOT / name).read_text()
+    text = (ROOT / name).read_text().replace("get-login-password", "").replace("--password-stdin", "")
     assert not re.search(r"AKIA|aws_secret|secret_access_key|password|token:", text, re.IGNORECASE)
 
 
@@ -60,14 +103,29 @@ def test_the_job_on_kubernetes():
     images = {group["template"]["spec"]["containers"][0]["image"] for group in spec["workerGroupSpecs"]}
     assert images == {spec["headGroupSpec"]["template"]["spec"]["containers"][0]["image"]}
     assert images == {yaml.safe_load((ROOT / "cluster.yaml").read_text())["docker"]["image"]}
+    assert job["spec"]["backoffLimit"] == 0, "exit status 1 and 2 would be the same on another cluster"
 
 
-def test_the_job_file_in_the_config_map_is_one():
-    from pipeline.config import parse_job
+def test_on_kubernetes_the_head_stays_and_the_workers_are_spot():
+    _, job = yaml.safe_load_all((ROOT / "deploy" / "rayjob.yaml").read_text())
+    spec = job["spec"]["rayClusterSpec"]
+    head, *workers = (group["template"]["spec"] for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]))
+    assert head["nodeSelector"] == {"eks.amazonaws.com/capacityType": "ON_DEMAND"}
+    assert "tolerations" not in head
+    for worker in workers:
+        assert worker["nodeSelector"] == {"eks.amazonaws.com/capacityType": "SPOT"}
+        assert {"key": "spot", "operator": "Exists", "effect": "NoSchedule"} in worker["tolerations"]
 
+
+def test_the_job_on_kubernetes_grows_the_group_that_it_means():
+    """Before any worker is there: each wants a GPU, so the pods to start for are those of the gpu group."""
     config, job = yaml.safe_load_all((ROOT / "deploy" / "rayjob.yaml").read_text())
-    assert parse_job(yaml.safe_load(config["data"]["job.yaml"])).compute.max_actors == 10
     assert "/etc/deepot/job.yaml" in job["spec"]["entrypoint"]
+    compute = parse_job(yaml.safe_load(config["data"]["job.yaml"])).compute
+    groups = {group["groupName"]: group for group in job["spec"]["rayClusterSpec"]["workerGroupSpecs"]}
+    assert divide([{"CPU": 0.0}], compute) == Slots(groups["gpu"]["maxReplicas"], 0.0, 1.0)
+    otherwise = compute.model_copy(update={"gpus_per_actor": 0})
+    assert divide([{"CPU": 0.0}], otherwise) == Slots(10, 1.0, 0.0)
 
 
 def test_the_image_holds_what_is_pinned():
