@@ -1,9 +1,22 @@
-"""deepot every night from Airflow 3: a task that goes on where it stopped, and tells the next ones what it did."""
+"""deepot every night from Airflow 3: a job submitted to a Ray cluster, and what it did for the next tasks."""
 
 from datetime import datetime, timedelta
 
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG
+
+# Airflow's workers are not of the cluster, so the job is handed to its job server. JOBS is sent there: a folder of job
+# files and nothing else. awk puts the line of JSON last, which makes it the XCom. A try that ends for any reason,
+# a lost connection among them, takes its job with it, so that the next try does not begin beside it.
+COMMAND = r"""
+set -o pipefail
+HEAD=http://HEAD:8265 JOBS=/srv/archive/jobs RAY=/opt/deepot/.venv/bin/ray
+id="deepot-$(date +%s)-$$"
+trap '"$RAY" job stop --no-wait --address "$HEAD" "$id" > /dev/null 2>&1' EXIT
+"$RAY" job submit --address "$HEAD" --submission-id "$id" --working-dir "$JOBS" -- \
+    deepot run scans.yaml --address auto --json --retry 2>&1 |
+    awk '{ print; fflush() } /^\{"run"/ { told = $0 } END { if (told) print told }'
+"""
 
 with DAG(
     dag_id="deepot",
@@ -13,14 +26,10 @@ with DAG(
     max_active_runs=1,
     tags=["photos"],
 ) as dag:
-    # The last line of a task's output is its XCom: here one line of JSON. The working directory of retries is new,
-    # so all paths are whole. Exit status 1: too many images failed; 2: the job could not run.
     run = BashOperator(
         task_id="run",
-        bash_command="/opt/deepot/.venv/bin/deepot run /srv/archive/scans.yaml --address auto --json",
-        retries=2,
+        bash_command=COMMAND,
+        retries=1,  # for lost connections and clusters; too many failed images and a bad job fail again, and soon
         retry_delay=timedelta(minutes=10),
         execution_timeout=timedelta(hours=20),
-        append_env=True,
-        env={"RAY_ADDRESS": "HEAD:6379"},
     )

@@ -2,8 +2,10 @@
 
 import ast
 import json
+import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -83,25 +85,80 @@ def test_a_failed_night_is_mailed_and_one_at_work_is_left_alone(cron, tmp_path):
     while not (tmp_path / "begun").exists():
         assert first.poll() is None
     second = cron("touch twice")
-    second.communicate(timeout=10)
+    assert (second.communicate(timeout=10)[0], second.returncode) == ("", 0), "nothing is mailed"
     (tmp_path / "end").touch()
     assert first.communicate(timeout=10) == ("", None)
     assert not (tmp_path / "twice").exists()
-    assert (tmp_path / "job.log").read_text() == f"run {tmp_path}/job.yaml --json --log-format json\n"
+    assert (tmp_path / "job.log").read_text() == f"run {tmp_path}/job.yaml --retry --json --log-format json\n"
 
 
-def test_the_dag_is_python_whose_command_deepot_takes():
+def dag():
+    """Its command, and the settings of its calls."""
     source = (DEPLOY / "airflow_dag.py").read_text()
     compile(source, "airflow_dag.py", "exec")
-    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    nodes = list(ast.walk(ast.parse(source)))
+    assigned = {node.targets[0].id: node.value for node in nodes if isinstance(node, ast.Assign)}
+    assert assigned["run"].keywords[1].value.id == "COMMAND"
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
     settings = {
         call.func.id: {word.arg: word.value.value for word in call.keywords if isinstance(word.value, ast.Constant)}
         for call in calls
         if isinstance(call.func, ast.Name)
     }
+    return assigned["COMMAND"].value, settings
+
+
+def test_the_dag_is_python_whose_command_deepot_takes():
+    command, settings = dag()
     assert settings["DAG"].items() >= {"catchup": False, "max_active_runs": 1}.items()
-    assert_taken(settings["BashOperator"]["bash_command"])
     assert_schedule(settings["DAG"]["schedule"])
+    submitted = command.replace("\\\n", " ").partition(" -- ")[2].partition(" 2>&1")[0]
+    assert_taken(submitted)
+    assert "--address auto" in submitted, "it runs on the cluster"
+    assert not re.search(r"\{[{%#]", command), "Airflow takes it for a template"
+
+
+@pytest.fixture
+def airflow(tmp_path):
+    """Runs the DAG's command as Airflow does, with a script in the place of `ray`, which notes its arguments."""
+    program = tmp_path / "ray"
+    command = dag()[0].replace("/opt/deepot/.venv/bin/ray", str(program))
+
+    def run(script):
+        program.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n[ "$2" = stop ] && exit\n{script}\n')
+        program.chmod(0o755)
+        return subprocess.Popen(
+            ["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        )
+
+    return run
+
+
+def calls(tmp_path):
+    return [line.split() for line in (tmp_path / "calls").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_the_dag_tells_the_next_tasks_and_passes_the_exit_status_on(airflow, tmp_path, status):
+    process = airflow(f"""echo begun; echo '{{"run": "r", "ok": 4}}'; echo it ended >&2; exit {status}""")
+    printed, _ = process.communicate(timeout=10)
+    assert process.returncode == status
+    assert printed.splitlines()[:3] == ["begun", '{"run": "r", "ok": 4}', "it ended"]
+    assert json.loads(printed.splitlines()[-1]) == {"run": "r", "ok": 4}
+    submit, stop = calls(tmp_path)
+    assert (submit[:2], stop[:2]) == (["job", "submit"], ["job", "stop"])
+    assert submit[submit.index("--submission-id") + 1] == stop[-1]
+    assert submit[submit.index("--address") + 1] == stop[stop.index("--address") + 1] == "http://HEAD:8265"
+
+
+def test_a_task_that_is_killed_takes_its_job_with_it(airflow, tmp_path):
+    process = airflow("while true; do sleep 0.05; done")
+    while not (tmp_path / "calls").exists():
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGTERM)
+    process.communicate(timeout=10)
+    submit, *stops = [call[1] for call in calls(tmp_path)]
+    assert (submit, set(stops)) == ("submit", {"stop"}), "a shell that awk has not replaced yet may stop it, too"
 
 
 def test_the_workflow_is_yaml_whose_command_deepot_takes():
@@ -120,7 +177,7 @@ def test_the_workflow_is_yaml_whose_command_deepot_takes():
 def test_the_crontab_and_its_schedule():
     _, ((schedule, command),) = crontab()
     assert_schedule(schedule)
-    assert "--json" in command
+    assert_taken("deepot run JOB" + command.partition('run "$JOB"')[2].partition(" >>")[0])
 
 
 def test_latest_is_one_query(tmp_path):
