@@ -1,4 +1,4 @@
-"""`ray job submit` for real: a cluster on loopback with its job server; submit, follow, exit status, logs."""
+"""`ray job` for real, on a cluster on loopback with its job server: submit, follow, exit status, logs, status, stop."""
 
 import contextlib
 import json
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from tests.photos import small_job
 
 ROOT = Path(__file__).resolve().parents[2]
 RAY = [sys.executable, "-m", "ray.scripts.scripts"]
-TOKEN = secrets.token_hex(32)  # without one the job server answers nobody
+TOKEN = secrets.token_hex(32)
 SETTINGS = {
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": TOKEN,
@@ -79,33 +80,52 @@ def _wait_for(url, process, log):
             time.sleep(0.2)
 
 
-def submit(url, *command):
-    """Submit a job and follow it; a server that has only just started has nobody yet to give it to."""
-    job = [*RAY, "job", "submit", f"--address={url}", "--", *command]
+def ray_job(url, command, *arguments):
+    """`ray job COMMAND` at that server; one that has only just started has nobody yet to give a job to."""
+    line = [*RAY, "job", command, f"--address={url}", *arguments]
     deadline = time.monotonic() + 120
     while True:
-        done = subprocess.run(job, cwd=ROOT, env=os.environ | SETTINGS, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(line, cwd=ROOT, env=os.environ | SETTINGS, capture_output=True, text=True, timeout=120)
         if "No available agent" not in done.stdout + done.stderr or time.monotonic() > deadline:
             return done
         time.sleep(1)
 
 
-@pytest.mark.soak
-def test_submit_follow_exit_status_and_logs(server, tmp_path):
-    address, url = server
-    compute = {"shard_images": 2, "dtype": "float32", "max_actors": 1}
-    content = small_job(tmp_path, 4, compute=compute)
-    job = tmp_path / "job.yaml"
-    job.write_text(yaml.safe_dump(content))
-    command = [sys.executable, "-m", "jobs.cli", "run"]
-    done = submit(url, *command, str(job), "--address", address, "--allow-code", "--json")
+def _job_until(url, job, *states):
+    deadline = time.monotonic() + 60
+    while (found := _get(f"{url}/api/jobs/{job}")["status"]) not in states:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
+
+
+def test_submitted_jobs(server, tmp_path):
+    """One that is followed to its end, one that cannot run, and one that is let go and stopped."""
+    _, url = server
+    (tmp_path / "jobs").mkdir()
+    content = small_job(tmp_path, 4, compute={"shard_images": 2, "dtype": "float32", "max_actors": 1})
+    (tmp_path / "jobs" / "scans.yaml").write_text(yaml.safe_dump(content))
+    deepot = [sys.executable, "-m", "jobs.cli", "run", "--address", "auto", "--json"]
+
+    at_work = ["--no-wait", "--submission-id=at-work", "--", "sh", "-c", "echo at work; exec sleep 300"]
+    begun = time.monotonic()
+    assert ray_job(url, "submit", *at_work).returncode == 0
+    _job_until(url, "at-work", "RUNNING")
+    assert time.monotonic() - begun < 200, "nobody waits for it"
+
+    here = ["--submission-id=whole", f"--working-dir={tmp_path / 'jobs'}", "--"]
+    with ThreadPoolExecutor(1) as beside:
+        refusing = beside.submit(ray_job, url, "submit", "--", *deepot, str(tmp_path / "no.yaml"))
+        done = ray_job(url, "submit", *here, *deepot, "scans.yaml", "--allow-code")
+        refused = refusing.result()
     assert done.returncode == 0, done.stdout + done.stderr
     told = next(json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"run"'))
     assert (told["ok"], told["failed"]) == (4, 0)
-    refused = submit(url, *command, str(tmp_path / "no.yaml"), "--address", address)
+    assert '"ok": 4' in ray_job(url, "logs", "whole").stdout
+
     assert refused.returncode == 1
     assert "there is no job file" in refused.stdout + refused.stderr
-    listed = [each for each in _get(f"{url}/api/jobs/") if each["submission_id"]]
-    assert sorted(each["status"] for each in listed) == ["FAILED", "SUCCEEDED"]
-    (first,) = [each["submission_id"] for each in listed if each["status"] == "SUCCEEDED"]
-    assert '"ok": 4' in _get(f"{url}/api/jobs/{first}/logs")["logs"]
+
+    assert "RUNNING" in (status := ray_job(url, "status", "at-work")).stdout + status.stderr
+    assert ray_job(url, "stop", "at-work").returncode == 0
+    states = {each["submission_id"]: each["status"] for each in _get(f"{url}/api/jobs/") if each["submission_id"]}
+    assert (states.pop("at-work"), states.pop("whole"), *states.values()) == ("STOPPED", "SUCCEEDED", "FAILED")
