@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 EXIF, GPS, INTEROP = 0x8769, 0x8825, 0xA005
 ORIENTATION = 0x0112
 _CHILDREN = (EXIF, GPS, INTEROP)
+_WHOLE = {3: "H", 4: "I"}  # kinds that orientations come in: the first is the rule, TIFF readers take the second too
 # bytes a value, by its kind
 _SIZES = {
     1: 1,
@@ -132,9 +133,9 @@ def orientation_of(block: bytes | None) -> int:
     """The orientation that an EXIF block states, 1 to 8; 1 where it states none."""
     found = read_block(block) if block else None
     tag = found.tags.get(ORIENTATION) if found else None
-    if found is None or tag is None or tag.kind != 3:
+    if found is None or tag is None or tag.kind not in _WHOLE:
         return 1
-    value = int(struct.unpack_from(found.order + "H", tag.data)[0])
+    value = int(struct.unpack_from(found.order + _WHOLE[tag.kind], tag.data)[0])
     return value if 1 <= value <= 8 else 1
 
 
@@ -151,8 +152,9 @@ def with_orientation(block: bytes, orientation: int) -> bytes:
         (start,) = struct.unpack_from(f"{order or '<'}I", data, 4)
         (count,) = struct.unpack_from(f"{order or '<'}H", data, start)
         for entry in range(start + 2, start + 2 + 12 * count, 12):
-            if order and struct.unpack_from(order + "HHI", data, entry) == (ORIENTATION, 3, 1):
-                struct.pack_into(order + "H", data, entry + 8, orientation)
+            code, kind, values = struct.unpack_from((order or "<") + "HHI", data, entry)
+            if order and code == ORIENTATION and kind in _WHOLE and values == 1:
+                struct.pack_into(order + _WHOLE[kind], data, entry + 8, orientation)
     except struct.error:
         return block
     return bytes(data)

@@ -17,7 +17,7 @@ _OF_PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"hIST", b"bKGD", b"s
 _OF_METADATA = (b"iCCP", b"eXIf")
 _XMP = b"XML:com.adobe.xmp"
 _RAW = b"Raw profile type "
-_RAW_IPTC = _RAW + b"iptc"
+_RAW_IPTC, _RAW_8BIM, _RAW_EXIF = _RAW + b"iptc", _RAW + b"8bim", _RAW + b"exif"
 _MOST_TEXT = 16 * 2**20  # bytes that a compressed raw profile may become
 
 
@@ -27,7 +27,7 @@ def blocks(data: bytes) -> tuple[Block, ...]:
     for kind, content in chunks(data):
         if kind in _OF_PIXELS + _OF_METADATA or (kind == b"iTXt" and content.startswith(_XMP + b"\0")):
             continue
-        if kind in (b"tEXt", b"zTXt", b"iTXt") and content.lower().startswith(_RAW.lower() + b"exif\0"):
+        if kind in (b"tEXt", b"zTXt", b"iTXt") and content.lower().startswith(_RAW_EXIF.lower() + b"\0"):
             continue  # the same as eXIf, in the way of old tools
         located = kind in (b"tEXt", b"zTXt", b"iTXt") and (content.startswith(_RAW) or b"gps" in content.lower())
         found.append(Block(kind, content, kind in _SHOWN, located))
@@ -36,22 +36,39 @@ def blocks(data: bytes) -> tuple[Block, ...]:
 
 def iptc(data: bytes) -> bytes | None:
     """The IPTC records in a raw profile, as ImageMagick and ExifTool write them: bare, or in Photoshop resources."""
+    found = next(_raw_profiles(data, _RAW_IPTC, _RAW_8BIM), b"")
+    return photoshop.iptc_of(found) if found.startswith(b"8BIM") else found or None
+
+
+def raw_exif(data: bytes) -> bytes | None:
+    """The EXIF block in a raw profile, where tools wrote it before PNG had a chunk for it."""
+    return next(_raw_profiles(data, _RAW_EXIF), None)
+
+
+def _raw_profiles(data: bytes, *names: bytes) -> Iterator[bytes]:
+    """The contents of the raw profiles of these names that can be read."""
+    wanted = [name.lower() for name in names]
     for kind, content in chunks(data):
         keyword, _, rest = content.partition(b"\0")
-        if kind not in (b"tEXt", b"zTXt") or keyword.lower() not in (_RAW_IPTC.lower(), _RAW.lower() + b"8bim"):
+        if kind not in (b"tEXt", b"zTXt") or keyword.lower() not in wanted:
             continue
         try:
             text = zlib.decompressobj().decompress(rest[1:], _MOST_TEXT) if kind == b"zTXt" else rest
-            found = bytes.fromhex(b"".join(text.split()[2:]).decode("ascii"))  # behind its name and length
+            yield bytes.fromhex(b"".join(text.split()[2:]).decode("ascii"))  # behind its name and length
         except (zlib.error, ValueError):
             continue
-        return photoshop.iptc_of(found) if found.startswith(b"8BIM") else found or None
-    return None
 
 
 def depth(data: bytes) -> int:
     """Bits a sample."""
     return data[24]
+
+
+def scaled_key(data: bytes, key: int) -> int:
+    """The grey value that stands for transparency, as Pillow scales samples of 1, 2 and 4 bits."""
+    bits = depth(data)
+    most = (1 << bits) - 1
+    return (key & most) * (255 // most if bits < 8 else 1)
 
 
 def decode16(data: bytes, profile: bytes | None) -> Pixels:

@@ -40,6 +40,8 @@ def samples(data: bytes, image: Image.Image, bits: int, profile: bytes | None) -
     """The pixels; Pillow's where it has a mode for them."""
     if image.format == "PNG" and bits == 16 and image.mode != "I;16":
         return png.decode16(data, profile)
+    if image.format == "PNG" and isinstance(key := image.info.get("transparency"), int):
+        image.info["transparency"] = png.scaled_key(data, key)
     if image.format in _DEEP and bits > 8:
         if bits > 16:
             raise UnsupportedImageError("unsupported_bit_depth", f"{bits} bits a sample; at most 16 are kept")
@@ -55,15 +57,16 @@ def metadata(data: bytes, image: Image.Image) -> Metadata:
         return jpeg2000.metadata(data)
     if image.format == "JXL":
         return jxl.metadata(data, image.info.get("icc_profile"))
-    exif = image.info.get("exif")
-    if not exif and (found := image.getexif()):
-        exif = found.tobytes()
+    if image.format == "PNG":
+        image.load()  # chunks may follow the pixels
+    exif = image.info.get("exif")  # Pillow's getexif would add what XMP says of the orientation
     iptc: bytes | None = None
     blocks: tuple[Block, ...] = ()
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         iptc, blocks = jpeg.iptc(image), jpeg.blocks(image)
     elif image.format == "PNG":
         iptc, blocks = png.iptc(data), png.blocks(data)
+        exif = exif or png.raw_exif(data)
     xmp, dpi = image.info.get("xmp"), image.info.get("dpi")
     profile = image.info.get("icc_profile") or None
     if profile is None and image.format in ("AVIF", "HEIF"):

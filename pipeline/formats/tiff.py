@@ -105,7 +105,7 @@ def read_pages(data: bytes, image: Image.Image) -> Iterator[Page]:
                 pixels = _deep(page, profile)
             else:
                 image.seek(number)
-                turned = _TURNED_BY_PILLOW.get(orientation_of(tags.block()))
+                turned = _TURNED_BY_PILLOW.get(image.getexif().get(_ORIENTATION, 1))  # it asks XMP, too
                 pixels = Pixels.from_image(image if turned is None else _loaded(image).transpose(turned))
             yield Page(pixels, Style(tags.without(_OF_PIXELS), _options(page, bits)), pixels.bit_depth)
 
@@ -153,6 +153,8 @@ def metadata_of(page: Page) -> Metadata:
     tags = page.style.tags
     found = {code: tag.data for code, tag in tags.tags.items()}
     exif = tags.without((_ICC, _XMP, _IPTC, _PHOTOSHOP))
+    if _ORIENTATION in exif.tags:  # may be of another kind, which TIFF readers take and others do not
+        exif.tags[_ORIENTATION] = Tag(3, 1, struct.pack(tags.order + "H", orientation_of(exif.block())))
     iptc = found.get(_IPTC)
     return Metadata(
         found.get(_ICC), exif.block() if exif.tags or exif.children else None, found.get(_XMP), iptc, _dpi(tags)

@@ -1,0 +1,73 @@
+"""PNG: chunks behind the pixels, keys of few bits, and what other formats share with it: EXIF is what the file says."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from pipeline.formats import png
+from pipeline.formats.metadata import Block, Metadata
+from pipeline.images import decode, encode
+from tests import corpus
+from tests.pipeline.test_tiff import XMP
+
+LOTS = 10**9
+
+
+def chunk(kind, content):
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def with_xmp(kind):
+    if kind != "PNG":
+        return corpus.saved(corpus.photo(), kind, xmp=XMP)
+    told = PngImagePlugin.PngInfo()
+    told.add_itxt("XML:com.adobe.xmp", XMP.decode())
+    return corpus.saved(corpus.photo(), kind, pnginfo=told)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_an_orientation_that_only_xmp_states_makes_no_exif(kind):
+    found = decode(with_xmp(kind), LOTS)
+    assert (found.facts["orientation"], found.facts["has_exif"]) == (1, False)
+    for policy in ("keep", "strip-gps", "strip"):
+        result = encode(found, found.pages, "same", policy)
+        with Image.open(io.BytesIO(result)) as image:
+            assert "exif" not in image.info
+        assert decode(result, LOTS).metadata.xmp == (None if policy == "strip" else XMP)
+
+
+def test_metadata_behind_the_pixels_is_kept():
+    data = corpus.saved(corpus.photo(), "PNG", exif=corpus.exif())
+    late = chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + corpus.XMP)
+    found = decode(data[:-12] + late + data[-12:], LOTS)
+    assert (found.metadata.xmp, found.facts["has_exif"]) == (corpus.XMP, True)
+    assert decode(encode(found, found.pages, "same", "keep"), LOTS).metadata.xmp == corpus.XMP
+
+
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt"])
+def test_exif_in_the_text_of_old_tools_is_exif(kind):
+    block = corpus.exif()
+    text = b"\nexif\n%8d\n" % len(block) + block.hex().encode() + b"\n"
+    rest = b"\0" + zlib.compress(text) if kind == b"zTXt" else text
+    told = Metadata(blocks=(Block(kind, b"Raw profile type exif\0" + rest),))
+    found = decode(png.with_metadata(corpus.saved(corpus.photo(), "PNG"), told), LOTS)
+    assert found.metadata.exif == block.removeprefix(b"Exif\0\0")
+    assert found.facts["orientation"] == 6
+    assert decode(encode(found, found.pages, "same", "keep"), LOTS).metadata.exif == found.metadata.exif
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_a_transparent_grey_of_few_bits_is_found(bits):
+    key = 2**bits - 2 or 1
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 1, bits, 0, 0, 0, 0))
+    row = b"\0" + bytes([0b01_10_01_10, 0b11_00_10_01, 0x5E, 0xE0][:bits])
+    pixels = chunk(b"tRNS", struct.pack(">H", key)) + chunk(b"IDAT", zlib.compress(row)) + chunk(b"IEND", b"")
+    values = np.unpackbits(np.frombuffer(row[1:], np.uint8)).reshape(8, bits) @ (1 << np.arange(bits)[::-1])
+    found = decode(png.SIGNATURE + header + pixels, LOTS).pixels
+    np.testing.assert_array_equal(found.samples[0, :, 0], values * (255 // (2**bits - 1)))
+    np.testing.assert_array_equal(found.alpha[0], np.where(values == key, 0, 255))
+    assert 0 < (values == key).sum() < 8
