@@ -58,7 +58,8 @@ class Kind:
     Attributes:
         name: of the file.
         make: its bytes.
-        keeps: what a result of the same format keeps, besides size and depth: icc, exif, xmp, iptc, dpi, text, alpha, pages.
+        keeps: what a result of the same format keeps, besides size and depth: icc, exif, xmp, iptc, dpi, comment, segments, text,
+            alpha, pages.
         becomes: the mode of the result; None for that of the photo.
         lossless: whether α = 1 gives a file of the same pixels.
         note: for the table.
@@ -132,13 +133,27 @@ def text_png():
     return saved(photo(), "PNG", pnginfo=told, dpi=(300, 300), exif=exif(), icc_profile=ADOBE_RGB)
 
 
+def segment(marker, data):
+    """A part of a JPEG."""
+    return struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data
+
+
 def iptc_jpeg():
     resource = b"Photoshop 3.0\x008BIM\x04\x04\x00\x00" + struct.pack(">I", len(IPTC)) + IPTC + b"\0" * (len(IPTC) % 2)
-    segment = b"\xff\xed" + struct.pack(">H", len(resource) + 2) + resource
     return saved(
         photo(), "JPEG", quality=91, subsampling="4:2:2", progressive=True, exif=exif(), xmp=XMP, icc_profile=DISPLAY_P3,
-        dpi=(300, 300), comment=b"scanned 1912", extra=segment,
+        dpi=(300, 300), comment=b"scanned 1912", extra=segment(0xED, resource),
     )  # fmt: skip
+
+
+def camera_jpeg():
+    """With what a thermal camera, an old one and two programs add."""
+    added = segment(0xE1, b"FLIR\0\1\0\0thermal") + segment(0xE2, b"FPXR\0\0\0\0\0") + segment(0xFE, b"exported")
+    return saved(photo(), "JPEG", exif=exif(), extra=added, comment=b"scanned 1912")
+
+
+def sampled_jpeg(subsampling):
+    return bytes(imagecodecs.jpeg8_encode(np.asarray(photo()), level=90, subsampling=subsampling))
 
 
 def deep_heif(channels, bits, **carried):
@@ -171,6 +186,10 @@ EVERYTHING = frozenset({"icc", "exif", "xmp", "dpi"})
 KINDS = (
     Kind("rgb.jpg", lambda: saved(photo(), "JPEG", quality=90), lossless=False),
     Kind("full.jpg", iptc_jpeg, EVERYTHING | {"iptc", "comment"}, lossless=False, note="Display P3, progressive, 4:2:2"),
+    Kind("camera.jpg", camera_jpeg, frozenset({"exif", "dpi", "comment", "segments"}), lossless=False, note="of a thermal camera"),
+    Kind("440.jpg", lambda: sampled_jpeg("440"), lossless=False, note="4:4:0"),
+    Kind("411.jpg", lambda: sampled_jpeg("411"), lossless=False, note="4:1:1"),
+    Kind("rgb-coded.jpg", lambda: saved(photo(), "JPEG", keep_rgb=True, quality=90), lossless=False, note="coded as RGB"),
     Kind("grey.jpg", lambda: saved(photo("L"), "JPEG", icc_profile=GREY_18), frozenset({"icc"}), lossless=False),
     Kind("cmyk.jpg", lambda: saved(photo("CMYK"), "JPEG", quality=95, icc_profile=cmyk_profile()), frozenset({"icc"}), lossless=False),
     Kind("plain-cmyk.jpg", lambda: saved(photo("CMYK"), "JPEG", quality=95), lossless=False, note="no profile"),

@@ -7,28 +7,34 @@ from typing import Any
 from PIL import Image, JpegImagePlugin
 
 from pipeline.formats import photoshop
-from pipeline.formats.metadata import Block, Metadata
+from pipeline.formats.metadata import EXIF_HEAD, Block, Metadata, holds_gps
 
 _PHOTOSHOP = b"Photoshop 3.0\0"
-_MORE_XMP = b"http://ns.adobe.com/xmp/extension/\0"
-_OTHERWISE_KEPT = ("APP0", "APP2", "APP14", "COM")  # by Pillow, or made anew; APP2 is the profile
-_CONTENT_CREDENTIALS = "APP11"  # signed over the pixels as they were
+_MADE_ANEW = {  # by what they begin with: Pillow writes them of what it is given
+    "APP0": (b"JFIF\0",),
+    "APP1": (EXIF_HEAD, b"http://ns.adobe.com/xap/1.0/\0"),
+    "APP2": (b"ICC_PROFILE\0", b"MPF\0"),
+    "APP11": (b"",),  # content credentials and residuals: they belong to the pixels as they were
+    "APP14": (b"Adobe",),
+}
+_PLAIN = (b"JFXX\0", b"Ducky")  # a thumbnail, and what Photoshop says of its compression
 _LONGEST = 65533  # bytes of a segment
+_WIDER, _BOTH = 1, 2  # Pillow's numbers for 4:2:2 and 4:2:0
+_AS_LIGHTNESS = 2  # Adobe's number for YCbCr and YCCK
+_COMMENT = 0xFE
 
 
 def blocks(image: JpegImagePlugin.JpegImageFile) -> tuple[Block, ...]:
-    """The segments that Pillow does not write by itself: Photoshop resources, extended XMP, and those of cameras."""
+    """The segments that Pillow does not write by itself, in their order: those of cameras and programs, and comments.
+
+    Any may hold coordinates; comments and the few that are known do only where they speak of GPS.
+    """
     found = []
     for kind, data in image.applist:
-        if kind in _OTHERWISE_KEPT or kind == _CONTENT_CREDENTIALS:
-            continue
-        if kind == "APP1" and not data.startswith(_MORE_XMP):
-            continue
-        found.append(Block(kind.encode(), bytes(data), located=True))
-    found = _with_clean_resources(found)
-    if image.info.get("comment"):
-        found.append(Block(b"COM", bytes(image.info["comment"])))
-    return tuple(found)
+        if not data.startswith(_MADE_ANEW.get(kind, ())):
+            located = holds_gps(data) if kind == "COM" or data.startswith(_PLAIN) else True
+            found.append(Block(kind.encode(), bytes(data), located=located))
+    return tuple(_with_clean_resources(found))
 
 
 def _with_clean_resources(found: list[Block]) -> list[Block]:
@@ -48,22 +54,52 @@ def iptc(image: JpegImagePlugin.JpegImageFile) -> bytes | None:
 
 
 def saving(image: JpegImagePlugin.JpegImageFile) -> dict[str, Any]:
-    """Pillow's options for the same quantisation, subsampling and order of scans."""
-    sampling = JpegImagePlugin.get_sampling(image)
-    options: dict[str, Any] = {"qtables": image.quantization, "progressive": bool(image.info.get("progressive"))}
-    return options | ({"subsampling": sampling} if sampling >= 0 else {})
+    """Pillow's options for the same quantisation, coding of colours, subsampling and order of scans.
+
+    Pillow writes 4:4:4, 4:2:2 and 4:2:0. Of those the one is taken that leaves out the most and still nothing that the
+    file has: 4:4:4 for 4:4:0, 4:2:2 for 4:1:1.
+    """
+    options: dict[str, Any] = {"qtables": _tables(image), "progressive": bool(image.info.get("progressive"))}
+    if image.layers != 3:
+        return options
+    if _is_rgb(image):
+        return options | {"keep_rgb": True}
+    (_, across, down, _), *colours = image.layer
+    wide = min(across // part[1] for part in colours) >= 2
+    high = min(down // part[2] for part in colours) >= 2
+    return options | {"subsampling": (_BOTH if high else _WIDER) if wide else 0}
+
+
+def _tables(image: JpegImagePlugin.JpegImageFile) -> list[list[int]]:
+    """The quantisation tables, as Pillow takes them: one a component, of which the last stands for those that follow.
+
+    The inks of a file that codes them as lightness and colours are written as they are, all as finely as the lightness.
+    """
+    known = image.quantization
+    if any(part[3] not in known for part in image.layer):
+        return list(known.values())
+    tables = [known[part[3]] for part in image.layer]
+    if image.layers == 4 and image.info.get("adobe_transform") == _AS_LIGHTNESS:
+        return tables[:1]
+    while len(tables) > 1 and tables[-1] == tables[-2]:
+        tables.pop()
+    return tables
+
+
+def _is_rgb(image: JpegImagePlugin.JpegImageFile) -> bool:
+    """Whether a file of three components has red, green and blue in them, by the rules of libjpeg."""
+    if "jfif" in image.info:
+        return False
+    transform = image.info.get("adobe_transform")
+    return transform == 0 if transform is not None else [part[0] for part in image.layer] == list(b"RGB")
 
 
 def extra(metadata: Metadata) -> dict[str, Any]:
     """Pillow's options that write what only JPEG has."""
-    segments = b""
-    for block in metadata.blocks:
-        if block.kind.startswith(b"APP"):
-            segments += _segment(int(block.kind[3:]), block.data)
+    segments = b"".join(_segment(block.kind, block.data) for block in metadata.blocks)
     if metadata.iptc and not any(block.kind == b"APP13" for block in metadata.blocks):
-        segments += _segment(13, _PHOTOSHOP + photoshop.iptc(metadata.iptc))
-    comments = [block.data for block in metadata.blocks if block.kind == b"COM"]
-    return ({"extra": segments} if segments else {}) | ({"comment": comments[0]} if comments else {})
+        segments += _segment(b"APP13", _PHOTOSHOP + photoshop.iptc(metadata.iptc))
+    return {"extra": segments} if segments else {}
 
 
 def secondary_are_previews(image: Image.Image) -> bool:
@@ -73,7 +109,8 @@ def secondary_are_previews(image: Image.Image) -> bool:
     return bool(kinds) and all(kind.startswith("Large Thumbnail") for kind in kinds)
 
 
-def _segment(number: int, data: bytes) -> bytes:
+def _segment(kind: bytes, data: bytes) -> bytes:
     if len(data) > _LONGEST:
         return b""
-    return struct.pack(">BBH", 0xFF, 0xE0 + number, len(data) + 2) + data
+    marker = _COMMENT if kind == b"COM" else 0xE0 + int(kind[3:])
+    return struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data

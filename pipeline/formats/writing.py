@@ -40,7 +40,8 @@ def written(pixels: Pixels, bits: int, target: Target, carried: Metadata) -> byt
         "icc_profile": carried.icc,
         "exif": EXIF_HEAD + carried.exif if carried.exif else None,
         "xmp": carried.xmp,
-        "dpi": carried.dpi if target.kind in ("JPEG", "BMP") else None,
+        # a JFIF header, which holds it, says that colours are YCbCr; what is coded as RGB has it in EXIF alone
+        "dpi": carried.dpi if target.kind in ("JPEG", "BMP") and not options.get("keep_rgb") else None,
     }
     given: dict[str, Any] = {name: value for name, value in named.items() if value}
     if target.kind == "HEIF" and pixels.bit_depth == 16:

@@ -36,7 +36,8 @@ def carried(photo):
         "iptc": metadata.iptc,
         "dpi": metadata.dpi,
         "text": [data for kind, data in blocks.items() if kind in (b"tEXt", b"iTXt", b"gAMA")],
-        "comment": blocks.get(b"COM"),
+        "comment": [block.data for block in metadata.blocks if block.kind == b"COM"],
+        "segments": [block.data for block in metadata.blocks if block.kind in (b"APP1", b"APP2")],
         "alpha": None if photo.pixels.alpha is None else photo.pixels.alpha.tolist(),
         "pages": [(page.width, page.height) for page in photo.pages],
     }
@@ -83,7 +84,7 @@ def test_strip_keeps_what_viewers_need_and_strip_gps_all_but_coordinates(kind):
     for name in ("icc", "dpi"):
         assert carried(bare)[name] == carried(photo)[name]
     assert bare.facts["orientation"] == photo.facts["orientation"]
-    assert not any(carried(bare)[name] for name in ("xmp", "iptc", "comment"))
+    assert not any(carried(bare)[name] for name in ("xmp", "iptc", "comment", "segments"))
     data = encode(photo, photo.pages, "same", "strip")
     assert b"tram" not in data
     assert b"GPS" not in data

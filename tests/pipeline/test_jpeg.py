@@ -1,0 +1,151 @@
+"""JPEG: what its segments hold goes along, and it is coded the way it was."""
+
+import io
+import itertools
+import struct
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.formats import jpeg
+from pipeline.images import decode, encode
+from tests.corpus import exif, photo, sampled_jpeg, saved, segment
+from tests.profiles import cmyk_profile
+
+LOTS = 10**9
+THERMAL = [segment(0xE1, b"FLIR\0\1" + bytes([part, 2]) + bytes([part]) * 60_000) for part in range(3)]
+ADDED = [
+    *THERMAL,
+    segment(0xE0, b"JFXX\0\x13\1\1abc"),
+    segment(0xE1, b"Qualcomm Camera Attributes"),
+    segment(0xE2, b"FPXR\0abcdefgh"),
+    segment(0xE5, b"Samsung"),
+    segment(0xEC, b"Ducky\0\1\0\4\0\0\0\x50"),
+    segment(0xEF, b"Q0050"),
+    segment(0xFE, b"first comment"),
+    segment(0xFE, b"second comment"),
+    segment(0xFE, b"GPS 52.5 N 13.4 E"),
+]
+PLAIN = [ADDED[3], ADDED[7], ADDED[9], ADDED[10]]
+"""Those of them without coordinates."""
+
+
+def written(data, policy="keep"):
+    found = decode(data, LOTS)
+    return encode(found, found.pages, "same", policy)
+
+
+def opened(data):
+    return Image.open(io.BytesIO(data))
+
+
+def coding(data):
+    """Of each component the name, the factors of sampling, and the table."""
+    with opened(data) as image:
+        return [part[0] for part in image.layer], [part[1:3] for part in image.layer], tables(image)
+
+
+def tables(image):
+    return [list(image.quantization[part[3]]) for part in image.layer]
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_what_cameras_and_programs_add_stays_byte_for_byte_and_in_order(progressive):
+    data = saved(photo(), "JPEG", extra=b"".join(ADDED), exif=exif(), progressive=progressive)
+    result = written(data)
+    places = [result.find(each) for each in ADDED]
+    assert all(place > 0 for place in places)
+    assert places == sorted(places)
+    assert written(result).count(ADDED[0]) == 1, "and once, how often it is done"
+
+
+def test_what_may_hold_coordinates_goes_with_them():
+    data = saved(photo(), "JPEG", extra=b"".join(ADDED))
+    result = written(data, "strip-gps")
+    assert [each for each in ADDED if each in result] == PLAIN
+    assert not any(each in written(data, "strip") for each in ADDED)
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+def test_sampling_and_tables_are_those_of_the_file(subsampling):
+    data = saved(photo(), "JPEG", quality=83, subsampling=subsampling)
+    assert coding(written(data)) == coding(data)
+
+
+@pytest.mark.parametrize(("subsampling", "finer"), [("440", (1, 1)), ("411", (2, 1))])
+def test_what_cannot_be_written_is_sampled_finer(subsampling, finer):
+    data = sampled_jpeg(subsampling)
+    result = written(data)
+    assert coding(result)[1] == [finer, (1, 1), (1, 1)]
+    assert coding(result)[2] == coding(data)[2]
+    with opened(data) as before, opened(result) as after:
+        coarser = opened(saved(before, "JPEG", qtables=before.quantization, subsampling="4:2:0"))
+        ours, theirs = (np.abs(np.asarray(before).astype(int) - np.asarray(each)).mean() for each in (after, coarser))
+    assert ours < 0.7 * theirs
+
+
+FACTORS = [
+    ([(2, 2), (1, 1), (1, 1)], 2),
+    ([(4, 2), (1, 1), (1, 1)], 2),
+    ([(4, 1), (1, 1), (1, 1)], 1),
+    ([(2, 2), (1, 2), (1, 2)], 1),
+    ([(2, 2), (2, 1), (2, 1)], 0),
+    ([(2, 2), (2, 2), (2, 2)], 0),
+    ([(2, 2), (1, 1), (2, 1)], 0),
+    ([(1, 1), (2, 2), (1, 1)], 0),
+]
+
+
+@pytest.mark.parametrize(("factors", "expected"), FACTORS)
+def test_colours_are_never_sampled_more_coarsely(factors, expected):
+    layer = [(number, *each, 0) for number, each in enumerate(factors, 1)]
+    image = SimpleNamespace(layers=3, layer=layer, quantization={0: [1] * 64}, info={"jfif": 257})
+    assert jpeg.saving(image)["subsampling"] == expected
+
+
+@pytest.mark.parametrize("marker", [True, False])
+def test_what_is_coded_as_rgb_stays_so(marker):
+    data = saved(photo(), "JPEG", quality=90, keep_rgb=True, exif=exif())
+    if not marker:  # then the names of the components tell
+        place = data.index(b"\xff\xee")
+        data = data[:place] + data[place + 2 + struct.unpack_from(">H", data, place + 2)[0] :]
+    result = written(data)
+    assert coding(result) == coding(data)
+    with opened(data) as before, opened(result) as after:
+        assert np.abs(np.asarray(before).astype(int) - np.asarray(after)).mean() < 0.5
+    assert written(data, "strip").count(b"JFIF") == 0, "it would say that colours are YCbCr"
+
+
+def test_names_of_components_do_not_count_beside_a_jfif_header():
+    data = saved(photo(), "JPEG", quality=90, subsampling="4:4:4")
+    place = data.index(b"\xff\xc0") + 10
+    named = bytearray(data)
+    for number, name in enumerate(b"RGB"):
+        named[place + 3 * number] = name
+    scan = data.index(b"\xff\xda") + 5
+    for number, name in enumerate(b"RGB"):
+        named[scan + 2 * number] = name
+    assert coding(bytes(named))[0] == list(b"RGB")
+    assert coding(written(bytes(named)))[0] == [1, 2, 3]
+
+
+def test_every_component_has_its_own_table_again():
+    fine, coarse = [1] * 64, [40] * 64
+    for order in itertools.product((0, 1), repeat=3):
+        data = bytearray(saved(photo(), "JPEG", qtables=[fine, coarse], subsampling=0))
+        place = data.index(b"\xff\xc0") + 12
+        for number, table in enumerate(order):
+            data[place + 3 * number] = table
+        assert coding(written(bytes(data)))[2] == [(fine, coarse)[table] for table in order]
+
+
+def test_all_inks_are_as_fine_as_the_lightness_was():
+    inks = np.asarray(photo("CMYK"))
+    plain = saved(Image.fromarray(inks, "CMYK"), "JPEG", qtables=[[2] * 64, [50] * 64], icc_profile=cmyk_profile())
+    place = plain.index(b"Adobe") + 11
+    with opened(plain[:place] + b"\2" + plain[place + 1 :]) as image:
+        assert jpeg.saving(image)["qtables"] == [[2] * 64]
+    with opened(plain) as image:
+        assert jpeg.saving(image)["qtables"] == [[2] * 64, [50] * 64]
