@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from pipeline.errors import StorageError
+from pipeline.errors import ContainerError
 from pipeline.storage import filesystem, told
 
 _BUFFER_BYTES = 64 * 2**10  # what is read less than that at a time, such as the headers of a tar
@@ -17,7 +17,7 @@ def opened(uri: str) -> Iterator[BinaryIO]:
 
     Raises:
         FileNotFoundError: there is none.
-        StorageError: it cannot be opened or read, after retries, or what reads it finds it damaged.
+        StorageError: it cannot be opened or read, after retries; a ContainerError where what reads it finds it damaged.
     """
     with io.BufferedReader(_Parts(uri, _open(uri)), _BUFFER_BYTES) as file:
         try:
@@ -25,7 +25,7 @@ def opened(uri: str) -> Iterator[BinaryIO]:
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise StorageError(f"{uri}: {error}") from error
+            raise ContainerError(f"{uri}: {error}") from error
 
 
 class _Parts(io.RawIOBase):

@@ -72,7 +72,7 @@ def _conditions(fs: Any, probe: str) -> bool:  # noqa: ANN401
     except FileExistsError:
         return True
     except OSError as error:
-        if _code(error) not in ("NotImplemented", "501"):
+        if error_code(error) not in ("NotImplemented", "501"):
             raise
     finally:
         with suppress(OSError):  # without the right to delete, the probe stays
@@ -92,7 +92,7 @@ def _create_on_s3(fs: Any, path: str, data: bytes) -> None:  # noqa: ANN401
     try:
         _pipe(fs, path, data, mode="create")
     except OSError as error:
-        if _code(error) in ("PreconditionFailed", "412"):  # s3fs knows it only with the details that AWS adds
+        if error_code(error) in ("PreconditionFailed", "412"):  # s3fs knows it only with the details that AWS adds
             raise FileExistsError(path) from error
         raise
 
@@ -110,12 +110,12 @@ def _pipe(fs: Any, path: str, data: bytes, **options: str) -> None:  # noqa: ANN
     try:
         fs.pipe_file(path, data, **options)
     except FileNotFoundError as error:
-        if _code(error) == "NoSuchUpload":  # of many parts, ended by a try whose answer was lost
+        if error_code(error) == "NoSuchUpload":  # of many parts, ended by a try whose answer was lost
             raise OSError(errno.EIO, f"the upload of {path} is over") from error
         raise StorageError(f"{fs.unstrip_protocol(path)} cannot be written: there is no such bucket") from error
 
 
-def _code(error: BaseException) -> str:
+def error_code(error: BaseException) -> str:
     """What an S3 endpoint called an error; empty where it came from elsewhere."""
     response = getattr(error.__cause__, "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))

@@ -14,9 +14,10 @@ import zlib
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import Code, ImageError, StorageError
+from pipeline.errors import Code, ContainerError, ImageError, StorageError
 from pipeline.parts import opened
 from pipeline.storage import absolute, join, read, read_range
 
@@ -77,7 +78,7 @@ def read_photo(uri: str, most: int = sys.maxsize) -> bytes:
     Raises:
         ImageError: it has more of them.
         FileNotFoundError: there is none.
-        StorageError: it cannot be read.
+        StorageError: it cannot be read; a ContainerError where its container is read and holds no such photo.
     """
     member = member_of(uri)
     if member is None:
@@ -87,8 +88,8 @@ def read_photo(uri: str, most: int = sys.maxsize) -> bytes:
             column, group, row = member.place.rsplit("/", 2)
             return _cell(member.container, column, int(group), int(row))
         start, size = map(int, member.place.partition("/")[0].split("+"))
-    except (ValueError, IndexError) as error:
-        raise StorageError(f"{uri} does not name a photo inside of {member.container}: {error}") from error
+    except (ValueError, TypeError, LookupError, pa.ArrowException) as error:
+        raise ContainerError(f"{uri} does not name a photo inside of {member.container}: {error}") from error
     if member.kind == "tar":
         return read_range(member.container, start, start + size)
     return _unzipped(

@@ -55,7 +55,7 @@ def test_the_disk_of_the_results_is_full(job_for, tmp_path):
         resize(ROOM)
         repair(run, verify(run, Quiet()).findings)
         assert run_inline(job).ok == IMAGES
-        assert verify(run, Quiet()) == Verified(IMAGES, ())
+        assert verify(run, Quiet()) == Verified(IMAGES, (), IMAGES)
 
 
 @pytest.mark.parametrize("size_kb", [8, 500, 1500])
@@ -73,7 +73,7 @@ def test_the_disk_of_everything_is_full(job_for, tmp_path, size_kb):
         repair(run, verify(run, Quiet()).findings)
         assert run_inline(job).ok == IMAGES
         assert_sound(run)
-        assert verify(run, Quiet()) == Verified(IMAGES, ())
+        assert verify(run, Quiet()) == Verified(IMAGES, (), IMAGES)
 
 
 @pytest.mark.soak
@@ -96,4 +96,4 @@ def test_the_disk_fills_up_at_every_stage(job_for, tmp_path, record):
         rows = Counter(row["file_name"] for row in read_manifest(run).to_pylist())
         tally.lost, tally.doubled = IMAGES - len(rows), sum(count > 1 for count in rows.values())
         assert_sound(run)
-        assert verify(run, Quiet()) == Verified(IMAGES, ())
+        assert verify(run, Quiet()) == Verified(IMAGES, (), IMAGES)

@@ -6,7 +6,10 @@ import os
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -19,11 +22,12 @@ from pipeline.layout import Run
 from pipeline.lease import lease
 from pipeline.manifest import committed_numbers, read_manifest
 from pipeline.progress import Quiet
-from pipeline.run import How, open_run, retry_job
-from pipeline.storage import names, put, read
+from pipeline.run import How, open_run, plan_job, retry_job
+from pipeline.sources.members import _row_group
+from pipeline.storage import delete, names, put, read
 from pipeline.verify import Problem, Verified, failures, verify
-from tests.inline import run_inline
-from tests.photos import small_job
+from tests.inline import HOW, run_inline
+from tests.photos import picture, small_job
 
 
 def told(capsys, *arguments):
@@ -59,7 +63,7 @@ def test_what_is_missing_or_differs_is_put_back_and_done_again(job_for, tmp_path
     assert committed_numbers(run) == {3}
     assert "_SUCCESS.json" not in names(run.uri)
     assert run_inline(job).done_now == 6
-    assert verify(run, Quiet()) == Verified(8, ())
+    assert verify(run, Quiet()) == Verified(8, (), 8)
     assert outcomes(run) == before
 
 
@@ -70,6 +74,92 @@ def test_a_commit_that_cannot_be_read_is_found_and_put_back(job_for):
     assert [(f.shard, f.problem) for f in verify(run, Quiet()).findings] == [(1, Problem.NOT_COMMITTED)]
     assert main(["verify", run.uri, "--repair"]) == 0
     assert run_inline(job).done_now == 2
+
+
+def test_a_commit_that_is_gone_is_found_and_its_shard_done_again(job_for, capsys):
+    job = job_for()
+    run = Run(run_inline(job).run)
+    before = outcomes(run)
+    delete(run.commit(1))
+    found = verify(run, Quiet())
+    assert [(finding.shard, finding.problem) for finding in found.findings] == [(1, Problem.LOST)]
+    status, numbers = told(capsys, "verify", run.uri)
+    assert (status, numbers["planned"], numbers["checked"], numbers["uncommitted"]) == (1, 6, 4, 2)
+    assert (numbers["findings"], numbers["retriable"]) == (1, 0)
+    status, numbers = told(capsys, "verify", run.uri, "--repair")
+    assert (status, numbers["requeued_shards"], numbers["requeued_images"]) == (0, 1, 2)
+    assert "_SUCCESS.json" not in names(run.uri)
+    result = run_inline(job)
+    assert (result.done_now, result.complete) == (2, True)
+    assert verify(run, Quiet()) == Verified(6, (), 6)
+    assert outcomes(run) == before
+    assert "_SUCCESS.json" in names(run.uri)
+
+
+def test_what_is_not_done_yet_is_counted_and_not_called_wrong(job_for, tmp_path, capsys):
+    """Neither where there is no _SUCCESS.json, nor where that is of a time when there was less to do."""
+    job = job_for()
+    run = Run(run_inline(job).run)
+    picture(99).save(tmp_path / "restored" / "new.png")
+    plan_job(open_run(job, HOW))
+    for committed in (6, 4):
+        assert main(["verify", run.uri]) == 0
+        assert f"{7 - committed} of 7 planned images have no commit" in capsys.readouterr().out
+        assert verify(run, Quiet()) == Verified(committed, (), 7, 7 - committed)
+        delete(run.success)
+        delete(run.commit(0))
+    assert told(capsys, "verify", run.uri, "--repair")[1]["requeued_shards"] == 0
+    assert run_inline(job).done_now == 3
+
+
+@pytest.mark.parametrize("left", ["nothing", "half", "other bytes", "another column"])
+@pytest.mark.parametrize("layout", ["parquet", "webdataset"])
+def test_a_damaged_container_differs_and_is_written_anew(job_for, tmp_path, layout, left):
+    job = job_for(output={"uri": str(tmp_path / "enhanced"), "layout": layout})
+    run = Run(run_inline(job).run)
+    before = outcomes(run)
+    (file, *others) = sorted((tmp_path / "enhanced").glob("0*"))
+    data = file.read_bytes()
+    assert len(others) == 2
+    file.write_bytes(
+        {"nothing": b"", "half": data[: len(data) // 8], "other bytes": b"\xff" * len(data)}.get(left, b"")
+    )
+    if left == "another column":
+        pq.write_table(pa.table({"picture": [1.5]}), file)
+    _row_group.cache_clear()
+    found = verify(run, Quiet())
+    assert [(finding.shard, finding.problem) for finding in found.findings] == [(0, Problem.DIFFERENT)] * 2
+    assert found.results == 6, "the others are looked at"
+    assert main(["verify", run.uri, "--repair"]) == 0
+    assert run_inline(job).done_now == 2
+    _row_group.cache_clear()
+    assert verify(run, Quiet()) == Verified(6, (), 6)
+    assert outcomes(run) == before
+
+
+def test_what_storage_does_not_give_is_told_and_left_alone(job_for, tmp_path, capsys):
+    """A photo, a manifest part and a commit, here folders of these names; the others are looked at."""
+    job = job_for(images=10)
+    run = Run(run_inline(job).run)
+    (part,) = (name for name in names(run.manifest()) if name.startswith("00001-"))
+    photo = next(row["output_uri"] for row in read_manifest(run).to_pylist() if row["shard"] == 0)
+    other = next(row["output_uri"] for row in read_manifest(run).to_pylist() if row["shard"] == 3)
+    uris = [photo, run.manifest(part), run.commit(2)]
+    for uri in uris:
+        Path(uri).rename(f"{uri}.away")
+        Path(uri).mkdir()
+    found = verify(run, Quiet())
+    assert [(finding.uri, finding.problem) for finding in found.findings] == [(uri, Problem.UNREADABLE) for uri in uris]
+    assert (found.results, found.wrong, found.unreadable, found.retriable) == (6, 0, 3, 0)
+    Path(other).unlink()
+    status, numbers = told(capsys, "verify", run.uri, "--repair")
+    assert (status, numbers["unreadable"], numbers["findings"], numbers["requeued_shards"]) == (1, 3, 1, 1)
+    assert committed_numbers(run) == {0, 1, 2, 4}
+    for uri in uris:
+        Path(uri).rmdir()
+        Path(f"{uri}.away").rename(uri)
+    assert run_inline(job).done_now == 2
+    assert verify(run, Quiet()) == Verified(10, (), 10)
 
 
 @pytest.fixture
@@ -101,7 +191,7 @@ def test_a_full_disk_costs_no_row_and_is_made_good(job_for, no_room, capsys):
     assert run_inline(job).done_now == 0, "what is committed is not done again by itself"
     status, numbers = told(capsys, "verify", result.run, "--repair")
     assert (status, numbers["findings"], numbers["retriable"], numbers["requeued_images"]) == (0, 0, 1, 2)
-    assert (run_inline(job).ok, verify(Run(result.run), Quiet())) == (6, Verified(6, ()))
+    assert (run_inline(job).ok, verify(Run(result.run), Quiet())) == (6, Verified(6, (), 6))
 
 
 def test_a_retry_does_again_what_may_pass_and_nothing_else(no_room, tmp_path, monkeypatch, capsys, inline):

@@ -309,7 +309,7 @@ def test_a_whole_run_and_a_second_one_that_finds_nothing_to_do(job_for, tmp_path
         before, after = (np.asarray(Image.open(row[key])) for key in ("source_uri", "output_uri"))
         assert before.shape == after.shape
         assert (before != after).any()
-    assert verify(run, Quiet()) == Verified(6, ())
+    assert verify(run, Quiet()) == Verified(6, (), 6)
     assert "photo 01.png" in read(run.report).decode()
     again = run_job(job, HOW)
     assert (again.ok, again.done_now) == (6, 0)

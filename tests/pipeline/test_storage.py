@@ -17,6 +17,14 @@ def test_put_read_names(folder):
     assert not storage.exists(storage.join(folder, "notes"))
 
 
+def test_a_range_ends_where_the_object_ends(folder):
+    where = storage.join(folder, "short")
+    for content in (b"0123456789", b""):
+        storage.put(where, content)
+        assert storage.read_range(where, 4, 20) == content[4:]
+        assert storage.read_range(where, 12, 20) == b""
+
+
 def test_create_lets_the_first_one_win_and_knows_its_own_work(folder):
     where = storage.join(folder, "commits", "00000.json")
     assert storage.create(where, b"mine")
