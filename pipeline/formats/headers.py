@@ -1,6 +1,7 @@
 """Headers: what AVIF, HEIF, JPEG XL and WebP files say of themselves that Pillow does not."""
 
 import struct
+from collections.abc import Iterator
 
 _SIGNATURES = {
     "JPEG": (b"\xff\xd8\xff",),
@@ -33,12 +34,20 @@ def is_jxl(data: bytes) -> bool:
 
 def av1_depth(data: bytes) -> int:
     """Bits a sample of an AVIF: 8, 10 or 12, from the configuration of its AV1 streams; the most of them."""
-    depth, place = 8, data.find(b"av1C")
+    return max(((12 if flags & 0x20 else 10) if flags & 0x40 else 8 for flags in _av1_flags(data)), default=8)
+
+
+def av1_is_grey(data: bytes) -> bool:
+    """Whether no AV1 stream of an AVIF has colours."""
+    return all(flags & 0x10 for flags in _av1_flags(data))
+
+
+def _av1_flags(data: bytes) -> Iterator[int]:
+    """Of each AV1 stream, bits: tier, high bit depth, twelve bits, monochrome and more."""
+    place = data.find(b"av1C")
     while 0 <= place < len(data) - 6:
-        flags = data[place + 6]  # bits: tier, high bit depth, twelve bits, …
-        depth = max(depth, (12 if flags & 0x20 else 10) if flags & 0x40 else 8)
+        yield data[place + 6]
         place = data.find(b"av1C", place + 4)
-    return depth
 
 
 def is_lossless_webp(data: bytes) -> bool:

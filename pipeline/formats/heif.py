@@ -18,7 +18,10 @@ def decode16(data: bytes, bits: int, profile: bytes | None) -> Pixels:
     heif = importlib.import_module("pillow_heif")
     file = heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False, hdr_to_16bit=False)
     array = np.asarray(file[file.primary_index])[: file.size[1], : file.size[0]]
-    return Pixels.from_array(spread(array, bits), profile, alpha=array.ndim == 3 and array.shape[2] == 4)
+    alpha = array.ndim == 3 and array.shape[2] == 4
+    if alpha and "chroma" not in file.info and (array[:, :, :1] == array[:, :, 1:3]).all():
+        array = array[:, :, [0, 3]]  # there are no colours in the file
+    return Pixels.from_array(spread(array, bits), profile, alpha=alpha)
 
 
 def encode16(pixels: Pixels, bits: int, options: Mapping[str, Any], carried: Mapping[str, bytes]) -> bytes:
@@ -34,9 +37,8 @@ def encode16(pixels: Pixels, bits: int, options: Mapping[str, Any], carried: Map
     bits = 10 if bits <= 10 else MOST_BITS
     samples = pixels.samples
     if pixels.alpha is not None:
-        colour = samples if samples.shape[2] == 3 else np.repeat(samples, 3, 2)
-        samples = np.dstack([colour, pixels.alpha])
-    mode = {1: "L", 3: "RGB", 4: "RGBA"}[samples.shape[2]]
+        samples = np.dstack([samples, pixels.alpha])
+    mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[samples.shape[2]]
     size = (pixels.width, pixels.height)
     file = heif.from_bytes(f"{mode};{bits}", size, np.ascontiguousarray(gathered(samples, bits)).tobytes())
     file[0].info.update(carried)

@@ -46,9 +46,20 @@ def samples(data: bytes, image: Image.Image, bits: int, profile: bytes | None) -
         if bits > 16:
             raise UnsupportedImageError("unsupported_bit_depth", f"{bits} bits a sample; at most 16 are kept")
         return _DEEP[image.format](data, bits, profile)
+    if image.mode == "RGBA" and image.format in ("AVIF", "HEIF"):
+        image = _as_stored(data, image)
     if profile is not None:
         image.info["icc_profile"] = profile
     return Pixels.from_image(image)
+
+
+def _as_stored(data: bytes, image: Image.Image) -> Image.Image:
+    """Grey with alpha where a file has no colours; the plugins make RGBA of it."""
+    if headers.av1_is_grey(data) if image.format == "AVIF" else "chroma" not in image.info:
+        red, green, blue, alpha = image.split()
+        if red.tobytes() == green.tobytes() == blue.tobytes():
+            return Image.merge("LA", (red, alpha))
+    return image
 
 
 def metadata(data: bytes, image: Image.Image) -> Metadata:

@@ -32,8 +32,8 @@ def written(pixels: Pixels, bits: int, target: Target, carried: Metadata) -> byt
         return data if options.get("no_jp2") else jpeg2000.with_metadata(data, carried)
     if target.kind == "JXL":
         return _as_jxl(pixels, options, carried)
-    if target.kind == "AVIF" and pixels.alpha is not None:
-        options |= {"codec": "aom", "advanced": {"a:lossless": "1"}}
+    if target.kind == "AVIF":
+        options |= _of_avif(pixels)
     if target.kind == "JPEG":
         options |= jpeg.extra(carried)
     named = {
@@ -47,6 +47,12 @@ def written(pixels: Pixels, bits: int, target: Target, carried: Metadata) -> byt
     if target.kind == "HEIF" and pixels.bit_depth == 16:
         return heif.encode16(pixels, bits, options, given)
     return _saved(pixels, target.kind, options | given)
+
+
+def _of_avif(pixels: Pixels) -> dict[str, Any]:
+    """Pillow's options for grey that stays without colours, and transparency without loss."""
+    grey = {"subsampling": "4:0:0"} if pixels.samples.shape[2] == 1 else {}
+    return grey | ({"codec": "aom", "advanced": {"a:lossless": "1"}} if pixels.alpha is not None else {})
 
 
 def _as_jxl(pixels: Pixels, options: dict[str, Any], carried: Metadata) -> bytes:

@@ -67,6 +67,29 @@ def test_orientation_and_transparency_go_along():
     assert np.abs(found.pixels.samples.astype(int) - turned.samples)[turned.alpha > 60_000].mean() < 1500
 
 
+@pytest.mark.parametrize(("form", "bits"), [("avif", 8), ("heif", 8), ("heif", 10)])
+@pytest.mark.parametrize("mode", ["L", "LA"])
+def test_grey_stays_grey(form, bits, mode):
+    first = decode(saved(cut_out(mode).resize((96, 72)), "PNG"), LOTS)
+    pixels = first.pixels
+    if bits > 8:
+        wide = None if pixels.alpha is None else pixels.alpha.astype(np.uint16) * 257
+        pixels = Pixels(pixels.samples.astype(np.uint16) * 257, wide)
+    first.facts["bit_depth"] = bits
+    found = decode(encode(first, pixels, form, "keep"), LOTS)
+    again = decode(encode(found, found.pages, "same", "keep"), LOTS)
+    for each in (found, again):
+        assert each.pixels.samples.shape == (72, 96, 1)
+        assert (each.pixels.alpha is None) == (mode == "L")
+        assert each.facts["bit_depth"] == bits
+    assert np.abs(again.pixels.samples.astype(int) - found.pixels.samples).mean() < 3 * found.pixels.maximum / 255
+
+
+def test_colours_beside_grey_transparency_stay():
+    found = decode(saved(cut_out().resize((96, 72)), "AVIF", quality=90), LOTS)
+    assert found.pixels.samples.shape == (72, 96, 3)
+
+
 def test_numbers_of_display_p3_are_its_profile():
     found = decode(p3_avif(), LOTS)
     samples = np.random.default_rng(0).integers(150, 256, (9, 9, 3), dtype=np.uint8)
