@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -21,12 +21,11 @@ BEAT_S = 20.0
 """How often a driver says that it is alive."""
 SILENCE_S = 120.0
 """After how long without a word it counts as gone."""
-_HELD: set[str] = set()  # runs whose driver this process is
 
 
 @contextmanager
 def lease(run: Run) -> Iterator[None]:
-    """Be the driver of a run for as long as the context lasts; within itself it changes nothing.
+    """Be the driver of a run for as long as the context lasts; within itself it only looks whether that is still so.
 
     Where storage decides between two creates of one object, any number of drivers share the shards, and there is no
     lease. Elsewhere a driver that was killed keeps its lease for `SILENCE_S`.
@@ -35,6 +34,7 @@ def lease(run: Run) -> Iterator[None]:
         RunError: another driver has the run.
     """
     if run.uri in _HELD or decided(run.uri):
+        check(run)
         yield
         return
     log.warning(
@@ -42,50 +42,113 @@ def lease(run: Run) -> Iterator[None]:
         "so only this driver commits, and a second one is refused as long as this one lives",
         run.uri,
     )
-    own = {"driver": uuid.uuid4().hex, "host": socket.gethostname(), "process": os.getpid()}
-    _take(run, own)
+    held = Lease(run)
+    held.take()
     stopped = threading.Event()
-    beating = threading.Thread(target=_beat, args=(run, own, stopped), daemon=True)
+    beating = threading.Thread(target=_beat, args=(held, stopped), daemon=True)
     beating.start()
-    _HELD.add(run.uri)
+    _HELD[run.uri] = held
     try:
         yield
     finally:
-        _HELD.discard(run.uri)
+        _HELD.pop(run.uri, None)
         stopped.set()
         beating.join()
-        delete(run.lease)
+        held.release()
 
 
-def _take(run: Run, own: dict[str, Any]) -> None:
-    """Write the lease unless somebody else's is fresh, and look whether it stays ours."""
-    _refuse(run, own)
-    put(run.lease, _note(own))
-    time.sleep(min(2.0, BEAT_S))  # who wrote at the same moment shows by now
-    _refuse(run, own)
+def check(run: Run) -> None:
+    """Nothing, unless this process is a driver of the run by a lease that is another's by now.
+
+    Raises:
+        RunError: then.
+    """
+    if held := _HELD.get(run.uri):
+        held.check()
 
 
-def _refuse(run: Run, own: dict[str, Any]) -> None:
-    try:
-        other = json.loads(read(run.lease))
-        silent_s = time.time() - float(other["time"])
-        where = f"process {other['process']} on {other['host']}"
-    except FileNotFoundError:
-        return
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{run.lease} is not a lease of this version of deepot; remove it if no driver runs") from error
-    if other["driver"] != own["driver"] and silent_s < SILENCE_S:
-        raise RunError(
-            f"{run.uri} has another driver, {where}, heard of {silent_s:.0f} s ago, and this storage cannot decide "
-            f"between two: wait until it has ended; if it was killed, try again in {SILENCE_S - silent_s:.0f} s"
-        )
+class Lease:
+    """The lease of one driver: whose turn it is, as far as this one knows."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._own = {"driver": uuid.uuid4().hex, "host": socket.gethostname(), "process": os.getpid()}
+        self._seen = 0.0  # when it was last found to be this driver's
+        self._lost = ""
+
+    def take(self) -> None:
+        """Write the lease unless somebody else's is fresh, and look whether it stays ours."""
+        self._refuse()
+        self._write()
+        time.sleep(min(2.0, BEAT_S))  # who wrote at the same moment shows by now
+        self._refuse()
+
+    def beat(self) -> None:
+        """Say that the driver is alive, unless the run is another's by now."""
+        self._look()
+        if not self._lost:
+            self._write()
+
+    def check(self) -> None:
+        """Raise a RunError where the run is another driver's; looks if that has not been done for some beats."""
+        if time.time() - self._seen > 2 * BEAT_S:
+            self._look()
+        if self._lost:
+            raise RunError(self._lost)
+
+    def release(self) -> None:
+        """Remove the lease if it is this driver's."""
+        self._look()
+        if not self._lost:
+            delete(self._run.lease)
+
+    def _look(self) -> None:
+        """Find out whether the lease is this driver's, as it was: one that is gone was another's in between."""
+        other = self._read()
+        if other is None or other["driver"] != self._own["driver"]:
+            who = f"it is {_name(other)} now" if other else "that has ended by now, or the lease was removed by hand"
+            self._lost = self._lost or (
+                f"{self._run.uri} was given to another driver ({who}) because nothing had been heard of this one for "
+                f"{SILENCE_S:.0f} s: this one stops, what it has committed counts; run the job again for what is left"
+            )
+        else:
+            self._seen = time.time()
+
+    def _refuse(self) -> None:
+        other = self._read()
+        silent_s = time.time() - other["time"] if other else 0.0
+        if other and other["driver"] != self._own["driver"] and silent_s < SILENCE_S:
+            raise RunError(
+                f"{self._run.uri} has another driver, {_name(other)}, heard of {silent_s:.0f} s ago, and this storage "
+                "cannot decide between two: wait until it has ended; if it was killed, try again in "
+                f"{SILENCE_S - silent_s:.0f} s"
+            )
+
+    def _read(self) -> dict[str, Any] | None:
+        try:
+            found = json.loads(read(self._run.lease))
+            return {key: found[key] for key in self._own} | {"time": float(found["time"])}
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(
+                f"{self._run.lease} is not a lease of this version of deepot; remove it if no driver runs"
+            ) from error
+
+    def _write(self) -> None:
+        now = time.time()
+        put(self._run.lease, json.dumps(self._own | {"time": now}, sort_keys=True).encode())
+        self._seen = now
 
 
-def _beat(run: Run, own: dict[str, Any], stopped: threading.Event) -> None:
+_HELD: MutableMapping[str, Lease] = {}  # runs whose driver this process is
+
+
+def _beat(held: Lease, stopped: threading.Event) -> None:
     while not stopped.wait(BEAT_S):
-        with suppress(StorageError):  # the next beat may get through; the work itself finds out what is wrong
-            put(run.lease, _note(own))
+        with suppress(StorageError, RunError):  # the next beat may get through; the work itself finds out what is wrong
+            held.beat()
 
 
-def _note(own: dict[str, Any]) -> bytes:
-    return json.dumps(own | {"time": time.time()}, sort_keys=True).encode()
+def _name(other: dict[str, Any]) -> str:
+    return f"process {other['process']} on {other['host']}"

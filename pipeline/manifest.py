@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from pipeline.ahead import read_ahead
 from pipeline.errors import RunError
 from pipeline.layout import Run
+from pipeline.lease import check
 from pipeline.storage import create, names, put, read, sha256
 
 VERSION = "1"
@@ -120,7 +121,11 @@ def commit(run: Run, shard: int, parts: Sequence[Part]) -> bool:
 
     Returns:
         Whether this call's parts are the committed ones.
+
+    Raises:
+        RunError: this driver had to lead the run alone, and another one does so now.
     """
+    check(run)
     record = {"shard": shard, "parts": [asdict(part) for part in sorted(parts, key=lambda part: part.name)]}
     return create(run.commit(shard), json.dumps(record, sort_keys=True).encode())
 

@@ -20,13 +20,13 @@ from pipeline import whole
 from pipeline.errors import RunError
 from pipeline.layout import Run
 from pipeline.lease import lease
-from pipeline.manifest import committed_numbers, read_manifest
+from pipeline.manifest import commit, committed_numbers, read_manifest
 from pipeline.progress import Quiet
-from pipeline.run import How, open_run, plan_job, retry_job
+from pipeline.run import How, open_run, plan_job, retry_job, run_job
 from pipeline.sources.members import _row_group
 from pipeline.storage import delete, names, put, read
 from pipeline.verify import Problem, Verified, failures, verify
-from tests.inline import HOW, run_inline
+from tests.inline import HOW, InlineCrew, no_ray, run_inline
 from tests.photos import picture, small_job
 
 
@@ -253,11 +253,11 @@ def undecided(monkeypatch, tmp_path):
 
 def test_a_second_driver_is_refused_while_the_first_lives(undecided, caplog, monkeypatch):
     with lease(undecided), lease(undecided):
-        monkeypatch.setattr(leases, "_HELD", set())  # as another process has it
+        monkeypatch.setattr(leases, "_HELD", {})  # as another process has it
         with pytest.raises(RunError, match="has another driver, process"), lease(undecided):
             pass
     assert "only this driver commits" in caplog.text
-    monkeypatch.setattr(leases, "_HELD", set())
+    monkeypatch.setattr(leases, "_HELD", {})
     with lease(undecided):
         assert names(undecided.uri) == {"driver.json"}
     assert names(undecided.uri) == set()
@@ -297,6 +297,60 @@ def test_of_two_at_the_same_moment_one_goes_on(undecided, monkeypatch):
     assert (len(won), len(refused)) == (1, 1)
 
 
-class _Nothing(set):
-    def __contains__(self, _):
-        return False
+class _Nothing(dict):
+    def __setitem__(self, *_):
+        pass
+
+
+def taken(run):
+    """Another driver has the lease of a run since now; what it wrote."""
+    note = json.dumps({"driver": "x", "host": "elsewhere", "process": 1, "time": time.time()}).encode()
+    put(run.lease, note)
+    return note
+
+
+@pytest.mark.parametrize("beats", [True, False])
+def test_a_driver_that_was_taken_for_gone_leaves_the_run_to_the_other(undecided, monkeypatch, beats):
+    """It looks before it writes, and before a commit where it has not looked for long: both may be asleep."""
+    monkeypatch.setattr(leases, "BEAT_S", 0.05 if beats else 0.2)
+    monkeypatch.setattr(leases.Lease, "beat", leases.Lease.beat if beats else lambda _: None)
+    with lease(undecided):
+        note = taken(undecided)
+        time.sleep(0.5)
+        assert read(undecided.lease) == note
+        with pytest.raises(RunError, match=r"given to another driver \(it is process 1 on elsewhere"):
+            commit(undecided, 0, [])
+        with pytest.raises(RunError, match="given to another driver"), lease(undecided):
+            pass
+    assert read(undecided.lease) == note
+    assert committed_numbers(undecided) == set()
+
+
+def test_a_lease_that_is_gone_was_anothers(undecided):
+    with lease(undecided):
+        delete(undecided.lease)
+        time.sleep(0.2)
+        assert names(undecided.uri) == set()
+        with pytest.raises(RunError, match="ended by now"):
+            commit(undecided, 0, [])
+
+
+def test_a_run_stops_where_another_driver_has_it(job_for, undecided, monkeypatch):
+    """In the middle of apply; what is committed counts, and the other driver's lease stays."""
+
+    class Overtaken(InlineCrew):
+        def wait(self):
+            if committed_numbers(run) and read(run.lease) != notes.get("other"):
+                notes["other"] = taken(run)
+                time.sleep(0.2)
+            return super().wait()
+
+    notes, job = {}, job_for()
+    run = open_run(job, HOW).run
+    with no_ray(Overtaken), pytest.raises(RunError, match="given to another driver"):
+        run_job(job, HOW)
+    assert read(run.lease) == notes["other"]
+    assert 1 <= len(committed_numbers(run)) < 3
+    delete(run.lease)
+    assert run_inline(job).complete
+    assert verify(run, Quiet()) == Verified(6, (), 6)
