@@ -25,5 +25,6 @@ def code_of(error: BaseException, code: Code = Code.INTERNAL) -> Code:
 
 
 def said(error: BaseException) -> str:
-    """An error in a line, without secrets."""
-    return (redacted(" ".join(str(error).split())) or type(error).__name__)[:_LONGEST_MESSAGE]
+    """An error in a line, without secrets and of characters that can be stored."""
+    line = " ".join(str(error).split()).encode(errors="backslashreplace").decode()
+    return (redacted(line) or type(error).__name__)[:_LONGEST_MESSAGE]

@@ -11,6 +11,7 @@ from fsspec.utils import glob_translate
 from pipeline.errors import StorageError
 from pipeline.formats.targets import IMAGE_SUFFIXES
 from pipeline.storage import Entry, filesystem, told
+from pipeline.undecoded import shown
 
 _PAGE_KEYS = 1000  # the most that S3 gives
 
@@ -126,7 +127,7 @@ def _page(uri: str, fs: Any, bucket: str, prefix: str, token: str) -> dict[str, 
 
 def _walk(fs: Any, root: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401
     """Files below a folder in the order of their paths, a folder at a time."""
-    for item in sorted(_folder(root, fs), key=lambda item: item["name"] + "/" * (item["type"] == "directory")):
+    for item in sorted(_folder(root, fs), key=lambda item: shown(item["name"]) + "/" * (item["type"] == "directory")):
         if item["type"] == "directory":
             yield from _walk(fs, item["name"])
         elif item["type"] == "file":
@@ -164,5 +165,7 @@ def _entry(fs: Any, item: dict[str, Any], root: str) -> Entry:  # noqa: ANN401
     changed = item.get("LastModified", item.get("mtime", item.get("created", 0)))
     mtime = changed.timestamp() if isinstance(changed, datetime) else float(changed or 0)
     name = str(item["name"])
-    uri = name if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(name)
-    return Entry(uri, name.removeprefix(root).lstrip("/"), int(item["size"] or 0), etag, mtime)
+    key = name.removeprefix(root).lstrip("/")
+    local = isinstance(fs, LocalFileSystem)
+    uri = shown(name) if local else fs.unstrip_protocol(name)
+    return Entry(uri, shown(key) if local else key, int(item["size"] or 0), etag, mtime)

@@ -9,10 +9,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from pipeline.credentials import holds_credentials, redacted
 from pipeline.errors import StorageError
+from pipeline.undecoded import raw, typed
 from pipeline.whole import create_whole, decides, error_code, put_whole
 
 _FINAL = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
@@ -42,7 +44,7 @@ def absolute(uri: str) -> str:
     """A local path made absolute; a URI with a protocol as it is."""
     if uri.startswith("file://"):
         uri = uri.removeprefix("file://")
-    return uri if "://" in uri else str(Path(uri).expanduser().absolute())
+    return uri if "://" in uri else typed(str(Path(uri).expanduser().absolute()))
 
 
 def join(uri: str, *names: str) -> str:
@@ -209,7 +211,7 @@ def filesystem(uri: str) -> tuple[Any, str]:
             "take them out, and give them in the environment or the storage's own settings"
         )
     fs, path = fsspec.core.url_to_fs(absolute(uri), use_listings_cache=False)
-    return fs, str(path)
+    return fs, raw(str(path)) if isinstance(fs, LocalFileSystem) else str(path)
 
 
 def now() -> str:

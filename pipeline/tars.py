@@ -3,6 +3,8 @@
 import io
 import tarfile
 
+from pipeline.undecoded import raw
+
 
 class TarWriter:
     """A tar that grows in memory.
@@ -21,7 +23,7 @@ class TarWriter:
 
     def add(self, name: str, data: bytes) -> int:
         """Add a file; returns where its bytes start in the tar."""
-        member = tarfile.TarInfo(name)
+        member = tarfile.TarInfo(raw(name))
         member.size = len(data)
         self._tar.addfile(member, io.BytesIO(data))
         return self._file.tell() - len(data) - -len(data) % tarfile.BLOCKSIZE

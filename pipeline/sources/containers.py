@@ -16,9 +16,10 @@ from pipeline.errors import ContainerError, StorageError
 from pipeline.formats.targets import IMAGE_SUFFIXES
 from pipeline.listing import listing
 from pipeline.parts import opened
-from pipeline.sources.lists import lines, named
+from pipeline.sources.lists import named, names_in
 from pipeline.sources.members import clean, member_uri
-from pipeline.storage import Entry, read
+from pipeline.storage import Entry
+from pipeline.undecoded import shown
 
 COLUMN = "image"
 """The column of a Parquet file that holds photos unless another is named."""
@@ -46,8 +47,7 @@ def photos(uri: str) -> Iterator[Entry]:
     kind = match["kind"].lower()
     files = sorted(listing(match["place"]), key=lambda entry: entry.key + "/")
     if kind == "txt":
-        told = ((file.uri, lines(read(file.uri).decode("utf-8-sig"))) for file in files)
-        merged = heapq.merge(*(named(names, uri) for uri, names in told), key=attrgetter("key"))
+        merged = heapq.merge(*(named(names_in(file.uri), file.uri) for file in files), key=attrgetter("key"))
         yield from (next(same) for _, same in groupby(merged, key=attrgetter("key")))
         return
     column = match["column"] or COLUMN
@@ -92,7 +92,7 @@ def tar_index(uri: str) -> tuple[tuple[str, int, int], ...]:
     """
     try:
         with opened(uri) as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            return tuple((member.name, member.offset_data, member.size) for member in tar if member.isreg())
+            return tuple((shown(member.name), member.offset_data, member.size) for member in tar if member.isreg())
     except tarfile.TarError as error:
         raise ContainerError(f"{uri} is no tar file, or one that is damaged: {error}") from error
 

@@ -7,13 +7,23 @@ from pipeline.ahead import read_ahead
 from pipeline.errors import StorageError
 from pipeline.listing import described
 from pipeline.sources.members import clean, member_of, named_in
-from pipeline.storage import Entry
+from pipeline.storage import Entry, read
 
 _ASKING = 32  # threads that ask storage about a photo each
 
 
-def lines(text: str) -> Iterator[str]:
-    """The names in a list file, one a line; lines that begin with # say nothing."""
+def names_in(uri: str) -> Iterator[str]:
+    """The names in a list file, one a line; lines that begin with # say nothing.
+
+    Raises:
+        StorageError: it cannot be read, or is not UTF-8.
+    """
+    data = read(uri)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise StorageError(f"{uri} is no list in UTF-8: see the byte {data[error.start]:#x} in line {line}") from error
     return (line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#"))
 
 

@@ -1,12 +1,22 @@
 """Listing: in order, page by page, locally, on S3 and in memory."""
 
+import os
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline import listing as module
 from pipeline import storage
 from pipeline.errors import NothingFoundError, StorageError
+from pipeline.layout import Run
 from pipeline.listing import listing
+from pipeline.manifest import read_manifest
 from pipeline.plan import find_images
+from pipeline.progress import Quiet
+from pipeline.undecoded import raw, shown, typed
+from pipeline.verify import verify
+from tests.inline import run_inline
 from tests.pipeline.test_storage import KEYS
 
 
@@ -89,3 +99,39 @@ def test_a_store_that_lists_out_of_order_is_refused(folder, monkeypatch):
     monkeypatch.setattr(module, "_objects", lambda *_: reversed(found))
     with pytest.raises(StorageError, match=r"'a.png' after 'b.png'"):
         list(listing(folder))
+
+
+@given(st.binary().map(os.fsdecode))
+def test_every_name_of_bytes_is_shown_and_comes_back(name):
+    assert raw(shown(name)) == name
+    shown(name).encode()
+    assert typed(shown(name)) == shown(name)
+
+
+@given(st.lists(st.binary(min_size=1).map(os.fsdecode), min_size=2, max_size=2, unique=True))
+def test_no_two_names_are_shown_alike(names):
+    assert shown(names[0]) != shown(names[1])
+
+
+LATIN = [b"caf\xe9.png", b"stra\xdfe/\xfc.png", "own \uf7e9.png".encode(), "é.png".encode(), "\uff21.png".encode()]
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")  # matplotlib's, for any name that its font has no letters for
+def test_names_that_are_no_utf8_are_done_like_others(tmp_path, job_for):
+    """Latin-1 in a folder, as an old disk has it: results under the same bytes, rows in text that can be stored."""
+    job = job_for(1)
+    folder = os.fsencode(tmp_path / "restored")
+    data = (tmp_path / "restored" / "sub" / "photo 00.png").read_bytes()
+    for name in LATIN:
+        os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write(data)
+    keys = [entry.key for entry in listing(str(tmp_path / "restored"))]
+    assert keys == sorted(keys) and len(keys) == 1 + len(LATIN)
+    result = run_inline(job)
+    assert (result.ok, result.failed) == (6, 0)
+    for name in LATIN:
+        assert os.path.exists(os.path.join(os.fsencode(tmp_path / "enhanced"), name)), name
+    assert {row["file_name"] for row in read_manifest(Run(result.run)).to_pylist()} == set(keys)
+    assert not verify(Run(result.run), Quiet()).findings
+    assert run_inline(job).done_now == 0

@@ -120,6 +120,12 @@ def test_lists(tmp_path):
     assert sorted(photos.values()) == sorted(map(picture_bytes, NAMES))
 
 
+def test_a_list_in_another_encoding_is_one_sentence(tmp_path):
+    (tmp_path / "list.txt").write_bytes("# box 3\ncafé.png\n".encode("latin-1"))
+    with pytest.raises(StorageError, match=r"list.txt is no list in UTF-8: see the byte 0xe9 in line 2"):
+        found(tmp_path / "list.txt")
+
+
 def test_paths_without_bytes_in_a_column_of_hugging_face_are_relative_to_it(tmp_path):
     (tmp_path / "a.png").write_bytes(b"one")
     rows = [{"bytes": None, "path": "a.png"}, {"bytes": b"two", "path": "b.png"}]

@@ -1,10 +1,13 @@
 """Tars: names of any kind, places of bytes, and what WebDataset makes of them."""
 
 import io
+import os
 import tarfile
 
 import pytest
 
+from pipeline.cut import cut
+from pipeline.plan import to_parquet
 from pipeline.sinks import WebDataset
 from pipeline.sources.containers import photos, tar_index
 from pipeline.sources.members import read_photo
@@ -32,6 +35,25 @@ def test_every_name_comes_back_and_lies_where_it_was_said_to():
         assert {member.name: tar.extractfile(member).read() for member in tar} == FILES
         assert {member.name: member.offset_data for member in tar} == places
     assert written(FILES)[0] == data, "the same files, the same bytes"
+
+
+def test_names_that_are_no_utf8_go_from_tar_to_tar(tmp_path):
+    with tarfile.open(tmp_path / "in.tar", "w", format=tarfile.GNU_FORMAT, encoding="latin-1") as tar:
+        for name, data in {"café.png": b"1", "café.txt": b"coffee", "é/b.png": b"2"}.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    entries = list(photos(f"{tmp_path}/in.tar"))
+    to_parquet(cut(entries))
+    rows = [{"source_uri": entry.uri, "file_name": entry.key} for entry in entries]
+    into = WebDataset(str(tmp_path), 0, "")
+    for row in rows:
+        into.add(row, row["file_name"], b"result of " + read_photo(row["source_uri"]))
+    into.close(rows)
+    with tarfile.open(tmp_path / "00000.tar") as tar:
+        found = {os.fsencode(name): tar.extractfile(name).read() for name in tar.getnames()}
+    assert found == {b"caf\xe9.png": b"result of 1", b"caf\xe9.txt": b"coffee", b"\xe9/b.png": b"result of 2"}
+    assert [read_photo(row["output_uri"]) for row in rows] == [b"result of 1", b"result of 2"]
 
 
 @pytest.mark.filterwarnings("ignore:.*unclosed file", "ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset's
