@@ -152,7 +152,10 @@ def versions(
             return torch.cat(list(compute(*(z[window] for z in latents))), dim=1)
 
         blocks = list(plan.stitch(tile, codec.factor))
-        joined = torch.cat([block.values for block in blocks], dim=3 if blocks[-1].left else 2)
+        size = plan.height * codec.factor, plan.width * codec.factor
+        joined = blocks[0].values.new_empty(1, blocks[0].values.shape[1], *size)
+        for block in blocks:
+            joined[:, :, *block.place] = block.values
         check_finite(codec, joined)
         cropped = joined[:, :, : clean.height, : clean.width].float().cpu()
         return [image.contiguous() for image in torch.split(cropped, 3, dim=1)]

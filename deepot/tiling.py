@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -28,6 +29,10 @@ class Span:
     until: int
     fade_in: int
     fade_out: int
+
+    def kept(self, scale: int = 1) -> slice:
+        """The positions of the window's result that come from it alone or mixed."""
+        return slice((self.keep - self.start) * scale, (self.until - self.start) * scale)
 
     def weights(self, scale: int = 1) -> Tensor:
         """Share of this window in each position it sees, ((stop − start)·scale,); the windows' shares add up to 1."""
@@ -170,17 +175,22 @@ class TilePlan:
         return [(slice(row, row + tall), slice(column, column + wide)) for row in rows for column in columns]
 
     def stitch(self, compute: Callable[[Span, Span], Tensor], scale: int = 1) -> Iterator["Block"]:
-        """Compute tile after tile and join them, holding one line of tiles across the image's shorter side.
+        """Compute tile after tile and join them.
+
+        Where tiles are cross-faded, one line of them across the image's shorter side is held.
 
         Args:
             compute: (row, column) window → (1, C, rows·scale, columns·scale).
             scale: result positions a cell.
 
         Yields:
-            The result in blocks that lie one behind the other along the longer side.
+            The result in blocks that do not overlap.
         """
-        if self.count == 1:
-            yield Block(0, 0, compute(self.rows[0], self.columns[0]))
+        if self.count == 1 or not self.blend:
+            for row, column in product(self.rows, self.columns):
+                tile = compute(row, column)
+                down, right = row.kept(scale), column.kept(scale)
+                yield Block(row.keep * scale, column.keep * scale, tile[:, :, down, right])
             return
         down = self.height >= self.width
         along, across = (2, 3) if down else (3, 2)
