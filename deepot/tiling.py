@@ -189,8 +189,8 @@ class TilePlan:
         if self.count == 1 or not self.blend:
             for row, column in product(self.rows, self.columns):
                 tile = compute(row, column)
-                down, right = row.kept(scale), column.kept(scale)
-                yield Block(row.keep * scale, column.keep * scale, tile[:, :, down, right])
+                kept = row.kept(scale), column.kept(scale)
+                yield Block(row.keep * scale, column.keep * scale, tile[:, :, *kept])
             return
         down = self.height >= self.width
         along, across = (2, 3) if down else (3, 2)
