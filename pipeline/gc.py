@@ -13,11 +13,11 @@ from pipeline.ahead import read_ahead
 from pipeline.config import Job, parse_job
 from pipeline.errors import RunError
 from pipeline.fit import map_uris
-from pipeline.images import output_key
 from pipeline.layout import Run
 from pipeline.ledger import Ledger
 from pipeline.listing import files, modified
 from pipeline.manifest import Part, committed_numbers, read_commit, read_part
+from pipeline.naming import is_row, mirror_key
 from pipeline.plan import planned, read_plan
 from pipeline.run import MARKER, output_folder
 from pipeline.sinks import Layout, shard_of
@@ -118,11 +118,11 @@ def _names_of_results(job: Job, run: Run) -> Callable[[str], bool]:
     if job.output.layout is not Layout.MIRROR:
         numbers = set(planned(run))
         return lambda key: shard_of(key) in numbers
-    keys = Ledger(output_key(entry.key, job.output.format) for shard in read_plan(run) for entry in shard.entries)
+    keys = Ledger(mirror_key(entry.key, job.output.format) for shard in read_plan(run) for entry in shard.entries)
 
     def has(key: str) -> bool:
-        bare = key.rpartition(".")[0]  # rows of Parquet files have no suffixes, their results have
-        return key in keys or ("." not in bare.rpartition("/")[2] and bare in keys)
+        bare = key.rpartition(".")[0]  # rows of Parquet files may have no suffixes, their results have
+        return key in keys or (is_row(bare) and bare in keys)
 
     return has
 

@@ -117,9 +117,9 @@ def encode(photo: Photo, pages: Pixels | Sequence[Pixels], form: str, metadata: 
 
 
 def output_key(key: str, form: str, photo: Photo | None = None) -> str:
-    """The name of a result: the input's own; where that has no suffix of the result's format, with one behind it.
+    """A name that says a result's format: the input's own; where that has no suffix of the format, with one behind it.
 
-    A PNG that was called `scan.jpg` becomes `scan.jpg.png`; it meets another's result only where one was called so.
+    Two inputs may get one name: a PNG that was called `scan.jpg` becomes `scan.jpg.png`. See `naming.mirror_key`.
 
     Args:
         key: the input's name.

@@ -27,8 +27,9 @@ from pipeline.layout import Run
 from pipeline.logs import not_done
 from pipeline.manifest import Part, part_name, write_part
 from pipeline.models import load_models, tiles_of, use_threads
+from pipeline.naming import mirror_key
 from pipeline.rows import blank_row, fail_row, outcome_columns
-from pipeline.sinks import Sink, sink
+from pipeline.sinks import Layout, Sink, sink
 from pipeline.storage import Entry, read, sha256
 from pipeline.watch import Watch
 
@@ -212,7 +213,8 @@ class ShardWorker:
                 change = difference(done.before, thumbnail(done.photo.pixels))
                 row |= {"delta_e": change.mean, "colour_drift": change.drift}
                 data = encode(done.photo, done.photo.pages, options.format, options.metadata)
-                into.add(row, output_key(row["file_name"], options.format, done.photo), data)
+                name = mirror_key if options.layout is Layout.MIRROR else output_key
+                into.add(row, name(row["file_name"], options.format, done.photo), data)
         except Exception as error:
             fail_row(row, error, Code.WRITE_FAILED if isinstance(error, StorageError | OSError) else Code.INTERNAL)
             return row

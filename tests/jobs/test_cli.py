@@ -173,7 +173,7 @@ def test_a_folder_of_odd_files_gives_each_of_them_one_row(job_file, capsys, tmp_
     facts = {row["file_name"]: row for row in rows}
     assert [facts[name]["bit_depth"] for name in ("16bit.png", "12bit-grey.jp2", "good.jpg")] == [16, 12, 8]
     assert [facts[name]["width"] for name in ("row.png", "column.jpg")] == [60_000, 1]
-    assert facts["a PNG.jpg"]["output_uri"] == str(tmp_path / "enhanced" / "a PNG.jpg.png")
+    assert facts["a PNG.jpg"]["output_uri"] == str(tmp_path / "enhanced" / "a PNG.jpg")
     for row in rows:
         if row["status"] == "ok":
             result = decode(Path(row["output_uri"]).read_bytes(), 10**9)

@@ -4,6 +4,8 @@ import json
 import os
 import time
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from jobs.cli import main
@@ -128,7 +130,20 @@ def test_results_whose_inputs_have_no_suffix_are_known(job_for, tmp_path):
     (tmp_path / "bare").mkdir()
     (tmp_path / "restored" / "photo 01.png").rename(tmp_path / "bare" / "scan")
     run = Run(run_inline(job).run)
-    assert (out / "scan.png").exists()
-    put(str(out / "other.png"), b"x")
+    for name in ("other", "scan.png"):
+        put(str(out / name), b"x")
     delete(run.commit(0))
-    assert [o.entry.key for o in orphans(run, time.time() + 60) if o.kind is Kind.RESULT] == ["scan.png"]
+    assert [o.entry.key for o in orphans(run, time.time() + 60) if o.kind is Kind.RESULT] == ["scan"]
+
+
+def test_results_of_rows_are_known(job_for, tmp_path):
+    out = tmp_path / "enhanced"
+    job = job_for(input={"images": str(tmp_path / "p.parquet")})
+    photo = (tmp_path / "restored" / "photo 01.png").read_bytes()
+    pq.write_table(pa.table({"image": [photo]}), tmp_path / "p.parquet")
+    run = Run(run_inline(job).run)
+    for name in ("00000001.png", "00000000"):
+        put(str(out / "p.parquet" / name), b"x")
+    delete(run.commit(0))
+    found = {o.entry.key for o in orphans(run, time.time() + 60) if o.kind is Kind.RESULT}
+    assert found == {"p.parquet/00000000.png", "p.parquet/00000000"}
