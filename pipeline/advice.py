@@ -21,7 +21,7 @@ class Advice:
 _AGAIN = "Run the job again with `--retry`."
 
 ADVICE: dict[Code, Advice] = {
-    Code.ANIMATED: Advice("It has several frames.", "Take out the frame you want, as a file of its own."),
+    Code.ANIMATED: Advice("It has several frames or photos.", "Take out the one you want, as a file of its own."),
     Code.UNSUPPORTED_MODE: Advice("Its kind of pixels has no exact way back from RGB.", "Convert it to RGB or grey."),
     Code.UNSUPPORTED_BIT_DEPTH: Advice("It has more bits a sample than can be kept.", "Convert it to fewer bits."),
     Code.UNSUPPORTED_FORMAT: Advice(

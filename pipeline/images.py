@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from deepot.errors import UnsupportedImageError
 from deepot.pixels import Pixels
 from pipeline.errors import Code, ImageError
-from pipeline.formats import headers, jpeg, jxl, reading, tiff
+from pipeline.formats import behind, headers, jxl, reading, tiff
 from pipeline.formats.ifd import orientation_of
 from pipeline.formats.metadata import Metadata, Policy
 from pipeline.formats.targets import SUFFIXES, Target, load_target, readable
@@ -163,7 +163,9 @@ def _decoded(data: bytes, image: Image.Image, max_pixels: int) -> Photo:
             [page.pixels for page in pages], facts, metadata, Target("TIFF"), tuple(page.style for page in pages)
         )
     several = bool(getattr(image, "is_animated", False))  # counting the frames of a GIF reads all of it
-    _check((), 0, several=several and not (image.format == "MPO" and jpeg.secondary_are_previews(image)))
+    _check((), 0, several=several and image.format != "MPO")
+    if image.format == "MPO" and behind.holds_photos(data):
+        raise ImageError(Code.ANIMATED, "it holds several photos (3D, a panorama, a burst); deepot takes single ones")
     metadata = reading.metadata(data, image)
     bits = reading.depth(data, image)
     found = reading.samples(data, image, bits, metadata.icc)

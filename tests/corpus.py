@@ -58,7 +58,7 @@ class Kind:
     Attributes:
         name: of the file.
         make: its bytes.
-        keeps: what a result of the same format keeps, besides size and depth: icc, exif, xmp, iptc, dpi, comment, segments, text,
+        keeps: what a result of the same format keeps, besides size and depth: icc, exif, xmp, iptc, dpi, comment, segments, behind, text,
             alpha, pages.
         becomes: the mode of the result; None for that of the photo.
         lossless: whether α = 1 gives a file of the same pixels.
@@ -182,6 +182,50 @@ def keyed():
     return saved(image, "PNG", transparency=(1, 2, 3))
 
 
+HDR_XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b'<rdf:Description xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" xmlns:dc="http://purl.org/dc/elements/1.1/" '
+    b'xmlns:Container="http://ns.google.com/photos/1.0/container/" dc:source="box 17" hdrgm:Version="1.0">'
+    b'<Container:Directory><rdf:Seq><rdf:li Item:Semantic="GainMap" Item:Length="%d"/></rdf:Seq></Container:Directory>'
+    b"</rdf:Description></rdf:RDF></x:xmpmeta>"
+)
+ISO_GAIN_MAP = segment(0xE2, b"urn:iso:std:iso:ts:21496:-1\0\0\0\0\0")
+MAP_XMP = b'<x:xmpmeta><rdf:Description hdrgm:Version="1.0" hdrgm:GainMapMax="2.3"/></x:xmpmeta>'
+
+
+def gain_map(**options):
+    """A small grey JPEG that says what it is."""
+    options = {"xmp": MAP_XMP, "extra": ISO_GAIN_MAP} | options
+    return saved(photo("L").resize((24, 18)), "JPEG", **options)
+
+
+def with_pictures(*others, order=">", extra=b"", **options):
+    """A JPEG with others behind it, each with its kind, and the index of CIPA DC-007 that leads to them."""
+    count = len(others) + 1
+    index = struct.pack(order + "2sHI", b"MM" if order == ">" else b"II", 42, 8) + struct.pack(order + "H", 3)
+    for tag, kind, size, value in (
+        (0xB000, 7, 4, b"0100"),
+        (0xB001, 4, 1, struct.pack(order + "I", count)),
+        (0xB002, 7, 16 * count, struct.pack(order + "I", 50)),
+    ):
+        index += struct.pack(order + "HHI4s", tag, kind, size, value)
+    index += bytes(4)
+    first = saved(photo(), "JPEG", extra=segment(0xE2, b"MPF\0" + index + bytes(16 * count)) + extra, **options)
+    base, place = first.index(b"MPF\0") + 4, len(first)
+    entries = struct.pack(order + "IIIHH", 0x20030000, len(first), 0, 0, 0)
+    for kind, data in others:
+        entries += struct.pack(order + "IIIHH", kind, len(data), place - base, 0, 0)
+        place += len(data)
+    first = first[: base + 50] + entries + first[base + 50 + len(entries) :]
+    return first + b"".join(data for _, data in others)
+
+
+def ultra_hdr():
+    """As phones write it: the gain map in XMP's directory, in the index, and announced as ISO 21496-1 has it."""
+    appended = gain_map()
+    return with_pictures((0, appended), extra=ISO_GAIN_MAP, xmp=HDR_XMP % len(appended), exif=exif())
+
+
 EVERYTHING = frozenset({"icc", "exif", "xmp", "dpi"})
 KINDS = (
     Kind("rgb.jpg", lambda: saved(photo(), "JPEG", quality=90), lossless=False),
@@ -190,6 +234,7 @@ KINDS = (
     Kind("440.jpg", lambda: sampled_jpeg("440"), lossless=False, note="4:4:0"),
     Kind("411.jpg", lambda: sampled_jpeg("411"), lossless=False, note="4:1:1"),
     Kind("rgb-coded.jpg", lambda: saved(photo(), "JPEG", keep_rgb=True, quality=90), lossless=False, note="coded as RGB"),
+    Kind("ultra-hdr.jpg", ultra_hdr, frozenset({"exif", "xmp", "dpi", "segments", "behind"}), lossless=False, note="Ultra HDR"),
     Kind("grey.jpg", lambda: saved(photo("L"), "JPEG", icc_profile=GREY_18), frozenset({"icc"}), lossless=False),
     Kind("cmyk.jpg", lambda: saved(photo("CMYK"), "JPEG", quality=95, icc_profile=cmyk_profile()), frozenset({"icc"}), lossless=False),
     Kind("plain-cmyk.jpg", lambda: saved(photo("CMYK"), "JPEG", quality=95), lossless=False, note="no profile"),
@@ -257,6 +302,7 @@ ODD = {
     "animated.webp": (lambda: frames("WEBP"), "skipped", "animated"),
     "animated.png": (lambda: frames("PNG"), "skipped", "animated"),
     "animated.avif": (lambda: frames("AVIF"), "skipped", "animated"),
+    "pair.jpg": (lambda: with_pictures((0x020002, saved(picture(2), "JPEG"))), "skipped", "animated"),
     "animated.jxl": (
         lambda: bytes(imagecodecs.jpegxl_encode(np.stack([np.asarray(photo())] * 2))),
         "skipped",

@@ -10,8 +10,16 @@ from tests.corpus import KINDS, photo, saved
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "photos.md"
 BEGIN, END = "<!-- table: python -m tests.photos_table -->\n", "<!-- end of table -->\n"
 NAMES = {"JPEG2000": "JPEG 2000", "WEBP": "WebP", "HEIF": "HEIF", "JXL": "JPEG XL"}
-ORDER = ("icc", "exif", "xmp", "iptc", "dpi", "comment", "segments", "text", "alpha", "pages")
-WORDS = {"icc": "profile", "exif": "EXIF", "xmp": "XMP", "iptc": "IPTC", "dpi": "resolution", "segments": "camera data"}
+ORDER = ("icc", "exif", "xmp", "iptc", "dpi", "comment", "segments", "behind", "text", "alpha", "pages")
+WORDS = {
+    "icc": "profile",
+    "exif": "EXIF",
+    "xmp": "XMP",
+    "iptc": "IPTC",
+    "dpi": "resolution",
+    "segments": "camera data",
+    "behind": "gain map",
+}
 
 
 def table():

@@ -4,16 +4,16 @@ import struct
 from dataclasses import replace
 from typing import Any
 
-from PIL import Image, JpegImagePlugin
+from PIL import JpegImagePlugin
 
-from pipeline.formats import photoshop
-from pipeline.formats.metadata import EXIF_HEAD, Block, Metadata, holds_gps
+from pipeline.formats import behind, photoshop
+from pipeline.formats.metadata import BEHIND, EXIF_HEAD, Block, Metadata, holds_gps
 
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _MADE_ANEW = {  # by what they begin with: Pillow writes them of what it is given
     "APP0": (b"JFIF\0",),
     "APP1": (EXIF_HEAD, b"http://ns.adobe.com/xap/1.0/\0"),
-    "APP2": (b"ICC_PROFILE\0", b"MPF\0"),
+    "APP2": (b"ICC_PROFILE\0", behind.INDEX),
     "APP11": (b"",),  # content credentials and residuals: they belong to the pixels as they were
     "APP14": (b"Adobe",),
 }
@@ -24,17 +24,30 @@ _AS_LIGHTNESS = 2  # Adobe's number for YCbCr and YCCK
 _COMMENT = 0xFE
 
 
-def blocks(image: JpegImagePlugin.JpegImageFile) -> tuple[Block, ...]:
-    """The segments that Pillow does not write by itself, in their order: those of cameras and programs, and comments.
+def blocks(image: JpegImagePlugin.JpegImageFile, data: bytes) -> tuple[Block, ...]:
+    """The segments that Pillow does not write by itself, in their order, and what lies behind the photo.
 
-    Any may hold coordinates; comments and the few that are known do only where they speak of GPS.
+    Segments are those of cameras and programs, and comments. Any may hold coordinates; comments and the few that are
+    known do only where they speak of GPS.
     """
+    appended = _appended(data)
+    plain = (*_PLAIN, behind.GAIN_MAP) if appended and not appended[-1].located else _PLAIN
     found = []
-    for kind, data in image.applist:
-        if not data.startswith(_MADE_ANEW.get(kind, ())):
-            located = holds_gps(data) if kind == "COM" or data.startswith(_PLAIN) else True
-            found.append(Block(kind.encode(), bytes(data), located=located))
-    return tuple(_with_clean_resources(found))
+    for kind, content in image.applist:
+        if not content.startswith(_MADE_ANEW.get(kind, ())):
+            located = holds_gps(content) if kind == "COM" or content.startswith(plain) else True
+            found.append(Block(kind.encode(), bytes(content), located=located))
+    return (*_with_clean_resources(found), *appended)
+
+
+def _appended(data: bytes) -> list[Block]:
+    """The index of pictures, and the pictures and videos behind the photo: both go, or none."""
+    rest = behind.rest(data)
+    if not rest:
+        return []
+    located, index = not behind.placeless(rest), behind.movable(data)
+    leading = [Block(b"APP2", index, located=located)] if index else []
+    return [*leading, Block(BEHIND, rest, located=located)]
 
 
 def _with_clean_resources(found: list[Block]) -> list[Block]:
@@ -96,17 +109,16 @@ def _is_rgb(image: JpegImagePlugin.JpegImageFile) -> bool:
 
 def extra(metadata: Metadata) -> dict[str, Any]:
     """Pillow's options that write what only JPEG has."""
-    segments = b"".join(_segment(block.kind, block.data) for block in metadata.blocks)
+    segments = b"".join(_segment(block.kind, block.data) for block in metadata.blocks if block.kind != BEHIND)
     if metadata.iptc and not any(block.kind == b"APP13" for block in metadata.blocks):
         segments += _segment(b"APP13", _PHOTOSHOP + photoshop.iptc(metadata.iptc))
     return {"extra": segments} if segments else {}
 
 
-def secondary_are_previews(image: Image.Image) -> bool:
-    """Whether what follows the photo in a multi-picture file are smaller versions of it, as some cameras add them."""
-    entries = getattr(image, "mpinfo", {}).get(0xB002, [])
-    kinds = [str(entry.get("Attribute", {}).get("MPType", "")) for entry in entries[1:]]
-    return bool(kinds) and all(kind.startswith("Large Thumbnail") for kind in kinds)
+def with_appended(data: bytes, metadata: Metadata) -> bytes:
+    """A file with what lies behind the photo."""
+    rest = next((block.data for block in metadata.blocks if block.kind == BEHIND), None)
+    return data if rest is None else behind.attached(data, rest)
 
 
 def _segment(kind: bytes, data: bytes) -> bytes:

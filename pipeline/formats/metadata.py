@@ -6,12 +6,19 @@ from enum import StrEnum
 
 from pipeline.formats.ifd import orientation_alone, without_gps
 
+BEHIND = b"behind"
+"""The kind of the block that lies behind a JPEG, of which XMP may tell."""
 EXIF_HEAD = b"Exif\0\0"
 """Before an EXIF block in JPEGs, and in what Pillow gives and takes."""
 # GPSLatitude of EXIF, GpsLatitude of drones, lat and long of RDF's geo vocabulary, decimalLatitude of museums
 _PLACED = rb"[\w.-]+:(?:\w*(?:gps|latitude|longt?itude|altitude)\w*|lat|long?)"
-_GPS_ATTRIBUTE = re.compile(rb"""\s+%s\s*=\s*("[^"]*"|'[^']*')""" % _PLACED, re.IGNORECASE)
-_GPS_ELEMENT = re.compile(rb"<(%s)(?=[\s/>])[^>]*?(?:/>|>.*?</\1\s*>)" % _PLACED, re.IGNORECASE | re.DOTALL)
+# of gain maps, the directory of what is appended, and videos of motion photos
+_TOLD = rb"(?:hdrgm:[\w.-]+|[\w.-]+:(?:MotionPhoto|MicroVideo)\w*|Container:Directory)"
+_ATTRIBUTE = rb"""\s+%s\s*=\s*("[^"]*"|'[^']*')"""
+_ELEMENT = rb"<(%s)(?=[\s/>])[^>]*?(?:/>|>.*?</\1\s*>)"
+_GPS_ATTRIBUTE, _GPS_ELEMENT, _TOLD_ATTRIBUTE, _TOLD_ELEMENT = (
+    re.compile(shape % name, re.IGNORECASE | re.DOTALL) for name in (_PLACED, _TOLD) for shape in (_ATTRIBUTE, _ELEMENT)
+)
 
 
 class Policy(StrEnum):
@@ -86,18 +93,28 @@ class Metadata:
         if policy is Policy.STRIP_GPS:
             exif = without_gps(self.exif) if self.exif else None
             xmp = xmp_without_gps(self.xmp) if self.xmp else None
-            return replace(self, exif=exif, xmp=xmp, blocks=tuple(filter(None, map(Block.unlocated, self.blocks))))
+            return replace(self, exif=exif, xmp=xmp)._with(tuple(filter(None, map(Block.unlocated, self.blocks))))
         return self
 
     def abroad(self) -> "Metadata":
         """What of it another format can hold."""
-        return replace(self, blocks=())
+        return self._with(())
+
+    def _with(self, blocks: tuple[Block, ...]) -> "Metadata":
+        """The same with fewer blocks; where what lies behind the photo goes, XMP tells no more of it."""
+        gone = {block.kind for block in self.blocks} - {block.kind for block in blocks}
+        return replace(self, blocks=blocks, xmp=_alone(self.xmp) if self.xmp and BEHIND in gone else self.xmp)
 
 
 def xmp_without_gps(packet: bytes) -> bytes | None:
     """An XMP packet without properties of coordinates; None where some would be left: the packet has to go then."""
     clean = _GPS_ELEMENT.sub(b"", _GPS_ATTRIBUTE.sub(b"", packet))
     return None if holds_gps(clean) else clean
+
+
+def _alone(packet: bytes) -> bytes:
+    """An XMP packet that tells of nothing behind the photo."""
+    return _TOLD_ELEMENT.sub(b"", _TOLD_ATTRIBUTE.sub(b"", packet))
 
 
 def holds_gps(data: bytes) -> bool:

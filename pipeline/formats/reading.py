@@ -74,7 +74,7 @@ def metadata(data: bytes, image: Image.Image) -> Metadata:
     iptc: bytes | None = None
     blocks: tuple[Block, ...] = ()
     if isinstance(image, JpegImagePlugin.JpegImageFile):
-        iptc, blocks = jpeg.iptc(image), jpeg.blocks(image)
+        iptc, blocks = jpeg.iptc(image), jpeg.blocks(image, data)
     elif image.format == "PNG":
         iptc, blocks = png.iptc(data), png.blocks(data)
         exif = exif or png.raw_exif(data)

@@ -46,7 +46,8 @@ def written(pixels: Pixels, bits: int, target: Target, carried: Metadata) -> byt
     given: dict[str, Any] = {name: value for name, value in named.items() if value}
     if target.kind == "HEIF" and pixels.bit_depth == 16:
         return heif.encode16(pixels, bits, options, given)
-    return _saved(pixels, target.kind, options | given)
+    data = _saved(pixels, target.kind, options | given)
+    return jpeg.with_appended(data, carried) if target.kind == "JPEG" else data
 
 
 def _of_avif(pixels: Pixels) -> dict[str, Any]:
