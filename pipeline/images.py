@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from deepot.errors import UnsupportedImageError
 from deepot.pixels import Pixels
 from pipeline.errors import Code, ImageError
-from pipeline.formats import behind, headers, jxl, reading, tiff
+from pipeline.formats import behind, headers, jxl, reading, tags, tiff
 from pipeline.formats.ifd import orientation_of
 from pipeline.formats.metadata import Metadata, Policy
 from pipeline.formats.targets import SUFFIXES, Target, load_target, readable
@@ -40,7 +40,7 @@ class Photo:
     facts: dict[str, Any]
     metadata: Metadata
     same: Target | None
-    styles: tuple[tiff.Style, ...] = ()
+    styles: tuple[tags.Style, ...] = ()
 
     @property
     def pixels(self) -> Pixels:
@@ -67,6 +67,8 @@ def decode(data: bytes, max_pixels: int) -> Photo:
             if headers.is_jxl(data):  # its plugin decodes what it opens
                 stated = jxl.header(data)
                 _check(((stated.width, stated.height),), max_pixels, several=stated.animated)
+            if headers.kind(data) == "TIFF":  # tifffile decides what Pillow reads of it
+                return _tiff(data, max_pixels)
             with Image.open(io.BytesIO(data), formats=readable()) as image:
                 return _decoded(data, image, max_pixels)
         except ImageError:
@@ -137,13 +139,6 @@ def _unidentified(data: bytes) -> ImageError:
     if headers.is_heif(data) or headers.is_jxl(data):
         return ImageError(Code.UNSUPPORTED_FORMAT, "HEIF and JPEG XL need plugins: pip install 'deepot[formats]'")
     if kind := headers.kind(data):
-        try:
-            if kind == "TIFF":
-                tiff.check(data)
-        except UnsupportedImageError as error:
-            return ImageError(Code(error.code), str(error))
-        except Exception as error:  # whatever tifffile raises over bytes that are not what they say
-            return ImageError(Code.DAMAGED, f"it begins as a TIFF, and goes on as none: {error}")
         return ImageError(Code.DAMAGED, f"it begins as {kind}, and what follows is none")
     try:
         with Image.open(io.BytesIO(data)) as image:
@@ -152,16 +147,20 @@ def _unidentified(data: bytes) -> ImageError:
         return ImageError(Code.NOT_AN_IMAGE, "no image format that Pillow knows")
 
 
+def _tiff(data: bytes, max_pixels: int) -> Photo:
+    _check(tiff.page_sizes(data), max_pixels)
+    read = list(tiff.read_pages(data))
+    if not read:
+        raise ValueError("it begins as a TIFF, and has no pages")
+    pages, styles = [page.pixels for page in read], tuple(page.style for page in read)
+    metadata = tags.metadata_of(styles[0].tags)
+    facts = _facts("TIFF", read[0].mode, metadata, pages, pages[0].bit_depth)
+    facts["has_exif"] = bool(styles[0].tags.children)
+    return Photo(pages, facts, metadata, Target("TIFF"), styles)
+
+
 def _decoded(data: bytes, image: Image.Image, max_pixels: int) -> Photo:
-    _check(tiff.page_sizes(data) if image.format == "TIFF" else (image.size,), max_pixels)
-    if image.format == "TIFF":
-        pages = list(tiff.read_pages(data, image))
-        metadata, bits = tiff.metadata_of(pages[0]), pages[0].bits
-        facts = _facts(image, metadata, [page.pixels for page in pages], bits)
-        facts["has_exif"] = bool(pages[0].style.tags.children)
-        return Photo(
-            [page.pixels for page in pages], facts, metadata, Target("TIFF"), tuple(page.style for page in pages)
-        )
+    _check((image.size,), max_pixels)
     several = bool(getattr(image, "is_animated", False))  # counting the frames of a GIF reads all of it
     _check((), 0, several=several and image.format != "MPO")
     if image.format == "MPO" and behind.holds_photos(data):
@@ -169,7 +168,9 @@ def _decoded(data: bytes, image: Image.Image, max_pixels: int) -> Photo:
     metadata = reading.metadata(data, image)
     bits = reading.depth(data, image)
     found = reading.samples(data, image, bits, metadata.icc)
-    return Photo([found], _facts(image, metadata, [found], bits), metadata, reading.same(data, image, bits))
+    kind, mode = ("JPEG" if image.format == "MPO" else str(image.format)), ("I;16" if image.mode == "I" else image.mode)
+    facts = _facts(kind, mode, metadata, [found], bits)
+    return Photo([found], facts, metadata, reading.same(data, image, bits))
 
 
 def _check(sizes: Sequence[tuple[int, int]], max_pixels: int, *, several: bool = False) -> None:
@@ -181,14 +182,14 @@ def _check(sizes: Sequence[tuple[int, int]], max_pixels: int, *, several: bool =
         raise ImageError(Code.ANIMATED, "it has several frames; deepot takes single photos, and TIFFs of several pages")
 
 
-def _facts(image: Image.Image, metadata: Metadata, pages: list[Pixels], bits: int) -> dict[str, Any]:
+def _facts(kind: str, mode: str, metadata: Metadata, pages: list[Pixels], bits: int) -> dict[str, Any]:
     grey = pages[0].samples.shape[2] == 1 and pages[0].alpha is not None
     return {
         "width": pages[0].width,
         "height": pages[0].height,
-        "mode": "LA" if grey and image.mode == "RGBA" else image.mode,  # Pillow reads 16-bit grey and alpha so
+        "mode": "LA" if grey and mode == "RGBA" else mode,  # Pillow reads 16-bit grey and alpha so
         "bit_depth": bits,
-        "format": "JPEG" if image.format == "MPO" else image.format,
+        "format": kind,
         "pages": len(pages),
         "orientation": orientation_of(metadata.exif),
         "has_alpha": pages[0].alpha is not None,
@@ -197,10 +198,10 @@ def _facts(image: Image.Image, metadata: Metadata, pages: list[Pixels], bits: in
     }
 
 
-def _styles(photo: Photo, target: Target, policy: Policy) -> list[tiff.Style]:
+def _styles(photo: Photo, target: Target, policy: Policy) -> list[tags.Style]:
     """The tags and options of each page of a TIFF to be written."""
     if not photo.styles:
         carried = photo.metadata.under(policy, photo.facts["orientation"]).abroad()
-        return [tiff.style_of(carried, target.options)]
+        return [tags.style_of(carried, target.options)]
     kept = [style.under(policy) for style in photo.styles]
-    return kept if target is photo.same else [tiff.Style(style.tags, target.options) for style in kept]
+    return kept if target is photo.same else [tags.Style(style.tags, target.options) for style in kept]

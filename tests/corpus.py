@@ -14,6 +14,7 @@ from PIL import Image, PngImagePlugin
 
 from deepot.pixels import Pixels
 from pipeline.formats import heif, jxl
+from pipeline.formats.ifd import Ifd, Tag
 from pipeline.formats.metadata import Metadata
 from tests.photos import picture
 from tests.profiles import cmyk_profile
@@ -39,6 +40,7 @@ XMP = (
     b'exif:GPSLatitude="52,31.2N" dc:source="box 17"><exif:GPSLongitude>13,24.3E</exif:GPSLongitude>'
     b"</rdf:Description></rdf:RDF></x:xmpmeta>"
 )
+LATITUDE = (52, 1, 31, 1, 12, 1)
 IPTC = b"\x1c\x02\x78\x00\x09A caption" + b"\x1c\x02\x50\x00\x06A name"
 
 
@@ -109,10 +111,19 @@ def tiff(array, photometric="rgb", **options):
         return file.getvalue()
 
 
+def five_inks():
+    """8-bit CMYK and alpha: (H, W, 5)."""
+    return np.dstack([np.asarray(photo("CMYK")), np.asarray(cut_out())[:, :, 3]])
+
+
 def tagged_tiff(array, **options):
-    tags = [(270, 2, 0, "Street with a tram", True), (274, 3, 1, 6, True), (700, 1, len(XMP), XMP, True)]
+    """A TIFF with everything, places included."""
+    tags = [(34853, 4, 1, 0x44332211, True), (33922, 12, 6, (0.0, 0.0, 0.0, 13.4, 52.5, 0.0), True)]
+    tags += [(270, 2, 0, "Street with a tram", True), (274, 3, 1, 6, True), (700, 1, len(XMP), XMP, True)]
     tags.append((33723, 7, len(IPTC), IPTC, True))
-    return tiff(array, extratags=tags, resolution=(300, 300), resolutionunit=2, **options)
+    data = tiff(array, extratags=tags, resolution=(300, 300), resolutionunit=2, **options)
+    places = Ifd("<", {1: Tag(2, 2, b"N\0"), 2: Tag(5, 3, struct.pack("<6I", *LATITUDE)), 29: Tag(2, 4, b"GPS\0")})
+    return data.replace(b"\x11\x22\x33\x44", struct.pack("<I", len(data))) + places.dump(len(data))
 
 
 def pages(count=3):
@@ -256,6 +267,9 @@ KINDS = (
     Kind("tiled.tif", lambda: tiff(np.asarray(photo()), tile=(16, 16), compression="zlib"), note="tiles, deflate"),
     Kind("cmyk.tif", lambda: tiff(np.asarray(photo("CMYK")), "separated", iccprofile=cmyk_profile()), frozenset({"icc"})),
     Kind("rgba.tif", lambda: tiff(np.asarray(cut_out()), extrasamples=["unassalpha"]), frozenset({"alpha"})),
+    Kind("grey-alpha.tif", lambda: tiff(np.asarray(cut_out("LA")), "minisblack", extrasamples=["unassalpha"], planarconfig="contig"), frozenset({"alpha"})),
+    Kind("cmyk-alpha.tif", lambda: tiff(five_inks(), "separated", extrasamples=["unassalpha"], planarconfig="contig"), frozenset({"alpha"})),
+    Kind("16bit-grey-alpha.tif", lambda: tiff(deep(2), "minisblack", extrasamples=["unassalpha"], planarconfig="contig"), frozenset({"alpha"})),
     Kind("16bit-grey.tif", lambda: tiff(deep(1)[:, :, 0], "minisblack", compression="lzw")),
     Kind("16bit-rgb.tif", lambda: tagged_tiff(deep(3), compression="zlib", predictor=True, iccprofile=ADOBE_RGB),
          EVERYTHING | {"iptc"}, note="Adobe RGB, deflate"),
@@ -272,6 +286,11 @@ KINDS = (
     Kind("12bit-grey.jp2", lambda: bytes(
         imagecodecs.jpeg2k_encode(deep(1)[:, :, 0] >> 4, 0, codecformat="jp2", bitspersample=12, reversible=True))),
     Kind("rgb.bmp", lambda: saved(photo(), "BMP")),
+    Kind("rgb.ppm", lambda: saved(photo(), "PPM"), note="colour"),
+    Kind("grey.pgm", lambda: saved(photo("L"), "PPM"), note="grey"),
+    Kind("16bit-rgb.ppm", lambda: b"P6 # a scan\n48 36\n65535\n" + deep(3).astype(">u2").tobytes(), note="colour"),
+    Kind("12bit-grey.pgm", lambda: b"P5 48 36 4095\n" + (deep(1) >> 4).astype(">u2").tobytes(), note="grey"),
+    Kind("rgba.tga", lambda: saved(cut_out(), "TGA", compression="tga_rle"), frozenset({"alpha"})),
     Kind("rgb.heic", lambda: saved(photo(), "HEIF", quality=95, exif=exif(1), xmp=XMP, icc_profile=DISPLAY_P3),
          frozenset({"icc", "exif", "xmp"}), lossless=False, needs="pillow_heif"),
     Kind("10bit-rgb.heic", lambda: deep_heif(3, 10, icc_profile=DISPLAY_P3, exif=exif(1), xmp=XMP),
@@ -316,6 +335,8 @@ ODD = {
         "unsupported_bit_depth",
     ),
     "lab.tif": (lambda: tiff(np.asarray(photo()), "cielab"), "skipped", "unsupported_mode"),
+    "layered.tif": (lambda: tiff(np.asarray(cut_out()), extrasamples=["unspecified"]), "skipped", "unsupported_mode"),
+    "12bit.ppm": (lambda: b"P3 1 1 4095 1 2 3\n", "skipped", "unsupported_bit_depth"),
     "32bit.tif": (lambda: tiff(deep(3).astype(np.uint32)), "skipped", "unsupported_bit_depth"),
     "premultiplied.tif": (lambda: tiff(deep(4), extrasamples=["assocalpha"]), "skipped", "unsupported_mode"),
     "half.png": (lambda: truncated("PNG"), "failed", "damaged"),

@@ -43,9 +43,14 @@ def _line(kind):
 
 
 def _samples(found):
-    mode = {"P": "palette", "1": "bilevel", "L": "grey", "LA": "grey + alpha", "I;16": "grey"}.get(
-        found.facts["mode"], found.facts["mode"]
-    )
+    mode = {
+        "P": "palette",
+        "1": "bilevel",
+        "L": "grey",
+        "LA": "grey + alpha",
+        "I;16": "grey",
+        "CMYKA": "CMYK + alpha",
+    }.get(found.facts["mode"], found.facts["mode"])
     return f"{found.facts['bit_depth']}-bit {mode}" if mode not in ("palette", "bilevel") else mode
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 EXIF, GPS, INTEROP = 0x8769, 0x8825, 0xA005
 ORIENTATION = 0x0112
+LOCATED = frozenset((GPS, 33550, 33918, 33919, 33920, 33922, 34264, *range(34735, 34738), 42112))
+"""Tags of places: the GPS directory, those of GeoTIFF and of its forerunners, GDAL's metadata."""
 _CHILDREN = (EXIF, GPS, INTEROP)
 _WHOLE = {3: "H", 4: "I"}  # kinds that orientations come in: the first is the rule, TIFF readers take the second too
 # bytes a value, by its kind
@@ -77,12 +79,13 @@ class Ifd:
         return struct.pack(self.order + "2sHI", b"II" if self.order == "<" else b"MM", 42, 8) + self.dump(8)
 
     def without(self, codes: Collection[int]) -> "Ifd":
-        """A copy without some tags and directories."""
+        """A copy without some tags and directories, wherever they are."""
         tags = {code: tag for code, tag in self.tags.items() if code not in codes}
-        return Ifd(self.order, tags, {code: child for code, child in self.children.items() if code not in codes})
+        children = {code: child.without(codes) for code, child in self.children.items() if code not in codes}
+        return Ifd(self.order, tags, children)
 
 
-def read_ifd(data: bytes, offset: int, order: str, *, big: bool = False, depth: int = 0) -> Ifd:
+def read_ifd(data: bytes | memoryview, offset: int, order: str, *, big: bool = False, depth: int = 0) -> Ifd:
     """Read a directory and those below it; tags that lie outside the data are left out.
 
     Args:
@@ -112,7 +115,7 @@ def read_ifd(data: bytes, offset: int, order: str, *, big: bool = False, depth: 
         elif 0 < size <= len(inline):
             found.tags[code] = Tag(kind, values, inline[:size])
         elif 0 < size <= len(data) - where:
-            found.tags[code] = Tag(kind, values, data[where : where + size])
+            found.tags[code] = Tag(kind, values, bytes(data[where : where + size]))
     return found
 
 

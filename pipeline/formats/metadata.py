@@ -106,6 +106,12 @@ class Metadata:
         return replace(self, blocks=blocks, xmp=_alone(self.xmp) if self.xmp and BEHIND in gone else self.xmp)
 
 
+def resolution(across: float, down: float) -> tuple[float, float] | None:
+    """A resolution in dots an inch; None for one that no photo has and most formats cannot hold."""
+    least, most = 0.0254, 65535.0  # a dot a metre; what JPEG can say
+    return (float(across), float(down)) if least <= min(across, down) and max(across, down) <= most else None
+
+
 def xmp_without_gps(packet: bytes) -> bytes | None:
     """An XMP packet without properties of coordinates; None where some would be left: the packet has to go then."""
     clean = _GPS_ELEMENT.sub(b"", _GPS_ATTRIBUTE.sub(b"", packet))

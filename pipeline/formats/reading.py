@@ -6,11 +6,11 @@ from PIL import Image, JpegImagePlugin
 
 from deepot.errors import UnsupportedImageError
 from deepot.pixels import Pixels
-from pipeline.formats import headers, heif, jpeg, jpeg2000, jxl, nclx, png
-from pipeline.formats.metadata import EXIF_HEAD, Block, Metadata
+from pipeline.formats import headers, heif, jpeg, jpeg2000, jxl, nclx, png, ppm
+from pipeline.formats.metadata import EXIF_HEAD, Block, Metadata, resolution
 from pipeline.formats.targets import Target
 
-_DEEP = {"JPEG2000": jpeg2000.decode16, "JXL": jxl.decode16, "HEIF": heif.decode16}
+_DEEP = {"JPEG2000": jpeg2000.decode16, "JXL": jxl.decode16, "HEIF": heif.decode16, "PPM": ppm.decode16}
 _HIGH: dict[str, Any] = {"quality": 95}  # where a file does not say how well it was compressed
 
 
@@ -26,6 +26,8 @@ def depth(data: bytes, image: Image.Image) -> int:
         return max(8, jpeg2000.depth(data))
     if image.format == "JXL":
         return max(8, jxl.header(data).bits)
+    if image.format == "PPM":
+        return max(8, ppm.depth(data))
     if image.format == "HEIF":
         return int(image.info.get("bit_depth", 8))
     bits = headers.av1_depth(data) if image.format == "AVIF" else 8
@@ -87,7 +89,7 @@ def metadata(data: bytes, image: Image.Image) -> Metadata:
         exif.removeprefix(EXIF_HEAD) or None if exif else None,
         (xmp.encode() if isinstance(xmp, str) else xmp) or None,
         iptc,
-        (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 else None,
+        resolution(*dpi[:2]) if dpi else None,
         blocks,
     )
 

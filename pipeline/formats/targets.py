@@ -52,11 +52,11 @@ class Target:
         channels, alpha = pixels.samples.shape[2], pixels.alpha is not None
         if pages > 1 and self.kind != "TIFF":
             return f"it has {pages} pages; tiff holds several"
-        if deep and self.kind not in ("TIFF", "PNG", "JPEG2000") and (self.kind != "HEIF" or bits > MOST_BITS):
+        if deep and self.kind not in ("TIFF", "PNG", "JPEG2000", "PPM") and (self.kind != "HEIF" or bits > MOST_BITS):
             return f"its {bits} bits a sample would be cut to fewer; png, tiff and jpeg2000 keep them, heif {MOST_BITS}"
         if channels == 4 and self.kind not in ("TIFF", "JPEG"):
             return "it has the inks C, M, Y and K; tiff and jpeg hold them"
-        if alpha and self.kind in ("JPEG", "BMP"):
+        if alpha and self.kind in ("JPEG", "BMP", "PPM"):
             return "it has transparency; png, tiff and webp hold it"
         if pixels.colour is not None and self.kind in ("BMP", "JXL"):
             return "its colours need its ICC profile, which cannot be written there; png, tiff and jpeg hold it"

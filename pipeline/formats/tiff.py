@@ -4,29 +4,24 @@ import io
 import logging
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tifffile
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from deepot.errors import UnsupportedImageError
 from deepot.pixels import Pixels
-from pipeline.formats.ifd import EXIF, GPS, Ifd, Tag, orientation_of, read_block, read_ifd
-from pipeline.formats.metadata import Metadata, Policy, xmp_without_gps
-from pipeline.formats.photoshop import resources_without_gps
+from pipeline.formats.ifd import EXIF, GPS, ORIENTATION, Ifd, read_ifd
+from pipeline.formats.tags import ICC, OF_PIXELS, RESOLUTION, Style
 
-_RESOLUTION = (282, 283, 296)
-_ICC, _XMP, _IPTC, _PHOTOSHOP, _ORIENTATION = 34675, 700, 33723, 34377, 0x0112
-_SHOWN = (_ICC, _ORIENTATION, *_RESOLUTION, 254, 286, 287, 297, 301)  # what a viewer needs
-_OF_PIXELS = frozenset(
-    (
-        *(*range(255, 267), 273, *range(275, 282), 284, *range(288, 296), 317, *range(320, 327), 330, *range(332, 337)),
-        *(*range(338, 342), 347, *range(512, 522), *range(529, 533), *range(32995, 32999)),
-    )
-)
 _COMPRESSIONS = {5: "lzw", 8: "zlib", 32946: "zlib", 32773: "packbits", 50000: "zstd", 34925: "lzma"}
+_ASSOCIATED, _ALPHAS = 1, ([1], [2], [999])  # kinds of extra samples; the last is what an old CorelDRAW wrote
+_COLOURS = {0: 1, 1: 1, 2: 3, 5: 4}  # channels by photometric: grey from white and from black, RGB, CMYK
+_INKS = 5
+_MODES = {(1, False): "I;16", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA", (4, False): "CMYK"}
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it warns of odd tags; what matters comes as an exception
 
 _TURNED_BY_PILLOW = {
@@ -43,82 +38,49 @@ _MOST_BYTES = 4 * 10**9  # a classic TIFF counts its bytes in 32 bits
 
 
 @dataclass(frozen=True)
-class Style:
-    """How a page is written.
+class Page:
+    """A page of a file.
 
     Attributes:
-        tags: those that are not about how the pixels are stored.
-        options: of tifffile: compression, predictor, tiles.
+        pixels: its samples.
+        mode: what Pillow calls samples of its kind.
+        style: how it was written.
     """
 
-    tags: Ifd
-    options: dict[str, Any] = field(default_factory=dict)
-
-    def under(self, policy: Policy) -> "Style":
-        """The style with the tags that a policy keeps."""
-        if policy is Policy.STRIP:
-            tags = Ifd(self.tags.order, {code: tag for code, tag in self.tags.tags.items() if code in _SHOWN})
-            return Style(tags, self.options)
-        if policy is Policy.STRIP_GPS:
-            tags = self.tags.without((GPS,))
-            for code, cleaned in ((_XMP, xmp_without_gps), (_PHOTOSHOP, resources_without_gps)):
-                if tag := tags.tags.pop(code, None):
-                    data = cleaned(tag.data)
-                    tags.tags |= {} if data is None else {code: Tag(tag.kind, len(data), data)}
-            return Style(tags, self.options)
-        return self
-
-
-@dataclass(frozen=True)
-class Page:
-    """A page of a file: its samples and how it was written."""
-
     pixels: Pixels
+    mode: str
     style: Style
-    bits: int
 
 
 def page_sizes(data: bytes) -> list[tuple[int, int]]:
-    """Width and height of every page, without decoding one."""
+    """Width and length of what is decoded at a time of every page, without decoding one: the page, or a larger tile."""
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        return [(page.imagewidth, page.imagelength) for page in _pages(file)]
+        return [_size(page) for page in _pages(file)]
 
 
-def read_pages(data: bytes, image: Image.Image) -> Iterator[Page]:
-    """Decode the pages of a file; those of 16 bits by tifffile, others by Pillow.
-
-    Args:
-        data: the file.
-        image: the file, opened by Pillow.
+def read_pages(data: bytes) -> Iterator[Page]:
+    """Decode the pages of a file; those that Pillow has no mode for by tifffile, others by Pillow.
 
     Raises:
         UnsupportedImageError: samples that are no whole numbers of at most 8 or just 16 bits, or mean something else
-            than grey, RGB or CMYK.
+            than grey, RGB or CMYK with or without one alpha.
+        ValueError: a page that is none.
     """
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
+    with tifffile.TiffFile(io.BytesIO(data)) as file, ExitStack() as stack:
+        image: Image.Image | None = None
         for number, page in enumerate(_pages(file)):
             tags = read_ifd(data, page.offset, file.byteorder, big=file.is_bigtiff)
-            icc = tags.tags.get(_ICC)
-            profile = icc.data if icc else None
             bits = _depth(page)
-            if bits == 16:
-                pixels = _deep(page, profile)
+            alpha = _has_alpha(page)
+            if bits == 16 or (bits == 8 and alpha and page.photometric == _INKS):
+                icc = tags.tags.get(ICC)
+                pixels = _whole(page, icc.data if icc else None, alpha=alpha)
+                mode = _MODES.get((pixels.samples.shape[2], alpha), "CMYKA")
             else:
-                image.seek(number)
-                turned = _TURNED_BY_PILLOW.get(image.getexif().get(_ORIENTATION, 1))  # it asks XMP, too
-                pixels = Pixels.from_image(image if turned is None else _loaded(image).transpose(turned))
-            yield Page(pixels, Style(tags.without(_OF_PIXELS), _options(page, bits)), pixels.bit_depth)
-
-
-def check(data: bytes) -> None:
-    """See whether the samples of all pages are of a kind that is taken.
-
-    Raises:
-        UnsupportedImageError: they are not.
-    """
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        for page in _pages(file):
-            _depth(page)
+                if image is None:
+                    image = stack.enter_context(_opened(data, page))
+                pixels, mode = _shown(image, number)
+            yield Page(pixels, mode, Style(tags.without(OF_PIXELS), _options(page, bits)))
 
 
 def write_pages(pages: Sequence[tuple[Pixels, Style]]) -> bytes:
@@ -145,34 +107,8 @@ def write_pages(pages: Sequence[tuple[Pixels, Style]]) -> bytes:
                 contiguous=False,
                 **style.options,
             )
-    return _tagged(sink.getvalue(), [style.tags for _, style in pages])
-
-
-def metadata_of(page: Page) -> Metadata:
-    """What a page carries, for another format."""
-    tags = page.style.tags
-    found = {code: tag.data for code, tag in tags.tags.items()}
-    exif = tags.without((_ICC, _XMP, _IPTC, _PHOTOSHOP))
-    if _ORIENTATION in exif.tags:  # may be of another kind, which TIFF readers take and others do not
-        exif.tags[_ORIENTATION] = Tag(3, 1, struct.pack(tags.order + "H", orientation_of(exif.block())))
-    iptc = found.get(_IPTC)
-    return Metadata(
-        found.get(_ICC), exif.block() if exif.tags or exif.children else None, found.get(_XMP), iptc, _dpi(tags)
-    )
-
-
-def style_of(metadata: Metadata, options: dict[str, Any]) -> Style:
-    """The style of a page with what a photo of another format carried."""
-    found = read_block(metadata.exif) if metadata.exif else None
-    tags = Ifd("<") if found is None else found.without(_OF_PIXELS)
-    for code, kind, data in ((_ICC, 7, metadata.icc), (_XMP, 1, metadata.xmp), (_IPTC, 7, metadata.iptc)):
-        if data:
-            tags.tags[code] = Tag(kind, len(data), data)
-    if metadata.dpi:
-        for code, value in zip(_RESOLUTION[:2], metadata.dpi, strict=True):
-            tags.tags[code] = Tag(5, 1, struct.pack(tags.order + "II", round(value * 1000), 1000))
-        tags.tags[_RESOLUTION[2]] = Tag(3, 1, struct.pack(tags.order + "H", 2))
-    return Style(tags, options)
+    _add_tags(sink, [style.tags for _, style in pages])
+    return sink.getvalue()
 
 
 def _pages(file: tifffile.TiffFile) -> Iterator[Any]:
@@ -189,7 +125,14 @@ def _pages(file: tifffile.TiffFile) -> Iterator[Any]:
         yield page if isinstance(page, tifffile.TiffPage) else page.aspage()
 
 
-def _depth(page: Any) -> int:  # noqa: ANN401 — tifffile's types say Any
+def _size(page: Any) -> tuple[int, int]:  # noqa: ANN401 — tifffile's types say Any
+    """The size of a page, or of its tiles where they are larger, or of all planes of one in depth."""
+    whole = (int(page.imagewidth), int(page.imagelength) * max(1, int(page.imagedepth)))
+    tile = (int(page.tilewidth), int(page.tilelength) * max(1, int(page.tiledepth))) if page.is_tiled else (0, 0)
+    return max(whole, tile, key=lambda size: size[0] * size[1])
+
+
+def _depth(page: Any) -> int:  # noqa: ANN401
     """Bits a sample."""
     bits = int(page.bitspersample)
     if page.sampleformat not in (1, 4):
@@ -201,33 +144,66 @@ def _depth(page: Any) -> int:  # noqa: ANN401 — tifffile's types say Any
     return bits
 
 
-def _loaded(image: Image.Image) -> Image.Image:
+def _has_alpha(page: Any) -> bool:  # noqa: ANN401
+    """Whether one channel says how much is to be seen.
+
+    Raises:
+        UnsupportedImageError: it has channels besides, which a result would be without.
+    """
+    more = [int(kind) for kind in page.extrasamples]
+    if more and more not in _ALPHAS:
+        raise UnsupportedImageError(
+            "unsupported_mode", f"it has extra channels of the kinds {more}; one of transparency alone is kept"
+        )
+    if more == [_ASSOCIATED] and (page.bitspersample == 16 or page.photometric == _INKS):
+        raise UnsupportedImageError(
+            "unsupported_mode", "16-bit colours or inks multiplied by alpha; convert it to plain alpha"
+        )
+    return bool(more)
+
+
+def _opened(data: bytes, page: Any) -> Image.Image:  # noqa: ANN401
+    """The file, opened by Pillow."""
+    try:
+        return Image.open(io.BytesIO(data), formats=["TIFF"])
+    except UnidentifiedImageError as error:
+        if not page.dataoffsets or max(page.dataoffsets) >= len(data) or not page.imagewidth * page.imagelength:
+            raise ValueError("it begins as a TIFF, and goes on as none") from error
+        raise UnsupportedImageError("unsupported_mode", f"it has {_told(page)}") from error
+
+
+def _shown(image: Image.Image, number: int) -> tuple[Pixels, str]:
+    """The samples of a page as Pillow reads them, in stored orientation, and their mode."""
+    image.seek(number)
+    mode = image.mode
+    turned = _TURNED_BY_PILLOW.get(image.getexif().get(ORIENTATION, 1))  # it asks XMP, too
+    if turned is None:
+        return Pixels.from_image(image), mode
     image.load()
-    return image
+    return Pixels.from_image(image.transpose(turned)), mode
 
 
-def _deep(page: Any, profile: bytes | None) -> Pixels:  # noqa: ANN401 — tifffile's types say Any
-    """The samples of a page of 16 bits: (H, W, C)."""
+def _whole(page: Any, profile: bytes | None, *, alpha: bool) -> Pixels:  # noqa: ANN401
+    """The samples of a page of 8 or 16 bits as they are: (H, W, C)."""
+    channels = _COLOURS.get(int(page.photometric), 0) + alpha
+    flat = page.imagedepth == page.tiledepth == 1
+    if channels == alpha or page.samplesperpixel != channels or not flat or page.dtype not in (np.uint8, np.uint16):
+        raise UnsupportedImageError("unsupported_mode", f"it has {_told(page)}")
     array = page.asarray()
-    if page.samplesperpixel > 1 and page.planarconfig == 2:
+    if channels > 1 and page.planarconfig == 2:
         array = np.moveaxis(array, 0, -1)
     array = np.ascontiguousarray(array if array.ndim == 3 else array[:, :, None])
-    colours = {0: 1, 1: 1, 2: 3, 5: 4}.get(int(page.photometric))
-    more = [int(kind) for kind in page.extrasamples]
-    if (
-        colours is None
-        or array.dtype != np.uint16
-        or array.shape[2] != colours + len(more)
-        or more not in ([], [1], [2])
-    ):
-        raise UnsupportedImageError(
-            "unsupported_mode", f"16-bit samples of {array.shape[2]} channels as photometric {int(page.photometric)}"
-        )
-    if more == [1]:
-        raise UnsupportedImageError("unsupported_mode", "16-bit colours multiplied by alpha; convert it to plain alpha")
     if int(page.photometric) == 0:
-        array = 65535 - array
-    return Pixels.from_array(array, profile, alpha=bool(more))
+        np.subtract(np.iinfo(array.dtype).max, array[:, :, :1], out=array[:, :, :1])
+    return Pixels.from_array(array, profile, alpha=alpha)
+
+
+def _told(page: Any) -> str:  # noqa: ANN401
+    """The kind of a page's samples in words."""
+    return (
+        f"{page.samplesperpixel} channels of {page.bitspersample} bits as photometric {int(page.photometric)}, "
+        f"compression {int(page.compression)}"
+    )
 
 
 def _options(page: Any, bits: int) -> dict[str, Any]:  # noqa: ANN401
@@ -237,36 +213,36 @@ def _options(page: Any, bits: int) -> dict[str, Any]:  # noqa: ANN401
     if kind in (5, 8, 32946) and int(page.predictor) == 2 and bits in (8, 16):
         options["predictor"] = True
     if page.is_tiled and not (page.tilelength % 16 or page.tilewidth % 16):
-        options["tile"] = (page.tilelength, page.tilewidth)
+        sides = ((page.tilelength, page.imagelength), (page.tilewidth, page.imagewidth))
+        options["tile"] = tuple(min(tile, -(-side // 16) * 16) for tile, side in sides)
     elif not page.is_tiled and 0 < page.rowsperstrip < page.imagelength:
         options["rowsperstrip"] = page.rowsperstrip
     return options
 
 
-def _dpi(tags: Ifd) -> tuple[float, float] | None:
-    """Resolution in dots an inch."""
-    try:
-        across, down = (struct.unpack(tags.order + "II", tags.tags[code].data[:8]) for code in _RESOLUTION[:2])
-        unit = tags.tags.get(_RESOLUTION[2])
-        scale = {2: 1.0, 3: 2.54}[struct.unpack(tags.order + "H", unit.data[:2])[0] if unit else 2]
-        return across[0] / across[1] * scale, down[0] / down[1] * scale
-    except (KeyError, struct.error, ZeroDivisionError):
-        return None
-
-
-def _tagged(data: bytes, pages: Sequence[Ifd]) -> bytes:
-    """A finished file with more tags: its directories are written anew behind it, those of the pixels as they are."""
+def _add_tags(file: io.BytesIO, pages: Sequence[Ifd]) -> None:
+    """Give a finished file more tags: its directories are written anew behind it, those of the pixels as they are."""
     order = pages[0].order
-    result, link, old = bytearray(data), 4, 4
-    for tags in pages:
-        (offset,) = struct.unpack_from(order + "I", data, old)
-        own = read_ifd(data, offset, order)
-        old = offset + 2 + 12 * len(own.tags)
-        kept = {code: tag for code, tag in tags.tags.items() if code not in _OF_PIXELS}
-        plain = {code: tag for code, tag in own.tags.items() if code not in _RESOLUTION}
+    own = _directories(file, order, len(pages))
+    link = 4
+    for tags, found in zip(pages, own, strict=True):
+        kept = {code: tag for code, tag in tags.tags.items() if code not in OF_PIXELS}
+        plain = {code: tag for code, tag in found.tags.items() if code not in RESOLUTION}
         merged = Ifd(order, plain | kept, {code: tags.children[code] for code in (EXIF, GPS) if code in tags.children})
-        result += b"\0" * (len(result) % 2)
-        struct.pack_into(order + "I", result, link, len(result))
-        link = len(result) + 2 + 12 * (len(merged.tags) + len(merged.children))
-        result += merged.dump(len(result))
-    return bytes(result)
+        end = file.seek(0, io.SEEK_END)
+        start = end + end % 2
+        file.write(bytes(start - end) + merged.dump(start))
+        file.seek(link)
+        file.write(struct.pack(order + "I", start))
+        link = start + 2 + 12 * (len(merged.tags) + len(merged.children))
+
+
+def _directories(file: io.BytesIO, order: str, count: int) -> list[Ifd]:
+    """The directories of a finished file, one after the other."""
+    found, link = [], 4
+    with file.getbuffer() as view:
+        for _ in range(count):
+            (offset,) = struct.unpack_from(order + "I", view, link)
+            found.append(read_ifd(view, offset, order))
+            link = offset + 2 + 12 * len(found[-1].tags)
+    return found

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from deepot.pixels import Pixels
-from pipeline.formats import heif, jpeg, jpeg2000, jxl, png
+from pipeline.formats import heif, jpeg, jpeg2000, jxl, png, ppm
 from pipeline.formats.ifd import orientation_of, with_orientation
 from pipeline.formats.metadata import EXIF_HEAD, Metadata
 from pipeline.formats.targets import Target
@@ -36,6 +36,8 @@ def written(pixels: Pixels, bits: int, target: Target, carried: Metadata) -> byt
         options |= _of_avif(pixels)
     if target.kind == "JPEG":
         options |= jpeg.extra(carried)
+    if target.kind == "PPM" and pixels.bit_depth == 16:
+        return ppm.encode16(pixels, bits)
     named = {
         "icc_profile": carried.icc,
         "exif": EXIF_HEAD + carried.exif if carried.exif else None,

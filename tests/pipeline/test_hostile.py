@@ -67,6 +67,16 @@ def endless_tiff():
     return (data + directory + struct.pack("<I", first)).ljust(400, b"\7")
 
 
+def tile_bomb(side, bits=8):
+    """A TIFF page of 16 × 16 in one tile of `side` × `side`."""
+    entries = [(256, 3, 16), (257, 3, 16), (258, 3, bits), (259, 3, 8), (262, 3, 1), (277, 3, 1)]
+    content = zlib.compress(bytes(min(side * side * bits // 8, 2**24)), 1)  # larger ones are not even looked at
+    start = 8 + 2 + 12 * (len(entries) + 4) + 4
+    entries += [(322, 4, side), (323, 4, side), (324, 4, start), (325, 4, len(content))]
+    directory = b"".join(struct.pack("<HHII", code, kind, 1, value) for code, kind, value in entries)
+    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + bytes(4) + content
+
+
 def endless_gif():
     with io.BytesIO() as file:
         picture(1).convert("P").resize((4, 4)).save(file, "GIF")
@@ -83,6 +93,7 @@ BOMBS = {
     "a BMP with a negative width": b"BM"
     + struct.pack("<IHHIIiiHHIIiiII", 60, 0, 0, 54, 40, -5, 9, 1, 24, 0, 0, 1, 1, 0, 0),
     "a TIFF without an end": endless_tiff(),
+    "a small page in a TIFF tile of 32,768 × 32,768": tile_bomb(32_768),
     "a GIF without an end": endless_gif(),
     "SVG": b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>',
     "HTML": b"<!doctype html><html><body onload=alert(1)>",

@@ -71,3 +71,19 @@ def test_too_many_pixels_are_refused_before_decoding():
         with pytest.raises(ImageError, match="48 × 36 pixels are more than") as caught:
             decode(file.getvalue(), 1000)
     assert caught.value.code is Code.TOO_LARGE
+
+
+@pytest.mark.parametrize("most", [1000, 4095, 65535])
+@pytest.mark.parametrize(("kind", "channels"), [(b"P5", 1), (b"P6", 3)])
+def test_ppm_of_more_than_8_bits_keeps_them(kind, channels, most):
+    samples = np.random.default_rng(1).integers(0, most + 1, (5, 7, channels))
+    data = kind + b"\n# of a scanner\n7 5 # and so on\n%d\n" % most + samples.astype(">u2").tobytes()
+    found = decode(data, LOTS)
+    assert found.facts["bit_depth"] == most.bit_length()
+    np.testing.assert_array_equal(found.pixels.samples, np.rint(samples / most * 65535))
+    again = decode(encode(found, found.pages, "same", "keep"), LOTS)
+    assert again.facts["bit_depth"] == most.bit_length()
+    assert np.abs(again.pixels.samples.astype(int) - found.pixels.samples).max() <= (most == 1000) * 32
+    with pytest.raises(ImageError) as caught:
+        decode(data[:-1], LOTS)
+    assert caught.value.code is Code.DAMAGED

@@ -1,11 +1,18 @@
 """TIFF: the tags and samples that are read wrongly where one believes other readers."""
 
+import io
+import struct
+import zlib
+
 import numpy as np
 import pytest
+import tifffile
 
+from pipeline.errors import Code, ImageError
 from pipeline.formats.ifd import ORIENTATION, read_block
 from pipeline.images import decode, encode
-from tests.corpus import deep, photo, tiff
+from tests.corpus import KINDS, cut_out, deep, five_inks, photo, saved, tiff
+from tests.pipeline.test_hostile import tile_bomb
 
 LOTS = 10**9
 XMP = (
@@ -36,3 +43,92 @@ def test_pixels_stay_as_they_are_stored_whatever_says_how_to_turn_them(samples, 
     assert other.facts["orientation"] == orientation
     if orientation != 1:
         assert read_block(other.metadata.exif).tags[ORIENTATION].kind == 3, "as viewers of other formats want it"
+
+
+def kinds(array, *extra):
+    return {"array": array, "extrasamples": list(extra), "planarconfig": "contig"}
+
+
+GREY, COLOUR = np.asarray(photo("L"))[:, :, None], np.asarray(photo())
+MORE = {
+    "RGB and one": kinds(np.dstack([COLOUR, GREY]), "unspecified") | {"photometric": "rgb"},
+    "RGB and two": kinds(np.dstack([COLOUR, GREY, GREY]), "unspecified", "unspecified") | {"photometric": "rgb"},
+    "RGBA and one": kinds(np.dstack([COLOUR, GREY, GREY]), "unassalpha", "unspecified") | {"photometric": "rgb"},
+    "grey and one": kinds(np.dstack([GREY, GREY]), "unspecified") | {"photometric": "minisblack"},
+    "CMYK and one": kinds(five_inks(), "unspecified") | {"photometric": "separated"},
+    "inks by alpha": kinds(five_inks(), "assocalpha") | {"photometric": "separated"},
+    "planes": kinds(np.moveaxis(np.dstack([COLOUR, GREY]), -1, 0), "unspecified")
+    | {"photometric": "rgb", "planarconfig": "separate"},
+}
+
+
+@pytest.mark.parametrize("wide", [False, True], ids=["8 bits", "16 bits"])
+@pytest.mark.parametrize("name", MORE)
+def test_channels_that_a_result_would_be_without_are_no_ok_row(name, wide):
+    given = MORE[name] | {"array": MORE[name]["array"].astype(np.uint16) * 257 if wide else MORE[name]["array"]}
+    with pytest.raises(ImageError) as caught:
+        decode(tiff(**given), LOTS)
+    assert caught.value.code is Code.UNSUPPORTED_MODE
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite", "separated"])
+def test_grey_and_inks_keep_their_alpha(photometric, depth):
+    array = (np.asarray(cut_out("LA")) if photometric.startswith("minis") else five_inks()).astype(depth)
+    if photometric == "miniswhite" and depth is np.uint8:
+        return  # Pillow has no mode for it
+    given = tiff(array, photometric, extrasamples=["unassalpha"], planarconfig="contig")
+    found = decode(given, LOTS)
+    colours = np.iinfo(depth).max - array[:, :, :-1] if photometric == "miniswhite" else array[:, :, :-1]
+    np.testing.assert_array_equal(found.pixels.samples, colours)
+    np.testing.assert_array_equal(found.pixels.alpha, array[:, :, -1])
+    again = decode(encode(found, found.pages, "same", "keep"), LOTS)
+    np.testing.assert_array_equal(again.pixels.alpha, array[:, :, -1])
+    assert again.facts == found.facts
+
+
+@pytest.mark.parametrize("name", ["16bit-grey-alpha.png", "grey-alpha.png", "16bit-rgba.png"])
+def test_what_is_written_as_tiff_is_read_again(name):
+    found = decode(next(kind for kind in KINDS if kind.name == name).make(), LOTS)
+    again = decode(encode(found, found.pages, "tiff", "keep"), LOTS)
+    np.testing.assert_array_equal(again.pixels.samples, found.pixels.samples)
+    np.testing.assert_array_equal(again.pixels.alpha, found.pixels.alpha)
+    assert again.facts["mode"] == found.facts["mode"]
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_tiles_count_as_what_they_take(bits):
+    with pytest.raises(ImageError, match="2048 × 2048 pixels are more than") as caught:
+        decode(tile_bomb(2048, bits), 10**6)
+    assert caught.value.code is Code.TOO_LARGE
+    found = decode(tile_bomb(512, bits), 10**6)
+    result = encode(found, found.pages, "same", "keep")
+    with tifffile.TiffFile(io.BytesIO(result)) as file:
+        assert (file.pages[0].tilewidth, file.pages[0].tilelength) == (16, 16), "no larger than the page"
+    assert decode(result, 10**6).facts == found.facts
+
+
+HUGE = 4294967295
+PHYS = b"pHYs" + struct.pack(">IIB", HUGE, HUGE, 1)
+
+
+@pytest.mark.parametrize("unit", [2, 3])
+@pytest.mark.parametrize("form", ["same", "png", "jpeg", "tiff", "webp", "bmp", "jpeg2000"])
+def test_resolutions_that_no_photo_has_stop_nothing(form, unit):
+    page = tiff(COLOUR, resolution=((HUGE, 1), (HUGE, 1)), resolutionunit=unit)
+    picture = saved(photo(), "PNG", dpi=(72, 72))
+    place = picture.index(b"pHYs")
+    picture = picture[:place] + PHYS + struct.pack(">I", zlib.crc32(PHYS)) + picture[place + 17 :]
+    for data in (page, picture):
+        found = decode(data, LOTS)
+        assert found.metadata.dpi is None
+        again = decode(encode(found, found.pages, form, "keep"), LOTS)
+        assert again.metadata.dpi is None
+        assert again.pixels.width == found.pixels.width
+
+
+def test_layers_of_the_photo_as_it_was_are_dropped():
+    data = tiff(COLOUR, extratags=[(37724, 7, 20, b"Adobe Photoshop Doc\0", True)])
+    found = decode(data, LOTS)
+    with tifffile.TiffFile(io.BytesIO(encode(found, found.pages, "same", "keep"))) as file:
+        assert 37724 not in file.pages[0].tags
