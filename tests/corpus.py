@@ -14,7 +14,7 @@ from PIL import Image, PngImagePlugin
 
 from deepot.pixels import Pixels
 from pipeline.formats import heif, jxl
-from pipeline.formats.ifd import Ifd, Tag
+from pipeline.formats.ifd import GPS, Ifd, Tag
 from pipeline.formats.metadata import Metadata
 from tests.photos import picture
 from tests.profiles import cmyk_profile
@@ -118,12 +118,14 @@ def five_inks():
 
 def tagged_tiff(array, **options):
     """A TIFF with everything, places included."""
-    tags = [(34853, 4, 1, 0x44332211, True), (33922, 12, 6, (0.0, 0.0, 0.0, 13.4, 52.5, 0.0), True)]
+    tags = [(GPS + 1, 4, 1, 0x44332211, True), (33922, 12, 6, (0.0, 0.0, 0.0, 13.4, 52.5, 0.0), True)]
     tags += [(270, 2, 0, "Street with a tram", True), (274, 3, 1, 6, True), (700, 1, len(XMP), XMP, True)]
     tags.append((33723, 7, len(IPTC), IPTC, True))
     data = tiff(array, extratags=tags, resolution=(300, 300), resolutionunit=2, **options)
     places = Ifd("<", {1: Tag(2, 2, b"N\0"), 2: Tag(5, 3, struct.pack("<6I", *LATITUDE)), 29: Tag(2, 4, b"GPS\0")})
-    return data.replace(b"\x11\x22\x33\x44", struct.pack("<I", len(data))) + places.dump(len(data))
+    pointer = struct.pack("<HHI", GPS + 1, 4, 1) + b"\x11\x22\x33\x44"  # tifffile would leave it out under its own code
+    assert data.count(pointer) == 1
+    return data.replace(pointer, struct.pack("<HHII", GPS, 4, 1, len(data))) + places.dump(len(data))
 
 
 def pages(count=3):
@@ -287,9 +289,9 @@ KINDS = (
         imagecodecs.jpeg2k_encode(deep(1)[:, :, 0] >> 4, 0, codecformat="jp2", bitspersample=12, reversible=True))),
     Kind("rgb.bmp", lambda: saved(photo(), "BMP")),
     Kind("rgb.ppm", lambda: saved(photo(), "PPM"), note="colour"),
-    Kind("grey.pgm", lambda: saved(photo("L"), "PPM"), note="grey"),
+    Kind("grey.ppm", lambda: saved(photo("L"), "PPM"), note="grey"),
     Kind("16bit-rgb.ppm", lambda: b"P6 # a scan\n48 36\n65535\n" + deep(3).astype(">u2").tobytes(), note="colour"),
-    Kind("12bit-grey.pgm", lambda: b"P5 48 36 4095\n" + (deep(1) >> 4).astype(">u2").tobytes(), note="grey"),
+    Kind("12bit-grey.ppm", lambda: b"P5 48 36 4095\n" + (deep(1) >> 4).astype(">u2").tobytes(), note="grey"),
     Kind("rgba.tga", lambda: saved(cut_out(), "TGA", compression="tga_rle"), frozenset({"alpha"})),
     Kind("rgb.heic", lambda: saved(photo(), "HEIF", quality=95, exif=exif(1), xmp=XMP, icc_profile=DISPLAY_P3),
          frozenset({"icc", "exif", "xmp"}), lossless=False, needs="pillow_heif"),

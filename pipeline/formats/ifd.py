@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 
 EXIF, GPS, INTEROP = 0x8769, 0x8825, 0xA005
 ORIENTATION = 0x0112
-LOCATED = frozenset((GPS, 33550, 33918, 33919, 33920, 33922, 34264, *range(34735, 34738), 42112))
-"""Tags of places: the GPS directory, those of GeoTIFF and of its forerunners, GDAL's metadata."""
 _CHILDREN = (EXIF, GPS, INTEROP)
 _WHOLE = {3: "H", 4: "I"}  # kinds that orientations come in: the first is the rule, TIFF readers take the second too
 # bytes a value, by its kind
-_SIZES = {
+SIZES = {
     1: 1,
     2: 1,
     3: 2,
@@ -107,7 +105,7 @@ def read_ifd(data: bytes | memoryview, offset: int, order: str, *, big: bool = F
         if start + width > len(data):
             break
         code, kind, values, inline = struct.unpack_from(order + entry, data, start)
-        size = _SIZES.get(kind, 0) * values
+        size = SIZES.get(kind, 0) * values
         where = struct.unpack(order + pointer, inline)[0]
         if code in _CHILDREN:
             if depth < 3:
@@ -161,42 +159,3 @@ def with_orientation(block: bytes, orientation: int) -> bytes:
     except struct.error:
         return block
     return bytes(data)
-
-
-def without_gps(block: bytes) -> bytes | None:
-    """An EXIF block without its GPS directory; everything else stays where it was, as maker notes need it.
-
-    Returns:
-        None if the block cannot be read, so that one does not know what it holds.
-    """
-    order = block_order(block)
-    if order is None:
-        return None
-    data = bytearray(block)
-    try:
-        (start,) = struct.unpack_from(order + "I", data, 4)
-        (count,) = struct.unpack_from(order + "H", data, start)
-        codes = [struct.unpack_from(order + "H", data, start + 2 + 12 * place)[0] for place in range(count)]
-        while GPS in codes:
-            entry = start + 2 + 12 * codes.index(GPS)
-            _blank(data, struct.unpack_from(order + "I", data, entry + 8)[0], order)
-            end = start + 2 + 12 * len(codes) + 4  # the entries behind it and the pointer to the next directory move up
-            data[entry : end - 12] = data[entry + 12 : end]
-            codes.remove(GPS)
-            struct.pack_into(order + "H", data, start, len(codes))
-    except struct.error:
-        return None
-    return bytes(data)
-
-
-def _blank(data: bytearray, offset: int, order: str) -> None:
-    """Overwrite a directory and its values with zeros."""
-    (count,) = struct.unpack_from(order + "H", data, offset)
-    for place in range(count):
-        entry = offset + 2 + 12 * place
-        kind, values, where = struct.unpack_from(order + "HII", data, entry + 2)
-        size = _SIZES.get(kind, 0) * values
-        if size > 4 and where + size <= len(data):
-            data[where : where + size] = bytes(size)
-        data[entry : entry + 12] = bytes(12)
-    data[offset : offset + 2] = bytes(2)

@@ -9,6 +9,7 @@ from deepot.pixels import Pixels
 from pipeline.formats.boxes import box, boxes
 from pipeline.formats.depths import gathered, spread
 from pipeline.formats.metadata import EXIF_HEAD, Block, Metadata
+from pipeline.formats.places import speaks_of_places
 
 _SIZ, _COD = b"\xff\x51", b"\xff\x52"
 _START = b"\xff\x4f" + _SIZ
@@ -72,7 +73,8 @@ def metadata(data: bytes) -> Metadata:
         elif kind == b"uuid" and content[:16] == _XMP:
             xmp = content[16:]
         elif kind in (b"res ", b"xml ", b"uuid"):
-            found.append(Block(kind, content, kind == b"res ", b"gps" in content.lower()))
+            located = kind == b"uuid" or (kind == b"xml " and speaks_of_places(content))  # GeoJP2 is one of many uuids
+            found.append(Block(kind, content, kind == b"res ", located))
     return Metadata(icc, exif, xmp, blocks=tuple(found))
 
 

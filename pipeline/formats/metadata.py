@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from pipeline.formats.ifd import orientation_alone, without_gps
+from pipeline.formats.ifd import orientation_alone
+from pipeline.formats.places import without_gps
 
 BEHIND = b"behind"
 """The kind of the block that lies behind a JPEG, of which XMP may tell."""

@@ -4,8 +4,8 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pipeline.formats.ifd import without_gps
 from pipeline.formats.metadata import EXIF_HEAD, holds_gps, xmp_without_gps
+from pipeline.formats.places import without_gps
 
 IPTC = 0x0404
 _EXIF, _MORE_EXIF, _XMP = 0x0422, 0x0423, 0x0424

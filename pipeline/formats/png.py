@@ -10,11 +10,14 @@ import numpy as np
 from deepot.pixels import Pixels
 from pipeline.formats import photoshop
 from pipeline.formats.metadata import Block, Metadata
+from pipeline.formats.places import speaks_of_places
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SHOWN = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"pHYs")
 _OF_PIXELS = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"hIST", b"bKGD", b"sBIT", b"acTL", b"fcTL", b"fdAT")
-_OF_METADATA = (b"iCCP", b"eXIf")
+_OF_METADATA = (b"iCCP", b"eXIf", b"caBX", b"dSIG")  # the last two are signed over the pixels as they were
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_PLAIN = (b"tIME", b"sPLT", b"oFFs", b"pCAL", b"sCAL", b"sTER")  # too small or too plain for coordinates
 _XMP = b"XML:com.adobe.xmp"
 _RAW = b"Raw profile type "
 _RAW_IPTC, _RAW_8BIM, _RAW_EXIF = _RAW + b"iptc", _RAW + b"8bim", _RAW + b"exif"
@@ -27,11 +30,25 @@ def blocks(data: bytes) -> tuple[Block, ...]:
     for kind, content in chunks(data):
         if kind in _OF_PIXELS + _OF_METADATA or (kind == b"iTXt" and content.startswith(_XMP + b"\0")):
             continue
-        if kind in (b"tEXt", b"zTXt", b"iTXt") and content.lower().startswith(_RAW_EXIF.lower() + b"\0"):
+        if kind in _TEXTS and content.lower().startswith(_RAW_EXIF.lower() + b"\0"):
             continue  # the same as eXIf, in the way of old tools
-        located = kind in (b"tEXt", b"zTXt", b"iTXt") and (content.startswith(_RAW) or b"gps" in content.lower())
+        located = kind not in _SHOWN + _PLAIN and (kind not in _TEXTS or _is_located(kind, content))
         found.append(Block(kind, content, kind in _SHOWN, located))
     return tuple(found)
+
+
+def _is_located(kind: bytes, content: bytes) -> bool:
+    """Whether a text may hold coordinates: it speaks of them, is a raw profile, or cannot be read."""
+    keyword, _, text = content.partition(b"\0")
+    packed, text = kind == b"zTXt", text[1:] if kind == b"zTXt" else text
+    if kind == b"iTXt":
+        packed, text = text[:1] != b"\0", b"\0".join(text[2:].split(b"\0")[2:])  # behind language and translation
+    try:
+        unpacker = zlib.decompressobj()
+        text = unpacker.decompress(text, _MOST_TEXT) if packed else text
+    except zlib.error:
+        return True
+    return keyword.startswith(_RAW) or bool(unpacker.unconsumed_tail) or speaks_of_places(text, keyword)
 
 
 def iptc(data: bytes) -> bytes | None:

@@ -28,6 +28,8 @@ def _format(data: bytes) -> str:
         return "JXL"
     if headers.is_heif(data):  # known without its plugin
         return "HEIF"
+    if headers.kind(data) == "TIFF":  # Pillow does not open all of them
+        return "TIFF"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -4,9 +4,10 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.formats.ifd import LOCATED, ORIENTATION, Ifd, Tag, orientation_of, read_block
+from pipeline.formats.ifd import ORIENTATION, Ifd, Tag, orientation_of, read_block
 from pipeline.formats.metadata import Metadata, Policy, resolution, xmp_without_gps
 from pipeline.formats.photoshop import resources_without_gps
+from pipeline.formats.places import LOCATED
 
 RESOLUTION = (282, 283, 296)
 ICC, XMP, IPTC, PHOTOSHOP = 34675, 700, 33723, 34377
