@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from deepot.errors import UnsupportedImageError
 from deepot.pixels import Pixels
 from pipeline.errors import Code, ImageError
-from pipeline.formats import behind, headers, jxl, reading, tags, tiff
+from pipeline.formats import appended, headers, jxl, reading, tags, tiff
 from pipeline.formats.ifd import orientation_of
 from pipeline.formats.metadata import Metadata, Policy
 from pipeline.formats.targets import SUFFIXES, Target, load_target, readable
@@ -163,7 +163,7 @@ def _decoded(data: bytes, image: Image.Image, max_pixels: int) -> Photo:
     _check((image.size,), max_pixels)
     several = bool(getattr(image, "is_animated", False))  # counting the frames of a GIF reads all of it
     _check((), 0, several=several and image.format != "MPO")
-    if image.format == "MPO" and behind.holds_photos(data):
+    if image.format == "MPO" and appended.holds_photos(data):
         raise ImageError(Code.ANIMATED, "it holds several photos (3D, a panorama, a burst); deepot takes single ones")
     metadata = reading.metadata(data, image)
     bits = reading.depth(data, image)

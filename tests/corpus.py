@@ -60,7 +60,7 @@ class Kind:
     Attributes:
         name: of the file.
         make: its bytes.
-        keeps: what a result of the same format keeps, besides size and depth: icc, exif, xmp, iptc, dpi, comment, segments, behind, text,
+        keeps: what a result of the same format keeps, besides size and depth: icc, exif, xmp, iptc, dpi, comment, segments, appended, text,
             alpha, pages.
         becomes: the mode of the result; None for that of the photo.
         lossless: whether α = 1 gives a file of the same pixels.
@@ -247,7 +247,7 @@ KINDS = (
     Kind("440.jpg", lambda: sampled_jpeg("440"), lossless=False, note="4:4:0"),
     Kind("411.jpg", lambda: sampled_jpeg("411"), lossless=False, note="4:1:1"),
     Kind("rgb-coded.jpg", lambda: saved(photo(), "JPEG", keep_rgb=True, quality=90), lossless=False, note="coded as RGB"),
-    Kind("ultra-hdr.jpg", ultra_hdr, frozenset({"exif", "xmp", "dpi", "segments", "behind"}), lossless=False, note="Ultra HDR"),
+    Kind("ultra-hdr.jpg", ultra_hdr, frozenset({"exif", "xmp", "dpi", "segments", "appended"}), lossless=False, note="Ultra HDR"),
     Kind("grey.jpg", lambda: saved(photo("L"), "JPEG", icc_profile=GREY_18), frozenset({"icc"}), lossless=False),
     Kind("cmyk.jpg", lambda: saved(photo("CMYK"), "JPEG", quality=95, icc_profile=cmyk_profile()), frozenset({"icc"}), lossless=False),
     Kind("plain-cmyk.jpg", lambda: saved(photo("CMYK"), "JPEG", quality=95), lossless=False, note="no profile"),

@@ -10,7 +10,7 @@ from tests.corpus import KINDS, photo, saved
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "photos.md"
 BEGIN, END = "<!-- table: python -m tests.photos_table -->\n", "<!-- end of table -->\n"
 NAMES = {"JPEG2000": "JPEG 2000", "WEBP": "WebP", "HEIF": "HEIF", "JXL": "JPEG XL"}
-ORDER = ("icc", "exif", "xmp", "iptc", "dpi", "comment", "segments", "behind", "text", "alpha", "pages")
+ORDER = ("icc", "exif", "xmp", "iptc", "dpi", "comment", "segments", "appended", "text", "alpha", "pages")
 WORDS = {
     "icc": "profile",
     "exif": "EXIF",
@@ -18,7 +18,7 @@ WORDS = {
     "iptc": "IPTC",
     "dpi": "resolution",
     "segments": "camera data",
-    "behind": "gain map",
+    "appended": "gain map",
 }
 
 

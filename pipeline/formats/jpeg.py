@@ -6,14 +6,14 @@ from typing import Any
 
 from PIL import JpegImagePlugin
 
-from pipeline.formats import behind, photoshop
-from pipeline.formats.metadata import BEHIND, EXIF_HEAD, Block, Metadata, holds_gps
+from pipeline.formats import appended, photoshop
+from pipeline.formats.metadata import APPENDED, EXIF_HEAD, Block, Metadata, holds_gps
 
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _MADE_ANEW = {  # by what they begin with: Pillow writes them of what it is given
     "APP0": (b"JFIF\0",),
     "APP1": (EXIF_HEAD, b"http://ns.adobe.com/xap/1.0/\0"),
-    "APP2": (b"ICC_PROFILE\0", behind.INDEX),
+    "APP2": (b"ICC_PROFILE\0", appended.INDEX),
     "APP11": (b"",),  # content credentials and residuals: they belong to the pixels as they were
     "APP14": (b"Adobe",),
 }
@@ -30,24 +30,24 @@ def blocks(image: JpegImagePlugin.JpegImageFile, data: bytes) -> tuple[Block, ..
     Segments are those of cameras and programs, and comments. Any may hold coordinates; comments and the few that are
     known do only where they speak of GPS.
     """
-    appended = _appended(data)
-    plain = (*_PLAIN, behind.GAIN_MAP) if appended and not appended[-1].located else _PLAIN
+    more = _appended(data)
+    plain = (*_PLAIN, appended.GAIN_MAP) if more and not more[-1].located else _PLAIN
     found = []
     for kind, content in image.applist:
         if not content.startswith(_MADE_ANEW.get(kind, ())):
             located = holds_gps(content) if kind == "COM" or content.startswith(plain) else True
             found.append(Block(kind.encode(), bytes(content), located=located))
-    return (*_with_clean_resources(found), *appended)
+    return (*_with_clean_resources(found), *more)
 
 
 def _appended(data: bytes) -> list[Block]:
     """The index of pictures, and the pictures and videos behind the photo: both go, or none."""
-    rest = behind.rest(data)
+    rest = appended.rest(data)
     if not rest:
         return []
-    located, index = not behind.placeless(rest), behind.movable(data)
+    located, index = not appended.placeless(rest), appended.movable(data)
     leading = [Block(b"APP2", index, located=located)] if index else []
-    return [*leading, Block(BEHIND, rest, located=located)]
+    return [*leading, Block(APPENDED, rest, located=located)]
 
 
 def _with_clean_resources(found: list[Block]) -> list[Block]:
@@ -109,7 +109,7 @@ def _is_rgb(image: JpegImagePlugin.JpegImageFile) -> bool:
 
 def extra(metadata: Metadata) -> dict[str, Any]:
     """Pillow's options that write what only JPEG has."""
-    segments = b"".join(_segment(block.kind, block.data) for block in metadata.blocks if block.kind != BEHIND)
+    segments = b"".join(_segment(block.kind, block.data) for block in metadata.blocks if block.kind != APPENDED)
     if metadata.iptc and not any(block.kind == b"APP13" for block in metadata.blocks):
         segments += _segment(b"APP13", _PHOTOSHOP + photoshop.iptc(metadata.iptc))
     return {"extra": segments} if segments else {}
@@ -117,8 +117,8 @@ def extra(metadata: Metadata) -> dict[str, Any]:
 
 def with_appended(data: bytes, metadata: Metadata) -> bytes:
     """A file with what lies behind the photo."""
-    rest = next((block.data for block in metadata.blocks if block.kind == BEHIND), None)
-    return data if rest is None else behind.attached(data, rest)
+    rest = next((block.data for block in metadata.blocks if block.kind == APPENDED), None)
+    return data if rest is None else appended.attached(data, rest)
 
 
 def _segment(kind: bytes, data: bytes) -> bytes:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pipeline.formats.ifd import orientation_alone
 from pipeline.formats.places import without_gps
 
-BEHIND = b"behind"
+APPENDED = b"appended"
 """The kind of the block that lies behind a JPEG, of which XMP may tell."""
 EXIF_HEAD = b"Exif\0\0"
 """Before an EXIF block in JPEGs, and in what Pillow gives and takes."""
@@ -104,7 +104,7 @@ class Metadata:
     def _with(self, blocks: tuple[Block, ...]) -> "Metadata":
         """The same with fewer blocks; where what lies behind the photo goes, XMP tells no more of it."""
         gone = {block.kind for block in self.blocks} - {block.kind for block in blocks}
-        return replace(self, blocks=blocks, xmp=_alone(self.xmp) if self.xmp and BEHIND in gone else self.xmp)
+        return replace(self, blocks=blocks, xmp=_alone(self.xmp) if self.xmp and APPENDED in gone else self.xmp)
 
 
 def resolution(across: float, down: float) -> tuple[float, float] | None:

@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import Code, ImageError
 from pipeline.formats import photoshop, png
 from pipeline.formats.ifd import GPS, read_block
-from pipeline.formats.metadata import BEHIND, Block, Metadata
+from pipeline.formats.metadata import APPENDED, Block, Metadata
 from pipeline.formats.suffixes import suffix_of
 from pipeline.images import decode, encode, output_key
 from tests import corpus, photos_table
@@ -39,7 +39,7 @@ def carried(photo):
         "text": [data for kind, data in blocks.items() if kind in (b"tEXt", b"iTXt", b"gAMA")],
         "comment": [block.data for block in metadata.blocks if block.kind == b"COM"],
         "segments": [block.data for block in metadata.blocks if block.kind in (b"APP1", b"APP2")],
-        "behind": blocks.get(BEHIND),
+        "appended": blocks.get(APPENDED),
         "alpha": None if photo.pixels.alpha is None else photo.pixels.alpha.tolist(),
         "pages": [(page.width, page.height) for page in photo.pages],
     }
@@ -86,7 +86,7 @@ def test_strip_keeps_what_viewers_need_and_strip_gps_all_but_coordinates(kind):
     for name in ("icc", "dpi"):
         assert carried(bare)[name] == carried(photo)[name]
     assert bare.facts["orientation"] == photo.facts["orientation"]
-    assert not any(carried(bare)[name] for name in ("xmp", "iptc", "comment", "segments", "behind"))
+    assert not any(carried(bare)[name] for name in ("xmp", "iptc", "comment", "segments", "appended"))
     data = encode(photo, photo.pages, "same", "strip")
     assert b"tram" not in data
     assert b"GPS" not in data

@@ -1,4 +1,4 @@
-"""Behind a JPEG: gain maps, mattes and videos that phones append to it, and the index that leads to them.
+"""Appended: gain maps, mattes and videos that phones put behind a JPEG, and the index that leads to them.
 
 The index is the Multi-Picture Format of CIPA DC-007: a segment that gives kind, size and place of every picture, places
 counted from within itself. Others (the directory in XMP, the trailers of motion photos) count from the end of the file,
@@ -9,6 +9,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from pipeline.formats.metadata import holds_gps, xmp_without_gps
@@ -24,6 +25,8 @@ _MARKS = (b"hdrgm:", GAIN_MAP, b"AuxiliaryImageType", b"HDRGainMap")  # of Googl
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _HARMLESS = (b"JFIF\0", b"ICC_PROFILE\0", b"Adobe", INDEX, GAIN_MAP)
 _MARKER = re.compile(rb"\xff([\xc0-\xcf\xd9-\xfe])")  # none within coded pixels, no beginning of a picture
+_NO_ZERO = re.compile(rb"[^\0]")
+_MOST_PICTURES, _MOST_SEGMENTS = 64, 1000  # that are looked into
 _BEGIN, _END, _SCAN = b"\xff\xd8", 0xD9, 0xDA
 
 
@@ -67,10 +70,10 @@ class _Index:
 
 def rest(data: bytes) -> bytes:
     """What lies behind a JPEG and belongs to it; nothing where that is zeros, or smaller versions of the photo."""
-    behind, index = data[_end(data) :], _index(data)
+    found, index = data[_end(data) :], _index(data)
     if index and all(entry.kind >> 16 == _PREVIEW for entry in index.others) and not _marked(data, 0):
         return b""
-    return behind if behind.strip(b"\0") else b""
+    return found if found.strip(b"\0") else b""
 
 
 def holds_photos(data: bytes) -> bool:
@@ -94,24 +97,27 @@ def movable(data: bytes) -> bytes | None:
     return index.changed(0, index.base - end)
 
 
-def placeless(behind: bytes) -> bool:
-    """Whether it is nothing but JPEGs, none of which holds coordinates or what may hide them."""
-    while behind.strip(b"\0"):
-        behind = behind.lstrip(b"\0")
-        if not behind.startswith(_BEGIN) or not all(
-            _harmless(marker, behind[start:end]) for marker, start, end in _segments(behind, 0)
-        ):
+def placeless(more: bytes) -> bool:
+    """Whether it is nothing but a few JPEGs, none of which holds coordinates or what may hide them."""
+    place = 0
+    for _ in range(_MOST_PICTURES):
+        place = _end_of_zeros(more, place)
+        if place == len(more):
+            return True
+        if not more.startswith(_BEGIN, place):
             return False
-        behind = behind[_end(behind) :]
-    return True
+        if not all(_harmless(marker, more[start:end]) for marker, start, end in _segments(more, place)):
+            return False
+        place = _end(more, place)
+    return False
 
 
-def attached(data: bytes, behind: bytes) -> bytes:
+def attached(data: bytes, more: bytes) -> bytes:
     """A JPEG, whose index is as `movable` gives it, with what lies behind it."""
     if index := _index(data):
         content = index.changed(len(data), len(data) - index.base)
         data = data[: index.start] + content + data[index.start + len(content) :]
-    return data + behind
+    return data + more
 
 
 def _harmless(marker: int, content: bytes) -> bool:
@@ -157,7 +163,7 @@ def _order(content: bytes) -> str:
 
 def _marked(data: bytes, start: int) -> bool:
     """Whether a picture says that it is, or has, a gain map or matte."""
-    for marker, begin, end in _segments(data, start):
+    for marker, begin, end in islice(_segments(data, start), _MOST_SEGMENTS):
         if marker == _SCAN:
             break
         if marker in (0xE1, 0xE2) and any(mark in data[begin:end] for mark in _MARKS):
@@ -165,9 +171,14 @@ def _marked(data: bytes, start: int) -> bool:
     return False
 
 
-def _end(data: bytes) -> int:
-    """Where a JPEG ends that begins the data; the end of the data where it does not say."""
-    return next((end for marker, _, end in _segments(data, 0) if marker == _END), len(data))
+def _end(data: bytes, place: int = 0) -> int:
+    """Where the JPEG ends that begins there; the end of the data where it does not say."""
+    return next((end for marker, _, end in _segments(data, place) if marker == _END), len(data))
+
+
+def _end_of_zeros(data: bytes, place: int) -> int:
+    found = _NO_ZERO.search(data, place)
+    return found.start() if found else len(data)
 
 
 def _segments(data: bytes, place: int) -> Iterator[tuple[int, int, int]]:
