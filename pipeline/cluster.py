@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import logging
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from pipeline.crew import RayCrew
 from pipeline.errors import PipelineError
 
 _OBJECT_STORE_BYTES = 256 * 2**20  # only small things go through it
+_KNOCK_S = 15.0
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -92,6 +94,7 @@ def _ray(address: str | None, metrics_port: int | None) -> Iterator[None]:
     joined = ray.is_initialized()
     try:
         if not joined:
+            _knock(address)
             ray.init(address or "local", **options)  # None would join a cluster that happens to run on this machine
     except (ConnectionError, ValueError) as error:
         raise PipelineError(f"no Ray cluster at '{address}': {' '.join(str(error).split())}") from error
@@ -110,6 +113,16 @@ def _ray(address: str | None, metrics_port: int | None) -> Iterator[None]:
         metrics.stop()
         if not joined:
             ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """See that somebody listens at HOST:PORT: Ray itself tries for more than ten minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if "/" not in host and port.isdigit():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), _KNOCK_S).close()
+        except OSError as error:
+            raise ConnectionError(str(error)) from error
 
 
 def _exporting(port: int) -> dict[str, Any]:

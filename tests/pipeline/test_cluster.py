@@ -1,11 +1,14 @@
 """A cluster that cannot be joined is one sentence; no Ray starts in here."""
 
+import socket
+
 import pytest
 import ray
 import yaml
 
 from jobs.cli import main
 from pipeline import cluster
+from pipeline.errors import PipelineError
 from tests.photos import small_job
 
 ADDRESS = "10.0.0.7:6379"
@@ -23,6 +26,7 @@ def refusing(monkeypatch):
             raise error
 
         monkeypatch.setattr(ray, "init", init)
+        monkeypatch.setattr(cluster, "_knock", lambda _: None)
 
     return refuse
 
@@ -43,6 +47,14 @@ def test_a_command_off_the_cluster_ends_with_one_sentence(refusing, tmp_path, ca
     assert "Traceback" not in printed
     (line,) = [line for line in printed.splitlines() if line.startswith("deepot run: ")]
     assert ADDRESS in line and said in line
+
+
+def test_an_address_where_nobody_listens_is_told_at_once(refusing):
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unheard.getsockname()[1]}"
+        with pytest.raises(PipelineError, match=f"no Ray cluster at '{address}': .*refused"), cluster.session(address):
+            pass
 
 
 def test_an_error_of_a_ray_of_our_own_is_not_taken_for_a_cluster_s(refusing):
