@@ -134,6 +134,16 @@ def planned_in(part: str) -> dict[int, int]:
     return found
 
 
+def last_shards(run: Run, uris: Collection[str]) -> dict[str, int]:
+    """The last shard that each of these photos is planned in: one that has changed, or is redone, is in several."""
+    wanted, found = pa.array(list(uris), pa.string()), dict[str, int]()
+    for part in plan_parts(run):
+        for batch in batches(part, ["uri", "shard"]):
+            some = batch.filter(pc.is_in(batch.column("uri"), wanted))
+            found |= dict(zip(some.column("uri").to_pylist(), some.column("shard").to_pylist(), strict=True))
+    return found
+
+
 def read_plan(run: Run) -> Iterator[Shard]:
     """All shards of all parts of the plan, streamed in the order of their numbers."""
     return chain.from_iterable(map(read_shards, plan_parts(run)))

@@ -14,7 +14,7 @@ from pipeline.ahead import read_ahead
 from pipeline.errors import ContainerError, RunError, StorageError
 from pipeline.layout import Run
 from pipeline.manifest import Part, committed_numbers, read_commit, read_part
-from pipeline.plan import planned
+from pipeline.plan import last_shards, planned
 from pipeline.progress import Progress
 from pipeline.sources.members import read_photo
 from pipeline.storage import delete, exists, read, sha256
@@ -124,9 +124,14 @@ def verify(run: Run, progress: Progress) -> Verified:
 
 
 def failures(run: Run) -> tuple[Finding, ...]:
-    """The failures that may pass, from commits and manifest alone; parts without a failed row are not even read."""
-    found = read_ahead(partial(_failures, run), sorted(committed_numbers(run)), _READERS, _READ_AHEAD)
-    return tuple(finding for _, of_shard in found for finding in of_shard)
+    """The failures that may pass, from commits and manifest alone; parts without a failed row are not even read.
+
+    A photo that has been planned again since is none: its later shard is what counts.
+    """
+    pairs = read_ahead(partial(_failures, run), sorted(committed_numbers(run)), _READERS, _READ_AHEAD)
+    found = [finding for _, of_shard in pairs for finding in of_shard]
+    last = last_shards(run, {finding.uri for finding in found}) if found else {}
+    return tuple(finding for finding in found if last.get(finding.uri, finding.shard) <= finding.shard)
 
 
 def repair(run: Run, findings: Iterable[Finding]) -> Requeued:

@@ -232,6 +232,17 @@ def test_a_retry_that_is_cut_short_is_gone_on_with(job_for, no_room, monkeypatch
     assert (result.ok, result.done_now, result.complete) == (6, 2, True)
 
 
+def test_a_photo_that_was_planned_again_since_is_not_retried(job_for, no_room, tmp_path):
+    job, photo = job_for(), tmp_path / "restored" / "sub" / "photo 03.png"
+    with no_room():
+        run = Run(run_inline(job).run)
+    picture(9, width=50).save(photo)
+    assert run_inline(job).done_now == 1
+    assert (failures(run), len(verify(run, Quiet()).findings)) == ((), 1)
+    result = run_inline(job, How(allow_code=True, retry=True))
+    assert (result.retried, result.done_now) == (0, 0)
+
+
 def test_a_retry_leaves_damage_to_verify(job_for, no_room):
     job = job_for()
     with no_room():
