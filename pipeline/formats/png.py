@@ -9,7 +9,7 @@ import numpy as np
 
 from deepot.pixels import Pixels
 from pipeline.formats import photoshop
-from pipeline.formats.metadata import Block, Metadata
+from pipeline.formats.metadata import EXIF_HEAD, Block, Metadata
 from pipeline.formats.places import speaks_of_places
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -39,16 +39,36 @@ def blocks(data: bytes) -> tuple[Block, ...]:
 
 def _is_located(kind: bytes, content: bytes) -> bool:
     """Whether a text may hold coordinates: it speaks of them, is a raw profile, or cannot be read."""
+    keyword, text = _text(kind, content)
+    return text is None or keyword.startswith(_RAW) or speaks_of_places(text, keyword)
+
+
+def _text(kind: bytes, content: bytes) -> tuple[bytes, bytes | None]:
+    """Keyword and text of a chunk of text; None for one that cannot be unpacked or is too long."""
     keyword, _, text = content.partition(b"\0")
     packed, text = kind == b"zTXt", text[1:] if kind == b"zTXt" else text
     if kind == b"iTXt":
         packed, text = text[:1] != b"\0", b"\0".join(text[2:].split(b"\0")[2:])  # behind language and translation
+    if not packed:
+        return keyword, text
     try:
         unpacker = zlib.decompressobj()
-        text = unpacker.decompress(text, _MOST_TEXT) if packed else text
+        text = unpacker.decompress(text, _MOST_TEXT)
     except zlib.error:
-        return True
-    return keyword.startswith(_RAW) or bool(unpacker.unconsumed_tail) or speaks_of_places(text, keyword)
+        return keyword, None
+    return keyword, None if unpacker.unconsumed_tail else text
+
+
+def xmp(data: bytes) -> bytes | None:
+    """The XMP packet, wherever it stands."""
+    texts = (_text(kind, content) for kind, content in chunks(data) if kind == b"iTXt" and content.startswith(_XMP))
+    return next((text for keyword, text in texts if keyword == _XMP and text), None)
+
+
+def exif(data: bytes) -> bytes | None:
+    """The EXIF block: that of its chunk, or of the raw profile where tools wrote it before there was one."""
+    own = next((content for kind, content in chunks(data) if kind == b"eXIf"), None)
+    return (own or next(_raw_profiles(data, _RAW_EXIF), b"")).removeprefix(EXIF_HEAD) or None
 
 
 def iptc(data: bytes) -> bytes | None:
@@ -57,22 +77,16 @@ def iptc(data: bytes) -> bytes | None:
     return photoshop.iptc_of(found) if found.startswith(b"8BIM") else found or None
 
 
-def raw_exif(data: bytes) -> bytes | None:
-    """The EXIF block in a raw profile, where tools wrote it before PNG had a chunk for it."""
-    return next(_raw_profiles(data, _RAW_EXIF), None)
-
-
 def _raw_profiles(data: bytes, *names: bytes) -> Iterator[bytes]:
     """The contents of the raw profiles of these names that can be read."""
     wanted = [name.lower() for name in names]
     for kind, content in chunks(data):
-        keyword, _, rest = content.partition(b"\0")
-        if kind not in (b"tEXt", b"zTXt") or keyword.lower() not in wanted:
+        if kind not in (b"tEXt", b"zTXt") or content.partition(b"\0")[0].lower() not in wanted:
             continue
         try:
-            text = zlib.decompressobj().decompress(rest[1:], _MOST_TEXT) if kind == b"zTXt" else rest
+            text = _text(kind, content)[1] or b""
             yield bytes.fromhex(b"".join(text.split()[2:]).decode("ascii"))  # behind its name and length
-        except (zlib.error, ValueError):
+        except ValueError:
             continue
 
 

@@ -70,18 +70,16 @@ def metadata(data: bytes, image: Image.Image) -> Metadata:
         return jpeg2000.metadata(data)
     if image.format == "JXL":
         return jxl.metadata(data, image.info.get("icc_profile"))
+    profile, dpi = image.info.get("icc_profile") or None, image.info.get("dpi")
+    dpi = resolution(*dpi[:2]) if dpi else None
     if image.format == "PNG":
-        image.load()  # chunks may follow the pixels
+        return Metadata(profile, png.exif(data), png.xmp(data), png.iptc(data), dpi, png.blocks(data))
     exif = image.info.get("exif")  # Pillow's getexif would add what XMP says of the orientation
     iptc: bytes | None = None
     blocks: tuple[Block, ...] = ()
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         iptc, blocks = jpeg.iptc(image), jpeg.blocks(image, data)
-    elif image.format == "PNG":
-        iptc, blocks = png.iptc(data), png.blocks(data)
-        exif = exif or png.raw_exif(data)
-    xmp, dpi = image.info.get("xmp"), image.info.get("dpi")
-    profile = image.info.get("icc_profile") or None
+    xmp = image.info.get("xmp")
     if profile is None and image.format in ("AVIF", "HEIF"):
         profile = nclx.profile(data)
     return Metadata(
@@ -89,7 +87,7 @@ def metadata(data: bytes, image: Image.Image) -> Metadata:
         exif.removeprefix(EXIF_HEAD) or None if exif else None,
         (xmp.encode() if isinstance(xmp, str) else xmp) or None,
         iptc,
-        resolution(*dpi[:2]) if dpi else None,
+        dpi,
         blocks,
     )
 

@@ -186,8 +186,14 @@ def _shown(image: Image.Image, number: int) -> tuple[Pixels, str]:
 def _whole(page: Any, profile: bytes | None, *, alpha: bool) -> Pixels:  # noqa: ANN401
     """The samples of a page of 8 or 16 bits as they are: (H, W, C)."""
     channels = _COLOURS.get(int(page.photometric), 0) + alpha
-    flat = page.imagedepth == page.tiledepth == 1
-    if channels == alpha or page.samplesperpixel != channels or not flat or page.dtype not in (np.uint8, np.uint16):
+    known = (
+        channels > alpha
+        and page.samplesperpixel == channels
+        and page.imagedepth == page.tiledepth == 1
+        and page.dtype in (np.uint8, np.uint16)
+        and (page.compression == 1 or page.compression in _COMPRESSIONS)  # others hold images of whatever size they say
+    )
+    if not known:
         raise UnsupportedImageError("unsupported_mode", f"it has {_told(page)}")
     array = page.asarray()
     if channels > 1 and page.planarconfig == 2:

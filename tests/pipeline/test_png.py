@@ -42,10 +42,16 @@ def test_an_orientation_that_only_xmp_states_makes_no_exif(kind):
 
 def test_metadata_behind_the_pixels_is_kept():
     data = corpus.saved(corpus.photo(), "PNG", exif=corpus.exif())
-    late = chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + corpus.XMP)
-    found = decode(data[:-12] + late + data[-12:], LOTS)
-    assert (found.metadata.xmp, found.facts["has_exif"]) == (corpus.XMP, True)
-    assert decode(encode(found, found.pages, "same", "keep"), LOTS).metadata.xmp == corpus.XMP
+    head = b"XML:com.adobe.xmp\0"
+    for late in (head + b"\0\0\0\0" + corpus.XMP, head + b"\1\0de\0Beschreibung\0" + zlib.compress(corpus.XMP)):
+        found = decode(data[:-12] + chunk(b"iTXt", late) + data[-12:], LOTS)
+        assert (found.metadata.xmp, found.facts["has_exif"]) == (corpus.XMP, True)
+        assert decode(encode(found, found.pages, "same", "keep"), LOTS).metadata.xmp == corpus.XMP
+
+
+def test_samples_of_16_bits_are_decoded_once(monkeypatch):
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", lambda self: pytest.fail("Pillow would cut them to 8"))
+    assert decode(corpus.sixteen(3), LOTS).pixels.bit_depth == 16
 
 
 @pytest.mark.parametrize("kind", [b"tEXt", b"zTXt"])

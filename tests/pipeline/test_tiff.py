@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -132,3 +133,13 @@ def test_layers_of_the_photo_as_it_was_are_dropped():
     found = decode(data, LOTS)
     with tifffile.TiffFile(io.BytesIO(encode(found, found.pages, "same", "keep"))) as file:
         assert 37724 not in file.pages[0].tags
+
+
+def test_a_codec_that_says_its_own_size_is_none_of_a_small_page():
+    content = bytes(imagecodecs.jpeg2k_encode(np.zeros((600, 600), np.uint16), 0, reversible=True))
+    entries = [(256, 3, 16), (257, 3, 16), (258, 3, 16), (259, 3, 34712), (262, 3, 1), (277, 3, 1), (278, 3, 16)]
+    entries += [(273, 4, 8 + 2 + 12 * 9 + 4), (279, 4, len(content))]
+    directory = b"".join(struct.pack("<HHII", code, kind, 1, value) for code, kind, value in sorted(entries))
+    with pytest.raises(ImageError, match="compression 34712") as caught:
+        decode(b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + bytes(4) + content, 1000)
+    assert caught.value.code is Code.UNSUPPORTED_MODE
