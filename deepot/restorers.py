@@ -69,6 +69,7 @@ class Resize:
         return torch.from_numpy(large).permute(2, 0, 1)[None].float() / 255
 
 
+_CHANNELS = ((3, 3), (1, 1), (4, 4))  # in and out, of spandrel's models that are taken
 MAKERS: dict[str, Callable[..., Any]] = {
     "identity": lambda: None,
     "nlm": NonLocalMeans,
@@ -129,9 +130,14 @@ def _spandrel(path: str) -> nn.Module:
         descriptor = ModelLoader().load_from_file(path)
     except Exception as error:  # unpickling and spandrel's guesses at the architecture raise anything
         raise RestorerError(f"restorer 'spandrel:{path}' is no checkpoint that spandrel knows ({error!r})") from error
-    channels = getattr(descriptor, "input_channels", None), getattr(descriptor, "output_channels", None)
-    if not isinstance(descriptor, ImageModelDescriptor) or channels not in ((3, 3), (1, 1)):
-        raise RestorerError(f"restorer 'spandrel:{path}' is no model from colour to colour or from grey to grey")
+    if not isinstance(descriptor, ImageModelDescriptor):
+        raise RestorerError(f"restorer 'spandrel:{path}' needs a mask; models of photos alone are taken")
+    channels = (descriptor.input_channels, descriptor.output_channels)
+    if channels not in _CHANNELS:
+        raise RestorerError(
+            f"restorer 'spandrel:{path}' makes images of {channels[1]} channels out of {channels[0]}; "
+            "taken are models with as many as they are given: 1 (grey), 3 (colour) or 4 (with transparency)"
+        )
     module: nn.Module = _Described(descriptor)
     return module
 
@@ -139,7 +145,8 @@ def _spandrel(path: str) -> nn.Module:
 class _Described(nn.Module):
     """A spandrel model, at any size: what its size requirements miss is filled up with the last row and column.
 
-    A model of grey images does the three channels one by one; of a grey image, once.
+    A model of grey images does the three channels one by one; of a grey image, once. One of colour with transparency is
+    shown opaque images.
     """
 
     def __init__(self, descriptor: Any) -> None:  # noqa: ANN401 — spandrel has no types here
@@ -154,7 +161,12 @@ class _Described(nn.Module):
         height, width = images.shape[2:]
         missing = self._descriptor.size_requirements.get_padding(width, height)
         whole = nn.functional.pad(images, (0, missing[0], 0, missing[1]), mode="replicate")
-        output = self._of_grey(whole) if self._descriptor.input_channels == 1 else self._descriptor(whole)
+        if self._descriptor.input_channels == 1:
+            output = self._of_grey(whole)
+        elif self._descriptor.input_channels == 4:
+            output = self._descriptor(torch.cat([whole, torch.ones_like(whole[:, :1])], dim=1))[:, :3]
+        else:
+            output = self._descriptor(whole)
         return output[:, :, : height * self.scale, : width * self.scale]
 
     def _of_grey(self, images: Tensor) -> Tensor:

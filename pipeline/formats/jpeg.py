@@ -7,7 +7,8 @@ from typing import Any
 from PIL import JpegImagePlugin
 
 from pipeline.formats import appended, photoshop
-from pipeline.formats.metadata import APPENDED, EXIF_HEAD, Block, Metadata, holds_gps
+from pipeline.formats.metadata import APPENDED, EXIF_HEAD, Block, Metadata
+from pipeline.formats.places import speaks_of_places
 
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _MADE_ANEW = {  # by what they begin with: Pillow writes them of what it is given
@@ -28,14 +29,14 @@ def blocks(image: JpegImagePlugin.JpegImageFile, data: bytes) -> tuple[Block, ..
     """The segments that Pillow does not write by itself, in their order, and what lies behind the photo.
 
     Segments are those of cameras and programs, and comments. Any may hold coordinates; comments and the few that are
-    known do only where they speak of GPS.
+    known do only where they speak of GPS, latitude or longitude.
     """
     more = _appended(data)
     plain = (*_PLAIN, appended.GAIN_MAP) if more and not more[-1].located else _PLAIN
     found = []
     for kind, content in image.applist:
         if not content.startswith(_MADE_ANEW.get(kind, ())):
-            located = holds_gps(content) if kind == "COM" or content.startswith(plain) else True
+            located = speaks_of_places(content) if kind == "COM" or content.startswith(plain) else True
             found.append(Block(kind.encode(), bytes(content), located=located))
     return (*_with_clean_resources(found), *more)
 

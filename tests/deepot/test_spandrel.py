@@ -38,13 +38,17 @@ def checkpoint(folder, name):
     else:
         from spandrel.architectures.ESRGAN import ESRGAN
 
-        model = ESRGAN(num_filters=16, num_blocks=1, scale=int(name[1:]))
+        ends = {"4 to 4": (4, 4), "3 to 1": (3, 1)}.get(name, (3, 3))
+        scale = int(name[1:]) if name[0] == "x" else 2
+        model = ESRGAN(in_nc=ends[0], out_nc=ends[1], num_filters=16, num_blocks=1, scale=scale)
     path = folder / "model.pth"
     torch.save(model.state_dict(), path)
     return path, model.eval()
 
 
-@pytest.mark.parametrize(("name", "scale"), [("x1", 1), ("x2", 2), ("x4", 4), ("windows", 2), ("grey denoiser", 1)])
+@pytest.mark.parametrize(
+    ("name", "scale"), [("x1", 1), ("x2", 2), ("x4", 4), ("windows", 2), ("grey denoiser", 1), ("4 to 4", 2)]
+)
 def test_every_scale_at_every_size(tmp_path, name, scale):
     path, _ = checkpoint(tmp_path, name)
     restorer = load_restorer(f"spandrel:{path}", device=torch.device("cpu"))
@@ -56,13 +60,15 @@ def test_every_scale_at_every_size(tmp_path, name, scale):
             assert result.samples.shape == (height * scale, width * scale, len(mode))
 
 
-@pytest.mark.parametrize("name", ["x2", "windows", "grey denoiser"])
+@pytest.mark.parametrize("name", ["x2", "windows", "grey denoiser", "4 to 4"])
 def test_the_result_is_the_models(tmp_path, name):
     path, model = checkpoint(tmp_path, name)
     pixels = Pixels.from_image(picture(2, 32, 24))
     with torch.inference_mode():
         if name == "grey denoiser":
             expected = torch.cat([model(channel) for channel in pixels.rgb().split(1, 1)], 1)
+        elif name == "4 to 4":
+            expected = model(torch.cat([pixels.rgb(), torch.ones(1, 1, 24, 32)], 1))[:, :3]
         else:
             expected = model(pixels.rgb())
     result = load_restorer(f"spandrel:{path}", device=torch.device("cpu"))(pixels)
@@ -106,3 +112,9 @@ def test_files_that_are_no_checkpoints(tmp_path):
     torch.save({"weight": torch.zeros(3)}, tmp_path / "y.pth")
     with pytest.raises(RestorerError, match="no checkpoint that spandrel knows"):
         load_restorer(f"spandrel:{tmp_path}/y.pth")
+
+
+def test_a_model_of_other_channels_is_refused_by_their_number(tmp_path):
+    path, _ = checkpoint(tmp_path, "3 to 1")
+    with pytest.raises(RestorerError, match="images of 1 channels out of 3; taken are"):
+        load_restorer(f"spandrel:{path}")

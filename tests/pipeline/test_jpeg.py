@@ -27,6 +27,7 @@ ADDED = [
     segment(0xFE, b"first comment"),
     segment(0xFE, b"second comment"),
     segment(0xFE, b"GPS 52.5 N 13.4 E"),
+    segment(0xFE, b"latitude 52.5"),
 ]
 PLAIN = [ADDED[3], ADDED[7], ADDED[9], ADDED[10]]
 """Those of them without coordinates."""
