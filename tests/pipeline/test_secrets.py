@@ -4,6 +4,7 @@ import logging
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from PIL import Image
 
 from jobs.cli import main
@@ -11,13 +12,33 @@ from pipeline.layout import Run
 from pipeline.logs import Lines
 from pipeline.manifest import read_manifest
 from tests.inline import run_inline
+from tests.photos import small_job
 
-SECRET = "wJalrXUtnFEMI-planted"
+SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # of AWS's documentation
 
 
-def test_a_planted_secret_is_nowhere(job_for, tmp_path, monkeypatch, caplog, capsys):
+@pytest.fixture(params=["wJalrXUtnFEMI-planted", SECRET])
+def secret(request):
+    return request.param
+
+
+@pytest.mark.parametrize("place", ["input", "reference", "output", "run", "map"])
+def test_a_secret_in_a_uri_stops_the_job_and_is_shown_nowhere(tmp_path, capsys, inline, place):
+    uri = f"s3://AKIAEXAMPLE:{SECRET}@bucket/x"
+    whole = {"input": {"images": uri}, "reference": {"images": uri}, "output": {"uri": uri}, "run": uri, "map": uri}
+    job = tmp_path / "job.yaml"
+    job.write_text(yaml.safe_dump(small_job(tmp_path, 1, 1, **{place: whole[place]})))
+    assert main(["run", str(job), "--allow-code", "--verbose"]) == 2
+    said = capsys.readouterr()
+    assert "holds credentials" in said.err
+    assert not any(part in said.out + said.err for part in SECRET.split("/"))
+    for path in tmp_path.rglob("*"):
+        assert path == job or path.is_dir() or SECRET.encode() not in path.read_bytes(), path
+
+
+def test_a_planted_secret_is_nowhere(job_for, tmp_path, monkeypatch, caplog, capsys, secret):
     """Photos whose errors tell it, in the input and in the calibration."""
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
     job = job_for(vae="tests.codecs:leaky")
     for side in ("restored", "natural"):
         Image.new("RGB", (48, 36), (9, 9, 9)).save(tmp_path / side / "poison.png")
@@ -33,8 +54,8 @@ def test_a_planted_secret_is_nowhere(job_for, tmp_path, monkeypatch, caplog, cap
     assert len(files) > 30
     for path in files:
         text = str(pq.read_table(path).to_pylist()) if path.suffix == ".parquet" else ""
-        assert SECRET.encode() not in path.read_bytes() and SECRET not in text, path
-    assert SECRET not in caplog.text + said.out + said.err
+        assert secret.encode() not in path.read_bytes() and secret not in text, path
+    assert secret not in caplog.text + said.out + said.err
 
 
 def test_logs_and_tracebacks_of_the_command_line_hide_it(tmp_path, monkeypatch, capsys):
