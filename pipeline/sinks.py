@@ -2,18 +2,16 @@
 
 import io
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.formats.targets import IMAGE_SUFFIXES
-from pipeline.sources.containers import tar_index
-from pipeline.sources.members import clean, member_of, member_uri
-from pipeline.storage import delete, join, put, read_range
+from pipeline.sources.members import member_uri
+from pipeline.storage import delete, join, put
+from pipeline.tar_samples import files, in_samples
 from pipeline.tars import TarWriter
 
 _SHARD_FILE = re.compile(r"(\d{5,})(?:-[01]+)?\.(?:tar|parquet)")
@@ -87,16 +85,16 @@ class _Whole:
 
 
 class WebDataset(_Whole):
-    """A tar of samples: files of the same name up to the first dot belong together."""
+    """A tar of samples."""
 
     suffix = ".tar"
 
     def _write(self, uri: str, done: Sequence[tuple[dict[str, Any], str, bytes]]) -> None:
-        samples, tar = list(_samples(done)), TarWriter()
-        places = {name: tar.add(name, content) for name, content in _files(samples)}
+        results, tar = in_samples(done), TarWriter()
+        places = {name: tar.add(name, content) for name, content in files(results)}
         put(uri, tar.close())
-        for sample in samples:
-            sample.row["output_uri"] = member_uri(uri, places[sample.name], len(sample.data), sample.name)
+        for result in results:
+            result.row["output_uri"] = member_uri(uri, places[result.name], len(result.data), result.name)
 
 
 class Parquet(_Whole):
@@ -132,70 +130,3 @@ def sink(layout: Layout, folder: str, shard: int, piece: str) -> Sink:
     if layout is Layout.MIRROR:
         return Mirror(folder)
     return (WebDataset if layout is Layout.WEBDATASET else Parquet)(folder, shard, piece)
-
-
-@dataclass(frozen=True)
-class _Sample:
-    """A result in a tar.
-
-    Attributes:
-        row: of the manifest.
-        source: the key that it has in the tar it came from; empty if it came from none.
-        stem: its key.
-        suffix: behind the key.
-        data: its bytes.
-    """
-
-    row: dict[str, Any]
-    source: str
-    stem: str
-    suffix: str
-    data: bytes
-
-    @property
-    def name(self) -> str:
-        """Of its file."""
-        return self.stem + self.suffix
-
-
-def _samples(done: Sequence[tuple[dict[str, Any], str, bytes]]) -> Iterator[_Sample]:
-    """Results with their keys: those of their tar, elsewhere their names with dots as underscores; each name once."""
-    taken = set()
-    for row, key, data in done:
-        member = member_of(row["source_uri"])
-        source = _stem(member.name) if member is not None and member.kind == "tar" else ""
-        folder, slash, name = row["file_name"].rpartition("/")
-        wanted = stem = clean(source) or folder + slash + (name.rpartition(".")[0] or name).replace(".", "_")
-        suffix, number = "." + key.rpartition(".")[2], 1
-        while stem + suffix in taken:
-            number += 1
-            stem = f"{wanted}-{number}"
-        taken.add(stem + suffix)
-        yield _Sample(row, source, stem, suffix, data)
-
-
-def _files(samples: Sequence[_Sample]) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the files of a tar: every result, and behind it what belongs to it."""
-    written = set()
-    for sample in samples:
-        yield sample.name, sample.data
-        for rest, content in _sidecars(sample):
-            if sample.stem + rest not in written:
-                written.add(sample.stem + rest)
-                yield sample.stem + rest, content
-
-
-def _stem(name: str) -> str:
-    """A WebDataset key: the name up to the first dot behind the last slash."""
-    folder, slash, last = name.rpartition("/")
-    return folder + slash + last.partition(".")[0]
-
-
-def _sidecars(sample: _Sample) -> Iterator[tuple[str, bytes]]:
-    """The files that are no photos of a sample that came from a tar: their names behind its key, and contents."""
-    member = member_of(sample.row["source_uri"]) if sample.source else None
-    if member is None:
-        return
-    for name, start, size in tar_index(member.container):
-        if _stem(name) == sample.source and not name.lower().endswith(IMAGE_SUFFIXES):
-            yield name[len(sample.source) :], read_range(member.container, start, start + size)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pipeline.export import SIDES, export
 from pipeline.formats.targets import SUFFIXES
-from pipeline.images import decode
+from pipeline.images import decode, output_key
 from pipeline.manifest import SCHEMA
 from pipeline.progress import Quiet
 from pipeline.sinks import Parquet, WebDataset
@@ -101,6 +101,37 @@ def test_webdataset_with_another_format_keeps_samples_together(rows_of, shards, 
     )
     agree(rows)
     assert rows["in-0.tar/0001.jpg"]["output_uri"].endswith("/0001.png")
+
+
+@pytest.mark.filterwarnings("ignore:.*unclosed file", "ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset's
+@pytest.mark.parametrize(
+    ("form", "names", "expected"),
+    [
+        ("same", ["0001.left.png", "0001.right.PNG"], {"left.png", "right.png"}),
+        ("same", ["0001.png", "0001.jpg"], {"png", "jpg"}),
+        ("jpeg", ["0001.left.png", "0001.right.png", "0001.x.jpeg"], {"left.jpg", "right.jpg", "x.jpeg"}),
+        ("png", ["0001.png", "0001.jpg", "0001.a.b.tif"], {"png", "jpg.png", "a.b.png"}),
+        ("png", ["0001.tif", "0001.jpg"], {"tif.png", "jpg.png"}),
+    ],
+)
+def test_a_sample_of_several_photos_stays_one(tmp_path, form, names, expected):
+    import webdataset
+
+    files = {name: name.encode() for name in names} | {"0001.json": b"{}", "0001.m/x.png": b"x", "0002.png": b"2"}
+    for number in (0, 1):
+        tar(tmp_path / f"in-{number}.tar", files)
+    rows = [{"source_uri": entry.uri, "file_name": entry.key} for entry in photos(f"{tmp_path}/in-*.tar")]
+    into = WebDataset(str(tmp_path / "out"), 0, "")
+    for row in rows:
+        into.add(row, output_key(row["file_name"], form), b"result of " + read_photo(row["source_uri"]))
+    into.close(rows)
+    for row in rows:
+        assert read_photo(row["output_uri"]) == b"result of " + read_photo(row["source_uri"])
+    read = list(webdataset.WebDataset(f"{tmp_path}/out/00000.tar", shardshuffle=False))
+    keys = [sample["__key__"] for sample in read]
+    assert keys == ["0001", "0001.m/x", "0002", "0001-2", "0001.m/x-2", "0002-2"]
+    for sample in (read[0], read[3]):
+        assert {name for name in sample if not name.startswith("__")} == expected | {"json"}
 
 
 def test_parquet_is_what_hugging_face_datasets_load(rows_of, tmp_path, monkeypatch):  # noqa: F811
