@@ -72,7 +72,8 @@ class Lease:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._own = {"driver": uuid.uuid4().hex, "host": socket.gethostname(), "process": os.getpid()}
+        self.name = uuid.uuid4().hex
+        self._own = {"driver": self.name, "host": socket.gethostname(), "process": os.getpid()}
         self._seen = 0.0  # when it was last found to be this driver's
         self._lost = ""
 
@@ -105,7 +106,7 @@ class Lease:
     def _look(self) -> None:
         """Find out whether the lease is this driver's, as it was: one that is gone was another's in between."""
         other = self._read()
-        if other is None or other["driver"] != self._own["driver"]:
+        if other is None or other["driver"] != self.name:
             who = f"it is {_name(other)} now" if other else "that has ended by now, or the lease was removed by hand"
             self._lost = self._lost or (
                 f"{self._run.uri} was given to another driver ({who}) because nothing had been heard of this one for "
@@ -117,7 +118,7 @@ class Lease:
     def _refuse(self) -> None:
         other = self._read()
         silent_s = time.time() - other["time"] if other else 0.0
-        if other and other["driver"] != self._own["driver"] and silent_s < SILENCE_S:
+        if other and other["driver"] != self.name and silent_s < SILENCE_S:
             raise RunError(
                 f"{self._run.uri} has another driver, {_name(other)}, heard of {silent_s:.0f} s ago, and this storage "
                 "cannot decide between two: wait until it has ended; if it was killed, try again in "

@@ -20,21 +20,21 @@ class Tally:
         fault: what was done.
         injected: how often.
         survived: how often everything came out right; none where the test failed.
-        lost: inputs without a row at the end.
-        doubled: inputs with more than one.
+        lost: inputs without a row at the end; None where the fault is met outside of a run, so that there are no rows.
+        doubled: inputs with more than one; None likewise.
     """
 
     fault: str
     injected: int = 0
     survived: int = 0
-    lost: int = 0
-    doubled: int = 0
+    lost: int | None = 0
+    doubled: int | None = 0
 
 
 @contextmanager
-def record(fault: str) -> Iterator[Tally]:
-    """Measure one fault; what is in the tally at the end is kept, also where the test fails."""
-    tally = Tally(fault)
+def record(fault: str, rows: bool = True) -> Iterator[Tally]:
+    """Measure one fault, in a run or without rows; what the tally holds at the end is kept, also after a failure."""
+    tally = Tally(fault) if rows else Tally(fault, lost=None, doubled=None)
     try:
         yield tally
         tally.survived = tally.injected
@@ -50,10 +50,17 @@ def table(lines: list[str]) -> str:
         found = Tally(**json.loads(line))
         total = sums.setdefault(found.fault, Tally(found.fault))
         for key in ("injected", "survived", "lost", "doubled"):
-            setattr(total, key, getattr(total, key) + getattr(found, key))
-    rows = [f"| {t.fault} | {t.injected:,} | {t.survived:,} | {t.lost} | {t.doubled} |" for t in sums.values()]
+            both = getattr(total, key), getattr(found, key)
+            setattr(total, key, None if None in both else sum(both))
+    rows = [_row(total) for total in sums.values()]
     head = "| fault | times injected | times survived | rows lost | rows doubled |"
     return "\n".join([head, "| --- | --- | --- | --- | --- |", *rows])
+
+
+def _row(tally: Tally) -> str:
+    """Numbers of rows only where there were any: not where nothing was injected either."""
+    counts = ["–" if count is None or not tally.injected else str(count) for count in (tally.lost, tally.doubled)]
+    return "| " + " | ".join([tally.fault, f"{tally.injected:,}", f"{tally.survived:,}", *counts]) + " |"
 
 
 def write() -> None:

@@ -61,7 +61,7 @@ def test_every_fault_is_survived(faulty_s3, bucket):
 def test_one_fault_over_and_over(faulty_s3, bucket, kind, record):
     assert storage.decided(bucket)
     faulty_s3.kinds, faulty_s3.rate, faulty_s3.timeout_s = (kind,), 0.2, 1.3
-    with record(f"S3, 20 % of the requests: {kind.replace('_', ' ')}") as tally:
+    with record(f"S3, 20 % of the requests: {kind.replace('_', ' ')}", rows=False) as tally:
         for turn in range(5):
             work_through(faulty_s3, bucket, f"turn {turn}")
         tally.injected = faulty_s3.injected[kind]
