@@ -132,7 +132,8 @@ def test_commands_in_turn(job_file, capsys, tmp_path, inline):
     run = applied["run"]
     assert {row["alpha"] for row in read_manifest(Run(run)).to_pylist()} == {0.25}
     assert told("status", run, "--json")["complete"] is True
-    assert told("verify", run, "--json") == {"run": run, "checked": 6, "findings": 0, "retriable": 0}
+    none = dict.fromkeys(("findings", "retriable", "unreadable", "uncommitted"), 0)
+    assert told("verify", run, "--json") == {"run": run, "checked": 6, "planned": 6} | none
     assert main(["report", run]) == 0
     compared = told("compare", f"{run}/moments/source", f"{run}/moments/reference", "--json")
     assert compared["wasserstein2"] == pytest.approx(fitted["wasserstein2"])
