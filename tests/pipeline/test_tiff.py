@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 import zlib
 
 import imagecodecs
@@ -143,3 +144,13 @@ def test_a_codec_that_says_its_own_size_is_none_of_a_small_page():
     with pytest.raises(ImageError, match="compression 34712") as caught:
         decode(b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + bytes(4) + content, 1000)
     assert caught.value.code is Code.UNSUPPORTED_MODE
+
+
+def test_writing_holds_the_samples_and_the_file_and_for_a_moment_one_more_copy():
+    samples = np.zeros((1000, 1000, 3), np.uint16)
+    found = decode(tiff(samples), LOTS)
+    tracemalloc.start()
+    result = encode(found, found.pages, "same", "keep")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(result) <= peak < 2.2 * samples.nbytes
