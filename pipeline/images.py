@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from deepot.errors import UnsupportedImageError
 from deepot.pixels import Pixels
 from pipeline.errors import Code, ImageError
-from pipeline.formats import appended, headers, jxl, reading, tags, tiff
+from pipeline.formats import appended, headers, jxl, reading, tags, tiff, tiff_writing
 from pipeline.formats.ifd import orientation_of
 from pipeline.formats.metadata import Metadata, Policy
 from pipeline.formats.targets import SUFFIXES, Target, load_target, readable
@@ -109,7 +109,7 @@ def encode(photo: Photo, pages: Pixels | Sequence[Pixels], form: str, metadata: 
     policy = Policy(metadata)
     try:
         if target.kind == "TIFF":
-            return tiff.write_pages(list(zip(given, _styles(photo, target, policy), strict=True)))
+            return tiff_writing.write_pages(list(zip(given, _styles(photo, target, policy), strict=True)))
         carried = photo.metadata.under(policy, photo.facts["orientation"])
         if photo.facts["format"] != target.kind:
             carried = carried.abroad()

@@ -1,9 +1,8 @@
-"""TIFF: pages with their tags, read and written so that both come through."""
+"""TIFF: pages with their tags, read so that both come through."""
 
 import io
 import logging
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +13,8 @@ from PIL import Image, UnidentifiedImageError
 
 from deepot.errors import UnsupportedImageError
 from deepot.pixels import Pixels
-from pipeline.formats.ifd import EXIF, GPS, ORIENTATION, Ifd, read_ifd
-from pipeline.formats.tags import ICC, OF_PIXELS, RESOLUTION, Style
+from pipeline.formats.ifd import ORIENTATION, read_ifd
+from pipeline.formats.tags import ICC, OF_PIXELS, Style
 
 _COMPRESSIONS = {5: "lzw", 8: "zlib", 32946: "zlib", 32773: "packbits", 50000: "zstd", 34925: "lzma"}
 _ASSOCIATED, _ALPHAS = 1, ([1], [2], [999])  # kinds of extra samples; the last is what an old CorelDRAW wrote
@@ -34,7 +33,6 @@ _TURNED_BY_PILLOW = {
     8: Image.Transpose.ROTATE_270,
 }
 """Pillow shows TIFFs, and only them, as their orientation says: by orientation, what undoes it."""
-_MOST_BYTES = 4 * 10**9  # a classic TIFF counts its bytes in 32 bits
 
 
 @dataclass(frozen=True)
@@ -81,34 +79,6 @@ def read_pages(data: bytes) -> Iterator[Page]:
                     image = stack.enter_context(_opened(data, page))
                 pixels, mode = _shown(image, number)
             yield Page(pixels, mode, Style(tags.without(OF_PIXELS), _options(page, bits)))
-
-
-def write_pages(pages: Sequence[tuple[Pixels, Style]]) -> bytes:
-    """A classic TIFF of these pages, in the byte order of the first one's tags.
-
-    Raises:
-        ValueError: it would be larger than a TIFF can be.
-    """
-    if sum(pixels.samples.nbytes for pixels, _ in pages) > _MOST_BYTES:
-        raise ValueError("more than 4 GB of samples; a TIFF cannot hold that")
-    order = pages[0][1].tags.order
-    sink = io.BytesIO()
-    with tifffile.TiffWriter(sink, byteorder=order, bigtiff=False) as writer:
-        for pixels, style in pages:
-            channels = pixels.samples.shape[2]
-            array = pixels.samples if pixels.alpha is None else np.dstack([pixels.samples, pixels.alpha])
-            writer.write(
-                array[:, :, 0] if array.shape[2] == 1 else array,
-                photometric={1: "minisblack", 3: "rgb", 4: "separated"}[channels],
-                planarconfig=None if array.shape[2] == 1 else "contig",
-                extrasamples=None if pixels.alpha is None else ["unassalpha"],
-                metadata=None,
-                software=False,
-                contiguous=False,
-                **style.options,
-            )
-    _add_tags(sink, [style.tags for _, style in pages])
-    return sink.getvalue()
 
 
 def _pages(file: tifffile.TiffFile) -> Iterator[Any]:
@@ -224,31 +194,3 @@ def _options(page: Any, bits: int) -> dict[str, Any]:  # noqa: ANN401
     elif not page.is_tiled and 0 < page.rowsperstrip < page.imagelength:
         options["rowsperstrip"] = page.rowsperstrip
     return options
-
-
-def _add_tags(file: io.BytesIO, pages: Sequence[Ifd]) -> None:
-    """Give a finished file more tags: its directories are written anew behind it, those of the pixels as they are."""
-    order = pages[0].order
-    own = _directories(file, order, len(pages))
-    link = 4
-    for tags, found in zip(pages, own, strict=True):
-        kept = {code: tag for code, tag in tags.tags.items() if code not in OF_PIXELS}
-        plain = {code: tag for code, tag in found.tags.items() if code not in RESOLUTION}
-        merged = Ifd(order, plain | kept, {code: tags.children[code] for code in (EXIF, GPS) if code in tags.children})
-        end = file.seek(0, io.SEEK_END)
-        start = end + end % 2
-        file.write(bytes(start - end) + merged.dump(start))
-        file.seek(link)
-        file.write(struct.pack(order + "I", start))
-        link = start + 2 + 12 * (len(merged.tags) + len(merged.children))
-
-
-def _directories(file: io.BytesIO, order: str, count: int) -> list[Ifd]:
-    """The directories of a finished file, one after the other."""
-    found, link = [], 4
-    with file.getbuffer() as view:
-        for _ in range(count):
-            (offset,) = struct.unpack_from(order + "I", view, link)
-            found.append(read_ifd(view, offset, order))
-            link = offset + 2 + 12 * len(found[-1].tags)
-    return found
