@@ -1,5 +1,7 @@
 """Faults: what may go wrong with one image while its neighbours go on, and what is said of it."""
 
+import errno
+
 import torch
 
 from pipeline.credentials import redacted
@@ -19,6 +21,8 @@ def code_of(error: BaseException, code: Code = Code.INTERNAL) -> Code:
     """The code of an error; `code` where it says nothing of itself."""
     if isinstance(error, ImageError):
         return error.code
+    if errno.ENAMETOOLONG in (getattr(each, "errno", None) for each in (error, error.__cause__)):
+        return Code.UNSAFE_NAME
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or _NO_MEMORY in str(error):
         return Code.OUT_OF_MEMORY
     return code

@@ -1,5 +1,6 @@
 """Storage: reading and whole-object writing through fsspec, local or remote."""
 
+import errno
 import hashlib
 import shutil
 from collections.abc import Callable
@@ -82,7 +83,7 @@ def told(function: Callable[P, T]) -> Callable[P, T]:
 def _may_pass(error: BaseException) -> bool:
     """Whether the same call may succeed another time: throttling, resets, timeouts, bodies cut short, a full disk."""
     if isinstance(error, OSError):
-        return not isinstance(error, _FINAL)
+        return not isinstance(error, _FINAL) and error.errno != errno.ENAMETOOLONG
     return _of_the_client(error) and not type(error).__name__.endswith(("CredentialsError", "ParamValidationError"))
 
 

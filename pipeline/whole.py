@@ -123,12 +123,12 @@ def error_code(error: BaseException) -> str:
 
 def _temporary(path: str, data: bytes) -> str:
     """A complete, synced file beside `path`."""
-    folder, name = os.path.split(path)
+    folder = os.path.dirname(path)
     try:
         os.makedirs(folder, exist_ok=True)
     except FileNotFoundError as error:
         raise StorageError(f"{folder} cannot be made: {error.strerror}") from error
-    temporary = os.path.join(folder, f".{name[-80:]}.{uuid.uuid4().hex}.partial")
+    temporary = os.path.join(folder, f".{uuid.uuid4().hex}.partial")  # any name that fits can be written
     try:
         with open(temporary, "xb") as file:
             file.write(data)

@@ -1,7 +1,8 @@
 import pytest
 
 from pipeline import storage, whole
-from pipeline.errors import StorageError
+from pipeline.errors import Code, StorageError
+from pipeline.faults import code_of
 
 KEYS = ["a b.jpg", "deep/er/ü#1.PNG", "deep/x%20+.tif", "notes.txt"]
 
@@ -44,6 +45,21 @@ def test_nothing_half_written_is_left_behind(tmp_path, monkeypatch):
         storage.put(str(tmp_path / "x"), b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
     assert (tmp_path / "x").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("name", ["日" * 83 + ".png", "é" * 125 + ".png", "a" * 251 + ".png"])
+def test_every_name_that_fits_can_be_written(tmp_path, name):
+    where = str(tmp_path / name)
+    storage.put(where, b"x")
+    assert storage.create(where, b"x") and storage.read(where) == b"x"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_name_that_is_too_long_is_not_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: pytest.fail("it waits"))
+    with pytest.raises(StorageError, match="too long") as caught:
+        storage.put(str(tmp_path / ("a" * 256)), b"x")
+    assert code_of(caught.value, Code.WRITE_FAILED) is Code.UNSAFE_NAME
 
 
 def test_passing_faults_are_tried_again(tmp_path, monkeypatch):
