@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.ahead import read_ahead
-from pipeline.errors import ConfigError, RunError, StorageError
+from pipeline.errors import ConfigError, ImageError, RunError, StorageError
 from pipeline.formats.suffixes import suffix_of
 from pipeline.progress import Progress
 from pipeline.sources.members import read_photo
@@ -107,7 +107,7 @@ def _photos(rows: list[dict[str, Any]], side: str) -> Iterator[tuple[dict[str, A
             data = read_photo(row[f"{side}_uri"])
         except FileNotFoundError:
             return "it is no longer there"
-        except StorageError as error:
+        except (StorageError, ImageError) as error:
             return str(error)
         if sha256(data) != row[f"{side}_sha256"]:
             return "it is not the photo of its row: the sha256 differs"

@@ -1,7 +1,7 @@
 """Fetch: the bytes of a planned photo, within the limits of the job."""
 
 from pipeline.config import Limits
-from pipeline.errors import Code, ImageError, StorageError
+from pipeline.errors import Code, ContainerError, ImageError, StorageError
 from pipeline.sources.members import is_container, read_photo
 from pipeline.storage import Entry
 
@@ -25,6 +25,8 @@ def fetch(entry: Entry, limits: Limits) -> bytes:
         data = read_photo(entry.uri, limits.max_bytes)
     except FileNotFoundError as error:
         raise ImageError(Code.VANISHED, "it is no longer there") from error
+    except ContainerError as error:
+        raise ImageError(Code.DAMAGED, str(error)) from error
     except (StorageError, OSError) as error:
         raise ImageError(Code.READ_FAILED, str(error)) from error
     _check(len(data), limits)

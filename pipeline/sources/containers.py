@@ -2,6 +2,7 @@
 
 import heapq
 import re
+import struct
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ from pipeline.undecoded import shown
 
 COLUMN = "image"
 """The column of a Parquet file that holds photos unless another is named."""
+_ODD = (ValueError, ArithmeticError, LookupError, EOFError, NotImplementedError, struct.error)
+"""What the readers of tars and ZIP files raise, too, over bytes that are not what they say."""
 _KINDS = re.compile(r"(?P<place>.+\.(?P<kind>tar|zip|parquet|txt))(#(?P<column>[^/#]+))?", re.IGNORECASE | re.DOTALL)
 
 
@@ -93,7 +96,7 @@ def tar_index(uri: str) -> tuple[tuple[str, int, int], ...]:
     try:
         with opened(uri) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             return tuple((shown(member.name), member.offset_data, member.size) for member in tar if member.isreg())
-    except tarfile.TarError as error:
+    except (tarfile.TarError, *_ODD) as error:
         raise ContainerError(f"{uri} is no tar file, or one that is damaged: {error}") from error
 
 
@@ -107,7 +110,7 @@ def zip_index(uri: str) -> tuple[tuple[str, int, int], ...]:
         with opened(uri) as file, zipfile.ZipFile(file) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir()]
             return tuple((info.filename, info.header_offset, info.compress_size) for info in infos)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, *_ODD) as error:
         raise ContainerError(f"{uri} is no ZIP file, or one that is damaged: {error}") from error
 
 

@@ -8,23 +8,19 @@ So a member is read by one request for its bytes, without a look into the contai
 """
 
 import re
-import struct
 import sys
-import zlib
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import Code, ContainerError, ImageError, StorageError
+from pipeline.errors import ContainerError
 from pipeline.parts import opened
+from pipeline.sources.zips import OVERHEAD, unzipped
 from pipeline.storage import absolute, join, read, read_range
 
 _MEMBER = re.compile(r"(?P<container>.+?\.(?P<kind>tar|zip|parquet))#(?P<place>.+)", re.IGNORECASE | re.DOTALL)
-_STORED, _DEFLATED = 0, 8
-_LOCAL_HEADER = struct.Struct("<4s2xHH16xHH")  # signature, flags, method, lengths of name and extra field
-_LONGEST_NAMES = 2 * 65535
 
 
 class Member(NamedTuple):
@@ -76,7 +72,7 @@ def read_photo(uri: str, most: int = sys.maxsize) -> bytes:
         most: bytes that are inflated of a ZIP member.
 
     Raises:
-        ImageError: it has more of them.
+        ImageError: it is a ZIP member that has more of them, is damaged, or is packed in a way that is not read.
         FileNotFoundError: there is none.
         StorageError: it cannot be read; a ContainerError where its container is read and holds no such photo.
     """
@@ -92,29 +88,7 @@ def read_photo(uri: str, most: int = sys.maxsize) -> bytes:
         raise ContainerError(f"{uri} does not name a photo inside of {member.container}: {error}") from error
     if member.kind == "tar":
         return read_range(member.container, start, start + size)
-    return _unzipped(
-        uri, read_range(member.container, start, start + _LOCAL_HEADER.size + _LONGEST_NAMES + size), size, most
-    )
-
-
-def _unzipped(uri: str, data: bytes, size: int, most: int) -> bytes:
-    signature, flags, method, name, extra = _LOCAL_HEADER.unpack_from(data.ljust(_LOCAL_HEADER.size, b"\0"))
-    if signature != b"PK\x03\x04" or flags & 1 or method not in (_STORED, _DEFLATED):
-        raise StorageError(f"{uri}: ZIP members that are stored or deflated, without a password, can be read")
-    start = _LOCAL_HEADER.size + name + extra
-    content = data[start : start + size]
-    if method == _STORED:
-        return content
-    inflating = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        found = inflating.decompress(content, min(most + 1, sys.maxsize))
-    except zlib.error as error:
-        raise StorageError(f"{uri} is damaged: {error}") from error
-    if len(found) > most:
-        raise ImageError(Code.TOO_LARGE, f"inflated it has more than limits.max_bytes = {most}")
-    if not inflating.eof:
-        raise StorageError(f"{uri} is damaged: it is cut short")
-    return found
+    return unzipped(read_range(member.container, start, start + size + OVERHEAD), size, most)
 
 
 def _cell(container: str, column: str, group: int, row: int) -> bytes:

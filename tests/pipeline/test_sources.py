@@ -65,8 +65,59 @@ def test_zip_files_stored_and_deflated(tmp_path):
     assert list(by_key) == sorted([f"box.zip/{name}" for name in [*NAMES, "x.png"]])
     for name in NAMES:
         assert read_photo(by_key[f"box.zip/{name}"].uri) == picture_bytes(name)
-    with pytest.raises(StorageError, match="stored or deflated"):
-        read_photo(by_key["box.zip/x.png"].uri)
+    with pytest.raises(ImageError, match="compressed by method 14; members that are stored or deflated") as caught:
+        fetch(by_key["box.zip/x.png"], Limits())
+    assert caught.value.code is Code.UNSUPPORTED_FORMAT
+
+
+class Stream(io.RawIOBase):
+    """Cannot go back, so `zipfile` writes checksums behind the members."""
+
+    def __init__(self):
+        self.held = bytearray()
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        self.held += data
+        return len(data)
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_damaged_and_encrypted_zip_members_are_not_tried_again(tmp_path, how, streamed):
+    stream = Stream() if streamed else io.BytesIO()
+    content = saved(photo(), "BMP")
+    with zipfile.ZipFile(stream, "w", how) as archive:
+        for name in ("a.bmp", "b.bmp"):
+            archive.writestr(name, content)
+    data = bytes(stream.held) if streamed else stream.getvalue()
+    (tmp_path / "box.zip").write_bytes(data)
+    entries = list(find_images(str(tmp_path / "box.zip"), "input"))
+    assert [fetch(entry, Limits()) for entry in entries] == [content] * 2
+    first = entries[0]
+    for place, value, code in [
+        (len(b"a.bmp") + 30 + first.size // 2, 0x55, Code.DAMAGED),
+        (0, 0x55, Code.DAMAGED),
+        (6, 0x01, Code.UNSUPPORTED_FORMAT),
+    ]:
+        damaged = bytearray(data)
+        damaged[place] ^= value
+        (tmp_path / "box.zip").write_bytes(damaged)
+        with pytest.raises(ImageError) as caught:
+            fetch(first, Limits())
+        assert (caught.value.code, caught.value.code.retriable) == (code, False)
+        assert fetch(entries[1], Limits()) == content
+
+
+def test_a_row_that_is_no_photo_is_not_tried_again(tmp_path):
+    pq.write_table(pa.table({"image": [b"1"]}), tmp_path / "p.parquet")
+    (entry,) = find_images(str(tmp_path / "p.parquet"), "input")
+    gone = entry._replace(uri=entry.uri.removesuffix("/0") + "/9")
+    with pytest.raises(ImageError, match="does not name a photo") as caught:
+        fetch(gone, Limits())
+    assert caught.value.code is Code.DAMAGED
 
 
 def test_what_inflates_without_end_is_not_inflated(tmp_path):
