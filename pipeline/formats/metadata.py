@@ -21,6 +21,8 @@ _GPS_ATTRIBUTE, _GPS_ELEMENT, _TOLD_ATTRIBUTE, _TOLD_ELEMENT = (
     re.compile(shape % name, re.IGNORECASE | re.DOTALL) for name in (_PLACED, _TOLD) for shape in (_ATTRIBUTE, _ELEMENT)
 )
 
+_TURNED = re.compile(rb"""(tiff:Orientation\s*(?:=\s*["']|>)\s*)[0-9]""")
+
 
 class Policy(StrEnum):
     """What a result keeps.
@@ -117,6 +119,11 @@ def xmp_without_gps(packet: bytes) -> bytes | None:
     """An XMP packet without properties of coordinates; None where some would be left: the packet has to go then."""
     clean = _GPS_ELEMENT.sub(b"", _GPS_ATTRIBUTE.sub(b"", packet))
     return None if holds_gps(clean) else clean
+
+
+def xmp_upright(packet: bytes) -> bytes:
+    """An XMP packet that says a photo is to be shown as its pixels are."""
+    return _TURNED.sub(rb"\g<1>1", packet)
 
 
 def _alone(packet: bytes) -> bytes:

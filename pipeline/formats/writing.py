@@ -7,7 +7,7 @@ from typing import Any
 from deepot.pixels import Pixels
 from pipeline.formats import heif, jpeg, jpeg2000, jxl, png, ppm
 from pipeline.formats.ifd import orientation_of, with_orientation
-from pipeline.formats.metadata import EXIF_HEAD, Metadata
+from pipeline.formats.metadata import EXIF_HEAD, Metadata, xmp_upright
 from pipeline.formats.targets import Target
 
 
@@ -36,6 +36,8 @@ def written(pixels: Pixels, bits: int, target: Target, carried: Metadata) -> byt
         options |= _of_avif(pixels)
     if target.kind == "JPEG":
         options |= jpeg.extra(carried)
+    if target.kind == "HEIF":
+        carried = _upright(carried)  # the plugin turns photos by XMP, too
     if target.kind == "PPM" and pixels.bit_depth == 16:
         return ppm.encode16(pixels, bits)
     named = {
@@ -62,8 +64,12 @@ def _as_jxl(pixels: Pixels, options: dict[str, Any], carried: Metadata) -> bytes
     """A JPEG XL; viewers pass over the orientation in its EXIF block, so the photo itself is turned."""
     if carried.exif:
         pixels = pixels.upright(orientation_of(carried.exif))
-        carried = replace(carried, exif=with_orientation(carried.exif, 1))
+        carried = replace(_upright(carried), exif=with_orientation(carried.exif, 1))
     return jxl.with_metadata(_saved(pixels, "JXL", options), carried)
+
+
+def _upright(carried: Metadata) -> Metadata:
+    return replace(carried, xmp=xmp_upright(carried.xmp)) if carried.xmp else carried
 
 
 def _saved(pixels: Pixels, kind: str, options: dict[str, Any]) -> bytes:

@@ -40,6 +40,21 @@ def test_an_orientation_that_only_xmp_states_makes_no_exif(kind):
         assert decode(result, LOTS).metadata.xmp == (None if policy == "strip" else XMP)
 
 
+@pytest.mark.parametrize(
+    ("form", "plugin"), [("heif", "pillow_heif"), ("jxl:lossless=1", "pillow_jxl"), ("avif", "PIL")]
+)
+@pytest.mark.parametrize("stated", [{}, {"exif": corpus.exif(1)}, {"exif": corpus.exif(8)}], ids=["none", "1", "8"])
+def test_xmp_turns_nothing_where_photos_are_written_upright(form, plugin, stated):
+    pytest.importorskip(plugin)
+    found = decode(corpus.saved(corpus.photo(), "JPEG", quality=95, xmp=XMP, **stated), LOTS)
+    again = decode(encode(found, found.pages, form, "keep"), LOTS)
+    upright = found.pixels if form == "avif" else found.pixels.upright(found.facts["orientation"])
+    assert again.pixels.samples.shape == upright.samples.shape
+    assert np.abs(again.pixels.samples.astype(int) - upright.samples).mean() < 12
+    if again.pixels.height != found.pixels.height:
+        assert b'Orientation="6"' not in again.metadata.xmp
+
+
 def test_metadata_behind_the_pixels_is_kept():
     data = corpus.saved(corpus.photo(), "PNG", exif=corpus.exif())
     head = b"XML:com.adobe.xmp\0"
