@@ -371,6 +371,18 @@ def test_an_image_that_kills_its_worker_costs_one_row(job_for, tmp_path, ray_ses
     assert (len(rows), rows["poison.png"], result.ok) == (7, "worker_died", 6)
 
 
+def test_a_calibration_photo_that_kills_its_worker_is_left_out(job_for, tmp_path, ray_session, monkeypatch, caplog):
+    """Each death takes seconds, so that here the first one is enough; on a cluster it is in `make soak`."""
+    monkeypatch.setattr(module, "_LIVES", 1)
+    job = job_for(images=2, vae="tests.codecs:deadly", compute={"dtype": "float32", "actors": 1})
+    for path in sorted((tmp_path / "natural").rglob("*.png"))[2:]:
+        path.unlink()
+    Image.new("RGB", (48, 36), (9, 9, 9)).save(tmp_path / "natural" / "poison.png")
+    result = run_job(job, HOW)
+    assert (result.ok, result.complete) == (2, True)
+    assert f"not used for calibration: {tmp_path}/natural/poison.png (worker_died" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("codec", "code"),
     [
