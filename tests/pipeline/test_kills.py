@@ -29,7 +29,10 @@ from pipeline.layout import Run
 from pipeline.manifest import read_manifest
 from pipeline.plan import read_plan
 from pipeline.progress import Quiet
+from pipeline.storage import names
 from pipeline.verify import Verified, verify
+from tests.conftest import s3_settings
+from tests.faults import FaultProxy
 from tests.photos import picture, small_job
 from tests.soak import Tally
 
@@ -42,8 +45,15 @@ BOUNDARIES += ["map-0001.safetensors", "00000.json", "_SUCCESS.json"]  # after i
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    """Three nodes on this machine."""
+def proxy(s3):
+    """Before the S3 server, for jobs on the cluster; breaks nothing unless it is told to."""
+    with FaultProxy(int(s3["AWS_ENDPOINT_URL"].rpartition(":")[2])) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def cluster(proxy):
+    """Three nodes on this machine, whose S3 is the proxy's; drivers are forked with the same environment."""
     import ray
     from ray.cluster_utils import Cluster
 
@@ -51,6 +61,8 @@ def cluster():
 
     with pytest.MonkeyPatch.context() as patch:
         for key, value in (of_pipeline.ENVIRONMENT | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}).items():
+            patch.setenv(key, value)
+        for key, value in through(proxy).items():
             patch.setenv(key, value)
         sizes = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
         nodes = Cluster(initialize_head=True, head_node_args=sizes | {"include_dashboard": False})
@@ -354,15 +366,15 @@ def test_calibration_photos_that_kill_their_worker(cluster, forks, job_file, tmp
         account(tally, tmp_path / "enhanced")
 
 
-def over_s3(proxy, s3, folder, images, actors=1):
-    """A whole job on S3 through a proxy, driver and workers in processes of their own; what it has not done right.
+def through(proxy):
+    """The environment of processes whose S3 is a proxy's."""
+    settings = {"config_kwargs": {"read_timeout": proxy.timeout_s - 0.5}}
+    return s3_settings(proxy.port) | {"FSSPEC_S3": json.dumps(settings), "AWS_MAX_ATTEMPTS": "3"}
 
-    Photos are small, so that most of the time goes into requests. What the proxy does to requests, it does to the
-    reading of the results as well.
-    """
+
+def on_s3(s3, folder, images, actors):
+    """The file of a job whose photos are on S3, and its output; photos are small, so that requests take most time."""
     import boto3
-
-    from tests.conftest import s3_settings
 
     client = boto3.client("s3", endpoint_url=s3["AWS_ENDPOINT_URL"])
     bucket = f"archive-{uuid.uuid4().hex[:8]}"
@@ -381,29 +393,41 @@ def over_s3(proxy, s3, folder, images, actors=1):
         "compute": {"shard_images": 2, "dtype": "float32", "actors": actors},
     }
     (folder / "job.yaml").write_text(yaml.safe_dump(job))
-    settings = {"FSSPEC_S3": json.dumps({"config_kwargs": {"read_timeout": proxy.timeout_s - 0.5}})}
-    settings |= s3_settings(proxy.port) | {"AWS_MAX_ATTEMPTS": "3"}
-    command = [sys.executable, "-m", "jobs.cli", "run", str(folder / "job.yaml"), "--allow-code", "--json"]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    run = Run(json.loads(done.stdout.splitlines()[-1])["run"])
+    return str(folder / "job.yaml"), f"s3://{bucket}/enhanced"
+
+
+def account_s3(tally, output, images):
+    """Every photo has a row and the result that the row speaks of, as far as this process reads it through its S3."""
+    (name,) = names(f"{output}/_deepot")
+    run = Run(f"{output}/_deepot/{name}")
     rows = Counter(row["file_name"] for row in read_manifest(run).to_pylist())
+    tally.lost += images - len(rows)
+    tally.doubled += sum(count > 1 for count in rows.values())
+    assert (tally.lost, tally.doubled) == (0, 0)
     assert verify(run, Quiet()) == Verified(images, (), images)
-    return images - len(rows), sum(count > 1 for count in rows.values())
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize(("percent", "images", "least"), [(1, 400, 24), (5, 120, 24), (20, 8, 15)])
 def test_the_whole_job_over_faulty_s3(faulty_s3, s3, tmp_path, record, percent, images, least):
+    """Driver, workers and the reading of the results, each through s3fs and the proxy."""
+    job, output = on_s3(s3, tmp_path, images, actors=2)
     faulty_s3.rate, faulty_s3.timeout_s = percent / 100, 2.5
+    command = [sys.executable, "-m", "jobs.cli", "run", job, "--allow-code"]
+    environment = os.environ | through(faulty_s3)
     with record(f"S3: all faults, {percent} % of the requests of a whole job") as tally:
-        tally.lost, tally.doubled = over_s3(faulty_s3, s3, tmp_path, images, actors=2)
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        account_s3(tally, output, images)
         tally.injected = faulty_s3.injected.total()
-        assert (tally.lost, tally.doubled) == (0, 0)
         assert tally.injected >= least and len(faulty_s3.injected) >= 4, faulty_s3.injected
 
 
-def test_a_small_job_over_faulty_s3(faulty_s3, s3, tmp_path):
-    faulty_s3.rate, faulty_s3.timeout_s = 0.05, 1.1
-    assert over_s3(faulty_s3, s3, tmp_path, 2) == (0, 0)
-    assert faulty_s3.injected.total() >= 2
+def test_a_small_job_over_faulty_s3(cluster, forks, proxy, s3, tmp_path):
+    """On the cluster that is there; its results are read without faults."""
+    job, output = on_s3(s3, tmp_path, 4, actors=1)
+    proxy.rate = 0.1
+    finish(forks, job, cluster)
+    proxy.rate = 0.0
+    account_s3(Tally(""), output, 4)
+    assert proxy.injected.total() >= 3

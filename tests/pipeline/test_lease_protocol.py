@@ -156,6 +156,7 @@ class LeaseProtocol(CommitProtocol):
         """Another driver may come before it wakes."""
         driver = self.drivers[which % len(self.drivers)]
         driver.silent = driver.cut = True
+        LeaseProtocol.met += 1
         for _ in range(7):
             self._pass(19.0)
         if another and len(self.drivers) < 3:
@@ -198,7 +199,7 @@ def test_the_lease_protocol():
 @pytest.mark.timeout(600)
 def test_the_lease_protocol_for_long(record):
     LeaseProtocol.met = 0
-    fault = "the same on storage that cannot decide, with the lease"
+    fault = "the commit protocol with a lease: the same requests, and drivers that fall silent"
     with record(fault, rows=False) as tally:
         run_state_machine_as_test(LeaseProtocol, settings=settings(SETTINGS, max_examples=100, database=None))
         tally.injected = LeaseProtocol.met
