@@ -17,13 +17,16 @@ from deepot.moments import Moments
 from deepot.transport_map import Calibration, TransportMap, fit_map
 from pipeline.config import load_job
 from pipeline.cut import cut
+from pipeline.errors import Code, ImageError
+from pipeline.formats.metadata import Policy
+from pipeline.formats.targets import has_plugin
 from pipeline.images import decode, encode
 from pipeline.layout import Run
 from pipeline.manifest import SCHEMA, Part, read_commit, read_part
 from pipeline.plan import read_shards, to_parquet
 from pipeline.rows import blank_row
 from pipeline.storage import Entry, sha256
-from tests.photos import picture
+from tests.corpus import KINDS, ODD
 
 JOB = b"""name: x
 input: {images: "s3://archive/**/*.tif"}
@@ -35,18 +38,15 @@ limits: {max_pixels: 400_000_000, max_error_rate: 0.01}
 tiles: &a {size: auto}
 """
 COMMIT = {"name": "a.parquet", "size": 9, "sha256": "0", "ok": 1, "skipped": 0, "failed": 0, "codes": {"damaged": 1}}
+PLUGINS = {"pillow_heif": "HEIF", "pillow_jxl": "JXL"}
 MOST_GROWTH_KB = 1_500_000  # of this process over all cases
 
 
 @cache
 def photos():
-    kinds = {"JPEG": {"quality": 90}, "PNG": {}, "TIFF": {"compression": "tiff_lzw"}, "WEBP": {}, "GIF": {}, "BMP": {}}
-    found = []
-    for kind, options in kinds.items():
-        with io.BytesIO() as file:
-            picture(1).save(file, kind, **options)
-            found.append(file.getvalue())
-    return found
+    """One of every kind, some that are skipped too, as far as their plugins are there."""
+    kinds = [kind for kind in KINDS if kind.needs is None or has_plugin(PLUGINS[kind.needs])]
+    return [kind.make() for kind in kinds] + [ODD[name][0]() for name in ("pair.jpg", "lab.tif", "still.gif")]
 
 
 @cache
@@ -71,7 +71,8 @@ def transport():
 
 def mutated(samples):
     """One of some samples with bytes changed, cut out, doubled or put in."""
-    edit = st.tuples(st.integers(0, 2**16), st.integers(0, 40), st.binary(max_size=40))
+    place = st.integers(0, 2**16) | st.integers(0, 1500)  # headers and metadata lie in front
+    edit = st.tuples(place, st.integers(0, 40), st.binary(max_size=40))
 
     def apply(sample, edits):
         for start, length, data in edits:
@@ -89,7 +90,11 @@ def written(path, data):
 
 def read_photo(data, _):
     photo = decode(data, 10_000_000)
-    encode(photo, photo.pixels, "same", "keep")
+    for form, policy in (*(("same", policy) for policy in Policy), ("tiff", "keep"), ("jpeg", "strip-gps")):
+        try:
+            encode(photo, photo.pages, form, policy)
+        except ImageError as error:
+            assert error.code in (Code.UNSUPPORTED_OUTPUT, Code.UNSUPPORTED_FORMAT)
 
 
 def read_job(data, folder):
