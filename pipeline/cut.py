@@ -4,10 +4,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 
+from pipeline.sources.members import sample_of
 from pipeline.storage import Entry
 
 _MOST_SHARD_IMAGES, _SHARDS_WANTED, _MOST_SHARD_BYTES = 32, 64, 512 * 2**20
 _MOST_SHARD_COST = 32 * 12_000_000  # pixels
+_MOST_LATE = 8  # images that a shard takes beyond that, so that a sample of a tar is not cut in two
 
 _BYTES_A_PIXEL = {
     **dict.fromkeys(("bmp", "ppm", "tga"), 3.0),
@@ -55,14 +57,21 @@ def cut(entries: Iterable[Entry], shard_images: int | str = "auto", first: int =
         wanted = -(-sum(map(cost, ahead)) // _SHARDS_WANTED) if whole else _MOST_SHARD_COST
         most, budget, entries = _MOST_SHARD_IMAGES, min(wanted, _MOST_SHARD_COST), chain(ahead, entries)
     held: list[Entry] = []
-    size = spent = 0
+    size = spent = late = 0
     for entry in entries:
         more = cost(entry)
-        full = len(held) == most or size + entry.size > _MOST_SHARD_BYTES or 2 * spent + more > 2 * budget
-        if held and full:
+        full = len(held) >= most or size + entry.size > _MOST_SHARD_BYTES or 2 * spent + more > 2 * budget
+        too_much = late == _MOST_LATE or size + entry.size > 2 * _MOST_SHARD_BYTES
+        if held and full and (too_much or not _in_one_sample(held[-1], entry)):
             yield Shard(first, tuple(held))
-            held, size, spent, first = [], 0, 0, first + 1
+            held, size, spent, late, first = [], 0, 0, 0, first + 1
+        late += bool(held and full)
         held.append(entry)
         size, spent = size + entry.size, spent + more
     if held:
         yield Shard(first, tuple(held))
+
+
+def _in_one_sample(one: Entry, other: Entry) -> bool:
+    sample = sample_of(one.uri)
+    return sample is not None and sample == sample_of(other.uri)

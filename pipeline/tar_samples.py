@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.formats.targets import IMAGE_SUFFIXES
 from pipeline.sources.containers import tar_index
-from pipeline.sources.members import clean, member_of
+from pipeline.sources.members import clean, key_of, member_of, sample_of
 from pipeline.storage import read_range
 
 
@@ -46,7 +46,7 @@ def in_samples(done: Sequence[tuple[dict[str, Any], str, bytes]]) -> list[Result
     found: dict[str, Result] = {}
     for row, name, data in done:
         tar, source = _origin(row["source_uri"])
-        wanted = clean(_key(source)) or _plain(row["file_name"])
+        wanted = clean(key_of(source)) or _plain(row["file_name"])
         suffix = "." + name.rpartition(".")[2]
         if source:
             suffix = _suffix(tar, source, "" if name == row["file_name"] else suffix)
@@ -72,15 +72,7 @@ def files(results: Sequence[Result]) -> Iterator[tuple[str, bytes]]:
 def _origin(uri: str) -> tuple[str, str]:
     """The tar that a photo came from and its name there; empty where it came from none, or has no key."""
     member = member_of(uri)
-    if member is None or member.kind != "tar" or not clean(_key(member.name)):
-        return "", ""
-    return member.container, member.name
-
-
-def _key(name: str) -> str:
-    """A WebDataset key: the name up to the first dot behind the last slash."""
-    folder, slash, last = name.rpartition("/")
-    return folder + slash + last.partition(".")[0]
+    return (member.container, member.name) if member is not None and sample_of(uri) else ("", "")
 
 
 def _plain(name: str) -> str:
@@ -102,7 +94,7 @@ def _suffix(tar: str, name: str, other: str) -> str:
 
     Where the name of another photo differs in nothing but the last one, the other is put behind.
     """
-    own = name[len(_key(name)) :]
+    own = name[len(key_of(name)) :]
     if not other:
         return own
     bare = name.rpartition(".")[0]
@@ -114,7 +106,7 @@ def _suffix(tar: str, name: str, other: str) -> str:
 
 def _sidecars(result: Result) -> Iterator[tuple[str, bytes]]:
     """The files that are no photos of a sample that came from a tar: their names behind its key, and contents."""
-    key = _key(result.source)
+    key = key_of(result.source)
     for name, start, size in tar_index(result.tar) if result.tar else ():
-        if _key(name) == key and not name.lower().endswith(IMAGE_SUFFIXES):
+        if key_of(name) == key and not name.lower().endswith(IMAGE_SUFFIXES):
             yield name[len(key) :], read_range(result.tar, start, start + size)

@@ -59,6 +59,20 @@ def member_of(uri: str) -> Member | None:
     return Member(match["container"], match["kind"].lower(), match["place"]) if match else None
 
 
+def key_of(name: str) -> str:
+    """A WebDataset key: the name up to the first dot behind the last slash."""
+    folder, slash, last = name.rpartition("/")
+    return folder + slash + last.partition(".")[0]
+
+
+def sample_of(uri: str) -> tuple[str, str] | None:
+    """The tar that a URI names a member of, and the key of its sample; None where it has none."""
+    member = member_of(uri)
+    if member is None or member.kind != "tar" or not clean(key_of(member.name)):
+        return None
+    return member.container, key_of(member.name)
+
+
 def member_uri(container: str, start: int, size: int, name: str) -> str:
     """The URI of a member of a tar or ZIP file."""
     return f"{container}#{start}+{size}/{name}"

@@ -107,6 +107,22 @@ def test_shards_are_of_about_the_same_cost():
     assert [len(shard.entries) for shard in cut(sized(90, 1, 1, 90), 2)] == [2, 2], "a number that is asked for is kept"
 
 
+@pytest.mark.parametrize(
+    ("size", "names", "shards"),
+    [
+        (1, ["0.a.png", "0.b.png", "1.a.png", "1.b.png", "1.c.png", "2.a.png", "2.b.png"], [5, 2]),
+        (1, [f"scan.{number:02d}.png" for number in range(14)], [11, 3]),
+        (1, ["m.x/0.png", "m.x/1.png", "m.x/2.png", "m.x/3.png", "m.x/4.png", "m.x/5.png", "m.x/6.png"], [3, 3, 1]),
+        (400 * 2**20, ["0.a.png", "0.b.png", "0.c.png"], [2, 1]),
+    ],
+)
+def test_samples_of_tars_are_not_cut_in_two(size, names, shards):
+    listed = [Entry(f"/x.tar#{number}+9/{name}", f"x.tar/{name}", size, "", 0.0) for number, name in enumerate(names)]
+    assert [len(shard.entries) for shard in cut(listed, 3)] == shards
+    files = [Entry(f"/{name}", name, 1, "", 0.0) for name in names]
+    assert max(len(shard.entries) for shard in cut(files, 3)) == 3, "files are cut anywhere"
+
+
 def test_formats_are_told_apart_by_name():
     (jpeg,), (tiff,), (unknown,) = sized(8), sized(8, suffix="TIF"), sized(8, suffix="scan")
     assert cost(jpeg) == cost(unknown) > 3 * cost(tiff)
