@@ -141,6 +141,17 @@ def test_a_secret_given_wrongly_is_not_shown(given):
     assert "not-to-be-seen" not in str(caught.value)
 
 
+def test_a_webhook_may_have_a_token_in_it():
+    content = {"input": {"images": "in"}, "output": {"uri": "out"}, "map": "m"}
+    url = "https://hooks.example/send?access_token=not-to-be-seen"
+    assert parse_job(content | {"notify": {"webhook": url}}).notify.webhook == url
+    with pytest.raises(ConfigError, match="holds credentials"):
+        parse_job(content | {"notify": {"command": ["post", url]}})
+    with pytest.raises(ConfigError, match="before the host are not sent") as caught:
+        parse_job(content | {"notify": {"webhook": "https://me:not-to-be-seen@hooks.example/x"}})
+    assert "not-to-be-seen" not in str(caught.value)
+
+
 def test_a_job_tells_how_it_ended(hook, job_for, tmp_path, capsys):
     """Done, stopped, and not able to run; and the secret is in no file of the run."""
     job = job_for(name="scans", notify={"webhook": hook.url})
