@@ -61,10 +61,13 @@ def _with_clean_resources(found: list[Block]) -> list[Block]:
 
 
 def iptc(image: JpegImagePlugin.JpegImageFile) -> bytes | None:
-    """The IPTC records among the Photoshop resources."""
-    resources = image.info.get("photoshop")
-    found = resources.get(photoshop.IPTC) if isinstance(resources, dict) else None
-    return found if isinstance(found, bytes) else None
+    """The IPTC records among the Photoshop resources, which may go on from segment to segment."""
+    parts = (data.removeprefix(_PHOTOSHOP) for _, data in image.applist if data.startswith(_PHOTOSHOP))
+    if found := photoshop.iptc_of(b"".join(parts)):
+        return found
+    resources = image.info.get("photoshop")  # Pillow finds those before damaged ones
+    known = resources.get(photoshop.IPTC) if isinstance(resources, dict) else None
+    return known if isinstance(known, bytes) else None
 
 
 def saving(image: JpegImagePlugin.JpegImageFile) -> dict[str, Any]:
@@ -112,7 +115,9 @@ def extra(metadata: Metadata) -> dict[str, Any]:
     """Pillow's options that write what only JPEG has."""
     segments = b"".join(_segment(block.kind, block.data) for block in metadata.blocks if block.kind != APPENDED)
     if metadata.iptc and not any(block.kind == b"APP13" for block in metadata.blocks):
-        segments += _segment(b"APP13", _PHOTOSHOP + photoshop.iptc(metadata.iptc))
+        resources, most = photoshop.iptc(metadata.iptc), _LONGEST - len(_PHOTOSHOP)
+        for start in range(0, len(resources), most):
+            segments += _segment(b"APP13", _PHOTOSHOP + resources[start : start + most])
     return {"extra": segments} if segments else {}
 
 
@@ -123,7 +128,5 @@ def with_appended(data: bytes, metadata: Metadata) -> bytes:
 
 
 def _segment(kind: bytes, data: bytes) -> bytes:
-    if len(data) > _LONGEST:
-        return b""
     marker = _COMMENT if kind == b"COM" else 0xE0 + int(kind[3:])
     return struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data

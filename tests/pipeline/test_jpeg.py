@@ -11,7 +11,7 @@ from PIL import Image
 
 from pipeline.formats import jpeg
 from pipeline.images import decode, encode
-from tests.corpus import exif, photo, sampled_jpeg, saved, segment
+from tests.corpus import exif, photo, sampled_jpeg, saved, segment, tiff
 from tests.profiles import cmyk_profile
 
 LOTS = 10**9
@@ -150,3 +150,11 @@ def test_all_inks_are_as_fine_as_the_lightness_was():
         assert jpeg.saving(image)["qtables"] == [[2] * 64]
     with opened(plain) as image:
         assert jpeg.saving(image)["qtables"] == [[2] * 64, [50] * 64]
+
+
+def test_long_records_go_on_from_segment_to_segment():
+    records = b"".join(b"\x1c\x02\x19" + struct.pack(">H", 30) + b"%030d" % number for number in range(5000))
+    found = decode(tiff(np.asarray(photo()), extratags=[(33723, 7, len(records), records, True)]), LOTS)
+    data = encode(found, found.pages, "jpeg", "keep")
+    assert decode(data, LOTS).metadata.iptc == records
+    assert decode(written(data), LOTS).metadata.iptc == records
