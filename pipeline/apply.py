@@ -70,6 +70,7 @@ class Apply:
         self._deaths: Counter[int] = Counter()
         self._suspects: deque[Work] = deque()
         self._retried: deque[Work] = deque()
+        self._starved: set[str] = set()
         self._running = 0
         self._commits: deque[Future[int]] = deque()
 
@@ -127,6 +128,9 @@ class Apply:
             middle = len(work.entries) // 2
             for side, half in enumerate((work.entries[:middle], work.entries[middle:])):
                 self._suspects.append(Work(work.shard, half, work.attempt + 1, f"{work.piece}{side}"))
+        elif code is Code.OUT_OF_MEMORY and work.entries[0].uri not in self._starved:
+            self._starved.add(work.entries[0].uri)  # the one before may have been ended a moment ago: once more
+            self._suspects.append(again)
         else:
             self._keep(work, self._obituary(work, code, _DEADLY[code]))
 

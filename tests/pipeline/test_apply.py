@@ -76,6 +76,28 @@ def test_a_poisonous_image_costs_its_own_row_alone(run, poison, seed):
     assert all(rows[key]["error_code"] == "worker_died" and rows[key]["retriable"] for key in poison)
 
 
+def test_memory_that_is_not_back_yet_fails_no_image_that_is_alone(run):
+    class Slow(FakeCrew):
+        """Ends the work after the poisonous one too, the first time that this is an image alone."""
+
+        late = False
+
+        def _work(self):
+            alone = self.flying[-1].entries if len(self.flying[-1].entries) == 1 else ()
+            if alone and alone[0].key == "k07" and not self.late:
+                self.late = True
+                self.results.append((self.flying.pop(), self.death()))
+                return
+            super()._work()
+
+    crew = Slow(run, ["k06"], death=OutOfMemoryError)
+    Apply(run, crew, Quiet())(shards())
+    assert crew.late
+    rows = read_manifest(run).to_pylist()
+    assert {row["file_name"] for row in rows if row["status"] == "failed"} == {"k06"}
+    assert len(rows) == 20
+
+
 def test_an_image_for_which_memory_is_short_says_so(run):
     """Whoever else was ended for it is done."""
     Apply(run, FakeCrew(run, ["k06"], death=OutOfMemoryError), Quiet())(shards())
