@@ -17,7 +17,7 @@ from pipeline.errors import NothingFoundError, RunError, StorageError
 from pipeline.layout import Run
 from pipeline.series import ROWS, WRITING, batches, series
 from pipeline.sources.containers import photos
-from pipeline.storage import Entry, absolute, create
+from pipeline.storage import Entry, absolute, create, delete
 from pipeline.vanished import Roll
 
 SCHEMA = pa.schema(
@@ -106,6 +106,7 @@ def extend(
     for shard in shards:
         with io.BytesIO() as file:
             last = _write(file, _until(chain([shard], shards), _PART_IMAGES))
+            delete(run.success)  # first: a run that is not whole must not look so
             if not create(run.plan(number), file.getvalue()):
                 raise RunError(
                     f"{run.plan(number)} has just been written by another driver; run the same command again"

@@ -97,11 +97,14 @@ def test_a_commit_that_is_gone_is_found_and_its_shard_done_again(job_for, capsys
 
 
 def test_what_is_not_done_yet_is_counted_and_not_called_wrong(job_for, tmp_path, capsys):
-    """Neither where there is no _SUCCESS.json, nor where that is of a time when there was less to do."""
+    """Neither where there is no _SUCCESS.json, nor where another driver wrote it when there was less to do."""
     job = job_for()
     run = Run(run_inline(job).run)
+    success = read(run.success)
     picture(99).save(tmp_path / "restored" / "new.png")
     plan_job(open_run(job, HOW))
+    assert "_SUCCESS.json" not in names(run.uri), "not every shard is committed any more"
+    put(run.success, success)
     for committed in (6, 4):
         assert main(["verify", run.uri]) == 0
         assert f"{7 - committed} of 7 planned images have no commit" in capsys.readouterr().out
@@ -110,6 +113,7 @@ def test_what_is_not_done_yet_is_counted_and_not_called_wrong(job_for, tmp_path,
         delete(run.commit(0))
     assert told(capsys, "verify", run.uri, "--repair")[1]["requeued_shards"] == 0
     assert run_inline(job).done_now == 3
+    assert "_SUCCESS.json" in names(run.uri)
 
 
 @pytest.mark.parametrize("left", ["nothing", "half", "other bytes", "another column"])
