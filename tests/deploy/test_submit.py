@@ -34,10 +34,11 @@ SETTINGS = {
 @pytest.fixture
 def server(tmp_path):
     """A Ray cluster of one node in a process group of its own; yields its GCS address and the job server's."""
-    gcs, dashboard, client = _free_ports(3)
+    gcs, dashboard, client, agent = _free_ports(4)
     session = f"/tmp/deepot-{gcs}"  # sockets are in it, whose paths must be short
     start = [*RAY, "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={gcs}"]
     start += [f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1", f"--ray-client-server-port={client}"]
+    start += [f"--dashboard-agent-listen-port={agent}"]  # the default one may be that of another session's agent
     start += ["--num-cpus=2", "--object-store-memory=100000000", f"--temp-dir={session}"]
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(start, env=os.environ | SETTINGS, stdout=log, stderr=log, start_new_session=True)

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.layout import Run
@@ -27,6 +27,7 @@ def test_no_two_short_names_meet():
         assert len({mirror_key(key, form) for key in keys}) == len(keys)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # on a busy machine
 @given(st.sets(NAMES.filter(lambda name: not is_row(name)), max_size=30), st.sampled_from(FORMS))
 def test_no_two_names_meet(keys, form):
     pytest.importorskip("pillow_heif")
