@@ -8,8 +8,10 @@ global operations that all tiles have in common (`deepot.settled`). The map take
 
 For every column and row of the result the mean difference to the next one is taken. `seam` is its mean where tiles
 meet over that elsewhere, `worst` the largest of those lines over that elsewhere, each divided by the same of the image
-in one piece: 1 where tiles do not show. `apart` is the root mean square difference to the image in one piece, of 255,
-and `change` that of the image in one piece to what went in. Means over the images of a kind.
+in one piece: 1 where tiles do not show. `phase` needs no image in one piece: it is the mean where tiles meet over that
+of the lines elsewhere that lie between two latent positions as well. `apart` is the root mean square difference to the
+image in one piece, of 255, and `change` that of the image in one piece to what went in. Means over the images of a
+kind.
 
 `kl` is an AutoencoderKL, unless said otherwise of a quarter of the published widths, with random weights. Published
 ones would take minutes a megapixel here, and trained ones are not at hand.
@@ -90,9 +92,12 @@ def transported(codec: Codec, transport: TransportMap, image: Floats, tiles: Til
     return pixels.samples / 257, plan
 
 
-def at_borders(result: Floats, plan: TilePlan, factor: int) -> tuple[float, float]:
-    """Mean and largest difference of lines where tiles meet over the mean of those elsewhere, both ways together."""
-    near, far = [], []
+def at_borders(result: Floats, plan: TilePlan, factor: int) -> tuple[float, float, float]:
+    """Mean and largest difference of lines where tiles meet over the mean of those elsewhere, both ways together.
+
+    The third is the mean over that of lines elsewhere between two latent positions: decoders may show all of those.
+    """
+    near, far, alike = [], [], []
     for axis, spans in ((1, plan.columns), (0, plan.rows)):
         steps = np.abs(np.diff(result, axis=axis)).mean((1 - axis, 2))
         meeting = np.zeros(len(steps), bool)
@@ -101,8 +106,13 @@ def at_borders(result: Floats, plan: TilePlan, factor: int) -> tuple[float, floa
             meeting[start - 1 : start + span.fade_in * factor] = True
         near.append(steps[meeting])
         far.append(steps[~meeting])
-    elsewhere = np.concatenate(far).mean()
-    return float(np.concatenate(near).mean() / elsewhere), float(np.concatenate(near).max() / elsewhere)
+        alike.append(steps[~meeting & (np.arange(1, len(steps) + 1) % factor == 0)])
+    mean, elsewhere = np.concatenate(near).mean(), np.concatenate(far).mean()
+    return (
+        float(mean / elsewhere),
+        float(np.concatenate(near).max() / elsewhere),
+        float(mean / np.concatenate(alike).mean()),
+    )
 
 
 def measured(codec: Codec, transport: TransportMap, image: Floats, size: int) -> dict[str, dict[str, float]]:
@@ -115,16 +125,13 @@ def measured(codec: Codec, transport: TransportMap, image: Floats, size: int) ->
     found = {}
     for way, (used, overlap) in ways.items():
         result, plan = transported(used, transport, image, Tiles(size, overlap))
-        mean, worst = (
-            ours / theirs
-            for ours, theirs in zip(
-                at_borders(result, plan, codec.factor), at_borders(whole, plan, codec.factor), strict=True
-            )
-        )
+        ours, theirs = (at_borders(each, plan, codec.factor) for each in (result, whole))
         found[way] = {
             "tiles": plan.count,
-            "seam": mean,
-            "worst": worst,
+            "seam": ours[0] / theirs[0],
+            "worst": ours[1] / theirs[1],
+            "phase": ours[2],
+            "phase_in_one_piece": theirs[2],
             "apart": float(np.sqrt(np.square(result - whole).mean())),
             "change": float(np.sqrt(np.square(whole - image).mean())),
         }
@@ -151,8 +158,8 @@ def main() -> None:
         natural = photo.convert("RGB").crop((0, 0, 256, 256))
     blurred = natural.resize((128, 128), Image.Resampling.BOX).resize((256, 256), Image.Resampling.BICUBIC)
     results: dict[str, Any] = {}
-    print("| autoencoder | image | tiles | seam | worst line | from one piece | change |")
-    print("| --- " * 7 + "|")
+    print("| autoencoder | image | tiles | seam | worst line | phase (in one piece) | from one piece | change |")
+    print("| --- " * 8 + "|")
     for name in options.vae:
         codec = (
             as_codec(random_kl(options.widths, options.layers), name)
@@ -165,8 +172,9 @@ def main() -> None:
             results[f"{name} {kind}"] = found
             for way in found[0]:
                 mean = {key: fmean(each[way][key] for each in found) for key in found[0][way]}
+                phases = f"{mean['phase']:.2f} ({mean['phase_in_one_piece']:.2f})"
                 print(
-                    f"| {name} | {kind} | {way} | {mean['seam']:.2f} | {mean['worst']:.2f} "
+                    f"| {name} | {kind} | {way} | {mean['seam']:.2f} | {mean['worst']:.2f} | {phases} "
                     f"| {mean['apart']:.2f} | {mean['change']:.2f} |",
                     flush=True,
                 )

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.cut import Shard, cost, cut
+from pipeline.cut import Shard, costs, cut
 from pipeline.errors import NothingFoundError, RunError, StorageError
 from pipeline.layout import Run
 from pipeline.series import ROWS, WRITING, batches, series
@@ -214,9 +214,9 @@ def _write(file: io.BytesIO, shards: Iterable[Shard]) -> int:
 
 def _batch(entries: Sequence[Entry], numbers: Sequence[int]) -> pa.RecordBatch:
     columns = [[entry[place] for entry in entries] for place in range(len(Entry._fields))]
-    columns += [list(numbers), list(map(cost, entries))]
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+    arrays = [pa.array(column, field.type) for column, field in zip([*columns, numbers], SCHEMA, strict=False)]
+    of = dict(zip(Entry._fields, arrays, strict=False))
+    return pa.RecordBatch.from_arrays([*arrays, costs(of["key"], of["size"])], schema=SCHEMA)
 
 
 def plan_parts(run: Run) -> list[str]:
