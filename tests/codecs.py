@@ -195,21 +195,6 @@ def surprising_restorer():
     return restore
 
 
-class Starved(Shuffle):
-    """Fails as Ray's memory monitor has it, over a photo that is one plain colour."""
-
-    def encode(self, images):
-        if images.std() == 0 and images.mean() > 0:
-            from ray.exceptions import OutOfMemoryError
-
-            raise OutOfMemoryError("killed due to the node running low on memory")
-        return super().encode(images)
-
-
-def starved():
-    return Starved()
-
-
 def swelling():
     return Swelling()
 

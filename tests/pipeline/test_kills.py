@@ -217,7 +217,7 @@ def test_drivers_are_killed_at_random_moments(cluster, forks, pace, tmp_path, re
     with record("kill -9 of the driver at a random moment") as tally:
         for seed in seeds:
             share = random.Random(seed).uniform(0, 0.95)
-            for _ in range(5):
+            for _ in range(20):
                 with driver(forks, written(runs[-1]), cluster) as process:
                     process.join(share * pace.left_s(runs[-1]))
                     if process.is_alive() and killed(process):

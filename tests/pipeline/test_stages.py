@@ -404,7 +404,6 @@ def test_a_calibration_photo_that_kills_its_worker_is_left_out(job_for, tmp_path
     [
         ("hanging", "timed_out"),
         ("greedy", "out_of_memory"),
-        pytest.param("starved", "out_of_memory", marks=pytest.mark.soak),
         pytest.param("unplugged", "worker_died", marks=pytest.mark.soak),
     ],
 )
