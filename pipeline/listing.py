@@ -9,7 +9,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import glob_translate
 
 from pipeline.errors import StorageError
-from pipeline.formats.targets import IMAGE_SUFFIXES
+from pipeline.formats.targets import has_image_suffix
 from pipeline.storage import Entry, filesystem, told
 from pipeline.undecoded import shown
 
@@ -36,7 +36,7 @@ def listing(uri: str) -> Iterator[Entry]:
         yield _entry(fs, _info(uri), root)
         return
     else:
-        root, wanted = path.rstrip("/"), _has_image_suffix
+        root, wanted = path.rstrip("/"), has_image_suffix
         fixed = root + "/"
     before = ""
     for entry in _objects(uri, fs, root, fixed, wanted):
@@ -154,10 +154,6 @@ def _info(uri: str) -> dict[str, Any]:
     fs, path = filesystem(uri)
     info: dict[str, Any] = fs.info(path)
     return info
-
-
-def _has_image_suffix(name: str) -> bool:
-    return name.lower().endswith(IMAGE_SUFFIXES)
 
 
 def _entry(fs: Any, item: dict[str, Any], root: str) -> Entry:  # noqa: ANN401

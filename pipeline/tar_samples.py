@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.formats.targets import IMAGE_SUFFIXES
+from pipeline.formats.targets import has_image_suffix
 from pipeline.sources.containers import tar_index
 from pipeline.sources.members import clean, key_of, member_of, sample_of
 from pipeline.storage import read_range
@@ -99,7 +99,7 @@ def _suffix(tar: str, name: str, other: str) -> str:
         return own
     bare = name.rpartition(".")[0]
     twins = [each for each, *_ in tar_index(tar) if each.rpartition(".")[0] == bare and each != name]
-    if not any(each.lower().endswith(IMAGE_SUFFIXES) for each in twins):
+    if not any(map(has_image_suffix, twins)):
         own = own.rpartition(".")[0]
     return own + other
 
@@ -108,5 +108,5 @@ def _sidecars(result: Result) -> Iterator[tuple[str, bytes]]:
     """The files that are no photos of a sample that came from a tar: their names behind its key, and contents."""
     key = key_of(result.source)
     for name, start, size in tar_index(result.tar) if result.tar else ():
-        if key_of(name) == key and not name.lower().endswith(IMAGE_SUFFIXES):
+        if key_of(name) == key and not has_image_suffix(name):
             yield name[len(key) :], read_range(result.tar, start, start + size)

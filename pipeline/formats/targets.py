@@ -126,6 +126,11 @@ _MAKERS: dict[str, Callable[..., Target]] = {
 }
 
 
+def has_image_suffix(name: str) -> bool:
+    """Whether a file is taken for a photo by its name."""
+    return name.lower().endswith(IMAGE_SUFFIXES)
+
+
 def load_target(text: str) -> Target | None:
     """The format that `output.format` names, e.g. `jpeg:quality=90,progressive=1`; None for `same`.
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import ContainerError, StorageError
-from pipeline.formats.targets import IMAGE_SUFFIXES
+from pipeline.formats.targets import has_image_suffix
 from pipeline.listing import listing
 from pipeline.parts import opened
 from pipeline.sources.lists import named, names_in
@@ -75,7 +75,7 @@ def _members(file: Entry, index: Callable[[str], tuple[tuple[str, int, int], ...
     """The photos among the members of a tar or ZIP file."""
     found: dict[str, Entry] = {}
     for name, start, size in index(file.uri):
-        if not name.lower().endswith(IMAGE_SUFFIXES):
+        if not has_image_suffix(name):
             continue
         key = f"{file.key}/{clean(name)}"
         if key in found:
@@ -149,7 +149,7 @@ def _cells(file: Entry, parquet: pq.ParquetFile, column: str, struct: bool) -> I
             )
         for row, path in enumerate(paths):
             name = clean(path or "").rpartition("/")[2]
-            suffix = "." + name.rpartition(".")[2] if name.lower().endswith(IMAGE_SUFFIXES) else ""
+            suffix = "." + name.rpartition(".")[2] if has_image_suffix(name) else ""
             uri = f"{file.uri}#{column}/{group}/{row}"
             yield Entry(uri, f"{file.key}/{number:08d}{suffix}", size, file.etag, file.mtime)
             number += 1

@@ -344,6 +344,14 @@ class CommitProtocol(RuleBasedStateMachine):
 SETTINGS = settings(max_examples=8, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
 
 
+def for_long(machine, examples, record, fault):
+    """Run many examples of a model, and record how often it met its fault."""
+    machine.met = 0
+    with record(fault, rows=False) as tally:
+        run_state_machine_as_test(machine, settings=settings(SETTINGS, max_examples=examples, database=None))
+        tally.injected = machine.met
+
+
 def test_the_commit_protocol():
     run_state_machine_as_test(CommitProtocol, settings=SETTINGS)
 
@@ -351,8 +359,6 @@ def test_the_commit_protocol():
 @pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_the_commit_protocol_for_long(record):
-    CommitProtocol.met = 0
-    fault = "the commit protocol: requests refused, lost, late, doubled, or the driver's last"
-    with record(fault, rows=False) as tally:
-        run_state_machine_as_test(CommitProtocol, settings=settings(SETTINGS, max_examples=150, database=None))
-        tally.injected = CommitProtocol.met
+    for_long(
+        CommitProtocol, 150, record, "the commit protocol: requests refused, lost, late, doubled, or the driver's last"
+    )

@@ -12,13 +12,12 @@ from types import SimpleNamespace
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import settings
 from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
 
 from pipeline import lease as leases
 from pipeline.errors import PipelineError
 from pipeline.lease import lease
-from tests.pipeline.test_commit_protocol import RUN, SETTINGS, CommitProtocol, Crash, Driver, Fate, drive
+from tests.pipeline.test_commit_protocol import RUN, SETTINGS, CommitProtocol, Crash, Driver, Fate, drive, for_long
 
 
 class LeasedDriver(Driver):
@@ -198,8 +197,5 @@ def test_the_lease_protocol():
 @pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_the_lease_protocol_for_long(record):
-    LeaseProtocol.met = 0
     fault = "the commit protocol with a lease: the same requests, and drivers that fall silent"
-    with record(fault, rows=False) as tally:
-        run_state_machine_as_test(LeaseProtocol, settings=settings(SETTINGS, max_examples=100, database=None))
-        tally.injected = LeaseProtocol.met
+    for_long(LeaseProtocol, 100, record, fault)
