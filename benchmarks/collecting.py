@@ -20,9 +20,9 @@ from record import save, seconds
 
 from deepot.moments import Moments
 from deepot.transport_map import Calibration, fit_map
-from pipeline.config import parse_job
 from pipeline.cut import Shard
 from pipeline.gc import orphans, remove_orphans
+from pipeline.job_file import parse_job
 from pipeline.layout import Run
 from pipeline.manifest import commit, write_part
 from pipeline.plan import extend, read_plan

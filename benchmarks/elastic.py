@@ -59,7 +59,7 @@ def measure(folder: Path, phase_s: float) -> list[dict[str, Any]]:
     """Photos a second of each phase."""
     from ray.cluster_utils import Cluster
 
-    from pipeline.config import parse_job
+    from pipeline.job_file import parse_job
     from pipeline.run import How, run_job
 
     job = parse_job(

@@ -37,9 +37,10 @@ from deepot.codec import Codec
 from deepot.transport_map import TransportMap
 from pipeline import cluster, statistics
 from pipeline.apply import Apply
-from pipeline.config import Job, parse_job
+from pipeline.config import Job
 from pipeline.crew import RayCrew
 from pipeline.cut import cost, cut
+from pipeline.job_file import parse_job
 from pipeline.plan import find_images
 from pipeline.progress import Quiet
 from pipeline.run import How, Opened, fit_job, open_run

@@ -1,30 +1,21 @@
-"""Evaluation: versions of photos whose clean originals are known, and how far each version is from them."""
+"""Evaluation: how far the versions of photos are from their clean originals, and from each other."""
 
-import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deepot.codec import Codec, default_device
-from deepot.details import details
-from deepot.enhance import Keep, Mode, luma
+from deepot.bootstrap import MOST_BLOCKS, Estimate, bootstrap_distance, bootstrap_mean, draws, recentred
+from deepot.codec import default_device
+from deepot.enhance import Keep
 from deepot.metrics import frechet_distance, psnr, ssim
 from deepot.moments import Moments, merge_in_order
-from deepot.passes import check_finite, decoder, encode
 from deepot.patch_moments import patch_moments
-from deepot.pixels import Pixels
 from deepot.spec import call_factory, fingerprint
-from deepot.tiling import Span, TilePlan
-
-CLEAN, RESTORED = "clean", "restored"
-ROUND_TRIP, CLEAN_ROUND_TRIP = "round trip of restored", "round trip of clean"
-MOST_BLOCKS = 64
-_JITTER = 1e-12  # relative; so that features without variance have a Cholesky factor
+from deepot.versions import CLEAN, Point, Versions
 
 MOST_PSNR = 100.0
 """What an image that equals the clean one counts as, in dB: one infinity would be the mean of all."""
@@ -58,122 +49,6 @@ class Judge:
     def __call__(self, *images: Tensor) -> Any:  # noqa: ANN401 - what it gives depends on what it is
         """Maps of an image, or the number of a pair."""
         return self._function(*(image.to(self._device) for image in images))
-
-
-@dataclass(frozen=True)
-class Point:
-    """One version of all photos: a mode of transport at an α, or one of the controls, which have none.
-
-    Controls are the clean photo, x* ("restored", which is every mode's α = 1), and what the autoencoder alone makes of
-    either: whatever "plain" gains at no transport at all is gained by the round trip, not by the map.
-    """
-
-    name: str
-    alpha: float | None = None
-
-    def __str__(self) -> str:
-        return self.name if self.alpha is None else f"{self.name} α={self.alpha:g}"
-
-
-def sweep(modes: Sequence[Mode], alphas: Sequence[float]) -> list[Point]:
-    """The controls, then every mode at every α but 1, which is the control "restored"."""
-    controls = [Point(name) for name in (RESTORED, ROUND_TRIP, CLEAN_ROUND_TRIP)]
-    steps = sorted(set(alphas) - {1.0})
-    return controls + [Point(mode.value, alpha) for mode in dict.fromkeys(modes) for alpha in steps]
-
-
-@dataclass(frozen=True)
-class Versions:
-    """All that the versions of one photo are made of.
-
-    Attributes:
-        clean: x, (H, W, 3), uint8.
-        restored: x*, (H, W, 3), uint8.
-        clean_round_trip: D(E(x)), (1, 3, H, W), float32.
-        round_trip: D(z) with z = E(x*).
-        moved: D(z′), z′ the transported z.
-        details: of D(z′) − D(z).
-        clean_latents: E(x), (1, c, h, w), float32.
-        latents: z.
-        moved_latents: z′.
-    """
-
-    clean: Tensor
-    restored: Tensor
-    clean_round_trip: Tensor
-    round_trip: Tensor
-    moved: Tensor
-    details: Tensor
-    clean_latents: Tensor
-    latents: Tensor
-    moved_latents: Tensor
-
-    def image(self, point: Point, keep: Collection[Keep] = ()) -> Tensor:
-        """The version as the program writes it, rounded to 8 bits: (1, 3, H, W), [0, 1]; `keep` as for `Enhancer`."""
-        if point.name == CLEAN:
-            return Pixels(self.clean.numpy()).rgb()
-        pixels = Pixels(self.restored.numpy().copy())
-        if point.name == RESTORED:
-            return pixels.rgb()
-        share = 1.0 if point.alpha is None else 1 - point.alpha
-        if point.name == Mode.DETAIL.value:
-            change = self.details
-        elif point.name == Mode.RESIDUAL.value:
-            change = self.moved - self.round_trip
-        else:
-            wanted = {CLEAN_ROUND_TRIP: self.clean_round_trip, ROUND_TRIP: self.round_trip}
-            change = wanted.get(point.name, self.moved) - pixels.rgb()
-        kept = Keep.COLOUR in keep and point.alpha is not None
-        pixels.add(0, share * (luma(change) if kept else change))
-        return pixels.rgb()
-
-    def latents_of(self, point: Point) -> Tensor:
-        """The latents that the version was decoded from: z + (1 − α)(z′ − z) for all modes."""
-        if point.alpha is not None:
-            return torch.lerp(self.moved_latents, self.latents, point.alpha)
-        return self.clean_latents if point.name in (CLEAN, CLEAN_ROUND_TRIP) else self.latents
-
-
-@torch.inference_mode()
-def versions(
-    codec: Codec, transport: Callable[[Tensor], Tensor], clean: Pixels, restored: Pixels, plan: TilePlan
-) -> Versions:
-    """Encode, transport and decode a photo, both sides of it 8-bit RGB of one size.
-
-    Raises:
-        CodecError: the autoencoder gave values that are not finite.
-    """
-
-    def stitched(compute: Callable[..., Sequence[Tensor]], *latents: Tensor) -> list[Tensor]:
-        """What is computed of tiles of latents, image by image."""
-
-        def tile(row: Span, column: Span) -> Tensor:
-            window = (..., slice(row.start, row.stop), slice(column.start, column.stop))
-            return torch.cat(list(compute(*(z[window] for z in latents))), dim=1)
-
-        blocks = list(plan.stitch(tile, codec.factor))
-        size = plan.height * codec.factor, plan.width * codec.factor
-        joined = blocks[0].values.new_empty(1, blocks[0].values.shape[1], *size)
-        for block in blocks:
-            joined[:, :, *block.place] = block.values
-        check_finite(codec, joined)
-        cropped = joined[:, :, : clean.height, : clean.width].float().cpu()
-        return [image.contiguous() for image in torch.split(cropped, 3, dim=1)]
-
-    z, z_clean = encode(codec, restored, plan), encode(codec, clean, plan)
-    moved = transport(z)
-    of_clean, of_restored, of_moved = (decoder(codec, latents, plan) for latents in (z_clean, z, moved))
-
-    def decode(latents: Tensor) -> list[Tensor]:
-        return [of_clean(latents)]
-
-    def move(latents: Tensor, moved: Tensor) -> list[Tensor]:
-        before, after = of_restored(latents), of_moved(moved)
-        return [before, after, details(after - before, codec.factor)]
-
-    samples = [torch.from_numpy(pixels.samples) for pixels in (clean, restored)]
-    images = stitched(decode, z_clean) + stitched(move, z, moved)
-    return Versions(*samples, *images, *(latents.cpu().contiguous() for latents in (z_clean, z, moved)))
 
 
 @dataclass
@@ -219,88 +94,6 @@ class Scores:
     def distance(self, name: str, clean: "Scores") -> float:
         """Fréchet distance of a set to the clean photos', over the variance of theirs: W2² / tr Σ."""
         return frechet_distance(merge_in_order(self.sets[name]), merge_in_order(clean.sets[name]))
-
-
-def draws(photos: int, replicates: int) -> NDArray[np.int64]:
-    """How often each block of photos is drawn in each bootstrap replicate, (replicates, blocks); always the same draws.
-
-    Efron & Tibshirani, An Introduction to the Bootstrap, 1993: photos are drawn with replacement, the clean one and
-    its versions together, and the same ones for every point, so that points can be compared replicate by replicate.
-    """
-    blocks = min(photos, MOST_BLOCKS)
-    return np.random.default_rng(0).multinomial(blocks, [1 / blocks] * blocks, size=replicates)
-
-
-def bootstrap_mean(values: Sequence[float], counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The mean of per-photo numbers in every replicate."""
-    blocks = counts.shape[1]
-    totals = np.array([sum(values[block::blocks]) for block in range(blocks)])
-    sizes = np.array([len(values[block::blocks]) for block in range(blocks)])
-    return np.asarray(counts @ totals / (counts @ sizes), dtype=np.float64)
-
-
-def bootstrap_distance(
-    mine: Sequence[Moments], clean: Sequence[Moments], counts: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """The Fréchet distance of `Scores.distance` in every replicate; NaN where too little was drawn for a covariance."""
-    sides = [_Stack(mine), _Stack(clean)]
-    return np.array([_distance(*(side.weighted(row) for side in sides)) for row in counts])
-
-
-def recentred(replicates: NDArray[np.float64], value: float) -> NDArray[np.float64]:
-    """Replicates of a distance without the bias that drawing again adds.
-
-    A distance of few images is too large, and that of images drawn from these is too large once more, by about as much:
-    the replicates' spread is kept and their mean is brought to the value.
-    """
-    return replicates - np.nanmean(replicates) + value if np.isfinite(replicates).any() else replicates
-
-
-class _Stack:
-    """Moments of blocks, to be added up with weights."""
-
-    def __init__(self, blocks: Sequence[Moments]) -> None:
-        self.counts = torch.tensor([block.count for block in blocks], dtype=torch.float64)
-        self.means = torch.stack([block.mean for block in blocks])
-        self.scatters = torch.stack([block.scatter for block in blocks])
-
-    def weighted(self, weights: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Mean and covariance of the union in which every block is as often as its weight says."""
-        times = torch.from_numpy(weights).double()
-        shares = times * self.counts
-        mean = shares @ self.means / shares.sum().clamp(min=1)
-        off = self.means - mean
-        scatter = torch.einsum("b,bij->ij", times, self.scatters) + (shares[:, None] * off).mT @ off
-        return mean, scatter / (shares.sum() - 1).clamp(min=1)
-
-
-def _distance(mine: tuple[Tensor, Tensor], clean: tuple[Tensor, Tensor]) -> float:
-    """`frechet_distance`, by a Cholesky factor instead of a root, which is several times faster."""
-    total = clean[1].trace()
-    if not total > 0:
-        return math.nan
-    factor = torch.linalg.cholesky(clean[1] + _JITTER * total * torch.eye(len(clean[0]), dtype=torch.float64))
-    cross = torch.linalg.eigvalsh(factor.mT @ mine[1] @ factor).clamp(min=0).sqrt().sum()
-    squared = (mine[0] - clean[0]).square().sum() + mine[1].trace() + total - 2 * cross
-    return max(0.0, float(squared / total))
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number and its 95 % bootstrap interval over photos (percentiles); NaN bounds where there are no replicates."""
-
-    value: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, value: float, replicates: NDArray[np.float64]) -> "Estimate":
-        """With the 2.5th and 97.5th percentile of the replicates."""
-        kept = replicates[np.isfinite(replicates)]
-        if len(kept) == 0:
-            return cls(value, math.nan, math.nan)
-        low, high = np.percentile(kept, [2.5, 97.5])
-        return cls(value, float(low), float(high))
 
 
 def estimates(scores: Scores, clean: Scores, before: Scores, replicates: int) -> Iterator[tuple[str, Estimate]]:

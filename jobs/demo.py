@@ -7,8 +7,8 @@ import yaml
 
 from jobs.console import progress, show
 from jobs.demo_photos import comparison, degrade_and_restore, packaged_photos
-from pipeline.config import load_job
 from pipeline.errors import ConfigError
+from pipeline.job_file import load_job
 from pipeline.layout import Run
 from pipeline.run import How, run_job
 

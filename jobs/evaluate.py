@@ -2,7 +2,7 @@
 
 import argparse
 
-from deepot.evaluation import Estimate
+from deepot.bootstrap import Estimate
 from jobs.console import show_json
 from jobs.flags import add_job, how_of, job_of
 from pipeline.curve import finite

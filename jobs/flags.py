@@ -11,9 +11,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from jobs.console import progress
-from pipeline.config import Job, load_job
+from pipeline.config import Job
 from pipeline.credentials import redacted
 from pipeline.errors import ConfigError
+from pipeline.job_file import load_job
 from pipeline.run import How
 
 _PORTS = 65_535

@@ -5,7 +5,8 @@ import json
 import math
 from dataclasses import asdict, dataclass
 
-from deepot.evaluation import CLEAN_ROUND_TRIP, RESTORED, ROUND_TRIP, Estimate, Point
+from deepot.bootstrap import Estimate
+from deepot.versions import CLEAN_ROUND_TRIP, RESTORED, ROUND_TRIP, Point
 from pipeline.storage import join, read
 
 PREFERRED_SET = "map 3"  # what the plot shows; the deepest one where there are fewer, the latents where there is none

@@ -7,81 +7,30 @@ then one task a point measures that version of all photos. At the end the photos
 import io
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 
-from deepot.calibrate import degraded
-from deepot.degrade import load_degradation, seeded
-from deepot.enhance import Keep
-from deepot.evaluation import CLEAN, RESTORED, Estimate, Judge, Point, Scores, Versions, estimates, sweep, versions
-from deepot.moments import Moments
-from deepot.pixels import Pixels
+from deepot.bootstrap import Estimate
+from deepot.degrade import load_degradation
+from deepot.evaluation import Judge
 from deepot.transport_map import TransportMap
+from deepot.versions import CLEAN, RESTORED, Point, sweep
 from pipeline import cluster
-from pipeline.config import Evaluation, Job, Limits
+from pipeline.config import Evaluation
 from pipeline.curve import Evaluated, plot, read_evaluation
-from pipeline.errors import Code, ConfigError, ImageError, NothingFoundError
-from pipeline.faults import DEVICE_FAULTS, said
-from pipeline.fetch import fetch
+from pipeline.errors import ConfigError, NothingFoundError
 from pipeline.fit import map_uri
-from pipeline.images import decode
-from pipeline.models import Models, load_models, tiles_of
+from pipeline.measure import PhotoTask, PointTask, measure, photo_name, point_uri, prepare, wanted_of
 from pipeline.plan import find_images
 from pipeline.run import Opened, map_of
 from pipeline.sample import sample
 from pipeline.storage import Entry, exists, join, names, put, read, remove, sha256
 
-LEAST_SIDE = 16
-"""Of a photo to be measured, in pixels: SSIM has a window of 11."""
-
-
-@dataclass(frozen=True)
-class PhotoTask:
-    """One photo to prepare.
-
-    Attributes:
-        job: the job; it has `evaluate`.
-        allow_code: whether `module:factory` may be imported.
-        map_uri: the map.
-        folder: of the evaluation.
-        number: of the photo.
-        clean: the original.
-        given: its damaged version in the input; None where the original is to be degraded.
-    """
-
-    job: Job
-    allow_code: bool
-    map_uri: str
-    folder: str
-    number: int
-    clean: Entry
-    given: Entry | None
-
-
-@dataclass(frozen=True)
-class PointTask:
-    """One point to measure.
-
-    Attributes:
-        job: the job; its `module:factory` are allowed.
-        folder: of the evaluation.
-        scores: folder of what is measured of these photos.
-        numbers: of the photos.
-        point: the point.
-    """
-
-    job: Job
-    folder: str
-    scores: str
-    numbers: tuple[int, ...]
-    point: Point
+Execute = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
+"""Runs a function on many items, results in any order."""
 
 
 def evaluate_job(opened: Opened) -> Evaluated:
@@ -110,48 +59,16 @@ def evaluate_job(opened: Opened) -> Evaluated:
     return read_evaluation(folder)
 
 
-def wanted_of(job: Job) -> Evaluation:
-    """The job's `evaluate`.
-
-    Raises:
-        ConfigError: it has none.
-    """
-    if job.evaluate is None:
-        raise ConfigError("the job says nothing of evaluate: give evaluate.clean, a folder of clean originals")
-    return job.evaluate
-
-
 def _evaluate(
-    opened: Opened,
-    wanted: Evaluation,
-    pairs: Sequence[tuple[Entry, Entry | None]],
-    folder: str,
-    execute: Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]],
+    opened: Opened, wanted: Evaluation, pairs: Sequence[tuple[Entry, Entry | None]], folder: str, execute: Execute
 ) -> None:
-    job, how, run = opened.job, opened.how, opened.run
-    done = names(join(folder, "photos"))
-    tasks = [
-        PhotoTask(job, how.allow_code, map_uri(job, run), folder, number, *pair) for number, pair in enumerate(pairs)
-    ]
-    missing = [task for task in tasks if _photo_name(task.number) not in done]
-    how.progress.begin("prepare", len(missing))
-    unusable: dict[int, str] = {}
-    for number, why in execute(prepare, missing):
-        unusable |= {number: why} if why else {}
-        how.progress.advance(1, int(bool(why)))
-    how.progress.end()
+    """Prepare the photos, measure the points, and store what was found."""
+    unusable = _prepared(opened, pairs, folder, execute)
     numbers = tuple(number for number in range(len(pairs)) if number not in unusable)
     if not numbers:
         raise NothingFoundError(f"not one photo could be evaluated; the first: {next(iter(unusable.values()))}")
-
     points = sweep(wanted.modes, wanted.alphas)
-    scores = join(folder, "scores", sha256(json.dumps(numbers).encode())[:8])  # of just these photos
-    how.progress.begin("measure", (1 + len(points)) * len(numbers))
-    for together in ([Point(CLEAN)], [Point(RESTORED)], points[1:]):  # each needs the scores of those before it
-        for _ in execute(measure, [PointTask(job, folder, scores, numbers, point) for point in together]):
-            how.progress.advance(len(numbers), 0)
-    how.progress.end()
-    rows = [json.loads(read(_point_uri(scores, point))) for point in points]
+    rows = _measured(opened, points, numbers, folder, execute)
     keys = [pairs[number][0].key for number in numbers]
     put(join(folder, "photos.parquet"), _parquet(keys, rows))
     points_found = {
@@ -161,67 +78,41 @@ def _evaluate(
     left_out = {(pairs[number][1] or pairs[number][0]).uri: why for number, why in unusable.items()}
     found = Evaluated(folder, len(numbers), left_out, points_found)
     put(join(folder, "curve.png"), plot(found.points))
-    put(join(folder, "evaluation.json"), found.to_json(run=run.uri, evaluate=wanted.model_dump(mode="json")))
+    put(join(folder, "evaluation.json"), found.to_json(run=opened.run.uri, evaluate=wanted.model_dump(mode="json")))
 
 
-def prepare(task: PhotoTask) -> tuple[int, str | None]:
-    """Restore, transport and decode one photo and store its versions; returns its number, and why it cannot be used."""
-    models = load_models(task.job, task.allow_code)
-    wanted, transport = wanted_of(task.job), _transport(task)
-    try:
-        clean, restored = (_middle(pixels, wanted.crop) for pixels in _sides(task, wanted, models))
-        least = max(LEAST_SIDE, task.job.transport.patch_size * models.codec.factor)
-        if min(clean.height, clean.width) < least:
-            raise ImageError(Code.UNSUPPORTED_OUTPUT, f"with sides below {least} pixels it is too small to be measured")
-        plan = tiles_of(task.job).plan(models.codec, clean)
-        keep_mean = Keep.MEAN in task.job.transport.keep
-        operator = transport.on(models.codec.device, keep_mean=keep_mean)
-        found = versions(models.codec, operator, clean, restored, plan)
-    except DEVICE_FAULTS:
-        raise
-    except Exception as error:
-        return task.number, said(error)
-    put(join(task.folder, "photos", _photo_name(task.number)), save_tensors(vars(found)))
-    return task.number, None
+def _prepared(
+    opened: Opened, pairs: Sequence[tuple[Entry, Entry | None]], folder: str, execute: Execute
+) -> dict[int, str]:
+    """Store the versions of photos that are not there yet; the numbers of those that cannot be used, and why."""
+    job, how, uri = opened.job, opened.how, map_uri(opened.job, opened.run)
+    done = names(join(folder, "photos"))
+    missing = [
+        PhotoTask(job, how.allow_code, uri, folder, number, *pair)
+        for number, pair in enumerate(pairs)
+        if photo_name(number) not in done
+    ]
+    how.progress.begin("prepare", len(missing))
+    unusable: dict[int, str] = {}
+    for number, why in execute(prepare, missing):
+        unusable |= {number: why} if why else {}
+        how.progress.advance(1, int(bool(why)))
+    how.progress.end()
+    return unusable
 
 
-def measure(task: PointTask) -> None:
-    """Measure one point on all photos and store its numbers: the body of a task."""
-    wanted, point = wanted_of(task.job), task.point
-    if exists(_point_uri(task.scores, point)):
-        return
-    torch.set_num_threads(task.job.compute.threads)
-    features = Judge(wanted.features) if wanted.features else None
-    metrics = [Judge(spec) for spec in wanted.metrics]
-    scores = Scores()
-    for number in task.numbers:
-        tensors = load_tensors(read(join(task.folder, "photos", _photo_name(number))))
-        transport = task.job.transport
-        scores.add(Versions(**tensors), point, transport.patch_size, features, metrics, transport.keep)
-    record: dict[str, Any] = asdict(point) | {"photos": scores.photos}
-    if point.name in (CLEAN, RESTORED):
-        put(_scores_uri(task.scores, point.name), _packed(scores))
-    if point.name != CLEAN:
-        clean, before = (_unpacked(read(_scores_uri(task.scores, name))) for name in (CLEAN, RESTORED))
-        found = estimates(scores, clean, before, wanted.replicates)
-        record["estimates"] = {name: asdict(estimate) for name, estimate in found}
-    put(_point_uri(task.scores, point), json.dumps(record).encode())
-
-
-def _sides(task: PhotoTask, wanted: Evaluation, models: Models) -> tuple[Pixels, Pixels]:
-    """The clean photo and the restored one, 8-bit RGB of one size."""
-    clean, data = _rgb(task.clean, task.job.limits)
-    if task.given is not None:
-        restored = models.restorer(_rgb(task.given, task.job.limits)[0])
-    else:
-        damage = load_degradation(wanted.degrade or "")
-        generator = seeded(b"evaluate" + data)  # not the noise that calibration gives this photo
-        restored = models.source_restorer(degraded(clean, damage, generator))
-        clean = Pixels(clean.samples[: restored.height, : restored.width])  # downscaling cuts to whole multiples
-    if restored.samples.shape != clean.samples.shape:
-        sizes = [f"{pixels.width} × {pixels.height}" for pixels in (restored, clean)]
-        raise ImageError(Code.DAMAGED, f"restored it has {sizes[0]} pixels, its clean original {sizes[1]}")
-    return clean, restored
+def _measured(
+    opened: Opened, points: Sequence[Point], numbers: tuple[int, ...], folder: str, execute: Execute
+) -> list[dict[str, Any]]:
+    """What was measured of each point, of just these photos."""
+    progress = opened.how.progress
+    scores = join(folder, "scores", sha256(json.dumps(numbers).encode())[:8])
+    progress.begin("measure", (1 + len(points)) * len(numbers))
+    for together in ([Point(CLEAN)], [Point(RESTORED)], points[1:]):  # each needs the scores of those before it
+        for _ in execute(measure, [PointTask(opened.job, folder, scores, numbers, point) for point in together]):
+            progress.advance(len(numbers), 0)
+    progress.end()
+    return [json.loads(read(point_uri(scores, point))) for point in points]
 
 
 def _pairs(opened: Opened, wanted: Evaluation) -> list[tuple[Entry, Entry | None]]:
@@ -259,61 +150,6 @@ def _key(
     photos = [[entry._asdict() if entry else None for entry in pair] for pair in pairs]
     content = [wanted.model_dump(mode="json"), [judge.sha256 for judge in judges], photos, transport.sha256]
     return sha256(json.dumps(content, sort_keys=True).encode())[:16]
-
-
-def _transport(task: PhotoTask) -> TransportMap:
-    return TransportMap.from_bytes(read(task.map_uri), task.map_uri)
-
-
-def _rgb(entry: Entry, limits: Limits) -> tuple[Pixels, bytes]:
-    """A photo as 8-bit RGB, and its bytes."""
-    try:
-        data = fetch(entry, limits)
-        pixels = decode(data, limits.max_pixels).pixels
-    except ImageError as error:
-        raise ImageError(error.code, f"{error.code}: {entry.uri}: {error}") from error
-    return Pixels(pixels.rgb8()), data
-
-
-def _middle(pixels: Pixels, crop: int) -> Pixels:
-    height, width = (min(side, crop) for side in (pixels.height, pixels.width))
-    top, left = (pixels.height - height) // 2, (pixels.width - width) // 2
-    return Pixels(pixels.samples[top : top + height, left : left + width].copy())
-
-
-def _photo_name(number: int) -> str:
-    return f"{number:05d}.safetensors"
-
-
-def _point_uri(folder: str, point: Point) -> str:
-    name = point.name.replace(" ", "-") + ("" if point.alpha is None else f"_{point.alpha!r}")
-    return join(folder, f"{name}.json")
-
-
-def _scores_uri(folder: str, name: str) -> str:
-    return join(folder, f"{name}.safetensors")
-
-
-def _packed(scores: Scores) -> bytes:
-    """The moments of a point as one safetensors file."""
-    tensors = {}
-    for name, blocks in scores.sets.items():
-        for index, block in enumerate(blocks):
-            tensors[f"{name}/{index:02d}/count"] = torch.tensor([block.count, block.images])
-            tensors[f"{name}/{index:02d}/mean"] = block.mean.contiguous()
-            tensors[f"{name}/{index:02d}/scatter"] = block.scatter.contiguous()
-    return save_tensors(tensors)
-
-
-def _unpacked(data: bytes) -> Scores:
-    """Scores with the moments of `_packed`, and without per-photo numbers."""
-    tensors, scores = load_tensors(data), Scores()
-    for key in sorted(key for key in tensors if key.endswith("/count")):
-        start = key.removesuffix("/count")
-        count, images = tensors[key].tolist()
-        moments = Moments(count, images, tensors[f"{start}/mean"], tensors[f"{start}/scatter"])
-        scores.sets.setdefault(start.partition("/")[0], []).append(moments)
-    return scores
 
 
 def _parquet(keys: Sequence[str], rows: Sequence[dict[str, Any]]) -> bytes:

@@ -10,9 +10,10 @@ from enum import StrEnum
 from itertools import chain, islice
 
 from pipeline.ahead import read_ahead
-from pipeline.config import Job, parse_job
+from pipeline.config import Job
 from pipeline.errors import RunError
 from pipeline.fit import map_uris
+from pipeline.job_file import parse_job
 from pipeline.layout import Run
 from pipeline.ledger import Ledger
 from pipeline.listing import files, modified

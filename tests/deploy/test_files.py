@@ -9,7 +9,7 @@ import yaml
 from ray.autoscaler._private.aws.config import _check_ami
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from pipeline.config import parse_job
+from pipeline.job_file import parse_job
 from pipeline.slots import Slots, divide
 
 ROOT = Path(__file__).resolve().parents[2]

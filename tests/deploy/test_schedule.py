@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from jobs.cli import _parser
-from pipeline.config import parse_job
+from pipeline.job_file import parse_job
 from pipeline.layout import Run
 from pipeline.query import select
 from tests.inline import run_inline

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.config import parse_job
+from pipeline.job_file import parse_job
 from tests.photos import small_job
 
 

@@ -7,8 +7,8 @@ import ray
 import torch
 
 from pipeline import actor
-from pipeline.config import parse_job
 from pipeline.errors import PipelineError
+from pipeline.job_file import parse_job
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def mixed(folder):
     from ray.cluster_utils import Cluster
 
     from pipeline import cluster as of_pipeline
-    from pipeline.config import parse_job
+    from pipeline.job_file import parse_job
     from tests.photos import small_job
 
     small = {"object_store_memory": 80 * 2**20}
@@ -82,7 +82,7 @@ def main(folder):
     """Run a job while nodes come and go, then the same one undisturbed; print what happened."""
     from ray.cluster_utils import Cluster
 
-    from pipeline.config import parse_job
+    from pipeline.job_file import parse_job
     from pipeline.layout import Run
     from pipeline.manifest import read_manifest
     from pipeline.run import How, run_job

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from deepot.errors import MapError, SpecError
-from deepot.evaluation import Point
 from deepot.metrics import psnr
 from deepot.pixels import Pixels
+from deepot.versions import Point
 from pipeline import evaluate
 from pipeline.config import Limits
 from pipeline.errors import ConfigError, NothingFoundError

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from deepot.errors import DeepotError
 from deepot.moments import Moments
 from deepot.transport_map import Calibration, TransportMap, fit_map
-from pipeline.config import load_job
 from pipeline.cut import cut
 from pipeline.errors import Code, ImageError
 from pipeline.formats.metadata import Policy
 from pipeline.formats.targets import has_plugin
 from pipeline.images import decode, encode
+from pipeline.job_file import load_job
 from pipeline.layout import Run
 from pipeline.manifest import SCHEMA, Part, read_commit, read_part
 from pipeline.plan import read_shards, to_parquet

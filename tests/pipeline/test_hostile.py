@@ -19,11 +19,12 @@ from deepot.levels import Levels
 from deepot.moments import Moments
 from deepot.transport_map import TransportMap
 from pipeline.advice import ADVICE, advice_of, table
-from pipeline.config import Limits, load_job
+from pipeline.config import Limits
 from pipeline.credentials import holds_credentials, redacted
 from pipeline.errors import Code, ConfigError, ImageError, StorageError
 from pipeline.fetch import fetch
 from pipeline.images import decode, encode
+from pipeline.job_file import load_job
 from pipeline.listing import listing
 from pipeline.report import _plot
 from pipeline.storage import Entry, read

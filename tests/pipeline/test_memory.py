@@ -66,7 +66,7 @@ def main(folder, what):
     """Run a job on a Ray that is short of something; print names and error codes of its rows."""
     from PIL import Image
 
-    from pipeline.config import parse_job
+    from pipeline.job_file import parse_job
     from pipeline.layout import Run
     from pipeline.manifest import read_manifest
     from pipeline.run import How, run_job

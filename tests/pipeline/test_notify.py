@@ -13,8 +13,9 @@ from tenacity import wait_none
 from jobs.cli import _parser, main
 from jobs.finish import carry_out
 from pipeline import notify
-from pipeline.config import Notify, parse_job
+from pipeline.config import Notify
 from pipeline.errors import ConfigError
+from pipeline.job_file import parse_job
 from pipeline.notify import recipients
 from pipeline.run import How, open_run
 from pipeline.storage import read

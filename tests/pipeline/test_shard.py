@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from pipeline import shard, statistics
-from pipeline.config import parse_job
 from pipeline.errors import ConfigError
 from pipeline.fit import fit, map_uri
 from pipeline.images import decode
+from pipeline.job_file import parse_job
 from pipeline.plan import find_images
 from pipeline.progress import Quiet
 from pipeline.run import How, open_run

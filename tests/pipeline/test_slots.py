@@ -2,8 +2,9 @@
 
 import pytest
 
-from pipeline.config import Compute, parse_job
+from pipeline.config import Compute
 from pipeline.errors import ConfigError
+from pipeline.job_file import parse_job
 from pipeline.slots import Slots, cores, divide, settled
 
 HEAD = {"CPU": 0.0, "memory": 1e9}

@@ -1,0 +1,36 @@
+"""An autoencoder without weights of its own, a map that makes soft pictures sharp, and the versions of a picture."""
+
+import pytest
+import torch
+
+from deepot import load_codec
+from deepot.calibrate import fit_images
+from deepot.enhance import Tiles
+from deepot.pixels import Pixels
+from deepot.versions import versions
+from tests.photos import picture, soft
+
+
+@pytest.fixture(scope="session")
+def smooth():
+    """A codec of plain pooling and interpolation."""
+    return load_codec("tests.codecs:smooth", allow_code=True, dtype=torch.float32)
+
+
+@pytest.fixture(scope="session")
+def sharpening(smooth):
+    """Its map from soft pictures to the pictures."""
+    photos = [picture(seed) for seed in range(4)]
+    return fit_images(smooth, [soft(photo) for photo in photos], photos, patch_size=3)
+
+
+@pytest.fixture
+def made(smooth, sharpening):
+    """What makes the versions of the picture of a seed."""
+
+    def versions_of(seed, tiles=None):
+        clean = picture(seed, 61, 45)
+        pixels = [Pixels.from_image(image) for image in (clean, soft(clean))]
+        return versions(smooth, sharpening.on(), *pixels, (tiles or Tiles()).plan(smooth, pixels[0]))
+
+    return versions_of
