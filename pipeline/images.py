@@ -109,11 +109,12 @@ def encode(photo: Photo, pages: Pixels | Sequence[Pixels], form: str, metadata: 
     policy = Policy(metadata)
     try:
         if target.kind == "TIFF":
-            return tiff_writing.write_pages(list(zip(given, _styles(photo, target, policy), strict=True)))
+            return tiff_writing.write_pages(list(zip(given, _styles(photo, given, target, policy), strict=True)))
         carried = photo.metadata.under(policy, photo.facts["orientation"])
-        if photo.facts["format"] != target.kind:
-            carried = carried.abroad()
-        return written(given[0], bits, target, carried)
+        if _resized(photo, given):
+            carried = carried.of_size(given[0].width, given[0].height)
+        foreign = photo.facts["format"] != target.kind
+        return written(given[0], bits, target, carried.abroad() if foreign else carried, foreign=foreign)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ImageError(Code.UNSUPPORTED_OUTPUT, f"cannot be written as {target.kind}: {error}") from error
 
@@ -198,10 +199,18 @@ def _facts(kind: str, mode: str, metadata: Metadata, pages: list[Pixels], bits: 
     }
 
 
-def _styles(photo: Photo, target: Target, policy: Policy) -> list[tags.Style]:
+def _resized(photo: Photo, pages: Sequence[Pixels]) -> bool:
+    """Whether the pages have another size than the photo had."""
+    return (pages[0].width, pages[0].height) != (photo.facts["width"], photo.facts["height"])
+
+
+def _styles(photo: Photo, pages: Sequence[Pixels], target: Target, policy: Policy) -> list[tags.Style]:
     """The tags and options of each page of a TIFF to be written."""
-    if not photo.styles:
+    if photo.styles:
+        kept = [style.under(policy) for style in photo.styles]
+    else:
         carried = photo.metadata.under(policy, photo.facts["orientation"]).abroad()
-        return [tags.style_of(carried, target.options)]
-    kept = [style.under(policy) for style in photo.styles]
+        kept = [tags.style_of(carried, target.options)]
+    if _resized(photo, pages):
+        kept = [style.of_size(page.width, page.height) for style, page in zip(kept, pages, strict=True)]
     return kept if target is photo.same else [tags.Style(style.tags, target.options) for style in kept]

@@ -162,7 +162,7 @@ def iptc_jpeg():
 def camera_jpeg():
     """With what a thermal camera, an old one and two programs add."""
     added = segment(0xE1, b"FLIR\0\1\0\0thermal") + segment(0xE2, b"FPXR\0\0\0\0\0") + segment(0xFE, b"exported")
-    return saved(photo(), "JPEG", exif=exif(), extra=added, comment=b"scanned 1912")
+    return saved(photo(), "JPEG", exif=exif(), extra=added, comment=b"scanned 1912", dpi=(180, 180))
 
 
 def sampled_jpeg(subsampling):
@@ -247,7 +247,7 @@ KINDS = (
     Kind("440.jpg", lambda: sampled_jpeg("440"), lossless=False, note="4:4:0"),
     Kind("411.jpg", lambda: sampled_jpeg("411"), lossless=False, note="4:1:1"),
     Kind("rgb-coded.jpg", lambda: saved(photo(), "JPEG", keep_rgb=True, quality=90), lossless=False, note="coded as RGB"),
-    Kind("ultra-hdr.jpg", ultra_hdr, frozenset({"exif", "xmp", "dpi", "segments", "appended"}), lossless=False, note="Ultra HDR"),
+    Kind("ultra-hdr.jpg", ultra_hdr, frozenset({"exif", "xmp", "segments", "appended"}), lossless=False, note="Ultra HDR"),
     Kind("grey.jpg", lambda: saved(photo("L"), "JPEG", icc_profile=GREY_18), frozenset({"icc"}), lossless=False),
     Kind("cmyk.jpg", lambda: saved(photo("CMYK"), "JPEG", quality=95, icc_profile=cmyk_profile()), frozenset({"icc"}), lossless=False),
     Kind("plain-cmyk.jpg", lambda: saved(photo("CMYK"), "JPEG", quality=95), lossless=False, note="no profile"),

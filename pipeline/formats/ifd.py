@@ -1,11 +1,12 @@
 """IFDs: the directories of tags that TIFF files and EXIF blocks are made of, copied bit for bit."""
 
 import struct
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 EXIF, GPS, INTEROP = 0x8769, 0x8825, 0xA005
 ORIENTATION = 0x0112
+IMAGE_WIDTH, IMAGE_HEIGHT, PIXELS_ACROSS, PIXELS_DOWN = 0x0100, 0x0101, 0xA002, 0xA003
 _CHILDREN = (EXIF, GPS, INTEROP)
 _WHOLE = {3: "H", 4: "I"}  # kinds that orientations come in: the first is the rule, TIFF readers take the second too
 # bytes a value, by its kind
@@ -82,6 +83,15 @@ class Ifd:
         children = {code: child.without(codes) for code, child in self.children.items() if code not in codes}
         return Ifd(self.order, tags, children)
 
+    def with_numbers(self, numbers: Mapping[int, int]) -> "Ifd":
+        """A copy in which some tags of one whole number, where there are any, say another."""
+        tags = dict(self.tags)
+        for code, tag in tags.items():
+            if code in numbers and tag.kind in _WHOLE and tag.count == 1 and numbers[code] < 1 << 8 * SIZES[tag.kind]:
+                tags[code] = replace(tag, data=struct.pack(self.order + _WHOLE[tag.kind], numbers[code]))
+        children = {code: child.with_numbers(numbers) for code, child in self.children.items()}
+        return Ifd(self.order, tags, children)
+
 
 def read_ifd(data: bytes | memoryview, offset: int, order: str, *, big: bool = False, depth: int = 0) -> Ifd:
     """Read a directory and those below it; tags that lie outside the data are left out.
@@ -147,15 +157,32 @@ def orientation_alone(orientation: int) -> bytes:
 
 def with_orientation(block: bytes, orientation: int) -> bytes:
     """An EXIF block whose orientation, where it states one, is another; everything else stays where it was."""
-    order = block_order(block)
-    data = bytearray(block)
-    try:
-        (start,) = struct.unpack_from(f"{order or '<'}I", data, 4)
-        (count,) = struct.unpack_from(f"{order or '<'}H", data, start)
-        for entry in range(start + 2, start + 2 + 12 * count, 12):
-            code, kind, values = struct.unpack_from((order or "<") + "HHI", data, entry)
-            if order and code == ORIENTATION and kind in _WHOLE and values == 1:
-                struct.pack_into(order + _WHOLE[kind], data, entry + 8, orientation)
-    except struct.error:
-        return block
+    return with_numbers(block, {ORIENTATION: orientation})
+
+
+def of_size(width: int, height: int) -> dict[int, int]:
+    """What tags say of a photo of this size, by their codes."""
+    return {IMAGE_WIDTH: width, IMAGE_HEIGHT: height, PIXELS_ACROSS: width, PIXELS_DOWN: height}
+
+
+def with_numbers(block: bytes, numbers: Mapping[int, int]) -> bytes:
+    """An EXIF block in which some tags of one whole number, where it has them, say another; nothing else moves."""
+    data, order = bytearray(block), block_order(block)
+    if order and len(block) >= 8:
+        _put_numbers(data, struct.unpack_from(order + "I", data, 4)[0], order, numbers, (EXIF,))
     return bytes(data)
+
+
+def _put_numbers(
+    data: bytearray, start: int, order: str, numbers: Mapping[int, int], children: Collection[int]
+) -> None:
+    """Write numbers into a directory and into those below it, as far as they lie in the data."""
+    if start + 2 > len(data):
+        return
+    (count,) = struct.unpack_from(order + "H", data, start)
+    for entry in range(start + 2, min(start + 2 + 12 * count, len(data) - 11), 12):
+        code, kind, values, value = struct.unpack_from(order + "HHII", data, entry)
+        if code in children:
+            _put_numbers(data, value, order, numbers, ())
+        elif code in numbers and kind in _WHOLE and values == 1 and numbers[code] < 1 << 8 * SIZES[kind]:
+            struct.pack_into(order + _WHOLE[kind], data, entry + 8, numbers[code])

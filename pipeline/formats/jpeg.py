@@ -23,6 +23,8 @@ _LONGEST = 65533  # bytes of a segment
 _WIDER, _BOTH = 1, 2  # Pillow's numbers for 4:2:2 and 4:2:0
 _AS_LIGHTNESS = 2  # Adobe's number for YCbCr and YCCK
 _COMMENT = 0xFE
+UNITS = (1, 2)
+"""Of the resolution in a JFIF header: inches and centimetres; anything else is the shape of a pixel alone."""
 
 
 def blocks(image: JpegImagePlugin.JpegImageFile, data: bytes) -> tuple[Block, ...]:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from pipeline.formats.ifd import orientation_alone
+from pipeline.formats.ifd import of_size, orientation_alone, with_numbers
 from pipeline.formats.places import without_gps
 
 APPENDED = b"appended"
@@ -21,6 +21,9 @@ _GPS_ATTRIBUTE, _GPS_ELEMENT, _TOLD_ATTRIBUTE, _TOLD_ELEMENT = (
     re.compile(shape % name, re.IGNORECASE | re.DOTALL) for name in (_PLACED, _TOLD) for shape in (_ATTRIBUTE, _ELEMENT)
 )
 
+_SIZE = re.compile(
+    rb"""((?:exif:Pixel([XY])Dimension|tiff:Image(Width|Length))\s*(?:=\s*["']|>)\s*)[0-9]+""", re.IGNORECASE
+)
 _TURNED = re.compile(rb"""(tiff:Orientation\s*(?:=\s*["']|>)\s*)[0-9]""")
 
 
@@ -103,6 +106,11 @@ class Metadata:
         """What of it another format can hold."""
         return self._with(())
 
+    def of_size(self, width: int, height: int) -> "Metadata":
+        """The same where it says how large the photo is."""
+        exif = with_numbers(self.exif, of_size(width, height)) if self.exif else None
+        return replace(self, exif=exif, xmp=xmp_of_size(self.xmp, width, height) if self.xmp else None)
+
     def _with(self, blocks: tuple[Block, ...]) -> "Metadata":
         """The same with fewer blocks; where what lies behind the photo goes, XMP tells no more of it."""
         gone = {block.kind for block in self.blocks} - {block.kind for block in blocks}
@@ -119,6 +127,16 @@ def xmp_without_gps(packet: bytes) -> bytes | None:
     """An XMP packet without properties of coordinates; None where some would be left: the packet has to go then."""
     clean = _GPS_ELEMENT.sub(b"", _GPS_ATTRIBUTE.sub(b"", packet))
     return None if holds_gps(clean) else clean
+
+
+def xmp_of_size(packet: bytes, width: int, height: int) -> bytes:
+    """An XMP packet that gives this size where it gives one."""
+
+    def sized(found: re.Match[bytes]) -> bytes:
+        across = (found[2] or found[3]).lower() in (b"x", b"width")
+        return found[1] + b"%d" % (width if across else height)
+
+    return _SIZE.sub(sized, packet)
 
 
 def xmp_upright(packet: bytes) -> bytes:

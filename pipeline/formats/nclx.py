@@ -1,4 +1,4 @@
-"""Nclx: the colours that AVIF and HEIF files name by numbers (ITU-T H.273) instead of a profile, as an ICC profile."""
+"""Nclx: colours that AVIF, HEIF and PNG files name by numbers (ITU-T H.273) instead of a profile, as an ICC profile."""
 
 import struct
 from functools import lru_cache
@@ -33,7 +33,15 @@ def profile(data: bytes) -> bytes | None:
     place = data.find(b"colrnclx")
     if place < 0 or place + 14 > len(data):
         return None
-    primaries, transfer = struct.unpack_from(">HH", data, place + 8)
+    return named(*struct.unpack_from(">HH", data, place + 8))
+
+
+def named(primaries: int, transfer: int) -> bytes | None:
+    """The ICC profile that stands for numbers of primaries and curve; None for sRGB.
+
+    Raises:
+        UnsupportedImageError: colours of high dynamic range, or ones that no profile here stands for.
+    """
     if transfer in (16, 18):
         raise UnsupportedImageError("unsupported_mode", "its colours are of high dynamic range (PQ or HLG)")
     if primaries not in _PRIMARIES or transfer not in (*_GAMMAS, *_LIKE_SRGB):

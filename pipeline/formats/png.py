@@ -8,7 +8,7 @@ import imagecodecs
 import numpy as np
 
 from deepot.pixels import Pixels
-from pipeline.formats import photoshop
+from pipeline.formats import nclx, photoshop
 from pipeline.formats.metadata import EXIF_HEAD, Block, Metadata
 from pipeline.formats.places import speaks_of_places
 
@@ -69,6 +69,16 @@ def exif(data: bytes) -> bytes | None:
     """The EXIF block: that of its chunk, or of the raw profile where tools wrote it before there was one."""
     own = next((content for kind, content in chunks(data) if kind == b"eXIf"), None)
     return (own or next(_raw_profiles(data, _RAW_EXIF), b"")).removeprefix(EXIF_HEAD) or None
+
+
+def profile(data: bytes) -> bytes | None:
+    """The ICC profile that stands for the numbers of colour in a file; None for sRGB and where there are none.
+
+    Raises:
+        UnsupportedImageError: colours of high dynamic range, or ones that no profile here stands for.
+    """
+    numbers = next((content for kind, content in chunks(data) if kind == b"cICP" and len(content) == 4), None)
+    return nclx.named(*numbers[:2]) if numbers else None
 
 
 def iptc(data: bytes) -> bytes | None:

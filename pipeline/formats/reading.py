@@ -8,6 +8,7 @@ from deepot.errors import UnsupportedImageError
 from deepot.pixels import Pixels
 from pipeline.formats import headers, heif, jpeg, jpeg2000, jxl, nclx, png, ppm
 from pipeline.formats.metadata import EXIF_HEAD, Block, Metadata, resolution
+from pipeline.formats.tags import resolution_of
 from pipeline.formats.targets import Target
 
 _DEEP = {"JPEG2000": jpeg2000.decode16, "JXL": jxl.decode16, "HEIF": heif.decode16, "PPM": ppm.decode16}
@@ -73,12 +74,15 @@ def metadata(data: bytes, image: Image.Image) -> Metadata:
     profile, dpi = image.info.get("icc_profile") or None, image.info.get("dpi")
     dpi = resolution(*dpi[:2]) if dpi else None
     if image.format == "PNG":
-        return Metadata(profile, png.exif(data), png.xmp(data), png.iptc(data), dpi, png.blocks(data))
+        named = png.profile(data)
+        return Metadata(profile or named, png.exif(data), png.xmp(data), png.iptc(data), dpi, png.blocks(data))
     exif = image.info.get("exif")  # Pillow's getexif would add what XMP says of the orientation
     iptc: bytes | None = None
     blocks: tuple[Block, ...] = ()
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         iptc, blocks = jpeg.iptc(image), jpeg.blocks(image, data)
+        if image.info.get("jfif_unit") not in jpeg.UNITS:  # then Pillow's is that of EXIF, or made up
+            dpi = resolution_of(exif.removeprefix(EXIF_HEAD)) if exif else None
     xmp = image.info.get("xmp")
     if profile is None and image.format in ("AVIF", "HEIF"):
         profile = nclx.profile(data)

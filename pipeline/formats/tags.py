@@ -4,8 +4,8 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.formats.ifd import ORIENTATION, Ifd, Tag, orientation_of, read_block
-from pipeline.formats.metadata import Metadata, Policy, resolution, xmp_without_gps
+from pipeline.formats.ifd import ORIENTATION, Ifd, Tag, of_size, orientation_of, read_block
+from pipeline.formats.metadata import Metadata, Policy, resolution, xmp_of_size, xmp_without_gps
 from pipeline.formats.photoshop import resources_without_gps
 from pipeline.formats.places import LOCATED
 
@@ -48,6 +48,14 @@ class Style:
             return Style(tags, self.options)
         return self
 
+    def of_size(self, width: int, height: int) -> "Style":
+        """The style where its tags say how large the photo is."""
+        tags = self.tags.with_numbers(of_size(width, height))
+        if tag := tags.tags.get(XMP):
+            data = xmp_of_size(tag.data, width, height)
+            tags.tags[XMP] = Tag(tag.kind, len(data), data)
+        return Style(tags, self.options)
+
 
 def metadata_of(tags: Ifd) -> Metadata:
     """What a page carries, for another format."""
@@ -57,6 +65,12 @@ def metadata_of(tags: Ifd) -> Metadata:
         exif.tags[ORIENTATION] = Tag(3, 1, struct.pack(tags.order + "H", orientation_of(exif.block())))
     block = exif.block() if exif.tags or exif.children else None
     return Metadata(found.get(ICC), block, found.get(XMP), found.get(IPTC), _dpi(tags))
+
+
+def resolution_of(exif: bytes) -> tuple[float, float] | None:
+    """The resolution that an EXIF block states, in dots an inch."""
+    found = read_block(exif)
+    return _dpi(found) if found else None
 
 
 def style_of(metadata: Metadata, options: dict[str, Any]) -> Style:

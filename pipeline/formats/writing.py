@@ -10,8 +10,10 @@ from pipeline.formats.ifd import orientation_of, with_orientation
 from pipeline.formats.metadata import EXIF_HEAD, Metadata, xmp_upright
 from pipeline.formats.targets import Target
 
+_UPRIGHT = ("BMP", "JPEG2000", "JXL")  # they hold no orientation, or viewers pass over the one in their EXIF
 
-def written(pixels: Pixels, bits: int, target: Target, carried: Metadata) -> bytes:
+
+def written(pixels: Pixels, bits: int, target: Target, carried: Metadata, *, foreign: bool) -> bytes:
     """A file.
 
     Args:
@@ -19,8 +21,10 @@ def written(pixels: Pixels, bits: int, target: Target, carried: Metadata) -> byt
         bits: what of them is kept, where they are of 16 bits and the format has fewer.
         target: how.
         carried: what it carries besides.
+        foreign: whether the photo was of another format, whose viewers may have turned it.
     """
     options = dict(target.options)
+    pixels, carried = _turned(pixels, carried, target.kind, foreign=foreign)
     if target.kind == "PNG":
         data = png.encode16(pixels) if pixels.bit_depth == 16 else _saved(pixels, "PNG", options)
         return png.with_metadata(data, carried)
@@ -31,13 +35,11 @@ def written(pixels: Pixels, bits: int, target: Target, carried: Metadata) -> byt
             data = _saved(pixels, "JPEG2000", options)
         return data if options.get("no_jp2") else jpeg2000.with_metadata(data, carried)
     if target.kind == "JXL":
-        return _as_jxl(pixels, options, carried)
+        return jxl.with_metadata(_saved(pixels, "JXL", options), carried)
     if target.kind == "AVIF":
         options |= _of_avif(pixels)
     if target.kind == "JPEG":
         options |= jpeg.extra(carried)
-    if target.kind == "HEIF":
-        carried = _upright(carried)  # the plugin turns photos by XMP, too
     if target.kind == "PPM" and pixels.bit_depth == 16:
         return ppm.encode16(pixels, bits)
     named = {
@@ -60,16 +62,16 @@ def _of_avif(pixels: Pixels) -> dict[str, Any]:
     return grey | ({"codec": "aom", "advanced": {"a:lossless": "1"}} if pixels.alpha is not None else {})
 
 
-def _as_jxl(pixels: Pixels, options: dict[str, Any], carried: Metadata) -> bytes:
-    """A JPEG XL; viewers pass over the orientation in its EXIF block, so the photo itself is turned."""
-    if carried.exif:
-        pixels = pixels.upright(orientation_of(carried.exif))
-        carried = replace(_upright(carried), exif=with_orientation(carried.exif, 1))
-    return jxl.with_metadata(_saved(pixels, "JXL", options), carried)
-
-
-def _upright(carried: Metadata) -> Metadata:
-    return replace(carried, xmp=xmp_upright(carried.xmp)) if carried.xmp else carried
+def _turned(pixels: Pixels, carried: Metadata, kind: str, *, foreign: bool) -> tuple[Pixels, Metadata]:
+    """What is written in a format: the photo itself turned upright where viewers of the format would not do it."""
+    upright = replace(carried, xmp=xmp_upright(carried.xmp)) if carried.xmp else carried
+    if kind == "HEIF":
+        return pixels, upright  # the plugin turns photos, by XMP too
+    if carried.exif and (kind == "JXL" or (foreign and kind in _UPRIGHT)):
+        turned = pixels.upright(orientation_of(carried.exif))
+        upright = replace(upright, exif=with_orientation(carried.exif, 1))
+        return turned, upright if turned.width == pixels.width else upright.of_size(turned.width, turned.height)
+    return pixels, carried
 
 
 def _saved(pixels: Pixels, kind: str, options: dict[str, Any]) -> bytes:

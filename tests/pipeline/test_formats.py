@@ -1,14 +1,33 @@
 """Every kind of photo in and out: what a run must keep of it, it keeps."""
 
 import importlib.util
+import io
+import re
+import struct
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
+from deepot.pixels import Pixels
 from pipeline.errors import Code, ImageError
-from pipeline.formats import photoshop, png
-from pipeline.formats.ifd import GPS, read_block
+from pipeline.formats import jpeg2000, photoshop, png
+from pipeline.formats.ifd import (
+    EXIF,
+    GPS,
+    IMAGE_WIDTH,
+    ORIENTATION,
+    PIXELS_ACROSS,
+    PIXELS_DOWN,
+    Ifd,
+    Tag,
+    orientation_of,
+    read_block,
+    with_numbers,
+    with_orientation,
+)
 from pipeline.formats.metadata import APPENDED, Block, Metadata
 from pipeline.formats.suffixes import suffix_of
 from pipeline.images import decode, encode, output_key
@@ -119,19 +138,84 @@ def test_other_formats_take_over_what_they_can_hold(form):
             assert any(word in str(error) for word in ("pages", "bits a sample", "inks", "transparency", "profile"))
             continue
         again = decode(data, LOTS)
-        assert again.facts["orientation"] == photo.facts["orientation"] or form in ("heif", "jxl")
+        upright = form in ("bmp", "heif", "jpeg2000", "jxl")
+        assert again.facts["orientation"] == (1 if upright else photo.facts["orientation"])
         assert again.facts["bit_depth"] == photo.facts["bit_depth"]
         assert again.metadata.icc == photo.metadata.icc
         if form != "bmp" and photo.metadata.xmp:
             assert again.metadata.xmp == photo.metadata.xmp
         if photo.metadata.exif and photo.facts["format"] != "TIFF" and form in ("png", "jpeg", "webp", "jpeg2000"):
-            assert again.metadata.exif == photo.metadata.exif
+            assert again.metadata.exif == with_orientation(photo.metadata.exif, again.facts["orientation"])
         if photo.metadata.dpi and form in ("png", "jpeg", "tiff"):
             assert again.metadata.dpi == pytest.approx(photo.metadata.dpi, abs=0.5)
         if photo.metadata.iptc and form in ("jpeg", "tiff"):
             assert again.metadata.iptc == photo.metadata.iptc
         if form in ("png", "tiff", "jpeg2000"):
-            np.testing.assert_array_equal(again.pixels.samples, photo.pixels.samples)
+            shown = photo.pixels.upright(photo.facts["orientation"]) if upright else photo.pixels
+            np.testing.assert_array_equal(again.pixels.samples, shown.samples)
+
+
+@pytest.mark.parametrize("policy", ["keep", "strip"])
+@pytest.mark.parametrize(("form", "plugin"), [("bmp", "PIL"), ("jpeg2000", "PIL"), ("jxl:lossless=1", "pillow_jxl")])
+def test_where_viewers_pass_over_the_orientation_the_photo_itself_is_turned(form, plugin, policy):
+    pytest.importorskip(plugin)
+    for orientation in range(1, 9):
+        data = corpus.saved(corpus.photo(), "PNG", exif=corpus.exif(orientation))
+        found = decode(data, LOTS)
+        result = decode(encode(found, found.pages, form, policy), LOTS)
+        with Image.open(io.BytesIO(data)) as image:
+            shown = np.asarray(ImageOps.exif_transpose(image))
+        np.testing.assert_array_equal(result.pixels.samples, shown)
+        assert orientation_of(result.metadata.exif) == 1
+
+
+def test_a_jpeg_2000_with_an_orientation_stays_as_it_is():
+    carried = Metadata(exif=corpus.exif(6).removeprefix(b"Exif\0\0"))
+    found = decode(jpeg2000.with_metadata(corpus.saved(corpus.photo(), "JPEG2000", mct=1), carried), LOTS)
+    again = decode(encode(found, found.pages, "same", "keep"), LOTS)
+    assert again.facts == found.facts | {"orientation": 6}
+    np.testing.assert_array_equal(again.pixels.samples, found.pixels.samples)
+
+
+def told_sizes(photo):
+    """What EXIF and XMP of a decoded photo say of its size."""
+    exif, packet = read_block(photo.metadata.exif), photo.metadata.xmp
+    tags = exif.tags | exif.children[EXIF].tags
+    codes = [code for code in (PIXELS_ACROSS, PIXELS_DOWN, IMAGE_WIDTH) if code in tags]
+    numbers = [int.from_bytes(tags[code].data, "little") for code in codes]
+    return numbers, [int(number) for number in re.findall(rb'(?:="|>)(\d+)["<]', packet)]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_a_photo_that_is_enlarged_or_turned_says_its_new_size(kind):
+    size = {
+        PIXELS_ACROSS: Tag(3, 1, struct.pack("<H", 48)),
+        PIXELS_DOWN: Tag(4, 1, struct.pack("<I", 36)),
+    }
+    block = Ifd("<", {IMAGE_WIDTH: Tag(3, 1, struct.pack("<H", 48))}, {EXIF: Ifd("<", size)})
+    block.tags[ORIENTATION] = Tag(3, 1, struct.pack("<H", 6))
+    packet = b'<x exif:PixelXDimension="48" exif:PixelYDimension="36"><tiff:ImageWidth>48</tiff:ImageWidth></x>'
+    carried = Metadata(exif=block.block(), xmp=packet)
+    plain = decode(corpus.saved(corpus.photo(), "PNG"), LOTS)
+    found = decode(encode(replace(plain, metadata=carried), plain.pages, kind.lower(), "keep"), LOTS)
+    assert told_sizes(found) == ([48, 36, 48][: 2 + (kind != "TIFF")], [48, 36, 48])
+    large = Pixels(np.zeros((72, 96, 3), np.uint8))
+    for form in ("same", "tiff"):
+        again = decode(encode(found, large, form, "keep"), LOTS)
+        numbers, told = told_sizes(again)
+        assert numbers[:2] == [96, 72]
+        assert told == [96, 72, 96]
+    turned = decode(encode(found, large, "jpeg2000", "keep"), LOTS)
+    assert told_sizes(turned)[0][:2] == [72, 96]
+    assert told_sizes(turned)[1] == [72, 96, 72]
+
+
+def test_a_tag_that_cannot_hold_a_new_size_stays_as_it_is():
+    block = Ifd("<", {IMAGE_WIDTH: Tag(3, 1, struct.pack("<H", 40_000))}).block()
+    assert with_numbers(block, {IMAGE_WIDTH: 80_000}) == block
+    assert with_numbers(block, {IMAGE_WIDTH: 60_000}) != block
+    for end in range(len(block)):
+        assert len(with_numbers(block[:end], {IMAGE_WIDTH: 60_000})) == end
 
 
 @pytest.mark.parametrize("kind", [b"tEXt", b"zTXt"])
@@ -179,10 +263,6 @@ def test_exif_goes_into_a_tiff_and_comes_out_of_it():
     ],
 )
 def test_options_of_formats(form, expected):
-    import io
-
-    from PIL import Image
-
     photo = decode(corpus.saved(corpus.photo(), "PNG"), LOTS)
     with Image.open(io.BytesIO(encode(photo, photo.pages, form, "keep"))) as image:
         assert expected.items() <= image.info.items()

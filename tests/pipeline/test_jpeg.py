@@ -158,3 +158,43 @@ def test_long_records_go_on_from_segment_to_segment():
     data = encode(found, found.pages, "jpeg", "keep")
     assert decode(data, LOTS).metadata.iptc == records
     assert decode(written(data), LOTS).metadata.iptc == records
+
+
+def with_header(unit, across, down, **options):
+    """A JPEG with this resolution in its JFIF header."""
+    data = bytearray(saved(photo(), "JPEG", **options))
+    struct.pack_into(">BHH", data, data.index(b"JFIF\0") + 7, unit, across, down)
+    return bytes(data)
+
+
+def described(**tags):
+    """An EXIF block with a description and some tags of resolution."""
+    made = Image.Exif()
+    made[0x010E] = "Street with a tram"
+    for name, code in (("across", 0x011A), ("down", 0x011B), ("unit", 0x0128)):
+        if name in tags:
+            made[code] = tags[name]
+    return {"exif": made.tobytes()}
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (with_header(0, 1, 1), None),
+        (with_header(0, 1, 1, **described()), None),
+        (with_header(0, 1, 1, **described(across=240.0, down=120.0, unit=2)), (240, 120)),
+        (with_header(0, 1, 1, **described(across=100.0, down=100.0, unit=3)), (254, 254)),
+        (with_header(1, 300, 200, **described(across=240.0, down=240.0, unit=2)), (300, 200)),
+    ],
+    ids=["none", "none in EXIF", "EXIF", "EXIF in centimetres", "JFIF"],
+)
+def test_the_resolution_is_the_one_that_the_file_states_and_none_is_made_up(data, expected):
+    found = decode(data, LOTS)
+    assert found.metadata.dpi == (expected and pytest.approx(expected))
+    with opened(encode(found, found.pages, "same", "keep")) as again:
+        assert again.info.get("jfif_density", (1, 1)) == (expected or (1, 1))
+        assert (again.info.get("jfif_unit") == 1) == bool(expected)
+    for form in ("png", "tiff"):
+        assert decode(encode(found, found.pages, form, "keep"), LOTS).metadata.dpi == (
+            expected and pytest.approx(expected, abs=0.5)
+        )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from pipeline.errors import Code, ImageError
 from pipeline.formats import png
 from pipeline.formats.metadata import Block, Metadata
 from pipeline.images import decode, encode
@@ -92,3 +93,29 @@ def test_a_transparent_grey_of_few_bits_is_found(bits):
     np.testing.assert_array_equal(found.samples[0, :, 0], values * (255 // (2**bits - 1)))
     np.testing.assert_array_equal(found.alpha[0], np.where(values == key, 0, 255))
     assert 0 < (values == key).sum() < 8
+
+
+def named(primaries, transfer, mode="RGB"):
+    """A PNG whose colours are named by numbers."""
+    block = Block(b"cICP", bytes([primaries, transfer, 0, 1]))
+    return png.with_metadata(corpus.saved(corpus.photo(mode), "PNG"), Metadata(blocks=(block,)))
+
+
+def test_colours_named_by_numbers_are_shown_as_they_are_and_go_along():
+    data = named(12, 13)
+    found = decode(data, LOTS)
+    wanted = decode(corpus.saved(corpus.photo(), "PNG", icc_profile=corpus.DISPLAY_P3), LOTS)
+    plain = decode(named(1, 13), LOTS)
+    ours, theirs = ((each.pixels.rgb() - wanted.pixels.rgb()).abs().mean() for each in (found, plain))
+    assert ours < 0.01 < theirs, "the profile has the curve of a gamma of 2.2"
+    again = encode(found, found.pages, "same", "keep")
+    assert dict(png.chunks(again))[b"cICP"] == bytes([12, 13, 0, 1])
+    assert decode(encode(found, found.pages, "jpeg", "keep"), LOTS).pixels.colour == found.pixels.colour
+    assert plain.pixels.colour is None
+
+
+@pytest.mark.parametrize("transfer", [16, 18])
+def test_colours_of_high_dynamic_range_are_left_alone(transfer):
+    with pytest.raises(ImageError, match="high dynamic range") as caught:
+        decode(named(9, transfer), LOTS)
+    assert caught.value.code is Code.UNSUPPORTED_MODE
