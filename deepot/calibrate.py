@@ -30,8 +30,8 @@ def photo_levels(codec: Codec, pixels: Pixels, patch_size: int, tiles: Tiles | N
 
 
 def degraded(pixels: Pixels, degradation: Degradation, generator: np.random.Generator) -> Pixels:
-    """The photo in 8-bit RGB, as it would be after such a history."""
-    return Pixels(np.array(degradation(Image.fromarray(pixels.rgb8()), generator)))
+    """The photo in 8 bits, grey or sRGB, as it would be after such a history."""
+    return Pixels.from_image(degradation(Pixels(pixels.plain8()).image(), generator))
 
 
 def matched_moments(

@@ -11,7 +11,7 @@ from deepot.errors import SpecError
 from deepot.spec import build, parse
 
 Degradation = Callable[[Image.Image, np.random.Generator], Image.Image]
-"""An 8-bit RGB image and a generator → an 8-bit RGB image; what comes out is what a file would hold."""
+"""An 8-bit image, grey or RGB, and a generator → one of the same mode; what comes out is what a file would hold."""
 
 
 def seeded(identity: bytes) -> np.random.Generator:
@@ -24,7 +24,8 @@ def noise(sigma: float) -> Degradation:
     _positive("noise", "sigma", sigma)
 
     def degrade(image: Image.Image, generator: np.random.Generator) -> Image.Image:
-        noisy = np.asarray(image) + sigma * generator.standard_normal((image.height, image.width, 3))
+        clean = np.asarray(image)
+        noisy = clean + sigma * generator.standard_normal(clean.shape)
         return Image.fromarray(np.rint(noisy).clip(0, 255).astype(np.uint8))
 
     return degrade
@@ -38,7 +39,7 @@ def jpeg(quality: float) -> Degradation:
     def degrade(image: Image.Image, _: np.random.Generator) -> Image.Image:
         with io.BytesIO() as file:
             image.save(file, "JPEG", quality=int(quality))
-            return Image.open(io.BytesIO(file.getvalue())).convert("RGB")
+            return Image.open(io.BytesIO(file.getvalue())).convert(image.mode)
 
     return degrade
 

@@ -175,6 +175,11 @@ class Pixels:
         array: NDArray[np.uint8] = self.rgb(rows, columns)[0].permute(1, 2, 0).mul(255).round().byte().numpy()
         return array
 
+    def plain8(self) -> NDArray[np.uint8]:
+        """The photo in 8 bits without a profile: (H, W, 1) where it is grey, otherwise sRGB (H, W, 3)."""
+        array = self.rgb8()
+        return array[:, :, :1] if self.samples.shape[2] == 1 else array
+
     def add(self, top: int, difference: Tensor, left: int = 0) -> None:
         """Add a difference of RGB values to the samples, rounding to the nearest and clamping to their range.
 

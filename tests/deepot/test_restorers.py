@@ -4,6 +4,7 @@ import torch
 from PIL import Image
 from skimage.metrics import structural_similarity
 
+from deepot.calibrate import degraded
 from deepot.degrade import load_degradation
 from deepot.errors import RestorerError, SpecError
 from deepot.metrics import frechet_distance, psnr, ssim
@@ -30,6 +31,16 @@ def test_noise_has_its_standard_deviation():
     grey = Image.new("RGB", (200, 200), (128, 128, 128))
     noisy = load_degradation("noise:sigma=20")(grey, np.random.default_rng(0))
     assert np.asarray(noisy).std() == pytest.approx(20, rel=0.02)
+
+
+@pytest.mark.parametrize("maximum", [255, 65535])
+def test_a_grey_photo_is_degraded_as_the_grey_file_that_it_is(maximum):
+    grey = Pixels(np.full((200, 200, 1), maximum * 128 // 255, np.min_scalar_type(maximum)))
+    noisy = degraded(grey, load_degradation("noise:sigma=20"), np.random.default_rng(0))
+    assert noisy.samples.shape == grey.samples.shape
+    assert noisy.samples.std() == pytest.approx(20, rel=0.02)
+    packed = degraded(noisy, load_degradation("blur:sigma=1+jpeg:quality=30"), np.random.default_rng(0))
+    assert packed.samples.shape == grey.samples.shape
 
 
 def test_downscaling_and_resizing_are_a_pair():
