@@ -35,6 +35,7 @@ class Actor:
 
     def __init__(self, job: Job, allow_code: bool, log_format: logs.LogFormat) -> None:
         logs.start(log_format)
+        _see_no_gpu_of_others()
         models = load_models(job, allow_code)
         self._cores = _own_cores()
         _see_that_its_gpu_is_used(job, models.codec)
@@ -88,6 +89,17 @@ def _own_cores() -> int:
     (node,) = [each for each in ray.nodes() if each["NodeID"] == context.get_node_id()]
     kept = context.get_assigned_resources()
     return cores(node["Resources"], kept.get("CPU", 0.0), kept.get("GPU", 0.0))
+
+
+def _see_no_gpu_of_others() -> None:
+    """Hide the GPUs of the node where Ray keeps none for this worker.
+
+    Ray leaves them visible then, and every worker of such a node would compute on the first of them.
+    """
+    import ray
+
+    if not ray.get_gpu_ids():
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def _see_that_its_gpu_is_used(job: Job, codec: Codec) -> None:

@@ -141,6 +141,8 @@ class Compute(Section):
     def _in_order(self) -> "Compute":
         if self.max_actors != "auto" and self.min_actors > self.max_actors:
             raise ValueError(f"min_actors is {self.min_actors}, more than max_actors, which is {self.max_actors}")
+        if self.gpus_per_actor != "auto" and self.gpus_per_actor > 1 and self.gpus_per_actor % 1:
+            raise ValueError(f"gpus_per_actor is {self.gpus_per_actor}: a share of a GPU, or a whole number of them")
         return self
 
 

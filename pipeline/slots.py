@@ -35,6 +35,11 @@ def cores(node: Mapping[str, float], cpus: float, gpus: float) -> int:
     return max(1, int(share + 1e-9))
 
 
+def _fitting(gpus: float, each: float) -> int:
+    """Workers that a node's GPUs take: a GPU is shared by whole workers, as none has parts of two."""
+    return int(gpus / each + 1e-9) if each >= 1 else int(gpus) * int(1 / each + 1e-9)
+
+
 def divide(nodes: Sequence[Mapping[str, float]], compute: Compute) -> Slots:
     """Divide nodes into workers, as the job asks.
 
@@ -53,7 +58,7 @@ def divide(nodes: Sequence[Mapping[str, float]], compute: Compute) -> Slots:
     gpus = [node.get("GPU", 0.0) for node in nodes]
     per_gpu = float(any(gpus)) if compute.gpus_per_actor == "auto" else compute.gpus_per_actor
     if per_gpu:
-        fitting, share = sum(int(has / per_gpu + 1e-9) for has in gpus), 0.0
+        fitting, share = sum(_fitting(has, per_gpu) for has in gpus), 0.0
     else:
         fitting = sum(int(has // compute.threads) for has in cpus)
         share = float(compute.threads) if fitting else max(cpus, default=0.0) or float(compute.threads)

@@ -1,5 +1,6 @@
 """What a worker process refuses; no Ray session in here."""
 
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -31,3 +32,12 @@ def test_a_gpu_is_not_held_by_a_worker_that_computes_on_the_cpu(monkeypatch, vae
         return
     with pytest.raises(PipelineError, match=r"Ray has a GPU for this worker.*gpus_per_actor: 0"):
         actor._see_that_its_gpu_is_used(job, codec)
+
+
+@pytest.mark.parametrize(("gpus", "visible"), [([], ""), ([1], "1")])
+def test_a_worker_sees_no_gpu_that_is_not_its_own(monkeypatch, gpus, visible):
+    """Ray says which are a worker's own, and does not hide those of others from one that has none."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    monkeypatch.setattr(ray, "get_gpu_ids", lambda: gpus)
+    actor._see_no_gpu_of_others()
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == visible

@@ -22,6 +22,7 @@ GPU, POOR, MANY = {"CPU": 16.0, "GPU": 1.0}, {"CPU": 2.0, "GPU": 4.0}, {"CPU": 9
         ([GPU, POOR, MANY], {"threads": 4}, Slots(13, 0.0, 1.0)),  # few cores keep no GPU idle
         ([GPU, POOR], {"gpus_per_actor": 0.5}, Slots(10, 0.0, 0.5)),
         ([GPU], {"gpus_per_actor": 0.1}, Slots(10, 0.0, 0.1)),
+        ([GPU, POOR], {"gpus_per_actor": 0.3}, Slots(15, 0.0, 0.3)),  # not 4 / 0.3: no worker is on two of them
         ([GPU, GPU, MANY], {"gpus_per_actor": 2}, Slots(4, 0.0, 2.0)),
         ([GPU, LARGE], {"gpus_per_actor": 0}, Slots(46, 1.0, 0.0)),
         ([HEAD], {}, Slots(1, 1.0, 0.0)),
@@ -60,7 +61,14 @@ def test_a_workers_share_of_cores_is_that_of_its_gpus(node, cpus, gpus, expected
     assert cores(node, cpus, gpus) == expected
 
 
-def test_a_minimum_above_the_maximum_is_refused():
+@pytest.mark.parametrize(
+    ("compute", "said"),
+    [
+        ({"min_actors": 5, "max_actors": 4}, "min_actors is 5, more than max_actors, which is 4"),
+        ({"gpus_per_actor": 1.5}, "gpus_per_actor is 1.5: a share of a GPU, or a whole number of them"),
+    ],
+)
+def test_what_no_cluster_can_give_is_refused(compute, said):
     job = {"input": {"images": "in"}, "output": {"uri": "out"}, "source": {"degrade": "noise:sigma=50"}}
-    with pytest.raises(ConfigError, match="min_actors is 5, more than max_actors, which is 4"):
-        parse_job(job | {"compute": {"min_actors": 5, "max_actors": 4}})
+    with pytest.raises(ConfigError, match=said):
+        parse_job(job | {"compute": compute})
