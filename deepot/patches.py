@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import product
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -52,13 +53,43 @@ def overlaps(rows: int, columns: int, patch_size: int) -> Tensor:
     return torch.outer(along(rows), along(columns))
 
 
+class _Run(NamedTuple):
+    """Neighbours along an axis that one convolution transports.
+
+    Attributes:
+        start: the first position.
+        stop: the one behind the last.
+        places: which places a position has in the patches that cover it: one entry for each position, or one entry if
+            all have the same.
+    """
+
+    start: int
+    stop: int
+    places: tuple[range, ...]
+
+    def reach(self, patch_size: int) -> tuple[int, int]:
+        """The first position on which these depend, and the one behind the last."""
+        last = self.stop - len(self.places)
+        first = min(self.start + number - places[-1] for number, places in enumerate(self.places))
+        return first, max(last + number + patch_size - places[0] for number, places in enumerate(self.places))
+
+    def bands(self, most: int) -> Iterator["_Run"]:
+        """Parts of at most so many positions, if all are alike, else the run itself."""
+        if len(self.places) > 1:
+            yield self
+            return
+        for start in range(self.start, self.stop, most):
+            yield _Run(start, min(start + most, self.stop), self.places)
+
+
 class PatchTransport:
     """x ↦ A x + b on every overlapping patch of replicate-padded latents, overlaps averaged.
 
     Unfolding, mapping and folding are linear. A position becomes the mean of what the patches that cover it say, over
     the places that it has in them: a convolution, and the same one wherever these places are. Away from the border they
-    are all p×p, and the kernel has (2p−1)×(2p−1) weights. Within p//2 of the border there are fewer, and each of the
-    outer rows, columns and corner positions has a kernel of its own, made when it is first needed.
+    are all p×p, and the kernel has (2p−1)×(2p−1) weights. Within p//2 of the border there are fewer, others for each
+    position: those of an edge, and of a corner, are channels of one convolution that has a kernel for each of them.
+    Kernels are made when they are first needed.
     """
 
     def __init__(
@@ -84,7 +115,7 @@ class PatchTransport:
         self._matrix = matrix.double().cpu().reshape(channels, p, p, channels, p, p)
         self._bias = bias.double().cpu().reshape(channels, p, p)
         self._dtype, self._device = dtype, device
-        self._kernels: dict[tuple[range, range], tuple[Tensor, Tensor]] = {}
+        self._kernels: dict[tuple[tuple[range, ...], tuple[range, ...]], tuple[Tensor, Tensor]] = {}
 
     def __call__(self, latents: Tensor) -> Tensor:
         """Transport latents.
@@ -95,58 +126,79 @@ class PatchTransport:
         Returns:
             (B, c, h, w).
         """
-        height, width = latents.shape[-2:]
+        p, radius, (height, width) = self.patch_size, self.patch_size // 2, latents.shape[-2:]
         most = max(1, _TRANSPORTED_VALUES // (latents.shape[1] * width))
         output = torch.empty_like(latents)
-        for rows, row_places in _alike(height, self.patch_size):
-            for columns, column_places in _alike(width, self.patch_size):
-                kernel, bias = self._kernel(row_places, column_places)
-                across = self._reach(columns, column_places)
-                for top in range(rows.start, rows.stop, most):
-                    band = range(top, min(top + most, rows.stop))
-                    region = _padded(latents, self._reach(band, row_places), across)
-                    moved = F.conv2d(region, kernel, bias)
+        for rows in _runs(height, p):
+            for band in rows.bands(most):
+                strip = _padded(latents, band.reach(p), radius)
+                for columns in _runs(width, p):
+                    left, right = columns.reach(p)
+                    kernel, bias = self._kernel(rows.places, columns.places)
+                    moved = _convolved(strip[..., left + radius : right + radius], kernel, bias)
+                    moved = _side_by_side(moved, len(rows.places), len(columns.places))
                     output[..., band.start : band.stop, columns.start : columns.stop] = moved
         return output
 
-    def _reach(self, positions: range, places: range) -> tuple[int, int]:
-        """First position on which these depend, and the one behind the last."""
-        return positions.start - places[-1], positions.stop + self.patch_size - 1 - places[0]
-
-    def _kernel(self, rows: range, columns: range) -> tuple[Tensor, Tensor]:
-        """Kernel and bias of positions that have these places in the patches that cover them."""
+    def _kernel(self, rows: tuple[range, ...], columns: tuple[range, ...]) -> tuple[Tensor, Tensor]:
+        """Kernels and biases of neighbours with these places in the patches that cover them, all as channels."""
         key = rows, columns
         if key not in self._kernels:
             p, channels = self.patch_size, len(self._bias)
-            size = p + len(rows) - 1, p + len(columns) - 1
-            kernel = torch.zeros(channels, channels, *size, dtype=torch.float64)
-            for row, column in product(rows, columns):
-                top, left = rows[-1] - row, columns[-1] - column
-                kernel[:, :, top : top + p, left : left + p] += self._matrix[:, row, column]
-            bias = self._bias[:, rows.start : rows.stop, columns.start : columns.stop].mean((1, 2))
-            kernel /= len(rows) * len(columns)
+            (first, bottom), (left, right) = (_Run(0, len(places), places).reach(p) for places in key)
+            size = len(rows), len(columns), channels
+            kernel = torch.zeros(*size, channels, bottom - first, right - left, dtype=torch.float64)
+            bias = torch.zeros(*size, dtype=torch.float64)
+            for (i, heights), (j, widths) in product(enumerate(rows), enumerate(columns)):
+                for row, column in product(heights, widths):
+                    y, x = i - row - first, j - column - left
+                    kernel[i, j, ..., y : y + p, x : x + p] += self._matrix[:, row, column]
+                    bias[i, j] += self._bias[:, row, column]
+                kernel[i, j] /= len(heights) * len(widths)
+                bias[i, j] /= len(heights) * len(widths)
+            kernel, bias = kernel.flatten(0, 2), bias.flatten()
             self._kernels[key] = kernel.to(self._device, self._dtype), bias.to(self._device, self._dtype)
         return self._kernels[key]
 
 
-def _alike(length: int, patch_size: int) -> Iterator[tuple[range, range]]:
-    """Runs of positions along an axis, each with the places that its positions have in the patches that cover them."""
+def _runs(length: int, patch_size: int) -> Iterator[_Run]:
+    """An axis of so many positions: its two edges and what is between them, or all in one where it is short."""
     radius = patch_size // 2
 
-    def places(position: int) -> tuple[int, int]:
-        return max(0, position + radius - length + 1), min(patch_size - 1, position + radius)
+    def edge(start: int, stop: int) -> _Run:
+        outside = length - 1 - radius
+        return _Run(
+            start, stop, tuple(range(max(0, i - outside), min(patch_size, i + radius + 1)) for i in range(start, stop))
+        )
 
-    edges = [*range(min(radius + 1, length)), *range(max(radius + 1, length - radius), length)]
-    for start, stop in zip(edges, [*edges[1:], length], strict=True):
-        first, last = places(start)
-        yield range(start, stop), range(first, last + 1)
+    if length <= 2 * radius:
+        yield edge(0, length)
+        return
+    if radius:
+        yield edge(0, radius)
+    yield _Run(radius, length - radius, (range(patch_size),))
+    if radius:
+        yield edge(length - radius, length)
 
 
-def _padded(latents: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
-    """A region of latents; what of it lies outside repeats the outermost rows and columns."""
-    (top, bottom), (left, right) = rows, columns
-    height, width = latents.shape[-2:]
-    region = latents[..., max(top, 0) : bottom, max(left, 0) : right]
-    return F.pad(
-        region, (max(-left, 0), max(right - width, 0), max(-top, 0), max(bottom - height, 0)), mode="replicate"
-    )
+def _convolved(region: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    """A convolution without padding; at a corner it is a product of matrices, which takes less to set up."""
+    if region.shape[2:] == kernel.shape[2:]:
+        return F.linear(region.flatten(1), kernel.flatten(1), bias)[..., None, None]
+    return F.conv2d(region, kernel, bias)
+
+
+def _side_by_side(moved: Tensor, rows: int, columns: int) -> Tensor:
+    """(B, rows·columns·c, h, w), a position's neighbours as channels, as (B, c, rows·h, columns·w)."""
+    if rows * columns == 1:
+        return moved
+    images, _, height, width = moved.shape
+    apart = moved.reshape(images, rows, columns, -1, height, width)
+    return apart.permute(0, 3, 1, 4, 2, 5).reshape(images, -1, rows * height, columns * width)
+
+
+def _padded(latents: Tensor, rows: tuple[int, int], radius: int) -> Tensor:
+    """Rows of latents with `radius` more columns each side; outside, the outermost rows and columns repeat."""
+    (top, bottom), height = rows, latents.shape[2]
+    outside = (radius, radius, max(-top, 0), max(bottom - height, 0))
+    return F.pad(latents[:, :, max(top, 0) : bottom], outside, mode="replicate")
