@@ -20,6 +20,7 @@ from record import save, seconds
 
 from deepot.moments import Moments
 from deepot.transport_map import Calibration, fit_map
+from pipeline.claim import MARKER
 from pipeline.cut import Shard
 from pipeline.gc import orphans, remove_orphans
 from pipeline.job_file import parse_job
@@ -27,7 +28,6 @@ from pipeline.layout import Run
 from pipeline.manifest import commit, write_part
 from pipeline.plan import extend, read_plan
 from pipeline.rows import blank_row
-from pipeline.run import MARKER
 from pipeline.storage import Entry, put
 
 _SHARD_IMAGES, _FOLDER_IMAGES, _ORPHANED = 32, 1000, 100

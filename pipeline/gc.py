@@ -10,20 +10,21 @@ from enum import StrEnum
 from itertools import chain, islice
 
 from pipeline.ahead import read_ahead
+from pipeline.claim import owner
 from pipeline.config import Job
 from pipeline.errors import RunError
 from pipeline.fit import map_uris
 from pipeline.job_file import parse_job
-from pipeline.layout import Run
+from pipeline.layout import Run, check_run
 from pipeline.ledger import Ledger
 from pipeline.listing import files, modified
 from pipeline.manifest import Part, committed_numbers, read_commit, read_part
 from pipeline.naming import is_row, mirror_key
 from pipeline.plan import planned, read_plan
-from pipeline.run import MARKER, output_folder
+from pipeline.run import output_folder
 from pipeline.sinks import Layout, shard_of
 from pipeline.sources.members import member_of
-from pipeline.storage import Entry, delete, exists, join, read, sha256
+from pipeline.storage import Entry, delete, read, sha256
 
 _THREADS, _AHEAD = 16, 64  # shards whose manifests are read, and files that are removed, at a time
 _BATCH = 10_000  # orphans between two looks at what has been committed meanwhile
@@ -55,8 +56,7 @@ def orphans(run: Run, before: float) -> Iterator[Orphan]:
     Raises:
         RunError: there is no run in that folder, or a commit or part of it cannot be read: then nothing is an orphan.
     """
-    if not exists(run.about):
-        raise RunError(f"{run.uri} is not the folder of a run: it has no run.json")
+    check_run(run)
     job = parse_job(json.loads(read(run.about))["job"], run.about)
     outputs = _own_outputs(job, run)
     known = committed_numbers(run)
@@ -96,12 +96,7 @@ def _kind(entry: Entry) -> Kind | None:
 def _own_outputs(job: Job, run: Run) -> list[str]:
     """The output folders, of each map if they are apart, as long as they are the run's."""
     found = sorted({output_folder(job, sha256(read(uri))) for uri in map_uris(job, run)})
-    markers = {output: join(output, MARKER) for output in found}
-    return [
-        output
-        for output, marker in markers.items()
-        if exists(marker) and json.loads(read(marker)).get("run") == run.uri
-    ]
+    return [output for output in found if owner(output) == run.uri]
 
 
 def _results(job: Job, run: Run, outputs: Iterable[str]) -> Iterator[Orphan]:

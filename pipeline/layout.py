@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
-from pipeline.storage import join
+from pipeline.errors import RunError
+from pipeline.storage import exists, join, names
+
+RUNS = "_deepot"
+"""The folder of the runs in an output folder, unless the job names another."""
 
 
 @dataclass(frozen=True)
@@ -79,3 +83,19 @@ class Run:
     def evaluation(self, key: str = "", *names: str) -> str:
         """The folder of an evaluation, or of all of them, or something in it."""
         return join(self.uri, "evaluation", *filter(None, (key, *names)))
+
+
+def check_run(run: Run) -> None:
+    """See that a folder is that of a run.
+
+    Raises:
+        RunError: it is not; the runs that are in it, or in the output folder that it is, are named.
+    """
+    if exists(run.about):
+        return
+    folder = run.uri if run.uri.endswith("/" + RUNS) else join(run.uri, RUNS)
+    near = [join(folder, name) for name in sorted(names(folder))]
+    raise RunError(
+        f"{run.uri} is not the folder of a run: it has no run.json"
+        + (f"; the runs there are {', '.join(near)}" if near else "")
+    )

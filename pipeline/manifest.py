@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from pipeline.ahead import read_ahead
 from pipeline.errors import RunError
-from pipeline.layout import Run
+from pipeline.layout import Run, check_run
 from pipeline.lease import check
 from pipeline.storage import create, names, put, read, sha256
 
@@ -168,14 +168,14 @@ def read_commit(run: Run, shard: int) -> list[Part]:
 
 
 def read_rows(run: Run) -> Iterator[pa.Table]:
-    """The committed manifest, a table a part, checked against the hashes of the commits.
+    """The committed manifest, a table a part, checked against the hashes of the commits; some are read at a time.
 
     Raises:
         RunError: a part differs from what its commit says.
     """
-    for _, parts in committed(run):
-        for part in parts:
-            yield read_part(run, part)
+    parts = (part for _, parts in committed(run) for part in parts)
+    for _, table in read_ahead(partial(read_part, run), parts, _READERS, _READ_AHEAD):
+        yield table
 
 
 def made_by(run: Run, map_sha256: str) -> set[int]:
@@ -211,5 +211,10 @@ def _conformed(table: pa.Table) -> pa.Table:
 
 
 def read_manifest(run: Run) -> pa.Table:
-    """The whole committed manifest as one table."""
+    """The whole committed manifest as one table.
+
+    Raises:
+        RunError: there is no run in that folder, or a part of the manifest is not what was committed.
+    """
+    check_run(run)
     return pa.concat_tables([SCHEMA.empty_table(), *read_rows(run)])

@@ -67,17 +67,26 @@ def find_images(uri: str, what: str, exclude: Sequence[str] = ()) -> Iterator[En
         StorageError: the place does not exist or cannot be listed.
     """
     below = tuple(absolute(folder).rstrip("/") + "/" for folder in exclude)
-    files = kept = 0
+    kept, outside = 0, ""
     try:
         for entry in photos(uri):
-            files += 1
-            if not entry.uri.startswith(below):
+            if entry.uri.startswith(below):
+                outside = entry.uri
+            else:
                 kept += 1
                 yield entry
     except FileNotFoundError as error:
         raise StorageError(f"{what} {uri}: there is no such folder, bucket or file") from error
+    if not kept and outside:
+        (folder, *_) = (folder.rstrip("/") for folder in below if outside.startswith(folder))
+        raise NothingFoundError(
+            f"{what} {uri}: no images found but in {folder}, where this job's own files go, and those are never taken "
+            f"({outside} for one): name another output.uri or run"
+        )
     if not kept:
-        raise NothingFoundError(f"{what} {uri}: no images found (of {files} files there)")
+        raise NothingFoundError(
+            f"{what} {uri}: no images found; in folders they are known by their suffixes, such as .jpg and .tif"
+        )
 
 
 def extend(

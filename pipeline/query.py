@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from deepot.errors import DeepotError
 from pipeline.errors import ConfigError
-from pipeline.layout import Run
+from pipeline.layout import Run, check_run
 from pipeline.manifest import SCHEMA, read_rows
 from pipeline.vanished import vanished
 
@@ -31,9 +31,11 @@ def select(
 
     Raises:
         ConfigError: an expression that DuckDB does not take.
-        RunError: a manifest part is not what was committed.
+        RunError: there is no run in that folder, or a manifest part is not what was committed.
     """
     import duckdb  # here: every command imports this module, and few need the library
+
+    check_run(run)
 
     faults: list[DeepotError] = []
 

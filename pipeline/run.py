@@ -16,11 +16,12 @@ from deepot.transport_map import Calibration, TransportMap
 from pipeline import cluster, logs, metrics, statistics
 from pipeline.apply import Apply
 from pipeline.calibration import enlist
+from pipeline.claim import claim
 from pipeline.config import Job, Refit
 from pipeline.drift import Drift, follow
 from pipeline.errors import NothingFoundError, RunError, StorageError
 from pipeline.fit import map_uri, maps, stored_map
-from pipeline.layout import Run
+from pipeline.layout import RUNS, Run
 from pipeline.lease import lease
 from pipeline.manifest import committed_numbers, made_by
 from pipeline.models import Models, load_models, use_threads
@@ -29,13 +30,12 @@ from pipeline.progress import Progress, Quiet
 from pipeline.report import write_report
 from pipeline.sample import Sampler
 from pipeline.shard import Setup
-from pipeline.storage import absolute, create, exists, join, now, put, read
+from pipeline.storage import absolute, create, exists, join, now
 from pipeline.totals import Result, finish
 from pipeline.verify import failures, repair
 
 log = logging.getLogger(__name__)
 
-MARKER = "_deepot.json"
 _PACKAGES = ("deepot", "torch", "diffusers", "ray", "pyarrow", "numpy", "pillow")
 
 
@@ -46,7 +46,7 @@ class How:
     Attributes:
         address: of a Ray cluster; None starts Ray on this machine.
         allow_code: whether the job may name `module:factory`.
-        replace: whether photos of another run in the output folder may be written over.
+        replace: whether photos in the output folder that are not of this run may be written over.
         redo: whether what an earlier map of the run has done is done again by the latest.
         retry: whether shards with failures that may pass are done again.
         progress: told of finished images.
@@ -104,7 +104,7 @@ def open_run(job: Job, how: How) -> Opened:
         given = stored_map(job, Run(""))
         identities["map"] = given.sha256 if given else ""
     fingerprint = job.fingerprint(identities)
-    root = absolute(job.run) if job.run else join(_fixed_part(job.output.uri), "_deepot")
+    root = absolute(job.run) if job.run else join(_fixed_part(job.output.uri), RUNS)
     run = Run(join(root, fingerprint[:16]))
     about = {
         "name": job.name,
@@ -197,7 +197,7 @@ def apply_job(opened: Opened) -> Result:
     """Transport every planned image that is not committed, and sum up.
 
     Raises:
-        RunError: no map yet, or the output folder belongs to another run.
+        RunError: no map yet, or the output folder belongs to another run or holds other photos.
     """
     started = time.perf_counter()
     job, run, how = opened.job, opened.run, opened.how
@@ -210,7 +210,7 @@ def apply_job(opened: Opened) -> Result:
     done_now = 0
     if missing:
         output = output_folder(job, transport.sha256)
-        _claim(opened, output)
+        claim(output, run, opened.fingerprint, job.output.layout, replace=how.replace)
         how.progress.begin("apply", sum(missing.values()))
         setup = Setup(job, how.allow_code, run, output, opened.fingerprint, map_uri(job, run), transport.sha256)
         with (
@@ -256,20 +256,6 @@ def _session_and_models(job: Job, how: How) -> Iterator[None]:
 def output_folder(job: Job, map_sha256: str) -> str:
     """Where the results of a job with this map go."""
     return absolute(job.output.uri).replace("{map}", map_sha256[:16])
-
-
-def _claim(opened: Opened, output: str) -> None:
-    """Mark the output folder as this run's; refuse one that holds photos of another."""
-    marker = join(output, MARKER)
-    claim = json.dumps({"fingerprint": opened.fingerprint, "run": opened.run.uri}, sort_keys=True).encode()
-    if opened.how.replace:
-        put(marker, claim)
-    elif not create(marker, claim):
-        other = json.loads(read(marker)).get("run", "another run")
-        raise RunError(
-            f"{output} holds the photos of {other}, made with other settings or models: name another output.uri, "
-            "put {map} into it so that every map has its own folder, or write over them with --replace"
-        )
 
 
 def _fixed_part(uri: str) -> str:

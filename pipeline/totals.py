@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pipeline.errors import RunError
-from pipeline.layout import Run
+from pipeline.layout import Run, check_run
 from pipeline.manifest import committed_numbers, read_commits
 from pipeline.plan import plan_parts, planned_in
-from pipeline.storage import exists, now, put
+from pipeline.storage import now, put
 from pipeline.vanished import mark_parts, vanished
 
 
@@ -89,8 +89,7 @@ class Tally:
             RunError: there is no run in that folder.
         """
         run = self._run
-        if not exists(run.about):
-            raise RunError(f"{run.uri} is not the folder of a run: it has no run.json")
+        check_run(run)
         numbers = committed_numbers(run)
         if not self._numbers <= numbers:
             self._forget()  # commits were taken back

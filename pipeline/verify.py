@@ -12,12 +12,12 @@ from typing import Any
 
 from pipeline.ahead import read_ahead
 from pipeline.errors import ContainerError, RunError, StorageError
-from pipeline.layout import Run
+from pipeline.layout import Run, check_run
 from pipeline.manifest import Part, committed_numbers, read_commit, read_part
 from pipeline.plan import last_shards, planned
 from pipeline.progress import Progress
 from pipeline.sources.members import read_photo
-from pipeline.storage import delete, exists, read, sha256
+from pipeline.storage import delete, read, sha256
 
 _READERS, _READ_AHEAD = 8, 1000
 _COLUMNS = ["status", "output_uri", "output_sha256", "retriable", "source_uri"]
@@ -103,8 +103,7 @@ def verify(run: Run, progress: Progress) -> Verified:
         RunError: there is no run in that folder.
         StorageError: the folder of the run, its plan or its _SUCCESS.json cannot be read.
     """
-    if not exists(run.about):
-        raise RunError(f"{run.uri} is not the folder of a run: it has no run.json")
+    check_run(run)
     lasting = _of_success(run)  # read before the commits, which drivers write before it
     images = planned(run)
     shards = committed_numbers(run)

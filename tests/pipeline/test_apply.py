@@ -12,7 +12,7 @@ from pipeline.layout import Run
 from pipeline.manifest import commit, committed, read_manifest, write_part
 from pipeline.progress import Quiet
 from pipeline.rows import blank_row
-from pipeline.storage import Entry, read
+from pipeline.storage import Entry, put, read
 from pipeline.watch import ImageHangsError
 
 
@@ -51,7 +51,9 @@ class FakeCrew:
 
 @pytest.fixture
 def run(tmp_path):
-    return Run(str(tmp_path))
+    run = Run(str(tmp_path))
+    put(run.about, b"{}")
+    return run
 
 
 def shards(count=20, each=4):

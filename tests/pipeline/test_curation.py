@@ -41,6 +41,7 @@ def row(name, shard=0, **values):
 def run(tmp_path):
     """A run of two shards: the second has a photo of the first again, changed since, and one that failed."""
     run = Run(str(tmp_path / "run"))
+    put(run.about, b"{}")
     first = [
         row(name, phash=code, noise=float(index), width=40 + index) for index, (name, code) in enumerate(HASHES.items())
     ]
@@ -64,6 +65,19 @@ def test_rows_are_chosen_by_sql_and_are_the_latest_of_their_photos(run):
     assert select(run, "file_name = 'c.jpg'")["shard"].to_pylist() == [1]
     assert len(select(run, "status = 'ok'", limit=2)) == 2
     assert select(run).schema.names == SCHEMA.names
+
+
+def test_a_folder_that_is_no_run_is_no_empty_run(tmp_path, capsys):
+    put(Run(str(tmp_path / "out" / "_deepot" / "abc")).about, b"{}")
+    for wrong in ("out", "out/_deepot"):
+        with pytest.raises(RunError, match=r"has no run\.json; the runs there are .*/out/_deepot/abc$"):
+            select(Run(str(tmp_path / wrong)))
+        with pytest.raises(RunError, match=r"has no run\.json; the runs"):
+            read_manifest(Run(str(tmp_path / wrong)))
+    for command in ("select", "duplicates", "status", "verify", "gc", "report"):
+        assert main([command, str(tmp_path / "nothing")]) == 2
+        assert capsys.readouterr().err.strip().endswith("/nothing is not the folder of a run: it has no run.json")
+    assert not (tmp_path / "nothing").exists()
 
 
 @pytest.mark.parametrize("where", ["nose > 3", "status = ", "true); DROP TABLE manifest; --"])
@@ -98,6 +112,7 @@ def test_a_part_that_changed_after_its_commit_is_no_matter_of_sql(run):
 
 def test_rows_of_older_versions_have_nothing_in_newer_columns(tmp_path):
     run = Run(str(tmp_path))
+    put(run.about, b"{}")
     part = write_part(run, "0.parquet", [row("a.jpg", phash="00")])
     old = pq.read_table(run.manifest("0.parquet")).drop_columns(["phash", "sharpness"])
     sink = io.BytesIO()
@@ -172,6 +187,7 @@ def test_bands_find_every_pair_that_comparing_all_of_them_finds(tmp_path):
     hashes = [random.getrandbits(64) for _ in range(120)]
     hashes += [each ^ sum(1 << bit for bit in random.sample(range(64), random.randint(1, 7))) for each in hashes]
     run = Run(str(tmp_path))
+    put(run.about, b"{}")
     commit(
         run, 0, [write_part(run, "0.parquet", [row(f"{i:03d}", phash=f"{each:016x}") for i, each in enumerate(hashes)])]
     )

@@ -1,6 +1,7 @@
 """Listing: in order, page by page, locally, on S3 and in memory."""
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from pipeline import listing as module
 from pipeline import storage
 from pipeline.errors import NothingFoundError, StorageError
+from pipeline.formats.targets import IMAGE_SUFFIXES
 from pipeline.layout import Run
 from pipeline.listing import listing
 from pipeline.manifest import read_manifest
@@ -78,6 +80,11 @@ def test_results_are_never_input(tmp_path):
         storage.put(str(tmp_path / key), b"x")
     found = find_images(str(tmp_path), "input", [str(tmp_path / "enhanced")])
     assert [entry.key for entry in found] == ["a.png", "enhanced2/b.png"]
+    for folder in ("enhanced", "enhanced/*.png"):
+        with pytest.raises(
+            NothingFoundError, match=r"but in .*/enhanced, where this job's .*: name another output\.uri"
+        ):
+            list(find_images(str(tmp_path / folder), "input", ["/elsewhere", str(tmp_path / "enhanced")]))
 
 
 ODD = ["B.png", "a.png", "a/1.png", "a/b.png", "a/b/c.png", "a0.png", "sub/x+y.png", "é.png", "猫/%41.png", "🐈.png"]
@@ -135,3 +142,8 @@ def test_names_that_are_no_utf8_are_done_like_others(tmp_path, job_for):
     assert {row["file_name"] for row in read_manifest(Run(result.run)).to_pylist()} == set(keys)
     assert not verify(Run(result.run), Quiet()).findings
     assert run_inline(job).done_now == 0
+
+
+def test_the_docs_name_the_suffixes_of_photos():
+    docs = (Path(__file__).parents[2] / "docs" / "photos.md").read_text()
+    assert [suffix for suffix in IMAGE_SUFFIXES if f"`{suffix}`" not in docs] == []
