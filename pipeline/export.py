@@ -4,9 +4,11 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.ahead import read_ahead
@@ -54,7 +56,7 @@ def export(rows: pa.Table, to: str, side: str, progress: Progress) -> Exported:
         write_parquet(rows, to)
         return Exported(uri, len(rows))
     if to.endswith(".txt"):
-        there = [photo for photo in rows[f"{side}_uri"].to_pylist() if photo]
+        there = rows[f"{side}_uri"].drop_null().to_pylist()
         put(uri, "".join(f"{photo}\n" for photo in there).encode())
         return Exported(uri, len(there), _without_photo(rows, side))
     if to.endswith("/"):
@@ -70,8 +72,8 @@ def write_parquet(rows: pa.Table, to: str) -> None:
 
 
 def _without_photo(rows: pa.Table, side: str) -> tuple[tuple[str, str], ...]:
-    chosen = rows.select(["file_name", "status", f"{side}_uri"]).to_pylist()
-    return tuple((row["file_name"], f"it has no {side}: {row['status']}") for row in chosen if not row[f"{side}_uri"])
+    without = rows.filter(pc.is_null(rows[f"{side}_uri"])).select(["file_name", "status"]).to_pylist()
+    return tuple((row["file_name"], f"it has no {side}: {row['status']}") for row in without)
 
 
 def _tars(rows: pa.Table, folder: str, side: str, progress: Progress) -> Exported:
@@ -79,7 +81,7 @@ def _tars(rows: pa.Table, folder: str, side: str, progress: Progress) -> Exporte
     if any(name.endswith(".tar") for name in names(folder)):
         raise RunError(f"{folder} holds tar shards already, and two selections must not mix: name another folder")
     left_out = [*_without_photo(rows, side)]
-    chosen = [row for row in rows.to_pylist() if row[f"{side}_uri"]]
+    chosen = rows.filter(pc.is_valid(rows[f"{side}_uri"]))
     progress.begin("pack", len(chosen))
     shard, photos = _Shard(), 0
     number = 0
@@ -99,7 +101,7 @@ def _tars(rows: pa.Table, folder: str, side: str, progress: Progress) -> Exporte
     return Exported(folder, photos, tuple(left_out))
 
 
-def _photos(rows: list[dict[str, Any]], side: str) -> Iterator[tuple[dict[str, Any], tuple[str, bytes] | str]]:
+def _photos(rows: pa.Table, side: str) -> Iterator[tuple[dict[str, Any], tuple[str, bytes] | str]]:
     """Rows with the suffix and bytes of their photos, or with the reason why there are none."""
 
     def fetch(row: dict[str, Any]) -> tuple[str, bytes] | str:
@@ -114,7 +116,8 @@ def _photos(rows: list[dict[str, Any]], side: str) -> Iterator[tuple[dict[str, A
         suffix = suffix_of(row[f"{side}_uri"], data)
         return (suffix, data) if suffix else "neither its name nor its bytes say what format it is of"
 
-    return read_ahead(fetch, rows, _READERS)
+    some_at_a_time = (batch.to_pylist() for batch in rows.to_batches(_SHARD_PHOTOS))
+    return read_ahead(fetch, chain.from_iterable(some_at_a_time), _READERS)
 
 
 class _Shard:

@@ -3,30 +3,31 @@
 import base64
 import io
 import json
-from collections import Counter
+from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import jinja2
-import pyarrow as pa
 from markupsafe import Markup
 from PIL import Image
 
 from deepot.errors import DeepotError
 from deepot.naturalness import Naturalness
 from deepot.transport_map import TransportMap
-from pipeline.advice import Advice, advice_of
+from pipeline.advice import advice_of
 from pipeline.curve import read_evaluation
 from pipeline.drift import drifts
 from pipeline.errors import RunError
 from pipeline.fit import maps
 from pipeline.images import decode
-from pipeline.layout import Run
-from pipeline.manifest import PHASES, read_manifest
+from pipeline.layout import Run, check_run
+from pipeline.manifest import read_rows
 from pipeline.sources.members import read_photo
 from pipeline.storage import absolute, exists, names, put, read
+from pipeline.survey import FAILURES, Survey, survey
 from pipeline.vanished import vanished
 
-_PAIRS, _CROP, _LISTED = 8, 360, 50
+_PAIRS, _CROP = 8, 360
 _TEMPLATES = jinja2.Environment(loader=jinja2.PackageLoader("pipeline", "."), autoescape=True)
 
 
@@ -36,26 +37,27 @@ def write_report(run: Run) -> str:
     Raises:
         RunError: there is no run in that folder, or no map in it.
     """
-    if not exists(run.about):
-        raise RunError(f"{run.uri} is not the folder of a run: it has no run.json")
+    check_run(run)
     about = json.loads(read(run.about))
     transport = _transport(run, about["job"]["map"])
-    manifest = read_manifest(run)
+    found = survey(read_rows(run))
+    gone = vanished(run)
+    first_gone = list(islice(gone, FAILURES))
     page = _TEMPLATES.get_template("report.html.j2").render(
         about=about,
         map=transport.info,
         map_sha256=transport.sha256,
-        counts=_counts(manifest),
-        failures=_failures(manifest),
-        codes=_codes(manifest),
-        phases=_phases(manifest),
-        pairs=_pairs(manifest),
-        plot=Markup(_plot(manifest, Naturalness(transport.reference, transport.info.patch_size).expected)),
+        counts={"images": found.status.total()} | {name: found.status[name] for name in ("ok", "skipped", "failed")},
+        failures=found.failures,
+        codes=[(count, code, advice_of(code)) for code, count in found.codes.most_common()],
+        phases=found.phases,
+        pairs=_pairs(found.drawn),
+        plot=Markup(_plot(found, Naturalness(transport.reference, transport.info.patch_size).expected)),
         restores=about["job"]["restorer"] != "identity",
         evaluations=_evaluations(run),
-        drifts=drifts(run)[-_LISTED:],
-        vanished=(gone := list(vanished(run)))[:_LISTED],
-        vanished_count=len(gone),
+        drifts=drifts(run)[-FAILURES:],
+        vanished=first_gone,
+        vanished_count=len(first_gone) + sum(1 for _ in gone),
     )
     put(run.report, page.encode())
     return run.report
@@ -80,33 +82,8 @@ def _evaluations(run: Run) -> list[dict[str, Any]]:
     return found
 
 
-def _counts(manifest: pa.Table) -> dict[str, int]:
-    status = manifest["status"].to_pylist()
-    return {"images": len(status)} | {name: status.count(name) for name in ("ok", "skipped", "failed")}
-
-
-def _failures(manifest: pa.Table) -> list[dict[str, Any]]:
-    columns = manifest.select(["file_name", "status", "error_code", "error_message"]).to_pylist()
-    return [row for row in columns if row["status"] != "ok"][:_LISTED]
-
-
-def _codes(manifest: pa.Table) -> list[tuple[int, str, Advice]]:
-    """Why images were not done: how many, the code, and what to do; the most frequent first."""
-    counts = Counter(filter(None, manifest["error_code"].to_pylist()))
-    return [(count, code, advice_of(code)) for code, count in counts.most_common()]
-
-
-def _phases(manifest: pa.Table) -> dict[str, float]:
-    return {phase: sum(value or 0.0 for value in manifest[f"seconds_{phase}"].to_pylist()) for phase in PHASES}
-
-
-def _done(manifest: pa.Table) -> list[dict[str, Any]]:
-    return [row for row in manifest.to_pylist() if row["status"] == "ok"]
-
-
-def _pairs(manifest: pa.Table) -> list[dict[str, Any]]:
+def _pairs(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The middle of photos from all over the collection, before and after, at full resolution."""
-    rows = _done(manifest)
     chosen = rows[:: max(1, len(rows) // _PAIRS)][:_PAIRS]
     pairs = []
     for row in chosen:
@@ -131,9 +108,9 @@ def _data_uri(image: Image.Image) -> str:
         return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def _plot(manifest: pa.Table, natural: float) -> str:
+def _plot(found: Survey, natural: float) -> str:
     """Naturalness before and after, as SVG, with a line where natural photos lie on average."""
-    rows = [row for row in _done(manifest) if row["naturalness"] is not None]
+    rows = [row for row in found.drawn if row["naturalness"] is not None]
     before, after = ([row[column] for row in rows] for column in ("naturalness", "naturalness_output"))
     from matplotlib.figure import Figure  # here: it takes half a second
 
@@ -147,7 +124,7 @@ def _plot(manifest: pa.Table, natural: float) -> str:
         axes.set_yticks(range(len(rows)), [rows[i]["file_name"][-28:] for i in order], fontsize=7, parse_math=False)
     else:
         axes.hist([before, after], bins=40, label=["before", "after"], color=["#b5651d", "#1d6fb5"])
-        axes.set_ylabel("photos")
+        axes.set_ylabel("photos" if found.step == 1 else f"photos, one of {found.step}")
     axes.axvline(natural, color="#2a8f4e", linestyle="--", label="natural photos, mean")
     axes.set_xlabel("negative log-likelihood of latent patches under natural photos (nats per dimension)")
     axes.legend(loc="lower right")

@@ -8,7 +8,6 @@ import time
 import zlib
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
@@ -28,6 +27,7 @@ from pipeline.job_file import load_job
 from pipeline.listing import listing
 from pipeline.report import _plot
 from pipeline.storage import Entry, read
+from pipeline.survey import Survey
 from tests.photos import picture
 from tests.spandrel_import import spandrel_works
 
@@ -157,8 +157,8 @@ def test_files_over_the_limit_are_not_even_read():
 
 def test_names_are_only_names_in_a_plot():
     names = ["$\\frac{$.png", "--><script>.png", "a&b<i>.png"]
-    columns = {"file_name": names, "status": ["ok"] * 3, "naturalness": [1.0, 2, 3], "naturalness_output": [1.0, 2, 3]}
-    assert "<script>" not in _plot(pa.table(columns), 1.0)
+    rows = [{"file_name": name, "naturalness": 1.0, "naturalness_output": 2.0} for name in names]
+    assert "<script>" not in _plot(Survey(drawn=rows), 1.0)
 
 
 LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "\n".join(
