@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
 
 from jobs.console import progress
 from pipeline.config import Job
@@ -26,8 +27,10 @@ def add_job(parser: argparse.ArgumentParser) -> None:
     add_how(parser)
     keys = parser.add_argument_group("keys of the job file, laid over it")
     for key, field in _keys(Job):
-        note = (field.description or "").replace("%", "%%")
-        keys.add_argument(f"--{key}", metavar="VALUE", dest=f"key:{key}", type=_value, help=note)
+        note = (field.description or "") + _default(field)
+        keys.add_argument(
+            f"--{key}", metavar="VALUE", dest=f"key:{key}", type=_value, help=note.replace("%", "%%").lstrip()
+        )
 
 
 def add_how(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +39,9 @@ def add_how(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-code", action="store_true", help="let the job name module:factory, which runs its code"
     )
-    parser.add_argument("--replace", action="store_true", help="write over another run's photos in the output folder")
+    parser.add_argument(
+        "--replace", action="store_true", help="write over photos in the output folder that are not this run's"
+    )
     parser.add_argument(
         "--metrics-port",
         type=int,
@@ -92,6 +97,14 @@ def _value(text: str) -> Any:  # noqa: ANN401 — whatever YAML reads
         return yaml.safe_load(text)
     except Exception as error:
         raise argparse.ArgumentTypeError(f"'{redacted(text)}' is not YAML") from error
+
+
+def _default(field: FieldInfo) -> str:
+    """What a key is where nobody sets it, as YAML; nothing where it has to be given or stays away."""
+    if field.is_required() or field.default in (None, ()):
+        return ""
+    told = yaml.safe_dump(to_jsonable_python(field.default), default_flow_style=True, width=1000)
+    return f" (default: {told.splitlines()[0]})"
 
 
 def _keys(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:

@@ -59,6 +59,21 @@ def test_evaluate_prints_the_curve_and_puts_it_into_the_report(job_file, capsys,
     assert "give evaluate.clean" in capsys.readouterr().err
 
 
+def test_help_says_what_keys_are_where_nobody_sets_them(capsys):
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    for line in (
+        "--limits.max_error_rate VALUE above this share of failed images the exit status is 1 (default: 0.01)",
+        "--transport.refit VALUE when new calibration photos give a new map: never, drift (beyond drift_limit), or "
+        "always (default: never)",
+        "modes to sweep (default: [detail, residual, plain])",
+        "--input.images VALUE folder, glob, file, .txt list, .tar, .zip or .parquet#column; a path or any fsspec URI "
+        "--reference.images",
+    ):
+        assert line in told
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
