@@ -18,6 +18,7 @@ from deepot.scores import Scores, score
 from deepot.transport_map import TransportMap
 from pipeline import metrics
 from pipeline.behind import Behind
+from pipeline.commits import Part
 from pipeline.config import Job, Limits
 from pipeline.errors import Code, StorageError
 from pipeline.faults import DEVICE_FAULTS
@@ -25,7 +26,7 @@ from pipeline.fetch import fetch
 from pipeline.images import Photo, decode, encode, output_key
 from pipeline.layout import Run
 from pipeline.logs import not_done
-from pipeline.manifest import Part, part_name, write_part
+from pipeline.manifest import part_name, write_part
 from pipeline.models import load_models, tiles_of, use_threads
 from pipeline.naming import mirror_key
 from pipeline.rows import blank_row, fail_row, outcome_columns
@@ -128,7 +129,7 @@ class ShardWorker:
         """Do every image of a piece of work, store its results and its manifest part, and say what the part holds.
 
         Raises:
-            StorageError: the manifest part, or the one file of all results, cannot be written.
+            StorageError: the manifest part cannot be written.
             AcceleratorError: the device is lost to this process.
         """
         photos = self._read_ahead(work.entries)
@@ -143,7 +144,7 @@ class ShardWorker:
                 behind.add(self._writers.submit(self._end, into, row, done), done.pixels if done else 0)
                 rows += behind.overdue()
         rows += behind.all()
-        into.close(rows)
+        _close(into, rows)
         return write_part(self.setup.run, part_name(work.shard, work.attempt), rows)
 
     def _read_ahead(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, "Future[_Read]"]]:
@@ -216,7 +217,7 @@ class ShardWorker:
                 name = mirror_key if options.layout is Layout.MIRROR else output_key
                 into.add(row, name(row["file_name"], options.format, done.photo), data)
         except Exception as error:
-            fail_row(row, error, Code.WRITE_FAILED if isinstance(error, StorageError | OSError) else Code.INTERNAL)
+            fail_row(row, error, _of_writing(error))
             return row
         row |= {
             "output_sha256": sha256(data),
@@ -228,6 +229,22 @@ class ShardWorker:
 
     def _blank_row(self, work: Work, entry: Entry) -> dict[str, Any]:
         return blank_row(entry, work.shard, work.attempt) | self._constant
+
+
+def _close(into: Sink, rows: Sequence[dict[str, Any]]) -> None:
+    """Write the one file of all results, if that is what they are; where it cannot be written they have all failed."""
+    try:
+        into.close(rows)
+    except Exception as error:
+        for row in rows:
+            if row["status"] == "ok":
+                row |= dict.fromkeys(("output_uri", "output_sha256", "output_bytes"))
+                fail_row(row, error, _of_writing(error))
+                not_done(row)
+
+
+def _of_writing(error: Exception) -> Code:
+    return Code.WRITE_FAILED if isinstance(error, StorageError | OSError) else Code.INTERNAL
 
 
 @dataclass(frozen=True)

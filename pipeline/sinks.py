@@ -2,18 +2,20 @@
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.errors import Code, ImageError
 from pipeline.sources.members import member_uri
 from pipeline.storage import delete, join, put
 from pipeline.tar_samples import files, in_samples
 from pipeline.tars import TarWriter
 
+_GROUP_BYTES, _MOST_CELL_BYTES = 2**30, 2**31 - 2
 _SHARD_FILE = re.compile(r"(\d{5,})(?:-[01]+)?\.(?:tar|parquet)")
 
 
@@ -107,16 +109,39 @@ class Parquet(_Whole):
                                  '"file_name": {"dtype": "string", "_type": "Value"}}}}'},
     )  # fmt: skip
 
+    def add(self, row: dict[str, Any], key: str, data: bytes) -> None:
+        """Hold a result."""
+        if len(data) > _MOST_CELL_BYTES:
+            raise ImageError(Code.UNSUPPORTED_OUTPUT, "its result has more than the 2 GiB that a cell of Parquet holds")
+        super().add(row, key, data)
+
     def _write(self, uri: str, done: Sequence[tuple[dict[str, Any], str, bytes]]) -> None:
-        rows = [
-            {"image": {"bytes": data, "path": key.rpartition("/")[2]}, "file_name": row["file_name"]}
-            for row, key, data in done
-        ]
+        groups = list(_groups(done))
         with io.BytesIO() as file:
-            pq.write_table(pa.Table.from_pylist(rows, schema=self._SCHEMA), file, compression="none")
+            with pq.ParquetWriter(file, self._SCHEMA, compression="none") as writer:
+                for group in groups:
+                    rows = [
+                        {"image": {"bytes": data, "path": key.rpartition("/")[2]}, "file_name": row["file_name"]}
+                        for row, key, data in group
+                    ]
+                    writer.write_table(pa.Table.from_pylist(rows, schema=self._SCHEMA))
             put(uri, file.getvalue())
-        for number, (row, _, _) in enumerate(done):
-            row["output_uri"] = f"{uri}#image/0/{number}"
+        for number, group in enumerate(groups):
+            for place, (row, _, _) in enumerate(group):
+                row["output_uri"] = f"{uri}#image/{number}/{place}"
+
+
+def _groups(
+    done: Sequence[tuple[dict[str, Any], str, bytes]],
+) -> Iterator[Sequence[tuple[dict[str, Any], str, bytes]]]:
+    """Neighbours that make a row group: Arrow counts the bytes of a column in 32 bits."""
+    first = size = 0
+    for place, (_, _, data) in enumerate(done):
+        if place > first and size + len(data) > _GROUP_BYTES:
+            yield done[first:place]
+            first, size = place, 0
+        size += len(data)
+    yield done[first:]
 
 
 def shard_of(name: str) -> int | None:

@@ -5,9 +5,10 @@ import re
 import struct
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ from pipeline.errors import ContainerError, StorageError
 from pipeline.formats.targets import has_image_suffix
 from pipeline.listing import listing
 from pipeline.parts import opened
-from pipeline.sources.lists import named, names_in
+from pipeline.sources.lists import named, names_in, told_apart
 from pipeline.sources.members import clean, member_uri
 from pipeline.storage import Entry
 from pipeline.undecoded import shown
@@ -50,13 +51,25 @@ def photos(uri: str) -> Iterator[Entry]:
     kind = match["kind"].lower()
     files = sorted(listing(match["place"]), key=lambda entry: entry.key + "/")
     if kind == "txt":
-        merged = heapq.merge(*(named(names_in(file.uri), file.uri) for file in files), key=attrgetter("key"))
-        yield from (next(same) for _, same in groupby(merged, key=attrgetter("key")))
+        yield from _each_once(named(names_in(file.uri), file.uri) for file in files)
         return
     column = match["column"] or COLUMN
-    for file in files:
-        inside = _rows(file, column) if kind == "parquet" else _members(file, _INDEXES[kind])
-        yield from _or_itself(file, inside) if len(files) > 1 else inside
+    all_inside = (_rows(file, column) if kind == "parquet" else _members(file, _INDEXES[kind]) for file in files)
+    if len(files) > 1:
+        all_inside = (_or_itself(file, inside) for file, inside in zip(files, all_inside, strict=True))
+    if kind == "parquet" and _name_photos(files, column):
+        yield from _each_once(all_inside)
+    else:
+        yield from chain.from_iterable(all_inside)
+
+
+def _each_once(lists: Iterable[Iterator[Entry]]) -> Iterator[Entry]:
+    """Photos that several lists name, in the order of their keys."""
+    for key, same in groupby(heapq.merge(*lists, key=attrgetter("key")), key=attrgetter("key")):
+        first, *others = same
+        if other := next((entry for entry in others if entry.uri != first.uri), None):
+            raise StorageError(told_apart(first.uri, other.uri, key))
+        yield first
 
 
 def _or_itself(file: Entry, inside: Iterator[Entry]) -> Iterator[Entry]:
@@ -122,14 +135,13 @@ def _rows(file: Entry, column: str) -> Iterator[Entry]:
     try:
         with opened(file.uri) as stream, pq.ParquetFile(stream) as parquet:
             kind = _column_type(parquet.schema_arrow, column, file.uri)
-            uris = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-            if uris:
-                names = parquet.read(columns=[column]).column(column).to_pylist()
-                yield from named(filter(None, names), file.uri)
+            if not _is_text(kind):
+                yield from _cells(file, parquet, column, pa.types.is_struct(kind))
                 return
-            yield from _cells(file, parquet, column, pa.types.is_struct(kind))
+            names = parquet.read(columns=[column]).column(column).to_pylist()
     except pa.ArrowInvalid as error:
         raise ContainerError(f"{file.uri} is no Parquet file, or one that is damaged: {error}") from error
+    yield from named(filter(None, names), file.uri)
 
 
 def _cells(file: Entry, parquet: pq.ParquetFile, column: str, struct: bool) -> Iterator[Entry]:
@@ -155,13 +167,27 @@ def _cells(file: Entry, parquet: pq.ParquetFile, column: str, struct: bool) -> I
             number += 1
 
 
+def _name_photos(files: Iterable[Entry], column: str) -> bool:
+    """Whether a column of Parquet files holds URIs, by the first that can be read."""
+    for file in files:
+        with suppress(pa.ArrowInvalid, ContainerError), opened(file.uri) as stream, pq.ParquetFile(stream) as parquet:
+            return _is_text(_column_type(parquet.schema_arrow, column, file.uri))
+    return False
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return any(is_text(kind) for is_text in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
+
+
 def _column_type(schema: pa.Schema, column: str, uri: str) -> pa.DataType:
     kind = schema.field(column).type if column in schema.names else None
     holds = kind is not None and (
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
+        _is_text(kind)
         or pa.types.is_binary(kind)
         or pa.types.is_large_binary(kind)
+        or pa.types.is_binary_view(kind)
         or (pa.types.is_struct(kind) and {"bytes", "path"} <= {field.name for field in kind})
     )
     if not holds:

@@ -36,8 +36,15 @@ def named(names: Iterable[str], container: str) -> Iterator[Entry]:
     Args:
         names: URIs and paths.
         container: URI of the file that names them; paths are relative to its folder.
+
+    Raises:
+        StorageError: two of them would have one result.
     """
-    uris = {_key(uri): uri for uri in (named_in(container, name) for name in names)}
+    uris: dict[str, str] = {}
+    for uri in (named_in(container, name) for name in names):
+        other = uris.setdefault(_key(uri), uri)
+        if other != uri:
+            raise StorageError(f"{container}: {told_apart(other, uri, _key(uri))}")
     file = lru_cache(maxsize=256)(described)
 
     def entry(key: str) -> Entry:
@@ -50,6 +57,11 @@ def named(names: Iterable[str], container: str) -> Iterator[Entry]:
         return Entry(uri, key, found.size if member is None else member.size, found.etag, found.mtime)
 
     yield from (found for _, found in read_ahead(entry, sorted(uris), _ASKING))
+
+
+def told_apart(one: str, other: str, key: str) -> str:
+    """What is said of two photos that cannot be."""
+    return f"{one} and {other} would both have the result {key}: name only one of them"
 
 
 def _key(uri: str) -> str:

@@ -9,6 +9,7 @@ So a member is read by one request for its bytes, without a look into the contai
 
 import re
 import sys
+import threading
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from pipeline.parts import opened
 from pipeline.sources.zips import OVERHEAD, unzipped
 from pipeline.storage import absolute, join, read, read_range
 
+_LOADING = tuple(threading.Lock() for _ in range(8))
 _MEMBER = re.compile(r"(?P<container>.+?\.(?P<kind>tar|zip|parquet))#(?P<place>.+)", re.IGNORECASE | re.DOTALL)
 
 
@@ -106,7 +108,9 @@ def read_photo(uri: str, most: int = sys.maxsize) -> bytes:
 
 
 def _cell(container: str, column: str, group: int, row: int) -> bytes:
-    value = _row_group(container, column, group)[row].as_py()
+    with _LOADING[hash((container, group)) % len(_LOADING)]:  # one thread reads it, and the others find it there
+        cells = _row_group(container, column, group)
+    value = cells[row].as_py()
     if isinstance(value, dict):
         value = value["bytes"] if value.get("bytes") is not None else value.get("path")
     if isinstance(value, str):

@@ -9,15 +9,21 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from pipeline import sinks
+from pipeline.errors import StorageError
 from pipeline.export import SIDES, export
 from pipeline.formats.targets import SUFFIXES
 from pipeline.images import decode, output_key
-from pipeline.manifest import SCHEMA
+from pipeline.layout import Run
+from pipeline.manifest import SCHEMA, read_manifest
 from pipeline.progress import Quiet
+from pipeline.run import How
 from pipeline.sinks import Parquet, WebDataset
 from pipeline.sources.containers import photos, tar_index
 from pipeline.sources.members import read_photo
 from pipeline.storage import read_range, sha256
+from pipeline.verify import verify
+from tests.inline import run_inline
 from tests.pipeline.test_shard import rows_of  # noqa: F401 — a fixture
 from tests.pipeline.test_sources import NAMES, picture_bytes, samples, tar
 
@@ -203,3 +209,66 @@ def test_equal_keys_of_two_tars_stay_two_samples(tmp_path):
         for name, start, size in tar_index(f"{tmp_path}/out/00000.tar")
     }
     assert (index["0001.txt"], index["0001-2.txt"]) == (b"of 0", b"of 1")
+
+
+def test_results_of_more_bytes_than_arrow_counts_are_several_row_groups(rows_of, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(sinks, "_GROUP_BYTES", 15_000)
+    rows = rows_of(output={"uri": str(tmp_path / "out"), "layout": "parquet"})
+    agree(rows)
+    groups = pq.ParquetFile(tmp_path / "out" / "00000.parquet").num_row_groups
+    assert 1 < groups < len(rows)
+    assert len({row["output_uri"] for row in rows.values()}) == len(rows)
+
+
+def test_a_result_that_no_cell_holds_fails_alone(rows_of, tmp_path, monkeypatch):  # noqa: F811
+    sizes = sorted(row["output_bytes"] for row in rows_of().values())
+    monkeypatch.setattr(sinks, "_MOST_CELL_BYTES", sizes[-2])
+    rows = rows_of(output={"uri": str(tmp_path / "out"), "layout": "parquet"})
+    agree(rows)
+    assert [row["error_code"] for row in rows.values() if row["status"] != "ok"] == ["unsupported_output"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(StorageError("no room"), "write_failed"), (pa.ArrowCapacityError("too much"), "internal")]
+)
+@pytest.mark.parametrize("layout", ["webdataset", "parquet"])
+def test_a_file_of_results_that_cannot_be_written_fails_its_photos_and_no_other(
+    job_for,
+    tmp_path,
+    monkeypatch,
+    layout,
+    error,
+    code,
+):
+    """The job goes on; it stopped, and at the same shard whenever it was started again."""
+    real, kind = sinks.put, {"webdataset": "tar", "parquet": "parquet"}[layout]
+
+    def refuse(uri, data):
+        if uri.endswith(f"00001.{kind}"):
+            raise error
+        real(uri, data)
+
+    job = job_for(output={"uri": str(tmp_path / "enhanced"), "layout": layout})
+    with monkeypatch.context() as patch:
+        patch.setattr(sinks, "put", refuse)
+        result = run_inline(job)
+    assert (result.ok, result.failed, result.codes, result.complete) == (4, 2, {code: 2}, True)
+    failed = [row for row in read_manifest(Run(result.run)).to_pylist() if row["status"] == "failed"]
+    assert all(row["output_uri"] is row["output_sha256"] is row["output_bytes"] is None for row in failed)
+    assert all(row["retriable"] is (code == "write_failed") for row in failed)
+    assert verify(Run(result.run), Quiet()).wrong == 0
+    if code == "write_failed":
+        assert run_inline(job, How(allow_code=True, retry=True)).ok == 6
+
+
+def test_a_tar_that_goes_away_before_its_other_files_are_read_fails_its_photos(rows_of, shards, tmp_path, monkeypatch):  # noqa: F811
+    real = sinks.in_samples
+
+    def in_samples(done):
+        (tmp_path / "in-0.tar").unlink(missing_ok=True)
+        tar_index.cache_clear()
+        return real(done)
+
+    monkeypatch.setattr(sinks, "in_samples", in_samples)
+    rows = rows_of(input={"images": shards}, output={"uri": str(tmp_path / "out"), "layout": "webdataset"})
+    assert {row["error_code"] for row in rows.values()} == {"write_failed", "not_an_image"}

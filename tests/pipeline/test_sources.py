@@ -4,8 +4,10 @@ import hashlib
 import io
 import os
 import tarfile
+import time
 import tracemalloc
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +17,7 @@ from pipeline.config import Limits
 from pipeline.errors import Code, ImageError, StorageError
 from pipeline.fetch import fetch
 from pipeline.plan import find_images
+from pipeline.sources import members
 from pipeline.sources.members import clean, read_photo
 from tests.corpus import photo, saved
 
@@ -120,6 +123,23 @@ def test_a_row_that_is_no_photo_is_not_tried_again(tmp_path):
     assert caught.value.code is Code.DAMAGED
 
 
+def test_a_row_group_is_read_once_whoever_wants_its_photos(tmp_path, monkeypatch):
+    """Threads that read a shard ahead, or verify it, come at the same moment."""
+    pq.write_table(pa.table({"image": [bytes([number]) for number in range(8)]}), tmp_path / "p.parquet")
+    entries = list(find_images(str(tmp_path / "p.parquet"), "input"))
+    reads, real = [], members.opened
+
+    def opened(uri):
+        reads.append(uri)
+        time.sleep(0.05)
+        return real(uri)
+
+    monkeypatch.setattr(members, "opened", opened)
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(lambda entry: read_photo(entry.uri), entries)) == [bytes([i]) for i in range(8)]
+    assert len(reads) == 1
+
+
 def test_what_inflates_without_end_is_not_inflated(tmp_path):
     """A ZIP member of 64 KiB that has 64 MiB, and one whose bytes are cut short."""
     with zipfile.ZipFile(tmp_path / "box.zip", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -182,6 +202,42 @@ def test_paths_without_bytes_in_a_column_of_hugging_face_are_relative_to_it(tmp_
     rows = [{"bytes": None, "path": "a.png"}, {"bytes": b"two", "path": "b.png"}]
     pq.write_table(pa.table({"image": rows}), tmp_path / "p.parquet")
     assert list(found(tmp_path / "p.parquet").values()) == [b"one", b"two"]
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())], ids=str
+)
+def test_names_in_several_parquet_files_come_in_order(tmp_path, kind):
+    """Whatever order they have in the files, and each once; one of them is damaged."""
+    for name in "abcd":
+        (tmp_path / f"{name}.png").write_bytes(name.encode())
+    (tmp_path / "0.parquet").write_bytes(b"nothing of the kind")
+    for number, names in enumerate(["dab", "cb"], 1):
+        column = pa.array([f"{tmp_path}/{name}.png" for name in names], kind)
+        pq.write_table(pa.table({"image": column}), tmp_path / f"{number}.parquet")
+    entries = list(find_images(f"{tmp_path}/*.parquet", "input"))
+    keys = [entry.key for entry in entries]
+    assert keys == sorted(keys), "a plan takes entries in the order of their keys"
+    assert sorted(key.rpartition("/")[2] for key in keys) == ["0.parquet", "a.png", "b.png", "c.png", "d.png"]
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view()], ids=str)
+def test_bytes_of_every_kind(tmp_path, kind):
+    pq.write_table(pa.table({"image": pa.array([b"one", b"two"], kind)}), tmp_path / "p.parquet")
+    assert list(found(tmp_path / "p.parquet").values()) == [b"one", b"two"]
+
+
+@pytest.mark.parametrize("how", ["list", "lists", "column"])
+def test_two_photos_that_would_have_one_result_are_refused(tmp_path, how):
+    """One of them was left out, silently."""
+    names = ["memory://archive/scans/a.png", "memory://archive//scans/a.png"]
+    if how == "column":
+        pq.write_table(pa.table({"image": names}), tmp_path / "x.parquet")
+    else:
+        for number, lines in enumerate([names] if how == "list" else [names[:1], names[1:]]):
+            (tmp_path / f"{number}.txt").write_text("\n".join(lines))
+    with pytest.raises(StorageError, match=r"scans/a.png and memory://.* would both have the result archive/scans/a"):
+        list(find_images(f"{tmp_path}/*.{'parquet' if how == 'column' else 'txt'}", "input"))
 
 
 @pytest.mark.parametrize("how", ["list", "column"])
