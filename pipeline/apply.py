@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from pipeline import metrics
+from pipeline.commits import Part, commit
 from pipeline.cut import Shard
 from pipeline.errors import Code, RunError
 from pipeline.layout import Run
 from pipeline.logs import not_done
-from pipeline.manifest import Part, commit, part_name, write_part
+from pipeline.manifest import part_name, write_part
 from pipeline.progress import Progress
 from pipeline.rows import blank_row
 from pipeline.shard import Work
@@ -26,6 +27,7 @@ _DEADLY = {
     Code.OUT_OF_MEMORY: "there was too little memory for this image, alone, after its shard had ended other workers",
 }
 _LIVES = 2  # workers that a shard may kill before it is searched for the image that does it
+_SUSPECTS, _HOPELESS = 16, 8  # shards that may wait to be searched, and images lost alone, while nothing has been done
 
 
 class WorkerDiedError(Exception):
@@ -71,6 +73,7 @@ class Apply:
         self._suspects: deque[Work] = deque()
         self._retried: deque[Work] = deque()
         self._starved: set[str] = set()
+        self._worked, self._lost = False, 0  # whether any work has been done; images lost alone
         self._running = 0
         self._commits: deque[Future[int]] = deque()
 
@@ -79,6 +82,7 @@ class Apply:
 
         Raises:
             StorageError: a commit cannot be written.
+            RunError: workers die over everything.
         """
         waiting = iter(shards)
         done = 0
@@ -92,6 +96,7 @@ class Apply:
                 elif isinstance(result, ImageHangsError):
                     self._give_up(work, result.uri)
                 else:
+                    self._worked = True
                     self._keep(work, result)
                 while self._commits and (self._commits[0].done() or len(self._commits) > _MOST_COMMITS):
                     done += self._commits.popleft().result()
@@ -103,6 +108,8 @@ class Apply:
         while self._crew.free() > 0:
             if self._retried:
                 work = self._retried.popleft()
+            elif not self._worked and len(self._suspects) >= _SUSPECTS:
+                break  # they are searched first: it may not be their images
             elif (shard := next(waiting, None)) is not None:
                 work = Work(shard.number, shard.entries)
                 self._states[shard.number] = _State(len(shard.entries))
@@ -126,12 +133,19 @@ class Apply:
             self._suspects.append(again)
         elif len(work.entries) > 1:
             middle = len(work.entries) // 2
-            for side, half in enumerate((work.entries[:middle], work.entries[middle:])):
-                self._suspects.append(Work(work.shard, half, work.attempt + 1, f"{work.piece}{side}"))
+            halves = enumerate((work.entries[:middle], work.entries[middle:]))
+            pieces = [Work(work.shard, half, work.attempt + 1, f"{work.piece}{side}") for side, half in halves]
+            self._suspects.extendleft(reversed(pieces))  # one shard after the other
         elif code is Code.OUT_OF_MEMORY and work.entries[0].uri not in self._starved:
             self._starved.add(work.entries[0].uri)  # the one before may have been ended a moment ago: once more
             self._suspects.append(again)
         else:
+            self._lost += 1
+            if self._lost >= _HOPELESS and not self._worked:
+                raise RunError(
+                    f"workers died over {self._lost} images, each alone, and nothing else was done; the last is "
+                    f"{work.entries[0].uri}. It is hardly the images: look at the workers, their memory and devices"
+                )
             self._keep(work, self._obituary(work, code, _DEADLY[code]))
 
     def _give_up(self, work: Work, uri: str) -> None:

@@ -1,20 +1,19 @@
-"""Crew: actors that hold a job's models and work through its stages, as many as the cluster has room for."""
+"""Crew: the calls that a job's stages make of its actors: those that wait, those in flight, and how each one ends."""
 
 import logging
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pipeline import logs, metrics
-from pipeline.actor import IN_FLIGHT, Actor
+from pipeline import metrics
+from pipeline.actor import IN_FLIGHT
 from pipeline.apply import OutOfMemoryError, WorkerDiedError
-from pipeline.config import Compute, Job
+from pipeline.commits import Part
+from pipeline.config import Job
 from pipeline.errors import PipelineError
-from pipeline.manifest import Part
+from pipeline.roster import LOOK_S, Member, Roster
 from pipeline.shard import Setup, Work
-from pipeline.slots import Slots, divide, settled
 from pipeline.watch import ImageHangsError
 
 log = logging.getLogger(__name__)
@@ -23,34 +22,6 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _LIVES = 4  # workers that an item of `execute` may take with it
-_LOOK_S = 2.0  # between two looks at how large the cluster is
-_NOTICE_S = 2.0  # in which a cluster notices that the node of a dead worker is gone too: workers may go first
-_SILENCE_S = 10.0  # the same where the worker only does not answer
-_STARTS = 3  # that may fail in a row, for each actor, without an error of their own
-
-
-def slots(compute: Compute) -> Slots:
-    """Divide the cluster of the session, as it is now, into workers."""
-    import ray
-
-    return divide([node["Resources"] for node in ray.nodes() if node["Alive"]], compute)
-
-
-@dataclass
-class _Member:
-    """An actor of the crew.
-
-    Attributes:
-        actor: its handle.
-        node: that it is on, once it has started.
-        calls: that it has.
-        lost: once it is dead, whether it died with its node.
-    """
-
-    actor: Any
-    node: str | None = None
-    calls: int = 0
-    lost: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -74,26 +45,16 @@ class _Call:
 class RayCrew:
     """Actors that each hold the models, as many as the cluster takes now; a `pipeline.apply.Crew`.
 
-    They start at the first thing there is to do, and stay from one stage to the next: a process of its own for each
-    stage would import everything and load the models again. A dead actor is replaced by a new one, which waits for
-    resources and models like the first ones; Ray's own restarts would answer calls with errors meanwhile, and those
-    could not be told from another death. Work goes to actors that have started. What was on a node that is known to be
-    lost goes to another one, and nobody blames its images.
+    They start at the first thing there is to do. Work goes to actors that have started. What was on a node that is
+    known to be lost goes to another one, and nobody blames its images.
     """
 
     def __init__(self, job: Job, allow_code: bool) -> None:
         """A crew for a job; nothing is started yet."""
-        self._job, self._allow_code = job, allow_code
-        self._compute = job.compute
-        self._most = 0
+        self.roster = Roster(job, allow_code)
         self._setup: Setup | None = None
-        self._remote: Any = None
-        self._members: list[_Member] = []
-        self._starting: dict[Any, _Member] = {}
-        self._flying: dict[Any, tuple[_Call, _Member]] = {}
+        self._flying: dict[Any, tuple[_Call, Member]] = {}
         self._waiting: deque[_Call] = deque()
-        self._failed_starts = 0
-        self._looked = 0.0
 
     def execute(
         self, function: Callable[[T], R], items: Sequence[T], died: Callable[[T], R] | None = None
@@ -109,11 +70,11 @@ class RayCrew:
             PipelineError: no worker can be started, or an item's worker died four times.
         """
         waiting, deaths = deque(items), Counter[int]()
-        self._most = max(self._most, len(items))
-        self._start()
+        self.roster.most = max(self.roster.most, len(items))
+        self.roster.start()
         running = 0
         while waiting or running:
-            while waiting and running < len(self._members):
+            while waiting and running < len(self.roster):
                 self._submit(_Call(waiting.popleft(), function))
                 running += 1
             call, outcome = self._next()
@@ -138,16 +99,16 @@ class RayCrew:
         """
         metrics.start(setup.run, setup.job.name)
         self._setup = setup  # goes with every call: a few KB, which Ray's store, full or not, has no part in
-        self._most = most
-        self._let_go(len(self._members) - most)
-        self._start()
-        while not any(member.node for member in self._members):
+        self.roster.most = most
+        self.roster.let_go(len(self.roster) - most)
+        self.roster.start()
+        while not any(self.roster.started):
             self._step()
-        self._count()
+        self.roster.count()
 
     def free(self) -> int:
         """How much more work fits: two pieces an actor."""
-        return IN_FLIGHT * len(self._members) - len(self._flying) - len(self._waiting)
+        return IN_FLIGHT * len(self.roster) - len(self._flying) - len(self._waiting)
 
     def submit(self, work: Work, *, alone: bool = False) -> None:
         """Hand work to the actor that has the least, once one has started and has room.
@@ -170,34 +131,9 @@ class RayCrew:
 
     def close(self) -> None:
         """Let the actors go, with whatever they are at."""
-        import ray
-
-        for member in self._members:
-            ray.kill(member.actor)
-        for held in (self._members, self._starting, self._flying, self._waiting):
-            held.clear()
-        metrics.workers(0)
-
-    def _start(self) -> None:
-        """See that there are as many actors as the cluster takes and there is work for."""
-        import ray
-
-        if self._remote is None:
-            each = slots(self._compute)
-            self._compute = settled(self._compute, each)
-            remote = ray.remote(max_restarts=0, max_task_retries=0, max_concurrency=IN_FLIGHT)(Actor)
-            self._remote = remote.options(num_cpus=each.cpus, num_gpus=each.gpus)
-        self._follow()
-
-    def _let_go(self, count: int) -> None:
-        """Let so many actors go, of those that have nothing to do; those that have not started yet first."""
-        import ray
-
-        idle = [member for member in self._members if not member.calls]
-        for member in sorted(idle, key=lambda member: member.node is not None)[: max(0, count)]:
-            ray.kill(member.actor)
-            self._members.remove(member)
-            self._starting = {ready: other for ready, other in self._starting.items() if other is not member}
+        self.roster.close()
+        self._flying.clear()
+        self._waiting.clear()
 
     def _submit(self, call: _Call) -> None:
         self._waiting.append(call)
@@ -214,61 +150,24 @@ class RayCrew:
         """Wait for one thing to happen, a while at most: an actor has started, or a call has ended."""
         import ray
 
-        if time.monotonic() - self._looked > _LOOK_S or not self._members:
-            self._follow()
-        ready, _ = ray.wait([*self._flying, *self._starting], timeout=_LOOK_S)
+        self.roster.look()
+        ready, _ = ray.wait([*self._flying, *self.roster.starting], timeout=LOOK_S)
         if not ready:
             return None
-        if ready[0] in self._starting:
-            self._welcome(ready[0])
+        if ready[0] in self.roster.starting:
+            self.roster.welcome(ready[0])
+            self._hand_out()
             return None
         return self._take(ready[0])
-
-    def _follow(self) -> None:
-        """Start actors where there are fewer than the cluster has room for, or the job wants."""
-        self._looked = time.monotonic()
-        wanted = min(slots(self._compute).count, self._most)
-        for _ in range(wanted - len(self._members)):
-            member = _Member(self._remote.remote(self._job, self._allow_code, logs.chosen()))
-            self._members.append(member)
-            self._starting[member.actor.ready.remote()] = member
-
-    def _welcome(self, reference: Any) -> None:  # noqa: ANN401 — Ray has no types
-        """An actor has started, or could not.
-
-        Raises:
-            PipelineError: it could not by its own fault, or too many died of others' in a row.
-        """
-        import ray
-
-        member = self._starting.pop(reference)
-        try:
-            member.node = ray.get(reference)
-        except ray.exceptions.RayError as error:
-            enough = _STARTS * len(self._members)  # a node may have taken several with it
-            self._members.remove(member)
-            self._failed_starts += 1
-            killed = isinstance(error, ray.exceptions.OutOfMemoryError)  # the youngest goes, whoever takes the memory
-            if getattr(error, "actor_init_failed", not killed) or self._failed_starts >= enough:
-                said = " ".join(str(error).split())[-500:]
-                raise PipelineError(f"no worker could start: {said}") from error
-            return
-        self._failed_starts = 0
-        self._count()
-        self._hand_out()
-
-    def _count(self) -> None:
-        """Export how many actors there are that have started."""
-        metrics.workers(sum(member.node is not None for member in self._members))
 
     def _hand_out(self) -> None:
         """Give waiting calls to actors that have started, the least busy first."""
         while self._waiting:
             call = self._waiting[0]
-            started = [member for member in self._members if member.node and member.calls < call.most]
-            if not started:
+            able = [member for member in self.roster.started if member.calls < call.most]
+            if not able:
                 return
-            member = min(started, key=lambda member: member.calls)
+            member = min(able, key=lambda member: member.calls)
             self._waiting.popleft()
             member.calls += 1
             if call.function is None:
@@ -277,7 +176,7 @@ class RayCrew:
                 reference = member.actor.run.remote(call.function, call.given)
             self._flying[reference] = (call, member)
 
-    def _take(self, reference: Any) -> tuple[_Call, Any] | None:  # noqa: ANN401
+    def _take(self, reference: Any) -> tuple[_Call, Any] | None:  # noqa: ANN401 — Ray has no types
         """A call that has ended, with its outcome; None where its node was lost and it waits again."""
         import ray
 
@@ -288,13 +187,12 @@ class RayCrew:
             outcome = _result(reference)
         except ray.exceptions.OutOfMemoryError as error:  # is no RayActorError
             outcome = OutOfMemoryError(str(error))
-            self._dismiss(member)
+            self.roster.dismiss(member)
         except ray.exceptions.RayActorError as error:
             outcome = WorkerDiedError(str(error))
-            if member.lost is None:
-                member.lost = _is_lost(member.node, error)
-            self._dismiss(member)
-            if member.lost:
+            lost = self.roster.is_lost(member, error)
+            self.roster.dismiss(member)
+            if lost:
                 log.warning("a node was lost with %s in work; another worker does it", call)
                 self._waiting.appendleft(call)
                 self._hand_out()
@@ -302,33 +200,12 @@ class RayCrew:
         except ImageHangsError as error:
             outcome = error
             ray.kill(member.actor)
-            self._dismiss(member)
+            self.roster.dismiss(member)
         self._hand_out()
         return call, outcome
 
-    def _dismiss(self, member: _Member) -> None:
-        """A dead actor is no longer of the crew; another takes its place."""
-        if member in self._members:
-            self._members.remove(member)
-            self._count()
-            self._follow()
 
-
-def _is_lost(node: str | None, error: Exception) -> bool:
-    """Whether an actor died because its node did; the cluster has a moment to notice."""
-    import ray
-
-    silent = isinstance(error, ray.exceptions.ActorUnavailableError)
-    deadline = time.monotonic() + (_SILENCE_S if silent else _NOTICE_S)
-    while True:
-        if not any(each["NodeID"] == node and each["Alive"] for each in ray.nodes()):
-            return True
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(0.2)
-
-
-def _result(reference: Any) -> Any:  # noqa: ANN401 — Ray has no types
+def _result(reference: Any) -> Any:  # noqa: ANN401
     """A task's result, or the exception that it raised as it was."""
     import ray
 

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import cluster, statistics
+from pipeline.commits import committed_numbers
 from pipeline.config import Job
-from pipeline.crew import slots
 from pipeline.cut import Shard
 from pipeline.errors import NothingFoundError
 from pipeline.fit import stored_map
 from pipeline.forecast import Forecast
 from pipeline.layout import Run
-from pipeline.manifest import committed_numbers
 from pipeline.plan import read_plan
+from pipeline.roster import slots
 from pipeline.run import Opened, calibration
 from pipeline.sample import sample
 from pipeline.sinks import Layout

@@ -12,7 +12,13 @@ FORBIDDEN = {
     "jobs": {"ray", "fsspec", "s3fs", "torch", "diffusers"},
 }
 ONLY_IN = {
-    "ray": {"pipeline/actor.py", "pipeline/cluster.py", "pipeline/crew.py", "pipeline/metrics.py"},
+    "ray": {
+        "pipeline/actor.py",
+        "pipeline/cluster.py",
+        "pipeline/crew.py",
+        "pipeline/metrics.py",
+        "pipeline/roster.py",
+    },
     "fsspec": {"pipeline/storage.py", "pipeline/listing.py", "pipeline/whole.py"},
     "diffusers": {"deepot/autoencoders.py"},
 }

@@ -6,10 +6,11 @@ from collections import deque
 import pytest
 
 from pipeline.apply import Apply, OutOfMemoryError, WorkerDiedError
+from pipeline.commits import commit, committed
 from pipeline.cut import cut
 from pipeline.errors import RunError
 from pipeline.layout import Run
-from pipeline.manifest import commit, committed, read_manifest, write_part
+from pipeline.manifest import read_manifest, write_part
 from pipeline.progress import Quiet
 from pipeline.rows import blank_row
 from pipeline.storage import Entry, put, read
@@ -76,6 +77,26 @@ def test_a_poisonous_image_costs_its_own_row_alone(run, poison, seed):
     assert len(rows) == 20
     assert {key for key, row in rows.items() if row["status"] == "failed"} == set(poison)
     assert all(rows[key]["error_code"] == "worker_died" and rows[key]["retriable"] for key in poison)
+
+
+def test_workers_that_die_over_everything_stop_the_job(run):
+    """A broken driver or device would make failed rows of an archive, a worker's start for each."""
+    everything = [f"k{i:02d}" for i in range(4000)]
+    crew = FakeCrew(run, everything)
+    with pytest.raises(RunError, match=r"died over 8 images, each alone, and nothing else.*look at the workers"):
+        Apply(run, crew, Quiet())(shards(4000))
+    assert len(crew.submitted) < 100
+    assert read_manifest(run).num_rows < 8
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_where_only_deadly_shards_are_left_they_are_searched_and_done(run, seed):
+    """As a run that is gone on with may have them: each has one photo that kills, and nothing else is to be done."""
+    poison = [f"k{i:02d}" for i in range(1, 200, 4)]
+    Apply(run, FakeCrew(run, poison, seed), Quiet())(shards(200))
+    rows = {row["file_name"]: row["error_code"] for row in read_manifest(run).to_pylist()}
+    assert len(rows) == 200
+    assert {name for name, code in rows.items() if code} == set(poison)
 
 
 def test_memory_that_is_not_back_yet_fails_no_image_that_is_alone(run):

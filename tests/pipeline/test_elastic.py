@@ -69,7 +69,7 @@ def mixed(folder):
             cluster.add_node(num_cpus=cores, num_gpus=gpus, **small)
             with of_pipeline.session(cluster.address) as session, session.crew(job, True) as crew:
                 seen = list(crew.execute(where, list(range(60))))
-                workers.append(len(crew._members))
+                workers.append(len(crew.roster))
                 with_gpus = {node["NodeID"] for node in ray.nodes() if node["Resources"].get("GPU")}
             nodes.append(len(set(seen) & with_gpus))
             elsewhere += len([node for node in seen if node not in with_gpus])

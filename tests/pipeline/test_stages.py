@@ -19,12 +19,13 @@ from deepot.moments import Moments
 from deepot.transport_map import TransportMap
 from pipeline import crew as module
 from pipeline import logs, plan, statistics
+from pipeline.commits import committed
 from pipeline.cut import Shard, cost, cut
 from pipeline.errors import NothingFoundError, PipelineError, RunError, StorageError
 from pipeline.fit import fit
 from pipeline.layout import Run
 from pipeline.listing import listing
-from pipeline.manifest import SCHEMA, committed, read_manifest
+from pipeline.manifest import SCHEMA, read_manifest
 from pipeline.plan import Outlook, extend, planned, read_plan, slowest_first
 from pipeline.progress import Quiet
 from pipeline.run import How, apply_job, fit_job, open_run, plan_job, run_job
@@ -443,7 +444,7 @@ def test_apply_with_a_given_map(job_for, tmp_path, inline):
 
 def test_slots_divide_what_there_is(ray_session):
     from pipeline.config import Compute
-    from pipeline.crew import slots
+    from pipeline.roster import slots
 
     assert slots(Compute()).count == 4
     assert slots(Compute(threads=2)).count == 2
@@ -454,9 +455,9 @@ def test_slots_divide_what_there_is(ray_session):
 def test_apply_keeps_no_more_workers_than_it_has_work_for(job_for, ray_session, tmp_path):
     crew = module.RayCrew(job_for(compute={"dtype": "float32"}), allow_code=True)
     assert sorted(crew.execute(abs, [-1, -2, -3])) == [1, 2, 3]
-    assert len(crew._members) == 3
+    assert len(crew.roster) == 3
     crew.equip(SimpleNamespace(run=Run(str(tmp_path)), job=SimpleNamespace(name="few")), 1)
-    assert len(crew._members) == 1
+    assert len(crew.roster) == 1
     assert list(crew.execute(abs, [-4])) == [4]
     crew.close()
 
