@@ -21,16 +21,19 @@ from record import save, seconds
 from deepot.moments import Moments
 from deepot.transport_map import Calibration, fit_map
 from pipeline.claim import MARKER
+from pipeline.commits import commit
 from pipeline.cut import Shard
 from pipeline.gc import orphans, remove_orphans
 from pipeline.job_file import parse_job
 from pipeline.layout import Run
-from pipeline.manifest import commit, write_part
+from pipeline.manifest import write_part
 from pipeline.plan import extend, read_plan
 from pipeline.rows import blank_row
 from pipeline.storage import Entry, put
 
-_SHARD_IMAGES, _FOLDER_IMAGES, _ORPHANED = 32, 1000, 100
+SHARD_IMAGES = 32
+"""As many as a shard has of photos of a megapixel."""
+_FOLDER_IMAGES, _ORPHANED = 1000, 100
 
 
 def peak_mib() -> float:
@@ -45,20 +48,26 @@ def listed(images: int) -> Iterator[Entry]:
         yield Entry(f"s3://archive/scans/{key}", key, 1, f"{number:032x}", 1.7e9)
 
 
-def made(images: int, folder: Path) -> Run:
-    """A run of so many images, done but for every hundredth shard, whose results are there all the same."""
-    run, output = Run(str(folder / "run")), folder / "out"
-    job = {"input": {"images": "s3://archive/scans"}, "output": {"uri": str(output)}, "source": {"degrade": "blur"}}
-    put(run.about, json.dumps({"job": parse_job(job).model_dump(mode="json")}).encode())
+def described_run(folder: str) -> Run:
+    """The folder of a run that has a job and a map, and an output folder that is its own."""
+    run, output = Run(f"{folder}/run"), f"{folder}/out"
+    job = {"input": {"images": "s3://archive/scans"}, "output": {"uri": output}, "source": {"degrade": "blur"}}
+    about = {"job": parse_job(job).model_dump(mode="json"), "fingerprint": "0", "versions": {}}
+    put(run.about, json.dumps(about).encode())
     moments = Moments(9, 3, torch.zeros(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64))
-    about = {"codec": "x", "codec_sha256": "0", "patch_size": 1, "doubt": 0.0}
-    transport = fit_map([moments], [moments], calibration=Calibration.CONTENT_MATCHED, **about)  # type: ignore[arg-type]
+    of_map = {"codec": "x", "codec_sha256": "0", "patch_size": 1, "doubt": 0.0}
+    transport = fit_map([moments], [moments], calibration=Calibration.CONTENT_MATCHED, **of_map)  # type: ignore[arg-type]
     put(run.map(), transport.to_bytes())
-    put(str(output / MARKER), json.dumps({"run": run.uri}).encode())
-    extend(run, listed(images), _SHARD_IMAGES)
-    for shard in read_plan(run):
-        _done(run, shard, output)
+    put(f"{output}/{MARKER}", json.dumps({"run": run.uri}).encode())
     return run
+
+
+def made(images: int, folder: Path) -> None:
+    """A run of so many images, done but for every hundredth shard, whose results are there all the same."""
+    run = described_run(str(folder))
+    extend(run, listed(images), SHARD_IMAGES)
+    for shard in read_plan(run):
+        _done(run, shard, folder / "out")
 
 
 def _done(run: Run, shard: Shard, output: Path) -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 from record import save, seconds
 
 from pipeline.apply import Apply
+from pipeline.commits import Part
 from pipeline.layout import Run
-from pipeline.manifest import Part
 from pipeline.plan import extend, planned, read_plan, slowest_first
 from pipeline.progress import Quiet
 from pipeline.shard import Work

@@ -7,9 +7,9 @@ from jobs.console import show_json
 from jobs.flags import add_job, how_of, job_of
 from pipeline.curve import finite
 from pipeline.evaluate import evaluate_job
+from pipeline.folders import exists
 from pipeline.report import write_report
 from pipeline.run import open_run
-from pipeline.storage import exists
 
 add = add_job
 

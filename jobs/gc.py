@@ -2,11 +2,10 @@
 
 import argparse
 import re
-import time
 
 from jobs.console import show_json
 from jobs.flags import add_output
-from pipeline.gc import Kind, orphans, remove_orphans
+from pipeline.gc import Kind, clock, orphans, remove_orphans
 from pipeline.layout import Run
 from pipeline.storage import absolute
 
@@ -38,7 +37,7 @@ def age(text: str) -> float:
 def main(options: argparse.Namespace) -> int:
     """Remove the orphans of a run and say how many."""
     run = Run(absolute(options.run).rstrip("/"))
-    found = orphans(run, time.time() - options.older_than)
+    found = orphans(run, clock(run) - options.older_than)
     counts, size = dict.fromkeys(Kind, 0), 0
     for orphan in found if options.dry_run else remove_orphans(found):
         counts[orphan.kind] += 1

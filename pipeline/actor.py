@@ -13,10 +13,10 @@ import torch
 from deepot.codec import Codec
 from deepot.spec import is_factory
 from pipeline import logs, metrics
+from pipeline.commits import Part
 from pipeline.config import Job
 from pipeline.errors import PipelineError
 from pipeline.faults import DEVICE_FAULTS
-from pipeline.manifest import Part
 from pipeline.models import load_models, use_threads
 from pipeline.shard import Setup, ShardWorker, Work
 from pipeline.slots import cores

@@ -11,7 +11,8 @@ from deepot.errors import MomentsError
 from deepot.gaussian import wasserstein2_squared
 from deepot.moments import Moments, gathered_with, merge_in_order
 from pipeline.errors import StorageError
-from pipeline.storage import join, names, read
+from pipeline.folders import names
+from pipeline.storage import join, read
 
 
 def load_moments(uris: Sequence[str]) -> list[Moments]:

@@ -12,9 +12,10 @@ from deepot.moved import choice_variance, moved
 from deepot.transport_map import Calibration, TransportMap
 from pipeline.config import Job, Refit
 from pipeline.fit import basis_of, fit, stored_map
+from pipeline.folders import names
 from pipeline.layout import Run
 from pipeline.statistics import REFERENCE, SOURCE, Task, blocks, levels, merged, shards
-from pipeline.storage import create, join, names, now, put, read
+from pipeline.storage import create, join, now, put, read
 
 log = logging.getLogger(__name__)
 

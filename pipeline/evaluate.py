@@ -23,11 +23,12 @@ from pipeline.config import Evaluation
 from pipeline.curve import Evaluated, plot, read_evaluation
 from pipeline.errors import ConfigError, NothingFoundError
 from pipeline.fit import map_uri
+from pipeline.folders import exists, names, remove
 from pipeline.measure import PhotoTask, PointTask, measure, photo_name, point_uri, prepare, wanted_of
 from pipeline.plan import find_images
 from pipeline.run import Opened, map_of
 from pipeline.sample import sample
-from pipeline.storage import Entry, exists, join, names, put, read, remove, sha256
+from pipeline.storage import Entry, join, put, read, sha256
 
 Execute = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
 """Runs a function on many items, results in any order."""

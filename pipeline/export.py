@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 
 from pipeline.ahead import read_ahead
 from pipeline.errors import ConfigError, ImageError, RunError, StorageError
+from pipeline.folders import names
 from pipeline.formats.suffixes import suffix_of
 from pipeline.progress import Progress
 from pipeline.sources.members import read_photo
-from pipeline.storage import absolute, join, names, put, sha256
+from pipeline.storage import absolute, join, put, sha256
 from pipeline.tars import TarWriter
 
 SIDES = ("output", "source")

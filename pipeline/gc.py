@@ -4,6 +4,8 @@ Files may be many millions: they are listed as a stream, and of what commits nam
 """
 
 import json
+import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,20 +13,21 @@ from itertools import chain, islice
 
 from pipeline.ahead import read_ahead
 from pipeline.claim import owner
+from pipeline.commits import Part, committed_numbers, read_commit
 from pipeline.config import Job
-from pipeline.errors import RunError
+from pipeline.errors import RunError, StorageError
 from pipeline.fit import map_uris
 from pipeline.job_file import parse_job
 from pipeline.layout import Run, check_run
 from pipeline.ledger import Ledger
 from pipeline.listing import files, modified
-from pipeline.manifest import Part, committed_numbers, read_commit, read_part
+from pipeline.manifest import read_part
 from pipeline.naming import is_row, mirror_key
 from pipeline.plan import planned, read_plan
 from pipeline.run import output_folder
 from pipeline.sinks import Layout, shard_of
 from pipeline.sources.members import member_of
-from pipeline.storage import Entry, delete, read, sha256
+from pipeline.storage import Entry, delete, put, read, sha256
 
 _THREADS, _AHEAD = 16, 64  # shards whose manifests are read, and files that are removed, at a time
 _BATCH = 10_000  # orphans between two looks at what has been committed meanwhile
@@ -69,6 +72,24 @@ def orphans(run: Run, before: float) -> Iterator[Orphan]:
         known |= meanwhile
         lately = Ledger(_named(run, meanwhile, rows=bool(outputs)))
         yield from (orphan for orphan in batch if orphan.entry.uri not in lately)
+
+
+def clock(run: Run) -> float:
+    """The time by the clock that says when files were changed: the storage's, which this machine's may differ from.
+
+    Raises:
+        RunError: there is no run in that folder.
+    """
+    check_run(run)
+    probe = f"{run.uri}/.{uuid.uuid4().hex}.partial"
+    try:
+        put(probe, b"")
+        try:
+            return modified(probe) or time.time()
+        finally:
+            delete(probe)
+    except StorageError:  # who may only read sees what there is to remove
+        return time.time()
 
 
 def remove_orphans(found: Iterable[Orphan]) -> Iterator[Orphan]:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from pipeline.errors import RunError
-from pipeline.storage import exists, join, names
+from pipeline.folders import exists, names
+from pipeline.storage import join
 
 RUNS = "_deepot"
 """The folder of the runs in an output folder, unless the job names another."""

@@ -1,4 +1,4 @@
-"""Lease: where storage cannot decide between two drivers of one run, the second one is refused."""
+"""Lease: where two drivers of one run would write over each other, the second one is refused."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.errors import RunError, StorageError
 from pipeline.layout import Run
-from pipeline.storage import decided, delete, put, read
+from pipeline.storage import create, decided, delete, put, read
 
 log = logging.getLogger(__name__)
 
@@ -22,27 +22,32 @@ BEAT_S = 20.0
 SILENCE_S = 120.0
 """After how long without a word it counts as gone."""
 
+_LOOK_BEATS = 1.5  # of a driver that seems gone: its clock may be another
+
 
 @contextmanager
-def lease(run: Run) -> Iterator[None]:
+def lease(run: Run, alone: bool = False) -> Iterator[None]:
     """Be the driver of a run for as long as the context lasts; within itself it only looks whether that is still so.
 
     Where storage decides between two creates of one object, any number of drivers share the shards, and there is no
-    lease. Elsewhere a driver that was killed keeps its lease for `SILENCE_S`.
+    lease, unless the driver must be `alone` for another reason. A driver that was killed keeps its lease for
+    `SILENCE_S`.
 
     Raises:
         RunError: another driver has the run.
     """
-    if run.uri in _HELD or decided(run.uri):
+    if run.uri in _HELD or (decided(run.uri) and not alone):
         check(run)
         yield
         return
-    log.warning(
-        "%s: this storage cannot refuse to create what is there already (no If-None-Match, no links), "
-        "so only this driver commits, and a second one is refused as long as this one lives",
-        run.uri,
-    )
-    held = Lease(run)
+    decides = decided(run.uri)
+    if not decides:
+        log.warning(
+            "%s: this storage cannot refuse to create what is there already (no If-None-Match, no links), "
+            "so only this driver commits, and a second one is refused as long as this one lives",
+            run.uri,
+        )
+    held = Lease(run, decides)
     held.take()
     stopped = threading.Event()
     beating = threading.Thread(target=_beat, args=(held, stopped), daemon=True)
@@ -70,8 +75,8 @@ def check(run: Run) -> None:
 class Lease:
     """The lease of one driver: whose turn it is, as far as this one knows."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, run: Run, decides: bool = False) -> None:
+        self._run, self._decides = run, decides
         self.name = uuid.uuid4().hex
         self._own = {"driver": self.name, "host": socket.gethostname(), "process": os.getpid()}
         self._seen = 0.0  # when it was last found to be this driver's
@@ -79,7 +84,15 @@ class Lease:
 
     def take(self) -> None:
         """Write the lease unless somebody else's is fresh, and look whether it stays ours."""
+        now = time.time()
+        if self._decides and create(self._run.lease, self._note(now)):
+            self._seen = now
+            return
         self._refuse()
+        if (silent := self._read()) and silent["driver"] != self.name:
+            log.warning("%s: looking for %.0f s whether the driver before is gone", self._run.uri, _LOOK_BEATS * BEAT_S)
+            time.sleep(_LOOK_BEATS * BEAT_S)
+            self._refuse(silent)
         self._write()
         time.sleep(min(2.0, BEAT_S))  # who wrote at the same moment shows by now
         self._refuse()
@@ -115,14 +128,17 @@ class Lease:
         else:
             self._seen = time.time()
 
-    def _refuse(self) -> None:
+    def _refuse(self, silent: dict[str, Any] | None = None) -> None:
+        """Raise where another driver is alive: by its time, or as it has written anew, whatever its clock says."""
         other = self._read()
-        silent_s = time.time() - other["time"] if other else 0.0
-        if other and other["driver"] != self.name and silent_s < SILENCE_S:
+        if other is None or other["driver"] == self.name:
+            return
+        silent_s = time.time() - other["time"] if silent in (None, other) else 0.0
+        if silent_s < SILENCE_S:
+            why = "two write over each other's files" if self._decides else "this storage cannot decide between two"
             raise RunError(
-                f"{self._run.uri} has another driver, {_name(other)}, heard of {silent_s:.0f} s ago, and this storage "
-                "cannot decide between two: wait until it has ended; if it was killed, try again in "
-                f"{SILENCE_S - silent_s:.0f} s"
+                f"{self._run.uri} has another driver, {_name(other)}, heard of {silent_s:.0f} s ago, and {why}: "
+                f"wait until it has ended; if it was killed, try again in {SILENCE_S - silent_s:.0f} s"
             )
 
     def _read(self) -> dict[str, Any] | None:
@@ -138,8 +154,11 @@ class Lease:
 
     def _write(self) -> None:
         now = time.time()
-        put(self._run.lease, json.dumps(self._own | {"time": now}, sort_keys=True).encode())
+        put(self._run.lease, self._note(now))
         self._seen = now
+
+    def _note(self, now: float) -> bytes:
+        return json.dumps(self._own | {"time": now}, sort_keys=True).encode()
 
 
 _HELD: MutableMapping[str, Lease] = {}  # runs whose driver this process is

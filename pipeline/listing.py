@@ -9,11 +9,10 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import glob_translate
 
 from pipeline.errors import StorageError
+from pipeline.folders import pages
 from pipeline.formats.targets import has_image_suffix
 from pipeline.storage import Entry, filesystem, told
 from pipeline.undecoded import shown
-
-_PAGE_KEYS = 1000  # the most that S3 gives
 
 
 def listing(uri: str) -> Iterator[Entry]:
@@ -31,7 +30,7 @@ def listing(uri: str) -> Iterator[Entry]:
     if "*" in path or "?" in path:
         fixed = path[: min(path.find(mark) for mark in "*?[" if mark in path)]
         root, wanted = fixed.rpartition("/")[0], re.compile(glob_translate(path)).fullmatch
-    elif _is_file(uri):
+    elif not uri.endswith("/") and _is_file(uri):  # S3 may have an object that is called like a folder beside it
         root = path.rpartition("/")[0]
         yield _entry(fs, _info(uri), root)
         return
@@ -100,29 +99,16 @@ def _objects(
 def _paged(uri: str, fs: Any, root: str, fixed: str, wanted: Callable[[str], object]) -> Iterator[Entry]:  # noqa: ANN401
     """Objects of a bucket, flat, a page of a thousand at a time."""
     bucket, prefix, _ = fs.split_path(fixed)
-    base, below, token, empty = f"{bucket}/", len(root) - len(bucket), "", True
-    while True:
-        page = _page(uri, fs, bucket, prefix, token)
+    base, below, empty = f"{bucket}/", len(root) - len(bucket), True
+    for page in pages(uri, fs, Bucket=bucket, Prefix=prefix):
         for item in page.get("Contents", ()):
             key, empty = item["Key"], False
             if wanted(base + key) and not key.endswith("/"):
                 name = key[below:] if below else key
                 etag, changed = item["ETag"].strip('"'), item["LastModified"].timestamp()
                 yield Entry(f"s3://{base}{key}", name, item["Size"], etag, changed)
-        token = page.get("NextContinuationToken", "")
-        if not token:
-            break
     if empty:
         raise FileNotFoundError(uri)
-
-
-@told
-def _page(uri: str, fs: Any, bucket: str, prefix: str, token: str) -> dict[str, Any]:  # noqa: ANN401
-    which = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": _PAGE_KEYS} | fs.req_kw
-    if token:
-        which["ContinuationToken"] = token
-    page: dict[str, Any] = fs.call_s3("list_objects_v2", **which)
-    return page
 
 
 def _walk(fs: Any, root: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401

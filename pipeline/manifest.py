@@ -1,11 +1,9 @@
-"""Manifest: one row for every input, in parts that count once a commit names them."""
+"""Manifest: one row for every input, in parts that are written whole and never changed."""
 
 import io
-import json
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,13 +12,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.ahead import read_ahead
+from pipeline.commits import Part, committed_numbers, read_commit
 from pipeline.errors import RunError
 from pipeline.layout import Run, check_run
-from pipeline.lease import check
-from pipeline.storage import create, names, put, read, sha256
+from pipeline.storage import put, read, sha256
 
 VERSION = "1"
-_READERS, _READ_AHEAD = 16, 1000  # of commits: one takes tens of milliseconds where a network lies between
+"""Of what columns mean; one that is added, or gone, is no new version."""
+_VERSION_KEY = b"deepot_manifest"
+_READERS, _SHARDS_AHEAD = 16, 64  # shards whose rows are read at a time
 PHASES = ("read", "restore", "encode", "transport", "decode", "write")
 SCHEMA = pa.schema(
     [
@@ -68,36 +68,8 @@ SCHEMA = pa.schema(
         ("clipped_high", pa.float64()),
         ("phash", pa.string()),
     ],
-    metadata={"deepot_manifest": VERSION},
+    metadata={_VERSION_KEY: VERSION},
 )
-
-
-@dataclass(frozen=True)
-class Part:
-    """A written manifest part: what a commit says of it.
-
-    Attributes:
-        name: file name in the manifest folder.
-        size: bytes.
-        sha256: of the file.
-        ok: rows of images that are done.
-        skipped: rows of images left alone on purpose.
-        failed: rows of images that failed.
-        codes: error codes and how often.
-    """
-
-    name: str
-    size: int
-    sha256: str
-    ok: int
-    skipped: int
-    failed: int
-    codes: dict[str, int]
-
-    @property
-    def rows(self) -> int:
-        """All rows."""
-        return self.ok + self.skipped + self.failed
 
 
 def part_name(shard: int, attempt: int) -> str:
@@ -116,66 +88,27 @@ def write_part(run: Run, name: str, rows: Sequence[dict[str, Any]]) -> Part:
     return Part(name, len(data), sha256(data), status["ok"], status["skipped"], status["failed"], dict(codes))
 
 
-def commit(run: Run, shard: int, parts: Sequence[Part]) -> bool:
-    """Commit a shard: create-only, so of two drivers one wins.
-
-    Returns:
-        Whether this call's parts are the committed ones.
-
-    Raises:
-        RunError: this driver had to lead the run alone, and another one does so now.
-    """
-    check(run)
-    record = {"shard": shard, "parts": [asdict(part) for part in sorted(parts, key=lambda part: part.name)]}
-    return create(run.commit(shard), json.dumps(record, sort_keys=True).encode())
-
-
-def committed_numbers(run: Run) -> set[int]:
-    """Numbers of the committed shards, from names alone."""
-    return {
-        int(name.removesuffix(".json")) for name in names(run.commit()) if name.endswith(".json") and name[0] != "."
-    }
-
-
-def committed(run: Run) -> Iterator[tuple[int, list[Part]]]:
-    """The committed shards in order, and their parts.
-
-    Raises:
-        RunError: one of them is not readable as a commit.
-    """
-    return read_commits(run, committed_numbers(run))
-
-
-def read_commits(run: Run, numbers: Iterable[int]) -> Iterator[tuple[int, list[Part]]]:
-    """Commits of these shards in order, and their parts; some are read at a time.
-
-    Raises:
-        RunError: one of them is not readable as a commit.
-    """
-    return read_ahead(partial(read_commit, run), sorted(numbers), _READERS, _READ_AHEAD)
-
-
-def read_commit(run: Run, shard: int) -> list[Part]:
-    """The parts that the commit of a shard names.
-
-    Raises:
-        RunError: the commit is not readable as one.
-    """
-    try:
-        return [Part(**part) for part in json.loads(read(run.commit(shard)))["parts"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{run.commit(shard)} is not a commit of this version of deepot ({error})") from error
-
-
 def read_rows(run: Run) -> Iterator[pa.Table]:
     """The committed manifest, a table a part, checked against the hashes of the commits; some are read at a time.
 
     Raises:
-        RunError: a part differs from what its commit says.
+        RunError: a part is gone, or differs from what its commit says.
     """
-    parts = (part for _, parts in committed(run) for part in parts)
-    for _, table in read_ahead(partial(read_part, run), parts, _READERS, _READ_AHEAD):
-        yield table
+    for _, tables in read_ahead(partial(_tables, run), sorted(committed_numbers(run)), _READERS, _SHARDS_AHEAD):
+        yield from tables
+
+
+def _tables(run: Run, shard: int) -> list[pa.Table]:
+    try:
+        parts = read_commit(run, shard)
+    except FileNotFoundError:
+        return []  # taken back in the meantime
+    try:
+        return [read_part(run, part) for part in parts]
+    except FileNotFoundError as error:
+        raise RunError(
+            f"a manifest part of shard {shard} is gone: deepot verify {run.uri} --repair, and then the job again"
+        ) from error
 
 
 def made_by(run: Run, map_sha256: str) -> set[int]:
@@ -195,19 +128,24 @@ def read_part(run: Run, part: Part) -> pa.Table:
     if sha256(data) != part.sha256:
         raise RunError(f"{run.manifest(part.name)} is not the file that was committed: its sha256 differs")
     try:
-        table = _conformed(pq.read_table(io.BytesIO(data)))
-        table.validate(full=True)
+        with pq.ParquetFile(io.BytesIO(data)) as parquet:
+            table = parquet.read()
+        version = (table.schema.metadata or {}).get(_VERSION_KEY, VERSION.encode()).decode(errors="replace")
+        if version == VERSION:
+            table = _conformed(table)
+            table.validate(full=True)
+            return table
     except (pa.ArrowException, OSError, ValueError) as error:
         raise RunError(f"{run.manifest(part.name)} is no Parquet file ({error})") from error
-    return table
+    raise RunError(f"{run.manifest(part.name)} has rows of version {version}, this deepot reads those of {VERSION}")
 
 
 def _conformed(table: pa.Table) -> pa.Table:
-    """A part with the columns of `SCHEMA`; those that an older version did not write are null."""
-    missing = [field for field in SCHEMA if field.name not in table.column_names]
-    for field in missing:
-        table = table.append_column(field, pa.nulls(len(table), field.type))
-    return table.select(SCHEMA.names).cast(SCHEMA) if missing else table
+    """A part with the columns of `SCHEMA`: those that an older version lacks are null, those that a newer adds go."""
+    for field in SCHEMA:
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table.select(SCHEMA.names).cast(SCHEMA)
 
 
 def read_manifest(run: Run) -> pa.Table:

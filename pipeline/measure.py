@@ -20,9 +20,10 @@ from pipeline.config import Evaluation, Job, Limits
 from pipeline.errors import Code, ConfigError, ImageError
 from pipeline.faults import DEVICE_FAULTS, said
 from pipeline.fetch import fetch
+from pipeline.folders import exists
 from pipeline.images import decode
 from pipeline.models import Models, load_models, tiles_of
-from pipeline.storage import Entry, exists, join, put, read
+from pipeline.storage import Entry, join, put, read
 
 LEAST_SIDE = 16
 """Of a photo to be measured, in pixels: SSIM has a window of 11."""

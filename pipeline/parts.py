@@ -9,6 +9,7 @@ from pipeline.errors import ContainerError
 from pipeline.storage import filesystem, told
 
 _BUFFER_BYTES = 64 * 2**10  # what is read less than that at a time, such as the headers of a tar
+_AHEAD_BYTES = 4 * 2**20  # that storage is asked for beyond what is wanted: more than it gives while a request waits
 
 
 @contextlib.contextmanager
@@ -61,7 +62,7 @@ class _Parts(io.RawIOBase):
 @told
 def _open(uri: str) -> Any:  # noqa: ANN401
     fs, path = filesystem(uri)
-    return fs.open(path, "rb")
+    return fs.open(path, "rb", block_size=_AHEAD_BYTES)  # s3fs would hold 50 MiB of each file
 
 
 @told

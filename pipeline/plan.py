@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from pipeline.cut import Shard, costs, cut
 from pipeline.errors import NothingFoundError, RunError, StorageError
+from pipeline.folders import exists
 from pipeline.layout import Run
 from pipeline.series import ROWS, WRITING, batches, series
 from pipeline.sources.containers import photos
@@ -33,6 +34,7 @@ SCHEMA = pa.schema(
 )
 _CLASSES = 4  # of cost, a factor of two apart
 _PART_IMAGES = 1_000_000  # a part of the plan is one file: some 50 MB
+_HELD_ROWS = 2_000  # as entries, of each part: a listing is merged with all parts at once
 _WRITING = WRITING | {"use_dictionary": ["etag", "shard", "cost"]}
 
 
@@ -115,7 +117,7 @@ def extend(
     for shard in shards:
         with io.BytesIO() as file:
             last = _write(file, _until(chain([shard], shards), _PART_IMAGES))
-            delete(run.success)  # first: a run that is not whole must not look so
+            unfinish(run)  # first
             if not create(run.plan(number), file.getvalue()):
                 raise RunError(
                     f"{run.plan(number)} has just been written by another driver; run the same command again"
@@ -124,6 +126,12 @@ def extend(
     roll.freeze()
     counts = found["images"], found["bytes"], new["images"], new["bytes"]
     return Outlook(*counts, last + 1 - first, roll.gone, roll.changes)
+
+
+def unfinish(run: Run) -> None:
+    """Take _SUCCESS.json away: a run that is not whole must not look so."""
+    if exists(run.success):  # who may not delete can do a run to its end all the same
+        delete(run.success)
 
 
 def planned(run: Run) -> dict[int, int]:
@@ -234,7 +242,7 @@ def plan_parts(run: Run) -> list[str]:
 
 
 def _rows(uri: str, numbers: pa.Array | None = None) -> Iterator[tuple[Entry, int]]:
-    for batch in batches(uri, [*Entry._fields, "shard"]):
+    for batch in batches(uri, [*Entry._fields, "shard"], _HELD_ROWS):
         rows = batch if numbers is None else batch.filter(pc.is_in(batch.column("shard"), value_set=numbers))
         columns = [rows.column(name).to_pylist() for name in Entry._fields]
         yield from zip(map(Entry, *columns), rows.column("shard").to_pylist(), strict=True)

@@ -19,11 +19,12 @@ from pipeline.curve import read_evaluation
 from pipeline.drift import drifts
 from pipeline.errors import RunError
 from pipeline.fit import maps
+from pipeline.folders import exists, names
 from pipeline.images import decode
 from pipeline.layout import Run, check_run
 from pipeline.manifest import read_rows
 from pipeline.sources.members import read_photo
-from pipeline.storage import absolute, exists, names, put, read
+from pipeline.storage import absolute, put, read
 from pipeline.survey import FAILURES, Survey, survey
 from pipeline.vanished import vanished
 

@@ -17,20 +17,23 @@ from pipeline import cluster, logs, metrics, statistics
 from pipeline.apply import Apply
 from pipeline.calibration import enlist
 from pipeline.claim import claim
+from pipeline.commits import committed_numbers
 from pipeline.config import Job, Refit
 from pipeline.drift import Drift, follow
 from pipeline.errors import NothingFoundError, RunError, StorageError
 from pipeline.fit import map_uri, maps, stored_map
+from pipeline.folders import exists
 from pipeline.layout import RUNS, Run
 from pipeline.lease import lease
-from pipeline.manifest import committed_numbers, made_by
+from pipeline.manifest import made_by
 from pipeline.models import Models, load_models, use_threads
-from pipeline.plan import Outlook, extend, find_images, planned, slowest_first
+from pipeline.plan import Outlook, extend, find_images, planned, slowest_first, unfinish
 from pipeline.progress import Progress, Quiet
 from pipeline.report import write_report
 from pipeline.sample import Sampler
 from pipeline.shard import Setup
-from pipeline.storage import absolute, create, exists, join, now
+from pipeline.sinks import Layout
+from pipeline.storage import absolute, create, join, now
 from pipeline.totals import Result, finish
 from pipeline.verify import failures, repair
 
@@ -84,6 +87,11 @@ class Opened:
     def outside(self) -> tuple[str, str]:
         """Folders whose files are never input: the results and the run's own."""
         return _fixed_part(self.job.output.uri), self.run.uri.rpartition("/")[0]
+
+    @property
+    def alone(self) -> bool:
+        """Whether a second driver would write over files that rows of the first one name."""
+        return self.job.output.layout is not Layout.MIRROR
 
     @property
     def samples_input(self) -> bool:
@@ -209,12 +217,13 @@ def apply_job(opened: Opened) -> Result:
     missing = {number: images for number, images in planned(run).items() if number not in done}
     done_now = 0
     if missing:
+        unfinish(run)  # another driver may have summed up before the rest was planned
         output = output_folder(job, transport.sha256)
         claim(output, run, opened.fingerprint, job.output.layout, replace=how.replace)
         how.progress.begin("apply", sum(missing.values()))
         setup = Setup(job, how.allow_code, run, output, opened.fingerprint, map_uri(job, run), transport.sha256)
         with (
-            lease(run),
+            lease(run, opened.alone),
             cluster.session(how.address, how.metrics_port) as session,
             session.crew(job, how.allow_code) as crew,
         ):
@@ -230,7 +239,7 @@ def run_job(job: Job, how: How) -> Result:
     started = time.perf_counter()
     with _session_and_models(job, how):
         opened = open_run(job, how)
-        with lease(opened.run):
+        with lease(opened.run, opened.alone):
             outlook = plan_job(opened)
             drift = fit_job(opened, look=not opened.samples_input).drift
             retried = retry_job(opened) if how.retry else 0

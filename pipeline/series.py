@@ -7,8 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import RunError
+from pipeline.folders import names
 from pipeline.parts import opened
-from pipeline.storage import join, names
+from pipeline.storage import join
 
 ROWS = 50_000
 """Of a Parquet file, that are written and read at a time."""
@@ -22,14 +23,17 @@ def series(folder: str, stem: str, suffix: str) -> list[tuple[int, str]]:
     return sorted((int(match[1]), join(folder, match[0])) for match in found if match)
 
 
-def batches(uri: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Columns of a Parquet file, streamed.
+def batches(uri: str, columns: Sequence[str], rows: int = ROWS) -> Iterator[pa.RecordBatch]:
+    """Columns of a Parquet file, streamed, so many rows at a time.
 
     Raises:
         RunError: it is no Parquet file, or has not these columns.
     """
     try:
         with opened(uri) as file, pq.ParquetFile(file) as parquet:
-            yield from parquet.iter_batches(ROWS, columns=list(columns))
+            missing = ", ".join(sorted(set(columns) - set(parquet.schema_arrow.names)))
+            if missing:  # which pyarrow would pass over
+                raise RunError(f"{uri} is not a file of this version of deepot (it has no {missing})")
+            yield from parquet.iter_batches(rows, columns=list(columns))
     except (pa.ArrowException, ValueError) as error:
         raise RunError(f"{uri} is not a file of this version of deepot ({error})") from error

@@ -19,13 +19,14 @@ from pipeline.cut import Shard
 from pipeline.errors import Code, NothingFoundError, RunError
 from pipeline.faults import DEVICE_FAULTS, code_of, said
 from pipeline.fetch import fetch
+from pipeline.folders import names
 from pipeline.images import decode
 from pipeline.layout import Run
 from pipeline.models import Models, load_models, tiles_of
 from pipeline.plan import find_images
 from pipeline.progress import Progress
 from pipeline.sample import sample
-from pipeline.storage import Entry, names, put, read
+from pipeline.storage import Entry, put, read
 from pipeline.watch import allowed_s, last_resort
 
 log = logging.getLogger(__name__)

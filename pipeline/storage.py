@@ -2,11 +2,10 @@
 
 import errno
 import hashlib
-import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import fsspec
@@ -159,28 +158,6 @@ def decided(folder: str) -> bool:
 
 
 @told
-def names(folder: str) -> set[str]:
-    """Names of the objects right below a folder; empty where there is no such folder."""
-    fs, path = filesystem(folder)
-    fs.invalidate_cache()
-    try:
-        return {PurePosixPath(found).name for found in fs.ls(path, detail=False)}
-    except FileNotFoundError:
-        return set()
-
-
-@told
-def remove(folder: str) -> None:
-    """Remove all objects in a folder; nothing where there is no such folder."""
-    fs, path = filesystem(folder)
-    fs.invalidate_cache()
-    for found in fs.find(path):  # one by one: removing folders expands globs, and passes over what cannot be removed
-        fs.rm_file(found)
-    if "file" in fs.protocol and fs.exists(path):
-        shutil.rmtree(path)
-
-
-@told
 def delete(uri: str) -> None:
     """Remove one object; nothing where there is none."""
     fs, path = filesystem(uri)
@@ -188,11 +165,6 @@ def delete(uri: str) -> None:
         fs.rm_file(path)
     except FileNotFoundError:
         return
-
-
-def exists(uri: str) -> bool:
-    """Whether there is an object of that name."""
-    return uri.rstrip("/").rpartition("/")[2] in names(uri.rstrip("/").rpartition("/")[0])
 
 
 def sha256(data: bytes) -> str:

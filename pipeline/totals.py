@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from pipeline.commits import committed_numbers, read_commits
 from pipeline.errors import RunError
 from pipeline.layout import Run, check_run
-from pipeline.manifest import committed_numbers, read_commits
-from pipeline.plan import plan_parts, planned_in
+from pipeline.plan import plan_parts, planned_in, unfinish
 from pipeline.storage import now, put
 from pipeline.vanished import mark_parts, vanished
 
@@ -131,6 +131,7 @@ def finish(run: Run, done_now: int, seconds: float) -> Result:
     Raises:
         RunError: the commits do not add up to the plan.
     """
+    parts = plan_parts(run)
     result = totals(run)
     if result.complete:
         if result.inputs != result.done:
@@ -140,4 +141,6 @@ def finish(run: Run, done_now: int, seconds: float) -> Result:
             )
         record = {key: getattr(result, key) for key in ("inputs", "ok", "skipped", "failed", "codes", "vanished")}
         put(run.success, json.dumps(record | {"finished": now()}, sort_keys=True).encode())
+        if plan_parts(run) != parts:
+            unfinish(run)  # another driver has planned more meanwhile, and finishes it
     return replace(result, done_now=done_now, seconds=seconds)

@@ -11,13 +11,14 @@ from pipeline.config import Job
 from pipeline.cut import Shard
 from pipeline.errors import RunError
 from pipeline.fit import fit, map_uri, stored_map
+from pipeline.folders import names, remove
 from pipeline.layout import Run
 from pipeline.manifest import PHASES, read_part
 from pipeline.models import load_models
 from pipeline.progress import Quiet
 from pipeline.shard import Setup, ShardWorker, Work
 from pipeline.statistics import Gathered, Task
-from pipeline.storage import Entry, join, names, read, remove
+from pipeline.storage import Entry, join, read
 
 _MOMENTS = ("source", "reference", "source-levels", "reference-levels")
 

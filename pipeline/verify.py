@@ -11,10 +11,11 @@ from itertools import accumulate
 from typing import Any
 
 from pipeline.ahead import read_ahead
+from pipeline.commits import Part, committed_numbers, read_commit
 from pipeline.errors import ContainerError, RunError, StorageError
 from pipeline.layout import Run, check_run
-from pipeline.manifest import Part, committed_numbers, read_commit, read_part
-from pipeline.plan import last_shards, planned
+from pipeline.manifest import read_part
+from pipeline.plan import last_shards, planned, unfinish
 from pipeline.progress import Progress
 from pipeline.sources.members import read_photo
 from pipeline.storage import delete, read, sha256
@@ -143,7 +144,7 @@ def repair(run: Run, findings: Iterable[Finding]) -> Requeued:
     """
     shards = {finding.shard for finding in findings if finding.problem is not Problem.UNREADABLE}
     if shards:
-        delete(run.success)  # first: a run that is not whole must not look so
+        unfinish(run)  # first
     for shard in sorted(shards):
         delete(run.commit(shard))
     images = planned(run)

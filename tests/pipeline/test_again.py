@@ -12,6 +12,7 @@ from pipeline.calibration import enlist, enlisted
 from pipeline.drift import drifts
 from pipeline.errors import ConfigError, NothingFoundError
 from pipeline.fit import maps
+from pipeline.folders import names
 from pipeline.gc import orphans
 from pipeline.layout import Run
 from pipeline.manifest import read_manifest
@@ -19,7 +20,7 @@ from pipeline.query import select
 from pipeline.run import How
 from pipeline.sample import sample
 from pipeline.statistics import REFERENCE, SOURCE, merged
-from pipeline.storage import Entry, create, delete, names, read, sha256
+from pipeline.storage import Entry, create, delete, read, sha256
 from tests.inline import run_inline
 from tests.photos import picture
 

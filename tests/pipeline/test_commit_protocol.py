@@ -23,12 +23,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pipeline import ahead, apply, storage, whole
+from pipeline import ahead, apply, folders, storage, whole
 from pipeline import parts as pipeline_parts
 from pipeline.apply import Apply, WorkerDiedError
+from pipeline.commits import committed, committed_numbers
 from pipeline.errors import Code, PipelineError, StorageError
 from pipeline.layout import Run
-from pipeline.manifest import committed, committed_numbers, read_manifest, read_part, write_part
+from pipeline.manifest import read_manifest, read_part, write_part
 from pipeline.plan import extend, read_plan
 from pipeline.progress import Quiet
 from pipeline.rows import blank_row, fail_row
@@ -61,7 +62,7 @@ class Crash(BaseException):
 class Bucket:
     """An S3 bucket in memory, as much of it as storage.py asks for; `ask` decides the fate of each request."""
 
-    protocol = ("s3", "s3a")
+    protocol, req_kw = ("s3", "s3a"), {}
 
     def __init__(self):
         self.objects, self.late, self.ask = {}, [], lambda: Fate.DONE
@@ -106,16 +107,26 @@ class Bucket:
     def exists(self, path):
         return self._request(lambda: path in self.objects)
 
-    def open(self, path, mode):
+    def open(self, path, mode, **_):
         return io.BytesIO(self.cat_file(path))
 
-    def ls(self, path, detail=False):
+    def info(self, path):
         def act():
-            below = {key[len(path) + 1 :].partition("/")[0] for key in self.objects if key.startswith(path + "/")}
-            if not below:
+            if not any(key == path or key.startswith(path + "/") for key in self.objects):
                 raise FileNotFoundError(path)
-            return [f"{path}/{name}" for name in below]
 
+        return self._request(act)
+
+    def call_s3(self, method, Bucket, Prefix, **_):
+        def act():
+            below = f"{Bucket}/{Prefix}"
+            keys = {key.removeprefix(below) for key in self.objects if key.startswith(below)}
+            return {
+                "Contents": [{"Key": Prefix + key} for key in keys if "/" not in key],
+                "CommonPrefixes": [{"Prefix": f"{Prefix}{name}/"} for name, slash, _ in map(_parted, keys) if slash],
+            }
+
+        assert method == "list_objects_v2"
         return self._request(act)
 
     def split_path(self, path):
@@ -126,6 +137,10 @@ class Bucket:
 
     def invalidate_cache(self):
         pass
+
+
+def _parted(key):
+    return key.partition("/")
 
 
 class Inline(Executor):
@@ -220,7 +235,7 @@ class CommitProtocol(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.bucket, self.drivers = Bucket(), []
         self.bucket.ask = self._ask
-        for module in (storage, pipeline_parts):
+        for module in (storage, folders, pipeline_parts):
             self.patch.setattr(module, "filesystem", lambda uri: (self.bucket, uri.removeprefix("s3://")))
         self.patch.setattr(whole, "_PROBED", {"model": self.decides})
         self.patch.setattr(apply, "ThreadPoolExecutor", Inline)

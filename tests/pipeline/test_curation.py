@@ -3,22 +3,24 @@
 import io
 import json
 import tarfile
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from jobs.cli import main
+from pipeline.commits import commit
 from pipeline.duplicates import duplicates
 from pipeline.errors import ConfigError, RunError
 from pipeline.export import export
 from pipeline.layout import Run
-from pipeline.manifest import SCHEMA, commit, read_manifest, write_part
-from pipeline.plan import extend
+from pipeline.manifest import SCHEMA, read_manifest, write_part
+from pipeline.plan import extend, slowest_first
 from pipeline.progress import Quiet
 from pipeline.query import select
 from pipeline.rows import blank_row
-from pipeline.storage import Entry, put, sha256
+from pipeline.storage import Entry, put, read, sha256
 
 HASHES = {
     "a.jpg": "ffff0000ffff0000",
@@ -110,17 +112,66 @@ def test_a_part_that_changed_after_its_commit_is_no_matter_of_sql(run):
         select(run)
 
 
-def test_rows_of_older_versions_have_nothing_in_newer_columns(tmp_path):
-    run = Run(str(tmp_path))
+def rewritten(run, change):
+    """A run of one row whose manifest part another version has written."""
     put(run.about, b"{}")
     part = write_part(run, "0.parquet", [row("a.jpg", phash="00")])
-    old = pq.read_table(run.manifest("0.parquet")).drop_columns(["phash", "sharpness"])
-    sink = io.BytesIO()
-    pq.write_table(old, sink)
-    put(run.manifest("0.parquet"), sink.getvalue())
-    commit(run, 0, [type(part)(**vars(part) | {"sha256": sha256(sink.getvalue()), "size": len(sink.getvalue())})])
+    with io.BytesIO() as sink:
+        pq.write_table(change(pq.read_table(run.manifest("0.parquet"))), sink)
+        data = sink.getvalue()
+    put(run.manifest("0.parquet"), data)
+    commit(run, 0, [replace(part, sha256=sha256(data), size=len(data))])
+
+
+def test_rows_of_older_versions_have_nothing_in_newer_columns(tmp_path):
+    run = Run(str(tmp_path))
+    rewritten(run, lambda table: table.drop_columns(["phash", "sharpness"]))
     assert read_manifest(run)["phash"].to_pylist() == [None]
     assert read_manifest(run).schema == SCHEMA
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.append_column("mood", pa.array(["fine"])),
+        lambda table: table.select(table.column_names[::-1]),
+        lambda table: table.set_column(0, "file_name", table["file_name"].cast(pa.large_string())),
+        lambda table: table.replace_schema_metadata({}),
+    ],
+    ids=["a column more", "another order", "a wider type", "no version"],
+)
+def test_rows_of_newer_versions_are_read_without_what_they_have_besides(tmp_path, change):
+    run = Run(str(tmp_path))
+    rewritten(run, change)
+    assert read_manifest(run).schema == SCHEMA
+    assert select(run)["file_name"].to_pylist() == ["a.jpg"]
+
+
+def test_rows_whose_columns_mean_something_else_are_refused(tmp_path):
+    run = Run(str(tmp_path))
+    rewritten(run, lambda table: table.replace_schema_metadata({"deepot_manifest": "2"}))
+    with pytest.raises(RunError, match="rows of version 2, this deepot reads those of 1"):
+        read_manifest(run)
+
+
+def test_a_commit_of_a_newer_version_may_say_more(tmp_path):
+    run = Run(str(tmp_path))
+    put(run.about, b"{}")
+    commit(run, 0, [write_part(run, "0.parquet", [row("a.jpg")])])
+    record = json.loads(read(run.commit(0)))
+    record["parts"][0]["mood"] = "fine"
+    put(run.commit(0), json.dumps(record).encode())
+    assert select(run)["file_name"].to_pylist() == ["a.jpg"]
+
+
+def test_a_plan_without_a_column_is_one_sentence(tmp_path):
+    run = Run(str(tmp_path))
+    extend(run, [Entry("u", "k", 1, "", 0.0)])
+    with io.BytesIO() as sink:
+        pq.write_table(pq.read_table(run.plan(1)).drop_columns(["cost"]), sink)
+        put(run.plan(1), sink.getvalue())
+    with pytest.raises(RunError, match=r"is not a file of this version of deepot \(it has no cost\)"):
+        list(slowest_first(run, {0}))
 
 
 def test_exports_as_list_as_parquet_and_as_tar_shards(run, tmp_path):

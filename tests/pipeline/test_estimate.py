@@ -9,9 +9,10 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from jobs.cli import main
 from pipeline import estimate
+from pipeline.commits import committed
 from pipeline.errors import NothingFoundError
 from pipeline.layout import Run
-from pipeline.manifest import committed, read_manifest
+from pipeline.manifest import read_manifest
 from pipeline.progress import Quiet
 from pipeline.run import How, open_run, plan_job, run_job
 from pipeline.slots import Slots

@@ -15,8 +15,9 @@ from pipeline import evaluate
 from pipeline.config import Limits
 from pipeline.errors import ConfigError, NothingFoundError
 from pipeline.evaluate import evaluate_job
+from pipeline.folders import names, remove
 from pipeline.run import How, fit_job, open_run, run_job
-from pipeline.storage import join, names, read, remove
+from pipeline.storage import join, read
 from tests.inline import InlineCrew
 from tests.photos import collection, picture
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from deepot.errors import DeepotError
 from deepot.moments import Moments
 from deepot.transport_map import Calibration, TransportMap, fit_map
+from pipeline.commits import Part, read_commit
 from pipeline.cut import cut
 from pipeline.errors import Code, ImageError
 from pipeline.formats.metadata import Policy
@@ -22,7 +23,7 @@ from pipeline.formats.targets import has_plugin
 from pipeline.images import decode, encode
 from pipeline.job_file import load_job
 from pipeline.layout import Run
-from pipeline.manifest import SCHEMA, Part, read_commit, read_part
+from pipeline.manifest import SCHEMA, read_part
 from pipeline.plan import read_shards, to_parquet
 from pipeline.rows import blank_row
 from pipeline.storage import Entry, sha256

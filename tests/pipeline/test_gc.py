@@ -10,10 +10,10 @@ import pytest
 
 from jobs.cli import main
 from pipeline import gc
+from pipeline.commits import committed
 from pipeline.errors import RunError
 from pipeline.gc import Kind, orphans, remove_orphans
 from pipeline.layout import Run
-from pipeline.manifest import committed
 from pipeline.progress import Quiet
 from pipeline.storage import delete, put, read
 from pipeline.verify import verify
@@ -55,6 +55,18 @@ def test_results_of_another_run_are_never_orphans(job_for, tmp_path):
     put(first.commit(0), b"{")
     with pytest.raises(RunError, match="is not a commit"):
         list(remove_orphans(orphans(first, time.time() + 60)))
+
+
+def test_an_age_is_one_by_the_clock_of_the_storage(job_for, monkeypatch, capsys):
+    """This machine's may be days ahead; what was written a moment ago may be a driver's at work."""
+    run = Run(run_inline(job_for()).run)
+    put(run.manifest("00000-1-late.parquet"), b"of a shard in work")
+    now = time.time()
+    monkeypatch.setattr("pipeline.gc.time.time", lambda: now + 10 * 86400)
+    assert told(capsys, "gc", run.uri)[1]["removed"] == 0
+    os.utime(run.manifest("00000-1-late.parquet"), (now - 86401,) * 2)
+    assert told(capsys, "gc", run.uri)[1]["removed"] == 1
+    assert not [name for name in os.listdir(run.uri) if name.endswith(".partial")]
 
 
 @pytest.mark.parametrize("text", ["1", "d", "-1d", "1w"])

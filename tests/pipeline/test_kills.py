@@ -24,12 +24,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.folders import names
 from pipeline.gc import orphans, remove_orphans
 from pipeline.layout import Run
 from pipeline.manifest import read_manifest
 from pipeline.plan import read_plan
 from pipeline.progress import Quiet
-from pipeline.storage import names
 from pipeline.verify import Verified, verify
 from tests.conftest import s3_settings
 from tests.faults import FaultProxy

@@ -25,11 +25,11 @@ class LeasedDriver(Driver):
 
     Attributes:
         taking: it has not got the lease yet.
-        asleep: it waits for time to pass.
+        wakes: it waits for that time.
         silent: it has been so for so long that another may have the run.
     """
 
-    taking, asleep, silent, cut, dead = True, False, False, False, False
+    taking, wakes, silent, cut, dead = True, 0.0, False, False, False
 
     def work(self):
         with lease(RUN):
@@ -58,11 +58,10 @@ class Clock:
         if not isinstance(driver, LeasedDriver):
             self.now += seconds
             return
-        until, driver.asleep = self.now + seconds, True
-        while self.now < until:
+        driver.wakes = self.now + seconds
+        while self.now < driver.wakes:
             if driver.ask() in (Fate.CRASH_BEFORE, Fate.CRASH_AFTER):
                 raise Crash
-        driver.asleep = False
 
 
 class OfThread:
@@ -107,7 +106,7 @@ class LeaseProtocol(CommitProtocol):
     def _pass(self, seconds):
         """Requests are over by then, and who is not silent beats."""
         for driver in list(self.drivers):
-            while driver.taking and not (driver.asleep or driver.over):
+            while driver.taking and not (self.clock.now < driver.wakes or driver.over):
                 driver.step(Fate.DONE)
         self.bucket.late.clear()
         self.clock.now += seconds
@@ -125,7 +124,8 @@ class LeaseProtocol(CommitProtocol):
 
     def _settle(self):
         """Who wants the lease gets it, or is refused."""
-        self._pass(3.0)
+        for seconds in (3.0, 19.0, 19.0, 3.0):
+            self._pass(seconds)
         for driver in self.drivers:
             while driver.taking and not driver.over:
                 driver.step(Fate.DONE)

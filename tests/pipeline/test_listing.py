@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline import folders, storage
 from pipeline import listing as module
-from pipeline import storage
 from pipeline.errors import NothingFoundError, StorageError
 from pipeline.formats.targets import IMAGE_SUFFIXES
 from pipeline.layout import Run
@@ -91,7 +91,7 @@ ODD = ["B.png", "a.png", "a/1.png", "a/b.png", "a/b/c.png", "a0.png", "sub/x+y.p
 
 
 def test_keys_come_in_order_over_folders_and_pages(folder, monkeypatch):
-    monkeypatch.setattr(module, "_PAGE_KEYS", 3)
+    monkeypatch.setattr(folders, "PAGE_KEYS", 3)
     for key in reversed(ODD):
         storage.put(storage.join(folder, key), b"x")
     assert [entry.key for entry in listing(folder)] == sorted(ODD)

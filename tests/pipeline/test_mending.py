@@ -15,16 +15,18 @@ import yaml
 
 from jobs.cli import main
 from pipeline import lease as leases
+from pipeline import shard, whole
 from pipeline import verify as verifying
-from pipeline import whole
-from pipeline.errors import RunError
+from pipeline.commits import commit, committed_numbers
+from pipeline.errors import Code, ImageError, RunError
+from pipeline.folders import exists, names
 from pipeline.layout import Run
 from pipeline.lease import lease
-from pipeline.manifest import commit, committed_numbers, read_manifest
+from pipeline.manifest import read_manifest
 from pipeline.progress import Quiet
 from pipeline.run import How, open_run, plan_job, retry_job, run_job
 from pipeline.sources.members import _row_group
-from pipeline.storage import delete, names, put, read
+from pipeline.storage import delete, put, read
 from pipeline.verify import Problem, Verified, failures, verify
 from tests.inline import HOW, InlineCrew, no_ray, run_inline
 from tests.photos import picture, small_job
@@ -290,6 +292,26 @@ def test_a_driver_that_fell_silent_is_gone(undecided, monkeypatch):
         pass
 
 
+def test_a_driver_whose_clock_is_behind_is_not_taken_for_gone(undecided):
+    """It seems to have been silent for long, and writes all the same."""
+    note = {"driver": "x", "host": "h", "process": 1}
+    over = threading.Event()
+
+    def beat():
+        while not over.wait(0.01):
+            put(undecided.lease, json.dumps(note | {"time": time.time() - 999}).encode())
+
+    put(undecided.lease, json.dumps(note | {"time": time.time() - 999}).encode())
+    beating = threading.Thread(target=beat)
+    beating.start()
+    try:
+        with pytest.raises(RunError, match="has another driver, process 1 on h, heard of 0 s ago"), lease(undecided):
+            pass
+    finally:
+        over.set()
+        beating.join()
+
+
 def test_of_two_at_the_same_moment_one_goes_on(undecided, monkeypatch):
     won, refused, start = [], [], threading.Barrier(2)
     monkeypatch.setattr(leases, "BEAT_S", 0.3)
@@ -369,3 +391,34 @@ def test_a_run_stops_where_another_driver_has_it(job_for, undecided, monkeypatch
     delete(run.lease)
     assert run_inline(job).complete
     assert verify(run, Quiet()) == Verified(6, (), 6)
+
+
+@pytest.mark.parametrize("layout", ["webdataset", "parquet"])
+def test_two_drivers_do_not_write_over_each_others_files(job_for, tmp_path, monkeypatch, layout):
+    """A shard of the first lacks a photo that the second one read: its tar would be another, under the same name."""
+    job = job_for(output={"uri": str(tmp_path / "enhanced"), "layout": layout})
+    real, refused = shard.fetch, []
+
+    def fetch(entry, limits):
+        if refused and entry.key == "photo 01.png":
+            raise ImageError(Code.READ_FAILED, "not now")
+        return real(entry, limits)
+
+    class Beside(InlineCrew):
+        def wait(self):
+            if not refused:
+                with monkeypatch.context() as patch:
+                    patch.setattr(leases, "_HELD", {})  # as another process has it
+                    try:
+                        refused.append(run_inline(job))
+                    except RunError as error:
+                        refused.append(error)
+            return super().wait()
+
+    with no_ray(Beside), monkeypatch.context() as patch:
+        patch.setattr(shard, "fetch", fetch)
+        result = run_job(job, HOW)
+    assert verify(Run(result.run), Quiet()).wrong == 0
+    assert "two write over each other's files: wait until it has ended" in str(refused[0])
+    assert not exists(Run(result.run).lease)
+    assert run_inline(job, How(allow_code=True, retry=True)).ok == 6

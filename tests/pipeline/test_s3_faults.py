@@ -7,7 +7,7 @@ import boto3
 import pytest
 from s3fs import S3FileSystem
 
-from pipeline import listing, storage
+from pipeline import folders, listing, storage
 from pipeline.errors import StorageError
 from tests.faults import KINDS
 
@@ -42,7 +42,7 @@ def work_through(proxy, bucket, name, writers=8):
         read = list(pool.map(lambda key: storage.read(f"{bucket}/{key}"), keys))
     assert all(won) and not any(lost)
     assert all(found == data for found in read)
-    assert storage.names(f"{bucket}/c/{name}") == set(keys)
+    assert folders.names(f"{bucket}/c/{name}") == set(keys)
 
 
 def test_every_fault_is_survived(faulty_s3, bucket):
@@ -88,7 +88,7 @@ def test_an_endpoint_without_conditional_create_is_noticed(faulty_s3, bucket, an
     assert storage.create(f"{bucket}/x", b"1")
     assert not storage.create(f"{bucket}/x", b"2")
     assert storage.read(f"{bucket}/x") == b"1"
-    assert storage.names(bucket) == {"x"}, "the probe is cleared away"
+    assert folders.names(bucket) == {"x"}, "the probe is cleared away"
 
 
 def test_odd_keys(faulty_s3, bucket):
@@ -99,7 +99,7 @@ def test_odd_keys(faulty_s3, bucket):
     assert [entry.key for entry in found] == sorted(ODD_KEYS)
     assert all(storage.read(entry.uri) == entry.key.encode() for entry in found)
     for entry in found:
-        assert storage.exists(entry.uri)
+        assert folders.exists(entry.uri)
         storage.delete(entry.uri)
         storage.delete(entry.uri)
     assert list(listing.files(f"{bucket}/in")) == []

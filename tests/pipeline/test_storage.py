@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline import storage, whole
+from pipeline import folders, storage, whole
 from pipeline.errors import Code, StorageError
 from pipeline.faults import code_of
 
@@ -12,10 +12,10 @@ def test_put_read_names(folder):
         storage.put(storage.join(folder, key), key.encode())
     for key in KEYS:
         assert storage.read(storage.join(folder, key)) == key.encode()
-    assert storage.names(folder) == {"a b.jpg", "deep", "notes.txt"}
-    assert storage.names(storage.join(folder, "nothing")) == set()
-    assert storage.exists(storage.join(folder, "notes.txt"))
-    assert not storage.exists(storage.join(folder, "notes"))
+    assert folders.names(folder) == {"a b.jpg", "deep", "notes.txt"}
+    assert folders.names(storage.join(folder, "nothing")) == set()
+    assert folders.exists(storage.join(folder, "notes.txt"))
+    assert not folders.exists(storage.join(folder, "notes"))
 
 
 def test_a_range_ends_where_the_object_ends(folder):

@@ -6,8 +6,9 @@ import pyarrow as pa
 import pytest
 
 from pipeline import manifest, survey
+from pipeline.commits import commit
 from pipeline.layout import Run
-from pipeline.manifest import PHASES, SCHEMA, commit, read_rows, write_part
+from pipeline.manifest import PHASES, SCHEMA, read_rows, write_part
 from pipeline.report import write_report
 from pipeline.rows import blank_row
 from pipeline.storage import Entry, read

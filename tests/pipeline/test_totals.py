@@ -7,14 +7,17 @@ from types import SimpleNamespace
 import pytest
 
 from jobs.cli import main
-from pipeline import manifest, series
+from pipeline import commits, series
+from pipeline import totals as summing
+from pipeline.commits import commit
+from pipeline.folders import exists
 from pipeline.layout import Run
-from pipeline.manifest import commit, write_part
+from pipeline.manifest import write_part
 from pipeline.pace import WINDOW_S, Pace
 from pipeline.plan import extend, read_plan
 from pipeline.rows import blank_row
 from pipeline.storage import Entry, delete, put
-from pipeline.totals import Tally, totals
+from pipeline.totals import Tally, finish, totals
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def test_a_run_without_a_plan_is_not_complete(run):
 
 def test_a_look_reads_only_what_is_new(run, monkeypatch):
     reads = []
-    for module, name in ((manifest, "read"), (series, "opened")):
+    for module, name in ((commits, "read"), (series, "opened")):
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda uri, real=real: reads.append(uri.rpartition("/")[2]) or real(uri))
     extend(run, listed(6), 2)
@@ -65,6 +68,32 @@ def test_a_look_reads_only_what_is_new(run, monkeypatch):
         assert sorted(reads) == expected
         assert found == totals(run)
     assert (found.inputs, found.ok, found.failed, found.codes) == (7, 2, 2, {"damaged": 2})
+
+
+def test_a_run_that_another_driver_has_planned_more_of_does_not_look_finished(run, monkeypatch):
+    """Summing up a large run takes an hour; _SUCCESS.json is for readers who look at nothing else."""
+    extend(run, listed(2), 2)
+    do(run, 0)
+    real = summing.put
+
+    def put_late(uri, data):
+        extend(run, listed(4), 2)
+        real(uri, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(summing, "put", put_late)
+        assert finish(run, 0, 0.0).complete
+    assert not exists(run.success)
+    do(run, 1)
+    assert finish(run, 0, 0.0).complete
+    assert exists(run.success)
+
+
+def test_who_may_not_delete_plans_and_finishes_a_run(run, monkeypatch):
+    monkeypatch.setattr("pipeline.plan.delete", None)
+    extend(run, listed(2), 2)
+    do(run, 0)
+    assert finish(run, 0, 0.0).complete
 
 
 def test_the_rate_is_that_of_the_last_ten_minutes():

@@ -6,10 +6,11 @@ import pytest
 
 from pipeline import vanished as module
 from pipeline.errors import RunError, StorageError
+from pipeline.folders import names
 from pipeline.layout import Run
 from pipeline.plan import Outlook, extend, find_images, planned
 from pipeline.query import select
-from pipeline.storage import Entry, create, names, read
+from pipeline.storage import Entry, create, read
 from pipeline.vanished import vanished
 from tests.inline import run_inline
 
