@@ -1,6 +1,7 @@
 """Calibration: the moments of photos, and of the same photos degraded and restored, for fitting a map."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -11,6 +12,7 @@ from deepot.components import check_components, fit_mixture
 from deepot.degrade import Degradation
 from deepot.enhance import Tiles
 from deepot.levels import Levels, patch_levels
+from deepot.memory import within_memory
 from deepot.moments import Moments, merge_in_order
 from deepot.passes import encode
 from deepot.patch_moments import patch_moments
@@ -107,5 +109,10 @@ def _gathered(photos: Iterable[Levels]) -> tuple[list[Moments], Levels]:
 
 
 def _latents(codec: Codec, pixels: Pixels, tiles: Tiles | None) -> Tensor:
-    """Latents of a whole photo, (1, c, h, w)."""
-    return encode(codec, pixels, (tiles or Tiles()).plan(codec, pixels))
+    """Latents of a whole photo, (1, c, h, w); in smaller tiles where an accelerator's memory does not do."""
+    whole = tiles or Tiles()
+
+    def work(size: int) -> Tensor:
+        return encode(codec, pixels, replace(whole, size=size).plan(codec, pixels))
+
+    return within_memory(work, whole.size, whole.least(codec))[0]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from deepot.errors import CodecError
+from deepot.precision import full_float32
 from deepot.settled import Work, settled
 
 
@@ -62,11 +63,13 @@ class Codec:
     device: torch.device
     dtype: torch.dtype
 
+    @full_float32()
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1], H and W multiples of `factor` → latents (B, c, H/factor, W/factor), float32."""
         return self.autoencoder.encode(self._placed(images)).float()
 
+    @full_float32()
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
         """(B, c, h, w) → images (B, 3, h·factor, w·factor), float32, about [0, 1], not clamped."""

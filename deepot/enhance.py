@@ -1,6 +1,5 @@
 """Enhancer: a restored image in, the transported image out."""
 
-import logging
 import math
 import time
 from collections.abc import Collection, Iterator
@@ -13,13 +12,12 @@ from torch import Tensor
 
 from deepot.codec import Codec
 from deepot.details import REACH, details
+from deepot.memory import within_memory
 from deepot.naturalness import Naturalness
 from deepot.passes import check_finite, decoder, encode
 from deepot.pixels import LUMA, Pixels
 from deepot.tiling import Block, Span, TilePlan
 from deepot.transport_map import TransportMap
-
-log = logging.getLogger(__name__)
 
 _COMPARED_VALUES = 4_000_000  # latent values compared at a time: 32 MB in float64
 
@@ -156,16 +154,16 @@ class Enhancer:
             CodecError: the autoencoder gave values that are not finite; the samples are partly changed then.
         """
         original = None if self.codec.device.type == "cpu" else pixels.samples.copy()
-        while True:
-            try:
-                return self._enhance(pixels, self.tiles.plan(self.codec, pixels))
-            except torch.OutOfMemoryError:
-                half = self.tiles.size // 2
-                if original is None or half < self.tiles.least(self.codec):
-                    raise
+
+        def work(size: int) -> Outcome:
+            if original is not None and size < self.tiles.size:
                 pixels.samples[:] = original
-                self.tiles = replace(self.tiles, size=half)
-                log.warning("out of memory: tiles are now %d pixels", half)
+            return self._enhance(pixels, replace(self.tiles, size=size).plan(self.codec, pixels))
+
+        least = self.tiles.size if original is None else self.tiles.least(self.codec)
+        outcome, size = within_memory(work, self.tiles.size, least)
+        self.tiles = replace(self.tiles, size=size)
+        return outcome
 
     @torch.inference_mode()
     def _enhance(self, pixels: Pixels, plan: TilePlan) -> Outcome:
@@ -206,7 +204,7 @@ class Enhancer:
             values = block.values
             check_finite(self.codec, values)
             if self.mode is Mode.PLAIN:
-                before = pixels.rgb(*block.place).to(values.device)
+                before = pixels.rgb(*block.place, values.device)
                 values = values[:, :, : before.shape[2], : before.shape[3]] - before
             yield block._replace(values=(luma(values) if Keep.COLOUR in self.keep else values) * share)
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from deepot.gaussian import Gaussian
 from deepot.linalg import eigh_psd
+from deepot.precision import full_float32
 
 _FLOOR = 1e-6  # of tr(Σ)/d: the least variance that it reckons with
 _BAND_VALUES = 8_000_000  # whitened values held at a time
@@ -36,6 +37,7 @@ class Naturalness:
         self.expected = self._constant + 0.5 * float((variances / values).mean())
         self._patch_size = patch_size
 
+    @full_float32()
     def __call__(self, latents: Tensor) -> float:
         """Mean over the patches of latents (1, c, h, w), float32; NaN where no patch fits."""
         height, width = latents.shape[-2:]

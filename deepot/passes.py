@@ -25,9 +25,10 @@ def encode(codec: Codec, pixels: Pixels, plan: TilePlan) -> Tensor:
     def region(rows: slice, columns: slice) -> Tensor:
         """The pixels of some cells."""
         sides = [(slots.stop - slots.start) * codec.factor for slots in (rows, columns)]
-        places = (slice(slots.start * codec.factor, slots.stop * codec.factor) for slots in (rows, columns))
-        found = pixels.rgb(*places)
-        return F.pad(found, (0, sides[1] - found.shape[3], 0, sides[0] - found.shape[2]), mode="replicate")
+        down, across = (slice(slots.start * codec.factor, slots.stop * codec.factor) for slots in (rows, columns))
+        found = pixels.rgb(down, across, codec.device)
+        missing = sides[0] - found.shape[2], sides[1] - found.shape[3]
+        return F.pad(found, (0, missing[1], 0, missing[0]), mode="replicate") if any(missing) else found
 
     work: Work = codec.encode
     if plan.count > 1 and codec.halo is None:

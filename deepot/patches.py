@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deepot.precision import full_float32
+
 BAND_VALUES = 8_000_000
 """Patch values unfolded at a time: 64 MB in float64."""
 _TRANSPORTED_VALUES = 4_000_000  # latent values transported at a time: 16 MB in float32
@@ -117,6 +119,7 @@ class PatchTransport:
         self._dtype, self._device = dtype, device
         self._kernels: dict[tuple[tuple[range, ...], tuple[range, ...]], tuple[Tensor, Tensor]] = {}
 
+    @full_float32()
     def __call__(self, latents: Tensor) -> Tensor:
         """Transport latents.
 

@@ -135,17 +135,21 @@ class Pixels:
             return None
         return Backdrop(self.samples, self.alpha)
 
-    def rgb(self, rows: slice = slice(None), columns: slice = slice(None)) -> Tensor:
-        """A region as a network sees it: (1, 3, h, w), float32, [0, 1], sRGB.
+    def rgb(
+        self, rows: slice = slice(None), columns: slice = slice(None), device: torch.device | str = "cpu"
+    ) -> Tensor:
+        """A region as a network on a device sees it: (1, 3, h, w), float32, [0, 1], sRGB.
 
-        Invisible pixels have the colours of the visible ones beside them.
+        Invisible pixels have the colours of the visible ones beside them. Samples of 8 bits go to the device as such.
         """
         region = self.samples[rows, columns]
         if self.alpha is not None and self._backdrop is not None:
             region = self._backdrop.fill(region, self.alpha[rows, columns], rows, columns, self.samples.shape[:2])
         if self.colour is not None:
-            return torch.from_numpy(self.colour.to_srgb(region).clip(0, 1)).permute(2, 0, 1)[None]
-        values = torch.from_numpy(np.ascontiguousarray(region)).float().div_(self.maximum).permute(2, 0, 1)[None]
+            return torch.from_numpy(self.colour.to_srgb(region).clip(0, 1)).to(device).permute(2, 0, 1)[None]
+        samples = torch.from_numpy(np.ascontiguousarray(region))
+        values = samples.to(device) if self.bit_depth == 8 else samples.float().to(device)
+        values = values.float().div_(self.maximum).permute(2, 0, 1)[None]
         if values.shape[1] == 1:
             return values.expand(-1, 3, -1, -1)
         if values.shape[1] == 4:
@@ -197,7 +201,7 @@ class Pixels:
         for start in range(0, height, strip):
             end = min(start + strip, height)
             place = (slice(top + start, top + end), slice(left, left + width))
-            change = difference[0, :, start:end, :width].permute(1, 2, 0).cpu().numpy()
+            change = difference[0, :, start:end, :width].permute(1, 2, 0).contiguous().cpu().numpy()
             self._add(self.samples[place], None if self.alpha is None else self.alpha[place], change)
 
     def _add(self, samples: NDArray[Any], alpha: NDArray[Any] | None, change: NDArray[np.float32]) -> None:

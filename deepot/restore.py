@@ -1,6 +1,7 @@
 """Restorer: a model whose smooth results deepot makes look real, applied to photos of any size and mode."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -8,11 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from deepot.errors import RestorerError
+from deepot.memory import within_memory
 from deepot.pixels import Pixels
 from deepot.tiling import Span, TilePlan
 
 _CELL = 8  # tiles of restorers start at multiples of 8 pixels, as models that fold pixels need
-_WINDOW, _HALO, _BLEND = 128, 8, 4  # in cells: tiles of 1024 pixels that overlap by 160
+_WINDOW, _LEAST = 1024, 256  # sides of a tile in pixels, at first and at least
+_HALO, _BLEND = 8, 4  # in cells: tiles overlap by 160 pixels
 
 
 class Restore(Protocol):
@@ -22,7 +25,7 @@ class Restore(Protocol):
         """Restore images."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Restorer:
     """A restorer with its identity.
 
@@ -33,6 +36,8 @@ class Restorer:
         model: does the work; None for the identity, which leaves every sample as it is.
         device: where the model expects its images.
         tiled: whether large photos may come to the model in tiles; False if it cuts them itself.
+        window: side of a square with as many pixels as such a tile may have; halved where an accelerator's memory does
+            not do.
     """
 
     name: str
@@ -41,24 +46,29 @@ class Restorer:
     model: Restore | None
     device: torch.device
     tiled: bool = True
+    window: int = _WINDOW
 
     @torch.inference_mode()
     def __call__(self, pixels: Pixels) -> Pixels:
         """Restore a photo of any mode and size: x*, with the samples of the photo's own mode and depth.
 
         The change that the model makes to the RGB view is added to the samples, so depth and mode are kept;
-        where the model enlarges, the samples are enlarged bicubically first. Photos over 1024 pixels go in tiles that
-        overlap by 160 and are cross-faded over 32.
+        where the model enlarges, the samples are enlarged bicubically first. Photos over `window` go in tiles that
+        overlap by 160 pixels and are cross-faded over 32.
 
         Raises:
             RestorerError: the model's output has not the size that its scale states.
         """
         if self.model is None:
             return pixels
+        least = _LEAST if self.tiled else self.window
+        restored, self.window = within_memory(partial(self._restored, self.model, pixels), self.window, least)
+        return restored
+
+    def _restored(self, model: Restore, pixels: Pixels, window: int) -> Pixels:
         restored = _enlarge(pixels, self.scale) if self.scale > 1 else replace(pixels, samples=pixels.samples.copy())
         height, width = -(-pixels.height // _CELL), -(-pixels.width // _CELL)
-        plan = TilePlan(height, width, _WINDOW if self.tiled else max(height, width), _HALO, _BLEND)
-        model = self.model
+        plan = TilePlan(height, width, window // _CELL if self.tiled else max(height, width), _HALO, _BLEND)
 
         def tile(row: Span, column: Span) -> Tensor:
             return self._tile(model, pixels, row, column)
@@ -72,8 +82,8 @@ class Restorer:
     def _tile(self, model: Restore, pixels: Pixels, row: Span, column: Span) -> Tensor:
         """The model's output on one tile, filled up with zeros where the tile reaches beyond the photo."""
         rows, columns = (slice(span.start * _CELL, span.stop * _CELL) for span in (row, column))
-        region = pixels.rgb(rows, columns)
-        output = model(region.to(self.device)).float().cpu()
+        region = pixels.rgb(rows, columns, self.device)
+        output = model(region).float().cpu()
         expected = (1, 3, region.shape[2] * self.scale, region.shape[3] * self.scale)
         if output.shape != expected:
             raise RestorerError(

@@ -203,7 +203,7 @@ class TilePlan:
                 tile = compute(row, column)
                 if band is None:
                     band = self._band(tile, line, carried, scale)
-                share = torch.outer(row.weights(scale), column.weights(scale)).to(tile.device)
+                share = torch.outer(*(span.weights(scale).to(tile.device) for span in (row, column)))
                 band.narrow(across, place.start * scale, tile.shape[across]).addcmul_(share, tile)
             if band is not None:
                 final = ((line.stop if following is None else following.start) - line.start) * scale

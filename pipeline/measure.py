@@ -1,7 +1,7 @@
 """Measure: the two tasks of an evaluation: one makes the versions of a photo, one measures a version of all photos."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from deepot.calibrate import degraded
 from deepot.degrade import load_degradation, seeded
 from deepot.enhance import Keep
 from deepot.evaluation import Judge, Scores, estimates
+from deepot.memory import within_memory
 from deepot.moments import Moments
 from deepot.pixels import Pixels
 from deepot.transport_map import TransportMap
@@ -91,10 +92,15 @@ def prepare(task: PhotoTask) -> tuple[int, str | None]:
         least = max(LEAST_SIDE, task.job.transport.patch_size * models.codec.factor)
         if min(clean.height, clean.width) < least:
             raise ImageError(Code.UNSUPPORTED_OUTPUT, f"with sides below {least} pixels it is too small to be measured")
-        plan = tiles_of(task.job).plan(models.codec, clean)
         keep_mean = Keep.MEAN in task.job.transport.keep
         operator = transport.on(models.codec.device, keep_mean=keep_mean)
-        found = versions(models.codec, operator, clean, restored, plan)
+        tiles = tiles_of(task.job)
+
+        def work(size: int) -> Versions:
+            plan = replace(tiles, size=size).plan(models.codec, clean)
+            return versions(models.codec, operator, clean, restored, plan)
+
+        found, _ = within_memory(work, tiles.size, tiles.least(models.codec))
     except DEVICE_FAULTS:
         raise
     except Exception as error:

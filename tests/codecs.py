@@ -231,6 +231,13 @@ def largest_error():
     return lambda image, clean: (image - clean).abs().max()
 
 
+class Far(nn.Module):
+    """A metric of pairs that is a network."""
+
+    def forward(self, image, clean):
+        return (image - clean).abs().mean()
+
+
 def normalised(scale=1):
     """A feature network with batch normalisation, as a factory leaves it: in training mode."""
 
