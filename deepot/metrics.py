@@ -43,8 +43,13 @@ def ssim(image: Tensor, truth: Tensor) -> float:
 def frechet_distance(features: Moments, reference: Moments) -> float:
     """Fréchet distance of two feature sets over the reference's total variance, W2² / tr(Σr) (Heusel et al. 2017).
 
+    Infinite from a reference without variance, as blank pages have it, unless the other set is equal to it: then 0.
+
     Raises:
         MomentsError: fewer than two vectors on a side. Few images make the distance too large: see `Moments.images`.
     """
     natural = reference.gaussian()
-    return wasserstein2_squared(features.gaussian(), natural) / float(natural.covariance.trace())
+    squared, variance = wasserstein2_squared(features.gaussian(), natural), float(natural.covariance.trace())
+    if variance:
+        return squared / variance
+    return math.inf if squared else 0.0

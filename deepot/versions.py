@@ -44,8 +44,8 @@ class Versions:
     """All that the versions of one photo are made of.
 
     Attributes:
-        clean: x, (H, W, 3), uint8.
-        restored: x*, (H, W, 3), uint8.
+        clean: x, (H, W, 3), uint8, or (H, W, 1) where it is grey.
+        restored: x*, likewise.
         clean_round_trip: D(E(x)), (1, 3, H, W), float32.
         round_trip: D(z) with z = E(x*).
         moved: D(z′), z′ the transported z.

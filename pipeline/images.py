@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from deepot.errors import UnsupportedImageError
 from deepot.pixels import Pixels
 from pipeline.errors import Code, ImageError
-from pipeline.formats import appended, headers, jxl, reading, tags, tiff, tiff_writing
+from pipeline.formats import appended, headers, jpeg, jxl, reading, tags, tiff, tiff_writing
 from pipeline.formats.ifd import orientation_of
 from pipeline.formats.metadata import Metadata, Policy
 from pipeline.formats.targets import SUFFIXES, Target, load_target, readable
@@ -139,7 +139,10 @@ def _unidentified(data: bytes) -> ImageError:
     """What a file is that none of the formats to be read fits."""
     if headers.is_heif(data) or headers.is_jxl(data):
         return ImageError(Code.UNSUPPORTED_FORMAT, "HEIF and JPEG XL need plugins: pip install 'deepot[formats]'")
-    if kind := headers.kind(data):
+    kind = headers.kind(data)
+    if kind == "JPEG" and 8 < (bits := jpeg.depth(data)) <= 16:
+        return ImageError(Code.UNSUPPORTED_BIT_DEPTH, f"{bits} bits a sample in JPEG; convert it to TIFF or PNG")
+    if kind:
         return ImageError(Code.DAMAGED, f"it begins as {kind}, and what follows is none")
     try:
         with Image.open(io.BytesIO(data)) as image:

@@ -144,16 +144,16 @@ def point_uri(folder: str, point: Point) -> str:
 
 
 def _sides(task: PhotoTask, wanted: Evaluation, models: Models) -> tuple[Pixels, Pixels]:
-    """The clean photo and the restored one, 8-bit RGB of one size."""
-    clean, data = _rgb(task.clean, task.job.limits)
+    """The clean photo and the restored one, of 8 bits and one size, either grey or RGB."""
+    clean, data = _plain(task.clean, task.job.limits)
     if task.given is not None:
-        restored = models.restorer(_rgb(task.given, task.job.limits)[0])
+        restored = models.restorer(_plain(task.given, task.job.limits)[0])
     else:
         damage = load_degradation(wanted.degrade or "")
         generator = seeded(b"evaluate" + data)  # not the noise that calibration gives this photo
         restored = models.source_restorer(degraded(clean, damage, generator))
         clean = Pixels(clean.samples[: restored.height, : restored.width])  # downscaling cuts to whole multiples
-    if restored.samples.shape != clean.samples.shape:
+    if restored.samples.shape[:2] != clean.samples.shape[:2]:
         sizes = [f"{pixels.width} × {pixels.height}" for pixels in (restored, clean)]
         raise ImageError(Code.DAMAGED, f"restored it has {sizes[0]} pixels, its clean original {sizes[1]}")
     return clean, restored
@@ -163,14 +163,14 @@ def _transport(task: PhotoTask) -> TransportMap:
     return TransportMap.from_bytes(read(task.map_uri), task.map_uri)
 
 
-def _rgb(entry: Entry, limits: Limits) -> tuple[Pixels, bytes]:
-    """A photo as 8-bit RGB, and its bytes."""
+def _plain(entry: Entry, limits: Limits) -> tuple[Pixels, bytes]:
+    """A photo in 8 bits, grey or RGB, and its bytes."""
     try:
         data = fetch(entry, limits)
         pixels = decode(data, limits.max_pixels).pixels
     except ImageError as error:
         raise ImageError(error.code, f"{error.code}: {entry.uri}: {error}") from error
-    return Pixels(pixels.rgb8()), data
+    return Pixels(pixels.plain8()), data
 
 
 def _middle(pixels: Pixels, crop: int) -> Pixels:

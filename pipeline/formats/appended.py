@@ -106,7 +106,7 @@ def placeless(more: bytes) -> bool:
             return True
         if not more.startswith(_BEGIN, place):
             return False
-        if not all(_harmless(marker, more[start:end]) for marker, start, end in _segments(more, place)):
+        if not all(_harmless(marker, more[start:end]) for marker, start, end in segments(more, place)):
             return False
         place = _end(more, place)
     return False
@@ -129,7 +129,7 @@ def _harmless(marker: int, content: bytes) -> bool:
 
 def _index(data: bytes) -> _Index | None:
     """The index of a file; None where there is none, or none that can be read."""
-    for marker, start, end in _segments(data, 0):
+    for marker, start, end in segments(data, 0):
         if marker == _SCAN:
             break
         if marker == 0xE2 and data.startswith(INDEX, start):
@@ -163,7 +163,7 @@ def _order(content: bytes) -> str:
 
 def _marked(data: bytes, start: int) -> bool:
     """Whether a picture says that it is, or has, a gain map or matte."""
-    for marker, begin, end in islice(_segments(data, start), _MOST_SEGMENTS):
+    for marker, begin, end in islice(segments(data, start), _MOST_SEGMENTS):
         if marker == _SCAN:
             break
         if marker in (0xE1, 0xE2) and any(mark in data[begin:end] for mark in _MARKS):
@@ -173,7 +173,7 @@ def _marked(data: bytes, start: int) -> bool:
 
 def _end(data: bytes, place: int = 0) -> int:
     """Where the JPEG ends that begins there; the end of the data where it does not say."""
-    return next((end for marker, _, end in _segments(data, place) if marker == _END), len(data))
+    return next((end for marker, _, end in segments(data, place) if marker == _END), len(data))
 
 
 def _end_of_zeros(data: bytes, place: int) -> int:
@@ -181,7 +181,7 @@ def _end_of_zeros(data: bytes, place: int) -> int:
     return found.start() if found else len(data)
 
 
-def _segments(data: bytes, place: int) -> Iterator[tuple[int, int, int]]:
+def segments(data: bytes, place: int) -> Iterator[tuple[int, int, int]]:
     """Marker, begin and end of the content of each segment of a JPEG, the mark of its end included."""
     while found := _MARKER.search(data, place):
         marker, place = found[1][0], found.end()

@@ -23,6 +23,8 @@ _LONGEST = 65533  # bytes of a segment
 _WIDER, _BOTH = 1, 2  # Pillow's numbers for 4:2:2 and 4:2:0
 _AS_LIGHTNESS = 2  # Adobe's number for YCbCr and YCCK
 _COMMENT = 0xFE
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # segments that begin with the bits of a sample
+_FINEST = [1] * 64
 UNITS = (1, 2)
 """Of the resolution in a JFIF header: inches and centimetres; anything else is the shape of a pixel alone."""
 
@@ -62,6 +64,14 @@ def _with_clean_resources(found: list[Block]) -> list[Block]:
     return [replace(block, placeless=_PHOTOSHOP + clean) if block is parts[0] else block for block in found]
 
 
+def depth(data: bytes) -> int:
+    """Bits a sample, as the header of the frame states them; 8 where there is none."""
+    frames = (
+        data[start] for marker, start, end in appended.segments(data, 0) if marker in _FRAMES and start < len(data)
+    )
+    return next(frames, 8)
+
+
 def iptc(image: JpegImagePlugin.JpegImageFile) -> bytes | None:
     """The IPTC records among the Photoshop resources, which may go on from segment to segment."""
     parts = (data.removeprefix(_PHOTOSHOP) for _, data in image.applist if data.startswith(_PHOTOSHOP))
@@ -93,10 +103,11 @@ def _tables(image: JpegImagePlugin.JpegImageFile) -> list[list[int]]:
     """The quantisation tables, as Pillow takes them: one a component, of which the last stands for those that follow.
 
     The inks of a file that codes them as lightness and colours are written as they are, all as finely as the lightness.
+    A file without loss has none, and is written as finely as JPEG can with loss.
     """
     known = image.quantization
     if any(part[3] not in known for part in image.layer):
-        return list(known.values())
+        return list(known.values()) or [_FINEST]
     tables = [known[part[3]] for part in image.layer]
     if image.layers == 4 and image.info.get("adobe_transform") == _AS_LIGHTNESS:
         return tables[:1]

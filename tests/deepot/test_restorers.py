@@ -129,6 +129,12 @@ def test_psnr_and_ssim(generator):
     assert psnr(truth, truth) == float("inf")
 
 
+def test_the_frechet_distance_from_photos_without_variance():
+    blank, grey = (Moments.from_patches(torch.full((9, 4), value)) for value in (0.0, 1.0))
+    assert frechet_distance(blank, blank) == 0
+    assert frechet_distance(grey, blank) == float("inf")
+
+
 def test_frechet_distance_is_relative_and_zero_for_equal_sets(generator):
     features = torch.randn(500, 6, generator=generator)
     moments = Moments.from_patches(features)

@@ -5,6 +5,7 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
 from deepot.errors import MapError, SpecError
@@ -61,6 +62,27 @@ def test_what_is_kept_is_measured_as_it_is_written(job_for, tmp_path, inline):
         assert (change - change[:, :1]).abs().max() < 1.01 / 255
     assert maps[keep] == pytest.approx(sum(values) / len(values), abs=1e-6)
     assert maps[keep] != pytest.approx(maps[()], abs=1e-3)
+
+
+@pytest.mark.parametrize("clean_mode", ["L", "RGB"])
+def test_grey_photos_are_measured_as_the_grey_files_that_are_written(job_for, tmp_path, inline, clean_mode):
+    collection(tmp_path / "clean", 6, restored=False)
+    job = job_for(evaluate={"clean": str(tmp_path / "clean"), "alphas": [0], "replicates": 20})
+    for folder, mode in (("clean", clean_mode), ("restored", "L")):
+        for path in (tmp_path / folder).rglob("*.png"):
+            Image.open(path).convert("L").convert(mode).save(path)
+    run_job(job, HOW)
+    found = evaluate_job(open_run(job, HOW))
+    assert (found.photos, found.unusable) == (6, {})
+    values = []
+    for path in sorted((tmp_path / "clean").rglob("*.png")):
+        written, clean = (
+            Pixels.from_image(Image.open(tmp_path / place / path.relative_to(tmp_path / "clean"))).rgb()
+            for place in ("enhanced", "clean")
+        )
+        assert torch.equal(written[:, 0], written[:, 1])
+        values.append(psnr(written, clean))
+    assert found.points[Point("detail", 0.0)]["psnr"].value == pytest.approx(sum(values) / 6, abs=1e-6)
 
 
 def test_it_measures_what_the_run_writes(evaluated_job, tmp_path, ray_session):

@@ -5,10 +5,12 @@ import itertools
 import struct
 from types import SimpleNamespace
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.errors import Code, ImageError
 from pipeline.formats import jpeg
 from pipeline.images import decode, encode
 from tests.corpus import exif, photo, sampled_jpeg, saved, segment, tiff
@@ -198,3 +200,24 @@ def test_the_resolution_is_the_one_that_the_file_states_and_none_is_made_up(data
         assert decode(encode(found, found.pages, form, "keep"), LOTS).metadata.dpi == (
             expected and pytest.approx(expected, abs=0.5)
         )
+
+
+@pytest.mark.parametrize(("bits", "lossless"), [(12, False), (12, True), (16, True)])
+def test_jpegs_of_more_than_8_bits_are_left_alone_and_not_called_damaged(bits, lossless):
+    samples = (np.asarray(photo("L")).astype(np.uint16) << 8) >> (16 - bits)
+    data = bytes(imagecodecs.jpeg_encode(samples, level=90, bitspersample=bits, lossless=lossless))
+    with pytest.raises(ImageError, match=f"{bits} bits a sample in JPEG") as caught:
+        decode(data, LOTS)
+    assert caught.value.code is Code.UNSUPPORTED_BIT_DEPTH
+    for end in range(4, 200, 7):
+        with pytest.raises(ImageError):
+            decode(data[:end], LOTS)
+
+
+def test_a_jpeg_without_loss_is_written_as_finely_as_jpeg_can():
+    for mode in ("L", "RGB"):
+        samples = np.asarray(photo(mode))
+        found = decode(bytes(imagecodecs.jpeg_encode(samples, lossless=True)), LOTS)
+        np.testing.assert_array_equal(found.pixels.samples.squeeze(), samples)
+        again = decode(encode(found, found.pages, "same", "keep"), LOTS)
+        assert np.abs(again.pixels.samples.astype(int) - found.pixels.samples).max() <= 1
