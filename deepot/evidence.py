@@ -83,8 +83,8 @@ def evidence_of(
 
     s² is the variance of T(x) − x by the choice of images: the jackknife's over blocks (Efron & Stein 1981), added up
     over the difference of the means and, for the spread of restored patches x about theirs, the frequencies of a patch.
-    Spreads stay those about the whole set's mean when a block is left out, so of two or three images that differ much in
-    brightness s² is too small.
+    Spreads stay those about the whole set's mean when a block is left out, so of two or three images that differ much
+    in brightness s² is too small.
 
     Args:
         source: moments of the restored images, each of one image or of a few.
