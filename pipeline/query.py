@@ -15,6 +15,8 @@ _COMMITTED = "CREATE TABLE manifest AS SELECT * FROM committed WHERE starts_with
 _LATEST = "DELETE FROM manifest WHERE rowid NOT IN (SELECT arg_max(rowid, shard) FROM manifest GROUP BY file_name)"
 """A photo that changed, or was done again by another map, is in a later shard."""
 
+_TOGETHER = 20_000  # rows
+
 
 def select(
     run: Run, where: str = "true", order: str = "file_name", limit: int | None = None, map_sha256: str = ""
@@ -41,7 +43,7 @@ def select(
 
     def batches() -> Iterator[pa.RecordBatch]:
         try:
-            for table in read_rows(run):
+            for table in _together(read_rows(run)):
                 yield from table.to_batches()
         except DeepotError as error:  # DuckDB would make a text of it
             faults.append(error)
@@ -62,3 +64,16 @@ def select(
                 f"where '{where}', sorted by '{order}': {said}; the columns are {', '.join(SCHEMA.names)}"
             ) from error
     return found
+
+
+def _together(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Rows as they are in larger tables: of small ones DuckDB keeps four times the memory."""
+    held, rows = list[pa.Table](), 0
+    for table in tables:
+        held.append(table)
+        rows += len(table)
+        if rows >= _TOGETHER:
+            yield pa.concat_tables(held).combine_chunks()
+            held, rows = [], 0
+    if held:
+        yield pa.concat_tables(held).combine_chunks()

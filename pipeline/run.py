@@ -16,6 +16,7 @@ from deepot.transport_map import Calibration, TransportMap
 from pipeline import cluster, logs, metrics, statistics
 from pipeline.apply import Apply
 from pipeline.calibration import enlist
+from pipeline.casing import check_names
 from pipeline.claim import claim
 from pipeline.commits import committed_numbers
 from pipeline.config import Job, Refit
@@ -220,6 +221,8 @@ def apply_job(opened: Opened) -> Result:
         unfinish(run)  # another driver may have summed up before the rest was planned
         output = output_folder(job, transport.sha256)
         claim(output, run, opened.fingerprint, job.output.layout, replace=how.replace)
+        if job.output.layout is Layout.MIRROR:
+            check_names(run, output, job.output.format)
         how.progress.begin("apply", sum(missing.values()))
         setup = Setup(job, how.allow_code, run, output, opened.fingerprint, map_uri(job, run), transport.sha256)
         with (

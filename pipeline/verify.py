@@ -20,7 +20,7 @@ from pipeline.progress import Progress
 from pipeline.sources.members import read_photo
 from pipeline.storage import delete, read, sha256
 
-_READERS, _READ_AHEAD = 8, 1000
+_READERS, _READ_AHEAD, _SHARDS_AHEAD = 8, 1000, 64
 _COLUMNS = ["status", "output_uri", "output_sha256", "retriable", "source_uri"]
 
 
@@ -113,8 +113,7 @@ def verify(run: Run, progress: Progress) -> Verified:
     results = 0
     progress.begin("verify", sum(images.get(shard, 0) for shard in shards))
     with ThreadPoolExecutor(_READERS, "verify") as readers:
-        for shard in sorted(shards):
-            rows, damage = _rows(run, shard)
+        for _, (rows, damage) in read_ahead(partial(_rows, run), sorted(shards), _READERS, _SHARDS_AHEAD):
             found = [*damage, *(finding for finding in readers.map(_checked, rows) if finding)]
             findings += found
             results += sum(row["status"] == "ok" for row in rows)

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.cli import main
+from pipeline import query
 from pipeline.commits import commit
 from pipeline.duplicates import duplicates
 from pipeline.errors import ConfigError, RunError
@@ -110,6 +111,18 @@ def test_a_part_that_changed_after_its_commit_is_no_matter_of_sql(run):
     put(run.manifest("1.parquet"), b"something else")
     with pytest.raises(RunError, match="its sha256 differs"):
         select(run)
+
+
+@pytest.mark.parametrize("counts", [[], [1], [2, 2, 2, 2, 1], [0, 9, 0], [3, 3, 3]])
+def test_parts_are_put_together_before_they_are_queried(monkeypatch, counts):
+    """Of many small tables DuckDB keeps several times the memory."""
+    monkeypatch.setattr(query, "_TOGETHER", 4)
+    numbers = iter(range(99))
+    tables = [pa.table({"n": pa.array([next(numbers) for _ in range(count)], pa.int64())}) for count in counts]
+    found = list(query._together(iter(tables)))
+    assert [n for table in found for n in table["n"].to_pylist()] == list(range(sum(counts)))
+    assert all(len(table) >= 4 for table in found[:-1])
+    assert all(table["n"].num_chunks <= 1 for table in found)
 
 
 def rewritten(run, change):
