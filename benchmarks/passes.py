@@ -1,4 +1,4 @@
-"""Ways of running the autoencoder: decoding z and z′ one after the other or as a batch, memory layout, torch.compile.
+"""Ways of running the autoencoder: z and z′ one after the other or as a batch, layout, bands, torch.compile.
 
     python benchmarks/passes.py --vae embedded --json bench-output/passes.json
 
@@ -37,9 +37,17 @@ def contiguous(vae: str) -> Codec:
     return codec
 
 
-def compiled(vae: str) -> Codec:
-    """The codec with its two passes compiled."""
+def at_once(vae: str) -> Codec:
+    """The codec with its normalisation all at once (`deepot.banded`)."""
     codec = load_codec(vae, allow_code=True)
+    for layer in codec.autoencoder.modules() if isinstance(codec.autoencoder, torch.nn.Module) else ():
+        layer.__dict__.pop("forward", None)
+    return codec
+
+
+def compiled(vae: str) -> Codec:
+    """The codec with its two passes compiled, without bands."""
+    codec = at_once(vae)
     network = codec.autoencoder
     for name in ("encode", "decode"):
         setattr(network, name, torch.compile(getattr(network, name), dynamic=True))
@@ -51,12 +59,14 @@ def measured(vae: str, side: int, repeats: int) -> dict[str, object]:
     """Seconds of every way, and how far its pixels are from the first one's."""
     image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     codec, other, fast = load_codec(vae, allow_code=True), contiguous(vae), compiled(vae)
+    whole = at_once(vae)
     latents = codec.encode(image)
     moved = latents + 0.1 * torch.randn(latents.shape, generator=torch.Generator().manual_seed(1)).to(latents.device)
     ways: dict[str, Callable[[], Tensor]] = {
         "one after the other": lambda: decoded(codec, latents, moved),
         "as a batch of two": lambda: as_batch(codec, latents, moved),
         "contiguous weights": lambda: decoded(other, latents, moved),
+        "normalised at once": lambda: decoded(whole, latents, moved),
         "compiled": lambda: decoded(fast, latents, moved),
     }
     first: dict[str, float] = {}

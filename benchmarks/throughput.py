@@ -126,6 +126,8 @@ def plain(vae: str, paths: Sequence[Path], transport: TransportMap, folder: Path
     network, operator = codec.autoencoder, transport.on()
     if isinstance(network, torch.nn.Module):
         network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # missing in torch's stubs
+        for layer in network.modules():
+            layer.__dict__.pop("forward", None)  # as diffusers has it, without bands
     folder.mkdir(exist_ok=True)
     begun = time.perf_counter()
     with torch.inference_mode():

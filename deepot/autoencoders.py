@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from deepot.banded import band
 from deepot.codec import Codec, as_codec
 from deepot.compact import expand
 from deepot.errors import CodecError
@@ -32,6 +33,8 @@ class DiffusersAutoencoder(nn.Module):
     """
 
     def __init__(self, model: nn.Module) -> None:
+        from diffusers.models.normalization import RMSNorm  # here: see `_embedded`
+
         super().__init__()
         self.model: Any = model
         config: Any = self.model.config
@@ -44,6 +47,7 @@ class DiffusersAutoencoder(nn.Module):
         self.factor = _PROBE_SIDE // latents.shape[-1]
         self.halo = self._halo(example, latents)
         self.settled_halo = None if self.halo is not None else self._halo(example, latents, settled=True)
+        band(layer for layer in self.model.modules() if isinstance(layer, RMSNorm))
 
     def encode(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] → latents (B, c, h, w)."""
