@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -101,10 +102,33 @@ def fingerprint(text: str, model: object) -> str:
 
 
 def _call(maker: Callable[..., Any], options: Mapping[str, float | str], text: str) -> Any:  # noqa: ANN401
+    _check(maker, options, text)
     try:
         return maker(**options)
     except (TypeError, ValueError) as error:
         raise SpecError(f"'{text}': {error}") from error
+
+
+def _check(maker: Callable[..., Any], options: Mapping[str, float | str], text: str) -> None:
+    """See that a maker or factory takes such options.
+
+    Raises:
+        SpecError: it knows no such option, wants a number, or lacks one.
+    """
+    try:
+        known = inspect.signature(maker).parameters
+    except (TypeError, ValueError):
+        return  # of some built-in callables nothing is known
+    if any(each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD) for each in known.values()):
+        return
+    for name, value in options.items():
+        if name not in known:
+            raise SpecError(f"'{text}': there is no option '{name}'; there are: {', '.join(known) or 'none'}")
+        if known[name].annotation in (float, int) and isinstance(value, str):
+            raise SpecError(f"'{text}': {name} is '{value}', it must be a number")
+    for name, each in known.items():
+        if each.default is each.empty and name not in options:
+            raise SpecError(f"'{text}': {name} is missing, as in {text}{',' if options else ':'}{name}=…")
 
 
 def _number(value: str) -> float | str:

@@ -12,6 +12,7 @@ from contextlib import redirect_stdout
 import deepot
 from deepot.errors import DeepotError
 from jobs import apply, compare, demo, duplicates, evaluate, fit, gc, plan, report, run, select, status, verify
+from jobs.console import say_error
 from jobs.lines import Printed
 from pipeline import logs
 from pipeline.credentials import redacted
@@ -64,11 +65,11 @@ def _carried_out(options: argparse.Namespace) -> int:
         status: int = COMMANDS[options.command].main(options)
     except Exception as error:
         if options.verbose:
-            print(redacted(traceback.format_exc()), file=sys.stderr)
-        print(f"deepot {options.command}: {_sentence(error)}", file=sys.stderr)
+            say_error(redacted(traceback.format_exc()))
+        say_error(f"deepot {options.command}: {_sentence(error)}")
         return 2
     except KeyboardInterrupt:
-        print(f"deepot {options.command}: {_STOPPED}", file=sys.stderr)
+        say_error(f"deepot {options.command}: {_STOPPED}")
         return 130
     return status
 

@@ -44,9 +44,18 @@ class Bars:
             self._bar = None
 
 
+_BARS = Bars()
+
+
+def say_error(line: str) -> None:
+    """A line on standard error of its own, below the bar of a stage that has broken off."""
+    _BARS.end()
+    print(line, file=sys.stderr)
+
+
 def progress() -> Progress:
     """How progress is shown: bars, or log lines where those are JSON."""
-    return LoggedProgress() if chosen() is LogFormat.JSON else Bars()
+    return LoggedProgress() if chosen() is LogFormat.JSON else _BARS
 
 
 def show(result: Result, as_json: bool, max_error_rate: float) -> int:

@@ -31,17 +31,32 @@ def claim(output: str, run: Run, fingerprint: str, layout: Layout, *, replace: b
     if replace:
         put(marker, mine)
         return
+    see_claim(output, run, layout)
+    if not create(marker, mine):
+        raise _taken(output)
+
+
+def see_claim(output: str, run: Run, layout: Layout) -> None:
+    """See that a run could claim an output folder; nothing is written.
+
+    Raises:
+        RunError: as `claim`.
+    """
+    if owner(output) not in ("", run.uri):
+        raise _taken(output)
     there = "" if owner(output) else _photo(output, run, layout)
     if there and not owner(output):  # looked again: another driver marks it before it writes there
         raise RunError(
             f"{output} holds photos that no run has put there ({there} for one), and results would be written over "
             "those of the same names: name another output.uri, or write over them with --replace"
         )
-    if not create(marker, mine):
-        raise RunError(
-            f"{output} holds the photos of {owner(output)}, made with other settings or models: name another "
-            "output.uri, put {map} into it so that every map has its own folder, or write over them with --replace"
-        )
+
+
+def _taken(output: str) -> RunError:
+    return RunError(
+        f"{output} holds the photos of {owner(output)}, made with other settings or models: name another output.uri, "
+        "put {map} into it so that every map has its own folder, or write over them with --replace"
+    )
 
 
 def owner(output: str) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -20,6 +21,7 @@ from pipeline.formats.targets import load_target
 from pipeline.sinks import Layout
 
 Auto = Literal["auto"]
+_ONE_SLASH = re.compile(r"(s3a?|gs|gcs|az|abfss?|hdfs):/(?!/)")
 VARIABLE = "env:"
 """What the name of an environment variable follows, where a webhook is given by one."""
 
@@ -221,8 +223,12 @@ class Job(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _no_credentials(cls, content: object) -> object:
+    def _uris(cls, content: object) -> object:
         for text in _texts(_without_webhook(content)):
+            if slip := _ONE_SLASH.match(text):
+                raise ValueError(
+                    f"'{text}' would be a local folder '{slip[0]}': write {slip[1]}://{text[slip.end() :]}"
+                )
             if holds_credentials(text):
                 raise ValueError(
                     f"{redacted(text)} holds credentials, which would end up in run.json, manifests and reports: "

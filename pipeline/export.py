@@ -52,7 +52,7 @@ def export(rows: pa.Table, to: str, side: str, progress: Progress) -> Exported:
         ConfigError: a name that says none of the three.
         RunError: the folder holds tar shards already.
     """
-    uri = absolute(to) + ("/" if to.endswith("/") else "")
+    uri = absolute(to).rstrip("/") + ("/" if to.endswith("/") else "")
     if to.endswith(".parquet"):
         write_parquet(rows, to)
         return Exported(uri, len(rows))

@@ -71,7 +71,9 @@ def _told(item: dict[str, Any]) -> str:
     message = str(item["msg"]).removeprefix("Value error, ")
     if not where:
         return message
-    shown = "ctx" in item and places[0] != "notify"  # a webhook's URL is a secret
+    if item["type"] == "model_type":
+        message = f"it is made of keys: {', '.join(_keys(places))}"
+    shown = places[0] != "notify"  # a webhook's URL is a secret
     return f"'{where}': {message}" + (f", got {_SHORT.repr(item['input'])}" if shown else "")
 
 

@@ -17,7 +17,7 @@ from pipeline import cluster, logs, metrics, statistics
 from pipeline.apply import Apply
 from pipeline.calibration import enlist
 from pipeline.casing import check_names
-from pipeline.claim import claim
+from pipeline.claim import claim, see_claim
 from pipeline.commits import committed_numbers
 from pipeline.config import Job, Refit
 from pipeline.drift import Drift, follow
@@ -214,8 +214,7 @@ def apply_job(opened: Opened) -> Result:
     if transport is None:
         raise RunError(f"{run.uri} has no map yet: run 'deepot fit' or 'deepot run' first, or name a map in the job")
     transport.check(opened.models.codec)
-    done = committed_numbers(run)
-    missing = {number: images for number, images in planned(run).items() if number not in done}
+    missing = _missing(run)
     done_now = 0
     if missing:
         unfinish(run)  # another driver may have summed up before the rest was planned
@@ -244,6 +243,8 @@ def run_job(job: Job, how: How) -> Result:
         opened = open_run(job, how)
         with lease(opened.run, opened.alone):
             outlook = plan_job(opened)
+            if _missing(opened.run) and not how.replace and "{map}" not in job.output.uri:  # before hours of statistics
+                see_claim(output_folder(job, ""), opened.run, job.output.layout)
             drift = fit_job(opened, look=not opened.samples_input).drift
             retried = retry_job(opened) if how.retry else 0
             if how.redo:
@@ -253,6 +254,12 @@ def run_job(job: Job, how: How) -> Result:
     if result.complete and (news or not exists(opened.run.report)):
         write_report(opened.run)
     return replace(result, seconds=time.perf_counter() - started)
+
+
+def _missing(run: Run) -> dict[int, int]:
+    """Shards of the plan without a commit, and how many images each has."""
+    done = committed_numbers(run)
+    return {number: images for number, images in planned(run).items() if number not in done}
 
 
 @contextmanager

@@ -92,7 +92,9 @@ def test_large_photos_are_restored_in_tiles():
         ("noise:sigma=-1", "must be above 0"),
         ("noise:5", "option=value"),
         ("jpeg:quality=0", "between 1 and 95"),
-        ("noise:level=5", "level"),
+        ("noise:level=5", "there is no option 'level'; there are: sigma$"),
+        ("noise", "'noise': sigma is missing, as in noise:sigma=…"),
+        ("noise:sigma=fifty", "sigma is 'fifty', it must be a number"),
         ("downscale:factor=1.5", "whole number"),
     ],
 )
@@ -104,6 +106,10 @@ def test_bad_degradations_say_what_is_wrong(spec, error):
 def test_bad_restorers_say_what_is_wrong(tmp_path):
     with pytest.raises(SpecError, match="did you mean 'nlm'"):
         load_restorer("nln")
+    with pytest.raises(SpecError, match="there is no option 'sigm'; there are: sigma"):
+        load_restorer("nlm:sigm=5")
+    with pytest.raises(SpecError, match="there is no option 'sigma'; there are: none"):
+        load_restorer("identity:sigma=5")
     with pytest.raises(RestorerError, match="--allow-code"):
         load_restorer("os:getcwd")
     with pytest.raises(SpecError, match="cannot import 'no_such_module'"):

@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from jobs.cli import main
+from jobs.console import progress
+from pipeline.errors import ConfigError
 from pipeline.images import decode
 from pipeline.layout import Run
 from pipeline.manifest import read_manifest
@@ -111,6 +113,17 @@ def test_an_error_of_the_program_is_one_sentence_and_exit_status_2_too(monkeypat
         assert main(["status", "run", "--verbose"]) == 2
         error = capsys.readouterr().err
         assert "Traceback" in error and secret not in error
+
+
+@pytest.mark.parametrize("error", [ConfigError("no"), KeyboardInterrupt()])
+def test_what_stops_a_command_is_said_below_the_bar_of_its_stage(monkeypatch, capsys, error):
+    def broken(_):
+        progress().begin("apply", 10)
+        raise error
+
+    monkeypatch.setattr("jobs.status.main", broken)
+    assert main(["status", "run"]) in (2, 130)
+    assert capsys.readouterr().err.splitlines()[-1].startswith("deepot status: ")
 
 
 def test_code_runs_only_when_allowed(job_file, capsys, monkeypatch):

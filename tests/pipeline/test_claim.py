@@ -70,3 +70,4 @@ def test_a_job_whose_output_is_a_folder_of_originals_leaves_them_alone(job_for, 
         run_inline(job, HOW)
     assert original.read_bytes() == b"an original"
     assert [path.name for path in original.parent.iterdir() if path.name != "_deepot"] == ["photo 01.png"]
+    assert not list(tmp_path.rglob("moments/source")), "said before the statistics"

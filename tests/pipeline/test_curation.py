@@ -205,6 +205,7 @@ def test_exports_as_list_as_parquet_and_as_tar_shards(run, tmp_path):
     assert photo == f"photo {told['file_name']} 0".encode()
     with pytest.raises(RunError, match="name another folder"):
         export(rows, f"{tmp_path}/train/", "output", Quiet())
+    assert export(rows.slice(0, 0), "memory://train/", "output", Quiet()).uri == "memory://train/"
     with pytest.raises(ConfigError, match=r"kept.prquet': name a list \(….txt\)"):
         export(rows, "kept.prquet", "output", Quiet())
 

@@ -24,6 +24,10 @@ LEAST = {"input": {"images": "in"}, "output": {"uri": "out"}, "source": {"degrad
         ({"source": None}, "nothing to calibrate from"),
         ({"source": {"images": "s", "degrade": "noise:sigma=1"}, "reference": {"images": "r"}}, "one of the two"),
         ({"output": {}}, "'output.uri' is missing"),
+        ({"input": "s3://in"}, "'input': it is made of keys: images, got 's3://in'"),
+        ({"output": {"uri": "s3:/archive/x"}}, "'s3:/archive/x' would be a local folder 's3:/': write s3://archive/x"),
+        ({"limits": None}, "'limits': it is made of keys: max_pixels, .*, got None"),
+        ({"transport": {"alpha": "0,5"}}, "'transport.alpha': .* valid number, .*, got '0,5'"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(changes, message):
