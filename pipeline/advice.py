@@ -44,7 +44,8 @@ ADVICE: dict[Code, Advice] = {
     Code.WRITE_FAILED: Advice("Storage did not take the result, or a disk is full.", f"Make room. {_AGAIN}"),
     Code.UNSUPPORTED_OUTPUT: Advice("Its format cannot hold the result.", "Set output.format: png or tiff."),
     Code.UNSAFE_NAME: Advice(
-        "Its name leads out of the output folder (`..`) or to the run's own files, or is too long for a result's.",
+        "Its name leads out of the output folder (`..`) or to the run's own files, is too long for a result's, "
+        "or is a folder's there.",
         "Find out who made it; rename it.",
     ),
     Code.OUT_OF_MEMORY: Advice("There was not enough memory for it.", f"Use fewer actors or smaller tiles. {_AGAIN}"),

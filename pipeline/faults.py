@@ -14,6 +14,7 @@ Any other `Exception` over one image, whatever decoder, restorer or autoencoder 
 """
 
 _LONGEST_MESSAGE = 300
+_OF_NAMES = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}  # what lies there is a folder, or a file
 _NO_MEMORY = "can't allocate memory"  # torch says so in a RuntimeError
 
 
@@ -21,7 +22,7 @@ def code_of(error: BaseException, code: Code = Code.INTERNAL) -> Code:
     """The code of an error; `code` where it says nothing of itself."""
     if isinstance(error, ImageError):
         return error.code
-    if errno.ENAMETOOLONG in (getattr(each, "errno", None) for each in (error, error.__cause__)):
+    if not _OF_NAMES.isdisjoint(getattr(each, "errno", None) for each in (error, error.__cause__)):
         return Code.UNSAFE_NAME
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or _NO_MEMORY in str(error):
         return Code.OUT_OF_MEMORY

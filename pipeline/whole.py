@@ -17,6 +17,7 @@ def put_whole(fs: Any, path: str, data: bytes) -> None:  # noqa: ANN401 — fssp
     """Write an object, over another one if need be."""
     if isinstance(fs, LocalFileSystem):
         os.replace(_temporary(path, data), path)
+        _sync(os.path.dirname(path))
     else:
         _pipe(fs, path, data)
 
@@ -86,6 +87,7 @@ def _link(path: str, data: bytes) -> None:
         os.link(temporary, path)
     finally:
         os.unlink(temporary)
+    _sync(os.path.dirname(path))
 
 
 def _create_on_s3(fs: Any, path: str, data: bytes) -> None:  # noqa: ANN401
@@ -124,10 +126,7 @@ def error_code(error: BaseException) -> str:
 def _temporary(path: str, data: bytes) -> str:
     """A complete, synced file beside `path`."""
     folder = os.path.dirname(path)
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except FileNotFoundError as error:
-        raise StorageError(f"{folder} cannot be made: {error.strerror}") from error
+    _make(folder)
     temporary = os.path.join(folder, f".{uuid.uuid4().hex}.partial")  # any name that fits can be written
     try:
         with open(temporary, "xb") as file:
@@ -139,3 +138,32 @@ def _temporary(path: str, data: bytes) -> str:
             os.unlink(temporary)
         raise
     return temporary
+
+
+def _make(folder: str) -> None:
+    """Make a folder, and those that it is in."""
+    missing, at = list[str](), folder
+    while not os.path.isdir(at) and os.path.dirname(at) != at:
+        missing.append(at)
+        at = os.path.dirname(at)
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except FileNotFoundError as error:
+        raise StorageError(f"{folder} cannot be made: {error.strerror}") from error
+    for each in missing:
+        _sync(os.path.dirname(each))
+
+
+def _sync(folder: str) -> None:
+    """See that the names in a folder are on the disk, so that after a power failure no commit speaks of what is not."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # one may write there and not read
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF):  # it knows no such thing
+            raise
+    finally:
+        os.close(handle)

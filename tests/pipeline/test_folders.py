@@ -15,6 +15,7 @@ from pipeline.listing import listing
 from pipeline.parts import opened
 from pipeline.sources.containers import tar_index
 from pipeline.storage import join, put
+from tests.inline import run_inline
 
 KEYS = ["a.json", "b/c.json", "b/d/e.json", "f", "g h#1.json"]
 
@@ -104,3 +105,16 @@ def test_the_headers_of_a_tar_are_read_without_its_photos(s3):
             assert len(tar.getmembers()) == 6
         assert raw.cache.total_requested_bytes < 32 * 2**20, "of 72"
     assert len(tar_index("s3://tars/scans.tar")) == 6
+
+
+def test_a_photo_and_a_folder_of_one_name_are_two_things_to_s3_alone(s3, job_for, tmp_path):
+    """On a disk one of them has no place; another try will not change that."""
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="both")
+    job = job_for(input={"images": "s3://both/in"})
+    photo = (tmp_path / "restored" / "photo 01.png").read_bytes()
+    for key in ("in/a.png", "in/a.png/b.png", "in/c.png"):
+        client.put_object(Bucket="both", Key=key, Body=photo)
+    result = run_inline(job)
+    assert (result.ok, result.codes) == (2, {"unsafe_name": 1})
+    assert run_inline(job_for(input={"images": "s3://both/in"}, output={"uri": "s3://both/out"})).ok == 3

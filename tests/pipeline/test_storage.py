@@ -1,3 +1,6 @@
+import errno
+import os
+
 import pytest
 
 from pipeline import folders, storage, whole
@@ -76,3 +79,38 @@ def test_passing_faults_are_tried_again(tmp_path, monkeypatch):
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
     assert storage.read(str(tmp_path / "x")) == b"data"
     assert len(calls) == 3
+
+
+def test_a_name_is_on_the_disk_before_the_next_write(tmp_path, monkeypatch):
+    """What a rename or link did is lost in a power failure until its folder is synced, new folders with it."""
+    real, synced = os.fsync, []
+
+    def fsync(handle):
+        synced.append(os.readlink(f"/proc/self/fd/{handle}").removeprefix(str(tmp_path)))
+        real(handle)
+
+    monkeypatch.setattr(whole.os, "fsync", fsync)
+    whole._PROBED[str(tmp_path / "run" / "commits")] = True
+    for write in (storage.put, storage.create):
+        synced.clear()
+        write(str(tmp_path / "out" / "deep" / "a.png") if write is storage.put else f"{tmp_path}/run/commits/0", b"x")
+        made = {"/out", "/out/deep"} if write is storage.put else {"/run", "/run/commits"}
+        assert {place for place in synced if not place.endswith(".partial")} == made | {""}
+        assert synced[-1] == max(made, key=len), "the folder, after the rename or link"
+    synced.clear()
+    storage.put(str(tmp_path / "out" / "deep" / "b.png"), b"x")
+    assert [place for place in synced if not place.endswith(".partial")] == ["/out/deep"]
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP])
+def test_file_systems_that_sync_no_folders_are_written_to(tmp_path, monkeypatch, code):
+    real = os.fsync
+
+    def fsync(handle):
+        if os.path.isdir(f"/proc/self/fd/{handle}"):
+            raise OSError(code, os.strerror(code))
+        real(handle)
+
+    monkeypatch.setattr(whole.os, "fsync", fsync)
+    storage.put(str(tmp_path / "new" / "x"), b"data")
+    assert storage.read(str(tmp_path / "new" / "x")) == b"data"
