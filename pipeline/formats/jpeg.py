@@ -25,6 +25,8 @@ _AS_LIGHTNESS = 2  # Adobe's number for YCbCr and YCCK
 _COMMENT = 0xFE
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # segments that begin with the bits of a sample
 _FINEST = [1] * 64
+_JFIF = b"JFIF\0"
+_DENSITY = b"density"  # the kind of the block with unit and resolution out of a JFIF header, or the shape of a pixel
 UNITS = (1, 2)
 """Of the resolution in a JFIF header: inches and centimetres; anything else is the shape of a pixel alone."""
 
@@ -38,6 +40,9 @@ def blocks(image: JpegImagePlugin.JpegImageFile, data: bytes) -> tuple[Block, ..
     more = _appended(data)
     plain = (*_PLAIN, appended.GAIN_MAP) if more and not more[-1].located else _PLAIN
     found = []
+    if "jfif_density" in image.info:
+        density = struct.pack(">BHH", image.info.get("jfif_unit", 0), *image.info["jfif_density"])
+        found.append(Block(_DENSITY, density, shown=True))
     for kind, content in image.applist:
         if not content.startswith(_MADE_ANEW.get(kind, ())):
             located = speaks_of_places(content) if kind == "COM" or content.startswith(plain) else True
@@ -126,7 +131,8 @@ def _is_rgb(image: JpegImagePlugin.JpegImageFile) -> bool:
 
 def extra(metadata: Metadata) -> dict[str, Any]:
     """Pillow's options that write what only JPEG has."""
-    segments = b"".join(_segment(block.kind, block.data) for block in metadata.blocks if block.kind != APPENDED)
+    own = (block for block in metadata.blocks if block.kind not in (APPENDED, _DENSITY))
+    segments = b"".join(_segment(block.kind, block.data) for block in own)
     if metadata.iptc and not any(block.kind == b"APP13" for block in metadata.blocks):
         resources, most = photoshop.iptc(metadata.iptc), _LONGEST - len(_PHOTOSHOP)
         for start in range(0, len(resources), most):
@@ -134,10 +140,14 @@ def extra(metadata: Metadata) -> dict[str, Any]:
     return {"extra": segments} if segments else {}
 
 
-def with_appended(data: bytes, metadata: Metadata) -> bytes:
-    """A file with what lies behind the photo."""
-    rest = next((block.data for block in metadata.blocks if block.kind == APPENDED), None)
-    return data if rest is None else appended.attached(data, rest)
+def finished(data: bytes, metadata: Metadata) -> bytes:
+    """A file whose JFIF header says of resolution what it said, and with what lies behind the photo."""
+    given = {block.kind: block.data for block in metadata.blocks if block.kind in (APPENDED, _DENSITY)}
+    place, density = data.find(_JFIF, 0, 16), given.get(_DENSITY)
+    if place > 0 and density and (density[0] or metadata.dpi is None):  # else EXIF alone states the resolution
+        start = place + len(_JFIF) + 2  # behind the version
+        data = data[:start] + density + data[start + len(density) :]
+    return appended.attached(data, given[APPENDED]) if APPENDED in given else data
 
 
 def _segment(kind: bytes, data: bytes) -> bytes:

@@ -53,7 +53,7 @@ def written(pixels: Pixels, bits: int, target: Target, carried: Metadata, *, for
     if target.kind == "HEIF" and pixels.bit_depth == 16:
         return heif.encode16(pixels, bits, options, given)
     data = _saved(pixels, target.kind, options | given)
-    return jpeg.with_appended(data, carried) if target.kind == "JPEG" else data
+    return jpeg.finished(data, carried) if target.kind == "JPEG" else data
 
 
 def _of_avif(pixels: Pixels) -> dict[str, Any]:

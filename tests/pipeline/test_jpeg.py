@@ -202,6 +202,21 @@ def test_the_resolution_is_the_one_that_the_file_states_and_none_is_made_up(data
         )
 
 
+@pytest.mark.parametrize("density", [(0, 1, 1), (0, 2, 1), (0, 72, 72), (1, 300, 150), (2, 118, 118)])
+@pytest.mark.parametrize("policy", ["keep", "strip"])
+def test_unit_resolution_and_shape_of_pixels_stay_as_they_were(density, policy):
+    data = with_header(*density, extra=ADDED[5])
+    with opened(written(data, policy)) as image:
+        assert (image.info["jfif_unit"], *image.info["jfif_density"]) == density
+    assert (ADDED[5] in written(data, policy)) == (policy == "keep")
+    found = decode(data, LOTS)
+    with opened(encode(found, found.pages, "png", "keep")) as image:
+        assert image.info.get("dpi") == {
+            1: pytest.approx((300, 150), abs=0.1),
+            2: pytest.approx((299.72, 299.72), abs=0.1),
+        }.get(density[0])
+
+
 @pytest.mark.parametrize(("bits", "lossless"), [(12, False), (12, True), (16, True)])
 def test_jpegs_of_more_than_8_bits_are_left_alone_and_not_called_damaged(bits, lossless):
     samples = (np.asarray(photo("L")).astype(np.uint16) << 8) >> (16 - bits)
