@@ -1,5 +1,6 @@
 """JPEG 2000: what Pillow leaves out: bit depth, samples of more than 8 bits, the boxes of JP2 files."""
 
+import math
 import struct
 
 import imagecodecs
@@ -13,6 +14,8 @@ from pipeline.formats.places import speaks_of_places
 
 _SIZ, _COD = b"\xff\x51", b"\xff\x52"
 _START = b"\xff\x4f" + _SIZ
+_RESOLUTION = b"res "  # its name has four letters
+_INCH, _MOST = 0.0254, 65535  # metres; the largest number of a fraction
 _EXIF, _XMP = b"JpgTiffExif->JP2", bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 
 
@@ -72,9 +75,9 @@ def metadata(data: bytes) -> Metadata:
             exif = content[16:].removeprefix(EXIF_HEAD) or None
         elif kind == b"uuid" and content[:16] == _XMP:
             xmp = content[16:]
-        elif kind in (b"res ", b"xml ", b"uuid"):
+        elif kind in (_RESOLUTION, b"xml ", b"uuid"):
             located = kind == b"uuid" or (kind == b"xml " and speaks_of_places(content))  # GeoJP2 is one of many uuids
-            found.append(Block(kind, content, kind == b"res ", located))
+            found.append(Block(kind, content, kind == _RESOLUTION, located))
     return Metadata(icc, exif, xmp, blocks=tuple(found))
 
 
@@ -87,12 +90,13 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
                 _profile(metadata.icc) if name == b"colr" and metadata.icc else (name, part)
                 for name, part in boxes(content)
             ]
-            parts += [(block.kind, block.data) for block in metadata.blocks if block.kind == b"res "]
+            found = [(block.kind, block.data) for block in metadata.blocks if block.kind == _RESOLUTION]
+            parts += found or ([_resolution(*metadata.dpi)] if metadata.dpi else [])
             content = b"".join(box(name, part) for name, part in parts)
         elif kind == b"jp2c":
             uuids = [(_EXIF, metadata.exif), (_XMP, metadata.xmp)]
             behind = b"".join(box(b"uuid", name + part) for name, part in uuids if part)
-            more = (block for block in metadata.blocks if block.kind != b"res ")
+            more = (block for block in metadata.blocks if block.kind != _RESOLUTION)
             behind += b"".join(box(block.kind, block.data) for block in more)
         result += box(kind, content)
     return result + behind
@@ -100,3 +104,11 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
 
 def _profile(icc: bytes | None) -> tuple[bytes, bytes]:
     return b"colr", b"\2\0\0" + (icc or b"")
+
+
+def _resolution(across: float, down: float) -> tuple[bytes, bytes]:
+    """The box of a resolution in dots an inch: dots a metre, as fractions and powers of ten."""
+    metres = [value / _INCH for value in (down, across)]
+    powers = [max(0, math.ceil(math.log10(value / _MOST))) for value in metres]
+    numbers = [part for value, power in zip(metres, powers, strict=True) for part in (round(value / 10**power), 1)]
+    return _RESOLUTION, box(b"resc", struct.pack(">4H2b", *numbers, *powers))

@@ -1,5 +1,6 @@
 """Reading: what a single picture opened by Pillow is made of: depth, samples, what it carries, how it was written."""
 
+from dataclasses import replace
 from typing import Any
 
 from PIL import Image, JpegImagePlugin
@@ -67,12 +68,12 @@ def _as_stored(data: bytes, image: Image.Image) -> Image.Image:
 
 def metadata(data: bytes, image: Image.Image) -> Metadata:
     """What the file carries besides pixels."""
-    if image.format == "JPEG2000":
-        return jpeg2000.metadata(data)
-    if image.format == "JXL":
-        return jxl.metadata(data, image.info.get("icc_profile"))
     profile, dpi = image.info.get("icc_profile") or None, image.info.get("dpi")
     dpi = resolution(*dpi[:2]) if dpi else None
+    if image.format == "JPEG2000":
+        return replace(jpeg2000.metadata(data), dpi=dpi)
+    if image.format == "JXL":
+        return jxl.metadata(data, profile)
     if image.format == "PNG":
         named = png.profile(data)
         return Metadata(profile or named, png.exif(data), png.xmp(data), png.iptc(data), dpi, png.blocks(data))

@@ -70,7 +70,9 @@ def _turned(pixels: Pixels, carried: Metadata, kind: str, *, foreign: bool) -> t
     if carried.exif and (kind == "JXL" or (foreign and kind in _UPRIGHT)):
         turned = pixels.upright(orientation_of(carried.exif))
         upright = replace(upright, exif=with_orientation(carried.exif, 1))
-        return turned, upright if turned.width == pixels.width else upright.of_size(turned.width, turned.height)
+        if turned.width != pixels.width:
+            upright = replace(upright.of_size(turned.width, turned.height), dpi=carried.dpi and carried.dpi[::-1])
+        return turned, upright
     return pixels, carried
 
 

@@ -146,7 +146,7 @@ def test_other_formats_take_over_what_they_can_hold(form):
             assert again.metadata.xmp == photo.metadata.xmp
         if photo.metadata.exif and photo.facts["format"] != "TIFF" and form in ("png", "jpeg", "webp", "jpeg2000"):
             assert again.metadata.exif == with_orientation(photo.metadata.exif, again.facts["orientation"])
-        if photo.metadata.dpi and form in ("png", "jpeg", "tiff"):
+        if photo.metadata.dpi and form in ("png", "jpeg", "tiff", "jpeg2000"):
             assert again.metadata.dpi == pytest.approx(photo.metadata.dpi, abs=0.5)
         if photo.metadata.iptc and form in ("jpeg", "tiff"):
             assert again.metadata.iptc == photo.metadata.iptc
@@ -167,6 +167,20 @@ def test_where_viewers_pass_over_the_orientation_the_photo_itself_is_turned(form
             shown = np.asarray(ImageOps.exif_transpose(image))
         np.testing.assert_array_equal(result.pixels.samples, shown)
         assert orientation_of(result.metadata.exif) == 1
+
+
+@pytest.mark.parametrize("dpi", [(2, 2), (72, 36), (300, 300), (2400, 1200), (65535, 65535)])
+def test_a_resolution_goes_into_jpeg_2000_and_comes_out_of_it(dpi):
+    found = decode(corpus.saved(corpus.photo(), "PNG"), LOTS)
+    scan = replace(found, metadata=Metadata(dpi=dpi))
+    scan = decode(encode(scan, scan.pages, "jpeg2000", "keep"), LOTS)
+    assert scan.metadata.dpi == pytest.approx(dpi, rel=0.01)
+    for form in ("same", "tiff"):
+        again = decode(encode(scan, scan.pages, form, "keep"), LOTS)
+        assert again.metadata.dpi == pytest.approx(scan.metadata.dpi, rel=1e-3)
+    turned = Metadata(exif=corpus.exif(6).removeprefix(b"Exif\0\0"), dpi=dpi)
+    turned = encode(replace(found, metadata=turned), found.pages, "jpeg2000", "keep")
+    assert decode(turned, LOTS).metadata.dpi == pytest.approx(scan.metadata.dpi[::-1])
 
 
 def test_a_jpeg_2000_with_an_orientation_stays_as_it_is():
