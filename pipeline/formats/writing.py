@@ -6,6 +6,7 @@ from typing import Any
 
 from deepot.pixels import Pixels
 from pipeline.formats import heif, jpeg, jpeg2000, jxl, png, ppm
+from pipeline.formats.fitting import fitted
 from pipeline.formats.ifd import orientation_of, with_orientation
 from pipeline.formats.metadata import EXIF_HEAD, Metadata, xmp_upright
 from pipeline.formats.targets import Target
@@ -39,6 +40,7 @@ def written(pixels: Pixels, bits: int, target: Target, carried: Metadata, *, for
     if target.kind == "AVIF":
         options |= _of_avif(pixels)
     if target.kind == "JPEG":
+        carried = fitted(carried)
         options |= jpeg.extra(carried)
     if target.kind == "PPM" and pixels.bit_depth == 16:
         return ppm.encode16(pixels, bits)

@@ -1,8 +1,11 @@
 """JPEG: what its segments hold goes along, and it is coded the way it was."""
 
+import hashlib
 import io
 import itertools
+import random
 import struct
+from dataclasses import replace
 from types import SimpleNamespace
 
 import imagecodecs
@@ -12,6 +15,8 @@ from PIL import Image
 
 from pipeline.errors import Code, ImageError
 from pipeline.formats import jpeg
+from pipeline.formats.ifd import EXIF, Ifd, Tag, read_block
+from pipeline.formats.metadata import Metadata
 from pipeline.images import decode, encode
 from tests.corpus import exif, photo, sampled_jpeg, saved, segment, tiff
 from tests.profiles import cmyk_profile
@@ -236,3 +241,43 @@ def test_a_jpeg_without_loss_is_written_as_finely_as_jpeg_can():
         np.testing.assert_array_equal(found.pixels.samples.squeeze(), samples)
         again = decode(encode(found, found.pages, "same", "keep"), LOTS)
         assert np.abs(again.pixels.samples.astype(int) - found.pixels.samples).max() <= 1
+
+
+def extended(data):
+    """What the segments of extended XMP hold, by their name; parts in the order of their offsets."""
+    head, found = b"http://ns.adobe.com/xmp/extension/\0", {}
+    with opened(data) as image:
+        for kind, content in image.applist:
+            if kind == "APP1" and content.startswith(head):
+                name, (size, start) = content[35:67], struct.unpack_from(">II", content, 67)
+                parts = found.setdefault(name, [bytearray(size)])[0]
+                parts[start : start + len(content) - 75] = content[75:]
+    return {name: bytes(parts) for name, (parts,) in found.items()}
+
+
+def test_xmp_that_is_too_long_for_a_segment_goes_on_in_others():
+    packet = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/">' + bytes(random.Random(0).choices(b"abc", k=150_000)) + b"</x:xmpmeta>"
+    )
+    wrapped = b'<?xpacket begin="" id="W5M0"?>' + packet + b"  \n" * 900 + b'<?xpacket end="w"?>'
+    found = decode(saved(photo(), "PNG"), LOTS)
+    scan = replace(found, metadata=Metadata(xmp=wrapped))
+    result = encode(scan, scan.pages, "jpeg", "keep")
+    ((name, more),) = extended(result).items()
+    assert more == packet
+    assert name == hashlib.md5(packet).hexdigest().upper().encode()
+    again = decode(result, LOTS)
+    assert b'HasExtendedXMP="%s"' % name in again.metadata.xmp
+    assert extended(written(result)) == {name: more}, "and it stays"
+
+
+def test_of_exif_that_is_too_long_for_a_segment_the_largest_tags_stay_behind():
+    inner = Ifd("<", {0x927C: Tag(7, 40_000, bytes(40_000)), 0x829A: Tag(5, 1, struct.pack("<II", 1, 125))})
+    outer = {0x010E: Tag(2, 5, b"tram\0"), 0xC4A5: Tag(7, 50_000, bytes(50_000)), 0x0112: Tag(3, 1, b"\6\0")}
+    found = decode(saved(photo(), "PNG"), LOTS)
+    scan = replace(found, metadata=Metadata(exif=Ifd("<", outer, {EXIF: inner}).block()))
+    kept = read_block(decode(encode(scan, scan.pages, "jpeg", "keep"), LOTS).metadata.exif)
+    assert kept.tags == {code: tag for code, tag in outer.items() if code != 0xC4A5}
+    assert kept.children[EXIF].tags == inner.tags
+    junk = replace(found, metadata=Metadata(exif=b"none" * 20_000))
+    assert decode(encode(junk, junk.pages, "jpeg", "keep"), LOTS).metadata.exif is None
