@@ -36,7 +36,7 @@ COMMANDS: dict[str, Callable[[Run], object]] = {
     "gc": lambda run: sum(1 for _ in orphans(run, 0.0)),
     "report": write_report,
     "select": lambda run: select(run, "noise < 0.001", limit=100),
-    "duplicates": lambda run: duplicates(run, 0),
+    "duplicates": lambda run: duplicates(run, 4),
 }
 
 
