@@ -1,11 +1,12 @@
 """Query: the latest row of every photo of a run, through DuckDB, as the manifest parts are read."""
 
 from collections.abc import Iterator
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
 from deepot.errors import DeepotError
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, RunError
 from pipeline.layout import Run, check_run
 from pipeline.manifest import SCHEMA, read_rows
 from pipeline.vanished import vanished
@@ -16,6 +17,7 @@ _LATEST = "DELETE FROM manifest WHERE rowid NOT IN (SELECT arg_max(rowid, shard)
 """A photo that changed, or was done again by another map, is in a later shard."""
 
 _TOGETHER = 20_000  # rows
+_SETTINGS: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": "false"}
 
 
 def select(
@@ -33,7 +35,7 @@ def select(
 
     Raises:
         ConfigError: an expression that DuckDB does not take.
-        RunError: there is no run in that folder, or a manifest part is not what was committed.
+        RunError: there is no run in that folder, a manifest part is not what was committed, or memory is too small.
     """
     import duckdb  # here: every command imports this module, and few need the library
 
@@ -49,13 +51,19 @@ def select(
             faults.append(error)
             raise
 
-    with duckdb.connect(config={"enable_external_access": "false"}) as connection:
+    with TemporaryDirectory() as spilled, duckdb.connect(config=_SETTINGS | {"temp_directory": spilled}) as connection:
         connection.register("committed", pa.RecordBatchReader.from_batches(SCHEMA, batches()))
         connection.register("vanished", pa.table({"file_name": pa.array(vanished(run), pa.string())}))
         try:
             connection.execute(_COMMITTED, [map_sha256]).execute(_LATEST)
             chosen = connection.table("manifest").filter(where).order(order)
             found: pa.Table = (chosen if limit is None else chosen.limit(limit)).to_arrow_table()
+        except duckdb.OutOfMemoryException as error:
+            said = str(error).splitlines()[0]
+            raise RunError(
+                f"{run.uri}: its rows need more memory than this machine has ({said}): use a larger one, or --map "
+                "where several maps made them"
+            ) from error
         except duckdb.Error as error:
             if faults:
                 raise faults[0] from error

@@ -125,6 +125,12 @@ def test_parts_are_put_together_before_they_are_queried(monkeypatch, counts):
     assert all(table["n"].num_chunks <= 1 for table in found)
 
 
+def test_rows_that_do_not_fit_into_memory_are_told_as_such(run, monkeypatch):
+    monkeypatch.setitem(query._SETTINGS, "memory_limit", "1MB")
+    with pytest.raises(RunError, match="need more memory than this machine has"):
+        select(run)
+
+
 def rewritten(run, change):
     """A run of one row whose manifest part another version has written."""
     put(run.about, b"{}")
