@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 
 from deepot.calibrate import degraded, photo_levels, photo_moments
 from deepot.codec import Codec
@@ -34,6 +33,7 @@ log = logging.getLogger(__name__)
 DEADLY = "the worker process died over this photo, alone"
 
 SOURCE, REFERENCE, BOTH = "source", "reference", "both"
+_HOPELESS = 8  # photos lost alone, while nothing has been done
 MOST_BLOCKS = 32
 """Neighbouring shards are merged until there are no more: evidence is weighed by leaving one out at a time."""
 
@@ -140,16 +140,27 @@ def missing(pending: Sequence[Task]) -> list[Task]:
 
 def _results(left: Sequence[Task], execute: Execute) -> Iterator[Gathered]:
     """Do tasks; where one kills its worker its photos are tried alone, and it is done without those that kill."""
-    dead = []
+    dead, worked, lost = list[Task](), False, 0
     for result in execute(gather_shard, left):
         if result.died is None:
+            worked = True
             yield result
         else:
             dead.append(result.died)
     for task in dead:
-        alone = [replace(task, shard=Shard(task.shard.number, (entry,))) for entry in task.shard.entries]
-        tried = chain.from_iterable(execute(try_photos, [each]) for each in alone)  # where memory is short others die
-        deadly = {found.died.shard.entries[0] for found in tried if found.died}
+        deadly = set[Entry]()
+        for entry in task.shard.entries:  # one at a time: where memory is short others die
+            alone = replace(task, shard=Shard(task.shard.number, (entry,)))
+            if any(found.died for found in execute(try_photos, [alone])):
+                deadly.add(entry)
+                lost += 1
+            else:
+                worked = True
+            if lost >= _HOPELESS and not worked:
+                raise RunError(
+                    f"workers died over {lost} photos of the calibration, each alone, and nothing else was done; the "
+                    f"last is {entry.uri}. It is hardly the photos: look at the workers, their memory and devices"
+                )
         rest = tuple(entry for entry in task.shard.entries if entry not in deadly)
         yield Gathered(0, tuple((entry.uri, f"{Code.WORKER_DIED}: {DEADLY}") for entry in sorted(deadly, key=_key)))
         for result in execute(gather_shard, [replace(task, shard=Shard(task.shard.number, rest))]):
