@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderKL
 from torch import nn
 
 import deepot
+from deepot.autoencoders import DiffusersAutoencoder
 from deepot.calibrate import photo_levels, photo_moments
 from deepot.codec import as_codec
 from deepot.enhance import Enhancer, Mode, Tiles
@@ -61,6 +63,33 @@ def test_a_photo_is_transported_alike(maps, case, mode, dtype):
     assert outcome.n_tiles > 1
     assert told == outcome
     assert np.array_equal(found, samples)
+
+
+def small_kl():
+    """GroupNorm everywhere, attention in the middle; weights at random."""
+    torch.manual_seed(0)
+    kinds = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
+    return AutoencoderKL(**kinds, block_out_channels=(8, 16), latent_channels=4, norm_num_groups=4).eval()
+
+
+@pytest.mark.parametrize("name", ["embedded", "kl"])
+def test_diffusers_autoencoders_are_alike(name):
+    """Whole, and with global operations held at what they find in samples."""
+    images = Pixels.from_image(picture(9, 96, 64)).rgb()
+
+    def work(device):
+        if name == "embedded":
+            codec = deepot.load_codec(name, device=device, dtype=torch.bfloat16)
+        else:
+            codec = as_codec(DiffusersAutoencoder(small_kl()), name, device=device, dtype=torch.bfloat16)
+        samples = images.to(device)
+        latents = codec.encode(samples)
+        held = codec.encoder(samples[..., :64]), codec.decoder(latents[..., :8])
+        found = latents, codec.decode(latents), held[0](samples[..., 32:]), held[1](latents[..., 4:])
+        return [each.cpu() for each in found]
+
+    for here, found in zip(*both(work)[:2], strict=True):
+        torch.testing.assert_close(found, here, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("measure", [photo_moments, photo_levels])
