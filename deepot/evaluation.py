@@ -48,7 +48,7 @@ class Judge:
     @torch.inference_mode()
     def __call__(self, *images: Tensor) -> Any:  # noqa: ANN401 - what it gives depends on what it is
         """Maps of an image, or the number of a pair."""
-        return self._function(*(image.to(self._device) for image in images))
+        return self._function(*(image.contiguous().to(self._device) for image in images))
 
 
 @dataclass

@@ -215,6 +215,11 @@ def deadly():
     return Deadly()
 
 
+def in_place():
+    """Features that change what they are given."""
+    return lambda images: [images.sub_(0.5)]
+
+
 def edges():
     """A feature network of two depths: differences between neighbours, and their sizes at half the resolution."""
 

@@ -7,6 +7,7 @@ import torch
 from deepot.bootstrap import MOST_BLOCKS, bootstrap_mean
 from deepot.evaluation import MOST_PSNR, Judge, Scores, estimates
 from deepot.moments import merge_in_order
+from deepot.pixels import Pixels
 from deepot.versions import CLEAN, RESTORED, Point
 
 
@@ -54,3 +55,9 @@ def test_a_judge_is_put_into_evaluation_mode():
     image = torch.rand(1, 3, 8, 8)
     assert torch.equal(judge(image)[0], judge(image)[0])
     assert judge.sha256 != Judge("tests.codecs:normalised:scale=2").sha256
+
+
+def test_a_judge_may_reckon_in_place_on_a_grey_photo_too():
+    judge = Judge("tests.codecs:in_place")
+    grey = Pixels(np.full((16, 16, 1), 128, np.uint8)).rgb()
+    assert judge(grey)[0].mean() == pytest.approx(128 / 255 - 0.5, abs=1e-6)
