@@ -137,8 +137,8 @@ class Apply:
             pieces = [Work(work.shard, half, work.attempt + 1, f"{work.piece}{side}") for side, half in halves]
             self._suspects.extendleft(reversed(pieces))  # one shard after the other
         elif code is Code.OUT_OF_MEMORY and work.entries[0].uri not in self._starved:
-            self._starved.add(work.entries[0].uri)  # the one before may have been ended a moment ago: once more
-            self._suspects.append(again)
+            self._starved.add(work.entries[0].uri)  # the one before may have been ended a moment ago: once more, at
+            self._suspects.appendleft(again)  # once, and not behind the other one's second try
         else:
             self._lost += 1
             if self._lost >= _HOPELESS and not self._worked:

@@ -120,6 +120,26 @@ def test_memory_that_is_not_back_yet_fails_no_image_that_is_alone(run):
     assert len(rows) == 20
 
 
+def test_memory_that_is_not_back_after_each_try_fails_no_other_image(run):
+    class Lingering(FakeCrew):
+        """Ends whatever comes right behind the poisonous image, too, where images are alone."""
+
+        before = None
+
+        def _work(self):
+            work = self.flying[-1]
+            after, self.before = self.before, work.entries[0].key if len(work.entries) == 1 else None
+            if after == "k06" and self.before:
+                self.results.append((self.flying.pop(), self.death()))
+            else:
+                super()._work()
+
+    Apply(run, Lingering(run, ["k06"], death=OutOfMemoryError), Quiet())(shards())
+    rows = read_manifest(run).to_pylist()
+    assert {row["file_name"] for row in rows if row["status"] == "failed"} == {"k06"}
+    assert len(rows) == 20
+
+
 def test_an_image_for_which_memory_is_short_says_so(run):
     """Whoever else was ended for it is done."""
     Apply(run, FakeCrew(run, ["k06"], death=OutOfMemoryError), Quiet())(shards())
