@@ -3,7 +3,7 @@
 import argparse
 
 from jobs.console import show_json
-from jobs.flags import add_output
+from jobs.flags import add_output, file_of
 from pipeline.distances import distances, load_moments, plot_distances
 from pipeline.errors import ConfigError
 from pipeline.storage import absolute, put
@@ -15,7 +15,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "moments", nargs="+", metavar="MOMENTS", help="a moments file, or a folder of them (a run's moments/source)"
     )
     parser.add_argument("--label", action="append", metavar="NAME", help="of each set in turn; default: its place")
-    parser.add_argument("--plot", metavar="FILE.png", help="the distances of all sets as a picture")
+    parser.add_argument(
+        "--plot", type=file_of(".png"), metavar="FILE.png", help="the distances of all sets as a picture"
+    )
     add_output(parser)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from deepot.degrade import load_degradation
 from jobs.console import progress, show
 from jobs.demo_photos import comparison, degrade_and_restore, packaged_photos
 from pipeline.errors import ConfigError
@@ -26,6 +27,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Make the photos, write the job file, run it, show where the results are."""
+    load_degradation(options.degradation)  # what is wrong with it is said first
     kind = options.degradation.partition(":")[0]
     restorer = options.restorer or _RESTORERS.get(kind)
     if restorer is None:

@@ -4,7 +4,7 @@ import argparse
 from itertools import groupby
 
 from jobs.console import show_json
-from jobs.flags import add_output
+from jobs.flags import add_output, file_of
 from pipeline.duplicates import duplicates
 from pipeline.export import write_parquet
 from pipeline.layout import Run
@@ -17,7 +17,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The run's folder, and how alike."""
     parser.add_argument("run", metavar="RUN", help="folder of the run, the one with run.json")
     parser.add_argument("--bits", type=int, default=4, help="of 64 that the hashes of two photos may differ in (4)")
-    parser.add_argument("--to", metavar="FILE.parquet", help="write all groups: group, keep, file_name, …")
+    parser.add_argument(
+        "--to", type=file_of(".parquet"), metavar="FILE.parquet", help="write all groups: group, keep, file_name, …"
+    )
     add_output(parser)
 
 

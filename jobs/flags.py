@@ -3,7 +3,7 @@
 import argparse
 import os
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import yaml
@@ -90,6 +90,17 @@ def count(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1 on")
     return number
+
+
+def file_of(suffix: str) -> Callable[[str], str]:
+    """For argparse: a file name with the suffix of what is written there."""
+
+    def named(text: str) -> str:
+        if not text.lower().endswith(suffix):
+            raise argparse.ArgumentTypeError(f"'{text}' would be a {suffix} file: name it so")
+        return text
+
+    return named
 
 
 def _value(text: str) -> Any:  # noqa: ANN401 — whatever YAML reads

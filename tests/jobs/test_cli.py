@@ -115,6 +115,25 @@ def test_an_error_of_the_program_is_one_sentence_and_exit_status_2_too(monkeypat
         assert "Traceback" in error and secret not in error
 
 
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("duplicates", "run", "--to", "twice.csv"), "'twice.csv' would be a .parquet file"),
+        (("compare", "a", "b", "--plot", "far.svg"), "'far.svg' would be a .png file"),
+        (("demo", "--degradation", "nois:sigma=5"), "unknown degradation 'nois'"),
+    ],
+)
+def test_mistakes_of_a_command_line_are_named(capsys, monkeypatch, tmp_path, command, message):
+    monkeypatch.chdir(tmp_path)
+    try:
+        status = main(command)
+    except SystemExit as error:
+        status = error.code
+    assert status == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("error", [ConfigError("no"), KeyboardInterrupt()])
 def test_what_stops_a_command_is_said_below_the_bar_of_its_stage(monkeypatch, capsys, error):
     def broken(_):
