@@ -99,6 +99,8 @@ def test_statistics_are_alike_and_end_up_on_the_cpu(measure):
 
     here, found, _ = both(work)
     assert found.to_bytes() == here.to_bytes()
+    parts = found.levels.values() if measure is photo_levels else [found]
+    assert {tensor.device.type for part in parts for tensor in (part.mean, part.scatter)} == {"cpu"}
 
 
 def test_versions_and_their_scores_are_alike(maps, monkeypatch):
@@ -111,6 +113,7 @@ def test_versions_and_their_scores_are_alike(maps, monkeypatch):
         codec, scores = placed("exact", device), Scores()
         sides = [Pixels.from_image(image) for image in (picture(9, 61, 45), soft(picture(9, 61, 45)))]
         found = versions(codec, maps["exact", 1].on(device), *sides, Tiles(32).plan(codec, sides[0]))
+        assert {tensor.device.type for tensor in vars(found).values()} == {"cpu"}
         scores.add(found, Point("detail", 0.0), 3, Judge("tests.codecs:normalised"), [Judge("tests.codecs:Far")])
         return scores.photos, {name: [each.to_bytes() for each in moments] for name, moments in scores.sets.items()}
 
