@@ -52,7 +52,7 @@ def test_the_report_of_many_photos_says_that_it_shows_some_of_them(job_for, monk
     write_report(run)
     page = read(run.report).decode()
     assert "<!-- photos -->" in page
-    assert "the line of the 4 photos of" in page
+    assert "the line of the 6 photos of" in page
     assert "… 10 more" in page, "of the 60 that are not done 50 are listed"
     monkeypatch.setattr(survey, "DRAWN", 99)
     write_report(run)
