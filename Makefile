@@ -34,6 +34,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/planning.py --json bench-output/planning.json
 	$(BIN)/python benchmarks/collecting.py --json bench-output/collecting.json
 	$(BIN)/python benchmarks/scheduling.py $(PHOTOS) --json bench-output/scheduling.json
+	$(BIN)/python benchmarks/kernels.py $(PHOTOS) --json bench-output/kernels.json
 	$(BIN)/python benchmarks/throughput.py $(PHOTOS) --plain --json bench-output/throughput.json
 
 lint: $(STAMP)
