@@ -37,9 +37,9 @@ def contiguous(vae: str) -> Codec:
     return codec
 
 
-def at_once(vae: str) -> Codec:
-    """The codec with its normalisation all at once (`deepot.banded`)."""
-    codec = load_codec(vae, allow_code=True)
+def at_once(vae: str, dtype: torch.dtype | None = None) -> Codec:
+    """The codec with its normalisation all at once (`deepot.banded`); in the device's dtype if none is named."""
+    codec = load_codec(vae, dtype=dtype, allow_code=True)
     for layer in codec.autoencoder.modules() if isinstance(codec.autoencoder, torch.nn.Module) else ():
         layer.__dict__.pop("forward", None)
     return codec

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from passes import at_once
 from PIL import Image
 from record import ratio, save
 from torch import Tensor
@@ -122,12 +123,10 @@ def bare(vae: str, paths: Sequence[Path], workers: int, work: Callable[[Codec, T
 def plain(vae: str, paths: Sequence[Path], transport: TransportMap, folder: Path) -> float:
     """Seconds of the loop that a user would write, after the model is loaded."""
     torch.set_num_threads(multiprocessing.cpu_count())
-    codec = load_codec(vae, dtype=torch.float32, allow_code=True)
+    codec = at_once(vae, torch.float32)  # as diffusers has it
     network, operator = codec.autoencoder, transport.on()
     if isinstance(network, torch.nn.Module):
         network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # missing in torch's stubs
-        for layer in network.modules():
-            layer.__dict__.pop("forward", None)  # as diffusers has it, without bands
     folder.mkdir(exist_ok=True)
     begun = time.perf_counter()
     with torch.inference_mode():

@@ -42,9 +42,10 @@ def see_claim(output: str, run: Run, layout: Layout) -> None:
     Raises:
         RunError: as `claim`.
     """
-    if owner(output) not in ("", run.uri):
+    marked = owner(output)
+    if marked not in ("", run.uri):
         raise _taken(output)
-    there = "" if owner(output) else _photo(output, run, layout)
+    there = "" if marked else _photo(output, run, layout)
     if there and not owner(output):  # looked again: another driver marks it before it writes there
         raise RunError(
             f"{output} holds photos that no run has put there ({there} for one), and results would be written over "

@@ -87,7 +87,7 @@ class Ifd:
         """A copy in which some tags of one whole number, where there are any, say another."""
         tags = dict(self.tags)
         for code, tag in tags.items():
-            if code in numbers and tag.kind in _WHOLE and tag.count == 1 and numbers[code] < 1 << 8 * SIZES[tag.kind]:
+            if code in numbers and _holds(tag.kind, tag.count, numbers[code]):
                 tags[code] = replace(tag, data=struct.pack(self.order + _WHOLE[tag.kind], numbers[code]))
         children = {code: child.with_numbers(numbers) for code, child in self.children.items()}
         return Ifd(self.order, tags, children)
@@ -173,6 +173,11 @@ def with_numbers(block: bytes, numbers: Mapping[int, int]) -> bytes:
     return bytes(data)
 
 
+def _holds(kind: int, count: int, number: int) -> bool:
+    """Whether a tag of so many values of a kind is one whole number, and another one fits in its place."""
+    return kind in _WHOLE and count == 1 and number < 1 << 8 * SIZES[kind]
+
+
 def _put_numbers(
     data: bytearray, start: int, order: str, numbers: Mapping[int, int], children: Collection[int]
 ) -> None:
@@ -184,5 +189,5 @@ def _put_numbers(
         code, kind, values, value = struct.unpack_from(order + "HHII", data, entry)
         if code in children:
             _put_numbers(data, value, order, numbers, ())
-        elif code in numbers and kind in _WHOLE and values == 1 and numbers[code] < 1 << 8 * SIZES[kind]:
+        elif code in numbers and _holds(kind, values, numbers[code]):
             struct.pack_into(order + _WHOLE[kind], data, entry + 8, numbers[code])
