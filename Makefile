@@ -24,7 +24,7 @@ test: $(STAMP) lint
 # Faults over and over, in under 20 minutes on two cores; writes the table of docs/reliability.md.
 soak: $(STAMP)
 	rm -f .soak.jsonl
-	$(BIN)/python -m pytest -m soak --durations 10; status=$$?; $(BIN)/python -m tests.soak; exit $$status
+	$(BIN)/python -m pytest -m soak --durations 10; status=$$?; $(BIN)/python -m tests.support.soak; exit $$status
 
 # The measurements of docs/performance.md, one after the other; PHOTOS: a folder of photos (`make demo` leaves some).
 PHOTOS ?= demo-output/clean

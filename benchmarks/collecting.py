@@ -18,18 +18,18 @@ from pathlib import Path
 import torch
 from record import save, seconds
 
-from deepot.moments import Moments
-from deepot.transport_map import Calibration, fit_map
-from pipeline.claim import MARKER
-from pipeline.commits import commit
-from pipeline.cut import Shard
-from pipeline.gc import orphans, remove_orphans
-from pipeline.job_file import parse_job
-from pipeline.layout import Run
-from pipeline.manifest import write_part
-from pipeline.plan import extend, read_plan
-from pipeline.rows import blank_row
-from pipeline.storage import Entry, put
+from deepot.transport.moments import Moments
+from deepot.transport.transport_map import Calibration, fit_map
+from pipeline.config.loading import parse_job
+from pipeline.maintenance.gc import orphans, remove_orphans
+from pipeline.runs.commits import commit
+from pipeline.runs.manifest import write_part
+from pipeline.runs.output_ownership import MARKER
+from pipeline.runs.paths import Run
+from pipeline.runs.plan import extend, read_plan
+from pipeline.runs.rows import blank_row
+from pipeline.runs.sharding import Shard
+from pipeline.storage.objects import Entry, put
 
 SHARD_IMAGES = 32
 """As many as a shard has of photos of a megapixel."""

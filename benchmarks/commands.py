@@ -20,16 +20,16 @@ import scipy.sparse.csgraph  # noqa: F401
 from collecting import SHARD_IMAGES, described_run, listed, peak_mib
 from record import save, seconds
 
-from pipeline.commits import commit
-from pipeline.duplicates import duplicates
-from pipeline.gc import orphans
-from pipeline.layout import Run
-from pipeline.manifest import write_part
-from pipeline.plan import extend, read_plan
-from pipeline.query import select
-from pipeline.report import write_report
-from pipeline.rows import blank_row
-from pipeline.totals import totals
+from pipeline.curation.duplicates import duplicates
+from pipeline.curation.query import select
+from pipeline.maintenance.gc import orphans
+from pipeline.reporting.report import write_report
+from pipeline.runs.commits import commit
+from pipeline.runs.manifest import write_part
+from pipeline.runs.paths import Run
+from pipeline.runs.plan import extend, read_plan
+from pipeline.runs.rows import blank_row
+from pipeline.runs.summary import totals
 
 COMMANDS: dict[str, Callable[[Run], object]] = {
     "status": totals,

@@ -21,19 +21,19 @@ from matplotlib.figure import Figure
 from quality import Side, load
 from torch import Tensor
 
-from deepot.autoencoders import load_codec
-from deepot.calibrate import degraded, matched_moments
-from deepot.codec import Codec
-from deepot.degrade import load_degradation, seeded
-from deepot.enhance import Mode, Tiles, change
-from deepot.metrics import frechet_distance
-from deepot.passes import encode
-from deepot.pixels import Pixels
-from deepot.restorers import load_restorer
+from deepot.autoencoder.autoencoder import Codec
+from deepot.autoencoder.loading import load_codec
+from deepot.evaluation.image_metrics import frechet_distance
+from deepot.inference.calibration import degraded, matched_moments
+from deepot.inference.enhancer import Mode, Tiles, change
+from deepot.inference.tiled_autoencoder import encode
+from deepot.photo.pixels import Pixels
+from deepot.restoration.degradations import load_degradation, seeded
+from deepot.restoration.loading import load_restorer
 from deepot.spec import call_factory
-from deepot.transport_map import Calibration, TransportMap, fit_map
-from pipeline.plan import find_images
-from pipeline.sample import sample
+from deepot.transport.transport_map import Calibration, TransportMap, fit_map
+from pipeline.runs.plan import find_images
+from pipeline.sources.sampling import sample
 
 
 @dataclass(frozen=True)

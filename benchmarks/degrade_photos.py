@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from deepot.degrade import load_degradation, seeded
+from deepot.restoration.degradations import load_degradation, seeded
 
 
 def main() -> None:

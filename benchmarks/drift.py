@@ -19,16 +19,16 @@ from curve import middle
 from quality import load
 from record import save
 
-from deepot.autoencoders import load_codec
-from deepot.calibrate import degraded, photo_moments
-from deepot.codec import Codec
-from deepot.degrade import load_degradation, seeded
-from deepot.gaussian import wasserstein2_squared
-from deepot.moments import Moments, merge_in_order
-from deepot.moved import choice_variance, moved
-from deepot.pixels import Pixels
-from deepot.restore import Restorer
-from deepot.restorers import load_restorer
+from deepot.autoencoder.autoencoder import Codec
+from deepot.autoencoder.loading import load_codec
+from deepot.inference.calibration import degraded, photo_moments
+from deepot.photo.pixels import Pixels
+from deepot.restoration.degradations import load_degradation, seeded
+from deepot.restoration.loading import load_restorer
+from deepot.restoration.restorer import Restorer
+from deepot.transport.drift import choice_variance, moved
+from deepot.transport.gaussian import wasserstein2_squared
+from deepot.transport.moments import Moments, merge_in_order
 
 PATCH_SIZE = 3
 MOST_BLOCKS = 32  # as in a run

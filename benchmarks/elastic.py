@@ -59,8 +59,8 @@ def measure(folder: Path, phase_s: float) -> list[dict[str, Any]]:
     """Photos a second of each phase."""
     from ray.cluster_utils import Cluster
 
-    from pipeline.job_file import parse_job
-    from pipeline.run import How, run_job
+    from pipeline.config.loading import parse_job
+    from pipeline.stages.driver import How, run_job
 
     job = parse_job(
         {

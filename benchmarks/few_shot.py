@@ -25,20 +25,20 @@ from quality import Side, load
 from record import save
 from torch import Tensor
 
-from deepot.autoencoders import load_codec
-from deepot.calibrate import degraded, photo_moments
-from deepot.codec import Codec
-from deepot.degrade import load_degradation, seeded
-from deepot.enhance import Mode, Tiles, change
-from deepot.evidence import evidence_of
-from deepot.gaussian import Gaussian, transport_matrix
-from deepot.metrics import frechet_distance
-from deepot.moments import Moments, merge_in_order
-from deepot.passes import encode
-from deepot.patches import PatchTransport
-from deepot.pixels import Pixels
-from deepot.restorers import load_restorer
+from deepot.autoencoder.autoencoder import Codec
+from deepot.autoencoder.loading import load_codec
+from deepot.evaluation.image_metrics import frechet_distance
+from deepot.inference.calibration import degraded, photo_moments
+from deepot.inference.enhancer import Mode, Tiles, change
+from deepot.inference.tiled_autoencoder import encode
+from deepot.photo.pixels import Pixels
+from deepot.restoration.degradations import load_degradation, seeded
+from deepot.restoration.loading import load_restorer
 from deepot.spec import call_factory
+from deepot.transport.gaussian import Gaussian, transport_matrix
+from deepot.transport.moments import Moments, merge_in_order
+from deepot.transport.patch_operator import PatchTransport
+from deepot.transport.uncertainty import evidence_of
 
 DRAWS = Path(__file__).with_name("few_shot_draws.json")
 Blocks = Sequence[Moments]

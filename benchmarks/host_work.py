@@ -17,11 +17,11 @@ import torch
 from PIL import Image
 from record import save
 
-from deepot.colour_difference import difference, thumbnail
-from deepot.pixels import Pixels
-from deepot.scores import score
-from pipeline.images import decode, encode
-from pipeline.storage import sha256
+from deepot.photo.colour_difference import difference, thumbnail
+from deepot.photo.pixels import Pixels
+from deepot.photo.quality_scores import score
+from pipeline.imageio.image_file import decode, encode
+from pipeline.storage.objects import sha256
 
 FORMATS = ("jpeg:quality=92", "png", "tiff")
 SIZE = (2448, 1632)

@@ -19,13 +19,13 @@ from torch import Tensor
 from torch.autograd.profiler_util import FunctionEventAvg
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from deepot.codec import Codec
-from pipeline.config import Job
-from pipeline.job_file import parse_job
-from pipeline.models import load_models
-from pipeline.plan import find_images
-from pipeline.run import How, fit_job, open_run
-from pipeline.shard import Setup, ShardWorker, Work
+from deepot.autoencoder.autoencoder import Codec
+from pipeline.config.job import Job
+from pipeline.config.loading import parse_job
+from pipeline.runs.plan import find_images
+from pipeline.stages.driver import How, fit_job, open_run
+from pipeline.workers.models import load_models
+from pipeline.workers.shard_worker import Setup, ShardWorker, Work
 
 AUTOENCODER = "autoencoder"
 _SHOWN = 8

@@ -20,11 +20,11 @@ import torch
 from record import save
 from torch import Tensor
 
-from deepot.autoencoders import load_codec
-from deepot.codec import Autoencoder
-from deepot.enhance import Enhancer, Tiles
-from deepot.pixels import Pixels
-from deepot.transport_map import TransportMap
+from deepot.autoencoder.autoencoder import Autoencoder
+from deepot.autoencoder.loading import load_codec
+from deepot.inference.enhancer import Enhancer, Tiles
+from deepot.photo.pixels import Pixels
+from deepot.transport.transport_map import TransportMap
 
 
 def synthetic(width: int, height: int) -> Pixels:

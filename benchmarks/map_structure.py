@@ -17,9 +17,9 @@ import torch
 from few_shot import DRAWS, WAYS, Affine, Calibrator, published, sides
 from torch import Tensor
 
-from deepot.autoencoders import load_codec
-from deepot.evidence import cosines, to_frequencies
-from deepot.gaussian import Gaussian
+from deepot.autoencoder.loading import load_codec
+from deepot.transport.gaussian import Gaussian
+from deepot.transport.uncertainty import cosines, to_frequencies
 
 
 def squared(matrix: Tensor, covariance: Tensor) -> float:

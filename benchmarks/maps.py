@@ -18,23 +18,23 @@ from quality import Side, load
 from record import save
 from torch import Tensor
 
-from deepot.autoencoders import load_codec
-from deepot.calibrate import degraded
-from deepot.codec import Codec
-from deepot.degrade import load_degradation, seeded
-from deepot.enhance import Mode, Tiles, change, luma
-from deepot.evidence import to_frequencies
-from deepot.gaussian import Gaussian, affine_transport, transport_matrix
-from deepot.levels import patch_levels
-from deepot.metrics import frechet_distance
-from deepot.mixture import MixtureTransport
-from deepot.moments import merge_in_order
-from deepot.passes import encode
-from deepot.patch_moments import patch_moments
-from deepot.patches import PatchTransport
-from deepot.pixels import Pixels
-from deepot.restorers import load_restorer
+from deepot.autoencoder.autoencoder import Codec
+from deepot.autoencoder.loading import load_codec
+from deepot.evaluation.image_metrics import frechet_distance
+from deepot.inference.calibration import degraded
+from deepot.inference.enhancer import Mode, Tiles, change, luma
+from deepot.inference.tiled_autoencoder import encode
+from deepot.photo.pixels import Pixels
+from deepot.restoration.degradations import load_degradation, seeded
+from deepot.restoration.loading import load_restorer
 from deepot.spec import call_factory
+from deepot.transport.binned_moments import patch_levels
+from deepot.transport.gaussian import Gaussian, affine_transport, transport_matrix
+from deepot.transport.mixture_operator import MixtureTransport
+from deepot.transport.moments import merge_in_order
+from deepot.transport.patch_moments import patch_moments
+from deepot.transport.patch_operator import PatchTransport
+from deepot.transport.uncertainty import to_frequencies
 
 Operator = Callable[[Tensor], Tensor]
 """Latents (1, c, h, w) → transported latents."""

@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from record import interleaved, ratio, save
 from torch import Tensor
 
-from deepot.autoencoders import load_codec
-from deepot.mixture import MixtureTransport
-from deepot.moments import Moments
-from deepot.patch_moments import patch_moments
-from deepot.patches import PatchTransport, detail_energy, extract_patches, overlaps
+from deepot.autoencoder.loading import load_codec
+from deepot.transport.mixture_operator import MixtureTransport
+from deepot.transport.moments import Moments
+from deepot.transport.patch_moments import patch_moments
+from deepot.transport.patch_operator import PatchTransport, detail_energy, extract_patches, overlaps
 
 
 def random_map(channels: int, patch_size: int) -> tuple[Tensor, Tensor]:

@@ -15,8 +15,8 @@ import torch
 from record import interleaved, save, seconds
 from torch import Tensor
 
-from deepot.autoencoders import load_codec
-from deepot.codec import Codec
+from deepot.autoencoder.autoencoder import Codec
+from deepot.autoencoder.loading import load_codec
 
 
 def decoded(codec: Codec, latents: Tensor, moved: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ def contiguous(vae: str) -> Codec:
 
 
 def at_once(vae: str, dtype: torch.dtype | None = None) -> Codec:
-    """The codec with its normalisation all at once (`deepot.banded`); in the device's dtype if none is named."""
+    """The codec with its normalisation all at once (`banded_norm`); in the device's dtype if none is named."""
     codec = load_codec(vae, dtype=dtype, allow_code=True)
     for layer in codec.autoencoder.modules() if isinstance(codec.autoencoder, torch.nn.Module) else ():
         layer.__dict__.pop("forward", None)

@@ -15,14 +15,14 @@ from pathlib import Path
 
 from record import save, seconds
 
-from pipeline.apply import Apply
-from pipeline.commits import Part
-from pipeline.layout import Run
-from pipeline.plan import extend, planned, read_plan, slowest_first
 from pipeline.progress import Quiet
-from pipeline.shard import Work
-from pipeline.storage import Entry, put
-from pipeline.totals import finish
+from pipeline.runs.commits import Part
+from pipeline.runs.paths import Run
+from pipeline.runs.plan import extend, planned, read_plan, slowest_first
+from pipeline.runs.summary import finish
+from pipeline.stages.shard_scheduler import Apply
+from pipeline.storage.objects import Entry, put
+from pipeline.workers.shard_worker import Work
 
 _IN_FLIGHT = 8
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from record import save
 
-from deepot.autoencoders import load_codec
-from deepot.codec import Codec, default_device, default_dtype
+from deepot.autoencoder.autoencoder import Codec, default_device, default_dtype
+from deepot.autoencoder.loading import load_codec
 
 DTYPES = (torch.float32, torch.bfloat16)
 

@@ -15,15 +15,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from deepot.metrics import frechet_distance, psnr, ssim
-from deepot.moments import Moments
-from deepot.patches import extract_patches
-from deepot.pixels import Pixels
-from deepot.restorers import load_restorer
+from deepot.evaluation.image_metrics import frechet_distance, psnr, ssim
+from deepot.photo.pixels import Pixels
+from deepot.restoration.loading import load_restorer
 from deepot.spec import call_factory
-from pipeline.layout import Run
-from pipeline.manifest import read_manifest
-from pipeline.storage import absolute, read
+from deepot.transport.moments import Moments
+from deepot.transport.patch_operator import extract_patches
+from pipeline.runs.manifest import read_manifest
+from pipeline.runs.paths import Run
+from pipeline.storage.objects import absolute, read
 
 
 def load(path: str) -> Pixels:

@@ -32,14 +32,14 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from deepot.autoencoders import load_codec
-from deepot.calibrate import degraded, fit_images
-from deepot.codec import Codec
-from deepot.degrade import load_degradation
-from deepot.enhance import Enhancer, Tiles
-from deepot.passes import encode
-from deepot.pixels import Pixels
-from deepot.transport_map import TransportMap
+from deepot.autoencoder.autoencoder import Codec
+from deepot.autoencoder.loading import load_codec
+from deepot.inference.calibration import degraded, fit_images
+from deepot.inference.enhancer import Enhancer, Tiles
+from deepot.inference.tiled_autoencoder import encode
+from deepot.photo.pixels import Pixels
+from deepot.restoration.degradations import load_degradation
+from deepot.transport.transport_map import TransportMap
 
 
 @dataclass(frozen=True)

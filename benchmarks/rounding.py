@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from record import save
 
-from deepot.autoencoders import load_codec
-from deepot.calibrate import fit_images
-from deepot.enhance import Enhancer, Mode
-from deepot.metrics import psnr
+from deepot.autoencoder.loading import load_codec
+from deepot.evaluation.image_metrics import psnr
+from deepot.inference.calibration import fit_images
+from deepot.inference.enhancer import Enhancer, Mode
 
 Stack = NDArray[np.float64]
 

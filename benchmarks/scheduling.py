@@ -25,8 +25,8 @@ import yaml
 from PIL import Image
 from record import save
 
-from pipeline.layout import Run
-from pipeline.manifest import read_manifest
+from pipeline.runs.manifest import read_manifest
+from pipeline.runs.paths import Run
 
 _LOOK_S = 0.5
 

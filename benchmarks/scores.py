@@ -22,17 +22,17 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepot.autoencoders import load_codec
-from deepot.calibrate import fit_images
-from deepot.codec import Codec
-from deepot.degrade import load_degradation, seeded
-from deepot.enhance import Tiles, mean_square_difference
-from deepot.naturalness import Naturalness
-from deepot.passes import encode
-from deepot.pixels import Pixels
-from deepot.restorers import load_restorer
-from deepot.scores import score
-from deepot.transport_map import TransportMap
+from deepot.autoencoder.autoencoder import Codec
+from deepot.autoencoder.loading import load_codec
+from deepot.inference.calibration import fit_images
+from deepot.inference.enhancer import Tiles, mean_square_difference
+from deepot.inference.tiled_autoencoder import encode
+from deepot.photo.pixels import Pixels
+from deepot.photo.quality_scores import score
+from deepot.restoration.degradations import load_degradation, seeded
+from deepot.restoration.loading import load_restorer
+from deepot.transport.naturalness import Naturalness
+from deepot.transport.transport_map import TransportMap
 
 DAMAGES = {
     "sharpness": ("blur:sigma=0.7", "blur:sigma=1", "blur:sigma=2"),

@@ -4,7 +4,7 @@
 
 Images are ramps, and the smoothest upper thirds among some photos, enlarged to the same size. Each goes through the
 transport (residual mode, α = 0, 16 bits) in one piece and in tiles: cut hard, faded into each other, and faded with
-global operations that all tiles have in common (`deepot.settled`). The map takes blurred photos to those photos.
+global operations that all tiles have in common (`shared_stats`). The map takes blurred photos to those photos.
 
 For every column and row of the result the mean difference to the next one is taken. `seam` is its mean where tiles
 meet over that elsewhere, `worst` the largest of those lines over that elsewhere, each divided by the same of the image
@@ -30,13 +30,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from record import save
 
-from deepot.autoencoders import DiffusersAutoencoder, load_codec
-from deepot.calibrate import fit_images
-from deepot.codec import Autoencoder, Codec, as_codec
-from deepot.enhance import Enhancer, Mode, Tiles
-from deepot.pixels import Pixels
-from deepot.tiling import TilePlan
-from deepot.transport_map import TransportMap
+from deepot.autoencoder.autoencoder import Autoencoder, Codec, as_codec
+from deepot.autoencoder.loading import DiffusersAutoencoder, load_codec
+from deepot.inference.calibration import fit_images
+from deepot.inference.enhancer import Enhancer, Mode, Tiles
+from deepot.photo.pixels import Pixels
+from deepot.tiling.tiles import TilePlan
+from deepot.transport.transport_map import TransportMap
 
 Floats = NDArray[np.float64]
 

@@ -33,19 +33,20 @@ from PIL import Image
 from record import ratio, save
 from torch import Tensor
 
-from deepot.autoencoders import load_codec
-from deepot.codec import Codec
-from deepot.transport_map import TransportMap
-from pipeline import cluster, statistics
-from pipeline.apply import Apply
-from pipeline.config import Job
-from pipeline.crew import RayCrew
-from pipeline.cut import cost, cut
-from pipeline.job_file import parse_job
-from pipeline.plan import find_images
+from deepot.autoencoder.autoencoder import Codec
+from deepot.autoencoder.loading import load_codec
+from deepot.transport.transport_map import TransportMap
+from pipeline.calibration import moments as statistics
+from pipeline.cluster import session as cluster
+from pipeline.cluster.dispatcher import RayCrew
+from pipeline.config.job import Job
+from pipeline.config.loading import parse_job
 from pipeline.progress import Quiet
-from pipeline.run import How, Opened, fit_job, open_run
-from pipeline.shard import Setup
+from pipeline.runs.plan import find_images
+from pipeline.runs.sharding import cost, cut
+from pipeline.stages.driver import How, Opened, fit_job, open_run
+from pipeline.stages.shard_scheduler import Apply
+from pipeline.workers.shard_worker import Setup
 
 LEAST, MOST = 0.15e6, 2.0e6  # pixels
 _ALL_STARTED_S = 15.0  # in which the other actors are ready too, once one is

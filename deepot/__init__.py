@@ -7,21 +7,21 @@ image = deepot.Enhancer(codec, transport)(restored_image)
 
 from importlib.metadata import PackageNotFoundError, version
 
-from deepot.autoencoders import load_codec
-from deepot.calibrate import fit_images, matched_moments, photo_levels, photo_moments
-from deepot.codec import Autoencoder, Codec, as_codec
-from deepot.components import fit_mixture
-from deepot.degrade import load_degradation
-from deepot.enhance import Enhancer, Mode, Tiles
+from deepot.autoencoder.autoencoder import Autoencoder, Codec, as_codec
+from deepot.autoencoder.loading import load_codec
 from deepot.errors import DeepotError
-from deepot.gaussian import Gaussian, transport_matrix, wasserstein2_squared
-from deepot.levels import Levels
-from deepot.mixture import MixtureTransport
-from deepot.moments import Moments, merge_in_order
-from deepot.patches import PatchTransport
-from deepot.pixels import Pixels
-from deepot.restorers import load_restorer
-from deepot.transport_map import Calibration, TransportMap, fit_map
+from deepot.inference.calibration import fit_images, matched_moments, photo_levels, photo_moments
+from deepot.inference.enhancer import Enhancer, Mode, Tiles
+from deepot.photo.pixels import Pixels
+from deepot.restoration.degradations import load_degradation
+from deepot.restoration.loading import load_restorer
+from deepot.transport.binned_moments import Levels
+from deepot.transport.gaussian import Gaussian, transport_matrix, wasserstein2_squared
+from deepot.transport.mixture_fit import fit_mixture
+from deepot.transport.mixture_operator import MixtureTransport
+from deepot.transport.moments import Moments, merge_in_order
+from deepot.transport.patch_operator import PatchTransport
+from deepot.transport.transport_map import Calibration, TransportMap, fit_map
 
 try:
     __version__ = version("deepot")

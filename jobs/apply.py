@@ -4,9 +4,9 @@ import argparse
 
 from jobs.finish import carry_out
 from jobs.flags import add_job
-from pipeline.config import Job
-from pipeline.run import How, apply_job, open_run, plan_job
-from pipeline.totals import Result
+from pipeline.config.job import Job
+from pipeline.runs.summary import Result
+from pipeline.stages.driver import How, apply_job, open_run, plan_job
 
 add = add_job
 

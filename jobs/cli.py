@@ -14,10 +14,10 @@ from deepot.errors import DeepotError
 from jobs import apply, compare, demo, duplicates, evaluate, fit, gc, plan, report, run, select, status, verify
 from jobs.console import say_error
 from jobs.lines import Printed
-from pipeline import logs
-from pipeline.credentials import redacted
-from pipeline.faults import said
-from pipeline.logs import LogFormat
+from pipeline.failures import said
+from pipeline.redaction import redacted
+from pipeline.telemetry import logs
+from pipeline.telemetry.logs import LogFormat
 
 log = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ import argparse
 
 from jobs.console import show_json
 from jobs.flags import add_output, file_of
-from pipeline.distances import distances, load_moments, plot_distances
+from pipeline.curation.distances import distances, load_moments, plot_distances
 from pipeline.errors import ConfigError
-from pipeline.storage import absolute, put
+from pipeline.storage.objects import absolute, put
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -9,9 +9,9 @@ from tqdm import tqdm
 
 from jobs.lines import LoggedProgress
 from pipeline.advice import advice_of
-from pipeline.logs import LogFormat, chosen
 from pipeline.progress import Progress
-from pipeline.totals import Result
+from pipeline.runs.summary import Result
+from pipeline.telemetry.logs import LogFormat, chosen
 
 
 class Bars:

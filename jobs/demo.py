@@ -5,13 +5,13 @@ from pathlib import Path
 
 import yaml
 
-from deepot.degrade import load_degradation
+from deepot.restoration.degradations import load_degradation
 from jobs.console import progress, show
 from jobs.demo_photos import comparison, degrade_and_restore, packaged_photos
+from pipeline.config.loading import load_job
 from pipeline.errors import ConfigError
-from pipeline.job_file import load_job
-from pipeline.layout import Run
-from pipeline.run import How, run_job
+from pipeline.runs.paths import Run
+from pipeline.stages.driver import How, run_job
 
 _RESTORERS = {"noise": "nlm:sigma=50", "jpeg": "nlm:sigma=10", "blur": "identity", "downscale": "resize:factor=4"}
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from deepot.calibrate import degraded
-from deepot.degrade import load_degradation, seeded
 from deepot.errors import SpecError
-from deepot.pixels import Pixels
-from deepot.restorers import load_restorer
+from deepot.inference.calibration import degraded
+from deepot.photo.pixels import Pixels
+from deepot.restoration.degradations import load_degradation, seeded
+from deepot.restoration.loading import load_restorer
 from pipeline.errors import ConfigError
 from pipeline.progress import Progress
 

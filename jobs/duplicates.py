@@ -5,10 +5,10 @@ from itertools import groupby
 
 from jobs.console import show_json
 from jobs.flags import add_output, file_of
-from pipeline.duplicates import duplicates
-from pipeline.export import write_parquet
-from pipeline.layout import Run
-from pipeline.storage import absolute
+from pipeline.curation.duplicates import duplicates
+from pipeline.curation.export import write_parquet
+from pipeline.runs.paths import Run
+from pipeline.storage.objects import absolute
 
 _SHOWN = 20
 

@@ -2,14 +2,14 @@
 
 import argparse
 
-from deepot.bootstrap import Estimate
+from deepot.evaluation.bootstrap import Estimate
 from jobs.console import show_json
 from jobs.flags import add_job, how_of, job_of
-from pipeline.curve import finite
-from pipeline.evaluate import evaluate_job
-from pipeline.folders import exists
-from pipeline.report import write_report
-from pipeline.run import open_run
+from pipeline.evaluation.evaluate import evaluate_job
+from pipeline.reporting.curve import finite
+from pipeline.reporting.report import write_report
+from pipeline.stages.driver import open_run
+from pipeline.storage.folders import exists
 
 add = add_job
 

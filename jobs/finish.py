@@ -6,11 +6,11 @@ from collections.abc import Callable
 from deepot.errors import DeepotError
 from jobs.console import show
 from jobs.flags import how_of, job_of
-from pipeline.config import Job
-from pipeline.credentials import redacted
-from pipeline.notify import recipients
-from pipeline.run import How
-from pipeline.totals import Result
+from pipeline.config.job import Job
+from pipeline.redaction import redacted
+from pipeline.runs.summary import Result
+from pipeline.stages.driver import How
+from pipeline.telemetry.notifications import recipients
 
 
 def carry_out(options: argparse.Namespace, work: Callable[[Job, How], Result]) -> int:

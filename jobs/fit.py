@@ -4,8 +4,8 @@ import argparse
 
 from jobs.console import show_drift, show_json
 from jobs.flags import add_job, how_of, job_of
-from pipeline.fit import map_uri
-from pipeline.run import fit_job, open_run
+from pipeline.calibration.maps import map_uri
+from pipeline.stages.driver import fit_job, open_run
 
 add = add_job
 

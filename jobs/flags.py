@@ -1,4 +1,4 @@
-"""Flags: every key of a job file as a dotted command-line flag, from the one declaration in `pipeline.config`."""
+"""Flags: every key of a job file as a dotted command-line flag, from the one declaration in `pipeline.config.job`."""
 
 import argparse
 import os
@@ -12,11 +12,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from jobs.console import progress
-from pipeline.config import Job
-from pipeline.credentials import redacted
+from pipeline.config.job import Job
+from pipeline.config.loading import load_job
 from pipeline.errors import ConfigError
-from pipeline.job_file import load_job
-from pipeline.run import How
+from pipeline.redaction import redacted
+from pipeline.stages.driver import How
 
 _PORTS = 65_535
 

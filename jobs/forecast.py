@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pipeline.forecast import Forecast
-from pipeline.strata import Total
+from pipeline.estimation.forecast import Forecast
+from pipeline.estimation.stratified_sampling import Total
 
 _HOUR_S, _GIB = 3600, 2**30
 

@@ -5,9 +5,9 @@ import re
 
 from jobs.console import show_json
 from jobs.flags import add_output
-from pipeline.gc import Kind, clock, orphans, remove_orphans
-from pipeline.layout import Run
-from pipeline.storage import absolute
+from pipeline.maintenance.gc import Kind, clock, orphans, remove_orphans
+from pipeline.runs.paths import Run
+from pipeline.storage.objects import absolute
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 

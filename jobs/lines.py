@@ -5,7 +5,7 @@ import logging
 import time
 from typing import TextIO
 
-from pipeline import logs
+from pipeline.telemetry import logs
 
 log = logging.getLogger(__name__)
 

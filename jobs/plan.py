@@ -7,8 +7,8 @@ from jobs.console import show_json
 from jobs.flags import add_job, how_of, job_of
 from jobs.forecast import show_forecast
 from pipeline.errors import ConfigError
-from pipeline.estimate import estimate
-from pipeline.run import open_run, plan_job
+from pipeline.estimation.estimate import estimate
+from pipeline.stages.driver import open_run, plan_job
 
 _PHOTOS = 16
 _MIB = 2**20

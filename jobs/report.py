@@ -2,9 +2,9 @@
 
 import argparse
 
-from pipeline.layout import Run
-from pipeline.report import write_report
-from pipeline.storage import absolute
+from pipeline.reporting.report import write_report
+from pipeline.runs.paths import Run
+from pipeline.storage.objects import absolute
 
 
 def add(parser: argparse.ArgumentParser) -> None:

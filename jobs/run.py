@@ -4,7 +4,7 @@ import argparse
 
 from jobs.finish import carry_out
 from jobs.flags import add_job
-from pipeline.run import run_job
+from pipeline.stages.driver import run_job
 
 
 def add(parser: argparse.ArgumentParser) -> None:

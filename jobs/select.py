@@ -4,10 +4,10 @@ import argparse
 
 from jobs.console import progress, show_json
 from jobs.flags import add_output, count
-from pipeline.export import SIDES, export
-from pipeline.layout import Run
-from pipeline.query import select
-from pipeline.storage import absolute
+from pipeline.curation.export import SIDES, export
+from pipeline.curation.query import select
+from pipeline.runs.paths import Run
+from pipeline.storage.objects import absolute
 
 _SHOWN, _LISTED = 20, 10
 

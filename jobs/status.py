@@ -7,10 +7,10 @@ from datetime import timedelta
 
 from jobs.console import show_codes, show_json, show_vanished
 from jobs.flags import add_output
-from pipeline.layout import Run
-from pipeline.pace import Pace
-from pipeline.storage import absolute
-from pipeline.totals import Result, Tally
+from pipeline.runs.paths import Run
+from pipeline.runs.summary import Result, Tally
+from pipeline.storage.objects import absolute
+from pipeline.telemetry.throughput import Pace
 
 _EVERY_S = 10.0
 _BACK = "\x1b[{}F\x1b[J"  # to the beginning of a line further up, and nothing below it

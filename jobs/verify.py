@@ -4,9 +4,9 @@ import argparse
 
 from jobs.console import progress, show_json
 from jobs.flags import add_output
-from pipeline.layout import Run
-from pipeline.storage import absolute
-from pipeline.verify import Verified, repair, verify
+from pipeline.maintenance.verify import Verified, repair, verify
+from pipeline.runs.paths import Run
+from pipeline.storage.objects import absolute
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests import soak
-from tests.faults import FaultProxy, s3_process
+from tests.support import soak
+from tests.support.s3_fault_proxy import FaultProxy, s3_process
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -43,7 +43,7 @@ def embedded():
 def ray_session():
     import ray
 
-    from pipeline import cluster
+    from pipeline.cluster import session as cluster
 
     with pytest.MonkeyPatch.context() as patch:
         for key, value in cluster.ENVIRONMENT.items():
@@ -85,7 +85,7 @@ def faulty_s3(s3, monkeypatch):
     import fsspec
     from s3fs import S3FileSystem
 
-    from pipeline import whole
+    from pipeline.storage import atomic as whole
 
     upstream = int(s3["AWS_ENDPOINT_URL"].rpartition(":")[2])
     with FaultProxy(upstream) as proxy:
@@ -101,7 +101,7 @@ def faulty_s3(s3, monkeypatch):
 @pytest.fixture
 def inline():
     """Stages run in this process, without Ray."""
-    from tests.inline import no_ray
+    from tests.support.in_process_pool import no_ray
 
     with no_ray():
         yield

@@ -13,14 +13,14 @@ FORBIDDEN = {
 }
 ONLY_IN = {
     "ray": {
-        "pipeline/actor.py",
-        "pipeline/cluster.py",
-        "pipeline/crew.py",
-        "pipeline/metrics.py",
-        "pipeline/roster.py",
+        "pipeline/cluster/worker_actor.py",
+        "pipeline/cluster/session.py",
+        "pipeline/cluster/dispatcher.py",
+        "pipeline/telemetry/prometheus_metrics.py",
+        "pipeline/cluster/actor_pool.py",
     },
-    "fsspec": {"pipeline/storage.py", "pipeline/listing.py", "pipeline/whole.py"},
-    "diffusers": {"deepot/autoencoders.py"},
+    "fsspec": {"pipeline/storage/objects.py", "pipeline/storage/listing.py", "pipeline/storage/atomic.py"},
+    "diffusers": {"deepot/autoencoder/loading.py"},
 }
 MODULES = sorted(path for package in FORBIDDEN for path in (ROOT / package).rglob("*.py"))
 

@@ -6,12 +6,12 @@ import torch
 from PIL import Image
 
 import deepot
-from deepot.calibrate import degraded
-from deepot.metrics import frechet_distance, psnr
-from deepot.moments import Moments
-from deepot.patches import extract_patches
-from deepot.pixels import Pixels
+from deepot.evaluation.image_metrics import frechet_distance, psnr
+from deepot.inference.calibration import degraded
+from deepot.photo.pixels import Pixels
 from deepot.spec import call_factory
+from deepot.transport.moments import Moments
+from deepot.transport.patch_operator import extract_patches
 
 
 @pytest.fixture(scope="module")

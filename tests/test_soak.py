@@ -3,8 +3,8 @@
 import json
 from dataclasses import asdict
 
-from tests import soak
-from tests.soak import Tally, table
+from tests.support import soak
+from tests.support.soak import Tally, table
 
 
 def test_tallies_are_summed_and_only_rows_that_exist_are_counted(tmp_path, monkeypatch):

@@ -14,8 +14,8 @@ from pathlib import Path
 from safetensors.torch import save_file
 from training import DECODER_BITS, load_network
 
-from deepot.autoencoders import EMBEDDED_PARTS
-from deepot.compact import BITS, compact
+from deepot.autoencoder.loading import EMBEDDED_PARTS
+from deepot.autoencoder.quantize import BITS, compact
 
 
 def main(arguments: Sequence[str]) -> None:

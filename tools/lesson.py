@@ -29,17 +29,17 @@ from torch import Tensor
 from train_autoencoder import Photos
 from train_denoiser import Mend
 
-from deepot.autoencoders import load_codec
-from deepot.codec import Codec
-from deepot.degrade import load_degradation
-from deepot.gaussian import transport_matrix
-from deepot.moments import Moments
-from deepot.patch_moments import patch_moments
-from deepot.patches import PatchTransport
-from deepot.pixels import Pixels
-from deepot.restore import Restorer
-from deepot.restorers import load_restorer
+from deepot.autoencoder.autoencoder import Codec
+from deepot.autoencoder.loading import load_codec
+from deepot.photo.pixels import Pixels
+from deepot.restoration.degradations import load_degradation
+from deepot.restoration.loading import load_restorer
+from deepot.restoration.restorer import Restorer
 from deepot.spec import fingerprint, parse
+from deepot.transport.gaussian import transport_matrix
+from deepot.transport.moments import Moments
+from deepot.transport.patch_moments import patch_moments
+from deepot.transport.patch_operator import PatchTransport
 
 CROP, PATCH, BATCH = 128, 3, 4
 HELD_OUT, HELD_OUT_SEED = 350, 7

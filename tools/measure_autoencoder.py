@@ -19,10 +19,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from deepot.autoencoders import load_codec
-from deepot.codec import Codec
-from deepot.metrics import psnr
-from deepot.pixels import Pixels
+from deepot.autoencoder.autoencoder import Codec
+from deepot.autoencoder.loading import load_codec
+from deepot.evaluation.image_metrics import psnr
+from deepot.photo.pixels import Pixels
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 

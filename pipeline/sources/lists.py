@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from pipeline.ahead import read_ahead
 from pipeline.errors import StorageError
-from pipeline.listing import described
 from pipeline.sources.members import clean, member_of, named_in
-from pipeline.storage import Entry, read
+from pipeline.storage.listing import described
+from pipeline.storage.objects import Entry, read
+from pipeline.storage.prefetch import read_ahead
 
 _ASKING = 32  # threads that ask storage about a photo each
 

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import ContainerError
-from pipeline.parts import opened
-from pipeline.sources.zips import OVERHEAD, unzipped
-from pipeline.storage import absolute, join, read, read_range
+from pipeline.sources.zip_member import OVERHEAD, unzipped
+from pipeline.storage.objects import absolute, join, read, read_range
+from pipeline.storage.ranged_file import opened
 
 _LOADING = tuple(threading.Lock() for _ in range(8))
 _MEMBER = re.compile(r"(?P<container>.+?\.(?P<kind>tar|zip|parquet))#(?P<place>.+)", re.IGNORECASE | re.DOTALL)

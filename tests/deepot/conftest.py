@@ -4,17 +4,17 @@ import pytest
 import torch
 
 from deepot import load_codec
-from deepot.calibrate import fit_images
-from deepot.enhance import Tiles
-from deepot.pixels import Pixels
-from deepot.versions import versions
-from tests.photos import picture, soft
+from deepot.evaluation.variants import versions
+from deepot.inference.calibration import fit_images
+from deepot.inference.enhancer import Tiles
+from deepot.photo.pixels import Pixels
+from tests.support.photos import picture, soft
 
 
 @pytest.fixture(scope="session")
 def smooth():
     """A codec of plain pooling and interpolation."""
-    return load_codec("tests.codecs:smooth", allow_code=True, dtype=torch.float32)
+    return load_codec("tests.support.fake_autoencoders:smooth", allow_code=True, dtype=torch.float32)
 
 
 @pytest.fixture(scope="session")

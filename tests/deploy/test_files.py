@@ -9,8 +9,8 @@ import yaml
 from ray.autoscaler._private.aws.config import _check_ami
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from pipeline.job_file import parse_job
-from pipeline.slots import Slots, divide
+from pipeline.cluster.resources import Slots, divide
+from pipeline.config.loading import parse_job
 
 ROOT = Path(__file__).resolve().parents[2]
 

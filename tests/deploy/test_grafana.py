@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from pipeline.metrics import METRICS
+from pipeline.telemetry.prometheus_metrics import METRICS
 
 FILE = Path(__file__).resolve().parents[2] / "deploy" / "grafana.json"
 RAYS_OWN = {"ray_node_gpus_utilization": {"ip", "GpuIndex"}}

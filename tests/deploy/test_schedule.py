@@ -15,11 +15,11 @@ import pytest
 import yaml
 
 from jobs.cli import _parser
-from pipeline.job_file import parse_job
-from pipeline.layout import Run
-from pipeline.query import select
-from tests.inline import run_inline
-from tests.photos import collection, small_job
+from pipeline.config.loading import parse_job
+from pipeline.curation.query import select
+from pipeline.runs.paths import Run
+from tests.support.in_process_pool import run_inline
+from tests.support.photos import collection, small_job
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"

@@ -12,12 +12,12 @@ import yaml
 from jobs.cli import main
 from jobs.console import progress
 from pipeline.errors import ConfigError
-from pipeline.images import decode
-from pipeline.layout import Run
-from pipeline.manifest import read_manifest
-from tests import photos
-from tests.corpus import KINDS, ODD
-from tests.photos import small_job
+from pipeline.imageio.image_file import decode
+from pipeline.runs.manifest import read_manifest
+from pipeline.runs.paths import Run
+from tests.support import photos
+from tests.support.image_corpus import KINDS, ODD
+from tests.support.photos import small_job
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = {"shard_images": 2, "dtype": "float32", "actors": 2}
@@ -43,7 +43,12 @@ def last_json(process):
 
 
 def test_evaluate_prints_the_curve_and_puts_it_into_the_report(job_file, capsys, tmp_path, inline):
-    wanted = {"alphas": [0, 0.5], "replicates": 5, "features": "tests.codecs:edges", "clean": str(tmp_path / "natural")}
+    wanted = {
+        "alphas": [0, 0.5],
+        "replicates": 5,
+        "features": "tests.support.fake_autoencoders:edges",
+        "clean": str(tmp_path / "natural"),
+    }
     job = job_file(images=3, evaluate=wanted | {"degrade": "blur:sigma=1"})
     assert main(["run", job, "--allow-code"]) == 0
     capsys.readouterr()
@@ -189,10 +194,14 @@ def test_commands_in_turn(job_file, capsys, tmp_path, inline):
     assert main(["status", str(tmp_path)]) == 2
 
     other = job_file(
-        vae="tests.codecs:smooth", map=f"{run}/map-0001.safetensors", output={"uri": str(tmp_path / "other")}
+        vae="tests.support.fake_autoencoders:smooth",
+        map=f"{run}/map-0001.safetensors",
+        output={"uri": str(tmp_path / "other")},
     )
     assert main(["run", other, "--allow-code"]) == 2
-    assert "the map was fitted with the autoencoder 'tests.codecs:shuffle'" in capsys.readouterr().err
+    assert (
+        "the map was fitted with the autoencoder 'tests.support.fake_autoencoders:shuffle'" in capsys.readouterr().err
+    )
 
 
 def test_a_folder_of_odd_files_gives_each_of_them_one_row(job_file, capsys, tmp_path, inline):

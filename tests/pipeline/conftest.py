@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.job_file import parse_job
-from tests.photos import small_job
+from pipeline.config.loading import parse_job
+from tests.support.photos import small_job
 
 
 @pytest.fixture

@@ -57,6 +57,14 @@ def work(tools, made):
 def own(tools, made, work, tmp_path_factory):
     """The lesson in the latents of the student that was trained on it."""
     folder = tmp_path_factory.mktemp("own")
-    how = ["--teacher", "tests.codecs:blocks", "--threads", "1", "--allow-code", "--out", str(folder)]
+    how = [
+        "--teacher",
+        "tests.support.fake_autoencoders:blocks",
+        "--threads",
+        "1",
+        "--allow-code",
+        "--out",
+        str(folder),
+    ]
     tools[0].main(["--again", str(made / "lesson"), "--student", str(work[0] / "autoencoder"), *how])
     return folder

@@ -12,7 +12,7 @@ def denoiser(folder, *more, out="denoiser.safetensors"):
 def lesson(tools, folder):
     where = ["--photos", str(folder / "photos"), "--out", str(folder / "lesson")]
     where += ["--denoiser", str(folder / "denoiser.safetensors")]
-    how = ["--teacher", "tests.codecs:blocks", "--chunks", "2", "--threads", "1", "--allow-code"]
+    how = ["--teacher", "tests.support.fake_autoencoders:blocks", "--chunks", "2", "--threads", "1", "--allow-code"]
     tools[0].main([*where, *how])
 
 

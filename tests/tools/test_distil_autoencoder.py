@@ -5,13 +5,13 @@ import importlib
 import pytest
 import torch
 
-from deepot.autoencoders import load_codec
+from deepot.autoencoder.loading import load_codec
 from tests.tools.lessons import lesson, train
 
 
 def test_a_lesson_holds_what_the_teacher_makes_of_the_crops(tools, made):
     chunk = tools[0].Chunk.load(made / "lesson" / "chunk-001.pt")
-    codec = load_codec("tests.codecs:blocks", allow_code=True, dtype=torch.float32)
+    codec = load_codec("tests.support.fake_autoencoders:blocks", allow_code=True, dtype=torch.float32)
     latents = codec.encode(chunk.crops.float() / 255)
     slope = (latents[0, 0] - latents[1, 0]).flatten() / (chunk.latents[0, 0] - chunk.latents[1, 0]).float().flatten()
     torch.testing.assert_close(slope, slope.median().expand_as(slope), rtol=0.05, atol=0.01)
@@ -114,7 +114,7 @@ def test_what_is_missing_is_named(tools, tmp_path):
 def test_the_form_in_which_it_is_shipped(work, tmp_path, monkeypatch):
     start = work[0] / "autoencoder"
     importlib.import_module("compact_autoencoder").main(["--start", str(start), "--out", str(tmp_path)])
-    monkeypatch.setattr("deepot.autoencoders.files", lambda _: tmp_path)
+    monkeypatch.setattr("deepot.autoencoder.loading.files", lambda _: tmp_path)
     image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     shipped, whole = (load_codec(name, dtype=torch.float32) for name in ("embedded", str(start)))
     assert (shipped.encode(image) - whole.encode(image)).abs().max() < 0.1

@@ -1,0 +1,1 @@
+"""Autoencoders: loading, placing on a device, receptive field and statistics shared by tiles."""

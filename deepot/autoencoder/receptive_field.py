@@ -1,0 +1,54 @@
+"""Receptive fields: how far a network's output depends on its input, read off its layers."""
+
+import torch
+from torch import Tensor, nn
+
+_POINTWISE = (nn.Identity, nn.Dropout, nn.ReLU, nn.ReLU6, nn.SiLU, nn.GELU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid)
+_RESHAPING = (nn.PixelShuffle, nn.PixelUnshuffle)
+_EMPTY = (nn.Sequential,)  # as a leaf: a stage without layers
+_SETTLED = (nn.GroupNorm, nn.Linear)  # with what it takes from outside held, each position for itself
+_CHANNEL_NORMS = ("RMSNorm",)  # over the channels of each position, as diffusers' blocks call them
+
+
+def reach(network: nn.Module, example: Tensor, *, settled: bool = False) -> float | None:
+    """Largest distance over which the network's output depends on its input, in input positions.
+
+    Runs the network once and adds up the radii of its convolutions, each in units of the resolution that it saw;
+    parallel branches are added too, so the figure is an upper bound.
+
+    Args:
+        network: made of layers; operations outside of layers must be pointwise or keep positions (adding, shuffling).
+        example: a small input (1, C, h, w) to run it on.
+        settled: whether GroupNorm and diffusers' `Attention` are held, as `shared_stats` holds them: what is left of
+            them is local.
+
+    Returns:
+        The bound, or None where a layer is not known to be local (normalisation over the map, attention).
+    """
+    total = 0.0
+    local = True
+
+    def visit(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total, local
+        if isinstance(module, nn.Conv2d):
+            (kernel, _), (dilation, _) = module.kernel_size, module.dilation
+            total += dilation * (kernel - 1) / 2 * example.shape[-1] / inputs[0].shape[-1]
+        elif isinstance(module, nn.Upsample):
+            local &= module.mode == "nearest"
+        elif settled and isinstance(module, _SETTLED):
+            return
+        elif not isinstance(module, _POINTWISE + _RESHAPING + _EMPTY) and type(module).__name__ not in _CHANNEL_NORMS:
+            local = False
+
+    kinds = {type(module).__name__ for module in network.modules()}
+    if settled and any("Attention" in kind and kind != "Attention" for kind in kinds):
+        return None
+    leaves = [module for module in network.modules() if not list(module.children())]
+    hooks = [module.register_forward_hook(visit) for module in leaves]
+    try:
+        with torch.inference_mode():
+            network(example)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return total if local else None

@@ -1,0 +1,1 @@
+"""Image metrics, variants of photos and the bootstrap."""

@@ -1,0 +1,98 @@
+"""Bootstrap: how far a number hangs on which photos happened to be measured."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deepot.transport.moments import Moments
+
+MOST_BLOCKS = 64
+"""Photos are drawn in at most so many blocks."""
+_JITTER = 1e-12  # relative; so that features without variance have a Cholesky factor
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and its 95 % bootstrap interval over photos (percentiles); NaN bounds where there are no replicates."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, value: float, replicates: NDArray[np.float64]) -> "Estimate":
+        """With the 2.5th and 97.5th percentile of the replicates."""
+        kept = replicates[np.isfinite(replicates)]
+        if len(kept) == 0:
+            return cls(value, math.nan, math.nan)
+        low, high = np.percentile(kept, [2.5, 97.5])
+        return cls(value, float(low), float(high))
+
+
+def draws(photos: int, replicates: int) -> NDArray[np.int64]:
+    """How often each block of photos is drawn in each bootstrap replicate, (replicates, blocks); always the same draws.
+
+    Efron & Tibshirani, An Introduction to the Bootstrap, 1993: photos are drawn with replacement, the clean one and
+    its versions together, and the same ones for every point, so that points can be compared replicate by replicate.
+    """
+    blocks = min(photos, MOST_BLOCKS)
+    return np.random.default_rng(0).multinomial(blocks, [1 / blocks] * blocks, size=replicates)
+
+
+def bootstrap_mean(values: Sequence[float], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The mean of per-photo numbers in every replicate."""
+    blocks = counts.shape[1]
+    totals = np.array([sum(values[block::blocks]) for block in range(blocks)])
+    sizes = np.array([len(values[block::blocks]) for block in range(blocks)])
+    return np.asarray(counts @ totals / (counts @ sizes), dtype=np.float64)
+
+
+def bootstrap_distance(
+    mine: Sequence[Moments], clean: Sequence[Moments], counts: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """The Fréchet distance of `Scores.distance` in every replicate; NaN where too little was drawn for a covariance."""
+    sides = [_Stack(mine), _Stack(clean)]
+    return np.array([_distance(*(side.weighted(row) for side in sides)) for row in counts])
+
+
+def recentred(replicates: NDArray[np.float64], value: float) -> NDArray[np.float64]:
+    """Replicates of a distance without the bias that drawing again adds.
+
+    A distance of few images is too large, and that of images drawn from these is too large once more, by about as much:
+    the replicates' spread is kept and their mean is brought to the value.
+    """
+    return replicates - np.nanmean(replicates) + value if np.isfinite(replicates).any() else replicates
+
+
+class _Stack:
+    """Moments of blocks, to be added up with weights."""
+
+    def __init__(self, blocks: Sequence[Moments]) -> None:
+        self.counts = torch.tensor([block.count for block in blocks], dtype=torch.float64)
+        self.means = torch.stack([block.mean for block in blocks])
+        self.scatters = torch.stack([block.scatter for block in blocks])
+
+    def weighted(self, weights: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Mean and covariance of the union in which every block is as often as its weight says."""
+        times = torch.from_numpy(weights).double()
+        shares = times * self.counts
+        mean = shares @ self.means / shares.sum().clamp(min=1)
+        off = self.means - mean
+        scatter = torch.einsum("b,bij->ij", times, self.scatters) + (shares[:, None] * off).mT @ off
+        return mean, scatter / (shares.sum() - 1).clamp(min=1)
+
+
+def _distance(mine: tuple[Tensor, Tensor], clean: tuple[Tensor, Tensor]) -> float:
+    """`frechet_distance`, by a Cholesky factor instead of a root, which is several times faster."""
+    total = clean[1].trace()
+    if not total > 0:
+        return math.nan
+    factor = torch.linalg.cholesky(clean[1] + _JITTER * total * torch.eye(len(clean[0]), dtype=torch.float64))
+    cross = torch.linalg.eigvalsh(factor.mT @ mine[1] @ factor).clamp(min=0).sqrt().sum()
+    squared = (mine[0] - clean[0]).square().sum() + mine[1].trace() + total - 2 * cross
+    return max(0.0, float(squared / total))

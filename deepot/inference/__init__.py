@@ -1,0 +1,1 @@
+"""Encoding and decoding in tiles, the enhancer, and calibration from photos."""

@@ -1,0 +1,1 @@
+"""Samples of photos: pixels, ICC profiles, alpha and quality scores."""

@@ -1,0 +1,85 @@
+"""Colour difference: CIEDE2000 between images (Sharma, Wu, Dalal 2005)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepot.photo.pixels import Pixels
+
+_TO_XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.119192, 0.9503041]]
+)
+_WHITE = _TO_XYZ.sum(1)  # D65
+_25_7 = 25.0**7
+
+_SIDE = 16  # pixels each way that are compared
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ColourDifference:
+    """How far two versions of a photo are apart in colour, in ΔE00.
+
+    Attributes:
+        mean: mean difference of 256 pixels, evenly spread.
+        drift: difference of their mean colours.
+    """
+
+    mean: float
+    drift: float
+
+
+def thumbnail(pixels: Pixels) -> Floats:
+    """CIELAB colours of 16 × 16 pixels, evenly spread, or of all in a smaller photo: (h, w, 3)."""
+    return lab(pixels.thinned(_SIDE).rgb()[0].permute(1, 2, 0).numpy())
+
+
+def difference(first: Floats, second: Floats) -> ColourDifference:
+    """How far two thumbnails are apart; where a photo was enlarged, both have the same places of it."""
+    if first.shape != second.shape:
+        places = zip(second.shape[:2], first.shape[:2], strict=True)
+        rows, columns = (np.linspace(0, side - 1, other).round().astype(int) for side, other in places)
+        second = second[np.ix_(rows, columns)]
+    pairs = [np.concatenate([x.reshape(-1, 3), x.mean((0, 1))[None]]) for x in (first, second)]
+    values = ciede2000(*pairs)
+    return ColourDifference(float(values[:-1].mean()), float(values[-1]))
+
+
+def lab(rgb: NDArray[np.floating]) -> Floats:
+    """CIELAB under D65 of sRGB (…, 3) in [0, 1]."""
+    values = np.asarray(rgb, dtype=np.float64)
+    linear = np.where(values <= 0.04045, values / 12.92, ((values.clip(0) + 0.055) / 1.055) ** 2.4)
+    relative = linear @ _TO_XYZ.T / _WHITE
+    root = np.where(relative > (6 / 29) ** 3, np.cbrt(relative), relative / (3 * (6 / 29) ** 2) + 4 / 29)
+    x, y, z = np.moveaxis(root, -1, 0)
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1)
+
+
+def ciede2000(first: Floats, second: Floats) -> Floats:
+    """ΔE00 between CIELAB colours (…, 3); about 1 is just visible side by side."""
+    (l1, a1, b1), (l2, a2, b2) = (np.moveaxis(colours, -1, 0) for colours in (first, second))
+    chroma7 = ((np.hypot(a1, b1) + np.hypot(a2, b2)) / 2) ** 7
+    stretch = 1.5 - 0.5 * np.sqrt(chroma7 / (chroma7 + _25_7))
+    c1, c2 = np.hypot(stretch * a1, b1), np.hypot(stretch * a2, b2)
+    h1, h2 = np.arctan2(b1, stretch * a1), np.arctan2(b2, stretch * a2)
+    grey = c1 * c2 == 0
+    turn = np.where(grey, 0, (h2 - h1 + np.pi) % (2 * np.pi) - np.pi)
+    light, chroma, hue = (l1 + l2) / 2, (c1 + c2) / 2, np.where(grey, h1 + h2, h1 + turn / 2)
+    d_chroma, d_hue = c2 - c1, 2 * np.sqrt(c1 * c2) * np.sin(turn / 2)
+    t = (
+        1
+        - 0.17 * np.cos(hue - np.radians(30))
+        + 0.24 * np.cos(2 * hue)
+        + 0.32 * np.cos(3 * hue + np.radians(6))
+        - 0.2 * np.cos(4 * hue - np.radians(63))
+    )
+    dark = (light - 50) ** 2
+    s_light = 1 + 0.015 * dark / np.sqrt(20 + dark)
+    s_chroma, s_hue = 1 + 0.045 * chroma, 1 + 0.015 * chroma * t
+    around_blue = np.exp(-((((np.degrees(hue) % 360) - 275) / 25) ** 2))
+    rotation = -2 * np.sqrt(chroma**7 / (chroma**7 + _25_7)) * np.sin(np.radians(60) * around_blue)
+    dl, dc, dh = (l2 - l1) / s_light, d_chroma / s_chroma, d_hue / s_hue
+    result: Floats = np.sqrt((dl**2 + dc**2 + dh**2 + rotation * dc * dh).clip(0))
+    return result

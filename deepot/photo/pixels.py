@@ -1,0 +1,219 @@
+"""Pixels: the samples of a photo, their view as RGB in [0, 1] for a network, and the exact way back."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from deepot.errors import UnsupportedImageError
+from deepot.photo.alpha_fill import Backdrop
+from deepot.photo.icc import ColourSpace, colour_space
+
+LUMA = (0.299, 0.587, 0.114)
+"""Of red, green and blue: ITU-R BT.601, as Pillow's conversion to grey."""
+_CONVERTED = {"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"}
+_ADDED_PIXELS = 2**18  # changed at a time; some temporary arrays of 3 MB
+_INK_LEFT = 1 / 255  # below this much light through the black ink, the other inks cannot be seen or changed
+
+
+@dataclass
+class Pixels:
+    """The samples of a photo, changed in place.
+
+    Attributes:
+        samples: (H, W, C), uint8 or uint16; C is 1 for grey, 3 for RGB, 4 for CMYK.
+        alpha: (H, W), of the same type, kept as it is; None without transparency.
+        colour: what the samples mean; None for sRGB, and for grey and CMYK without a profile.
+    """
+
+    samples: NDArray[Any]
+    alpha: NDArray[Any] | None = None
+    colour: ColourSpace | None = None
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return int(self.samples.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return int(self.samples.shape[1])
+
+    @property
+    def maximum(self) -> int:
+        """The sample value that stands for 1.0, from the sample type."""
+        return int(np.iinfo(self.samples.dtype).max)
+
+    @property
+    def bit_depth(self) -> int:
+        """Bits a sample."""
+        return self.samples.dtype.itemsize * 8
+
+    @classmethod
+    def from_image(cls, image: Image.Image) -> "Pixels":
+        """Take the samples of a Pillow image (a copy), and the colour space that its profile gives them.
+
+        Grey, RGB, CMYK and 16-bit grey are kept; palette images become RGB, bilevel ones grey. A colour that a file
+        declares to be transparent becomes alpha.
+
+        Raises:
+            UnsupportedImageError: another mode, or more than 8 bits a sample in a mode that Pillow reads as 8.
+        """
+        tile = getattr(image, "tile", None)  # only images read from a file have it
+        arguments = tile[0][3] if tile else ""
+        raw_mode = str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+        if "16" in raw_mode and not image.mode.startswith("I;16"):
+            raise UnsupportedImageError(
+                "unsupported_bit_depth",
+                f"Pillow would cut the 16 bits a sample of mode {image.mode} to 8; make Pixels of an array of uint16",
+            )
+        profile = image.info.get("icc_profile")
+        if image.mode == "PA" or (image.mode in ("P", "1", "L", "RGB") and "transparency" in image.info):
+            image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
+        elif image.mode == "P":
+            image = image.convert("RGB")
+        image = image.convert(_CONVERTED[image.mode]) if image.mode in _CONVERTED else image
+        if image.mode in ("L", "RGB", "CMYK", "LA", "RGBA"):
+            return cls.from_array(np.array(image), profile, alpha=image.mode in ("LA", "RGBA"))
+        if image.mode.startswith("I;16"):
+            samples = np.array(image).astype(np.uint16)
+            key = image.info.get("transparency")
+            alpha = None if key is None else np.where(samples == key, 0, 65535).astype(np.uint16)
+            return cls(samples[:, :, None], alpha, colour_space(profile, 1))
+        raise UnsupportedImageError(
+            "unsupported_mode", f"mode {image.mode} has no exact way back from RGB; convert the photo to RGB or grey"
+        )
+
+    @classmethod
+    def from_array(cls, array: NDArray[Any], profile: bytes | None = None, *, alpha: bool) -> "Pixels":
+        """Take samples from an array of uint8 or uint16.
+
+        Args:
+            array: (H, W) or (H, W, C).
+            profile: an ICC profile that says what the samples mean.
+            alpha: whether the last channel is alpha.
+        """
+        array = array if array.ndim == 3 else array[:, :, None]
+        if not alpha:
+            return cls(array, colour=colour_space(profile, array.shape[2]))
+        return cls(array[:, :, :-1].copy(), array[:, :, -1].copy(), colour_space(profile, array.shape[2] - 1))
+
+    def image(self) -> Image.Image:
+        """A Pillow image of the samples, with their profile: L, LA, RGB, RGBA, CMYK or I;16.
+
+        Raises:
+            UnsupportedImageError: Pillow has no mode for them: 16-bit colour, 16-bit grey with alpha, CMYK with alpha.
+        """
+        channels = self.samples.shape[2]
+        if (self.bit_depth == 16 and (channels > 1 or self.alpha is not None)) or (
+            channels == 4 and self.alpha is not None
+        ):
+            raise UnsupportedImageError(
+                "unsupported_bit_depth",
+                f"Pillow has no mode for {channels} channels of {self.bit_depth} bits"
+                f"{'' if self.alpha is None else ' and alpha'}; use the samples themselves",
+            )
+        samples = self.samples[:, :, 0] if channels == 1 else self.samples
+        mode = "CMYK" if channels == 4 else None  # the others follow from shape and type
+        image = Image.fromarray(np.ascontiguousarray(samples), mode)
+        if self.alpha is not None:
+            image.putalpha(Image.fromarray(self.alpha))
+        if self.colour is not None:
+            image.info["icc_profile"] = self.colour.profile
+        return image
+
+    @cached_property
+    def _backdrop(self) -> Backdrop | None:
+        """What a network is shown behind the photo; None where all of it can be seen, or nothing."""
+        if self.alpha is None or self.alpha.all() or not self.alpha.any():
+            return None
+        return Backdrop(self.samples, self.alpha)
+
+    def rgb(
+        self, rows: slice = slice(None), columns: slice = slice(None), device: torch.device | str = "cpu"
+    ) -> Tensor:
+        """A region as a network on a device sees it: (1, 3, h, w), float32, [0, 1], sRGB.
+
+        Invisible pixels have the colours of the visible ones beside them. Samples of 8 bits go to the device as such.
+        """
+        region = self.samples[rows, columns]
+        if self.alpha is not None and self._backdrop is not None:
+            region = self._backdrop.fill(region, self.alpha[rows, columns], rows, columns, self.samples.shape[:2])
+        if self.colour is not None:
+            return torch.from_numpy(self.colour.to_srgb(region).clip(0, 1)).to(device).permute(2, 0, 1)[None]
+        samples = torch.from_numpy(np.ascontiguousarray(region))
+        values = samples.to(device) if self.bit_depth == 8 else samples.float().to(device)
+        values = values.float().div_(self.maximum).permute(2, 0, 1)[None]
+        if values.shape[1] == 1:
+            return values.expand(-1, 3, -1, -1)
+        if values.shape[1] == 4:
+            return (1 - values[:, :3]) * (1 - values[:, 3:])
+        return values
+
+    def thinned(self, most: int) -> "Pixels":
+        """At most `most` × `most` of the pixels, evenly spread: a copy."""
+        grid = np.ix_(
+            *(np.linspace(0, side - 1, min(side, most)).round().astype(int) for side in self.samples.shape[:2])
+        )
+        return replace(self, samples=self.samples[grid], alpha=None if self.alpha is None else self.alpha[grid])
+
+    def upright(self, orientation: int) -> "Pixels":
+        """A copy turned and mirrored as an EXIF orientation, 1 to 8, says that it is to be shown."""
+
+        def turned(array: NDArray[Any]) -> NDArray[Any]:
+            if orientation >= 5:
+                array = array.swapaxes(0, 1)
+            down, across = (-1 if orientation in places else 1 for places in ((3, 4, 7, 8), (2, 3, 6, 7)))
+            return np.ascontiguousarray(array[::down, ::across])
+
+        return replace(self, samples=turned(self.samples), alpha=None if self.alpha is None else turned(self.alpha))
+
+    def rgb8(self, rows: slice = slice(None), columns: slice = slice(None)) -> NDArray[np.uint8]:
+        """A region as 8-bit RGB: (h, w, 3)."""
+        array: NDArray[np.uint8] = self.rgb(rows, columns)[0].permute(1, 2, 0).mul(255).round().byte().numpy()
+        return array
+
+    def plain8(self) -> NDArray[np.uint8]:
+        """The photo in 8 bits without a profile: (H, W, 1) where it is grey, otherwise sRGB (H, W, 3)."""
+        array = self.rgb8()
+        return array[:, :, :1] if self.samples.shape[2] == 1 else array
+
+    def add(self, top: int, difference: Tensor, left: int = 0) -> None:
+        """Add a difference of RGB values to the samples, rounding to the nearest and clamping to their range.
+
+        Grey takes the luma of the difference. CMYK takes it through its profile; without one the inks C, M, Y take it
+        and K stays.
+        Invisible pixels are left alone.
+
+        Args:
+            top: first row.
+            difference: (1, 3, h, w), float32, in units of [0, 1]; what lies beyond the image is ignored.
+            left: first column.
+        """
+        height, width = min(difference.shape[2], self.height - top), min(difference.shape[3], self.width - left)
+        strip = max(1, _ADDED_PIXELS // max(1, width))
+        for start in range(0, height, strip):
+            end = min(start + strip, height)
+            place = (slice(top + start, top + end), slice(left, left + width))
+            change = difference[0, :, start:end, :width].permute(1, 2, 0).contiguous().cpu().numpy()
+            self._add(self.samples[place], None if self.alpha is None else self.alpha[place], change)
+
+    def _add(self, samples: NDArray[Any], alpha: NDArray[Any] | None, change: NDArray[np.float32]) -> None:
+        """Add to samples (h, w, C) a change of RGB (h, w, 3)."""
+        if samples.shape[2] == 1:
+            change = change @ np.array(LUMA, dtype=np.float32)[:, None]
+        if self.colour is not None:
+            change = self.colour.change(samples, np.broadcast_to(change, (*change.shape[:2], 3)))
+        elif samples.shape[2] == 4:
+            light = 1 - samples[:, :, 3:].astype(np.float32) / self.maximum
+            change = np.where(light > _INK_LEFT, -change / np.maximum(light, _INK_LEFT), 0)
+            samples = samples[:, :, :3]
+        if alpha is not None:
+            change = change * (alpha[:, :, None] > 0)
+        np.rint((samples + change * self.maximum).clip(0, self.maximum), casting="unsafe", out=samples)

@@ -1,0 +1,1 @@
+"""Gaussians, moments, transport maps, their operators and their uncertainty."""

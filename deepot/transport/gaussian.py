@@ -1,0 +1,78 @@
+"""Gaussians: the optimal transport map and the Wasserstein distance between two of them, in float64."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from deepot.transport.linalg import eigenvalues_psd, eigh_psd, nearest_psd, sqrt_psd, symmetrise
+
+RANGE_RTOL = 1e-10
+"""Directions of the source whose variance is below this share of the largest count as having none."""
+
+
+class Gaussian(NamedTuple):
+    """A Gaussian N(mean, covariance): mean (d,), covariance (d, d), float64."""
+
+    mean: Tensor
+    covariance: Tensor
+
+
+class Affine(NamedTuple):
+    """The map x ↦ matrix (x − source_mean) + target_mean: matrix (d, d), means (d,), float64."""
+
+    matrix: Tensor
+    source_mean: Tensor
+    target_mean: Tensor
+
+    def bias(self, *, keep_mean: bool = False) -> Tensor:
+        """The b (d,) of x ↦ matrix x + b, without the mean shift if `keep_mean`."""
+        return (self.source_mean if keep_mean else self.target_mean) - self.matrix @ self.source_mean
+
+
+def affine_transport(source: Gaussian, target: Gaussian, share: float = 1.0) -> Affine:
+    """The map x + share (T(x) − x), T the optimal transport between two Gaussians: a point of their geodesic."""
+    matrix = transport_matrix(source.covariance, target.covariance)
+    matrix = torch.lerp(torch.eye(len(matrix), dtype=matrix.dtype), matrix, share)
+    return Affine(matrix, source.mean, torch.lerp(source.mean, target.mean, share))
+
+
+def transport_matrix(source: Tensor, reference: Tensor, rtol: float = RANGE_RTOL) -> Tensor:
+    """The matrix T of the optimal transport map between two centred Gaussians.
+
+    T = Σs^-½ (Σs^½ Σr Σs^½)^½ Σs^-½ (Olkin & Pukelsheim 1982; Adrai et al. 2023, eq. 3), taken in the range of Σs;
+    directions in which Σs has no variance (eigenvalues up to `rtol` · λmax) are left alone: T is the identity there.
+
+    Args:
+        source: Σs (d, d), symmetric positive semi-definite.
+        reference: Σr (d, d), symmetric positive semi-definite.
+        rtol: relative bound of the range of Σs.
+
+    Returns:
+        T (d, d), symmetric positive semi-definite, float64, with T Σs Tᵀ = Σr on the range of Σs.
+    """
+    values, vectors = eigh_psd(source)
+    inside = values > rtol * values.max().clamp(min=torch.finfo(torch.float64).tiny)
+    basis, deviation = vectors[:, inside], values[inside].sqrt()
+    within = basis.mT @ nearest_psd(reference) @ basis
+    middle = sqrt_psd(deviation[:, None] * within * deviation) / torch.outer(deviation, deviation)
+    outside = vectors[:, ~inside]
+    return symmetrise(basis @ middle @ basis.mT + outside @ outside.mT)
+
+
+def wasserstein2_squared(a: Gaussian, b: Gaussian) -> float:
+    """Squared Wasserstein-2 distance: ‖μa − μb‖² + tr(Σa + Σb − 2 (Σa^½ Σb Σa^½)^½) (Dowson & Landau 1982), ≥ 0."""
+    return wasserstein2_squared_from(a)(b)
+
+
+def wasserstein2_squared_from(a: Gaussian) -> Callable[[Gaussian], float]:
+    """The squared distances from one Gaussian to any: the root of its covariance is taken once."""
+    root = sqrt_psd(a.covariance)
+
+    def squared(b: Gaussian) -> float:
+        cross = eigenvalues_psd(root @ b.covariance.double() @ root).sqrt().sum()
+        spread = a.covariance.trace() + b.covariance.trace() - 2 * cross
+        return max(0.0, float((a.mean - b.mean).square().sum() + spread))
+
+    return squared

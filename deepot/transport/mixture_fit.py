@@ -1,0 +1,52 @@
+"""Components: a map between mixtures of Gaussians in place of one between two Gaussians."""
+
+from dataclasses import replace
+
+from deepot.transport.binned_moments import Levels
+from deepot.transport.gaussian import affine_transport
+from deepot.transport.transport_map import Calibration, TransportMap
+
+
+def check_components(components: int, patch_size: int, calibration: Calibration) -> None:
+    """See that so many Gaussians can be fitted.
+
+    Raises:
+        ValueError: they cannot; the message names the way out.
+    """
+    if components < 1:
+        raise ValueError(f"components is {components}, it must be 1 or more")
+    if components > 1 and patch_size == 1:
+        raise ValueError("components tell patches apart by their detail, and patches of 1 have none: patch_size 3 has")
+    if components > 1 and not calibration.paired:
+        raise ValueError(
+            f"components is {components}, but the two sets are of other scenes: one may show more texture than the "
+            "other, and then classes do not match; calibrate with source.degrade, or leave components at 1"
+        )
+
+
+def fit_mixture(single: TransportMap, source: Levels, reference: Levels, components: int) -> TransportMap:
+    """Fit the map between mixtures of Gaussians in place of a single map of the same sets.
+
+    Each side's patches make `components` classes of equally many, by rising detail. Class k goes to class k by the
+    closed form of its own (a coupling of the mixtures in the sense of Delon & Desolneux 2020, who look for the one of
+    least cost), and the share of the way that the single map goes.
+
+    Args:
+        single: the map that `fit_map` gives.
+        source: levels of the restored images' patches.
+        reference: levels of the natural images' patches.
+        components: number of classes.
+
+    Raises:
+        MomentsError: too few patches on a side.
+        ValueError: sets of other scenes, or patches of 1, which have no detail.
+    """
+    check_components(components, single.info.patch_size, Calibration(single.info.calibration))
+    sides = source.classes(components), reference.classes(components)
+    pairs = zip(*(side.gaussians for side in sides), strict=True)
+    return replace(
+        single,
+        components=tuple(affine_transport(a, b, single.info.share) for a, b in pairs),
+        bounds=sides[0].bounds,
+        info=replace(single.info, components=components),
+    )

@@ -1,0 +1,71 @@
+"""Mixture: the transport between two mixtures of Gaussians as an operator on latents."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from deepot.transport.patch_operator import BAND_VALUES, detail_energy, extract_patches, overlaps
+
+
+class MixtureTransport:
+    """x ↦ A_k x + b_k on every overlapping patch of replicate-padded latents, k by its detail; overlaps averaged.
+
+    What `PatchTransport` does with one map, with several. Which one a patch goes with depends on the patch, so this is
+    no convolution: every patch is multiplied by a d×d matrix, in bands of bounded memory.
+    """
+
+    def __init__(
+        self,
+        maps: Sequence[tuple[Tensor, Tensor]],
+        bounds: Tensor,
+        patch_size: int,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Prepare the maps.
+
+        Args:
+            maps: A_k (d, d) with d = c·p², patch values ordered (channel, row, column), and b_k (d,), by rising detail.
+            bounds: (len(maps) − 1,), the detail energies between them, ascending (`detail_energy`).
+            patch_size: p, odd.
+            dtype: of the computation.
+            device: of the computation.
+        """
+        self.patch_size = patch_size
+        self._maps = [(matrix.mT.to(device, dtype), bias.to(device, dtype)) for matrix, bias in maps]
+        self._bounds = bounds.to(device, dtype)
+
+    def __call__(self, latents: Tensor) -> Tensor:
+        """Transport latents.
+
+        Args:
+            latents: (B, c, h, w) of the dtype and on the device of the maps, any h, w ≥ 1.
+
+        Returns:
+            (B, c, h, w).
+        """
+        p, radius = self.patch_size, self.patch_size // 2
+        images, channels, height, width = latents.shape
+        padded = F.pad(latents, (radius,) * 4, mode="replicate")
+        rows, columns = (side - p + 1 for side in padded.shape[-2:])
+        step = max(1, BAND_VALUES // (images * channels * p**2 * columns))
+        total = torch.zeros_like(padded)
+        for top in range(0, rows, step):
+            reach = slice(top, top + step + p - 1)
+            band = padded[:, :, reach]
+            moved = self._moved(extract_patches(band, p)).reshape(images, -1, channels * p**2)
+            total[:, :, reach] += F.fold(moved.mT, band.shape[-2:], p)
+        covered = overlaps(rows, columns, p).to(total)
+        return (total / covered)[..., radius : radius + height, radius : radius + width]
+
+    def _moved(self, patches: Tensor) -> Tensor:
+        """Each patch of (n, d) by the map of its class."""
+        number = torch.bucketize(detail_energy(patches, self.patch_size), self._bounds)
+        moved = torch.empty_like(patches)
+        for each, (transposed, bias) in enumerate(self._maps):
+            members = (number == each).nonzero().squeeze(1)
+            moved[members] = torch.addmm(bias, patches[members], transposed)
+        return moved

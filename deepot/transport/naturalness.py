@@ -1,0 +1,52 @@
+"""Naturalness: where an image lies against natural photos, as far as a Gaussian of their latent patches tells."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from deepot.autoencoder.precision import full_float32
+from deepot.transport.gaussian import Gaussian
+from deepot.transport.linalg import eigh_psd
+
+_FLOOR = 1e-6  # of tr(Σ)/d: the least variance that it reckons with
+_BAND_VALUES = 8_000_000  # whitened values held at a time
+
+
+class Naturalness:
+    """Negative log-likelihood of an image's latent patches under the reference Gaussian, per dimension, in nats.
+
+    Natural photos have `expected` on average. A smooth image lies below it: patches with too little variance are near
+    the middle of the Gaussian, where natural ones hardly ever are. What a photo shows makes more of a difference than
+    noise or compression (`benchmarks/scores.py`).
+
+    Attributes:
+        expected: the mean over the reference's own patches.
+    """
+
+    def __init__(self, reference: Gaussian, patch_size: int, *, device: torch.device | str = "cpu") -> None:
+        """Prepare the whitening; variances below 1e-6 of tr(Σ)/d count as that much."""
+        values, vectors = eigh_psd(reference.covariance)
+        variances = values
+        values = values.clamp(min=_FLOOR * float(values.mean()))
+        whitening = (vectors / values.sqrt()).mT
+        self._kernel = whitening.reshape(len(values), -1, patch_size, patch_size).float().to(device)
+        self._bias = -(whitening @ reference.mean).float().to(device)
+        self._constant = 0.5 * (math.log(2 * math.pi) + float(values.log().mean()))
+        self.expected = self._constant + 0.5 * float((variances / values).mean())
+        self._patch_size = patch_size
+
+    @full_float32()
+    def __call__(self, latents: Tensor) -> float:
+        """Mean over the patches of latents (1, c, h, w), float32; NaN where no patch fits."""
+        height, width = latents.shape[-2:]
+        patches = (height - self._patch_size + 1) * (width - self._patch_size + 1)
+        if min(height, width) < self._patch_size:
+            return math.nan
+        rows = max(1, _BAND_VALUES // (len(self._bias) * width))
+        squares = 0.0
+        for top in range(0, height - self._patch_size + 1, rows):
+            band = latents[:, :, top : top + rows + self._patch_size - 1]
+            squares += float(F.conv2d(band, self._kernel, self._bias).double().square().sum())
+        return self._constant + 0.5 * squares / (patches * len(self._bias))

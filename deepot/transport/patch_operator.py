@@ -1,0 +1,207 @@
+"""Latent patches, and an affine map of patches as one convolution."""
+
+from collections.abc import Iterator
+from itertools import product
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from deepot.autoencoder.precision import full_float32
+
+BAND_VALUES = 8_000_000
+"""Patch values unfolded at a time: 64 MB in float64."""
+_TRANSPORTED_VALUES = 4_000_000  # latent values transported at a time: 16 MB in float32
+
+
+def extract_patches(latents: Tensor, patch_size: int) -> Tensor:
+    """All overlapping p×p patches, without padding.
+
+    Args:
+        latents: (B, c, h, w).
+        patch_size: p, odd.
+
+    Returns:
+        (n, c·p²), values ordered (channel, row, column); n = B·(h−p+1)·(w−p+1), 0 where a side is shorter than p.
+    """
+    _, channels, height, width = latents.shape
+    if min(height, width) < patch_size:
+        return latents.new_empty(0, channels * patch_size**2)
+    return F.unfold(latents, patch_size).transpose(1, 2).reshape(-1, channels * patch_size**2)
+
+
+def detail_energy(patches: Tensor, patch_size: int) -> Tensor:
+    """Mean square of what is left of patches (n, c·p²) without the mean of each channel, (n,)."""
+    channels = patches.reshape(len(patches), -1, patch_size**2)
+    return (channels - channels.mean(2, keepdim=True)).square().mean((1, 2))
+
+
+def patches_in_bands(latents: Tensor, patch_size: int) -> Iterator[Tensor]:
+    """All overlapping p×p patches of one image's latents (1, c, h, w), (n, c·p²) at a time, float64."""
+    _, channels, height, width = latents.shape
+    rows = max(1, BAND_VALUES // (channels * patch_size**2 * width))
+    for top in range(0, height - patch_size + 1, rows):
+        yield extract_patches(latents[:, :, top : top + rows + patch_size - 1].double(), patch_size)
+
+
+def overlaps(rows: int, columns: int, patch_size: int) -> Tensor:
+    """How many of rows × columns overlapping p×p patches cover each position, (rows + p − 1, columns + p − 1)."""
+
+    def along(patches: int) -> Tensor:
+        positions = torch.arange(patches + patch_size - 1)
+        return positions.clamp(max=patches - 1) - (positions - patch_size + 1).clamp(min=0) + 1
+
+    return torch.outer(along(rows), along(columns))
+
+
+class _Run(NamedTuple):
+    """Neighbours along an axis that one convolution transports.
+
+    Attributes:
+        start: the first position.
+        stop: the one behind the last.
+        places: which places a position has in the patches that cover it: one entry for each position, or one entry if
+            all have the same.
+    """
+
+    start: int
+    stop: int
+    places: tuple[range, ...]
+
+    def reach(self, patch_size: int) -> tuple[int, int]:
+        """The first position on which these depend, and the one behind the last."""
+        last = self.stop - len(self.places)
+        first = min(self.start + number - places[-1] for number, places in enumerate(self.places))
+        return first, max(last + number + patch_size - places[0] for number, places in enumerate(self.places))
+
+    def bands(self, most: int) -> Iterator["_Run"]:
+        """Parts of at most so many positions, if all are alike, else the run itself."""
+        if len(self.places) > 1:
+            yield self
+            return
+        for start in range(self.start, self.stop, most):
+            yield _Run(start, min(start + most, self.stop), self.places)
+
+
+class PatchTransport:
+    """x ↦ A x + b on every overlapping patch of replicate-padded latents, overlaps averaged.
+
+    Unfolding, mapping and folding are linear. A position becomes the mean of what the patches that cover it say, over
+    the places that it has in them: a convolution, and the same one wherever these places are. Away from the border they
+    are all p×p, and the kernel has (2p−1)×(2p−1) weights. Within p//2 of the border there are fewer, others for each
+    position: those of an edge, and of a corner, are channels of one convolution that has a kernel for each of them.
+    Kernels are made when they are first needed.
+    """
+
+    def __init__(
+        self,
+        matrix: Tensor,
+        bias: Tensor,
+        patch_size: int,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Keep the map.
+
+        Args:
+            matrix: A (d, d) with d = c·p², patch values ordered (channel, row, column).
+            bias: b (d,).
+            patch_size: p, odd.
+            dtype: of the computation.
+            device: of the computation.
+        """
+        self.patch_size = p = patch_size
+        channels = len(bias) // p**2
+        self._matrix = matrix.double().cpu().reshape(channels, p, p, channels, p, p)
+        self._bias = bias.double().cpu().reshape(channels, p, p)
+        self._dtype, self._device = dtype, device
+        self._kernels: dict[tuple[tuple[range, ...], tuple[range, ...]], tuple[Tensor, Tensor]] = {}
+
+    @full_float32()
+    def __call__(self, latents: Tensor) -> Tensor:
+        """Transport latents.
+
+        Args:
+            latents: (B, c, h, w) of the dtype and on the device of the computation, any h, w ≥ 1.
+
+        Returns:
+            (B, c, h, w).
+        """
+        p, radius, (height, width) = self.patch_size, self.patch_size // 2, latents.shape[-2:]
+        most = max(1, _TRANSPORTED_VALUES // (latents.shape[1] * width))
+        output = torch.empty_like(latents)
+        for rows in _runs(height, p):
+            for band in rows.bands(most):
+                strip = _padded(latents, band.reach(p), radius)
+                for columns in _runs(width, p):
+                    left, right = columns.reach(p)
+                    kernel, bias = self._kernel(rows.places, columns.places)
+                    moved = _convolved(strip[..., left + radius : right + radius], kernel, bias)
+                    moved = _side_by_side(moved, len(rows.places), len(columns.places))
+                    output[..., band.start : band.stop, columns.start : columns.stop] = moved
+        return output
+
+    def _kernel(self, rows: tuple[range, ...], columns: tuple[range, ...]) -> tuple[Tensor, Tensor]:
+        """Kernels and biases of neighbours with these places in the patches that cover them, all as channels."""
+        key = rows, columns
+        if key not in self._kernels:
+            p, channels = self.patch_size, len(self._bias)
+            (first, bottom), (left, right) = (_Run(0, len(places), places).reach(p) for places in key)
+            size = len(rows), len(columns), channels
+            kernel = torch.zeros(*size, channels, bottom - first, right - left, dtype=torch.float64)
+            bias = torch.zeros(*size, dtype=torch.float64)
+            for (i, heights), (j, widths) in product(enumerate(rows), enumerate(columns)):
+                for row, column in product(heights, widths):
+                    y, x = i - row - first, j - column - left
+                    kernel[i, j, ..., y : y + p, x : x + p] += self._matrix[:, row, column]
+                    bias[i, j] += self._bias[:, row, column]
+                kernel[i, j] /= len(heights) * len(widths)
+                bias[i, j] /= len(heights) * len(widths)
+            kernel, bias = kernel.flatten(0, 2), bias.flatten()
+            self._kernels[key] = kernel.to(self._device, self._dtype), bias.to(self._device, self._dtype)
+        return self._kernels[key]
+
+
+def _runs(length: int, patch_size: int) -> Iterator[_Run]:
+    """An axis of so many positions: its two edges and what is between them, or all in one where it is short."""
+    radius = patch_size // 2
+
+    def edge(start: int, stop: int) -> _Run:
+        outside = length - 1 - radius
+        return _Run(
+            start, stop, tuple(range(max(0, i - outside), min(patch_size, i + radius + 1)) for i in range(start, stop))
+        )
+
+    if length <= 2 * radius:
+        yield edge(0, length)
+        return
+    if radius:
+        yield edge(0, radius)
+    yield _Run(radius, length - radius, (range(patch_size),))
+    if radius:
+        yield edge(length - radius, length)
+
+
+def _convolved(region: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    """A convolution without padding; at a corner it is a product of matrices, which takes less to set up."""
+    if region.shape[2:] == kernel.shape[2:]:
+        return F.linear(region.flatten(1), kernel.flatten(1), bias)[..., None, None]
+    return F.conv2d(region, kernel, bias)
+
+
+def _side_by_side(moved: Tensor, rows: int, columns: int) -> Tensor:
+    """(B, rows·columns·c, h, w), a position's neighbours as channels, as (B, c, rows·h, columns·w)."""
+    if rows * columns == 1:
+        return moved
+    images, _, height, width = moved.shape
+    apart = moved.reshape(images, rows, columns, -1, height, width)
+    return apart.permute(0, 3, 1, 4, 2, 5).reshape(images, -1, rows * height, columns * width)
+
+
+def _padded(latents: Tensor, rows: tuple[int, int], radius: int) -> Tensor:
+    """Rows of latents with `radius` more columns each side; outside, the outermost rows and columns repeat."""
+    (top, bottom), height = rows, latents.shape[2]
+    outside = (radius, radius, max(-top, 0), max(bottom - height, 0))
+    return F.pad(latents[:, :, max(top, 0) : bottom], outside, mode="replicate")

@@ -1,0 +1,1 @@
+"""Calibration photos, their moments, the numbered maps and their drift."""

@@ -1,0 +1,1 @@
+"""The job file as frozen models."""

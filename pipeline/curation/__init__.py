@@ -1,0 +1,1 @@
+"""Selecting, exporting and comparing photos, and finding duplicates."""

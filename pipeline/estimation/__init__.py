@@ -1,0 +1,1 @@
+"""Pilot runs and estimates of the remaining work."""

@@ -1,0 +1,58 @@
+"""Forecast: what is left of a job, in hours, bytes and requests, and how sure that is."""
+
+from dataclasses import dataclass
+
+from pipeline.estimation.stratified_sampling import Total
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is left of a job will take this.
+
+    Attributes:
+        images: to transport.
+        calibration_images: to gather statistics of.
+        tried: photos that were tried out.
+        groups: by size, that they were drawn from.
+        trial_s: seconds that it took to try them out.
+        workers: that share the work.
+        trial_workers: that worked at the same time for the trial.
+        cpus: of a worker.
+        gpus: of a worker.
+        apply_s: seconds of workers in apply.
+        calibration_s: seconds of workers in the statistics.
+        fit_s: seconds of the driver, for fitting the map.
+        result_bytes: of all results.
+        own_bytes: of manifest rows and moments.
+        reads: requests that read photos.
+        writes: requests that write results and the run's own files.
+        not_done: photos of the sample that failed or were skipped, by error code.
+    """
+
+    images: int
+    calibration_images: int
+    tried: int
+    groups: int
+    trial_s: float
+    workers: int
+    trial_workers: int
+    cpus: float
+    gpus: float
+    apply_s: Total
+    calibration_s: Total
+    fit_s: float
+    result_bytes: Total
+    own_bytes: float
+    reads: int
+    writes: int
+    not_done: dict[str, int]
+
+    @property
+    def worker_hours(self) -> Total:
+        """Hours of all workers together."""
+        return (self.apply_s + self.calibration_s) * (1 / 3600)
+
+    @property
+    def hours(self) -> Total:
+        """From the first photo to the last, while all workers have work."""
+        return self.worker_hours * (1 / self.workers) + Total(self.fit_s / 3600, 0)

@@ -1,0 +1,1 @@
+"""Sweeps over α and mode, measured against clean originals."""

@@ -1,0 +1,1 @@
+"""EXIF, XMP, IPTC and other metadata, and the policy of what a result keeps."""

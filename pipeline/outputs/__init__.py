@@ -1,0 +1,1 @@
+"""Where, in which container and under which name a result is written."""

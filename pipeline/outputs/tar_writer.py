@@ -1,0 +1,34 @@
+"""Tars: shards as WebDataset reads them, written in memory; the same files give the same bytes."""
+
+import io
+import tarfile
+
+from pipeline.storage.filenames import raw
+
+
+class TarWriter:
+    """A tar that grows in memory.
+
+    Headers are those of PAX, so names may be of any length and in any script. Times and owners are left at zero.
+    """
+
+    def __init__(self) -> None:
+        self._file = io.BytesIO()
+        self._tar = tarfile.open(fileobj=self._file, mode="w:", format=tarfile.PAX_FORMAT)  # noqa: SIM115 — by close
+
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+        return self._file.tell()
+
+    def add(self, name: str, data: bytes) -> int:
+        """Add a file; returns where its bytes start in the tar."""
+        member = tarfile.TarInfo(raw(name))
+        member.size = len(data)
+        self._tar.addfile(member, io.BytesIO(data))
+        return self._file.tell() - len(data) - -len(data) % tarfile.BLOCKSIZE
+
+    def close(self) -> bytes:
+        """All of its bytes."""
+        self._tar.close()
+        return self._file.getvalue()

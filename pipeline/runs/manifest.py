@@ -1,0 +1,158 @@
+"""Manifest: one row for every input, in parts that are written whole and never changed."""
+
+import io
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.errors import RunError
+from pipeline.runs.commits import Part, committed_numbers, read_commit
+from pipeline.runs.paths import Run, check_run
+from pipeline.storage.objects import put, read, sha256
+from pipeline.storage.prefetch import read_ahead
+
+VERSION = "1"
+"""Of what columns mean; one that is added, or gone, is no new version."""
+_VERSION_KEY = b"deepot_manifest"
+_READERS, _SHARDS_AHEAD = 16, 64  # shards whose rows are read at a time
+PHASES = ("read", "restore", "encode", "transport", "decode", "write")
+SCHEMA = pa.schema(
+    [
+        ("file_name", pa.string()),
+        ("source_uri", pa.string()),
+        ("source_etag", pa.string()),
+        ("source_size", pa.int64()),
+        ("source_sha256", pa.string()),
+        ("output_uri", pa.string()),
+        ("output_sha256", pa.string()),
+        ("output_bytes", pa.int64()),
+        ("status", pa.string()),
+        ("error_code", pa.string()),
+        ("error_message", pa.string()),
+        ("retriable", pa.bool_()),
+        ("attempt", pa.int32()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("mode", pa.string()),
+        ("bit_depth", pa.int32()),
+        ("format", pa.string()),
+        ("pages", pa.int32()),
+        ("orientation", pa.int32()),
+        ("has_alpha", pa.bool_()),
+        ("has_icc", pa.bool_()),
+        ("has_exif", pa.bool_()),
+        ("transport_cost", pa.float64()),
+        ("naturalness", pa.float64()),
+        ("naturalness_output", pa.float64()),
+        *((f"seconds_{phase}", pa.float64()) for phase in PHASES),
+        ("n_tiles", pa.int32()),
+        ("delta_e", pa.float64()),
+        ("colour_drift", pa.float64()),
+        ("dtype", pa.string()),
+        ("alpha", pa.float64()),
+        ("map_sha256", pa.string()),
+        ("config_sha256", pa.string()),
+        ("run_id", pa.string()),
+        ("shard", pa.int32()),
+        ("code_version", pa.string()),
+        ("sharpness", pa.float64()),
+        ("noise", pa.float64()),
+        ("blockiness", pa.float64()),
+        ("clipped_low", pa.float64()),
+        ("clipped_high", pa.float64()),
+        ("phash", pa.string()),
+    ],
+    metadata={_VERSION_KEY: VERSION},
+)
+
+
+def part_name(shard: int, attempt: int) -> str:
+    """A name that no other try of the same images has."""
+    return f"{shard:05d}-{attempt}-{uuid.uuid4().hex[:8]}.parquet"
+
+
+def write_part(run: Run, name: str, rows: Sequence[dict[str, Any]]) -> Part:
+    """Write rows as a manifest part; nothing counts it before a commit names it."""
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMA), sink)
+    data = sink.getvalue()
+    put(run.manifest(name), data)
+    status = Counter(row["status"] for row in rows)
+    codes = Counter(str(row["error_code"]) for row in rows if row["error_code"])
+    return Part(name, len(data), sha256(data), status["ok"], status["skipped"], status["failed"], dict(codes))
+
+
+def read_rows(run: Run) -> Iterator[pa.Table]:
+    """The committed manifest, a table a part, checked against the hashes of the commits; some are read at a time.
+
+    Raises:
+        RunError: a part is gone, or differs from what its commit says.
+    """
+    for _, tables in read_ahead(partial(_tables, run), sorted(committed_numbers(run)), _READERS, _SHARDS_AHEAD):
+        yield from tables
+
+
+def _tables(run: Run, shard: int) -> list[pa.Table]:
+    try:
+        parts = read_commit(run, shard)
+    except FileNotFoundError:
+        return []  # taken back in the meantime
+    try:
+        return [read_part(run, part) for part in parts]
+    except FileNotFoundError as error:
+        raise RunError(
+            f"a manifest part of shard {shard} is gone: deepot verify {run.uri} --repair, and then the job again"
+        ) from error
+
+
+def made_by(run: Run, map_sha256: str) -> set[int]:
+    """Numbers of the committed shards that have rows of this map."""
+    made = (table.filter(pc.field("map_sha256") == map_sha256) for table in read_rows(run))
+    return {shard for table in made for shard in table["shard"].unique().to_pylist()}
+
+
+def read_part(run: Run, part: Part) -> pa.Table:
+    """The rows of a part, checked against the hash of its commit.
+
+    Raises:
+        FileNotFoundError: it is gone.
+        RunError: it differs from what its commit says.
+    """
+    data = read(run.manifest(part.name))
+    if sha256(data) != part.sha256:
+        raise RunError(f"{run.manifest(part.name)} is not the file that was committed: its sha256 differs")
+    try:
+        with pq.ParquetFile(io.BytesIO(data)) as parquet:
+            table = parquet.read()
+        version = (table.schema.metadata or {}).get(_VERSION_KEY, VERSION.encode()).decode(errors="replace")
+        if version == VERSION:
+            table = _conformed(table)
+            table.validate(full=True)
+            return table
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise RunError(f"{run.manifest(part.name)} is no Parquet file ({error})") from error
+    raise RunError(f"{run.manifest(part.name)} has rows of version {version}, this deepot reads those of {VERSION}")
+
+
+def _conformed(table: pa.Table) -> pa.Table:
+    """A part with the columns of `SCHEMA`: those that an older version lacks are null, those that a newer adds go."""
+    for field in SCHEMA:
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table.select(SCHEMA.names).cast(SCHEMA)
+
+
+def read_manifest(run: Run) -> pa.Table:
+    """The whole committed manifest as one table.
+
+    Raises:
+        RunError: there is no run in that folder, or a part of the manifest is not what was committed.
+    """
+    check_run(run)
+    return pa.concat_tables([SCHEMA.empty_table(), *read_rows(run)])

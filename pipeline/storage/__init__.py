@@ -1,0 +1,1 @@
+"""Objects and listings on any fsspec store: atomic, retried and ranged."""

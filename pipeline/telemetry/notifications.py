@@ -1,0 +1,131 @@
+"""Notify: whoever a job names is told how it ended."""
+
+import http.client
+import json
+import logging
+import os
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixed
+
+from pipeline.config.job import VARIABLE, Notify, is_web
+from pipeline.errors import ConfigError
+from pipeline.redaction import redacted
+
+log = logging.getLogger(__name__)
+
+_ANSWER_S, _TRIES, _PAUSE_S = 10.0, 3, 1.0
+_COMMAND_S = 60.0
+_SAID = 200  # characters of a command's output that a warning shows
+
+
+@dataclass(frozen=True)
+class Recipients:
+    """Whom to tell, all of it looked up.
+
+    Attributes:
+        url: of the webhook, which is a secret; None for none.
+        webhook: the webhook as it may be shown.
+        command: program and arguments; empty for none.
+    """
+
+    url: str | None = field(default=None, repr=False)
+    webhook: str = ""
+    command: tuple[str, ...] = ()
+
+    def tell(self, told: Mapping[str, object]) -> None:
+        """Send a line of JSON to all of them; where one cannot be told that is a warning and nothing else."""
+        line = json.dumps(told).encode()
+        if self.url is not None:
+            _post(self.url, self.webhook, line)
+        if self.command:
+            _run(self.command, line)
+
+
+def recipients(notify: Notify | None, allow_code: bool) -> Recipients:
+    """Look up whom a job wants told, before its work begins.
+
+    Raises:
+        ConfigError: the webhook's environment variable is not set or holds no URL, or the command is not allowed.
+    """
+    if notify is None:
+        return Recipients()
+    if notify.command and not allow_code:
+        raise ConfigError(
+            f"notify.command runs the program '{notify.command[0]}': allow it with --allow-code or DEEPOT_ALLOW_CODE=1"
+        )
+    url, shown = notify.webhook, ""
+    if url is not None and url.startswith(VARIABLE):
+        name = url.removeprefix(VARIABLE)
+        shown, url = f"in {name}", os.environ.get(name)
+        if not url or not is_web(url):
+            what = "holds no http:// or https:// URL" if url else "is not set"
+            raise ConfigError(f"notify.webhook is {notify.webhook}, but the environment variable {name} {what}")
+    elif url is not None:
+        shown = f"at {urlsplit(url).hostname}"  # the path of a webhook is what lets one post to it
+    return Recipients(url, shown, notify.command)
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """What is posted goes where the job says and nowhere else."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Follow none: the redirect is an error then."""
+
+
+def _post(url: str, shown: str, line: bytes) -> None:
+    tries = Retrying(
+        retry=retry_if_exception(_may_pass), stop=stop_after_attempt(_TRIES), wait=wait_fixed(_PAUSE_S), reraise=True
+    )
+    try:
+        request = urllib.request.Request(url, line, {"Content-Type": "application/json", "User-Agent": "deepot"})
+        tries(_send, request)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        log.warning("the webhook %s was not told: %s", shown, _why(error))
+
+
+def _send(request: urllib.request.Request) -> None:
+    try:
+        urllib.request.build_opener(_NoRedirects).open(request, timeout=_ANSWER_S).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether the same post may be taken another time."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code == http.HTTPStatus.TOO_MANY_REQUESTS or error.code >= http.HTTPStatus.INTERNAL_SERVER_ERROR
+    return isinstance(error, OSError | http.client.HTTPException)
+
+
+def _why(error: Exception) -> str:
+    """An error in words that never hold the URL."""
+    if isinstance(error, urllib.error.HTTPError):
+        return f"it answered {error.code}"
+    reason = getattr(error, "reason", error)
+    return f"{type(reason).__name__} {getattr(reason, 'strerror', None) or ''}".strip()
+
+
+def _run(command: tuple[str, ...], line: bytes) -> None:
+    try:
+        done = subprocess.run(
+            command,
+            input=line + b"\n",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_COMMAND_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        why = f"it took longer than {_COMMAND_S:.0f} s" if isinstance(error, subprocess.TimeoutExpired) else str(error)
+        log.warning("notify.command '%s' did not run: %s", command[0], redacted(why))
+        return
+    if done.returncode:
+        said = redacted(" ".join(done.stdout.decode(errors="replace").split()))[-_SAID:]
+        log.warning("notify.command '%s' ended with status %d: %s", command[0], done.returncode, said)

@@ -1,0 +1,130 @@
+"""Two sets: how much of their difference is more than chance, by leaving out images."""
+
+import numpy as np
+import pytest
+import torch
+
+from deepot.errors import MomentsError
+from deepot.transport.moments import Moments
+from deepot.transport.uncertainty import Evidence, evidence_of
+
+CHANNELS, P = 4, 3
+D = CHANNELS * P**2
+
+
+def cosines():
+    """Of a flattened 3 × 3 patch, frequencies in rows."""
+    rows = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]], dtype=torch.float64)
+    rows /= rows.norm(dim=1, keepdim=True)
+    return torch.kron(rows, rows)
+
+
+def images(number, seed, fine=1.0, shift=0.0):
+    """Moments of images that differ in mean and contrast; `fine` scales all frequencies but the lowest."""
+    generator = torch.Generator().manual_seed(seed)
+    frequencies = cosines()
+    spread = torch.full((9,), 0.5, dtype=torch.float64)
+    spread[0] = 3.0
+    gain = torch.full((9,), fine, dtype=torch.float64)
+    gain[0] = 1.0
+    result = []
+    for _ in range(number):
+        mean = 0.2 * torch.randn(CHANNELS, 1, generator=generator).double() + shift
+        contrast = 2 ** (0.5 * torch.randn(1, generator=generator).double())
+        parts = torch.randn(200, CHANNELS, 9, generator=generator).double() * spread * contrast * gain
+        result.append(Moments.from_patches((parts @ frequencies + mean).reshape(200, D)))
+    return result
+
+
+def test_sets_of_one_kind_differ_by_about_a_standard_error():
+    errors = [evidence_of(images(12, seed), images(12, seed + 100), P).standard_error for seed in range(12)]
+    assert 0.7 < np.median(errors) < 1.4
+    shares = [[max(0.0, 1 - doubt * error) for error in errors] for doubt in (1, 2)]
+    assert np.median(shares[0]) < 0.3
+    assert max(shares[0]) < 0.6
+    assert max(shares[1]) < 0.2
+
+
+@pytest.mark.parametrize("what", [{"fine": 0.3}, {"shift": -2.0}])
+def test_a_difference_beyond_chance_is_evidence_and_more_images_are_more(what):
+    few, many = (
+        np.mean([evidence_of(images(n, seed, **what), images(n, seed + 50), P).standard_error for seed in range(5)])
+        for n in (5, 80)
+    )
+    assert many < 0.5 * few
+    assert many < 0.3
+
+
+def test_pairs_are_far_more_evidence_than_other_scenes():
+    natural, soft = images(12, 0), images(12, 0, fine=0.8)
+    paired = evidence_of(soft, natural, P, paired=True)
+    assert paired.standard_error < 0.05
+    assert evidence_of(soft, natural, P).standard_error > 4 * paired.standard_error
+
+
+def test_the_variance_is_the_jackknifes():
+    """One channel, one position, blocks of one size, against leaving out one block after the other by hand."""
+    random = np.random.default_rng(0)
+    blocks = random.normal(size=(2, 7, 50)) * random.uniform(1, 2, (2, 7, 1)) + random.normal(size=(2, 7, 1))
+    blocks[1] = 1.5 * blocks[1] + 1
+    centres = blocks.mean(axis=(1, 2))
+    spreads = np.square(blocks - centres[:, None, None]).mean(axis=2)
+
+    def moved(keep):
+        means, variances = ([part[side, keep[side]].mean() for side in (0, 1)] for part in (blocks, spreads))
+        return np.array([means[1] - means[0], ((variances[1] / variances[0]) ** 0.5 - 1) * spreads[0].mean() ** 0.5])
+
+    everything = [list(range(7))] * 2
+    whole, chance = moved(everything), 0.0
+    for side in (0, 1):
+        for left_out in range(7):
+            keep = [list(rows) for rows in everything]
+            keep[side].remove(left_out)
+            chance += 6 / 7 * np.square(moved(keep) - whole).sum()
+    sides = [[Moments.from_patches(torch.from_numpy(block[:, None])) for block in side] for side in blocks]
+    wanted = (chance / np.square(whole).sum()) ** 0.5
+    assert evidence_of(*sides, 1).standard_error == pytest.approx(wanted, rel=1e-9)
+
+
+def test_doubt_takes_standard_errors_off():
+    evidence = Evidence(standard_error=0.4, images=16)
+    assert evidence.share(0) == 1
+    assert evidence.share(1) == pytest.approx(0.6)
+    assert evidence.share(3) == 0
+
+
+def test_directions_without_variance_do_not_matter():
+    sides = [
+        [Moments.from_patches(torch.randn(50, 3) * torch.tensor([1.0, 1.0, 0.0])) for _ in range(6)] for _ in range(2)
+    ]
+    assert np.isfinite(evidence_of(*sides, 1).standard_error)
+
+
+def test_equal_pairs_are_certain_to_be_equal():
+    sides = images(4, 0), images(4, 0)
+    assert evidence_of(*sides, P, paired=True).standard_error < 1e-3
+    assert evidence_of(*sides, P).share(1) == 0
+
+
+def test_blocks_without_patches_are_left_out_with_their_pairs():
+    natural, soft = images(5, 0), images(5, 0, fine=0.5)
+    wanted = evidence_of([soft[0], *soft[2:4]], [natural[0], *natural[2:4]], P, paired=True)
+    soft[1] = natural[4] = Moments.empty(D)
+    assert evidence_of(soft, natural, P, paired=True) == wanted
+    with pytest.raises(MomentsError, match="5 restored and 4 natural images or blocks are no pairs"):
+        evidence_of(soft, natural[:4], P, paired=True)
+
+
+def test_one_image_is_no_evidence():
+    with pytest.raises(MomentsError, match="at least 2 on either side"):
+        evidence_of(images(1, 0), images(5, 1), P)
+
+
+def test_a_block_that_outweighs_the_others_is_little_evidence():
+    sets = [images(8, 0, fine=0.3), images(8, 1)]
+    heavy = Moments(10**6, 1, sets[0][0].mean, sets[0][0].scatter * 10**6 / sets[0][0].count)
+    even = evidence_of(sets[0], sets[1], P)
+    uneven = evidence_of([heavy, *sets[0][1:]], sets[1], P)
+    assert even.images == pytest.approx(8)
+    assert uneven.images == pytest.approx(1, abs=0.01)
+    assert uneven.standard_error > 1.5 * even.standard_error

@@ -1,0 +1,46 @@
+"""The driver's side of the statistics, against workers that die on purpose."""
+
+import pytest
+
+from pipeline.calibration import moments as statistics
+from pipeline.errors import RunError
+from pipeline.progress import Quiet
+from pipeline.stages.driver import How, open_run
+
+
+@pytest.fixture
+def gather(job_for):
+    """Gathers over 12 photos, by workers that die over some of them; says how many calls it took."""
+
+    seen = []
+
+    def do(deadly):
+        calls = []
+        opened = open_run(job_for(images=12, reference=None), How(allow_code=True))
+        pending = statistics.tasks(opened.job, opened.run, True, opened.outside)
+
+        def execute(function, tasks):
+            for task in tasks:
+                calls.append(len(task.shard.entries))
+                dies = any(deadly(entry) for entry in task.shard.entries)
+                yield statistics.died(task) if dies else function(task)
+
+        try:
+            statistics.gather(pending, execute, Quiet())
+        finally:
+            seen.append(len(calls))
+
+    return do, seen
+
+
+def test_workers_that_die_over_every_photo_stop_the_job(gather):
+    do, seen = gather
+    with pytest.raises(RunError, match=r"died over 8 photos of the calibration, each alone.*look at the workers"):
+        do(lambda entry: True)
+    assert seen[0] <= 12 + 2 * 8
+
+
+def test_deadly_photos_are_left_out_however_many(gather, caplog):
+    do, _ = gather
+    do(lambda entry: not entry.key.endswith("5.png"))
+    assert caplog.text.count("worker_died") == 11

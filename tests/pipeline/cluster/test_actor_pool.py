@@ -1,0 +1,33 @@
+"""Who is in a crew, without Ray: what is told of one that nobody joins."""
+
+import pytest
+
+from pipeline.cluster import actor_pool as module
+from pipeline.cluster.actor_pool import Member, Roster
+
+NODES = [{"NodeID": "head", "Alive": True, "Resources": {"CPU": 0.0}}]
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(module, "_alive", lambda: NODES)
+    return now
+
+
+def test_a_crew_that_waits_for_room_says_so_now_and_then(job_for, clock, caplog):
+    roster = Roster(job_for(compute={"gpus_per_actor": 1}), False)
+    roster._looked, roster._members = 1e9, [Member(None)]
+    told = []
+    for at in range(100, 400, 10):
+        clock[0] = float(at)
+        roster.look()
+        told.append(caplog.text.count("no worker has started yet"))
+    assert (told[5], told[-1]) == (0, 4), "a minute is nothing"
+    assert "each wants 0 CPUs and 1 GPUs, the cluster has 0 and 0; still waiting" in caplog.text
+    roster._members[0].node = "head"
+    for at in range(400, 900, 10):
+        clock[0] = float(at)
+        roster.look()
+    assert caplog.text.count("no worker has started yet") == 4, "somebody is there"

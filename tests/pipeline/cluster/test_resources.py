@@ -1,0 +1,74 @@
+"""How nodes are divided into workers; no Ray in here."""
+
+import pytest
+
+from pipeline.cluster.resources import Slots, cores, divide, settled
+from pipeline.config.job import Compute
+from pipeline.config.loading import parse_job
+from pipeline.errors import ConfigError
+
+HEAD = {"CPU": 0.0, "memory": 1e9}
+SMALL, LARGE = {"CPU": 4.0}, {"CPU": 30.0}
+GPU, POOR, MANY = {"CPU": 16.0, "GPU": 1.0}, {"CPU": 2.0, "GPU": 4.0}, {"CPU": 96.0, "GPU": 8.0}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "compute", "expected"),
+    [
+        ([HEAD, SMALL, LARGE], {}, Slots(34, 1.0, 0.0)),
+        ([SMALL, SMALL], {"threads": 3}, Slots(2, 3.0, 0.0)),  # not 8 / 3: a worker is on one node
+        ([SMALL], {"threads": 8}, Slots(1, 4.0, 0.0)),
+        ([HEAD, GPU, LARGE], {}, Slots(1, 0.0, 1.0)),  # the CPU-only node does nothing
+        ([GPU, POOR, MANY], {"threads": 4}, Slots(13, 0.0, 1.0)),  # few cores keep no GPU idle
+        ([GPU, POOR], {"gpus_per_actor": 0.5}, Slots(10, 0.0, 0.5)),
+        ([GPU], {"gpus_per_actor": 0.1}, Slots(10, 0.0, 0.1)),
+        ([GPU, POOR], {"gpus_per_actor": 0.3}, Slots(15, 0.0, 0.3)),  # not 4 / 0.3: no worker is on two of them
+        ([GPU, GPU, MANY], {"gpus_per_actor": 2}, Slots(4, 0.0, 2.0)),
+        ([GPU, LARGE], {"gpus_per_actor": 0}, Slots(46, 1.0, 0.0)),
+        ([HEAD], {}, Slots(1, 1.0, 0.0)),
+        ([HEAD], {"gpus_per_actor": 1}, Slots(1, 0.0, 1.0)),
+        ([HEAD], {"gpus_per_actor": 1, "max_actors": 10}, Slots(10, 0.0, 1.0)),
+        ([SMALL], {"max_actors": 2}, Slots(2, 1.0, 0.0)),
+        ([SMALL], {"min_actors": 3}, Slots(4, 1.0, 0.0)),
+        ([SMALL], {"min_actors": 6}, Slots(6, 1.0, 0.0)),
+        ([SMALL], {"min_actors": 2, "max_actors": 3}, Slots(3, 1.0, 0.0)),
+        ([SMALL], {"actors": 8}, Slots(8, 0.5, 0.0)),
+        ([], {}, Slots(1, 1.0, 0.0)),
+    ],
+)
+def test_nodes_are_divided_one_by_one(nodes, compute, expected):
+    assert divide(nodes, Compute(**compute)) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ([SMALL], [SMALL, GPU], Slots(20, 1.0, 0.0)),  # a node with a GPU joins workers without: its cores count
+        ([HEAD, GPU, GPU], [HEAD, LARGE], Slots(1, 0.0, 1.0)),  # all nodes with GPUs are lost: wait for one
+        ([GPU], [GPU, MANY], Slots(9, 0.0, 1.0)),
+    ],
+)
+def test_nodes_that_come_and_go_change_no_kind_of_worker(before, after, expected):
+    compute = Compute()
+    assert divide(after, settled(compute, divide(before, compute))) == expected
+
+
+@pytest.mark.parametrize(
+    ("node", "cpus", "gpus", "expected"),
+    [(GPU, 0.0, 1.0, 16), (MANY, 0.0, 1.0, 12), (MANY, 0.0, 0.5, 6), (POOR, 0.0, 1.0, 1), (LARGE, 3.0, 0.0, 3)],
+)
+def test_a_workers_share_of_cores_is_that_of_its_gpus(node, cpus, gpus, expected):
+    assert cores(node, cpus, gpus) == expected
+
+
+@pytest.mark.parametrize(
+    ("compute", "said"),
+    [
+        ({"min_actors": 5, "max_actors": 4}, "min_actors is 5, more than max_actors, which is 4"),
+        ({"gpus_per_actor": 1.5}, "gpus_per_actor is 1.5: a share of a GPU, or a whole number of them"),
+    ],
+)
+def test_what_no_cluster_can_give_is_refused(compute, said):
+    job = {"input": {"images": "in"}, "output": {"uri": "out"}, "source": {"degrade": "noise:sigma=50"}}
+    with pytest.raises(ConfigError, match=said):
+        parse_job(job | {"compute": compute})

@@ -1,0 +1,169 @@
+"""What an estimate says of a job, against the job itself; without Ray."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from jobs.cli import main
+from pipeline.cluster.resources import Slots
+from pipeline.errors import NothingFoundError
+from pipeline.estimation import estimate
+from pipeline.estimation.stratified_sampling import Total
+from pipeline.progress import Quiet
+from pipeline.runs.commits import committed
+from pipeline.runs.manifest import read_manifest
+from pipeline.runs.paths import Run
+from pipeline.stages.driver import How, open_run, plan_job, run_job
+
+HOW = How(allow_code=True)
+
+
+@pytest.fixture(autouse=True)
+def room(monkeypatch, inline):
+    monkeypatch.setattr(estimate, "slots", lambda _: Slots(2, 1.0, 0.0))
+
+
+@pytest.fixture
+def planned():
+    def plan(job):
+        opened = open_run(job, HOW)
+        plan_job(opened)
+        return opened
+
+    return plan
+
+
+def files(folder):
+    return {str(path): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("layout", ["mirror", "webdataset"])
+def test_a_sample_of_all_tells_bytes_and_requests_as_they_come(planned, job_for, tmp_path, layout):
+    output = {"uri": str(tmp_path / "enhanced"), "layout": layout}
+    opened = planned(job_for(output=output))
+    before, held = files(tmp_path), set(MemoryFileSystem.store)
+    found = estimate.estimate(opened, 100)
+    after = files(tmp_path)
+    assert {name for name in after.keys() - before.keys()} == {opened.run.calibration("both", 1)}, (
+        "as `deepot fit` would"
+    )
+    assert set(MemoryFileSystem.store) == held, "nothing is kept in memory"
+    assert (found.images, found.tried, found.calibration_images, found.workers, found.trial_workers) == (6, 6, 6, 2, 1)
+    assert found.apply_s.error == 0 < found.apply_s.value
+    assert 0 < found.calibration_s.error < found.calibration_s.value, "four of its six photos were tried"
+    assert found.hours.value == pytest.approx((found.apply_s + found.calibration_s).value / 7200 + found.fit_s / 3600)
+
+    run = Run(run_job(opened.job, HOW).run)
+    rows = read_manifest(run)
+    assert found.result_bytes.value == pytest.approx(sum(rows["output_bytes"].to_pylist()), rel=0.01), "another map"
+    moments = files(Path(run.uri) / "moments" / "source") | files(Path(run.uri) / "moments" / "reference")
+    parts = sum(part.size for _, parts in committed(run) for part in parts)
+    assert found.own_bytes == pytest.approx(parts + sum(map(len, moments.values())), rel=0.4)
+    results = len(files(tmp_path / "enhanced")) - len(files(tmp_path / "enhanced" / "_deepot")) - 1  # _deepot.json
+    assert found.writes == results + len(moments) + 2 * len(list(committed(run)))
+    with pytest.raises(NothingFoundError, match="nothing is left to do"):
+        estimate.estimate(opened, 100)
+
+
+class Stopwatch(Quiet):
+    """Seconds of each stage."""
+
+    def __init__(self):
+        self.stage, self.begun, self.seconds = "", 0.0, {}
+
+    def begin(self, stage, total):
+        self.stage, self.begun = stage, time.monotonic()
+
+    def end(self):
+        self.seconds[self.stage] = time.monotonic() - self.begun
+
+
+def test_the_job_takes_as_long_as_its_estimate(planned, job_for, monkeypatch):
+    """With an autoencoder that sleeps, so that a busy machine does not matter; one worker does all."""
+    monkeypatch.setattr("tests.support.fake_autoencoders.time.sleep", lambda _, sleep=time.sleep: sleep(0.04))
+    job = job_for(12, vae="tests.support.fake_autoencoders:slow")
+    found = estimate.estimate(planned(job), 8, workers=1)
+    assert (found.tried, found.images) == (8, 12)
+    watch = Stopwatch()
+    run_job(job, How(allow_code=True, progress=watch))
+    assert found.apply_s.value / watch.seconds["apply"] == pytest.approx(1, abs=0.4)
+    assert found.calibration_s.value / watch.seconds["statistics"] == pytest.approx(1, abs=0.4)
+    whole = watch.seconds["apply"] + watch.seconds["statistics"]
+    assert found.hours.value * 3600 / whole == pytest.approx(1, abs=0.4)
+
+
+def test_a_few_of_many_are_tried_and_a_map_that_exists_is_used(planned, job_for, tmp_path):
+    job = job_for()
+    run = Run(run_job(job, HOW).run)
+    more = planned(job_for(input={"images": str(tmp_path / "natural")}, map=run.map()))
+    found = estimate.estimate(more, 2, workers=50)
+    assert (found.calibration_images, found.calibration_s, found.fit_s) == (0, Total(0, 0), 0)
+    assert (found.images, found.tried, found.workers) == (6, 6, 50)
+    assert found.hours.value == pytest.approx(found.apply_s.value / 3600 / 50)
+
+
+def test_new_photos_of_the_calibration_are_part_of_it_where_a_map_exists(planned, job_for, tmp_path):
+    job = job_for()
+    run_job(job, HOW)
+    for side, count in (("restored", 2), ("natural", 3)):
+        (old,) = (tmp_path / side).glob("photo 01.png")
+        for number in range(count):
+            (tmp_path / side / f"new {number}.png").write_bytes(old.read_bytes())
+    found = estimate.estimate(planned(job), 100)
+    assert (found.images, found.calibration_images, found.fit_s) == (2, 3, 0)
+    assert found.calibration_s.value > 0
+
+
+def test_photos_that_cannot_be_done_are_part_of_the_estimate(planned, job_for, tmp_path):
+    job = job_for()
+    (tmp_path / "restored" / "photo 01.png").write_bytes(b"broken")
+    found = estimate.estimate(planned(job), 100)
+    assert found.not_done == {"not_an_image": 1}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"reference": None},
+        {"source": {"images": "SOURCE"}},
+        {"transport": {"components": 3}},
+    ],
+    ids=["self", "unpaired", "mixture"],
+)
+def test_every_way_of_calibrating_can_be_tried(planned, job_for, tmp_path, changes):
+    if "source" in changes:
+        changes = {"source": {"images": str(tmp_path / "restored")}}
+    found = estimate.estimate(planned(job_for(**changes)), 8)
+    assert found.calibration_s.value > 0
+    assert found.not_done == {}
+
+
+def test_the_command(job_for, tmp_path, capsys):
+    job_for()
+    path = tmp_path / "job.yaml"
+    content = {
+        "input": {"images": str(tmp_path / "restored")},
+        "reference": {"images": str(tmp_path / "natural")},
+        "source": {"degrade": "blur:sigma=1"},
+        "vae": "tests.support.fake_autoencoders:shuffle",
+        "output": {"uri": str(tmp_path / "enhanced")},
+    }
+    path.write_text(json.dumps(content))
+    flags = ["--estimate", "100", "--workers", "5", "--price-per-hour", "0.5"]
+    assert main(["plan", str(path), "--allow-code", "--json", *flags]) == 0
+    out = capsys.readouterr().out
+    told = json.loads(out.splitlines()[-1])["estimate"]
+    assert told["cost"][0] == pytest.approx(0.5 * told["worker_hours"][0])
+    assert told["hours"][0] > told["worker_hours"][0] / 5, "the map is fitted by one"
+    assert (told["tried"], told["left"], told["gpu_hours"]) == (6, 6, [0, 0, 0])
+    assert "hours with 5 workers" in out
+    for wrong, message in [
+        (["--estimate", "0"], "--estimate is 0, it must be at least 1"),
+        (["--estimate", "--price-per-hour", "nan"], "it must be a price"),
+        (["--workers", "3"], "are for --estimate; give that too"),
+    ]:
+        assert main(["plan", str(path), "--allow-code", *wrong]) == 2
+        assert message in capsys.readouterr().err

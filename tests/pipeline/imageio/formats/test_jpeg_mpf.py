@@ -1,0 +1,169 @@
+"""What phones and cameras append to a JPEG stays where its index and XMP say, or goes with them."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.errors import Code, ImageError
+from pipeline.imageio.formats import jpeg_mpf as appended
+from pipeline.imageio.image_file import decode, encode
+from tests.support.image_corpus import (
+    HDR_XMP,
+    XMP,
+    exif,
+    gain_map,
+    photo,
+    picture,
+    saved,
+    segment,
+    ultra_hdr,
+    with_pictures,
+)
+
+LOTS = 10**9
+APPLE = b'<x:xmpmeta><rdf:Description apdi:AuxiliaryImageType="urn:com:apple:photo:2020:aux:hdrgainmap"/></x:xmpmeta>'
+VIDEO = b"\0\0\0\x18ftypmp42 a video of the moment, and where it was taken"
+SECOND = 0x020002  # 3D
+
+
+def written(data, policy="keep", form="same"):
+    found = decode(data, LOTS)
+    return encode(found, found.pages, form, policy)
+
+
+def listed(data):
+    """Kind and bytes of each picture, by Pillow's reading of the index."""
+    with Image.open(io.BytesIO(data)) as image:
+        base = data.index(b"MPF\0") + 4
+        found = []
+        for entry in image._getmp()[0xB002]:
+            start = entry["DataOffset"] + (base if entry["DataOffset"] else 0)
+            found.append((entry["Attribute"]["MPType"], data[start : start + entry["Size"]]))
+        return found
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kept", [{}, {"exif": exif(), "icc_profile": b"x" * 70_000, "comment": b"of a phone"}])
+def test_the_index_leads_to_the_gain_map_again(order, kept):
+    mapped, matte = gain_map(), gain_map(xmp=APPLE, extra=b"")
+    data = with_pictures((0, mapped), (0, matte), order=order, progressive=True, **kept)
+    found = decode(data, LOTS)
+    assert found.facts["format"] == "JPEG"
+    found.pixels.samples[:] = found.pixels.samples // 2 + 60
+    result = encode(found, found.pages, "same", "keep")
+    (_, first), *others = listed(result)
+    assert [each for _, each in others] == [mapped, matte]
+    assert [kind for kind, _ in listed(result)] == [kind for kind, _ in listed(data)]
+    assert first + mapped + matte == result
+    assert first.endswith(b"\xff\xd9")
+    again = decode(result, LOTS)
+    assert again.facts == found.facts
+    assert again.metadata == found.metadata
+
+
+def test_what_xmp_counts_from_the_end_stays_there():
+    data = ultra_hdr()
+    result = written(data)
+    assert result.endswith(gain_map())
+    assert HDR_XMP % len(gain_map()) in result
+    assert listed(result)[1][1] == gain_map()
+
+
+def test_a_gain_map_without_coordinates_stays_under_strip_gps():
+    result = written(ultra_hdr(), "strip-gps")
+    assert result.endswith(gain_map())
+    assert b"hdrgm:Version" in result and b"urn:iso" in result
+    assert listed(result)[1][1] == gain_map()
+    assert b"GPS" not in result
+
+
+@pytest.mark.parametrize(
+    "telling",
+    [{"exif": exif()}, {"xmp": XMP}, {"extra": segment(0xE5, b"of a camera")}, {"comment": b"GPS 52.5"}],
+)
+def test_one_that_may_hold_coordinates_goes_with_all_that_tells_of_it(telling):
+    mapped = gain_map(**telling)
+    data = with_pictures((0x050000, mapped), extra=segment(0xE2, appended.GAIN_MAP), xmp=HDR_XMP % len(mapped))
+    result = written(data, "strip-gps")
+    assert mapped in written(data)
+    assert appended.rest(result) == b""
+    assert not any(word in result for word in (b"MPF\0", b"hdrgm:Version", b"Container:Directory", b"urn:iso"))
+    assert b"box 17" in result
+
+
+@pytest.mark.parametrize("policy", ["keep", "strip", "strip-gps"])
+def test_other_formats_and_strip_tell_of_no_gain_map(policy):
+    form = "same" if policy == "strip" else "webp"
+    result = written(ultra_hdr(), policy, form)
+    assert not any(word in result for word in (b"MPF\0", b"hdrgm:Version", b"Item:Semantic", b"urn:iso"))
+    assert (b"box 17" in result) == (policy != "strip")
+
+
+def test_the_video_of_a_motion_photo():
+    told = XMP.replace(b" dc:source", b' GCamera:MotionPhoto="1" GCamera:MicroVideoOffset="%d" dc:source' % len(VIDEO))
+    data = saved(photo(), "JPEG", xmp=told) + VIDEO
+    assert written(data).endswith(b"\xff\xd9" + VIDEO)
+    placeless = written(data, "strip-gps")
+    assert not any(word in placeless for word in (VIDEO, b"MotionPhoto", b"MicroVideo"))
+    assert b"box 17" in placeless
+
+
+@pytest.mark.parametrize("kind", [0x010001, 0x010002])
+def test_previews_are_dropped(kind):
+    data = with_pictures((kind, saved(picture(1, 24, 18), "JPEG"))) + bytes(500)
+    result = written(data)
+    assert b"MPF\0" not in result
+    assert result.endswith(b"\xff\xd9")
+    assert result.count(b"\xff\xd8\xff") == 1
+
+
+@pytest.mark.parametrize("kind", [0, 0x020001, SECOND, 0x020003, 0x060000])
+def test_several_photos_are_left_alone(kind):
+    data = with_pictures((kind, saved(picture(2), "JPEG")))
+    with pytest.raises(ImageError, match="several photos") as caught:
+        decode(data, LOTS)
+    assert caught.value.code is Code.ANIMATED
+
+
+def test_a_3d_pair_with_previews_is_left_alone():
+    with pytest.raises(ImageError, match="several photos"):
+        decode(with_pictures((0x010001, saved(photo(), "JPEG")), (SECOND, gain_map())), LOTS)
+
+
+def test_an_index_of_pictures_that_are_gone_goes_too():
+    data = with_pictures((0, gain_map()))
+    alone = data[: -len(gain_map())]
+    result = written(alone)
+    assert b"MPF\0" not in result
+    np.testing.assert_array_equal(decode(alone, LOTS).pixels.samples, decode(data, LOTS).pixels.samples)
+
+
+def test_an_index_that_cannot_be_read_goes_and_what_is_behind_stays():
+    data = with_pictures((0, gain_map()))
+    place = data.index(b"MPF\0") + 4
+    for junk in (b"\xff" * 8, struct.pack(">2sHI", b"MM", 42, 2**31), struct.pack(">2sHI", b"MM", 42, 8) + b"\0\0"):
+        result = written(data[:place] + junk + data[place + len(junk) :])
+        assert b"MPF\0" not in result
+        assert result.endswith(gain_map())
+
+
+def test_nothing_and_zeros_are_nothing():
+    data = saved(photo(), "JPEG")
+    assert [appended.rest(each) for each in (data, data + bytes(4096), data[:-2], b"")] == [b""] * 4
+    assert appended.rest(data + b"more") == b"more"
+
+
+def test_endless_pictures_are_not_looked_into():
+    several = gain_map() * 3
+    assert appended.placeless(b"\0" * 9 + several + bytes(4096))
+    assert not appended.placeless(several + b"more")
+    assert not appended.placeless(b"\xff\xd8\xff\xd9" * 100_000)
+
+
+def test_an_end_within_a_segment_is_not_that_of_the_photo():
+    inner = saved(photo().resize((8, 8)), "JPEG")
+    data = saved(photo(), "JPEG", extra=segment(0xE4, inner), progressive=True)
+    assert appended.rest(data + inner) == inner

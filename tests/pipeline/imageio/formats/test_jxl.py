@@ -1,0 +1,103 @@
+"""JPEG XL: limits hold before anything is decoded, depth and orientation are what the file says."""
+
+import imagecodecs
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+
+from pipeline.errors import Code, ImageError
+from pipeline.imageio.formats import jxl
+from pipeline.imageio.formats.isobmff import box
+from pipeline.imageio.image_file import decode, encode
+from tests.support.image_corpus import XMP, deep, exif, photo, saved, tagged_jxl
+
+pytest.importorskip("pillow_jxl")
+LOTS = 10**9
+
+
+def coded(shape, bits=8, **options):
+    array = np.random.default_rng(2).integers(0, 2**bits, shape, dtype=np.uint16 if bits > 8 else np.uint8)
+    return bytes(imagecodecs.jpegxl_encode(array, bitspersample=bits, **options))
+
+
+@pytest.mark.parametrize("container", [False, True])
+@pytest.mark.parametrize("options", [{"lossless": True}, {"distance": 1.0}])
+@pytest.mark.parametrize(
+    ("shape", "bits"),
+    [((1, 1, 3), 8), ((20, 30, 4), 8), ((64, 64), 8), ((40, 700, 3), 8), ((2, 1030, 2), 8), ((9, 16, 3), 10),
+     ((16, 24, 3), 12), ((20, 30), 16), ((24, 32, 4), 16)],
+)  # fmt: skip
+def test_the_header_says_what_was_encoded(shape, bits, options, container):
+    found = jxl.header(coded(shape, bits, usecontainer=container, **options))
+    assert found == jxl.Header(shape[1], shape[0], False, bits, "lossless" in options)
+
+
+def test_limits_hold_before_anything_is_decoded(monkeypatch):
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("it was opened, which decodes it"))
+    with pytest.raises(ImageError, match="30 × 20 pixels are more than") as caught:
+        decode(coded((20, 30, 3)), 599)
+    assert caught.value.code is Code.TOO_LARGE
+    with pytest.raises(ImageError, match="several frames") as caught:
+        decode(coded((3, 20, 30, 3)), LOTS)
+    assert caught.value.code is Code.ANIMATED
+    with pytest.raises(ImageError, match="floating-point") as caught:
+        decode(bytes(imagecodecs.jpegxl_encode(np.zeros((4, 4, 3), np.float32))), LOTS)
+    assert caught.value.code is Code.UNSUPPORTED_MODE
+    for data in (coded((20, 30, 3))[:3], box(b"JXL ", b"\r\n\x87\n") + box(b"jxlc", b"")):
+        with pytest.raises(ImageError) as caught:
+            decode(data, LOTS)
+        assert caught.value.code is Code.DAMAGED
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_more_than_8_bits_are_read_and_written_where_they_can_be(bits):
+    samples = deep(3) >> (16 - bits)
+    found = decode(bytes(imagecodecs.jpegxl_encode(samples, bitspersample=bits, lossless=True)), LOTS)
+    assert found.facts["bit_depth"] == bits
+    assert found.pixels.samples.dtype == np.uint16
+    np.testing.assert_array_equal(np.rint(found.pixels.samples / 65535 * (2**bits - 1)), samples)
+    with pytest.raises(ImageError, match=f"its {bits} bits a sample would be cut") as caught:
+        encode(found, found.pages, "same", "keep")
+    assert caught.value.code is Code.UNSUPPORTED_OUTPUT
+    again = decode(encode(found, found.pages, "png", "keep"), LOTS)
+    np.testing.assert_array_equal(again.pixels.samples, found.pixels.samples)
+    assert again.metadata.icc == found.metadata.icc, "what its samples mean"
+
+
+def test_compressed_boxes_are_read():
+    block = exif(1).removeprefix(b"Exif\0\0")
+    data = tagged_jxl(saved(photo(), "JXL"))
+    start = data.index(b"xml ") - 4
+    for kind, content in ((b"xml ", XMP), (b"Exif", bytes(4) + block)):
+        squeezed = data[:start] + box(b"brob", kind + bytes(imagecodecs.brotli_encode(content)))
+        assert (decode(squeezed, LOTS).metadata.xmp, decode(squeezed, LOTS).metadata.exif)[kind == b"Exif"] == (
+            block if kind == b"Exif" else XMP
+        )
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_what_stands_upright_in_a_viewer_still_does(orientation):
+    """Viewers turn a JPEG by its EXIF block and pass over that of a JPEG XL."""
+    wide = photo()
+    tag = Image.Exif()
+    tag[ExifTags.Base.Orientation] = orientation
+    before = decode(saved(wide, "PNG", exif=tag), LOTS)
+    after = decode(encode(before, before.pages, "jxl:lossless=1", "keep"), LOTS)
+    assert after.facts["orientation"] == 1
+    from PIL import ImageOps
+
+    shown = wide.copy()
+    shown.getexif()[ExifTags.Base.Orientation] = orientation
+    np.testing.assert_array_equal(after.pixels.samples, np.asarray(ImageOps.exif_transpose(shown)))
+
+
+def test_a_jpeg_in_other_clothes_is_shown_as_before(tmp_path):
+    photo().save(tmp_path / "a.jpg", exif=exif(6), quality=95)
+    with Image.open(tmp_path / "a.jpg") as image, pytest.warns(UserWarning, match="JPEG reconstruction"):
+        data = saved(image, "JXL")
+    before = decode(data, LOTS)
+    assert (before.facts["orientation"], before.pixels.width) == (6, 48)
+    after = decode(encode(before, before.pages, "same", "keep"), LOTS)
+    assert (after.facts["orientation"], after.pixels.width) == (1, 36)
+    upright = imagecodecs.jpegxl_decode(data)
+    assert np.abs(after.pixels.samples.astype(int) - upright).mean() < 6

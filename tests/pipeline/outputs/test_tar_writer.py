@@ -1,0 +1,81 @@
+"""Tars: names of any kind, places of bytes, and what WebDataset makes of them."""
+
+import io
+import os
+import tarfile
+
+import pytest
+
+from pipeline.outputs.tar_writer import TarWriter
+from pipeline.outputs.writers import WebDataset
+from pipeline.runs.plan import to_parquet
+from pipeline.runs.sharding import cut
+from pipeline.sources.discovery import photos, tar_index
+from pipeline.sources.members import read_photo
+from pipeline.storage.objects import read_range
+
+LONG = "/".join(["a folder of the archive whose name goes on and on"] * 6)
+FILES = {
+    "a.jpg": b"",
+    f"{LONG}/0001.jpg": b"x" * 513,
+    "Straße/Übersicht – 写真.png": b"y" * 512,
+    "a#1+2 b.json": b"{}",
+}
+
+
+def written(files):
+    tar = TarWriter()
+    places = {name: tar.add(name, data) for name, data in files.items()}
+    return tar.close(), places
+
+
+def test_every_name_comes_back_and_lies_where_it_was_said_to():
+    data, places = written(FILES)
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        assert {member.name: tar.extractfile(member).read() for member in tar} == FILES
+        assert {member.name: member.offset_data for member in tar} == places
+    assert written(FILES)[0] == data, "the same files, the same bytes"
+
+
+def test_names_that_are_no_utf8_go_from_tar_to_tar(tmp_path):
+    with tarfile.open(tmp_path / "in.tar", "w", format=tarfile.GNU_FORMAT, encoding="latin-1") as tar:
+        for name, data in {"café.png": b"1", "café.txt": b"coffee", "é/b.png": b"2"}.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    entries = list(photos(f"{tmp_path}/in.tar"))
+    to_parquet(cut(entries))
+    rows = [{"source_uri": entry.uri, "file_name": entry.key} for entry in entries]
+    into = WebDataset(str(tmp_path), 0, "")
+    for row in rows:
+        into.add(row, row["file_name"], b"result of " + read_photo(row["source_uri"]))
+    into.close(rows)
+    with tarfile.open(tmp_path / "00000.tar") as tar:
+        found = {os.fsencode(name): tar.extractfile(name).read() for name in tar.getnames()}
+    assert found == {b"caf\xe9.png": b"result of 1", b"caf\xe9.txt": b"coffee", b"\xe9/b.png": b"result of 2"}
+    assert [read_photo(row["output_uri"]) for row in rows] == [b"result of 1", b"result of 2"]
+
+
+@pytest.mark.filterwarnings("ignore:.*unclosed file", "ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset's
+def test_long_and_foreign_names_and_their_sidecars_go_from_tar_to_tar(tmp_path):
+    import webdataset
+
+    files = {
+        f"{LONG}/0001.jpg": b"1",
+        f"{LONG}/0001.json": b'{"year": 1912}',
+        "写真.png": b"2",
+        "写真.txt": "春".encode(),
+    }
+    (tmp_path / "in.tar").write_bytes(written(files)[0])
+    rows = [{"source_uri": entry.uri, "file_name": entry.key} for entry in photos(f"{tmp_path}/in.tar")]
+    into = WebDataset(str(tmp_path), 0, "")
+    for row in rows:
+        into.add(row, row["file_name"], b"result of " + read_photo(row["source_uri"]))
+    into.close(rows)
+    uri = f"{tmp_path}/00000.tar"
+    found = {name: read_range(uri, start, start + size) for name, start, size in tar_index(uri)}
+    assert found == files | {f"{LONG}/0001.jpg": b"result of 1", "写真.png": b"result of 2"}
+    assert [read_photo(row["output_uri"]) for row in rows] == [found[f"{LONG}/0001.jpg"], found["写真.png"]]
+    read = {each["__key__"]: each for each in webdataset.WebDataset(uri, shardshuffle=False)}
+    assert read[f"{LONG}/0001"]["json"] == files[f"{LONG}/0001.json"]
+    assert read["写真"]["txt"].decode() == "春"

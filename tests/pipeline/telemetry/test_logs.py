@@ -1,0 +1,140 @@
+"""Log lines: what they say, that they are whole JSON whatever is in them, and that no secret is in them."""
+
+import io
+import json
+import logging
+import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+from jobs.cli import main
+from jobs.lines import LoggedProgress, Printed
+from pipeline.telemetry import logs
+from pipeline.telemetry.logs import LogFormat
+
+ROOT = Path(__file__).resolve().parents[4]
+KEY = "not/to/be/seen/in/lines"
+
+
+@pytest.fixture(autouse=True)
+def about(monkeypatch):
+    monkeypatch.setattr(logs, "_ABOUT", {})
+
+
+@pytest.fixture
+def lines(capsys):
+    """Starts JSON lines when it is called, and gives a function that says which were written."""
+    started = []
+
+    def start():
+        started.append(logs.start(LogFormat.JSON))  # pytest's standard error of a test is not that of its fixtures
+        return lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+    yield start
+    for put_back in started:
+        put_back()
+
+
+def test_a_line_says_what_is_known_and_no_secret(lines, monkeypatch):
+    written = lines()
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEY)
+    log = logging.getLogger("pipeline.here")
+    logs.about(run="s3://archive/run", stage="apply")
+    try:
+        raise OSError(f"signed with {KEY}")
+    except OSError:
+        log.exception('two\nlines with "%s"', KEY, extra={"shard": 3, "photo": f"s3://u:{KEY}@b/p", "other": 1})
+    (line,) = written()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", line.pop("time"))
+    assert "OSError: signed with …" in line.pop("traceback")
+    assert line == {
+        "level": "ERROR",
+        "logger": "pipeline.here",
+        "message": 'two\nlines with "…"',
+        "run": "s3://archive/run",
+        "stage": "apply",
+        "shard": 3,
+        "photo": "s3://…@b/p",
+    }
+
+
+def test_ours_are_told_from_info_on_and_others_from_warnings_on(lines):
+    written = lines()
+    for name in ("deepot.inference.enhancer", "pipeline.stages.driver", "jobs.run", "botocore"):
+        logging.getLogger(name).info("here")
+        logging.getLogger(name).debug("not here")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("old", stacklevel=1)
+    names = [line["logger"] for line in written()]
+    assert names == ["deepot.inference.enhancer", "pipeline.stages.driver", "jobs.run", "py.warnings"]
+
+
+def test_text_has_no_secrets_either_and_everything_is_put_back(capsys, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEY)
+    monkeypatch.delenv(logs.VARIABLE, raising=False)
+    before = logging.getLogger().handlers[:], logging.getLogger("pipeline").level
+    put_back = logs.start(LogFormat.TEXT)
+    logging.getLogger("pipeline").warning("the key is %s", KEY)
+    logging.getLogger("pipeline").info("not here")
+    put_back()
+    assert capsys.readouterr().err == "WARNING the key is …\n"
+    assert (logging.getLogger().handlers, logging.getLogger("pipeline").level) == before
+    assert logs.chosen() is LogFormat.TEXT
+
+
+def test_what_is_printed_becomes_lines(lines):
+    written = lines()
+    stdout = io.StringIO()
+    printed = Printed(stdout)
+    for text in ("run      /x\nhalf", " of it\n\n", '{"ok": 1}', "\n"):
+        print(text, end="", file=printed)
+    assert [line["message"] for line in written()] == ["run /x", "half of it"]
+    assert stdout.getvalue() == '{"ok": 1}\n'
+
+
+def test_progress_is_told_now_and_then(lines, monkeypatch):
+    written = lines()
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    progress = LoggedProgress()
+    progress.begin("apply", 100)
+    for _ in range(50):
+        clock[0] += 1
+        progress.advance(2, 0)
+    progress.advance(0, 1)
+    progress.end()
+    begun, *between, over = written()
+    assert (begun["stage"], begun["total"]) == ("apply", 100)
+    assert [line["images"] for line in between] == [20, 40, 60, 80, 100]
+    assert (over["images"], over["failed"], over["seconds"]) == (100, 1, 50)
+
+
+def test_the_command_line_writes_json_from_the_first_line_to_the_last(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv(logs.VARIABLE, "json")
+    assert main(["status", str(tmp_path)]) == 2
+    (line,) = [json.loads(text) for text in capsys.readouterr().err.splitlines()]
+    assert (line["level"], line["message"]) == ("ERROR", f"{tmp_path} is not the folder of a run: it has no run.json")
+    monkeypatch.setattr("jobs.status.Tally", lambda run: 1 / 0)
+    assert main(["status", str(tmp_path)]) == 2
+    (line,) = [json.loads(text) for text in capsys.readouterr().err.splitlines()]
+    assert "ZeroDivisionError" in line["traceback"]
+    monkeypatch.setenv(logs.VARIABLE, "xml")
+    with pytest.raises(SystemExit, match="2"):
+        main(["status", str(tmp_path)])
+    assert "--log-format: invalid LogFormat value: 'xml'" in capsys.readouterr().err
+
+
+def test_ray_writes_its_lines_as_we_do(tmp_path):
+    """In a process of its own, as handlers of a library that is imported once are taken away."""
+    code = (
+        "import logging, ray\nfrom pipeline import logs\nlogs.start(logs.LogFormat.JSON)\nlogs.adopt('ray')\n"
+        "logging.getLogger('ray.worker').error('lost a node')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    (line,) = [json.loads(text) for text in done.stderr.splitlines()]
+    assert (line["logger"], line["message"]) == ("ray.worker", "lost a node")

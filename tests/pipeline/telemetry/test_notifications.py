@@ -1,0 +1,180 @@
+"""Who is told how a job ended, against a server on loopback; a webhook that fails costs nothing but a warning."""
+
+import json
+import re
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from unittest.mock import Mock
+
+import pytest
+from tenacity import wait_none
+
+from jobs.cli import _parser, main
+from jobs.finish import carry_out
+from pipeline.config.job import Notify
+from pipeline.config.loading import parse_job
+from pipeline.errors import ConfigError
+from pipeline.runs.summary import Result
+from pipeline.stages.driver import How, open_run
+from pipeline.storage.objects import read
+from pipeline.telemetry import notifications as notify
+from pipeline.telemetry.notifications import recipients
+from tests.support.photos import small_job
+
+SECRET = "services/T0/B0/not-to-be-seen"
+DONE = Result("/run", 3, 2, 0, 1, {"damaged": 1}, complete=True, done_now=3, seconds=1.5)
+
+
+class Hook(ThreadingHTTPServer):
+    """Answers posts with the statuses that it is given, and 200 then; keeps what was posted."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.statuses, self.posted, self.asked = [], [], 0
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}/{SECRET}"
+
+
+class Answer(BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.server.asked += 1
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        status = self.server.statuses.pop(0) if self.server.statuses else 200
+        if status == "late":
+            threading.Event().wait(1)
+            return
+        if status == 200:
+            self.server.posted.append((self.path, self.headers["Content-Type"], json.loads(body)))
+        self.send_response(status)
+        self.send_header("Location", "/elsewhere")
+        self.end_headers()
+
+    def do_GET(self):
+        self.do_POST()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def hook(monkeypatch):
+    monkeypatch.setattr(notify, "wait_fixed", lambda _: wait_none())
+    with Hook() as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_the_line_for_a_scheduler_is_posted(hook, monkeypatch):
+    monkeypatch.setenv("DEEPOT_HOOK", hook.url)
+    recipients(Notify(webhook="env:DEEPOT_HOOK"), False).tell(DONE.told)
+    recipients(Notify(webhook=hook.url), False).tell({"exit_status": 2})
+    assert hook.posted == [
+        (f"/{SECRET}", "application/json", DONE.told),
+        (f"/{SECRET}", "application/json", {"exit_status": 2}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "asked", "posted"),
+    [([503, 429], 3, 1), ([500] * 3, 3, 0), ([404], 1, 0), ([302], 1, 0), ([307], 1, 0), (["late"] * 3, 3, 0)],
+)
+def test_what_may_pass_is_tried_again_and_redirects_are_not_followed(
+    hook, statuses, asked, posted, caplog, monkeypatch
+):
+    monkeypatch.setattr(notify, "_ANSWER_S", 0.2)
+    hook.statuses = statuses
+    recipients(Notify(webhook=hook.url), False).tell({})
+    assert (hook.asked, len(hook.posted)) == (asked, posted)
+    assert ("was not told" in caplog.text) == (not posted)
+    assert "not-to-be-seen" not in caplog.text
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/{}", "http://nowhere.invalid/{}", "http://a b/{}"])
+def test_a_webhook_that_is_not_there_is_a_warning_without_its_secret(url, caplog, monkeypatch, hook):
+    monkeypatch.setenv("DEEPOT_HOOK", url.format(SECRET))
+    recipients(Notify(webhook="env:DEEPOT_HOOK"), False).tell({})
+    assert "the webhook in DEEPOT_HOOK was not told" in caplog.text
+    assert "not-to-be-seen" not in caplog.text
+
+
+def test_a_command_reads_the_line_and_its_failure_is_a_warning(tmp_path, caplog, monkeypatch):
+    script = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_text(sys.stdin.read())"
+    command = (sys.executable, "-c", script, str(tmp_path / "told"))
+    recipients(Notify(command=command), True).tell(DONE.told)
+    assert json.loads((tmp_path / "told").read_text()) == DONE.told
+    assert not caplog.records
+    monkeypatch.setattr(notify, "_COMMAND_S", 0.2)
+    for bad, why in [
+        (
+            (sys.executable, "-c", "print('no such channel'); raise SystemExit(3)"),
+            "ended with status 3: no such channel",
+        ),
+        (("/no/such/program",), "did not run: .*No such file"),
+        ((sys.executable, "-c", "import time; time.sleep(9)"), "did not run: it took longer than"),
+    ]:
+        caplog.clear()
+        recipients(Notify(command=bad), True).tell({})
+        assert re.search(why, caplog.text)
+
+
+def test_what_cannot_be_told_is_refused_before_the_work(monkeypatch):
+    monkeypatch.delenv("DEEPOT_HOOK", raising=False)
+    with pytest.raises(ConfigError, match="the environment variable DEEPOT_HOOK is not set"):
+        recipients(Notify(webhook="env:DEEPOT_HOOK"), False)
+    for url in ("file:///etc/passwd", "http://[/"):
+        monkeypatch.setenv("DEEPOT_HOOK", url)
+        with pytest.raises(ConfigError, match="DEEPOT_HOOK holds no http:// or https:// URL"):
+            recipients(Notify(webhook="env:DEEPOT_HOOK"), False)
+    with pytest.raises(ConfigError, match="allow it with --allow-code"):
+        recipients(Notify(command=("true",)), False)
+
+
+@pytest.mark.parametrize("given", [f"hooks.example/{SECRET}", {"webhook": f"hooks.example/{SECRET}"}])
+def test_a_secret_given_wrongly_is_not_shown(given):
+    with pytest.raises(ConfigError, match="notify") as caught:
+        parse_job({"input": {"images": "in"}, "output": {"uri": "out"}, "map": "m", "notify": given})
+    assert "not-to-be-seen" not in str(caught.value)
+
+
+def test_a_webhook_may_have_a_token_in_it():
+    content = {"input": {"images": "in"}, "output": {"uri": "out"}, "map": "m"}
+    url = "https://hooks.example/send?access_token=not-to-be-seen"
+    assert parse_job(content | {"notify": {"webhook": url}}).notify.webhook == url
+    with pytest.raises(ConfigError, match="holds credentials"):
+        parse_job(content | {"notify": {"command": ["post", url]}})
+    with pytest.raises(ConfigError, match="before the host are not sent") as caught:
+        parse_job(content | {"notify": {"webhook": "https://me:not-to-be-seen@hooks.example/x"}})
+    assert "not-to-be-seen" not in str(caught.value)
+
+
+def test_a_job_tells_how_it_ended(hook, job_for, tmp_path, capsys):
+    """Done, stopped, and not able to run; and the secret is in no file of the run."""
+    job = job_for(name="scans", notify={"webhook": hook.url})
+    path = tmp_path / "job.yaml"
+    path.write_text(json.dumps(small_job(tmp_path, name="scans", vae="/no/such/vae", notify={"webhook": hook.url})))
+    options = _parser().parse_args(["run", str(path), "--allow-code", "--json"])
+
+    assert carry_out(options, lambda *_: DONE) == 1, "a third of the images failed"
+    for stop in (KeyboardInterrupt(), SystemExit(15)):
+        with pytest.raises(type(stop)):
+            carry_out(options, Mock(side_effect=stop))
+    assert main(["run", str(path), "--allow-code"]) == 2
+    about = {"name": "scans", "command": "run"}
+    done, interrupted, ended, failed = (told for *_, told in hook.posted)
+    assert done == DONE.told | about | {"exit_status": 1}
+    assert interrupted == about | {"exit_status": 130, "error": "KeyboardInterrupt"}
+    assert ended == about | {"exit_status": 15, "error": "SystemExit"}
+    assert failed == about | {"exit_status": 2, "error": failed["error"]}
+    assert "there is no such folder" in failed["error"]
+    out, err = capsys.readouterr()
+    assert json.loads(out.splitlines()[-1]) == DONE.told
+    assert "not-to-be-seen" not in out + err
+    opened = open_run(job, How(allow_code=True))
+    assert b"not-to-be-seen" not in read(opened.run.about)
+    assert opened.fingerprint == open_run(job_for(name="scans"), How(allow_code=True)).fingerprint

@@ -1,0 +1,99 @@
+"""A disk that is really full, under the results or under everything: with room again the same command does the rest."""
+
+import subprocess
+from collections import Counter
+from contextlib import contextmanager
+
+import pytest
+
+from pipeline.errors import StorageError
+from pipeline.maintenance.verify import Verified, repair, verify
+from pipeline.progress import Quiet
+from pipeline.runs.manifest import read_manifest
+from pipeline.runs.paths import Run
+from tests.support.in_process_pool import run_inline
+
+IMAGES = 12
+ROOM = "64m"
+
+
+@contextmanager
+def small_disk(folder, size):
+    """A file system of its own in memory; it can be made larger."""
+    folder.mkdir()
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True)
+    except (subprocess.CalledProcessError, FileNotFoundError) as error:
+        pytest.skip(f"a small disk cannot be mounted here: {error}")
+    try:
+        yield lambda size: subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+
+
+def assert_sound(run):
+    """Every input has a row, every result is what its row says, and nothing half-written is left."""
+    rows = Counter(row["file_name"] for row in read_manifest(run).to_pylist())
+    assert len(rows) == IMAGES and set(rows.values()) == {1}
+    assert verify(run, Quiet()).wrong == 0
+
+
+def test_the_disk_of_the_results_is_full(job_for, tmp_path):
+    with small_disk(tmp_path / "enhanced", "64k") as resize:
+        job = job_for(images=IMAGES, run=str(tmp_path / "run"))
+        result = run_inline(job)
+        run = Run(result.run)
+        assert 0 < result.ok < IMAGES
+        assert result.codes == {"write_failed": IMAGES - result.ok}
+        assert_sound(run)
+        assert not list(tmp_path.rglob("*.partial"))
+        resize(ROOM)
+        repair(run, verify(run, Quiet()).findings)
+        assert run_inline(job).ok == IMAGES
+        assert verify(run, Quiet()) == Verified(IMAGES, (), IMAGES)
+
+
+@pytest.mark.parametrize("size_kb", [8, 500, 1500])
+def test_the_disk_of_everything_is_full(job_for, tmp_path, size_kb):
+    """At whatever stage: the job says so and stops."""
+    with small_disk(tmp_path / "enhanced", f"{size_kb}k") as resize:
+        job = job_for(images=IMAGES)
+        with pytest.raises(StorageError, match="No space left"):
+            run_inline(job)
+        assert not list(tmp_path.rglob("*.partial"))
+        assert not list(tmp_path.rglob("_SUCCESS.json"))
+        resize(ROOM)
+        result = run_inline(job)
+        run = Run(result.run)
+        repair(run, verify(run, Quiet()).findings)
+        assert run_inline(job).ok == IMAGES
+        assert_sound(run)
+        assert verify(run, Quiet()) == Verified(IMAGES, (), IMAGES)
+
+
+@pytest.mark.soak
+def test_the_disk_fills_up_at_every_stage(job_for, tmp_path, record):
+    """The job stops at one stage after the other, the disk being a little larger each time."""
+    with record("the disk is full") as tally, small_disk(tmp_path / "enhanced", "4k") as resize:
+        job = job_for(images=IMAGES)
+        for size_kb in range(8, 10_000, 150):
+            try:
+                run = Run(run_inline(job).run)
+                break
+            except StorageError as error:
+                assert "No space left" in str(error)
+                tally.injected += 1
+            resize(f"{size_kb}k")
+        assert tally.injected > 5
+        resize(ROOM)
+        repair(run, verify(run, Quiet()).findings)
+        run_inline(job)
+        rows = Counter(row["file_name"] for row in read_manifest(run).to_pylist())
+        tally.lost, tally.doubled = IMAGES - len(rows), sum(count > 1 for count in rows.values())
+        assert_sound(run)
+        assert verify(run, Quiet()) == Verified(IMAGES, (), IMAGES)

@@ -1,0 +1,274 @@
+"""Results as tar shards and Parquet files, read by the libraries that people read them with."""
+
+import io
+import zipfile
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from pipeline.curation.export import SIDES, export
+from pipeline.errors import StorageError
+from pipeline.imageio.image_file import decode, output_key
+from pipeline.imageio.output_formats import SUFFIXES
+from pipeline.maintenance.verify import verify
+from pipeline.outputs import writers as sinks
+from pipeline.outputs.writers import Parquet, WebDataset
+from pipeline.progress import Quiet
+from pipeline.runs.manifest import SCHEMA, read_manifest
+from pipeline.runs.paths import Run
+from pipeline.sources.discovery import photos, tar_index
+from pipeline.sources.members import read_photo
+from pipeline.stages.driver import How
+from pipeline.storage.objects import read_range, sha256
+from tests.pipeline.sources.test_discovery import NAMES, picture_bytes, samples, tar
+from tests.pipeline.workers.test_shard_worker import rows_of  # noqa: F401 — a fixture
+from tests.support.in_process_pool import run_inline
+
+LOTS = 10**9
+
+
+@pytest.fixture
+def shards(tmp_path):
+    tar(tmp_path / "in-0.tar", samples())
+    tar(tmp_path / "in-1.tar", {"0009.jpg": picture_bytes("0009.jpg"), "0009.cls": b"3", "0010.jpg": b"no photo"})
+    return f"{tmp_path}/in-*.tar"
+
+
+def agree(rows):
+    """Every row's URI leads to the bytes it speaks of."""
+    for row in rows.values():
+        if row["status"] == "ok":
+            data = read_photo(row["output_uri"])
+            assert (sha256(data), len(data)) == (row["output_sha256"], row["output_bytes"])
+            assert decode(data, LOTS).facts["width"] == row["width"]
+
+
+@pytest.mark.filterwarnings("ignore:.*unclosed file", "ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset's
+def test_webdataset_in_and_out(rows_of, shards, tmp_path):  # noqa: F811
+    import webdataset
+
+    rows = rows_of(input={"images": shards}, output={"uri": str(tmp_path / "out"), "layout": "webdataset"})
+    agree(rows)
+    assert rows["in-1.tar/0010.jpg"]["error_code"] == "not_an_image"
+    assert [path.name for path in (tmp_path / "out").glob("*.tar")] == ["00000.tar"]
+    read = {
+        sample["__key__"]: sample
+        for sample in webdataset.WebDataset(str(tmp_path / "out" / "00000.tar"), shardshuffle=False).decode("rgb8")
+    }
+    assert read.keys() == {"0001", "b/0002", "Ü #1+2", "0009"}
+    assert (read["0001"]["json"], read["0001"]["txt"], read["0009"]["cls"]) == ({"year": 1912}, "a street", 3)
+    assert read["b/0002"]["png"].shape == (8, 18, 3)
+
+
+def one_container(folder, kind):
+    """Photos inside of one file; returns what names them."""
+    files = samples()
+    if kind == "tar":
+        return str(tar(folder / "box.tar", files))
+    if kind == "zip":
+        with zipfile.ZipFile(folder / "box.zip", "w") as archive:
+            for name, data in files.items():
+                archive.writestr(name, data)
+        return str(folder / "box.zip")
+    cells = [{"bytes": files[name], "path": name} if kind == "struct" else files[name] for name in NAMES]
+    pq.write_table(pa.table({"scan": cells}), folder / "box.parquet")
+    return f"{folder}/box.parquet#scan"
+
+
+@pytest.mark.filterwarnings("ignore:.*unclosed file", "ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset's
+@pytest.mark.parametrize(
+    ("kind", "layout"), [("tar", "parquet"), ("zip", "webdataset"), ("bytes", "parquet"), ("struct", "mirror")]
+)
+def test_selected_photos_are_whole_samples_for_webdataset(rows_of, tmp_path, kind, layout):  # noqa: F811
+    import webdataset
+
+    rows = rows_of(
+        input={"images": one_container(tmp_path, kind)}, output={"uri": str(tmp_path / "out"), "layout": layout}
+    )
+    table = pa.Table.from_pylist(list(rows.values()), schema=SCHEMA)
+    for side in SIDES:
+        packed = export(table, f"{tmp_path}/{side}/", side, Quiet())
+        assert (packed.photos, packed.left_out) == (3, ())
+        read = list(webdataset.WebDataset(f"{tmp_path}/{side}/000000.tar", shardshuffle=False).decode("rgb8"))
+        suffixes = [next(iter(sample.keys() - {"json", "__key__", "__url__", "__local_path__"})) for sample in read]
+        assert sorted(suffixes) == ["jpg", "png", "webp"]
+        for sample, suffix in zip(read, suffixes, strict=True):
+            with Image.open(io.BytesIO(read_photo(sample["json"][f"{side}_uri"]))) as image:
+                assert SUFFIXES[image.format][0] == f".{suffix}"
+                np.testing.assert_array_equal(sample[suffix], np.asarray(image))
+
+
+def test_webdataset_with_another_format_keeps_samples_together(rows_of, shards, tmp_path):  # noqa: F811
+    rows = rows_of(
+        input={"images": shards}, output={"uri": str(tmp_path / "out"), "layout": "webdataset", "format": "png"}
+    )
+    agree(rows)
+    assert rows["in-0.tar/0001.jpg"]["output_uri"].endswith("/0001.png")
+
+
+@pytest.mark.filterwarnings("ignore:.*unclosed file", "ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset's
+@pytest.mark.parametrize(
+    ("form", "names", "expected"),
+    [
+        ("same", ["0001.left.png", "0001.right.PNG"], {"left.png", "right.png"}),
+        ("same", ["0001.png", "0001.jpg"], {"png", "jpg"}),
+        ("jpeg", ["0001.left.png", "0001.right.png", "0001.x.jpeg"], {"left.jpg", "right.jpg", "x.jpeg"}),
+        ("png", ["0001.png", "0001.jpg", "0001.a.b.tif"], {"png", "jpg.png", "a.b.png"}),
+        ("png", ["0001.tif", "0001.jpg"], {"tif.png", "jpg.png"}),
+    ],
+)
+def test_a_sample_of_several_photos_stays_one(tmp_path, form, names, expected):
+    import webdataset
+
+    files = {name: name.encode() for name in names} | {"0001.json": b"{}", "0001.m/x.png": b"x", "0002.png": b"2"}
+    for number in (0, 1):
+        tar(tmp_path / f"in-{number}.tar", files)
+    rows = [{"source_uri": entry.uri, "file_name": entry.key} for entry in photos(f"{tmp_path}/in-*.tar")]
+    into = WebDataset(str(tmp_path / "out"), 0, "")
+    for row in rows:
+        into.add(row, output_key(row["file_name"], form), b"result of " + read_photo(row["source_uri"]))
+    into.close(rows)
+    for row in rows:
+        assert read_photo(row["output_uri"]) == b"result of " + read_photo(row["source_uri"])
+    read = list(webdataset.WebDataset(f"{tmp_path}/out/00000.tar", shardshuffle=False))
+    keys = [sample["__key__"] for sample in read]
+    assert keys == ["0001", "0001.m/x", "0002", "0001-2", "0001.m/x-2", "0002-2"]
+    for sample in (read[0], read[3]):
+        assert {name for name in sample if not name.startswith("__")} == expected | {"json"}
+
+
+def test_parquet_is_what_hugging_face_datasets_load(rows_of, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets")
+    rows = rows_of(output={"uri": str(tmp_path / "out"), "layout": "parquet"})
+    agree(rows)
+    loaded = datasets.load_dataset(
+        "parquet", data_files=f"{tmp_path}/out/*.parquet", split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert isinstance(loaded.features["image"], datasets.Image)
+    assert sorted(loaded["file_name"]) == sorted(rows)
+    for sample in loaded:
+        with Image.open(io.BytesIO(read_photo(rows[sample["file_name"]]["output_uri"]))) as image:
+            np.testing.assert_array_equal(np.asarray(sample["image"]), np.asarray(image))
+
+
+def test_parquet_is_what_duckdb_reads_and_what_deepot_takes_in_again(rows_of, tmp_path):  # noqa: F811
+    import duckdb
+
+    rows = rows_of(output={"uri": str(tmp_path / "out"), "layout": "parquet"})
+    told = duckdb.sql(f"SELECT file_name, octet_length(image.bytes) FROM '{tmp_path}/out/*.parquet'").fetchall()
+    assert dict(told) == {name: row["output_bytes"] for name, row in rows.items()}
+    again = rows_of(input={"images": f"{tmp_path}/out/*.parquet"}, output={"uri": str(tmp_path / "second")})
+    agree(again)
+    assert sorted(again)[0].startswith("00000.parquet/00000000.png")
+
+
+def test_a_row_without_a_name_gets_the_suffix_of_its_format(rows_of, tmp_path):  # noqa: F811
+    pq.write_table(pa.table({"image": [picture_bytes("x.jpg")]}), tmp_path / "p.parquet")
+    rows = rows_of(input={"images": str(tmp_path / "p.parquet")})
+    assert rows["p.parquet/00000000"]["output_uri"].endswith("p.parquet/00000000.jpg")
+
+
+@pytest.mark.parametrize("kind", [WebDataset, Parquet])
+def test_pieces_of_a_shard_replace_what_a_dead_worker_left_of_the_whole(tmp_path, kind):
+    row = {"source_uri": "x.png", "file_name": "x.png"}
+    for piece in ("", "0", "10", "11"):
+        into = kind(str(tmp_path), 7, piece)
+        into.add(row, "x.png", b"data")
+        into.close([row])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"00007-{end}{kind.suffix}" for end in ("0", "10", "11")
+    ]
+    assert read_photo(row["output_uri"]) == b"data"
+    first = (tmp_path / f"00007-0{kind.suffix}").read_bytes()
+    into = kind(str(tmp_path), 7, "0")
+    into.add(row, "x.png", b"data")
+    into.close([row])
+    assert (tmp_path / f"00007-0{kind.suffix}").read_bytes() == first, "the same bytes after a retry"
+
+
+def test_nothing_is_written_for_a_shard_without_results(tmp_path):
+    WebDataset(str(tmp_path), 0, "").close([])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_equal_keys_of_two_tars_stay_two_samples(tmp_path):
+    for number in (0, 1):
+        tar(tmp_path / f"in-{number}.tar", {"0001.jpg": bytes([number]), "0001.txt": f"of {number}".encode()})
+    rows = [{"source_uri": entry.uri, "file_name": entry.key} for entry in photos(f"{tmp_path}/in-*.tar")]
+    into = WebDataset(str(tmp_path / "out"), 0, "")
+    for number, row in enumerate(rows):
+        into.add(row, row["file_name"], b"result %d" % number)
+    into.close(rows)
+    assert [read_photo(row["output_uri"]) for row in rows] == [b"result 0", b"result 1"]
+    index = {
+        name: read_range(f"{tmp_path}/out/00000.tar", start, start + size)
+        for name, start, size in tar_index(f"{tmp_path}/out/00000.tar")
+    }
+    assert (index["0001.txt"], index["0001-2.txt"]) == (b"of 0", b"of 1")
+
+
+def test_results_of_more_bytes_than_arrow_counts_are_several_row_groups(rows_of, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(sinks, "_GROUP_BYTES", 15_000)
+    rows = rows_of(output={"uri": str(tmp_path / "out"), "layout": "parquet"})
+    agree(rows)
+    groups = pq.ParquetFile(tmp_path / "out" / "00000.parquet").num_row_groups
+    assert 1 < groups < len(rows)
+    assert len({row["output_uri"] for row in rows.values()}) == len(rows)
+
+
+def test_a_result_that_no_cell_holds_fails_alone(rows_of, tmp_path, monkeypatch):  # noqa: F811
+    sizes = sorted(row["output_bytes"] for row in rows_of().values())
+    monkeypatch.setattr(sinks, "_MOST_CELL_BYTES", sizes[-2])
+    rows = rows_of(output={"uri": str(tmp_path / "out"), "layout": "parquet"})
+    agree(rows)
+    assert [row["error_code"] for row in rows.values() if row["status"] != "ok"] == ["unsupported_output"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(StorageError("no room"), "write_failed"), (pa.ArrowCapacityError("too much"), "internal")]
+)
+@pytest.mark.parametrize("layout", ["webdataset", "parquet"])
+def test_a_file_of_results_that_cannot_be_written_fails_its_photos_and_no_other(
+    job_for,
+    tmp_path,
+    monkeypatch,
+    layout,
+    error,
+    code,
+):
+    """The job goes on; it stopped, and at the same shard whenever it was started again."""
+    real, kind = sinks.put, {"webdataset": "tar", "parquet": "parquet"}[layout]
+
+    def refuse(uri, data):
+        if uri.endswith(f"00001.{kind}"):
+            raise error
+        real(uri, data)
+
+    job = job_for(output={"uri": str(tmp_path / "enhanced"), "layout": layout})
+    with monkeypatch.context() as patch:
+        patch.setattr(sinks, "put", refuse)
+        result = run_inline(job)
+    assert (result.ok, result.failed, result.codes, result.complete) == (4, 2, {code: 2}, True)
+    failed = [row for row in read_manifest(Run(result.run)).to_pylist() if row["status"] == "failed"]
+    assert all(row["output_uri"] is row["output_sha256"] is row["output_bytes"] is None for row in failed)
+    assert all(row["retriable"] is (code == "write_failed") for row in failed)
+    assert verify(Run(result.run), Quiet()).wrong == 0
+    if code == "write_failed":
+        assert run_inline(job, How(allow_code=True, retry=True)).ok == 6
+
+
+def test_a_tar_that_goes_away_before_its_other_files_are_read_fails_its_photos(rows_of, shards, tmp_path, monkeypatch):  # noqa: F811
+    real = sinks.in_samples
+
+    def in_samples(done):
+        (tmp_path / "in-0.tar").unlink(missing_ok=True)
+        tar_index.cache_clear()
+        return real(done)
+
+    monkeypatch.setattr(sinks, "in_samples", in_samples)
+    rows = rows_of(input={"images": shards}, output={"uri": str(tmp_path / "out"), "layout": "webdataset"})
+    assert {row["error_code"] for row in rows.values()} == {"write_failed", "not_an_image"}

@@ -1,0 +1,130 @@
+"""The whole method against a second implementation in NumPy that shares no code with it, on photos of any size."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.linalg import sqrtm
+
+from deepot.autoencoder.autoencoder import as_codec
+from deepot.inference.calibration import fit_images
+from deepot.inference.enhancer import Enhancer, Mode, Tiles
+from deepot.photo.pixels import Pixels
+from tests.support import fake_autoencoders as codecs
+from tests.support.photos import picture, soft
+
+P = 3
+LUMA = np.array([0.299, 0.587, 0.114])
+
+
+def encoded(rgb):
+    """The latents (c, h, w) of `codecs.Shuffle`, of an image (H, W, 3)."""
+    height, width = (-(-side // 2) for side in rgb.shape[:2])
+    full = np.pad(rgb, ((0, 2 * height - rgb.shape[0]), (0, 2 * width - rgb.shape[1]), (0, 0)), mode="edge")
+    return full.reshape(height, 2, width, 2, 3).transpose(4, 1, 3, 0, 2).reshape(12, height, width) * 2 - 1
+
+
+def decoded(latents):
+    _, height, width = latents.shape
+    return ((latents + 1) / 2).reshape(3, 2, 2, height, width).transpose(3, 1, 4, 2, 0).reshape(2 * height, -1, 3)
+
+
+def places(latents):
+    """Where the patches of latents begin."""
+    return [(y, x) for y in range(latents.shape[1] - P + 1) for x in range(latents.shape[2] - P + 1)]
+
+
+def patch(latents, y, x):
+    return latents[:, y : y + P, x : x + P]
+
+
+def coarse(image):
+    """Means of 2 × 2 pixels, interpolated linearly down and across."""
+    means = image.reshape(image.shape[0] // 2, 2, image.shape[1] // 2, 2, 3).mean((1, 3))
+    for axis in (0, 1):
+        last = means.shape[axis] - 1
+        place = np.clip((np.arange(2 * last + 2) + 0.5) / 2 - 0.5, 0, last)
+        first = place.astype(int)
+        share = (place - first).reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
+        after = np.minimum(first + 1, last)
+        means = np.take(means, first, axis) * (1 - share) + np.take(means, after, axis) * share
+    return means
+
+
+@pytest.fixture(scope="module")
+def both():
+    """A fitted map, and the same matrix and means by SciPy."""
+    codec = as_codec(codecs.shuffle(), "shuffle", dtype=torch.float32, device="cpu")
+    clean = [picture(seed, 40, 32) for seed in range(8)]
+    restored = [soft(photo) for photo in clean]
+    vectors = []
+    for photos in (restored, clean):
+        latents = [encoded(np.asarray(photo) / 255) for photo in photos]
+        vectors.append(np.array([patch(each, y, x).ravel() for each in latents for y, x in places(each)]))
+    source, target = (np.cov(each.T) for each in vectors)
+    values, axes = np.linalg.eigh(source)
+    root, inverse = (axes * np.sqrt(values)) @ axes.T, (axes / np.sqrt(values)) @ axes.T
+    matrix = inverse @ sqrtm(root @ target @ root).real @ inverse
+    return codec, fit_images(codec, restored, clean, patch_size=P), (matrix, *(each.mean(0) for each in vectors))
+
+
+def test_the_map_is_the_closed_form(both):
+    _, transport, (matrix, source, target) = both
+    found = transport.components[0]
+    np.testing.assert_allclose(found.matrix, matrix, atol=1e-5 * np.abs(matrix).max())
+    np.testing.assert_allclose(found.source_mean, source, atol=1e-6)
+    np.testing.assert_allclose(found.target_mean, target, atol=1e-6)
+
+
+def moved(latents, matrix, source, target):
+    """Every patch of padded latents by the map, overlaps averaged."""
+    padded = np.pad(latents, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    total, count = np.zeros_like(padded), np.zeros_like(padded)
+    for y, x in places(padded):
+        patch(total, y, x)[:] += (matrix @ (patch(padded, y, x).ravel() - source) + target).reshape(-1, P, P)
+        patch(count, y, x)[:] += 1
+    return (total / count)[:, 1:-1, 1:-1]
+
+
+def enhanced(samples, maximum, affine, mode, alpha):
+    """What the samples (H, W, C) become, before they are rounded."""
+    values = samples / maximum
+    light = 1 - values[:, :, 3:]
+    rgb = (1 - values[:, :, :3]) * light if values.shape[2] == 4 else np.broadcast_to(values, (*values.shape[:2], 3))
+    latents = encoded(rgb)
+    after, before = decoded(moved(latents, *affine)), decoded(latents)
+    change = after - before
+    if mode is Mode.DETAIL:
+        change = change - coarse(change)
+    change = change[: rgb.shape[0], : rgb.shape[1]]
+    if mode is Mode.PLAIN:
+        change = after[: rgb.shape[0], : rgb.shape[1]] - rgb
+    change = change * (1 - alpha)
+    if values.shape[2] == 1:
+        change = (change @ LUMA)[:, :, None]
+    elif values.shape[2] == 4:
+        change = np.dstack([np.where(light > 1 / 255, -change / np.maximum(light, 1 / 255), 0), 0 * light])
+    return np.clip((values + change) * maximum, 0, maximum)
+
+
+@given(
+    st.integers(1, 26),
+    st.integers(1, 26),
+    st.sampled_from(list(Mode)),
+    st.floats(-2, 3),
+    st.sampled_from(["L", "RGB", "CMYK"]),
+    st.sampled_from([np.uint8, np.uint16]),
+    st.sampled_from([1424, 16]),
+    st.integers(0, 99),
+)
+@settings(max_examples=30, deadline=None, derandomize=True)
+def test_a_photo_becomes_what_the_formulas_say(both, height, width, mode, alpha, kind, depth, tile, seed):
+    codec, transport, affine = both
+    maximum = int(np.iinfo(depth).max)
+    plain = np.asarray(picture(seed, width, height).convert(kind)).reshape(height, width, -1)
+    samples = (plain.astype(np.uint32) * maximum // 255).astype(depth)
+    pixels = Pixels(samples.copy())
+    Enhancer(codec, transport, alpha=alpha, mode=mode, tiles=Tiles(tile)).enhance(pixels)
+    wanted = enhanced(samples, maximum, affine, mode, alpha)
+    assert np.abs(pixels.samples - wanted).max() < 0.5 + 1e-4 * maximum

@@ -1,0 +1,81 @@
+"""Secrets of the environment: whatever tells them, they are in no row, file, log or message."""
+
+import logging
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from PIL import Image
+
+from jobs.cli import main
+from pipeline.runs.manifest import read_manifest
+from pipeline.runs.paths import Run
+from pipeline.telemetry.logs import Lines
+from tests.support.in_process_pool import run_inline
+from tests.support.photos import small_job
+
+SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # of AWS's documentation
+
+
+@pytest.fixture(params=["wJalrXUtnFEMI-planted", SECRET])
+def secret(request):
+    return request.param
+
+
+@pytest.mark.parametrize("place", ["input", "reference", "output", "run", "map"])
+def test_a_secret_in_a_uri_stops_the_job_and_is_shown_nowhere(tmp_path, capsys, inline, place):
+    uri = f"s3://AKIAEXAMPLE:{SECRET}@bucket/x"
+    whole = {"input": {"images": uri}, "reference": {"images": uri}, "output": {"uri": uri}, "run": uri, "map": uri}
+    job = tmp_path / "job.yaml"
+    job.write_text(yaml.safe_dump(small_job(tmp_path, 1, 1, **{place: whole[place]})))
+    assert main(["run", str(job), "--allow-code", "--verbose"]) == 2
+    said = capsys.readouterr()
+    assert "holds credentials" in said.err
+    assert not any(part in said.out + said.err for part in SECRET.split("/"))
+    for path in tmp_path.rglob("*"):
+        assert path == job or path.is_dir() or SECRET.encode() not in path.read_bytes(), path
+
+
+def test_a_planted_secret_is_nowhere(job_for, tmp_path, monkeypatch, caplog, capsys, secret):
+    """Photos whose errors tell it, in the input and in the calibration."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+    job = job_for(vae="tests.support.fake_autoencoders:leaky")
+    for side in ("restored", "natural"):
+        Image.new("RGB", (48, 36), (9, 9, 9)).save(tmp_path / side / "poison.png")
+    result = run_inline(job)
+    assert result.codes == {"internal": 1}
+    messages = [row["error_message"] for row in read_manifest(Run(result.run)).to_pylist() if row["error_message"]]
+    assert messages == ["signed with …"]
+    assert "poison.png (internal: signed with …)" in caplog.text
+    for command in ("status", "report", "verify"):
+        main([command, result.run])
+    said = capsys.readouterr()
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 30
+    for path in files:
+        text = str(pq.read_table(path).to_pylist()) if path.suffix == ".parquet" else ""
+        assert secret.encode() not in path.read_bytes() and secret not in text, path
+    assert secret not in caplog.text + said.out + said.err
+
+
+def test_logs_and_tracebacks_of_the_command_line_hide_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    try:
+        raise ValueError(f"signed with {SECRET}")
+    except ValueError as error:
+        record = logging.LogRecord("x", 30, "x", 1, "with %s", (SECRET,), (ValueError, error, error.__traceback__))
+    text = Lines("%(message)s").format(record)
+    assert "with …" in text and "ValueError: signed with …" in text and SECRET not in text
+    assert main(["status", str(tmp_path / SECRET), "--verbose"]) == 2
+    said = capsys.readouterr().err
+    assert "Traceback" in said and "is not the folder of a run" in said and SECRET not in said
+
+
+@pytest.mark.parametrize("codec", ["greedy", "leaky"])
+def test_a_calibration_photo_that_fails_is_left_out(job_for, tmp_path, caplog, monkeypatch, codec):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    job = job_for(vae=f"tests.support.fake_autoencoders:{codec}")
+    Image.new("RGB", (48, 36), (9, 9, 9)).save(tmp_path / "natural" / "poison.png")
+    assert run_inline(job).ok == 6
+    code = {"greedy": "out_of_memory", "leaky": "internal"}[codec]
+    assert f"not used for calibration: {tmp_path}/natural/poison.png ({code}: " in caplog.text

@@ -1,0 +1,75 @@
+"""What soak tests measure, and the table made of it: `python -m tests.support.soak` writes docs/reliability.md."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / ".soak.jsonl"
+PAGE = ROOT / "docs" / "reliability.md"
+BEGIN, END = "<!-- begin: make soak -->", "<!-- end: make soak -->"
+
+
+@dataclass
+class Tally:
+    """What became of one kind of fault.
+
+    Attributes:
+        fault: what was done.
+        injected: how often.
+        survived: how often everything came out right; none where the test failed.
+        lost: inputs without a row at the end; None where the fault is met outside of a run, so that there are no rows.
+        doubled: inputs with more than one; None likewise.
+    """
+
+    fault: str
+    injected: int = 0
+    survived: int = 0
+    lost: int | None = 0
+    doubled: int | None = 0
+
+
+@contextmanager
+def record(fault: str, rows: bool = True) -> Iterator[Tally]:
+    """Measure one fault, in a run or without rows; what the tally holds at the end is kept, also after a failure."""
+    tally = Tally(fault) if rows else Tally(fault, lost=None, doubled=None)
+    try:
+        yield tally
+        tally.survived = tally.injected
+    finally:
+        with RESULTS.open("a") as file:
+            file.write(json.dumps(asdict(tally)) + "\n")
+
+
+def table(lines: list[str]) -> str:
+    """The sums of all tallies, a row for each fault, as Markdown."""
+    sums: dict[str, Tally] = {}
+    for line in lines:
+        found = Tally(**json.loads(line))
+        total = sums.setdefault(found.fault, Tally(found.fault))
+        for key in ("injected", "survived", "lost", "doubled"):
+            both = getattr(total, key), getattr(found, key)
+            setattr(total, key, None if None in both else sum(both))
+    rows = [_row(total) for total in sums.values()]
+    head = "| fault | times injected | times survived | rows lost | rows doubled |"
+    return "\n".join([head, "| --- | --- | --- | --- | --- |", *rows])
+
+
+def _row(tally: Tally) -> str:
+    """Numbers of rows only where there were any: not where nothing was injected either."""
+    counts = ["–" if count is None or not tally.injected else str(count) for count in (tally.lost, tally.doubled)]
+    return "| " + " | ".join([tally.fault, f"{tally.injected:,}", f"{tally.survived:,}", *counts]) + " |"
+
+
+def write() -> None:
+    """Put the table between the marks of the page."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    text = table(RESULTS.read_text(encoding="utf-8").splitlines())
+    PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()
