@@ -25,7 +25,9 @@ from deepot.autoencoder.autoencoder import Codec
 from deepot.autoencoder.loading import load_codec
 from deepot.evaluation.image_metrics import frechet_distance
 from deepot.inference.calibration import degraded, matched_moments
-from deepot.inference.enhancer import Mode, Tiles, change
+from deepot.inference.enhancer import change
+from deepot.inference.modes import Mode
+from deepot.inference.tile_options import Tiles
 from deepot.inference.tiled_autoencoder import encode
 from deepot.photo.pixels import Pixels
 from deepot.restoration.degradations import load_degradation, seeded

@@ -22,7 +22,8 @@ from torch import Tensor
 
 from deepot.autoencoder.autoencoder import Autoencoder
 from deepot.autoencoder.loading import load_codec
-from deepot.inference.enhancer import Enhancer, Tiles
+from deepot.inference.enhancer import Enhancer
+from deepot.inference.tile_options import Tiles
 from deepot.photo.pixels import Pixels
 from deepot.transport.transport_map import TransportMap
 

@@ -35,7 +35,8 @@ from PIL import Image, ImageOps
 from deepot.autoencoder.autoencoder import Codec
 from deepot.autoencoder.loading import load_codec
 from deepot.inference.calibration import degraded, fit_images
-from deepot.inference.enhancer import Enhancer, Tiles
+from deepot.inference.enhancer import Enhancer
+from deepot.inference.tile_options import Tiles
 from deepot.inference.tiled_autoencoder import encode
 from deepot.photo.pixels import Pixels
 from deepot.restoration.degradations import load_degradation

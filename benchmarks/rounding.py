@@ -19,7 +19,8 @@ from record import save
 from deepot.autoencoder.loading import load_codec
 from deepot.evaluation.image_metrics import psnr
 from deepot.inference.calibration import fit_images
-from deepot.inference.enhancer import Enhancer, Mode
+from deepot.inference.enhancer import Enhancer
+from deepot.inference.modes import Mode
 
 Stack = NDArray[np.float64]
 

@@ -25,7 +25,8 @@ from PIL import Image
 from deepot.autoencoder.autoencoder import Codec
 from deepot.autoencoder.loading import load_codec
 from deepot.inference.calibration import fit_images
-from deepot.inference.enhancer import Tiles, mean_square_difference
+from deepot.inference.enhancer import mean_square_difference
+from deepot.inference.tile_options import Tiles
 from deepot.inference.tiled_autoencoder import encode
 from deepot.photo.pixels import Pixels
 from deepot.photo.quality_scores import score

@@ -33,7 +33,9 @@ from record import save
 from deepot.autoencoder.autoencoder import Autoencoder, Codec, as_codec
 from deepot.autoencoder.loading import DiffusersAutoencoder, load_codec
 from deepot.inference.calibration import fit_images
-from deepot.inference.enhancer import Enhancer, Mode, Tiles
+from deepot.inference.enhancer import Enhancer
+from deepot.inference.modes import Mode
+from deepot.inference.tile_options import Tiles
 from deepot.photo.pixels import Pixels
 from deepot.tiling.tiles import TilePlan
 from deepot.transport.transport_map import TransportMap

@@ -11,7 +11,9 @@ from deepot.autoencoder.autoencoder import Autoencoder, Codec, as_codec
 from deepot.autoencoder.loading import load_codec
 from deepot.errors import DeepotError
 from deepot.inference.calibration import fit_images, matched_moments, photo_levels, photo_moments
-from deepot.inference.enhancer import Enhancer, Mode, Tiles
+from deepot.inference.enhancer import Enhancer
+from deepot.inference.modes import Mode
+from deepot.inference.tile_options import Tiles
 from deepot.photo.pixels import Pixels
 from deepot.restoration.degradations import load_degradation
 from deepot.restoration.loading import load_restorer

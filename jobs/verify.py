@@ -4,8 +4,9 @@ import argparse
 
 from jobs.console import progress, show_json
 from jobs.flags import add_output
-from pipeline.maintenance.verify import Verified, repair, verify
+from pipeline.maintenance.verify import Verified, verify
 from pipeline.runs.paths import Run
+from pipeline.runs.requeue import repair
 from pipeline.storage.objects import absolute
 
 

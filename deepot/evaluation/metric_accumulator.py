@@ -12,7 +12,7 @@ from deepot.autoencoder.autoencoder import default_device
 from deepot.evaluation.bootstrap import MOST_BLOCKS, Estimate, bootstrap_distance, bootstrap_mean, draws, recentred
 from deepot.evaluation.image_metrics import frechet_distance, psnr, ssim
 from deepot.evaluation.variants import CLEAN, Point, Versions
-from deepot.inference.enhancer import Keep
+from deepot.inference.modes import Keep
 from deepot.spec import call_factory, fingerprint
 from deepot.transport.moments import Moments, merge_in_order
 from deepot.transport.patch_moments import patch_moments

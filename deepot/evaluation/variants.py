@@ -8,7 +8,8 @@ from torch import Tensor
 
 from deepot.autoencoder.autoencoder import Codec
 from deepot.inference.detail_filter import details
-from deepot.inference.enhancer import Keep, Mode, luma
+from deepot.inference.enhancer import luma
+from deepot.inference.modes import Keep, Mode
 from deepot.inference.tiled_autoencoder import check_finite, decoder, encode
 from deepot.photo.pixels import Pixels
 from deepot.tiling.tiles import Span, TilePlan

@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from deepot.autoencoder.autoencoder import Codec
-from deepot.inference.enhancer import Tiles
+from deepot.inference.tile_options import Tiles
 from deepot.inference.tiled_autoencoder import encode
 from deepot.photo.pixels import Pixels
 from deepot.restoration.degradations import Degradation

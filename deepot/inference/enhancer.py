@@ -1,17 +1,17 @@
 """Enhancer: a restored image in, the transported image out."""
 
-import math
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from deepot.autoencoder.autoencoder import Codec
-from deepot.inference.detail_filter import REACH, details
+from deepot.inference.detail_filter import details
+from deepot.inference.modes import Keep, Mode
+from deepot.inference.tile_options import Tiles
 from deepot.inference.tiled_autoencoder import check_finite, decoder, encode
 from deepot.photo.pixels import LUMA, Pixels
 from deepot.tiling.oom_retry import within_memory
@@ -20,66 +20,6 @@ from deepot.transport.naturalness import Naturalness
 from deepot.transport.transport_map import TransportMap
 
 _COMPARED_VALUES = 4_000_000  # latent values compared at a time: 32 MB in float64
-
-
-@dataclass(frozen=True)
-class Tiles:
-    """How photos that are larger than a tile are cut.
-
-    Attributes:
-        size: side of a square with as many pixels as go through the autoencoder at once; a photo that has no more
-            of them is one tile, whatever its shape.
-        overlap: pixels that neighbouring tiles share; None for what the autoencoder needs. Where its receptive field
-            is bounded that makes tiles exact. Where it has global operations those are the same for all tiles
-            (`shared_stats`): tiles agree where it is known how far it looks then, elsewhere they are cross-faded.
-    """
-
-    size: int = 1424
-    overlap: int | None = None
-
-    def margins(self, codec: Codec) -> tuple[int, int]:
-        """Halo and blend in latent positions; the halo serves the autoencoder and the details beside it."""
-        if codec.halo is None and codec.settled_halo is not None and self.overlap is None:
-            return codec.settled_halo + REACH, 0
-        if codec.halo is None:
-            third = math.ceil((192 if self.overlap is None else self.overlap) / (3 * codec.factor))
-            return max(REACH, third), third
-        return max(codec.halo + REACH, math.ceil((self.overlap or 0) / (2 * codec.factor))), 0
-
-    def least(self, codec: Codec) -> int:
-        """The smallest sensible size, in pixels: about half of a tile is kept."""
-        halo, blend = self.margins(codec)
-        return (4 * halo + 6 * blend) * codec.factor
-
-    def plan(self, codec: Codec, pixels: Pixels) -> TilePlan:
-        """The tiles of a photo; a size below the least is raised to it."""
-        height, width = (math.ceil(side / codec.factor) for side in (pixels.height, pixels.width))
-        return TilePlan(height, width, max(self.size, self.least(codec)) // codec.factor, *self.margins(codec))
-
-
-class Mode(StrEnum):
-    """How the two decoded images become the output.
-
-    DETAIL: x* + (1 − α) H(D(z′) − D(z)), H without what is coarser than some latent positions (`detail_filter`):
-        restoration has left brightness, colour and coarse structure right, and they stay.
-    RESIDUAL: x* + (1 − α)(D(z′) − D(z)); the autoencoder's own error cancels.
-    PLAIN: (1 − α) D(z′) + α x*, as published.
-    """
-
-    DETAIL = "detail"
-    RESIDUAL = "residual"
-    PLAIN = "plain"
-
-
-class Keep(StrEnum):
-    """What of a map can be left out.
-
-    COLOUR: only luma changes, by the same amount in red, green and blue as far as nothing is clipped.
-    MEAN: the map has no mean shift; patches like the mean of the calibration's restored ones stay.
-    """
-
-    COLOUR = "colour"
-    MEAN = "mean"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from deepot.autoencoder.autoencoder import Codec
 from deepot.inference.calibration import degraded, photo_levels, photo_moments
-from deepot.inference.enhancer import Tiles
+from deepot.inference.tile_options import Tiles
 from deepot.photo.pixels import Pixels
 from deepot.restoration.degradations import seeded
 from deepot.transport.binned_moments import Levels

@@ -11,8 +11,8 @@ from pipeline.cluster.worker_actor import IN_FLIGHT
 from pipeline.config.job import Job
 from pipeline.errors import PipelineError
 from pipeline.runs.commits import Part
-from pipeline.stages.shard_scheduler import OutOfMemoryError, WorkerDiedError
 from pipeline.telemetry import prometheus_metrics as metrics
+from pipeline.workers.pool import OutOfMemoryError, WorkerDiedError
 from pipeline.workers.shard_worker import Setup, Work
 from pipeline.workers.watchdog import ImageHangsError
 

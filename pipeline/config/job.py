@@ -12,13 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_core import PydanticCustomError
 
 from deepot.errors import SpecError
-from deepot.inference.enhancer import Keep, Mode
+from deepot.inference.modes import Keep, Mode
 from deepot.transport.mixture_fit import check_components
 from deepot.transport.transport_map import Calibration
+from pipeline.config.output_layout import Layout
 from pipeline.imageio.metadata.metadata import Policy
 from pipeline.imageio.output_formats import load_target
-from pipeline.outputs.writers import Layout
 from pipeline.redaction import holds_credentials, redacted
+from pipeline.storage.objects import absolute
 
 Auto = Literal["auto"]
 _ONE_SLASH = re.compile(r"(s3a?|gs|gcs|az|abfss?|hdfs):/(?!/)")
@@ -311,3 +312,14 @@ def _texts(content: object) -> Iterator[str]:
         elif isinstance(value, dict | list) and id(value) not in seen:
             seen.add(id(value))
             waiting += value.values() if isinstance(value, dict) else value
+
+
+def output_folder(job: Job, map_sha256: str) -> str:
+    """Where the results of a job with this map go."""
+    return absolute(job.output.uri).replace("{map}", map_sha256[:16])
+
+
+def _fixed_part(uri: str) -> str:
+    """The folder that an output URI names, up to a `{map}` in it."""
+    head, found, _ = absolute(uri).partition("{map}")
+    return head.rpartition("/")[0] if found else head.rstrip("/")

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import ConfigError, ImageError, RunError, StorageError
-from pipeline.imageio.extensions import suffix_of
+from pipeline.imageio.file_suffix import suffix_of
 from pipeline.outputs.tar_writer import TarWriter
 from pipeline.progress import Progress
 from pipeline.sources.members import read_photo

@@ -15,11 +15,11 @@ from pipeline.calibration.moments import Task
 from pipeline.cluster import session as cluster
 from pipeline.cluster.actor_pool import slots
 from pipeline.config.job import Job
+from pipeline.config.output_layout import Layout
 from pipeline.errors import NothingFoundError
 from pipeline.estimation.forecast import Forecast
 from pipeline.estimation.pilot import Measured, Trial, Tried, try_out
 from pipeline.estimation.stratified_sampling import Total, draw, groups, total
-from pipeline.outputs.writers import Layout
 from pipeline.runs.commits import committed_numbers
 from pipeline.runs.paths import Run
 from pipeline.runs.plan import read_plan

@@ -11,7 +11,7 @@ from safetensors.torch import save as save_tensors
 from deepot.evaluation.metric_accumulator import Judge, Scores, estimates
 from deepot.evaluation.variants import CLEAN, RESTORED, Point, Versions, versions
 from deepot.inference.calibration import degraded
-from deepot.inference.enhancer import Keep
+from deepot.inference.modes import Keep
 from deepot.photo.pixels import Pixels
 from deepot.restoration.degradations import load_degradation, seeded
 from deepot.tiling.oom_retry import within_memory

@@ -1,39 +1,23 @@
-"""Suffixes: what a photo's file name ends in, by its name and its bytes."""
+"""File name extensions of photos."""
 
-import io
-import warnings
-from pathlib import PurePosixPath
-
-from PIL import Image
-
-from pipeline.imageio import signatures as headers
-from pipeline.imageio.output_formats import SUFFIXES, readable
-
-
-def suffix_of(name: str, data: bytes) -> str:
-    """The suffix of a photo: that of its name where it is one of its format's, the first one of the format otherwise.
-
-    Args:
-        name: a path or URI; it may be without suffix, as those of photos in Parquet files are.
-        data: its bytes; where they are of no known format, the name's suffix in lower case is given.
-    """
-    own = PurePosixPath(name).suffix.lower()
-    suffixes = SUFFIXES.get(_format(data), (own,))
-    return own if own in suffixes else suffixes[0]
+SUFFIXES = {
+    "PNG": (".png",),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+    "AVIF": (".avif",),
+    "JPEG2000": (".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".j2c"),
+    "BMP": (".bmp", ".dib"),
+    "HEIF": (".heic", ".heif", ".hif"),
+    "JXL": (".jxl",),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "TGA": (".tga",),
+}
+"""By format; a result whose name has none of them gets the first one."""
+IMAGE_SUFFIXES = (*(suffix for several in SUFFIXES.values() for suffix in several), ".gif")
+"""Of the files that are taken for photos in folders, tars and ZIP files."""
 
 
-def _format(data: bytes) -> str:
-    """The format of a photo's bytes, as `SUFFIXES` names it, told without decoding it; empty if it is none of those."""
-    if headers.is_jxl(data):  # its plugin decodes what it opens
-        return "JXL"
-    if headers.is_heif(data):  # known without its plugin
-        return "HEIF"
-    if headers.kind(data) == "TIFF":  # Pillow does not open all of them
-        return "TIFF"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with Image.open(io.BytesIO(data), formats=readable()) as image:
-                return "JPEG" if image.format == "MPO" else str(image.format)
-        except Exception:  # decoders raise anything over bytes that are not what they say
-            return ""
+def has_image_suffix(name: str) -> bool:
+    """Whether a file is taken for a photo by its name."""
+    return name.lower().endswith(IMAGE_SUFFIXES)

@@ -14,6 +14,7 @@ from deepot.photo.pixels import Pixels
 from pipeline.errors import Code, ImageError
 from pipeline.imageio import pillow_reader as reading
 from pipeline.imageio import signatures as headers
+from pipeline.imageio.extensions import SUFFIXES
 from pipeline.imageio.formats import jpeg, jxl
 from pipeline.imageio.formats import jpeg_mpf as appended
 from pipeline.imageio.formats import tiff_reader as tiff
@@ -21,8 +22,9 @@ from pipeline.imageio.formats import tiff_writer as tiff_writing
 from pipeline.imageio.metadata import tiff_tags as tags
 from pipeline.imageio.metadata.ifd import orientation_of
 from pipeline.imageio.metadata.metadata import Metadata, Policy
-from pipeline.imageio.output_formats import SUFFIXES, Target, load_target, readable
+from pipeline.imageio.output_formats import Target, load_target
 from pipeline.imageio.pillow_writer import written
+from pipeline.imageio.plugins import readable
 
 _TARGET = lru_cache(load_target)
 

@@ -1,37 +1,14 @@
 """Targets: the formats that results are written in, by name."""
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
-
-from PIL import Image
 
 from deepot.errors import SpecError
 from deepot.photo.pixels import Pixels
 from deepot.spec import build, parse
 from pipeline.imageio.formats.heif import MOST_BITS
-
-_PLUGINS = {"HEIF": "pillow_heif", "JXL": "pillow_jxl"}
-SUFFIXES = {
-    "PNG": (".png",),
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
-    "TIFF": (".tif", ".tiff"),
-    "WEBP": (".webp",),
-    "AVIF": (".avif",),
-    "JPEG2000": (".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".j2c"),
-    "BMP": (".bmp", ".dib"),
-    "HEIF": (".heic", ".heif", ".hif"),
-    "JXL": (".jxl",),
-    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
-    "TGA": (".tga",),
-}
-"""By format; a result whose name has none of them gets the first one."""
-IMAGE_SUFFIXES = (*(suffix for several in SUFFIXES.values() for suffix in several), ".gif")
-"""Of the files that are taken for photos in folders, tars and ZIP files."""
-READ = (*SUFFIXES, "MPO", "GIF")
-"""Formats that are read. Others that Pillow knows run programs or are no photos."""
+from pipeline.imageio.plugins import _PLUGINS, has_plugin
 
 
 @dataclass(frozen=True)
@@ -126,11 +103,6 @@ _MAKERS: dict[str, Callable[..., Target]] = {
 }
 
 
-def has_image_suffix(name: str) -> bool:
-    """Whether a file is taken for a photo by its name."""
-    return name.lower().endswith(IMAGE_SUFFIXES)
-
-
 def load_target(text: str) -> Target | None:
     """The format that `output.format` names, e.g. `jpeg:quality=90,progressive=1`; None for `same`.
 
@@ -141,31 +113,6 @@ def load_target(text: str) -> Target | None:
         return None
     target: Target = build(parse(text), _MAKERS, "format")
     return target
-
-
-@lru_cache(maxsize=1)
-def readable() -> list[str]:
-    """Those of `READ` that Pillow can open here; registers the plugins."""
-    register_plugins()
-    Image.init()
-    return [kind for kind in READ if kind in Image.OPEN]
-
-
-def register_plugins() -> None:
-    """Let Pillow read HEIF and JPEG XL where the plugins for them are installed."""
-    for kind in _PLUGINS:
-        has_plugin(kind)
-
-
-def has_plugin(kind: str) -> bool:
-    """Whether Pillow can write HEIF or JXL; registers the plugin."""
-    try:
-        plugin = importlib.import_module(_PLUGINS[kind])
-    except ImportError:
-        return False
-    if kind == "HEIF":
-        plugin.register_heif_opener()
-    return kind in Image.SAVE
 
 
 def _needing_plugin(kind: str, options: dict[str, Any]) -> Target:

@@ -12,11 +12,12 @@ from enum import StrEnum
 from itertools import chain, islice
 
 from pipeline.calibration.maps import map_uris
-from pipeline.config.job import Job
+from pipeline.config.job import Job, output_folder
 from pipeline.config.loading import parse_job
+from pipeline.config.output_layout import Layout
 from pipeline.errors import RunError, StorageError
 from pipeline.outputs.naming import is_row, mirror_key
-from pipeline.outputs.writers import Layout, shard_of
+from pipeline.outputs.writers import shard_of
 from pipeline.runs.commits import Part, committed_numbers, read_commit
 from pipeline.runs.hash_set import Ledger
 from pipeline.runs.manifest import read_part
@@ -24,7 +25,6 @@ from pipeline.runs.output_ownership import owner
 from pipeline.runs.paths import Run, check_run
 from pipeline.runs.plan import planned, read_plan
 from pipeline.sources.members import member_of
-from pipeline.stages.driver import output_folder
 from pipeline.storage.listing import files, modified
 from pipeline.storage.objects import Entry, delete, put, read, sha256
 from pipeline.storage.prefetch import read_ahead

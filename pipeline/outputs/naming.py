@@ -3,8 +3,9 @@
 import re
 from functools import lru_cache
 
+from pipeline.imageio.extensions import IMAGE_SUFFIXES, SUFFIXES
 from pipeline.imageio.image_file import Photo, output_key
-from pipeline.imageio.output_formats import IMAGE_SUFFIXES, SUFFIXES, load_target
+from pipeline.imageio.output_formats import load_target
 
 _ROW = re.compile(r".*\.parquet/\d{8,}", re.IGNORECASE | re.DOTALL)
 _TARGET = lru_cache(load_target)

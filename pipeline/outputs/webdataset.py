@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.imageio.output_formats import has_image_suffix
+from pipeline.imageio.extensions import has_image_suffix
 from pipeline.sources.discovery import tar_index
 from pipeline.sources.members import clean, key_of, member_of, sample_of
 from pipeline.storage.objects import read_range

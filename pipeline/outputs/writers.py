@@ -3,12 +3,12 @@
 import io
 import re
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
 from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.config.output_layout import Layout
 from pipeline.errors import Code, ImageError
 from pipeline.outputs.tar_writer import TarWriter
 from pipeline.outputs.webdataset import files, in_samples
@@ -17,19 +17,6 @@ from pipeline.storage.objects import delete, join, put
 
 _GROUP_BYTES, _MOST_CELL_BYTES = 2**30, 2**31 - 2
 _SHARD_FILE = re.compile(r"(\d{5,})(?:-[01]+)?\.(?:tar|parquet)")
-
-
-class Layout(StrEnum):
-    """How results lie in the output folder.
-
-    MIRROR: under the folders and names of the input.
-    WEBDATASET: a tar a shard of the run, with the sidecar files of photos that came from tars.
-    PARQUET: a Parquet file a shard, in the columns of Hugging Face's datasets.
-    """
-
-    MIRROR = "mirror"
-    WEBDATASET = "webdataset"
-    PARQUET = "parquet"
 
 
 class Sink(Protocol):

@@ -2,9 +2,10 @@
 
 import json
 
+from pipeline.config.output_layout import Layout
 from pipeline.errors import RunError
-from pipeline.imageio.output_formats import has_image_suffix
-from pipeline.outputs.writers import Layout, shard_of
+from pipeline.imageio.extensions import has_image_suffix
+from pipeline.outputs.writers import shard_of
 from pipeline.runs.paths import RUNS, Run
 from pipeline.storage.listing import files
 from pipeline.storage.objects import create, join, put, read

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import ContainerError, StorageError
-from pipeline.imageio.output_formats import has_image_suffix
+from pipeline.imageio.extensions import has_image_suffix
 from pipeline.sources.lists import named, names_in, told_apart
 from pipeline.sources.members import clean, member_uri
 from pipeline.storage.filenames import shown

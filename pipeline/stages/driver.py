@@ -18,10 +18,9 @@ from pipeline.calibration.drift import Drift, follow
 from pipeline.calibration.maps import map_uri, maps, stored_map
 from pipeline.calibration.photo_lists import enlist
 from pipeline.cluster import session as cluster
-from pipeline.config.job import Job, Refit
+from pipeline.config.job import Job, Refit, _fixed_part, output_folder
+from pipeline.config.output_layout import Layout
 from pipeline.errors import NothingFoundError, RunError, StorageError
-from pipeline.maintenance.verify import failures, repair
-from pipeline.outputs.writers import Layout
 from pipeline.progress import Progress, Quiet
 from pipeline.reporting.report import write_report
 from pipeline.runs.case_collisions import check_names
@@ -31,6 +30,7 @@ from pipeline.runs.manifest import made_by
 from pipeline.runs.output_ownership import claim, see_claim
 from pipeline.runs.paths import RUNS, Run
 from pipeline.runs.plan import Outlook, extend, find_images, planned, slowest_first, unfinish
+from pipeline.runs.requeue import failures, repair
 from pipeline.runs.summary import Result, finish
 from pipeline.sources.sampling import Sampler
 from pipeline.stages.shard_scheduler import Apply
@@ -273,17 +273,6 @@ def _session_and_models(job: Job, how: How) -> Iterator[None]:
         with cluster.session(how.address, how.metrics_port):
             loading.result()
             yield
-
-
-def output_folder(job: Job, map_sha256: str) -> str:
-    """Where the results of a job with this map go."""
-    return absolute(job.output.uri).replace("{map}", map_sha256[:16])
-
-
-def _fixed_part(uri: str) -> str:
-    """The folder that an output URI names, up to a `{map}` in it."""
-    head, found, _ = absolute(uri).partition("{map}")
-    return head.rpartition("/")[0] if found else head.rstrip("/")
 
 
 def _version(package: str) -> str:

@@ -5,7 +5,6 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from pipeline.errors import Code, RunError
 from pipeline.progress import Progress
@@ -16,6 +15,7 @@ from pipeline.runs.rows import blank_row
 from pipeline.runs.sharding import Shard
 from pipeline.telemetry import prometheus_metrics as metrics
 from pipeline.telemetry.logs import not_done
+from pipeline.workers.pool import Crew, WorkerDiedError
 from pipeline.workers.shard_worker import Work
 from pipeline.workers.watchdog import ImageHangsError
 
@@ -28,31 +28,6 @@ _DEADLY = {
 }
 _LIVES = 2  # workers that a shard may kill before it is searched for the image that does it
 _SUSPECTS, _HOPELESS = 16, 8  # shards that may wait to be searched, and images lost alone, while nothing has been done
-
-
-class WorkerDiedError(Exception):
-    """The process that had the work is gone."""
-
-    code = Code.WORKER_DIED
-
-
-class OutOfMemoryError(WorkerDiedError):
-    """It was ended because there was too little memory left."""
-
-    code = Code.OUT_OF_MEMORY
-
-
-class Crew(Protocol):
-    """Workers that take work and give parts back, in any order."""
-
-    def free(self) -> int:
-        """How much more work it takes now."""
-
-    def submit(self, work: Work, *, alone: bool = False) -> None:
-        """Hand over work; `alone`: to a worker that has nothing else, so that a death has one cause."""
-
-    def wait(self) -> tuple[Work, Part | WorkerDiedError | ImageHangsError]:
-        """The next finished work, and its part, the worker's death or its image that hangs; raises what it raised."""
 
 
 @dataclass

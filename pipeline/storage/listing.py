@@ -9,7 +9,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import glob_translate
 
 from pipeline.errors import StorageError
-from pipeline.imageio.output_formats import has_image_suffix
+from pipeline.imageio.extensions import has_image_suffix
 from pipeline.storage.filenames import shown
 from pipeline.storage.folders import pages
 from pipeline.storage.objects import Entry, filesystem, told

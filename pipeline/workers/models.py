@@ -7,7 +7,7 @@ import torch
 
 from deepot.autoencoder.autoencoder import Codec
 from deepot.autoencoder.loading import load_codec
-from deepot.inference.enhancer import Tiles
+from deepot.inference.tile_options import Tiles
 from deepot.restoration.degradations import Degradation, load_degradation
 from deepot.restoration.loading import load_restorer
 from deepot.restoration.restorer import Restorer

@@ -17,11 +17,12 @@ from deepot.photo.colour_difference import difference, thumbnail
 from deepot.photo.quality_scores import Scores, score
 from deepot.transport.transport_map import TransportMap
 from pipeline.config.job import Job, Limits
+from pipeline.config.output_layout import Layout
 from pipeline.errors import Code, StorageError
 from pipeline.failures import DEVICE_FAULTS
 from pipeline.imageio.image_file import Photo, decode, encode, output_key
 from pipeline.outputs.naming import mirror_key
-from pipeline.outputs.writers import Layout, Sink, sink
+from pipeline.outputs.writers import Sink, sink
 from pipeline.runs.commits import Part
 from pipeline.runs.manifest import part_name, write_part
 from pipeline.runs.paths import Run

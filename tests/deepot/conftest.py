@@ -6,7 +6,7 @@ import torch
 from deepot import load_codec
 from deepot.evaluation.variants import versions
 from deepot.inference.calibration import fit_images
-from deepot.inference.enhancer import Tiles
+from deepot.inference.tile_options import Tiles
 from deepot.photo.pixels import Pixels
 from tests.support.photos import picture, soft
 

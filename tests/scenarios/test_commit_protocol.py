@@ -24,22 +24,24 @@ from hypothesis.stateful import (
 )
 
 from pipeline.errors import Code, PipelineError, StorageError
-from pipeline.maintenance.verify import Problem, repair, verify
+from pipeline.maintenance.verify import verify
 from pipeline.progress import Quiet
 from pipeline.runs.commits import committed, committed_numbers
 from pipeline.runs.manifest import read_manifest, read_part, write_part
 from pipeline.runs.paths import Run
 from pipeline.runs.plan import extend, read_plan
+from pipeline.runs.requeue import Problem, repair
 from pipeline.runs.rows import blank_row, fail_row
 from pipeline.runs.summary import finish
 from pipeline.stages import shard_scheduler as apply
-from pipeline.stages.shard_scheduler import Apply, WorkerDiedError
+from pipeline.stages.shard_scheduler import Apply
 from pipeline.storage import atomic as whole
 from pipeline.storage import folders
 from pipeline.storage import objects as storage
 from pipeline.storage import prefetch as ahead
 from pipeline.storage import ranged_file as pipeline_parts
 from pipeline.storage.objects import Entry, put, sha256
+from pipeline.workers.pool import WorkerDiedError
 from tests.support.in_process_pool import QueueCrew
 
 RUN = Run("s3://model/run")

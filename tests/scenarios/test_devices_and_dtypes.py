@@ -14,7 +14,9 @@ from deepot.autoencoder.loading import DiffusersAutoencoder
 from deepot.evaluation.metric_accumulator import Judge, Scores
 from deepot.evaluation.variants import Point, versions
 from deepot.inference.calibration import photo_levels, photo_moments
-from deepot.inference.enhancer import Enhancer, Mode, Tiles
+from deepot.inference.enhancer import Enhancer
+from deepot.inference.modes import Mode
+from deepot.inference.tile_options import Tiles
 from deepot.photo.pixels import Pixels
 from deepot.restoration.restorer import Restorer
 from deepot.transport.patch_operator import PatchTransport

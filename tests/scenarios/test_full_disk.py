@@ -7,10 +7,11 @@ from contextlib import contextmanager
 import pytest
 
 from pipeline.errors import StorageError
-from pipeline.maintenance.verify import Verified, repair, verify
+from pipeline.maintenance.verify import Verified, verify
 from pipeline.progress import Quiet
 from pipeline.runs.manifest import read_manifest
 from pipeline.runs.paths import Run
+from pipeline.runs.requeue import repair
 from tests.support.in_process_pool import run_inline
 
 IMAGES = 12

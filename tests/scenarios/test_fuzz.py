@@ -19,7 +19,7 @@ from pipeline.config.loading import load_job
 from pipeline.errors import Code, ImageError
 from pipeline.imageio.image_file import decode, encode
 from pipeline.imageio.metadata.metadata import Policy
-from pipeline.imageio.output_formats import has_plugin
+from pipeline.imageio.plugins import has_plugin
 from pipeline.runs.commits import Part, read_commit
 from pipeline.runs.manifest import SCHEMA, read_part
 from pipeline.runs.paths import Run

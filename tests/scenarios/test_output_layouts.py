@@ -11,8 +11,8 @@ from PIL import Image
 
 from pipeline.curation.export import SIDES, export
 from pipeline.errors import StorageError
+from pipeline.imageio.extensions import SUFFIXES
 from pipeline.imageio.image_file import decode, output_key
-from pipeline.imageio.output_formats import SUFFIXES
 from pipeline.maintenance.verify import verify
 from pipeline.outputs import writers as sinks
 from pipeline.outputs.writers import Parquet, WebDataset

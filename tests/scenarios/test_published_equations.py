@@ -9,7 +9,9 @@ from scipy.linalg import sqrtm
 
 from deepot.autoencoder.autoencoder import as_codec
 from deepot.inference.calibration import fit_images
-from deepot.inference.enhancer import Enhancer, Mode, Tiles
+from deepot.inference.enhancer import Enhancer
+from deepot.inference.modes import Mode
+from deepot.inference.tile_options import Tiles
 from deepot.photo.pixels import Pixels
 from tests.support import fake_autoencoders as codecs
 from tests.support.photos import picture, soft

@@ -9,7 +9,8 @@ from torch import Tensor
 
 import deepot
 from benchmarks.real_autoencoders import CONFIGURATIONS
-from deepot.inference.enhancer import Enhancer, Tiles
+from deepot.inference.enhancer import Enhancer
+from deepot.inference.tile_options import Tiles
 from deepot.photo.pixels import Pixels
 from tests.support.photos import picture, soft
 

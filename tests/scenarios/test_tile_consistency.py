@@ -9,7 +9,9 @@ import torch
 
 import deepot
 from deepot.autoencoder.autoencoder import as_codec
-from deepot.inference.enhancer import Enhancer, Mode, Tiles
+from deepot.inference.enhancer import Enhancer
+from deepot.inference.modes import Mode
+from deepot.inference.tile_options import Tiles
 from deepot.photo.pixels import Pixels
 from deepot.tiling.tiles import TilePlan
 from tests.support import fake_autoencoders as codecs

@@ -16,13 +16,14 @@ import yaml
 from jobs.cli import main
 from pipeline.errors import Code, ImageError, RunError
 from pipeline.maintenance import verify as verifying
-from pipeline.maintenance.verify import Problem, Verified, failures, verify
+from pipeline.maintenance.verify import Verified, verify
 from pipeline.progress import Quiet
 from pipeline.runs import lease as leases
 from pipeline.runs.commits import commit, committed_numbers
 from pipeline.runs.lease import lease
 from pipeline.runs.manifest import read_manifest
 from pipeline.runs.paths import Run
+from pipeline.runs.requeue import Problem, failures
 from pipeline.sources.members import _row_group
 from pipeline.stages.driver import How, open_run, plan_job, retry_job, run_job
 from pipeline.storage import atomic as whole
@@ -214,7 +215,7 @@ def test_a_retry_does_again_what_may_pass_and_nothing_else(no_room, tmp_path, mo
     shards = {row["file_name"]: row["shard"] for row in read_manifest(run).to_pylist()}
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "enhanced").rglob("*.png")}
     assert shards["sub/photo 03.png"] != shards["photo 05.png"]
-    monkeypatch.setattr(verifying, "read_photo", None)
+    monkeypatch.setattr(requeue, "read_photo", None)
     status, again = told(capsys, *command, "--retry", "--limits.max_error_rate", "0.2")
     assert (status, again["ok"], again["failed"], again["retried"], again["done_now"]) == (0, 5, 1, 1, 2)
     changed = {number for number in commits if read(run.commit(number)) != commits[number]}

@@ -7,7 +7,8 @@ from deepot import Enhancer
 from deepot.autoencoder.autoencoder import as_codec
 from deepot.evaluation.variants import CLEAN, CLEAN_ROUND_TRIP, RESTORED, ROUND_TRIP, Point, sweep, versions
 from deepot.inference.calibration import fit_images
-from deepot.inference.enhancer import Keep, Mode, Tiles
+from deepot.inference.modes import Keep, Mode
+from deepot.inference.tile_options import Tiles
 from deepot.photo.pixels import Pixels
 from tests.support import fake_autoencoders as codecs
 from tests.support.photos import picture, soft

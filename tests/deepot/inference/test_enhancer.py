@@ -9,7 +9,9 @@ import deepot
 from deepot.autoencoder.autoencoder import as_codec
 from deepot.errors import CodecError, MapError, UnsupportedImageError
 from deepot.inference.calibration import matched_moments
-from deepot.inference.enhancer import Enhancer, Keep, Mode, Tiles
+from deepot.inference.enhancer import Enhancer
+from deepot.inference.modes import Keep, Mode
+from deepot.inference.tile_options import Tiles
 from deepot.inference.tiled_autoencoder import encode
 from deepot.photo.pixels import Pixels
 from deepot.transport.transport_map import TransportMap

@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from deepot.autoencoder.autoencoder import as_codec
-from deepot.inference.enhancer import Enhancer, Mode, Tiles
+from deepot.inference.enhancer import Enhancer
+from deepot.inference.modes import Mode
+from deepot.inference.tile_options import Tiles
 from deepot.photo.alpha_fill import Backdrop
 from deepot.photo.pixels import Pixels
 from deepot.restoration.loading import load_restorer

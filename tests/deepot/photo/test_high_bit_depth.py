@@ -6,7 +6,8 @@ import torch
 
 from deepot.autoencoder.autoencoder import as_codec
 from deepot.errors import UnsupportedImageError
-from deepot.inference.enhancer import Enhancer, Mode
+from deepot.inference.enhancer import Enhancer
+from deepot.inference.modes import Mode
 from deepot.photo.pixels import Pixels
 from tests.deepot.inference.test_enhancer import fitted
 from tests.support import fake_autoencoders as codecs

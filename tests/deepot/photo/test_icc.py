@@ -7,7 +7,8 @@ import torch
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from deepot.autoencoder.autoencoder import as_codec
-from deepot.inference.enhancer import Enhancer, Mode
+from deepot.inference.enhancer import Enhancer
+from deepot.inference.modes import Mode
 from deepot.photo.colour_difference import ciede2000, difference, lab, thumbnail
 from deepot.photo.icc import ColourSpace, colour_space
 from deepot.photo.pixels import Pixels

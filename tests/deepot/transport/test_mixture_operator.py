@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 import deepot
 from deepot.autoencoder.autoencoder import as_codec
 from deepot.errors import MapError, MomentsError
-from deepot.inference.enhancer import Enhancer, Tiles
+from deepot.inference.enhancer import Enhancer
+from deepot.inference.tile_options import Tiles
 from deepot.transport.binned_moments import patch_levels
 from deepot.transport.mixture_fit import fit_mixture
 from deepot.transport.mixture_operator import MixtureTransport

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from deepot.photo.pixels import Pixels
 from pipeline.errors import Code, ImageError
-from pipeline.imageio.extensions import suffix_of
+from pipeline.imageio.file_suffix import suffix_of
 from pipeline.imageio.formats import jpeg2000, png
 from pipeline.imageio.image_file import decode, encode, output_key
 from pipeline.imageio.metadata import photoshop

@@ -2,8 +2,8 @@
 
 import pytest
 
+from pipeline.config.output_layout import Layout
 from pipeline.errors import RunError
-from pipeline.outputs.writers import Layout
 from pipeline.runs import output_ownership as claims
 from pipeline.runs.output_ownership import MARKER, claim, owner
 from pipeline.runs.paths import Run

@@ -22,13 +22,14 @@ from pipeline.calibration.maps import fit
 from pipeline.calibration.moments import SOURCE, gather_shard
 from pipeline.cluster import dispatcher as module
 from pipeline.errors import NothingFoundError, PipelineError, RunError, StorageError
-from pipeline.maintenance.verify import Problem, Verified, verify
+from pipeline.maintenance.verify import Verified, verify
 from pipeline.progress import Quiet
 from pipeline.runs import plan
 from pipeline.runs.commits import committed
 from pipeline.runs.manifest import SCHEMA, read_manifest
 from pipeline.runs.paths import Run
 from pipeline.runs.plan import Outlook, extend, planned, read_plan, slowest_first
+from pipeline.runs.requeue import Problem
 from pipeline.runs.sharding import Shard, cost, cut
 from pipeline.runs.summary import totals
 from pipeline.sources.sampling import Sampler, sample

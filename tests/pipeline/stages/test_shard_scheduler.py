@@ -12,8 +12,9 @@ from pipeline.runs.manifest import read_manifest, write_part
 from pipeline.runs.paths import Run
 from pipeline.runs.rows import blank_row
 from pipeline.runs.sharding import cut
-from pipeline.stages.shard_scheduler import Apply, OutOfMemoryError, WorkerDiedError
+from pipeline.stages.shard_scheduler import Apply
 from pipeline.storage.objects import Entry, put, read
+from pipeline.workers.pool import OutOfMemoryError, WorkerDiedError
 from pipeline.workers.watchdog import ImageHangsError
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import NothingFoundError, StorageError
-from pipeline.imageio.output_formats import IMAGE_SUFFIXES
+from pipeline.imageio.extensions import IMAGE_SUFFIXES
 from pipeline.maintenance.verify import verify
 from pipeline.progress import Quiet
 from pipeline.runs.manifest import read_manifest
@@ -146,5 +146,5 @@ def test_names_that_are_no_utf8_are_done_like_others(tmp_path, job_for):
 
 
 def test_the_docs_name_the_suffixes_of_photos():
-    docs = (Path(__file__).parents[4] / "docs" / "photos.md").read_text()
+    docs = (Path(__file__).parents[3] / "docs" / "photos.md").read_text()
     assert [suffix for suffix in IMAGE_SUFFIXES if f"`{suffix}`" not in docs] == []

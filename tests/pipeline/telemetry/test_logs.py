@@ -16,7 +16,7 @@ from jobs.lines import LoggedProgress, Printed
 from pipeline.telemetry import logs
 from pipeline.telemetry.logs import LogFormat
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = Path(__file__).resolve().parents[3]
 KEY = "not/to/be/seen/in/lines"
 
 
@@ -132,7 +132,7 @@ def test_the_command_line_writes_json_from_the_first_line_to_the_last(tmp_path, 
 def test_ray_writes_its_lines_as_we_do(tmp_path):
     """In a process of its own, as handlers of a library that is imported once are taken away."""
     code = (
-        "import logging, ray\nfrom pipeline import logs\nlogs.start(logs.LogFormat.JSON)\nlogs.adopt('ray')\n"
+        "import logging, ray\nfrom pipeline.telemetry import logs\nlogs.start(logs.LogFormat.JSON)\nlogs.adopt('ray')\n"
         "logging.getLogger('ray.worker').error('lost a node')"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
