@@ -19,17 +19,17 @@ import torch
 from record import save, seconds
 
 from deepot.transport.moments import Moments
-from deepot.transport.transport_map import Calibration, fit_map
+from deepot.transport.transport_map import CalibrationKind, fit_map
 from pipeline.config.loading import parse_job
-from pipeline.maintenance.gc import orphans, remove_orphans
+from pipeline.maintenance.gc import find_orphans, remove_orphans
 from pipeline.runs.commits import commit
-from pipeline.runs.manifest import write_part
-from pipeline.runs.output_ownership import MARKER
-from pipeline.runs.paths import Run
-from pipeline.runs.plan import extend, read_plan
-from pipeline.runs.rows import blank_row
+from pipeline.runs.manifest import write_manifest_file
+from pipeline.runs.output_ownership import OWNER_FILE
+from pipeline.runs.paths import RunPaths
+from pipeline.runs.plan import extend_plan, read_plan
+from pipeline.runs.rows import new_row
 from pipeline.runs.sharding import Shard
-from pipeline.storage.objects import Entry, put
+from pipeline.storage.objects import Entry, write
 
 SHARD_IMAGES = 32
 """As many as a shard has of photos of a megapixel."""
@@ -48,37 +48,37 @@ def listed(images: int) -> Iterator[Entry]:
         yield Entry(f"s3://archive/scans/{key}", key, 1, f"{number:032x}", 1.7e9)
 
 
-def described_run(folder: str) -> Run:
+def described_run(folder: str) -> RunPaths:
     """The folder of a run that has a job and a map, and an output folder that is its own."""
-    run, output = Run(f"{folder}/run"), f"{folder}/out"
+    run, output = RunPaths(f"{folder}/run"), f"{folder}/out"
     job = {"input": {"images": "s3://archive/scans"}, "output": {"uri": output}, "source": {"degrade": "blur"}}
     about = {"job": parse_job(job).model_dump(mode="json"), "fingerprint": "0", "versions": {}}
-    put(run.about, json.dumps(about).encode())
+    write(run.run_json, json.dumps(about).encode())
     moments = Moments(9, 3, torch.zeros(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64))
-    of_map = {"codec": "x", "codec_sha256": "0", "patch_size": 1, "doubt": 0.0}
-    transport = fit_map([moments], [moments], calibration=Calibration.CONTENT_MATCHED, **of_map)  # type: ignore[arg-type]
-    put(run.map(), transport.to_bytes())
-    put(f"{output}/{MARKER}", json.dumps({"run": run.uri}).encode())
+    of_map = {"codec": "x", "autoencoder_sha256": "0", "patch_size": 1, "doubt": 0.0}
+    transport = fit_map([moments], [moments], calibration=CalibrationKind.PAIRED, **of_map)  # type: ignore[arg-type]
+    write(run.map(), transport.to_bytes())
+    write(f"{output}/{OWNER_FILE}", json.dumps({"run": run.uri}).encode())
     return run
 
 
 def made(images: int, folder: Path) -> None:
     """A run of so many images, done but for every hundredth shard, whose results are there all the same."""
     run = described_run(str(folder))
-    extend(run, listed(images), SHARD_IMAGES)
+    extend_plan(run, listed(images), SHARD_IMAGES)
     for shard in read_plan(run):
         _done(run, shard, folder / "out")
 
 
-def _done(run: Run, shard: Shard, output: Path) -> None:
+def _done(run: RunPaths, shard: Shard, output: Path) -> None:
     rows = []
     for entry in shard.entries:
         path = output / entry.key
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
-        rows.append(blank_row(entry, shard.number, 1) | {"status": "ok", "output_uri": str(path)})
+        rows.append(new_row(entry, shard.number, 1) | {"status": "ok", "output_uri": str(path)})
     if shard.number % _ORPHANED:
-        commit(run, shard.number, [write_part(run, f"{shard.number:05d}.parquet", rows)])
+        commit(run, shard.number, [write_manifest_file(run, f"{shard.number:05d}.parquet", rows)])
 
 
 def main() -> None:
@@ -95,14 +95,14 @@ def main() -> None:
             os._exit(0)
         if os.waitpid(child, 0)[1]:
             raise SystemExit("the run could not be made")
-        run, before, found = Run(f"{folder}/run"), peak_mib(), {"looked": 0, "removed": 0}
+        run, before, found = RunPaths(f"{folder}/run"), peak_mib(), {"looked": 0, "removed": 0}
         results: dict[str, float] = {"imports_mib": before}
 
         def look() -> None:
-            found["looked"] = sum(1 for _ in orphans(run, time.time() + 1))
+            found["looked"] = sum(1 for _ in find_orphans(run, time.time() + 1))
 
         def remove() -> None:
-            found["removed"] = sum(1 for _ in remove_orphans(orphans(run, time.time() + 1)))
+            found["removed"] = sum(1 for _ in remove_orphans(find_orphans(run, time.time() + 1)))
 
         for name, work in (("look", look), ("remove", remove)):
             taken = seconds(work)

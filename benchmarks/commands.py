@@ -20,23 +20,23 @@ import scipy.sparse.csgraph  # noqa: F401
 from collecting import SHARD_IMAGES, described_run, listed, peak_mib
 from record import save, seconds
 
-from pipeline.curation.duplicates import duplicates
-from pipeline.curation.query import select
-from pipeline.maintenance.gc import orphans
+from pipeline.curation.duplicates import find_duplicates
+from pipeline.curation.query import select_rows
+from pipeline.maintenance.gc import find_orphans
 from pipeline.reporting.report import write_report
 from pipeline.runs.commits import commit
-from pipeline.runs.manifest import write_part
-from pipeline.runs.paths import Run
-from pipeline.runs.plan import extend, read_plan
-from pipeline.runs.rows import blank_row
-from pipeline.runs.summary import totals
+from pipeline.runs.manifest import write_manifest_file
+from pipeline.runs.paths import RunPaths
+from pipeline.runs.plan import extend_plan, read_plan
+from pipeline.runs.rows import new_row
+from pipeline.runs.summary import summarize_run
 
-COMMANDS: dict[str, Callable[[Run], object]] = {
-    "status": totals,
-    "gc": lambda run: sum(1 for _ in orphans(run, 0.0)),
+COMMANDS: dict[str, Callable[[RunPaths], object]] = {
+    "status": summarize_run,
+    "gc": lambda run: sum(1 for _ in find_orphans(run, 0.0)),
     "report": write_report,
-    "select": lambda run: select(run, "noise < 0.001", limit=100),
-    "duplicates": lambda run: duplicates(run, 4),
+    "select": lambda run: select_rows(run, "noise < 0.001", limit=100),
+    "duplicates": lambda run: find_duplicates(run, 4),
 }
 
 
@@ -44,7 +44,7 @@ def made(images: int, folder: str) -> None:
     """A run of so many images that are all done."""
     os.fsync = lambda _: None  # type: ignore[assignment]
     run, chance = described_run(folder), random.Random(0)
-    extend(run, listed(images), SHARD_IMAGES)
+    extend_plan(run, listed(images), SHARD_IMAGES)
     for shard in read_plan(run):
         rows = []
         for entry in shard.entries:
@@ -56,8 +56,8 @@ def made(images: int, folder: str) -> None:
                 "height": 1000,
                 "output_sha256": "1" * 64,
             }
-            rows.append(blank_row(entry, shard.number, 1) | scores | done | found)
-        commit(run, shard.number, [write_part(run, f"{shard.number:05d}.parquet", rows)])
+            rows.append(new_row(entry, shard.number, 1) | scores | done | found)
+        commit(run, shard.number, [write_manifest_file(run, f"{shard.number:05d}.parquet", rows)])
 
 
 def in_a_process(work: Callable[[], dict[str, float]]) -> dict[str, float]:
@@ -93,13 +93,13 @@ def main() -> None:
 
         in_a_process(make)
         for name in options.command:
-            results[name] = in_a_process(lambda name=name: look(name, Run(f"{folder}/run")))  # type: ignore[misc]
+            results[name] = in_a_process(lambda name=name: look(name, RunPaths(f"{folder}/run")))  # type: ignore[misc]
             taken, above = results[name]["seconds"], results[name]["above_mib"]
             print(f"{name:10} {taken:6.1f} s, {above:6,.0f} MiB above the imports", flush=True)
     save(options.json, options, results)
 
 
-def look(name: str, run: Run) -> dict[str, float]:
+def look(name: str, run: RunPaths) -> dict[str, float]:
     """Carry out a command."""
     before = peak_mib()
     taken = seconds(lambda: COMMANDS[name](run))

@@ -21,21 +21,21 @@ from matplotlib.figure import Figure
 from quality import Side, load
 from torch import Tensor
 
-from deepot.autoencoder.autoencoder import Codec
-from deepot.autoencoder.loading import load_codec
+from deepot.autoencoder.autoencoder import LoadedAutoencoder
+from deepot.autoencoder.loading import load_autoencoder
 from deepot.evaluation.image_metrics import frechet_distance
-from deepot.inference.calibration import degraded, matched_moments
-from deepot.inference.enhancer import change
-from deepot.inference.modes import Mode
-from deepot.inference.tile_options import Tiles
-from deepot.inference.tiled_autoencoder import encode
+from deepot.inference.calibration import degrade_photo, paired_moments
+from deepot.inference.enhancer import filter_difference
+from deepot.inference.modes import TransportMode
+from deepot.inference.tile_options import TileOptions
+from deepot.inference.tiled_autoencoder import encode_tiled
 from deepot.photo.pixels import Pixels
-from deepot.restoration.degradations import load_degradation, seeded
+from deepot.restoration.degradations import load_degradation, rng_for
 from deepot.restoration.loading import load_restorer
 from deepot.spec import call_factory
-from deepot.transport.transport_map import Calibration, TransportMap, fit_map
+from deepot.transport.transport_map import CalibrationKind, TransportMap, fit_map
 from pipeline.runs.plan import find_images
-from pipeline.sources.sampling import sample
+from pipeline.sources.sampling import sample_by_hash
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ def trial(options: argparse.Namespace, degrade: str, restorer: str) -> Trial:
     for path in half(sorted(options.clean.iterdir()), options.half):
         photo = middle(load(str(path)), options.crop)
         clean.append(photo)
-        restored.append(mend(degraded(photo, damage, seeded(path.name.encode()))))
-    chosen = sample(find_images(str(options.natural), "natural photos"), options.limit)
+        restored.append(mend(degrade_photo(photo, damage, rng_for(path.name.encode()))))
+    chosen = sample_by_hash(find_images(str(options.natural), "natural photos"), options.limit)
     return Trial(degrade, restorer, clean, restored, [Path(entry.uri) for entry in chosen])
 
 
@@ -96,33 +96,33 @@ def middle(photo: Pixels, crop: int) -> Pixels:
     return Pixels(photo.samples[top : top + height, left : left + width].copy())
 
 
-def calibrate(codec: Codec, given: Trial, patch_size: int, allow_code: bool) -> TransportMap:
+def calibrate(codec: LoadedAutoencoder, given: Trial, patch_size: int, allow_code: bool) -> TransportMap:
     """The content-matched map of a trial."""
     damage, mend = load_degradation(given.degrade), load_restorer(given.restorer, allow_code=allow_code)
     sides = [
-        matched_moments(codec, middle(load(str(path)), 0), damage, mend, seeded(path.name.encode()), patch_size)
+        paired_moments(codec, middle(load(str(path)), 0), damage, mend, rng_for(path.name.encode()), patch_size)
         for path in given.natural
     ]
     source, reference = zip(*sides, strict=True)
     return fit_map(
         source,
         reference,
-        codec=codec.name,
-        codec_sha256=codec.sha256,
+        autoencoder=codec.name,
+        autoencoder_sha256=codec.sha256,
         patch_size=patch_size,
-        calibration=Calibration.CONTENT_MATCHED,
+        calibration=CalibrationKind.PAIRED,
     )
 
 
 def changes(
-    codec: Codec, operator: Callable[[Tensor], Tensor], photos: Sequence[Pixels], mode: Mode
+    codec: LoadedAutoencoder, operator: Callable[[Tensor], Tensor], photos: Sequence[Pixels], mode: TransportMode
 ) -> Iterator[Tensor]:
     """What α = 0 adds to each photo, (1, 3, H, W)."""
     for photo in photos:
-        plan = Tiles(max(photo.height, photo.width) + codec.factor).plan(codec, photo)
-        latents = encode(codec, photo, plan)
+        plan = TileOptions(max(photo.height, photo.width) + codec.factor).plan(codec, photo)
+        latents = encode_tiled(codec, photo, plan)
         with torch.inference_mode():
-            added = change(codec.decode(operator(latents)) - codec.decode(latents), mode, codec.factor)
+            added = filter_difference(codec.decode(operator(latents)) - codec.decode(latents), mode, codec.factor)
         yield added[:, :, : photo.height, : photo.width].cpu()
 
 
@@ -135,8 +135,8 @@ def curve(
         side = Side(features)
         for photo, original, shift in zip(given.restored, given.clean, shifts, strict=True):
             moved = Pixels(photo.samples.copy())
-            moved.add(0, (1 - alpha) * shift)
-            side.add(moved.rgb(), original.rgb())
+            moved.add_rgb_delta(0, (1 - alpha) * shift)
+            side.add(moved.to_rgb(), original.to_rgb())
         distances = tuple(frechet_distance(mine, clean) for mine, clean in zip(side.maps, truth.maps, strict=True))
         mean_psnr, mean_ssim = (sum(values) / len(values) for values in (side.psnr, side.ssim))
         points.append(Point(vae, given.degrade, given.restorer, alpha, mean_psnr, mean_ssim, distances))
@@ -182,7 +182,9 @@ def main() -> None:
     add_trials(parser)
     parser.add_argument("--alphas", type=float, nargs="+", default=[1.0, 0.75, 0.5, 0.25, 0.0, -0.25, -0.5])
     parser.add_argument("--patch-size", type=int, default=3)
-    parser.add_argument("--mode", choices=(Mode.DETAIL.value, Mode.RESIDUAL.value), default=Mode.DETAIL.value)
+    parser.add_argument(
+        "--mode", choices=(TransportMode.DETAIL.value, TransportMode.RESIDUAL.value), default=TransportMode.DETAIL.value
+    )
     parser.add_argument("--crop", type=int, default=0)
     parser.add_argument("--depth", type=int, default=3, help="the feature map that is drawn")
     parser.add_argument("--threads", type=int, default=2)
@@ -194,18 +196,20 @@ def main() -> None:
         parser.error(f"--features {options.features} runs code of that module: allow it with --allow-code")
     torch.set_num_threads(options.threads)
     features = call_factory(options.features)
-    codecs = {name: load_codec(name, allow_code=True) for name in options.vae}
+    codecs = {name: load_autoencoder(name, allow_code=True) for name in options.vae}
     points: list[Point] = []
     for degrade, restorer in options.way:
         given = trial(options, degrade, restorer)
         truth = Side(features)
         for original in given.clean:
-            truth.add(original.rgb(), original.rgb())
+            truth.add(original.to_rgb(), original.to_rgb())
         still = [torch.zeros(1, 3, photo.height, photo.width) for photo in given.restored]
         points += curve(given, "", still, [1.0], features, truth)
         for name, codec in codecs.items():
             transport = calibrate(codec, given, options.patch_size, allow_code=True)
-            shifts = list(changes(codec, transport.on(codec.device), given.restored, Mode(options.mode)))
+            shifts = list(
+                changes(codec, transport.operator_on(codec.device), given.restored, TransportMode(options.mode))
+            )
             points += curve(given, name, shifts, [a for a in options.alphas if a != 1], features, truth)
     if options.json:
         about = {key: getattr(options, key) for key in ("mode", "patch_size", "limit", "crop", "half")}

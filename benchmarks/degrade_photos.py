@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from deepot.restoration.degradations import load_degradation, seeded
+from deepot.restoration.degradations import load_degradation, rng_for
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     for path in sorted(options.photos.iterdir()):
         with Image.open(path) as image:
-            generator = seeded(path.name.encode())
+            generator = rng_for(path.name.encode())
             degrade(image.convert("RGB"), generator).save(options.output / f"{path.stem}.png")
 
 

@@ -19,14 +19,14 @@ from curve import middle
 from quality import load
 from record import save
 
-from deepot.autoencoder.autoencoder import Codec
-from deepot.autoencoder.loading import load_codec
-from deepot.inference.calibration import degraded, photo_moments
+from deepot.autoencoder.autoencoder import LoadedAutoencoder
+from deepot.autoencoder.loading import load_autoencoder
+from deepot.inference.calibration import degrade_photo, photo_moments
 from deepot.photo.pixels import Pixels
-from deepot.restoration.degradations import load_degradation, seeded
+from deepot.restoration.degradations import load_degradation, rng_for
 from deepot.restoration.loading import load_restorer
 from deepot.restoration.restorer import Restorer
-from deepot.transport.drift import choice_variance, moved
+from deepot.transport.drift import estimate_sampling_variance, measure_drift_distance
 from deepot.transport.gaussian import wasserstein2_squared
 from deepot.transport.moments import Moments, merge_in_order
 
@@ -38,11 +38,11 @@ SIZES = ((16, 1), (16, 4), (16, 16), (64, 4), (64, 16), (64, 64))
 """Photos that the map was fitted from, and new ones."""
 
 
-def gathered(codec: Codec, photos: Sequence[Pixels], restorer: Restorer, damage: str) -> list[Moments]:
+def gathered(codec: LoadedAutoencoder, photos: Sequence[Pixels], restorer: Restorer, damage: str) -> list[Moments]:
     """Moments of each photo after such a history."""
     degrade = load_degradation(damage)
     return [
-        photo_moments(codec, restorer(degraded(photo, degrade, seeded(photo.samples.tobytes()))), PATCH_SIZE)
+        photo_moments(codec, restorer(degrade_photo(photo, degrade, rng_for(photo.samples.tobytes()))), PATCH_SIZE)
         for photo in photos
     ]
 
@@ -62,12 +62,12 @@ def draws(
             merge_in_order(sides[USUAL][index] for index in first[start : start + each])
             for start in range(0, len(first), each)
         ]
-        whole, variance = merge_in_order(old), choice_variance(old)
+        whole, variance = merge_in_order(old), estimate_sampling_variance(old)
         target = merge_in_order(natural[index] for index in first).gaussian()
         way = math.sqrt(wasserstein2_squared(whole.gaussian(), target))
         for name, side in sides.items():
-            far = moved(whole, merge_in_order(side[index] for index in later), variance)
-            told = {"new": far.apart, "merged": far.merged, "share": far.beyond_chance, "chance": far.chance}
+            far = measure_drift_distance(whole, merge_in_order(side[index] for index in later), variance)
+            told = {"new": far.new_vs_old, "merged": far.all_vs_old, "share": far.excess, "chance": far.sampling_rms}
             for key, value in told.items():
                 found[name][key].append(value / way)
     return found
@@ -92,7 +92,7 @@ def main() -> None:
     torch.set_num_threads(1)
     paths = sorted(path for path in options.photos.iterdir() if path.suffix in (".png", ".jpg"))
     photos = [middle(load(str(path)), options.side) for path in paths[:: -(-len(paths) // options.limit)]]
-    codec, restorer = load_codec("embedded"), load_restorer(options.restorer)
+    codec, restorer = load_autoencoder("embedded"), load_restorer(options.restorer)
     natural = [photo_moments(codec, photo, PATCH_SIZE) for photo in photos]
     sides = {damage: gathered(codec, photos, restorer, damage) for damage in (USUAL, *OTHERS)}
     print(f"{len(photos)} photos; usual history {USUAL}, {options.restorer}; of the map's way, median (5 to 95 %)")

@@ -60,7 +60,7 @@ def measure(folder: Path, phase_s: float) -> list[dict[str, Any]]:
     from ray.cluster_utils import Cluster
 
     from pipeline.config.loading import parse_job
-    from pipeline.stages.driver import How, run_job
+    from pipeline.stages.driver import RunOptions, run_job
 
     job = parse_job(
         {
@@ -76,7 +76,7 @@ def measure(folder: Path, phase_s: float) -> list[dict[str, Any]]:
 
     def run() -> None:
         try:
-            run_job(job, How(cluster.address, allow_code=True, progress=clock))
+            run_job(job, RunOptions(cluster.address, allow_code=True, progress=clock))
         except EnoughError:
             return
 

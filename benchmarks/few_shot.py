@@ -25,22 +25,22 @@ from quality import Side, load
 from record import save
 from torch import Tensor
 
-from deepot.autoencoder.autoencoder import Codec
-from deepot.autoencoder.loading import load_codec
+from deepot.autoencoder.autoencoder import LoadedAutoencoder
+from deepot.autoencoder.loading import load_autoencoder
 from deepot.evaluation.image_metrics import frechet_distance
-from deepot.inference.calibration import degraded, photo_moments
-from deepot.inference.enhancer import change
-from deepot.inference.modes import Mode
-from deepot.inference.tile_options import Tiles
-from deepot.inference.tiled_autoencoder import encode
+from deepot.inference.calibration import degrade_photo, photo_moments
+from deepot.inference.enhancer import filter_difference
+from deepot.inference.modes import TransportMode
+from deepot.inference.tile_options import TileOptions
+from deepot.inference.tiled_autoencoder import encode_tiled
 from deepot.photo.pixels import Pixels
-from deepot.restoration.degradations import load_degradation, seeded
+from deepot.restoration.degradations import load_degradation, rng_for
 from deepot.restoration.loading import load_restorer
 from deepot.spec import call_factory
 from deepot.transport.gaussian import Gaussian, transport_matrix
 from deepot.transport.moments import Moments, merge_in_order
 from deepot.transport.patch_operator import PatchTransport
-from deepot.transport.uncertainty import evidence_of
+from deepot.transport.uncertainty import estimate_uncertainty
 
 DRAWS = Path(__file__).with_name("few_shot_draws.json")
 Blocks = Sequence[Moments]
@@ -102,7 +102,7 @@ def leading_kept(source: Gaussian, reference: Gaussian, number: int) -> Affine:
 
 def doubted(draw: Draw, doubt: float) -> Affine:
     """The share of the map that deepot takes of unpaired sets, with more or less doubt."""
-    share = evidence_of(draw.others, draw.natural, draw.patch_size).share(doubt)
+    share = estimate_uncertainty(draw.others, draw.natural, draw.patch_size).shrinkage_factor(doubt)
     return part_of_the_way(*sides(draw.others, draw.natural), share)
 
 
@@ -136,7 +136,7 @@ WAYS: dict[str, Callable[[Draw], Affine]] = {
 class Calibrator:
     """Moments of calibration photos, kept in a folder."""
 
-    def __init__(self, codec: Codec, options: argparse.Namespace) -> None:
+    def __init__(self, codec: LoadedAutoencoder, options: argparse.Namespace) -> None:
         self._codec, self._patch_size = codec, options.patch_size
         self._damage = load_degradation(options.degrade)
         self._mend = load_restorer(options.restorer, allow_code=options.allow_code)
@@ -148,9 +148,9 @@ class Calibrator:
         """Moments of a photo after so many rounds of damage and repair."""
         kept = self._cache / f"{path.stem}-{rounds}-{self._patch_size}.safetensors"
         if not kept.exists():
-            photo, generator = middle(load(str(path)), 0), seeded(path.name.encode())
+            photo, generator = middle(load(str(path)), 0), rng_for(path.name.encode())
             for _ in range(rounds):
-                photo = self._mend(degraded(photo, self._damage, generator))
+                photo = self._mend(degrade_photo(photo, self._damage, generator))
             kept.write_bytes(photo_moments(self._codec, photo, self._patch_size).to_bytes())
         return Moments.from_bytes(kept.read_bytes())
 
@@ -175,32 +175,32 @@ class Test:
 
 
 @torch.inference_mode()
-def test_photos(options: argparse.Namespace, codec: Codec, features: torch.nn.Module) -> Test:
+def test_photos(options: argparse.Namespace, codec: LoadedAutoencoder, features: torch.nn.Module) -> Test:
     """One half of the test photos, degraded and restored."""
     damage, mend = load_degradation(options.degrade), load_restorer(options.restorer, allow_code=options.allow_code)
     clean, restored = [], []
     for path in half(sorted(options.clean.iterdir()), options.half):
         photo = middle(load(str(path)), options.crop)
         clean.append(photo)
-        restored.append(mend(degraded(photo, damage, seeded(path.name.encode()))))
+        restored.append(mend(degrade_photo(photo, damage, rng_for(path.name.encode()))))
     truth, before = Side(features), Side(features)
     for photo, original in zip(restored, clean, strict=True):
-        truth.add(original.rgb(), original.rgb())
-        before.add(photo.rgb(), original.rgb())
-    latents = [encode(codec, photo, Tiles(options.crop).plan(codec, photo)) for photo in restored]
+        truth.add(original.to_rgb(), original.to_rgb())
+        before.add(photo.to_rgb(), original.to_rgb())
+    latents = [encode_tiled(codec, photo, TileOptions(options.crop).plan(codec, photo)) for photo in restored]
     return Test(clean, restored, latents, [codec.decode(z) for z in latents], truth, before)
 
 
 @torch.inference_mode()
 def measured(
-    codec: Codec, operator: PatchTransport, test: Test, features: torch.nn.Module, mode: Mode
+    codec: LoadedAutoencoder, operator: PatchTransport, test: Test, features: torch.nn.Module, mode: TransportMode
 ) -> dict[str, float]:
     """PSNR lost and falls of the distances of one map."""
     side = Side(features)
     for photo, original, latents, decoded in zip(test.restored, test.clean, test.latents, test.decoded, strict=True):
         moved = Pixels(photo.samples.copy())
-        moved.add(0, change(codec.decode(operator(latents)) - decoded, mode, codec.factor))
-        side.add(moved.rgb(), original.rgb())
+        moved.add_rgb_delta(0, filter_difference(codec.decode(operator(latents)) - decoded, mode, codec.factor))
+        side.add(moved.to_rgb(), original.to_rgb())
     found = {"loss": statistics.mean(test.before.psnr) - statistics.mean(side.psnr)}
     for depth, (mine, old, clean) in enumerate(zip(side.maps, test.before.maps, test.truth.maps, strict=True), 1):
         found[f"map {depth}"] = 1 - frechet_distance(mine, clean) / frechet_distance(old, clean)
@@ -228,7 +228,9 @@ def main() -> None:
     parser.add_argument("--restorer", default="nlm:sigma=50")
     parser.add_argument("--features", required=True, help="module:factory of a network that gives a list of maps")
     parser.add_argument("--patch-size", type=int, default=3)
-    parser.add_argument("--mode", choices=(Mode.DETAIL.value, Mode.RESIDUAL.value), default=Mode.DETAIL.value)
+    parser.add_argument(
+        "--mode", choices=(TransportMode.DETAIL.value, TransportMode.RESIDUAL.value), default=TransportMode.DETAIL.value
+    )
     parser.add_argument("--crop", type=int, default=256, help="a multiple of 8")
     parser.add_argument("--draws", type=int, default=20, help="the first so many")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
@@ -240,10 +242,10 @@ def main() -> None:
     if not options.allow_code:
         parser.error(f"--features {options.features} runs code of that module: allow it with --allow-code")
     torch.set_num_threads(options.threads)
-    codec = load_codec(options.vae, allow_code=True)
+    codec = load_autoencoder(options.vae, allow_code=True)
     features = call_factory(options.features)
     test, calibration = test_photos(options, codec, features), Calibrator(codec, options)
-    mode = Mode(options.mode)
+    mode = TransportMode(options.mode)
     results: dict[str, list[dict[str, float]]] = {way: [] for way in options.ways}
     for names in json.loads(DRAWS.read_text())["draws"][: options.draws]:
         draw = calibration.draw(options.natural, names)

@@ -17,11 +17,11 @@ import torch
 from PIL import Image
 from record import save
 
-from deepot.photo.colour_difference import difference, thumbnail
+from deepot.photo.colour_difference import compare_lab_grids, lab_grid
 from deepot.photo.pixels import Pixels
-from deepot.photo.quality_scores import score
+from deepot.photo.quality_scores import score_quality
 from pipeline.imageio.image_file import decode, encode
-from pipeline.storage.objects import sha256
+from pipeline.storage.objects import sha256_hex
 
 FORMATS = ("jpeg:quality=92", "png", "tiff")
 SIZE = (2448, 1632)
@@ -46,18 +46,18 @@ def steps(data: bytes) -> dict[str, float]:
 
     photo = decode(data, 10**9)
     found = {"decode": lap()}
-    score(photo.pixels)
-    before = thumbnail(photo.pixels)
-    difference(before, thumbnail(photo.pixels))
+    score_quality(photo.pixels)
+    before = lab_grid(photo.pixels)
+    compare_lab_grids(before, lab_grid(photo.pixels))
     found["scores"] = lap()
     written = encode(photo, photo.pages, "same", "keep")
     found["encode"] = lap()
     for each in (data, written):
-        sha256(each)
+        sha256_hex(each)
     found["hashes"] = lap()
     no_change = torch.zeros(1, 3, photo.pixels.height, photo.pixels.width)
     lap()
-    photo.pixels.add(0, no_change)
+    photo.pixels.add_rgb_delta(0, no_change)
     found[ADDING] = lap()
     return found
 

@@ -19,19 +19,19 @@ from torch import Tensor
 from torch.autograd.profiler_util import FunctionEventAvg
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from deepot.autoencoder.autoencoder import Codec
+from deepot.autoencoder.autoencoder import LoadedAutoencoder
 from pipeline.config.job import Job
 from pipeline.config.loading import parse_job
 from pipeline.runs.plan import find_images
-from pipeline.stages.driver import How, fit_job, open_run
+from pipeline.stages.driver import RunOptions, fit_job, open_run
 from pipeline.workers.models import load_models
-from pipeline.workers.shard_worker import Setup, ShardWorker, Work
+from pipeline.workers.shard_worker import ShardWorker, WorkerConfig, WorkItem
 
 AUTOENCODER = "autoencoder"
 _SHOWN = 8
 
 
-def mark(codec: Codec) -> None:
+def mark(codec: LoadedAutoencoder) -> None:
     """Let the profiler see the autoencoder's calls as such."""
 
     def marked(work: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -41,17 +41,17 @@ def mark(codec: Codec) -> None:
 
         return call
 
-    autoencoder = codec.autoencoder
+    autoencoder = codec.network
     for name in ("encode", "decode"):
         setattr(autoencoder, name, marked(getattr(autoencoder, name)))
 
 
 def worker_of(job: Job) -> ShardWorker:
     """A worker that has the map of a job."""
-    opened = open_run(job, How(allow_code=True))
+    opened = open_run(job, RunOptions(allow_code=True))
     transport = fit_job(opened).transport
     out = str(job.output.uri)
-    return ShardWorker(Setup(job, True, opened.run, out, opened.fingerprint, opened.run.map(), transport.sha256))
+    return ShardWorker(WorkerConfig(job, True, opened.run, out, opened.fingerprint, opened.run.map(), transport.sha256))
 
 
 def seconds(event: FunctionEventAvg, gpu: bool, own: bool) -> float:
@@ -89,15 +89,15 @@ def main() -> None:
             }
         )
         worker = worker_of(job)
-        codec = load_models(job, True).codec
+        codec = load_models(job, True).autoencoder
         mark(codec)
         entries = tuple(find_images(str(work / "in"), "input"))
-        worker.process(Work(0, entries[:2]))
+        worker.process(WorkItem(0, entries[:2]))
         gpu = codec.device.type == "cuda"
         activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * gpu
         with profile(activities=activities) as profiler:
             started = time.perf_counter()
-            worker.process(Work(1, entries))
+            worker.process(WorkItem(1, entries))
             wall = time.perf_counter() - started
     events = profiler.key_averages()
     inside = next(seconds(event, gpu, own=False) for event in events if event.key == AUTOENCODER)

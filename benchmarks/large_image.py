@@ -21,9 +21,9 @@ from record import save
 from torch import Tensor
 
 from deepot.autoencoder.autoencoder import Autoencoder
-from deepot.autoencoder.loading import load_codec
+from deepot.autoencoder.loading import load_autoencoder
 from deepot.inference.enhancer import Enhancer
-from deepot.inference.tile_options import Tiles
+from deepot.inference.tile_options import TileOptions
 from deepot.photo.pixels import Pixels
 from deepot.transport.transport_map import TransportMap
 
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--map", type=Path, required=True)
     parser.add_argument("--width", type=int, default=12000)
     parser.add_argument("--height", type=int, default=9000)
-    parser.add_argument("--tile", type=int, default=Tiles.size)
+    parser.add_argument("--tile", type=int, default=TileOptions.size)
     parser.add_argument(
         "--computed-tiles",
         type=int,
@@ -88,10 +88,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    codec = load_codec()
+    codec = load_autoencoder()
     if options.computed_tiles is not None:
-        codec = replace(codec, autoencoder=FirstTiles(codec.autoencoder, options.computed_tiles))
-    enhancer = Enhancer(codec, TransportMap.load(options.map), tiles=Tiles(options.tile))
+        codec = replace(codec, network=FirstTiles(codec.network, options.computed_tiles))
+    enhancer = Enhancer(codec, TransportMap.load(options.map), tiles=TileOptions(options.tile))
     loaded = peak_bytes()
     pixels = synthetic(options.width, options.height)
     started = time.perf_counter()
@@ -103,7 +103,7 @@ def main() -> None:
     for top in range(0, options.height, 256):
         change = pixels.samples[top : top + 256].astype(np.int16) - before.samples[top : top + 256]
         steps += np.abs(np.diff(change, axis=1)).sum((0, 2))
-    cuts = [span.keep * codec.factor - 1 for span in enhancer.tiles.plan(codec, pixels).columns[1:]]
+    cuts = [span.keep_start * codec.factor - 1 for span in enhancer.tiles.plan(codec, pixels).columns[1:]]
     seam = float(steps[cuts].mean() / steps.mean()) if cuts and options.computed_tiles is None else None
     record = {
         "width": options.width,

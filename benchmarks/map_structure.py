@@ -17,9 +17,9 @@ import torch
 from few_shot import DRAWS, WAYS, Affine, Calibrator, published, sides
 from torch import Tensor
 
-from deepot.autoencoder.loading import load_codec
+from deepot.autoencoder.loading import load_autoencoder
 from deepot.transport.gaussian import Gaussian
-from deepot.transport.uncertainty import cosines, to_frequencies
+from deepot.transport.uncertainty import dct_basis, to_frequencies
 
 
 def squared(matrix: Tensor, covariance: Tensor) -> float:
@@ -35,7 +35,7 @@ def shift(affine: Affine, gaussian: Gaussian) -> Tensor:
 
 def from_frequencies(maps: Tensor, patch_size: int) -> Tensor:
     """The matrix (c·p², c·p²) that is maps[f] (c, c) at frequency f."""
-    basis = cosines(patch_size)
+    basis = dct_basis(patch_size)
     full = torch.einsum("fi,fab,fj->aibj", basis, maps, basis)
     return full.reshape(maps.shape[1] * patch_size**2, -1)
 
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--allow-code", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    calibration = Calibrator(load_codec(options.vae, allow_code=options.allow_code), options)
+    calibration = Calibrator(load_autoencoder(options.vae, allow_code=options.allow_code), options)
     given = json.loads(DRAWS.read_text())["draws"][: options.draws]
     draws = [calibration.draw(options.natural, names) for names in given]
     paths = [options.natural / name for name in sorted({name for names in given for name in names["photos"]})]

@@ -18,23 +18,23 @@ from quality import Side, load
 from record import save
 from torch import Tensor
 
-from deepot.autoencoder.autoencoder import Codec
-from deepot.autoencoder.loading import load_codec
+from deepot.autoencoder.autoencoder import LoadedAutoencoder
+from deepot.autoencoder.loading import load_autoencoder
 from deepot.evaluation.image_metrics import frechet_distance
-from deepot.inference.calibration import degraded
-from deepot.inference.enhancer import change, luma
-from deepot.inference.modes import Mode
-from deepot.inference.tile_options import Tiles
-from deepot.inference.tiled_autoencoder import encode
+from deepot.inference.calibration import degrade_photo
+from deepot.inference.enhancer import filter_difference, luma_difference
+from deepot.inference.modes import TransportMode
+from deepot.inference.tile_options import TileOptions
+from deepot.inference.tiled_autoencoder import encode_tiled
 from deepot.photo.pixels import Pixels
-from deepot.restoration.degradations import load_degradation, seeded
+from deepot.restoration.degradations import load_degradation, rng_for
 from deepot.restoration.loading import load_restorer
 from deepot.spec import call_factory
-from deepot.transport.binned_moments import patch_levels
+from deepot.transport.binned_moments import compute_binned_patch_moments
 from deepot.transport.gaussian import Gaussian, affine_transport, transport_matrix
 from deepot.transport.mixture_operator import MixtureTransport
 from deepot.transport.moments import merge_in_order
-from deepot.transport.patch_moments import patch_moments
+from deepot.transport.patch_moments import compute_patch_moments
 from deepot.transport.patch_operator import PatchTransport
 from deepot.transport.uncertainty import to_frequencies
 
@@ -49,15 +49,15 @@ def affine(matrix: Tensor, source: Gaussian, target: Tensor, patch_size: int) ->
 
 def gaussian(latents: Sequence[Tensor], patch_size: int) -> Gaussian:
     """Mean and covariance of all patches."""
-    return merge_in_order(patch_moments(each, patch_size) for each in latents).gaussian()
+    return merge_in_order(compute_patch_moments(each, patch_size) for each in latents).gaussian()
 
 
 def mixture(
     restored: Sequence[Tensor], natural: Sequence[Tensor], patch_size: int, components: int
 ) -> MixtureTransport:
     """The map of `transport.components`, latents on the CPU."""
-    sides = [merge_in_order(patch_levels(each, patch_size) for each in side) for side in (restored, natural)]
-    source, reference = (side.classes(components) for side in sides)
+    sides = [merge_in_order(compute_binned_patch_moments(each, patch_size) for each in side) for side in (restored, natural)]
+    source, reference = (side.quantile_classes(components) for side in sides)
     parts = map(affine_transport, source.gaussians, reference.gaussians)
     return MixtureTransport([(part.matrix, part.bias()) for part in parts], source.bounds, patch_size)
 
@@ -82,15 +82,15 @@ def maps(
             yield f"p = {size}, mixture of {components}", mixture(restored, natural, size, components)
 
 
-def calibration(codec: Codec, given: Trial, allow_code: bool) -> tuple[list[Tensor], list[Tensor]]:
+def calibration(codec: LoadedAutoencoder, given: Trial, allow_code: bool) -> tuple[list[Tensor], list[Tensor]]:
     """Latents of the restored and of the natural photos."""
     damage, mend = load_degradation(given.degrade), load_restorer(given.restorer, allow_code=allow_code)
     sides: tuple[list[Tensor], list[Tensor]] = ([], [])
     for path in given.natural:
         photo = middle(load(str(path)), 0)
-        restored = mend(degraded(photo, damage, seeded(path.name.encode())))
+        restored = mend(degrade_photo(photo, damage, rng_for(path.name.encode())))
         for latents, image in zip(sides, (restored, photo), strict=True):
-            latents.append(encode(codec, image, Tiles().plan(codec, image)).cpu())
+            latents.append(encode_tiled(codec, image, TileOptions().plan(codec, image)).cpu())
     return sides
 
 
@@ -104,15 +104,15 @@ def row(name: str, side: Side, truth: Side) -> list[float]:
 
 @torch.inference_mode()
 def compared(
-    given: Trial, codec: Codec, options: argparse.Namespace, features: torch.nn.Module
+    given: Trial, codec: LoadedAutoencoder, options: argparse.Namespace, features: torch.nn.Module
 ) -> dict[str, list[float]]:
     """The rows of an autoencoder under one kind of damage."""
     truth, before = Side(features), Side(features)
     for restored, clean in zip(given.restored, given.clean, strict=True):
-        truth.add(clean.rgb(), clean.rgb())
-        before.add(restored.rgb(), clean.rgb())
+        truth.add(clean.to_rgb(), clean.to_rgb())
+        before.add(restored.to_rgb(), clean.to_rgb())
     rows = {"x*": row("x*", before, truth)}
-    latents = [encode(codec, photo, Tiles(options.crop).plan(codec, photo)) for photo in given.restored]
+    latents = [encode_tiled(codec, photo, TileOptions(options.crop).plan(codec, photo)) for photo in given.restored]
     decoded = [codec.decode(z) for z in latents]
     for name, operator in maps(*calibration(codec, given, options.allow_code), options.patch_sizes):
         if options.only and name not in options.only:
@@ -120,11 +120,11 @@ def compared(
         sides = {name: Side(features)} | ({f"{name}, luma only": Side(features)} if name == "p = 3" else {})
         for photo, clean, z, still in zip(given.restored, given.clean, latents, decoded, strict=True):
             moved_latents = operator(z.cpu()).to(codec.device)
-            added = change(codec.decode(moved_latents) - still, Mode.DETAIL, codec.factor)
+            added = filter_difference(codec.decode(moved_latents) - still, TransportMode.DETAIL, codec.factor)
             for each, side in sides.items():
                 moved = Pixels(photo.samples.copy())
-                moved.add(0, luma(added) if "luma" in each else added)
-                side.add(moved.rgb(), clean.rgb())
+                moved.add_rgb_delta(0, luma_difference(added) if "luma" in each else added)
+                side.add(moved.to_rgb(), clean.to_rgb())
         rows |= {each: row(each, side, truth) for each, side in sides.items()}
     return rows
 
@@ -149,7 +149,7 @@ def main() -> None:
         for vae in options.vae:
             print(f"\n{degrade} → {restorer}, {vae}")
             results[f"{degrade} {restorer} {vae}"] = compared(
-                given, load_codec(vae, allow_code=True), options, features
+                given, load_autoencoder(vae, allow_code=True), options, features
             )
     save(options.json, options, results)
 

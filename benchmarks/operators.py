@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from record import interleaved, ratio, save
 from torch import Tensor
 
-from deepot.autoencoder.loading import load_codec
+from deepot.autoencoder.loading import load_autoencoder
 from deepot.transport.mixture_operator import MixtureTransport
 from deepot.transport.moments import Moments
-from deepot.transport.patch_moments import patch_moments
-from deepot.transport.patch_operator import PatchTransport, detail_energy, extract_patches, overlaps
+from deepot.transport.patch_moments import compute_patch_moments
+from deepot.transport.patch_operator import PatchTransport, count_overlaps, detail_energy, extract_patches
 
 
 def random_map(channels: int, patch_size: int) -> tuple[Tensor, Tensor]:
@@ -36,7 +36,7 @@ def plainly(latents: Tensor, matrix: Tensor, bias: Tensor, patch_size: int) -> T
     moved = extract_patches(padded, patch_size) @ matrix.mT + bias
     size, radius = padded.shape[-2:], patch_size // 2
     folded = F.fold(moved.mT[None], size, patch_size)
-    mean = folded / overlaps(size[0] - patch_size + 1, size[1] - patch_size + 1, patch_size)
+    mean = folded / count_overlaps(size[0] - patch_size + 1, size[1] - patch_size + 1, patch_size)
     return mean[..., radius : size[0] - radius, radius : size[1] - radius]
 
 
@@ -57,7 +57,7 @@ def transports(channels: int, patch_size: int, side: int, repeats: int) -> dict[
 
 def beside(vae: str, side: int, patch_size: int, repeats: int) -> dict[str, list[float]]:
     """Seconds of everything that an image of one tile goes through."""
-    codec = load_codec(vae, device="cpu", allow_code=True)
+    codec = load_autoencoder(vae, device="cpu", allow_code=True)
     image = torch.rand(1, 3, side, side)
     latents = codec.encode(image)
     matrix, bias = random_map(codec.channels, patch_size)
@@ -69,7 +69,7 @@ def beside(vae: str, side: int, patch_size: int, repeats: int) -> dict[str, list
         "decode": lambda: codec.decode(latents),
         "map of one Gaussian": lambda: single(latents),
         "map of a mixture of 3": lambda: mixture(latents),
-        "moments": lambda: patch_moments(latents, patch_size),
+        "moments": lambda: compute_patch_moments(latents, patch_size),
         "moments of unfolded patches": lambda: Moments.from_patches(extract_patches(latents, patch_size)),
     }
     return interleaved(works, repeats)

@@ -15,40 +15,40 @@ import torch
 from record import interleaved, save, seconds
 from torch import Tensor
 
-from deepot.autoencoder.autoencoder import Codec
-from deepot.autoencoder.loading import load_codec
+from deepot.autoencoder.autoencoder import LoadedAutoencoder
+from deepot.autoencoder.loading import load_autoencoder
 
 
-def decoded(codec: Codec, latents: Tensor, moved: Tensor) -> Tensor:
+def decoded(codec: LoadedAutoencoder, latents: Tensor, moved: Tensor) -> Tensor:
     """D(z) and D(z′) one after the other, as apply does it: (2, 3, H, W)."""
     return torch.cat([codec.decode(latents), codec.decode(moved)])
 
 
-def as_batch(codec: Codec, latents: Tensor, moved: Tensor) -> Tensor:
+def as_batch(codec: LoadedAutoencoder, latents: Tensor, moved: Tensor) -> Tensor:
     """Both in one pass."""
     return codec.decode(torch.cat([latents, moved]))
 
 
-def contiguous(vae: str) -> Codec:
+def contiguous(vae: str) -> LoadedAutoencoder:
     """The codec with its weights in NCHW."""
-    codec = load_codec(vae, allow_code=True)
-    if isinstance(codec.autoencoder, torch.nn.Module):
-        codec.autoencoder.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # not in the stubs
+    codec = load_autoencoder(vae, allow_code=True)
+    if isinstance(codec.network, torch.nn.Module):
+        codec.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # not in the stubs
     return codec
 
 
-def at_once(vae: str, dtype: torch.dtype | None = None) -> Codec:
+def at_once(vae: str, dtype: torch.dtype | None = None) -> LoadedAutoencoder:
     """The codec with its normalisation all at once (`banded_norm`); in the device's dtype if none is named."""
-    codec = load_codec(vae, dtype=dtype, allow_code=True)
-    for layer in codec.autoencoder.modules() if isinstance(codec.autoencoder, torch.nn.Module) else ():
+    codec = load_autoencoder(vae, dtype=dtype, allow_code=True)
+    for layer in codec.network.modules() if isinstance(codec.network, torch.nn.Module) else ():
         layer.__dict__.pop("forward", None)
     return codec
 
 
-def compiled(vae: str) -> Codec:
+def compiled(vae: str) -> LoadedAutoencoder:
     """The codec with its two passes compiled, without bands."""
     codec = at_once(vae)
-    network = codec.autoencoder
+    network = codec.network
     for name in ("encode", "decode"):
         setattr(network, name, torch.compile(getattr(network, name), dynamic=True))
     return codec
@@ -58,7 +58,7 @@ def compiled(vae: str) -> Codec:
 def measured(vae: str, side: int, repeats: int) -> dict[str, object]:
     """Seconds of every way, and how far its pixels are from the first one's."""
     image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
-    codec, other, fast = load_codec(vae, allow_code=True), contiguous(vae), compiled(vae)
+    codec, other, fast = load_autoencoder(vae, allow_code=True), contiguous(vae), compiled(vae)
     whole = at_once(vae)
     latents = codec.encode(image)
     moved = latents + 0.1 * torch.randn(latents.shape, generator=torch.Generator().manual_seed(1)).to(latents.device)

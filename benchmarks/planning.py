@@ -15,14 +15,14 @@ from pathlib import Path
 
 from record import save, seconds
 
-from pipeline.progress import Quiet
-from pipeline.runs.commits import Part
-from pipeline.runs.paths import Run
-from pipeline.runs.plan import extend, planned, read_plan, slowest_first
-from pipeline.runs.summary import finish
-from pipeline.stages.shard_scheduler import Apply
-from pipeline.storage.objects import Entry, put
-from pipeline.workers.shard_worker import Work
+from pipeline.progress import NullProgress
+from pipeline.runs.commits import ManifestFile
+from pipeline.runs.paths import RunPaths
+from pipeline.runs.plan import count_planned_images, extend_plan, iter_shards_by_descending_cost, read_plan
+from pipeline.runs.summary import finalize_run
+from pipeline.stages.shard_scheduler import ShardScheduler
+from pipeline.storage.objects import Entry, write
+from pipeline.workers.shard_worker import WorkItem
 
 _IN_FLIGHT = 8
 
@@ -39,36 +39,36 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-class AtOnce:
+class InstantWorkerPool:
     """A crew whose work is done as soon as it is asked for."""
 
     def __init__(self) -> None:
-        self._works: deque[Work] = deque()
+        self._works: deque[WorkItem] = deque()
 
-    def free(self) -> int:
+    def free_slots(self) -> int:
         """How much more it takes."""
         return _IN_FLIGHT - len(self._works)
 
-    def submit(self, work: Work, *, alone: bool = False) -> None:
+    def submit(self, item: WorkItem, *, exclusive: bool = False) -> None:
         """Take work."""
-        self._works.append(work)
+        self._works.append(item)
 
-    def wait(self) -> tuple[Work, Part]:
+    def wait(self) -> tuple[WorkItem, ManifestFile]:
         """Give the oldest work back."""
         work = self._works.popleft()
         images = len(work.entries)
-        return work, Part(f"{work.shard:05d}-1-00000000.parquet", 10_000, "0" * 64, images, 0, 0, {})
+        return work, ManifestFile(f"{work.shard:05d}-1-00000000.parquet", 10_000, "0" * 64, images, 0, 0, {})
 
 
 def planning(keys: int, folder: str) -> dict[str, float]:
     """Rates of a first plan, of a second listing that finds nothing new, and of reading the plan."""
-    run, found = Run(folder), {"imports_mib": peak_mib()}
+    run, found = RunPaths(folder), {"imports_mib": peak_mib()}
     alone = seconds(lambda: deque(listed(keys), maxlen=0))
     works = {
-        "first": lambda: extend(run, listed(keys)),
-        "again": lambda: extend(run, listed(keys)),
-        "count": lambda: planned(run),
-        "read": lambda: deque(slowest_first(run, planned(run)), maxlen=0),
+        "first": lambda: extend_plan(run, listed(keys)),
+        "again": lambda: extend_plan(run, listed(keys)),
+        "count": lambda: count_planned_images(run),
+        "read": lambda: deque(iter_shards_by_descending_cost(run, count_planned_images(run)), maxlen=0),
     }
     for name, work in works.items():
         taken = seconds(work)
@@ -81,11 +81,11 @@ def planning(keys: int, folder: str) -> dict[str, float]:
 
 def account(shards: int, folder: str) -> dict[str, float]:
     """Seconds that apply and the sum at its end take for so many shards of 32 images."""
-    run = Run(folder)
-    put(run.about, b"{}")
-    extend(run, listed(32 * shards), 32)
-    applied = seconds(lambda: Apply(run, AtOnce(), Quiet())(read_plan(run)))
-    summed = seconds(lambda: finish(run, 0, 0))
+    run = RunPaths(folder)
+    write(run.run_json, b"{}")
+    extend_plan(run, listed(32 * shards), 32)
+    applied = seconds(lambda: ShardScheduler(run, InstantWorkerPool(), NullProgress())(read_plan(run)))
+    summed = seconds(lambda: finalize_run(run, 0, 0))
     print(f"apply {1000 * applied / shards:.2f} ms a shard, sum {1000 * summed / shards:.2f} ms a shard", flush=True)
     print(f"at most {peak_mib():,.0f} MiB")
     return {"apply_seconds": applied, "sum_seconds": summed, "peak_mib": peak_mib()}

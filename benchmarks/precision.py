@@ -11,13 +11,13 @@ from pathlib import Path
 import torch
 from record import save
 
-from deepot.autoencoder.autoencoder import Codec, default_device, default_dtype
-from deepot.autoencoder.loading import load_codec
+from deepot.autoencoder.autoencoder import LoadedAutoencoder, default_device, default_dtype
+from deepot.autoencoder.loading import load_autoencoder
 
 DTYPES = (torch.float32, torch.bfloat16)
 
 
-def round_trip(codec: Codec, image: torch.Tensor) -> float:
+def round_trip(codec: LoadedAutoencoder, image: torch.Tensor) -> float:
     """Seconds of one encode and decode."""
     started = time.perf_counter()
     codec.decode(codec.encode(image))
@@ -38,7 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     codecs = {
-        (name, str(dtype).removeprefix("torch.")): load_codec(name, dtype=dtype, allow_code=options.allow_code)
+        (name, str(dtype).removeprefix("torch.")): load_autoencoder(name, dtype=dtype, allow_code=options.allow_code)
         for name in options.vae or ["embedded"]
         for dtype in DTYPES
     }

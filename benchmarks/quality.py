@@ -22,8 +22,8 @@ from deepot.spec import call_factory
 from deepot.transport.moments import Moments
 from deepot.transport.patch_operator import extract_patches
 from pipeline.runs.manifest import read_manifest
-from pipeline.runs.paths import Run
-from pipeline.storage.objects import absolute, read
+from pipeline.runs.paths import RunPaths
+from pipeline.storage.objects import absolute_uri, read
 
 
 def load(path: str) -> Pixels:
@@ -61,17 +61,17 @@ def main() -> None:
     options = parser.parse_args()
     if not options.allow_code:
         parser.error(f"--features {options.features} runs code of that module: allow it with --allow-code")
-    run = Run(absolute(options.run))
-    about = json.loads(read(run.about))
+    run = RunPaths(absolute_uri(options.run))
+    about = json.loads(read(run.run_json))
     restorer = load_restorer(about["job"]["restorer"], allow_code=True)
     originals = {path.stem: path for path in options.clean.iterdir()}
     features = call_factory(options.features)
     sides = {name: Side(features) for name in ("clean", "before", "after")}
     for row in read_manifest(run).to_pylist():
-        clean = load(str(originals[Path(row["file_name"]).stem])).rgb()
+        clean = load(str(originals[Path(row["file_name"]).stem])).to_rgb()
         sides["clean"].add(clean, clean)
-        sides["before"].add(restorer(load(row["source_uri"])).rgb(), clean)
-        sides["after"].add(load(row["output_uri"]).rgb(), clean)
+        sides["before"].add(restorer(load(row["source_uri"])).to_rgb(), clean)
+        sides["after"].add(load(row["output_uri"]).to_rgb(), clean)
     record = {"run": about["fingerprint"], "vae": about["job"]["vae"], "transport": about["job"]["transport"]}
     print(f"{'':8}{'PSNR':>8}{'SSIM':>8}" + "".join(f"{f'map {i + 1}':>9}" for i in range(len(sides["clean"].maps))))
     for name in ("before", "after"):

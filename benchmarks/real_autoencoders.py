@@ -4,7 +4,7 @@
 
 The configurations are the published ones, the weights are random: time and memory do not depend on their values, but
 what tiles change says nothing about a trained autoencoder, nor does the result look like anything. Each autoencoder is
-saved as diffusers saves it and loaded from the folder by `load_codec`; its map takes the blurred photo to the photo
+saved as diffusers saves it and loaded from the folder by `load_autoencoder`; its map takes the blurred photo to the photo
 itself, and it is the blurred photo that is transported: once whole, once in tiles.
 
 The whole and the tiled transport are processes of their own. Memory is the process's peak above what it held with
@@ -32,12 +32,12 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from deepot.autoencoder.autoencoder import Codec
-from deepot.autoencoder.loading import load_codec
-from deepot.inference.calibration import degraded, fit_images
+from deepot.autoencoder.autoencoder import LoadedAutoencoder
+from deepot.autoencoder.loading import load_autoencoder
+from deepot.inference.calibration import degrade_photo, fit_images
 from deepot.inference.enhancer import Enhancer
-from deepot.inference.tile_options import Tiles
-from deepot.inference.tiled_autoencoder import encode
+from deepot.inference.tile_options import TileOptions
+from deepot.inference.tiled_autoencoder import encode_tiled
 from deepot.photo.pixels import Pixels
 from deepot.restoration.degradations import load_degradation
 from deepot.transport.transport_map import TransportMap
@@ -148,11 +148,11 @@ def photo(path: Path | None, side: int) -> Image.Image:
     return ImageOps.fit(image, (side, side))
 
 
-def codec_in(folder: Path, options: argparse.Namespace) -> Codec:
-    """The autoencoder that `prepare` has saved."""
+def codec_in(folder: Path, options: argparse.Namespace) -> LoadedAutoencoder:
+    """The autoencoder that `prepare_photo` has saved."""
     torch.set_num_threads(options.threads)
     dtype = getattr(torch, options.dtype) if options.dtype else None
-    return load_codec(str(folder / "model"), device=options.device, dtype=dtype)
+    return load_autoencoder(str(folder / "model"), device=options.device, dtype=dtype)
 
 
 def prepare(name: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -163,8 +163,8 @@ def prepare(name: str, folder: Path, options: argparse.Namespace) -> dict[str, A
     codec = codec_in(folder, options)
     natural = photo(options.photo, options.side)
     blur = load_degradation("blur:sigma=2")
-    restored = degraded(Pixels.from_image(natural), blur, np.random.default_rng(0))
-    transport = fit_images(codec, [restored.image()], [natural], patch_size=options.patch_size)
+    restored = degrade_photo(Pixels.from_image(natural), blur, np.random.default_rng(0))
+    transport = fit_images(codec, [restored.to_image()], [natural], patch_size=options.patch_size)
     transport.save(folder / "map.safetensors")
     np.save(folder / "restored.npy", restored.samples)
     return {
@@ -178,7 +178,7 @@ def prepare(name: str, folder: Path, options: argparse.Namespace) -> dict[str, A
     }
 
 
-def transport(name: str, folder: Path, result: str, tiles: Tiles, options: argparse.Namespace) -> dict[str, Any]:
+def transport(name: str, folder: Path, result: str, tiles: TileOptions, options: argparse.Namespace) -> dict[str, Any]:
     """Transport the saved photo and save it as `result`; what that took."""
     import diffusers
 
@@ -193,7 +193,7 @@ def transport(name: str, folder: Path, result: str, tiles: Tiles, options: argpa
     held = start_peak(codec.device)
     plan = enhancer.tiles.plan(codec, pixels)
     started = time.perf_counter()
-    encode(codec, pixels, plan)
+    encode_tiled(codec, pixels, plan)
     if codec.device.type == "cuda":
         torch.cuda.synchronize(codec.device)
     encoded, busy = time.perf_counter(), time.process_time()
@@ -239,7 +239,10 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         record = alone(prepare, name, folder, options)
-        for label, tiles in (("whole", Tiles(2 * options.side)), ("tiled", Tiles(options.tile, options.overlap))):
+        for label, tiles in (
+            ("whole", TileOptions(2 * options.side)),
+            ("tiled", TileOptions(options.tile, options.overlap)),
+        ):
             record[label] = alone(transport, name, folder, f"{label}.npy", tiles, options)
         restored, whole, tiled = (
             np.load(folder / f"{label}.npy").astype(np.int16) for label in ("restored", "whole", "tiled")

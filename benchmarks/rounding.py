@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from record import save
 
-from deepot.autoencoder.loading import load_codec
+from deepot.autoencoder.loading import load_autoencoder
 from deepot.evaluation.image_metrics import psnr
 from deepot.inference.calibration import fit_images
 from deepot.inference.enhancer import Enhancer
-from deepot.inference.modes import Mode
+from deepot.inference.modes import TransportMode
 
 Stack = NDArray[np.float64]
 
@@ -40,9 +40,11 @@ def samples(images: list[Image.Image]) -> Stack:
     return np.stack([np.asarray(image, dtype=np.float64) for image in images])
 
 
-def moved(vae: str, dtype: torch.dtype, mode: Mode, clean: list[Image.Image], blurred: list[Image.Image]) -> Stack:
+def moved(
+    vae: str, dtype: torch.dtype, mode: TransportMode, clean: list[Image.Image], blurred: list[Image.Image]
+) -> Stack:
     """The blurred photos after the transport."""
-    codec = load_codec(vae, dtype=dtype, allow_code=True)
+    codec = load_autoencoder(vae, dtype=dtype, allow_code=True)
     enhancer = Enhancer(codec, fit_images(codec, blurred, clean), mode=mode)
     return samples([enhancer(image) for image in blurred])
 
@@ -71,7 +73,7 @@ def main() -> None:
     blurred = [image.filter(ImageFilter.GaussianBlur(1)) for image in clean]
     results = {}
     for vae in options.vae or ["embedded"]:
-        for mode in (Mode.DETAIL, Mode.RESIDUAL):
+        for mode in (TransportMode.DETAIL, TransportMode.RESIDUAL):
             whole, rounded = (moved(vae, dtype, mode, clean, blurred) for dtype in (torch.float32, torch.bfloat16))
             found = {
                 "rms": rms(rounded - whole),

@@ -26,7 +26,7 @@ from PIL import Image
 from record import save
 
 from pipeline.runs.manifest import read_manifest
-from pipeline.runs.paths import Run
+from pipeline.runs.paths import RunPaths
 
 _LOOK_S = 0.5
 
@@ -92,7 +92,7 @@ def sizes(pid: int) -> dict[str, float]:
     try:
         driver = psutil.Process(pid)
         found["driver"] = driver.memory_info().rss / 2**20
-        workers = [each for each in driver.children(recursive=True) if "ray::Actor" in " ".join(each.cmdline())]
+        workers = [each for each in driver.children(recursive=True) if "ray::WorkerActor" in " ".join(each.cmdline())]
         found["worker"] = max(each.memory_info().rss for each in workers) / 2**20
     except (psutil.Error, ValueError):
         pass
@@ -110,7 +110,7 @@ def ceiling(work: Path, photos: Path, options: argparse.Namespace) -> dict[str, 
         taken[count], memory = applied(path)
     rate = (options.images - options.short) / (taken[options.images] - taken[options.short])
     (run,) = (work / f"null-{options.images}" / "out" / "_deepot").iterdir()
-    table = read_manifest(Run(str(run)))
+    table = read_manifest(RunPaths(str(run)))
     phases = {name: 1000 * pc.mean(table[name]).as_py() for name in table.column_names if name.startswith("seconds_")}
     print(f"{rate:.0f} photos of {options.side} × {options.side} a second; apply of {options.images} took "
           f"{taken[options.images]:.1f} s, of {options.short} {taken[options.short]:.1f} s")  # fmt: skip

@@ -22,17 +22,17 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepot.autoencoder.autoencoder import Codec
-from deepot.autoencoder.loading import load_codec
+from deepot.autoencoder.autoencoder import LoadedAutoencoder
+from deepot.autoencoder.loading import load_autoencoder
 from deepot.inference.calibration import fit_images
 from deepot.inference.enhancer import mean_square_difference
-from deepot.inference.tile_options import Tiles
-from deepot.inference.tiled_autoencoder import encode
+from deepot.inference.tile_options import TileOptions
+from deepot.inference.tiled_autoencoder import encode_tiled
 from deepot.photo.pixels import Pixels
-from deepot.photo.quality_scores import score
-from deepot.restoration.degradations import load_degradation, seeded
+from deepot.photo.quality_scores import score_quality
+from deepot.restoration.degradations import load_degradation, rng_for
 from deepot.restoration.loading import load_restorer
-from deepot.transport.naturalness import Naturalness
+from deepot.transport.naturalness import PatchNll
 from deepot.transport.transport_map import TransportMap
 
 DAMAGES = {
@@ -59,17 +59,17 @@ def bits(first: str, second: str) -> int:
 class Judge:
     """What the rows of runs say of a photo: its naturalness under natural photos, and what maps would change."""
 
-    def __init__(self, codec: Codec, maps: Mapping[str, TransportMap]) -> None:
+    def __init__(self, codec: LoadedAutoencoder, maps: Mapping[str, TransportMap]) -> None:
         """Take maps by name, all of them fitted to the same natural photos."""
         first = next(iter(maps.values()))
         self._codec = codec
-        self._naturalness = Naturalness(first.reference, first.info.patch_size, device=codec.device)
-        self._operators = {f"cost {name}": transport.on(codec.device) for name, transport in maps.items()}
+        self._naturalness = PatchNll(first.reference, first.info.patch_size, device=codec.device)
+        self._operators = {f"cost {name}": transport.operator_on(codec.device) for name, transport in maps.items()}
         self.names = ("naturalness", "off", *self._operators)
 
     def __call__(self, pixels: Pixels) -> dict[str, float]:
         """Scores by name."""
-        latents = encode(self._codec, pixels, Tiles().plan(self._codec, pixels))
+        latents = encode_tiled(self._codec, pixels, TileOptions().plan(self._codec, pixels))
         costs = {name: mean_square_difference(operator(latents), latents) for name, operator in self._operators.items()}
         naturalness = self._naturalness(latents)
         return {"naturalness": naturalness, "off": abs(naturalness - self._naturalness.expected), **costs}
@@ -77,12 +77,12 @@ class Judge:
 
 def judge(vae: str, ways: Sequence[tuple[str, str]], natural: Sequence[Path], patch_size: int = 3) -> Judge:
     """A judge with a content-matched map for each way of damaging and restoring natural photos."""
-    codec, maps = load_codec(vae, allow_code=True), {}
+    codec, maps = load_autoencoder(vae, allow_code=True), {}
     photos = {path.name: Image.open(path).convert("RGB") for path in natural}
     for degrade, restorer in ways:
         damage, mend = load_degradation(degrade), load_restorer(restorer)
-        damaged = (damage(image, seeded(name.encode())) for name, image in photos.items())
-        restored = (mend(Pixels.from_image(image)).image() for image in damaged)
+        damaged = (damage(image, rng_for(name.encode())) for name, image in photos.items())
+        restored = (mend(Pixels.from_image(image)).to_image() for image in damaged)
         maps[degrade.partition(":")[0]] = fit_images(codec, restored, photos.values(), patch_size=patch_size)
     return Judge(codec, maps)
 
@@ -92,13 +92,13 @@ def measure(photos: dict[str, Image.Image], judging: Judge | None = None) -> dic
 
     def scored(image: Image.Image) -> dict[str, Any]:
         pixels = Pixels.from_image(image)
-        return asdict(score(pixels)) | (judging(pixels) if judging else {})
+        return asdict(score_quality(pixels)) | (judging(pixels) if judging else {})
 
     originals = {name: scored(image) for name, image in photos.items()}
     found = {}
     for damage in (damage for damages in DAMAGES.values() for damage in damages):
         degrade = load_degradation(damage)
-        damaged = {name: scored(degrade(image, seeded(name.encode()))) for name, image in photos.items()}
+        damaged = {name: scored(degrade(image, rng_for(name.encode()))) for name, image in photos.items()}
         areas = {}
         for name in (*DAMAGES, *(judging.names if judging else ())):
             values = [[scores[name] or 0.0 for scores in side.values()] for side in (damaged, originals)]
@@ -138,7 +138,7 @@ def timed(image: Image.Image, side: int, repeats: int = 30) -> float:
     seconds: NDArray[np.float64] = np.empty(repeats)
     for index in range(repeats):
         started = time.perf_counter()
-        score(pixels)
+        score_quality(pixels)
         seconds[index] = time.perf_counter() - started
     return float(np.median(seconds) * 1e3)
 

@@ -9,7 +9,7 @@ global operations that all tiles have in common (`shared_stats`). The map takes 
 For every column and row of the result the mean difference to the next one is taken. `seam` is its mean where tiles
 meet over that elsewhere, `worst` the largest of those lines over that elsewhere, each divided by the same of the image
 in one piece: 1 where tiles do not show. `phase` needs no image in one piece: it is the mean where tiles meet over that
-of the lines elsewhere that lie between two latent positions as well. `apart` is the root mean square difference to the
+of the lines elsewhere that lie between two latent positions as well. `new_vs_old` is the root mean square difference to the
 image in one piece, of 255, and `change` that of the image in one piece to what went in. Means over the images of a
 kind.
 
@@ -30,12 +30,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from record import save
 
-from deepot.autoencoder.autoencoder import Autoencoder, Codec, as_codec
-from deepot.autoencoder.loading import DiffusersAutoencoder, load_codec
+from deepot.autoencoder.autoencoder import Autoencoder, LoadedAutoencoder, as_autoencoder
+from deepot.autoencoder.loading import DiffusersAutoencoder, load_autoencoder
 from deepot.inference.calibration import fit_images
 from deepot.inference.enhancer import Enhancer
-from deepot.inference.modes import Mode
-from deepot.inference.tile_options import Tiles
+from deepot.inference.modes import TransportMode
+from deepot.inference.tile_options import TileOptions
 from deepot.photo.pixels import Pixels
 from deepot.tiling.tiles import TilePlan
 from deepot.transport.transport_map import TransportMap
@@ -86,11 +86,13 @@ def skies(folder: Path, count: int, side: int) -> Iterator[Floats]:
         yield np.asarray(upper.resize((side, side), Image.Resampling.BICUBIC)).astype(float)
 
 
-def transported(codec: Codec, transport: TransportMap, image: Floats, tiles: Tiles) -> tuple[Floats, TilePlan]:
+def transported(
+    codec: LoadedAutoencoder, transport: TransportMap, image: Floats, tiles: TileOptions
+) -> tuple[Floats, TilePlan]:
     """The result, of 255, and how it was cut."""
     pixels = Pixels(np.rint(image * 257).astype(np.uint16))
     plan = tiles.plan(codec, pixels)
-    Enhancer(codec, transport, mode=Mode.RESIDUAL, tiles=tiles).enhance(pixels)
+    Enhancer(codec, transport, mode=TransportMode.RESIDUAL, tiles=tiles).enhance(pixels)
     return pixels.samples / 257, plan
 
 
@@ -104,7 +106,7 @@ def at_borders(result: Floats, plan: TilePlan, factor: int) -> tuple[float, floa
         steps = np.abs(np.diff(result, axis=axis)).mean((1 - axis, 2))
         meeting = np.zeros(len(steps), bool)
         for span in spans[1:]:
-            start = span.keep * factor
+            start = span.keep_start * factor
             meeting[start - 1 : start + span.fade_in * factor] = True
         near.append(steps[meeting])
         far.append(steps[~meeting])
@@ -117,16 +119,18 @@ def at_borders(result: Floats, plan: TilePlan, factor: int) -> tuple[float, floa
     )
 
 
-def measured(codec: Codec, transport: TransportMap, image: Floats, size: int) -> dict[str, dict[str, float]]:
+def measured(
+    codec: LoadedAutoencoder, transport: TransportMap, image: Floats, size: int
+) -> dict[str, dict[str, float]]:
     """By the way of tiling."""
-    whole, _ = transported(codec, transport, image, Tiles(10**6))
-    alone = replace(codec, autoencoder=Alone(codec.autoencoder))
+    whole, _ = transported(codec, transport, image, TileOptions(10**6))
+    alone = replace(codec, network=Alone(codec.network))
     ways = {"cut": (alone, 0), "faded": (alone, None), "settled": (codec, None)}
     if codec.halo is not None:
         ways = {"exact": (codec, None)}
     found = {}
     for way, (used, overlap) in ways.items():
-        result, plan = transported(used, transport, image, Tiles(size, overlap))
+        result, plan = transported(used, transport, image, TileOptions(size, overlap))
         ours, theirs = (at_borders(each, plan, codec.factor) for each in (result, whole))
         found[way] = {
             "tiles": plan.count,
@@ -164,9 +168,9 @@ def main() -> None:
     print("| --- " * 8 + "|")
     for name in options.vae:
         codec = (
-            as_codec(random_kl(options.widths, options.layers), name)
+            as_autoencoder(random_kl(options.widths, options.layers), name)
             if name == "kl"
-            else load_codec(name, allow_code=options.allow_code)
+            else load_autoencoder(name, allow_code=options.allow_code)
         )
         transport = fit_images(codec, [blurred], [natural], patch_size=1)
         for kind, some in images.items():

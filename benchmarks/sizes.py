@@ -1,6 +1,6 @@
 """How many bytes has a pixel? Of files as they are, and of the same photos written in each format, with its defaults.
 
-python benchmarks/sizes.py FOLDER [FOLDER …] --json FILE
+python benchmarks/sizes.py SPANDREL_FOLDER [SPANDREL_FOLDER …] --json FILE
 """
 
 import argparse

@@ -33,20 +33,20 @@ from PIL import Image
 from record import ratio, save
 from torch import Tensor
 
-from deepot.autoencoder.autoencoder import Codec
-from deepot.autoencoder.loading import load_codec
+from deepot.autoencoder.autoencoder import LoadedAutoencoder
+from deepot.autoencoder.loading import load_autoencoder
 from deepot.transport.transport_map import TransportMap
 from pipeline.calibration import moments as statistics
 from pipeline.cluster import session as cluster
-from pipeline.cluster.dispatcher import RayCrew
+from pipeline.cluster.dispatcher import RayWorkerPool
 from pipeline.config.job import Job
 from pipeline.config.loading import parse_job
-from pipeline.progress import Quiet
+from pipeline.progress import NullProgress
 from pipeline.runs.plan import find_images
-from pipeline.runs.sharding import cost, cut
-from pipeline.stages.driver import How, Opened, fit_job, open_run
-from pipeline.stages.shard_scheduler import Apply
-from pipeline.workers.shard_worker import Setup
+from pipeline.runs.sharding import estimate_cost, split_into_shards
+from pipeline.stages.driver import JobContext, RunOptions, fit_job, open_run
+from pipeline.stages.shard_scheduler import ShardScheduler
+from pipeline.workers.shard_worker import WorkerConfig
 
 LEAST, MOST = 0.15e6, 2.0e6  # pixels
 _ALL_STARTED_S = 15.0  # in which the other actors are ready too, once one is
@@ -76,23 +76,29 @@ def tensors(paths: Sequence[Path], factor: int) -> list[Tensor]:
     return found
 
 
-def both_decoded(codec: Codec, image: Tensor) -> None:
+def both_decoded(codec: LoadedAutoencoder, image: Tensor) -> None:
     """What apply asks of the autoencoder."""
     latents = codec.encode(image)
     codec.decode(latents)
     codec.decode(latents)
 
 
-def encoded_twice(codec: Codec, image: Tensor) -> None:
+def encoded_twice(codec: LoadedAutoencoder, image: Tensor) -> None:
     """What the statistics ask of it."""
     codec.encode(image)
     codec.encode(image)
 
 
-def loop(vae: str, paths: Sequence[Path], work: Callable[[Codec, Tensor], None], start: Barrier, taken: Any) -> None:  # noqa: ANN401
+def loop(
+    vae: str,
+    paths: Sequence[Path],
+    work: Callable[[LoadedAutoencoder, Tensor], None],
+    start: Barrier,
+    taken: Any,  # noqa: ANN401 — a queue of multiprocessing
+) -> None:
     """One process of a bare loop."""
     torch.set_num_threads(1)
-    codec = load_codec(vae, allow_code=True)
+    codec = load_autoencoder(vae, allow_code=True)
     images = tensors(paths, codec.factor)
     work(codec, images[0][..., : 8 * codec.factor, : 8 * codec.factor])
     start.wait()
@@ -102,7 +108,7 @@ def loop(vae: str, paths: Sequence[Path], work: Callable[[Codec, Tensor], None],
     taken.put(time.perf_counter() - begun)
 
 
-def bare(vae: str, paths: Sequence[Path], workers: int, work: Callable[[Codec, Tensor], None]) -> float:
+def bare(vae: str, paths: Sequence[Path], workers: int, work: Callable[[LoadedAutoencoder, Tensor], None]) -> float:
     """Seconds of the slowest process of a bare loop; photos are dealt out by size."""
     context = multiprocessing.get_context("spawn")
     start, taken = context.Barrier(workers), context.Queue()
@@ -125,7 +131,7 @@ def plain(vae: str, paths: Sequence[Path], transport: TransportMap, folder: Path
     """Seconds of the loop that a user would write, after the model is loaded."""
     torch.set_num_threads(multiprocessing.cpu_count())
     codec = at_once(vae, torch.float32)  # as diffusers has it
-    network, operator = codec.autoencoder, transport.on()
+    network, operator = codec.network, transport.operator_on()
     if isinstance(network, torch.nn.Module):
         network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # missing in torch's stubs
     folder.mkdir(exist_ok=True)
@@ -143,8 +149,8 @@ def plain(vae: str, paths: Sequence[Path], transport: TransportMap, folder: Path
 class Pipeline:
     """deepot over the same files, again and again."""
 
-    def __init__(self, job: Job, crew: RayCrew, images: Path, work: Path) -> None:
-        self.opened: Opened = open_run(job, How(allow_code=True))
+    def __init__(self, job: Job, crew: RayWorkerPool, images: Path, work: Path) -> None:
+        self.opened: JobContext = open_run(job, RunOptions(allow_code=True))
         self.transport = fit_job(self.opened).transport
         self._images, self._work, self._turns = images, work, 0
         self._crew = crew
@@ -152,28 +158,32 @@ class Pipeline:
     def gather(self) -> float:
         """Seconds of the statistics over all files; the workers have their models from the first time."""
         run = self.opened.run
-        for uri in (run.moments(side, 0).rpartition("/")[0] for side in (statistics.SOURCE, statistics.REFERENCE)):
+        for uri in (
+            run.moments(side, 0).rpartition("/")[0] for side in (statistics.SOURCE_SIDE, statistics.REFERENCE_SIDE)
+        ):
             shutil.rmtree(uri)
-        tasks = statistics.tasks(self.opened.job, run, True, self.opened.outside)
+        tasks = statistics.make_moments_tasks(self.opened.job, run, True, self.opened.excluded_folders)
         begun = time.perf_counter()
-        statistics.gather(tasks, self._crew.execute, Quiet())
+        statistics.compute_moments(tasks, self._crew.map_unordered, NullProgress())
         return time.perf_counter() - begun
 
     def start(self) -> None:
         """Start the actors; from now on they hold all processors."""
         opened = self.opened
         out = str(self._work / "out")
-        setup = Setup(opened.job, True, opened.run, out, opened.fingerprint, opened.run.map(), self.transport.sha256)
-        self._crew.equip(setup, 1000)
+        setup = WorkerConfig(
+            opened.job, True, opened.run, out, opened.fingerprint, opened.run.map(), self.transport.sha256
+        )
+        self._crew.configure(setup, 1000)
         time.sleep(_ALL_STARTED_S)
 
     def apply(self) -> float:
         """Seconds of applying the map to all files, as shards of one that are new every time, the largest first."""
         self._turns += 1
-        entries = sorted(find_images(str(self._images), "input"), key=cost, reverse=True)
-        shards = list(cut(entries, 1, 10_000 * self._turns))
+        entries = sorted(find_images(str(self._images), "input"), key=estimate_cost, reverse=True)
+        shards = list(split_into_shards(entries, 1, 10_000 * self._turns))
         begun = time.perf_counter()
-        Apply(self.opened.run, self._crew, Quiet())(shards)
+        ShardScheduler(self.opened.run, self._crew, NullProgress())(shards)
         return time.perf_counter() - begun
 
 
@@ -198,7 +208,7 @@ def measured(vae: str, options: argparse.Namespace, images: Path, work: Path) ->
             for name, call in works.items():
                 taken[name.replace("_", " ")].append(call())
 
-    with cluster.session() as session, session.crew(job, True) as crew:
+    with cluster.ray_session() as session, session.worker_pool(job, True) as crew:
         pipeline = Pipeline(job, crew, images, work)
         pipeline.start()
         in_turns(

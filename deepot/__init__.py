@@ -1,29 +1,29 @@
 """deepot: make restored photos look real with Deep Optimal Transport (Adrai, Ohayon, Elad, Michaeli, NeurIPS 2023).
 
-codec = deepot.load_codec("embedded")
+codec = deepot.load_autoencoder("embedded")
 transport = deepot.fit_images(codec, restored_images, natural_images)
 image = deepot.Enhancer(codec, transport)(restored_image)
 """
 
 from importlib.metadata import PackageNotFoundError, version
 
-from deepot.autoencoder.autoencoder import Autoencoder, Codec, as_codec
-from deepot.autoencoder.loading import load_codec
+from deepot.autoencoder.autoencoder import Autoencoder, LoadedAutoencoder, as_autoencoder
+from deepot.autoencoder.loading import load_autoencoder
 from deepot.errors import DeepotError
-from deepot.inference.calibration import fit_images, matched_moments, photo_levels, photo_moments
+from deepot.inference.calibration import fit_images, paired_moments, photo_binned_moments, photo_moments
 from deepot.inference.enhancer import Enhancer
-from deepot.inference.modes import Mode
-from deepot.inference.tile_options import Tiles
+from deepot.inference.modes import TransportMode
+from deepot.inference.tile_options import TileOptions
 from deepot.photo.pixels import Pixels
 from deepot.restoration.degradations import load_degradation
 from deepot.restoration.loading import load_restorer
-from deepot.transport.binned_moments import Levels
+from deepot.transport.binned_moments import BinnedMoments
 from deepot.transport.gaussian import Gaussian, transport_matrix, wasserstein2_squared
-from deepot.transport.mixture_fit import fit_mixture
+from deepot.transport.mixture_fit import fit_mixture_map
 from deepot.transport.mixture_operator import MixtureTransport
 from deepot.transport.moments import Moments, merge_in_order
 from deepot.transport.patch_operator import PatchTransport
-from deepot.transport.transport_map import Calibration, TransportMap, fit_map
+from deepot.transport.transport_map import CalibrationKind, TransportMap, fit_map
 
 try:
     __version__ = version("deepot")
@@ -32,29 +32,29 @@ except PackageNotFoundError:  # imported from a source tree that is not installe
 
 __all__ = [
     "Autoencoder",
-    "Calibration",
-    "Codec",
+    "BinnedMoments",
+    "CalibrationKind",
     "DeepotError",
     "Enhancer",
     "Gaussian",
-    "Levels",
+    "LoadedAutoencoder",
     "MixtureTransport",
-    "Mode",
     "Moments",
     "PatchTransport",
     "Pixels",
-    "Tiles",
+    "TileOptions",
     "TransportMap",
-    "as_codec",
+    "TransportMode",
+    "as_autoencoder",
     "fit_images",
     "fit_map",
-    "fit_mixture",
-    "load_codec",
+    "fit_mixture_map",
+    "load_autoencoder",
     "load_degradation",
     "load_restorer",
-    "matched_moments",
     "merge_in_order",
-    "photo_levels",
+    "paired_moments",
+    "photo_binned_moments",
     "photo_moments",
     "transport_matrix",
     "wasserstein2_squared",

@@ -2,7 +2,7 @@
 
     DeepotError                 everything that deepot raises on purpose
     ├── SpecError               a `name:option=value` text that cannot be understood
-    ├── CodecError              an autoencoder that cannot be loaded or breaks its contract
+    ├── AutoencoderError              an autoencoder that cannot be loaded or breaks its contract
     ├── RestorerError           a restorer that cannot be loaded or breaks its contract
     ├── MomentsError            moments that are too few, do not fit together or cannot be read
     ├── MapError                a transport map that cannot be read or was fitted for another codec
@@ -20,7 +20,7 @@ class SpecError(DeepotError):
     """A `name:option=value` text that cannot be understood."""
 
 
-class CodecError(DeepotError):
+class AutoencoderError(DeepotError):
     """An autoencoder that cannot be loaded or breaks its contract."""
 
 

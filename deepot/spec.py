@@ -13,7 +13,7 @@ from torch import nn
 
 from deepot.errors import SpecError
 
-_FACTORY = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<factory>[A-Za-z_]\w*)(:(?P<options>.*))?")
+_FACTORY_PATTERN = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<factory>[A-Za-z_]\w*)(:(?P<options>.*))?")
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,15 @@ def parse_options(text: str, spec: str) -> dict[str, float | str]:
         SpecError: a part is not `key=value`.
     """
     options: dict[str, float | str] = {}
-    for part in filter(None, text.split(",")):
-        key, separator, value = part.partition("=")
+    for pair in filter(None, text.split(",")):
+        key, separator, value = pair.partition("=")
         if not separator or not key.strip().isidentifier():
-            raise SpecError(f"'{spec}': '{part}' is not of the form option=value")
-        options[key.strip()] = _number(value.strip())
+            raise SpecError(f"'{spec}': '{pair}' is not of the form option=value")
+        options[key.strip()] = _parse_value(value.strip())
     return options
 
 
-def parse(text: str) -> Spec:
+def parse_spec(text: str) -> Spec:
     """Read `name` or `name:options`.
 
     Raises:
@@ -50,22 +50,24 @@ def parse(text: str) -> Spec:
     return Spec(text, name.strip(), parse_options(rest, text))
 
 
-def build(spec: Spec, makers: Mapping[str, Callable[..., Any]], what: str) -> Any:  # noqa: ANN401 — whatever the maker makes
+def build_from_spec(spec: Spec, factories: Mapping[str, Callable[..., Any]], kind_name: str) -> Any:  # noqa: ANN401 — whatever the maker makes
     """Call the maker that the spec names with the spec's options.
 
     Raises:
         SpecError: no such name, or options that the maker does not take; the message lists what there is.
     """
-    if spec.name not in makers:
-        near = get_close_matches(spec.name, makers, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else f"; there are {', '.join(sorted(makers))}"
-        raise SpecError(f"unknown {what} '{spec.name}' in '{spec.text}'{hint}")
-    return _call(makers[spec.name], spec.options, spec.text)
+    if spec.name not in factories:
+        close_matches = get_close_matches(spec.name, factories, n=1)
+        hint = (
+            f"; did you mean '{close_matches[0]}'?" if close_matches else f"; there are {', '.join(sorted(factories))}"
+        )
+        raise SpecError(f"unknown {kind_name} '{spec.name}' in '{spec.text}'{hint}")
+    return _call_with_options(factories[spec.name], spec.options, spec.text)
 
 
 def is_factory(text: str) -> bool:
     """Whether the text has the form `module:factory` or `module:factory:option=value`."""
-    return _FACTORY.fullmatch(text) is not None
+    return _FACTORY_PATTERN.fullmatch(text) is not None
 
 
 def call_factory(text: str) -> Any:  # noqa: ANN401 — the factory decides
@@ -76,7 +78,7 @@ def call_factory(text: str) -> Any:  # noqa: ANN401 — the factory decides
     Raises:
         SpecError: the module cannot be imported, has no such factory, or the factory refuses the options.
     """
-    match = _FACTORY.fullmatch(text)
+    match = _FACTORY_PATTERN.fullmatch(text)
     if match is None:
         raise SpecError(f"'{text}' is not of the form module:factory")
     try:
@@ -88,7 +90,7 @@ def call_factory(text: str) -> Any:  # noqa: ANN401 — the factory decides
     factory = getattr(module, match["factory"], None)
     if not callable(factory):
         raise SpecError(f"'{text}': module '{match['module']}' has no factory '{match['factory']}'")
-    return _call(factory, parse_options(match["options"] or "", text), text)
+    return _call_with_options(factory, parse_options(match["options"] or "", text), text)
 
 
 def fingerprint(text: str, model: object) -> str:
@@ -101,37 +103,37 @@ def fingerprint(text: str, model: object) -> str:
     return digest.hexdigest()
 
 
-def _call(maker: Callable[..., Any], options: Mapping[str, float | str], text: str) -> Any:  # noqa: ANN401
-    _check(maker, options, text)
+def _call_with_options(factory: Callable[..., Any], options: Mapping[str, float | str], text: str) -> Any:  # noqa: ANN401
+    _check_options(factory, options, text)
     try:
-        return maker(**options)
+        return factory(**options)
     except (TypeError, ValueError) as error:
         raise SpecError(f"'{text}': {error}") from error
 
 
-def _check(maker: Callable[..., Any], options: Mapping[str, float | str], text: str) -> None:
+def _check_options(factory: Callable[..., Any], options: Mapping[str, float | str], text: str) -> None:
     """See that a maker or factory takes such options.
 
     Raises:
         SpecError: it knows no such option, wants a number, or lacks one.
     """
     try:
-        known = inspect.signature(maker).parameters
+        parameters = inspect.signature(factory).parameters
     except (TypeError, ValueError):
         return  # of some built-in callables nothing is known
-    if any(each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD) for each in known.values()):
+    if any(each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD) for each in parameters.values()):
         return
     for name, value in options.items():
-        if name not in known:
-            raise SpecError(f"'{text}': there is no option '{name}'; there are: {', '.join(known) or 'none'}")
-        if known[name].annotation in (float, int) and isinstance(value, str):
+        if name not in parameters:
+            raise SpecError(f"'{text}': there is no option '{name}'; there are: {', '.join(parameters) or 'none'}")
+        if parameters[name].annotation in (float, int) and isinstance(value, str):
             raise SpecError(f"'{text}': {name} is '{value}', it must be a number")
-    for name, each in known.items():
-        if each.default is each.empty and name not in options:
+    for name, parameter in parameters.items():
+        if parameter.default is parameter.empty and name not in options:
             raise SpecError(f"'{text}': {name} is missing, as in {text}{',' if options else ':'}{name}=…")
 
 
-def _number(value: str) -> float | str:
+def _parse_value(value: str) -> float | str:
     try:
         return float(value)
     except ValueError:

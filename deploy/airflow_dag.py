@@ -14,7 +14,7 @@ HEAD=http://HEAD:8265 JOBS=/srv/archive/jobs RAY=/opt/deepot/.venv/bin/ray
 id="deepot-$(date +%s)-$$"
 trap '"$RAY" job stop --no-wait --address "$HEAD" "$id" > /dev/null 2>&1' EXIT
 "$RAY" job submit --address "$HEAD" --submission-id "$id" --working-dir "$JOBS" -- \
-    deepot run scans.yaml --address auto --json --retry 2>&1 |
+    deepot run scans.yaml --address auto --json --retry-failed 2>&1 |
     awk '{ print; fflush() } /^\{"run"/ { told = $0 } END { if (told) print told }'
 """
 

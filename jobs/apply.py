@@ -2,21 +2,21 @@
 
 import argparse
 
-from jobs.finish import carry_out
-from jobs.flags import add_job
+from jobs.finish import execute_job
+from jobs.flags import add_job_arguments
 from pipeline.config.job import Job
-from pipeline.runs.summary import Result
-from pipeline.stages.driver import How, apply_job, open_run, plan_job
+from pipeline.runs.summary import RunSummary
+from pipeline.stages.driver import RunOptions, apply_job, open_run, plan_job
 
-add = add_job
+add_arguments = add_job_arguments
 
 
-def main(options: argparse.Namespace) -> int:
+def main(args: argparse.Namespace) -> int:
     """Plan what is new and apply the map to what is not done."""
-    return carry_out(options, _apply)
+    return execute_job(args, _plan_and_apply)
 
 
-def _apply(job: Job, how: How) -> Result:
-    opened = open_run(job, how)
-    plan_job(opened)
-    return apply_job(opened)
+def _plan_and_apply(job: Job, options: RunOptions) -> RunSummary:
+    context = open_run(job, options)
+    plan_job(context)
+    return apply_job(context)

@@ -12,17 +12,17 @@ from contextlib import redirect_stdout
 import deepot
 from deepot.errors import DeepotError
 from jobs import apply, compare, demo, duplicates, evaluate, fit, gc, plan, report, run, select, status, verify
-from jobs.console import say_error
-from jobs.lines import Printed
-from pipeline.failures import said
-from pipeline.redaction import redacted
+from jobs.console import print_error
+from jobs.lines import LoggedStdout
+from pipeline.failures import error_message
+from pipeline.redaction import redact
 from pipeline.telemetry import logs
 from pipeline.telemetry.logs import LogFormat
 
 log = logging.getLogger(__name__)
 
-_STOPPED = "stopped; the same command goes on where it stopped"
-_OURS = "an error of the program, please report it with what --verbose shows"
+_STOPPED_MESSAGE = "stopped; the same command goes on where it stopped"
+_BUG_MESSAGE = "an error of the program, please report it with what --verbose shows"
 
 COMMANDS = {
     "demo": demo,
@@ -47,57 +47,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 all done, 1 done but too many images failed (or verify found differences), 2 the job could not run.
     """
-    options = _parser().parse_args(arguments)
-    put_back = logs.start(options.log_format, options.verbose)
-    if not options.verbose:
+    args = _build_parser().parse_args(arguments)
+    restore_logging = logs.configure_logging(args.log_format, args.verbose)
+    if not args.verbose:
         warnings.simplefilter("ignore")
         for name in ("diffusers", "botocore", "s3fs"):
             logging.getLogger(name).setLevel(logging.ERROR)
     try:
-        return _carried_out(options) if options.log_format is LogFormat.TEXT else _logged(options)
+        return _run_as_text(args) if args.log_format is LogFormat.TEXT else _run_as_json(args)
     finally:
-        put_back()
+        restore_logging()
 
 
-def _carried_out(options: argparse.Namespace) -> int:
+def _run_as_text(args: argparse.Namespace) -> int:
     """Run a command; what goes wrong is one sentence on standard error."""
     try:
-        status: int = COMMANDS[options.command].main(options)
+        status: int = COMMANDS[args.command].main(args)
     except Exception as error:
-        if options.verbose:
-            say_error(redacted(traceback.format_exc()))
-        say_error(f"deepot {options.command}: {_sentence(error)}")
+        if args.verbose:
+            print_error(redact(traceback.format_exc()))
+        print_error(f"deepot {args.command}: {_format_error(error)}")
         return 2
     except KeyboardInterrupt:
-        say_error(f"deepot {options.command}: {_STOPPED}")
+        print_error(f"deepot {args.command}: {_STOPPED_MESSAGE}")
         return 130
     return status
 
 
-def _sentence(error: Exception) -> str:
+def _format_error(error: Exception) -> str:
     if isinstance(error, DeepotError):
-        return redacted(str(error))
-    return f"{_OURS}: {type(error).__name__}: {said(error)}"
+        return redact(str(error))
+    return f"{_BUG_MESSAGE}: {type(error).__name__}: {error_message(error)}"
 
 
-def _logged(options: argparse.Namespace) -> int:
+def _run_as_json(args: argparse.Namespace) -> int:
     """Run a command; all that it has to say are lines of JSON."""
     try:
-        with redirect_stdout(Printed(sys.stdout)):
-            status: int = COMMANDS[options.command].main(options)
+        with redirect_stdout(LoggedStdout(sys.stdout)):
+            status: int = COMMANDS[args.command].main(args)
     except DeepotError as error:
-        log.error("%s", error, exc_info=options.verbose)
+        log.error("%s", error, exc_info=args.verbose)
         return 2
     except KeyboardInterrupt:
-        log.error("%s", _STOPPED)
+        log.error("%s", _STOPPED_MESSAGE)
         return 130
     except Exception:
-        log.exception(_OURS)
+        log.exception(_BUG_MESSAGE)
         return 2
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="deepot", description="Make restored photos look real: Deep Optimal Transport for archives."
     )
@@ -111,10 +111,10 @@ def _parser() -> argparse.ArgumentParser:
             "--log-format",
             type=LogFormat,
             choices=list(LogFormat),
-            default=os.environ.get(logs.VARIABLE) or LogFormat.TEXT,
-            help=f"json: everything on standard error is lines of JSON; default: {logs.VARIABLE}, or text",
+            default=os.environ.get(logs.LOG_FORMAT_ENV) or LogFormat.TEXT,
+            help=f"json: everything on standard error is lines of JSON; default: {logs.LOG_FORMAT_ENV}, or text",
         )
-        module.add(command)
+        module.add_arguments(command)
     return parser
 
 

@@ -8,13 +8,13 @@ from typing import Any
 from tqdm import tqdm
 
 from jobs.lines import LoggedProgress
-from pipeline.advice import advice_of
+from pipeline.advice import advice_for
 from pipeline.progress import Progress
-from pipeline.runs.summary import Result
-from pipeline.telemetry.logs import LogFormat, chosen
+from pipeline.runs.summary import RunSummary
+from pipeline.telemetry.logs import LogFormat, current_log_format
 
 
-class Bars:
+class ProgressBars:
     """Progress on standard error: images done of all, images a second, time left, failures."""
 
     def __init__(self) -> None:
@@ -24,9 +24,9 @@ class Bars:
     def begin(self, stage: str, total: int) -> None:
         """A new bar."""
         self._failed = 0
-        every_s = 0.2 if sys.stderr.isatty() else 10.0  # a log file gets a line now and then
+        interval_s = 0.2 if sys.stderr.isatty() else 10.0  # a log file gets a line now and then
         self._bar = tqdm(
-            total=total, desc=f"{stage:10}", unit=" images", file=sys.stderr, dynamic_ncols=True, mininterval=every_s
+            total=total, desc=f"{stage:10}", unit=" images", file=sys.stderr, dynamic_ncols=True, mininterval=interval_s
         )
 
     def advance(self, images: int, failed: int) -> None:
@@ -44,60 +44,60 @@ class Bars:
             self._bar = None
 
 
-_BARS = Bars()
+_PROGRESS_BARS = ProgressBars()
 
 
-def say_error(line: str) -> None:
+def print_error(line: str) -> None:
     """A line on standard error of its own, below the bar of a stage that has broken off."""
-    _BARS.end()
+    _PROGRESS_BARS.end()
     print(line, file=sys.stderr)
 
 
-def progress() -> Progress:
+def make_progress() -> Progress:
     """How progress is shown: bars, or log lines where those are JSON."""
-    return LoggedProgress() if chosen() is LogFormat.JSON else _BARS
+    return LoggedProgress() if current_log_format() is LogFormat.JSON else _PROGRESS_BARS
 
 
-def show(result: Result, as_json: bool, max_error_rate: float) -> int:
+def print_summary(result: RunSummary, as_json: bool, max_error_rate: float) -> int:
     """Print the totals of a run; returns the exit status."""
     print(f"run      {result.run}")
     print(
         f"images   {result.inputs}: {result.ok} ok, {result.skipped} skipped, {result.failed} failed"
         + ("" if result.complete else " so far; the run is not complete")
     )
-    show_codes(result)
-    show_vanished(result)
-    show_drift(result.drift)
+    print_error_codes(result)
+    print_missing_count(result)
+    print_drift(result.drift)
     if result.retried:
         print(f"retried  {result.retried} failed images, with the others of their shards")
     print(f"now      {result.done_now} images in {result.seconds:.1f} s")
     if as_json:
-        show_json(**result.told)
+        print_json(**result.json_fields)
     return int(result.error_rate > max_error_rate)
 
 
-def show_codes(result: Result) -> None:
+def print_error_codes(result: RunSummary) -> None:
     """Print why images were not done, and how many."""
     for code, count in result.codes.items():
-        advice = advice_of(code)
+        advice = advice_for(code)
         print(f"         {count} × {code}: {advice.meaning} {advice.action}")
 
 
-def show_vanished(result: Result) -> None:
+def print_missing_count(result: RunSummary) -> None:
     """Print how many photos are no longer where they came from."""
     if result.vanished:
         print(f"         {result.vanished} of them have vanished since; their results stay")
 
 
-def show_drift(drift: Mapping[str, object] | None) -> None:
+def print_drift(drift: Mapping[str, object] | None) -> None:
     """Print how far the photos of the calibration have moved, where there are new ones."""
     if drift and drift["new_images"]:
         print(
             f"drift    {drift['new_images']} new calibration photos; with them the restored side has moved by "
-            f"{drift['share']:.1%} of the map's way" + ("; the map was fitted again" if drift["refitted"] else "")
+            f"{drift['relative_drift']:.1%} of the map's way" + ("; the map was fitted again" if drift["refitted"] else "")
         )
 
 
-def show_json(**values: object) -> None:
+def print_json(**values: object) -> None:
     """The line that a scheduler reads."""
     print(json.dumps(values), flush=True)

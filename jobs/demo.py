@@ -6,17 +6,17 @@ from pathlib import Path
 import yaml
 
 from deepot.restoration.degradations import load_degradation
-from jobs.console import progress, show
-from jobs.demo_photos import comparison, degrade_and_restore, packaged_photos
+from jobs.console import make_progress, print_summary
+from jobs.demo_photos import degrade_and_restore, write_comparison, write_packaged_photos
 from pipeline.config.loading import load_job
 from pipeline.errors import ConfigError
-from pipeline.runs.paths import Run
-from pipeline.stages.driver import How, run_job
+from pipeline.runs.paths import RunPaths
+from pipeline.stages.driver import RunOptions, run_job
 
 _RESTORERS = {"noise": "nlm:sigma=50", "jpeg": "nlm:sigma=10", "blur": "identity", "downscale": "resize:factor=4"}
 
 
-def add(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the demo does and where."""
     parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder of all results")
     parser.add_argument("--degradation", default="noise:sigma=50", help="as source.degrade of a job file")
@@ -25,35 +25,35 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="end with one line of JSON for a scheduler")
 
 
-def main(options: argparse.Namespace) -> int:
+def main(args: argparse.Namespace) -> int:
     """Make the photos, write the job file, run it, show where the results are."""
-    load_degradation(options.degradation)  # what is wrong with it is said first
-    kind = options.degradation.partition(":")[0]
-    restorer = options.restorer or _RESTORERS.get(kind)
+    load_degradation(args.degradation)  # what is wrong with it is said first
+    degradation_name = args.degradation.partition(":")[0]
+    restorer = args.restorer or _RESTORERS.get(degradation_name)
     if restorer is None:
-        raise ConfigError(f"the demo knows no restorer for '{options.degradation}'; name one with --restorer")
-    folder = options.output.absolute()
-    bars = progress()
-    clean = packaged_photos(folder / "clean")
-    degrade_and_restore(clean, folder, options.degradation, restorer, bars)
+        raise ConfigError(f"the demo knows no restorer for '{args.degradation}'; name one with --restorer")
+    folder = args.output.absolute()
+    progress_bars = make_progress()
+    clean = write_packaged_photos(folder / "clean")
+    degrade_and_restore(clean, folder, args.degradation, restorer, progress_bars)
     job_file = folder / "job.yaml"
     job_file.write_text(
         yaml.safe_dump(
             {
-                "name": f"demo: {options.degradation}",
+                "name": f"demo: {args.degradation}",
                 "input": {"images": str(folder / "restored")},
                 "reference": {"images": str(folder / "clean")},
-                "source": {"degrade": options.degradation, "restorer": restorer},
-                "transport": {"alpha": options.alpha},
+                "source": {"degrade": args.degradation, "restorer": restorer},
+                "transport": {"alpha": args.alpha},
                 "output": {"uri": str(folder / "enhanced")},
             },
             sort_keys=False,
         )
     )
     job = load_job(job_file)
-    result = run_job(job, How(replace=True, progress=bars))
-    comparison(folder, sorted(path.name for path in clean)[:4])
-    status = show(result, options.json, job.limits.max_error_rate)
+    result = run_job(job, RunOptions(overwrite=True, progress=progress_bars))
+    write_comparison(folder, sorted(path.name for path in clean)[:4])
+    status = print_summary(result, args.json, job.limits.max_error_rate)
     print(f"job      {job_file}\nphotos   {folder / 'enhanced'}\nstrip    {folder / 'comparison.png'}")
-    print(f"report   {Run(result.run).report}")
+    print(f"report   {RunPaths(result.run).report}")
     return status

@@ -7,25 +7,25 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from deepot.errors import SpecError
-from deepot.inference.calibration import degraded
+from deepot.inference.calibration import degrade_photo
 from deepot.photo.pixels import Pixels
-from deepot.restoration.degradations import load_degradation, seeded
+from deepot.restoration.degradations import load_degradation, rng_for
 from deepot.restoration.loading import load_restorer
 from pipeline.errors import ConfigError
 from pipeline.progress import Progress
 
-_PHOTOS = {
+_PACKAGED_PHOTOS = {
     "skimage.data": ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg"),
     "sklearn.datasets.images": ("china.jpg", "flower.jpg"),
 }
-_FACTOR, _CROP, _GAP, _CAPTION = 4, 224, 4, 16
+_SIDE_MULTIPLE, _CROP, _GAP, _CAPTION_HEIGHT = 4, 224, 4, 16
 
 
-def packaged_photos(folder: Path) -> list[Path]:
+def write_packaged_photos(folder: Path) -> list[Path]:
     """Put the colour photos of scikit-image and scikit-learn into a folder as PNG; sides are cut to multiples of 4."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for package, names in _PHOTOS.items():
+    for package, names in _PACKAGED_PHOTOS.items():
         for name in names:
             try:
                 source = files(package) / name
@@ -34,9 +34,9 @@ def packaged_photos(folder: Path) -> list[Path]:
                     "the demo's photos come with scikit-image and scikit-learn: pip install 'deepot[demo]'"
                 ) from error
             with source.open("rb") as file, Image.open(file) as image:
-                width, height = (side // _FACTOR * _FACTOR for side in image.size)
+                width, height = (side // _SIDE_MULTIPLE * _SIDE_MULTIPLE for side in image.size)
                 path = folder / f"{Path(name).stem}.png"
-                _write(image.convert("RGB").crop((0, 0, width, height)), path)
+                _write_png_if_changed(image.convert("RGB").crop((0, 0, width, height)), path)
                 paths.append(path)
     return paths
 
@@ -58,25 +58,25 @@ def degrade_and_restore(photos: list[Path], folder: Path, degradation: str, rest
     for path in photos:
         with Image.open(path) as image:
             clean = Pixels.from_image(image)
-        generator = seeded(path.name.encode())
-        bad = degraded(clean, degrade, generator)
-        _write(bad.image(), folder / "degraded" / path.name)
-        good = restore(bad)
-        if good.samples.shape != clean.samples.shape:
+        generator = rng_for(path.name.encode())
+        degraded_photo = degrade_photo(clean, degrade, generator)
+        _write_png_if_changed(degraded_photo.to_image(), folder / "degraded" / path.name)
+        restored_photo = restore(degraded_photo)
+        if restored_photo.samples.shape != clean.samples.shape:
             raise ConfigError(
-                f"restorer '{restorer}' makes {path.name} {good.width} × {good.height}, "
+                f"restorer '{restorer}' makes {path.name} {restored_photo.width} × {restored_photo.height}, "
                 f"the clean photo is {clean.width} × {clean.height}; name another with --restorer"
             )
-        _write(good.image(), folder / "restored" / path.name)
+        _write_png_if_changed(restored_photo.to_image(), folder / "restored" / path.name)
         progress.advance(1, 0)
     progress.end()
 
 
-def comparison(folder: Path, names: list[str]) -> None:
+def write_comparison(folder: Path, names: list[str]) -> None:
     """Write comparison.png: the middle of some photos, degraded, restored, enhanced and clean, pixel for pixel."""
     columns = ("degraded", "restored", "enhanced", "clean")
     step = _CROP + _GAP
-    strip = Image.new("RGB", (step * len(columns) - _GAP, step * len(names) - _GAP + _CAPTION), "white")
+    strip = Image.new("RGB", (step * len(columns) - _GAP, step * len(names) - _GAP + _CAPTION_HEIGHT), "white")
     draw = ImageDraw.Draw(strip)
     for column, kind in enumerate(columns):
         draw.text((column * step + 2, 2), kind, fill="black")
@@ -88,11 +88,13 @@ def comparison(folder: Path, names: list[str]) -> None:
             if view.size != size:
                 view = view.resize(size, Image.Resampling.NEAREST)
             left, top = (size[0] - _CROP) // 2, (size[1] - _CROP) // 2
-            strip.paste(view.crop((left, top, left + _CROP, top + _CROP)), (column * step, row * step + _CAPTION))
+            strip.paste(
+                view.crop((left, top, left + _CROP, top + _CROP)), (column * step, row * step + _CAPTION_HEIGHT)
+            )
     strip.save(folder / "comparison.png")
 
 
-def _write(image: Image.Image, path: Path) -> None:
+def _write_png_if_changed(image: Image.Image, path: Path) -> None:
     """Write a PNG unless the file holds just that: a second demo finds its photos unchanged."""
     with io.BytesIO() as file:
         image.save(file, "PNG")

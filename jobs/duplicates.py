@@ -3,39 +3,42 @@
 import argparse
 from itertools import groupby
 
-from jobs.console import show_json
-from jobs.flags import add_output, file_of
-from pipeline.curation.duplicates import duplicates
+from jobs.console import print_json
+from jobs.flags import add_json_flag, file_with_suffix
+from pipeline.curation.duplicates import find_duplicates
 from pipeline.curation.export import write_parquet
-from pipeline.runs.paths import Run
-from pipeline.storage.objects import absolute
+from pipeline.runs.paths import RunPaths
+from pipeline.storage.objects import absolute_uri
 
-_SHOWN = 20
+_MAX_SHOWN = 20
 
 
-def add(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The run's folder, and how alike."""
     parser.add_argument("run", metavar="RUN", help="folder of the run, the one with run.json")
     parser.add_argument("--bits", type=int, default=4, help="of 64 that the hashes of two photos may differ in (4)")
     parser.add_argument(
-        "--to", type=file_of(".parquet"), metavar="FILE.parquet", help="write all groups: group, keep, file_name, …"
+        "--to",
+        type=file_with_suffix(".parquet"),
+        metavar="FILE.parquet",
+        help="write all groups: group, keep, file_name, …",
     )
-    add_output(parser)
+    add_json_flag(parser)
 
 
-def main(options: argparse.Namespace) -> int:
+def main(args: argparse.Namespace) -> int:
     """Print the groups, the largest photo of each first."""
-    found = duplicates(Run(absolute(options.run).rstrip("/")), options.bits)
-    rows = found.to_pylist()
+    table = find_duplicates(RunPaths(absolute_uri(args.run).rstrip("/")), args.bits)
+    rows = table.to_pylist()
     groups = [list(group) for _, group in groupby(rows, key=lambda row: row["group"])]
     print(f"groups   {len(groups)} of photos that look the same, {len(rows)} photos in all")
-    for group in groups[:_SHOWN]:
+    for group in groups[:_MAX_SHOWN]:
         print("         " + " = ".join(row["file_name"] for row in group))
-    if len(groups) > _SHOWN:
-        print(f"         … {len(groups) - _SHOWN} more; --to writes all of them")
-    if options.to:
-        write_parquet(found, options.to)
-        print(f"written  {options.to}")
-    if options.json:
-        show_json(groups=len(groups), photos=len(rows))
+    if len(groups) > _MAX_SHOWN:
+        print(f"         … {len(groups) - _MAX_SHOWN} more; --to writes all of them")
+    if args.to:
+        write_parquet(table, args.to)
+        print(f"written  {args.to}")
+    if args.json:
+        print_json(groups=len(groups), photos=len(rows))
     return 0

@@ -2,56 +2,57 @@
 
 import argparse
 
-from deepot.evaluation.bootstrap import Estimate
-from jobs.console import show_json
-from jobs.flags import add_job, how_of, job_of
+from deepot.evaluation.bootstrap import BootstrapEstimate
+from jobs.console import print_json
+from jobs.flags import add_job_arguments, job_from_args, run_options_from_args
 from pipeline.evaluation.evaluate import evaluate_job
-from pipeline.reporting.curve import finite
+from pipeline.reporting.curve import nan_to_none
 from pipeline.reporting.report import write_report
 from pipeline.stages.driver import open_run
 from pipeline.storage.folders import exists
 
-add = add_job
+add_arguments = add_job_arguments
 
 
-def main(options: argparse.Namespace) -> int:
+def main(args: argparse.Namespace) -> int:
     """Evaluate the map of a job and print the curve."""
-    opened = open_run(job_of(options), how_of(options))
-    found = evaluate_job(opened)
-    if exists(opened.run.report):
-        write_report(opened.run)
-    columns = [name for name in next(iter(found.points.values())) if not name.startswith("fall")]
-    print(f"{'':24}" + "".join(f"{_heading(name):>{_width(name)}}" for name in columns))
-    for point, estimates in found.points.items():
-        print(f"{point!s:24}" + "".join(_cell(name, estimates) for name in columns))
-    print(f"photos   {found.photos} measured, {len(found.unusable)} left out")
-    for uri, why in found.unusable.items():
+    context = open_run(job_from_args(args), run_options_from_args(args))
+    result = evaluate_job(context)
+    if exists(context.run.report):
+        write_report(context.run)
+    columns = [name for name in next(iter(result.points.values())) if not name.startswith("fall")]
+    print(f"{'':24}" + "".join(f"{_format_heading(name):>{_column_width(name)}}" for name in columns))
+    for point, estimates in result.points.items():
+        print(f"{point!s:24}" + "".join(_format_cell(name, estimates) for name in columns))
+    print(f"photos   {result.photos} measured, {len(result.unusable)} left out")
+    for uri, why in result.unusable.items():
         print(f"         {uri}: {why}")
-    print(f"note     {found.note}")
-    print(f"files    {found.folder}: evaluation.json (with 95 % intervals), photos.parquet, curve.png")
-    if options.json:
-        show_json(
-            folder=found.folder,
-            photos=found.photos,
+    print(f"note     {result.note}")
+    print(f"files    {result.folder}: evaluation.json (with 95 % intervals), photos.parquet, curve.png")
+    if args.json:
+        print_json(
+            folder=result.folder,
+            photos=result.photos,
             points={
-                str(point): finite({name: e.value for name, e in told.items()}) for point, told in found.points.items()
+                str(point): nan_to_none({name: e.value for name, e in point_estimates.items()})
+                for point, point_estimates in result.points.items()
             },
         )
     return 0
 
 
-def _heading(name: str) -> str:
+def _format_heading(name: str) -> str:
     return {"psnr": "PSNR", "ssim": "SSIM"}.get(name, name.rpartition(":")[2])
 
 
-def _width(name: str) -> int:
-    return {"psnr": 8, "ssim": 8}.get(name, max(16, len(_heading(name)) + 2))
+def _column_width(name: str) -> int:
+    return {"psnr": 8, "ssim": 8}.get(name, max(16, len(_format_heading(name)) + 2))
 
 
-def _cell(name: str, estimates: dict[str, Estimate]) -> str:
+def _format_cell(name: str, estimates: dict[str, BootstrapEstimate]) -> str:
     value = estimates[name].value
     if name == "psnr":
         return f"{value:8.2f}"
-    fall = estimates.get(f"fall of {name}")
-    text = f"{value:.4f}" + (f" ({-fall.value:+.0%})" if fall and fall.value else "")
-    return f"{text:>{_width(name)}}"
+    reduction = estimates.get(f"fall of {name}")
+    text = f"{value:.4f}" + (f" ({-reduction.value:+.0%})" if reduction and reduction.value else "")
+    return f"{text:>{_column_width(name)}}"

@@ -4,36 +4,36 @@ import argparse
 from collections.abc import Callable
 
 from deepot.errors import DeepotError
-from jobs.console import show
-from jobs.flags import how_of, job_of
+from jobs.console import print_summary
+from jobs.flags import job_from_args, run_options_from_args
 from pipeline.config.job import Job
-from pipeline.redaction import redacted
-from pipeline.runs.summary import Result
-from pipeline.stages.driver import How
-from pipeline.telemetry.notifications import recipients
+from pipeline.redaction import redact
+from pipeline.runs.summary import RunSummary
+from pipeline.stages.driver import RunOptions
+from pipeline.telemetry.notifications import make_notifier
 
 
-def carry_out(options: argparse.Namespace, work: Callable[[Job, How], Result]) -> int:
+def execute_job(args: argparse.Namespace, action: Callable[[Job, RunOptions], RunSummary]) -> int:
     """Do a job, print its totals and tell those whom it names, however it ended; returns the exit status."""
-    job, how = job_of(options), how_of(options)
-    wanted = recipients(job.notify, how.allow_code)
-    about = {"name": job.name, "command": options.command}
+    job, options = job_from_args(args), run_options_from_args(args)
+    notifier = make_notifier(job.notify, options.allow_code)
+    context = {"name": job.name, "command": args.command}
     try:
-        result = work(job, how)
+        result = action(job, options)
     except BaseException as error:
-        wanted.tell(about | {"exit_status": _status(error), "error": _why(error)})
+        notifier.send(context | {"exit_status": _exit_status(error), "error": _error_text(error)})
         raise
-    status = show(result, options.json, job.limits.max_error_rate)
-    wanted.tell(result.told | about | {"exit_status": status})
+    status = print_summary(result, args.json, job.limits.max_error_rate)
+    notifier.send(result.json_fields | context | {"exit_status": status})
     return status
 
 
-def _status(error: BaseException) -> int:
+def _exit_status(error: BaseException) -> int:
     """The exit status that an error leads to, as in `jobs.cli`."""
     if isinstance(error, SystemExit):  # Ray's answer to SIGTERM
         return error.code if isinstance(error.code, int) else 1
     return 130 if isinstance(error, KeyboardInterrupt) else 2
 
 
-def _why(error: BaseException) -> str:
-    return redacted(" ".join(str(error).split())) if isinstance(error, DeepotError) else type(error).__name__
+def _error_text(error: BaseException) -> str:
+    return redact(" ".join(str(error).split())) if isinstance(error, DeepotError) else type(error).__name__

@@ -2,38 +2,38 @@
 
 import argparse
 
-from jobs.console import show_drift, show_json
-from jobs.flags import add_job, how_of, job_of
-from pipeline.calibration.maps import map_uri
+from jobs.console import print_drift, print_json
+from jobs.flags import add_job_arguments, job_from_args, run_options_from_args
+from pipeline.calibration.maps import find_latest_map_uri
 from pipeline.stages.driver import fit_job, open_run
 
-add = add_job
+add_arguments = add_job_arguments
 
 
-def main(options: argparse.Namespace) -> int:
+def main(args: argparse.Namespace) -> int:
     """Fit the map of a job and say what it was fitted from."""
-    opened = open_run(job_of(options), how_of(options))
-    fitted = fit_job(opened)
-    transport, drift = fitted.transport, fitted.drift
+    context = open_run(job_from_args(args), run_options_from_args(args))
+    fit_result = fit_job(context)
+    transport, drift = fit_result.transport, fit_result.drift
     info = transport.info
-    print(f"map      {map_uri(opened.job, opened.run)}")
+    print(f"map      {find_latest_map_uri(context.job, context.run)}")
     print(f"from     {info.calibration}: {info.source_images} restored and {info.reference_images} natural images")
-    print(f"         {info.source_patches} and {info.reference_patches} latent patches of {info.codec}")
-    print(f"fitted   {info.components} Gaussian(s) a side, patches of {info.patch_size}")
+    print(f"         {info.source_patches} and {info.reference_patches} latent patches of {info.autoencoder}")
+    print(f"fitted   {info.mixture_components} Gaussian(s) a side, patches of {info.patch_size}")
     print(f"W2       {info.wasserstein2:.4f} between the two sides")
-    print(f"trust    {info.trust}")
-    show_drift(drift.told if drift else None)
-    if options.json:
-        show_json(
-            run=opened.run.uri,
+    print(f"trust    {info.uncertainty_summary}")
+    print_drift(drift.json_fields if drift else None)
+    if args.json:
+        print_json(
+            run=context.run.uri,
             map_sha256=transport.sha256,
             calibration=info.calibration,
-            components=info.components,
-            doubt=info.doubt,
+            components=info.mixture_components,
+            doubt=info.shrinkage_se,
             wasserstein2=info.wasserstein2,
-            share=info.share,
+            share=info.shrinkage_factor,
             standard_error=info.standard_error,
             effective_images=info.effective_images,
-            drift=drift.told if drift else None,
+            drift=drift.json_fields if drift else None,
         )
     return 0

@@ -2,49 +2,53 @@
 
 from typing import Any
 
-from pipeline.estimation.forecast import Forecast
-from pipeline.estimation.stratified_sampling import Total
+from pipeline.estimation.forecast import JobEstimate
+from pipeline.estimation.stratified_sampling import TotalEstimate
 
 _HOUR_S, _GIB = 3600, 2**30
 
 
-def show_forecast(found: Forecast, price: float | None) -> dict[str, Any]:
+def print_estimate(estimate: JobEstimate, price_per_hour: float | None) -> dict[str, Any]:
     """Print a forecast, with what it costs at a price of a worker-hour; returns it as a scheduler reads it."""
-    work, calibration = found.worker_hours, found.calibration_s * (1 / _HOUR_S)
+    worker_hours, calibration_hours = estimate.worker_hours, estimate.calibration_s * (1 / _HOUR_S)
     print(
-        f"sample   {found.tried} of the {found.images} photos that are left, from {found.groups} groups by size, "
-        f"{found.trial_workers} at a time, in {found.trial_s:.0f} s"
+        f"sample   {estimate.pilot_photos} of the {estimate.images} photos that are left, from {estimate.strata} groups by size, "
+        f"{estimate.pilot_workers} at a time, in {estimate.pilot_s:.0f} s"
     )
-    for code, count in found.not_done.items():
+    for code, count in estimate.error_counts.items():
         print(f"         {count} × {code}")
-    print(f"time     {_span(found.hours)} hours with {found.workers} workers")
-    print(f"work     {_span(work)} hours of workers, of {found.cpus:g} CPUs and {found.gpus:g} GPUs each")
-    print(f"         {_span(calibration)} of them for {found.calibration_images} photos of the calibration")
-    if price is not None:
-        print(f"cost     {_span(work * price)} at {price:g} an hour of a worker")
+    print(f"time     {_format_interval(estimate.hours)} hours with {estimate.workers} workers")
     print(
-        f"storage  {_span(found.result_bytes * (1 / _GIB))} GiB of results, and {found.own_bytes / _GIB:.3g} GiB more"
+        f"work     {_format_interval(worker_hours)} hours of workers, of {estimate.cpus:g} CPUs and {estimate.gpus:g} GPUs each"
     )
-    print(f"requests {found.reads} that read photos, {found.writes} that write")
+    print(
+        f"         {_format_interval(calibration_hours)} of them for {estimate.calibration_images} photos of the calibration"
+    )
+    if price_per_hour is not None:
+        print(f"cost     {_format_interval(worker_hours * price_per_hour)} at {price_per_hour:g} an hour of a worker")
+    print(
+        f"storage  {_format_interval(estimate.result_bytes * (1 / _GIB))} GiB of results, and {estimate.run_folder_bytes / _GIB:.3g} GiB more"
+    )
+    print(f"requests {estimate.reads} that read photos, {estimate.writes} that write")
     print("spread   two standard errors, of which photos were drawn; nothing else that may differ")
-    spans = {
-        "hours": found.hours,
-        "worker_hours": work,
-        "cpu_hours": work * found.cpus,
-        "gpu_hours": work * found.gpus,
-        "calibration_hours": calibration,
-        "result_bytes": found.result_bytes,
-    } | ({} if price is None else {"cost": work * price})
+    intervals = {
+        "hours": estimate.hours,
+        "worker_hours": worker_hours,
+        "cpu_hours": worker_hours * estimate.cpus,
+        "gpu_hours": worker_hours * estimate.gpus,
+        "calibration_hours": calibration_hours,
+        "result_bytes": estimate.result_bytes,
+    } | ({} if price_per_hour is None else {"cost": worker_hours * price_per_hour})
     return {
-        "tried": found.tried,
-        "left": found.images,
-        "workers": found.workers,
-        "own_bytes": round(found.own_bytes),
-        "reads": found.reads,
-        "writes": found.writes,
-        "not_done": found.not_done,
-    } | {name: [span.value, span.low, span.high] for name, span in spans.items()}
+        "tried": estimate.pilot_photos,
+        "left": estimate.images,
+        "workers": estimate.workers,
+        "own_bytes": round(estimate.run_folder_bytes),
+        "reads": estimate.reads,
+        "writes": estimate.writes,
+        "not_done": estimate.error_counts,
+    } | {name: [interval.value, interval.low, interval.high] for name, interval in intervals.items()}
 
 
-def _span(total: Total) -> str:
-    return f"{total.value:.3g} ({total.low:.3g} to {total.high:.3g})" if total.error else f"{total.value:.3g}"
+def _format_interval(total: TotalEstimate) -> str:
+    return f"{total.value:.3g} ({total.low:.3g} to {total.high:.3g})" if total.standard_error else f"{total.value:.3g}"

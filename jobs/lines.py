@@ -9,18 +9,18 @@ from pipeline.telemetry import logs
 
 log = logging.getLogger(__name__)
 
-_EVERY_S = 10.0
+_LOG_INTERVAL_S = 10.0
 
 
-class Printed(io.TextIOBase):
+class LoggedStdout(io.TextIOBase):
     """Standard output whose lines become log lines, but for those that are JSON already."""
 
     def __init__(self, stdout: TextIO) -> None:
-        self._stdout, self._rest = stdout, ""
+        self._stdout, self._partial_line = stdout, ""
 
     def write(self, text: str) -> int:
         """Take text; lines go on when they are whole."""
-        *lines, self._rest = (self._rest + text).split("\n")
+        *lines, self._partial_line = (self._partial_line + text).split("\n")
         for line in lines:
             if line.startswith("{"):
                 self._stdout.write(line + "\n")
@@ -35,28 +35,28 @@ class LoggedProgress:
 
     def __init__(self) -> None:
         self._total = self._images = self._failed = 0
-        self._begun = self._told = time.monotonic()
+        self._started_s = self._last_logged_s = time.monotonic()
 
     def begin(self, stage: str, total: int) -> None:
         """The stage is that of all further lines."""
-        logs.about(stage=stage)
+        logs.set_log_context(stage=stage)
         self._total, self._images, self._failed = total, 0, 0
-        self._begun = self._told = time.monotonic()
+        self._started_s = self._last_logged_s = time.monotonic()
         log.info("%s begins", stage, extra={"total": total})
 
     def advance(self, images: int, failed: int) -> None:
         """Count, and tell now and then."""
         self._images += images
         self._failed += failed
-        if time.monotonic() - self._told >= _EVERY_S:
-            self._told = time.monotonic()
-            self._tell("images so far")
+        if time.monotonic() - self._last_logged_s >= _LOG_INTERVAL_S:
+            self._last_logged_s = time.monotonic()
+            self._log_counts("images so far")
 
     def end(self) -> None:
         """Tell the rest."""
-        self._tell("the stage is over")
+        self._log_counts("the stage is over")
 
-    def _tell(self, what: str) -> None:
-        seconds = round(time.monotonic() - self._begun, 3)
-        told = {"images": self._images, "total": self._total, "failed": self._failed, "seconds": seconds}
-        log.info("%s: %d of %d, %d failed", what, self._images, self._total, self._failed, extra=told)
+    def _log_counts(self, message: str) -> None:
+        seconds = round(time.monotonic() - self._started_s, 3)
+        fields = {"images": self._images, "total": self._total, "failed": self._failed, "seconds": seconds}
+        log.info("%s: %d of %d, %d failed", message, self._images, self._total, self._failed, extra=fields)

@@ -3,16 +3,16 @@
 import argparse
 
 from pipeline.reporting.report import write_report
-from pipeline.runs.paths import Run
-from pipeline.storage.objects import absolute
+from pipeline.runs.paths import RunPaths
+from pipeline.storage.objects import absolute_uri
 
 
-def add(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The run's folder."""
     parser.add_argument("run", metavar="RUN", help="folder of the run, the one with run.json")
 
 
-def main(options: argparse.Namespace) -> int:
+def main(args: argparse.Namespace) -> int:
     """Write the report and say where."""
-    print(write_report(Run(absolute(options.run).rstrip("/"))))
+    print(write_report(RunPaths(absolute_uri(args.run).rstrip("/"))))
     return 0

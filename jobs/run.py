@@ -2,20 +2,20 @@
 
 import argparse
 
-from jobs.finish import carry_out
-from jobs.flags import add_job
+from jobs.finish import execute_job
+from jobs.flags import add_job_arguments
 from pipeline.stages.driver import run_job
 
 
-def add(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The job, and what only a whole run can do."""
-    add_job(parser)
-    parser.add_argument("--redo", action="store_true", help="do again, with the latest map, what earlier ones did")
+    add_job_arguments(parser)
+    parser.add_argument("--reapply-latest-map", action="store_true", help="do again, with the latest map, what earlier ones did")
     parser.add_argument(
-        "--retry", action="store_true", help="do again the shards of images that failed in a way that may pass"
+        "--retry-failed", action="store_true", help="do again the shards of images that failed in a way that may pass"
     )
 
 
-def main(options: argparse.Namespace) -> int:
+def main(args: argparse.Namespace) -> int:
     """Run the whole job."""
-    return carry_out(options, run_job)
+    return execute_job(args, run_job)

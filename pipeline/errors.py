@@ -40,7 +40,7 @@ class RunError(PipelineError):
     """A run folder that is not what the job needs."""
 
 
-class Code(StrEnum):
+class ErrorCode(StrEnum):
     """Why an image was skipped or failed. Skipped: deepot leaves such images alone. Failed: it should have worked."""
 
     ANIMATED = "animated"
@@ -51,7 +51,7 @@ class Code(StrEnum):
     EMPTY_FILE = "empty_file"
     NOT_AN_IMAGE = "not_an_image"
     DAMAGED = "damaged"
-    VANISHED = "vanished"
+    MISSING = "vanished"
     READ_FAILED = "read_failed"
     WRITE_FAILED = "write_failed"
     UNSUPPORTED_OUTPUT = "unsupported_output"
@@ -65,22 +65,22 @@ class Code(StrEnum):
     def skipped(self) -> bool:
         """Whether such an image is left alone on purpose."""
         return self in (
-            *(Code.ANIMATED, Code.TOO_LARGE),
-            *(Code.UNSUPPORTED_FORMAT, Code.UNSUPPORTED_MODE, Code.UNSUPPORTED_BIT_DEPTH),
+            *(ErrorCode.ANIMATED, ErrorCode.TOO_LARGE),
+            *(ErrorCode.UNSUPPORTED_FORMAT, ErrorCode.UNSUPPORTED_MODE, ErrorCode.UNSUPPORTED_BIT_DEPTH),
         )
 
     @property
     def retriable(self) -> bool:
         """Whether the same image may well succeed another time."""
         return self in (
-            *(Code.READ_FAILED, Code.WRITE_FAILED, Code.OUT_OF_MEMORY),
-            *(Code.WORKER_DIED, Code.TIMED_OUT),
+            *(ErrorCode.READ_FAILED, ErrorCode.WRITE_FAILED, ErrorCode.OUT_OF_MEMORY),
+            *(ErrorCode.WORKER_DIED, ErrorCode.TIMED_OUT),
         )
 
 
 class ImageError(DeepotError):
     """One image that cannot be done."""
 
-    def __init__(self, code: Code, message: str) -> None:
+    def __init__(self, code: ErrorCode, message: str) -> None:
         super().__init__(message)
         self.code = code

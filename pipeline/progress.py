@@ -7,7 +7,7 @@ class Progress(Protocol):
     """Told of a stage's images as they are finished."""
 
     def begin(self, stage: str, total: int) -> None:
-        """A stage starts; it has `total` images to do."""
+        """A stage starts; it has `estimate_total` images to do."""
 
     def advance(self, images: int, failed: int) -> None:
         """So many more images are finished, of which so many failed."""
@@ -16,7 +16,7 @@ class Progress(Protocol):
         """The stage is over."""
 
 
-class Quiet:
+class NullProgress:
     """Progress that nobody sees."""
 
     def begin(self, stage: str, total: int) -> None:

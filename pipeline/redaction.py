@@ -6,53 +6,53 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
-_USER = re.compile(
+_USER_AND_PASSWORD = re.compile(
     r"(?:(?<=s3://)|(?<=s3a://)|(?<=://)(?![^/@\s:]*:\d{1,5}[/?#]))"  # elsewhere that is a port
     r"(?!arn:)[^/@\s:]*:(?!:)(?:[^\s\"'<>]*|[^/\s]*)(?=@)"
 )
 """A name and a password, which may have slashes in it as secrets of AWS have: up to the last @ that there is."""
-_ALONE = re.compile(r"(?i)(?:(?<=https://)|(?<=http://))[^/@\s:?#]+(?=@)")
-_QUERY = re.compile(
+_TOKEN_AS_USER = re.compile(r"(?i)(?:(?<=https://)|(?<=http://))[^/@\s:?#]+(?=@)")
+_SECRET_QUERY_VALUE = re.compile(
     r"(?i)(?<=[?&;])((?:[\w.-]*(?:signature|credential|token|secret|password|api[-_]?key|accountkey)|sig)=)[^&;\s'\"]+"
 )
-_NAMES = re.compile(
+_SECRET_VARIABLE = re.compile(
     r"(?i)(?:secret|token|password|passwd|passphrase|connection_string|signature|sas|(?:access|account|storage|api|sas)_?key)$"
 )
-_SETTINGS = re.compile(r"FSSPEC_[A-Z0-9]+")  # of a whole protocol, as JSON
-_SHORTEST = 8  # characters: what is shorter would be found in innocent words
+_FSSPEC_VARIABLE = re.compile(r"FSSPEC_[A-Z0-9]+")  # of a whole protocol, as JSON
+_MIN_SECRET_CHARS = 8  # characters: what is shorter would be found in innocent words
 
 
-def holds_credentials(uri: str) -> bool:
+def has_credentials(uri: str) -> bool:
     """Whether a URI holds a password (`s3://key:secret@bucket`), a token or the signature of a signed link.
 
     A local path holds none, whatever it looks like.
     """
     if "://" not in uri or uri.startswith("file://"):
         return False
-    return any(pattern.search(uri) for pattern in (_USER, _ALONE, _QUERY))
+    return any(pattern.search(uri) for pattern in (_USER_AND_PASSWORD, _TOKEN_AS_USER, _SECRET_QUERY_VALUE))
 
 
-def redacted(text: str) -> str:
+def redact(text: str) -> str:
     """A text without passwords and signatures of URIs, and without the secrets that the environment holds."""
-    text = _QUERY.sub(r"\1…", _ALONE.sub("…", _USER.sub("…", text)))
-    for secret in sorted(_secrets(os.environ), key=len, reverse=True):
+    text = _SECRET_QUERY_VALUE.sub(r"\1…", _TOKEN_AS_USER.sub("…", _USER_AND_PASSWORD.sub("…", text)))
+    for secret in sorted(_iter_secrets(os.environ), key=len, reverse=True):
         for shape in (secret, quote(secret, safe="", errors="replace")):
             text = text.replace(shape, "…")
     return text
 
 
-def _secrets(environment: Mapping[str, str]) -> Iterator[str]:
+def _iter_secrets(environment: Mapping[str, str]) -> Iterator[str]:
     """Values of variables whose names say that they are secrets: of AWS, Azure, Google, fsspec and others."""
     for name, value in environment.items():
-        if _NAMES.search(name) and len(value) >= _SHORTEST:
+        if _SECRET_VARIABLE.search(name) and len(value) >= _MIN_SECRET_CHARS:
             yield value
             if ";" in value:  # AccountName=…;AccountKey=…
-                yield from _secrets(dict(part.partition("=")[::2] for part in value.split(";")))
-        elif _SETTINGS.fullmatch(name):
-            yield from _secrets(_settings(value))
+                yield from _iter_secrets(dict(part.partition("=")[::2] for part in value.split(";")))
+        elif _FSSPEC_VARIABLE.fullmatch(name):
+            yield from _iter_secrets(_flatten_json(value))
 
 
-def _settings(value: str) -> dict[str, str]:
+def _flatten_json(value: str) -> dict[str, str]:
     """What a protocol's JSON says, groups in it included."""
     found: dict[str, str] = {}
     try:

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from tests.support import soak
-from tests.support.s3_fault_proxy import FaultProxy, s3_process
+from tests.support.s3_fault_proxy import FaultProxy, run_s3_server
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+SHARED_FOLDER = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_configure():
@@ -18,13 +18,13 @@ def pytest_configure():
 
 
 @pytest.fixture(scope="session")
-def shared():
+def shared_folder():
     """The folder of real photos and models beside the checkout."""
-    if not (SHARED / "plugins").is_dir():
+    if not (SHARED_FOLDER / "plugins").is_dir():
         pytest.skip("no ../shared folder with real photos and models beside this checkout")
-    if str(SHARED / "plugins") not in sys.path:
-        sys.path.append(str(SHARED / "plugins"))
-    return SHARED
+    if str(SHARED_FOLDER / "plugins") not in sys.path:
+        sys.path.append(str(SHARED_FOLDER / "plugins"))
+    return SHARED_FOLDER
 
 
 @pytest.fixture
@@ -33,10 +33,10 @@ def generator():
 
 
 @pytest.fixture(scope="session")
-def embedded():
+def embedded_autoencoder():
     import deepot
 
-    return deepot.load_codec("embedded", dtype=torch.float32, device="cpu")
+    return deepot.load_autoencoder("embedded", dtype=torch.float32, device="cpu")
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +46,7 @@ def ray_session():
     from pipeline.cluster import session as cluster
 
     with pytest.MonkeyPatch.context() as patch:
-        for key, value in cluster.ENVIRONMENT.items():
+        for key, value in cluster.RAY_ENVIRONMENT.items():
             patch.setenv(key, value)
         patch.setenv("RAY_metrics_report_interval_ms", "500")
         ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=100 * 2**20)
@@ -66,7 +66,7 @@ def s3_settings(port):
 @pytest.fixture(scope="session")
 def s3():
     """moto's S3 server on loopback, as a process of its own, on a free port; yields the settings that lead to it."""
-    with s3_process() as port, pytest.MonkeyPatch.context() as patch:
+    with run_s3_server() as port, pytest.MonkeyPatch.context() as patch:
         settings = s3_settings(port)
         for key, value in settings.items():
             patch.setenv(key, value)
@@ -74,9 +74,9 @@ def s3():
 
 
 @pytest.fixture
-def record():
+def record_fault():
     """Measures what faults a soak test made and what became of them, for the table of docs/reliability.md."""
-    return soak.record
+    return soak.record_fault
 
 
 @pytest.fixture
@@ -92,16 +92,16 @@ def faulty_s3(s3, monkeypatch):
         for key, value in (s3_settings(proxy.port) | {"AWS_MAX_ATTEMPTS": "2"}).items():
             monkeypatch.setenv(key, value)
         monkeypatch.setitem(fsspec.config.conf, "s3", {"config_kwargs": {"read_timeout": 1, "connect_timeout": 1}})
-        monkeypatch.setattr(whole, "_PROBED", {})
+        monkeypatch.setattr(whole, "_PROBE_RESULTS", {})
         S3FileSystem.clear_instance_cache()
         yield proxy
     S3FileSystem.clear_instance_cache()
 
 
 @pytest.fixture
-def inline():
+def in_process():
     """Stages run in this process, without Ray."""
-    from tests.support.in_process_pool import no_ray
+    from tests.support.in_process_pool import without_ray
 
-    with no_ray():
+    with without_ray():
         yield

@@ -7,7 +7,7 @@ from PIL import Image
 
 import deepot
 from deepot.evaluation.image_metrics import frechet_distance, psnr
-from deepot.inference.calibration import degraded
+from deepot.inference.calibration import degrade_photo
 from deepot.photo.pixels import Pixels
 from deepot.spec import call_factory
 from deepot.transport.moments import Moments
@@ -15,28 +15,31 @@ from deepot.transport.patch_operator import extract_patches
 
 
 @pytest.fixture(scope="module")
-def kodak(shared):
-    paths = sorted((shared / "data" / "photos" / "kodak").iterdir())[::6]
+def kodak(shared_folder):
+    paths = sorted((shared_folder / "data" / "photos" / "kodak").iterdir())[::6]
     return [Pixels.from_image(Image.open(path).crop((100, 100, 356, 356))) for path in paths]
 
 
-def test_the_embedded_round_trip(kodak, embedded):
-    values = [psnr(embedded.decode(embedded.encode(photo.rgb())).clamp(0, 1), photo.rgb()) for photo in kodak]
+def test_the_embedded_round_trip(kodak, embedded_autoencoder):
+    values = [
+        psnr(embedded_autoencoder.decode(embedded_autoencoder.encode(photo.rgb())).clamp(0, 1), photo.rgb())
+        for photo in kodak
+    ]
     assert np.mean(values) > 27, "crops of four photos; the model card has the figure of all 24"
 
 
 def test_real_models_through_the_method(kodak):
     """FFDNet's results move towards natural photos in the feature space of a network that no one here trained."""
-    codec = deepot.load_codec("taef2:codec", dtype=torch.float32, allow_code=True)
+    codec = deepot.load_autoencoder("taef2:codec", dtype=torch.float32, allow_code=True)
     restorer = deepot.load_restorer("ffdnet:denoiser:sigma=50", allow_code=True)
     features = call_factory("vgg_features:features")
     noise = deepot.load_degradation("noise:sigma=50")
     assert (codec.factor, codec.channels, codec.halo) == (8, 32, None)
-    noisy = [degraded(photo, noise, np.random.default_rng(seed)) for seed, photo in enumerate(kodak)]
+    noisy = [degrade_photo(photo, noise, np.random.default_rng(seed)) for seed, photo in enumerate(kodak)]
     restored = [restorer(photo) for photo in noisy]
-    assert np.mean([psnr(x.rgb(), y.rgb()) for x, y in zip(restored, kodak, strict=True)]) > 24
+    assert np.mean([psnr(x.to_rgb(), y.rgb()) for x, y in zip(restored, kodak, strict=True)]) > 24
 
-    images = [[photo.image() for photo in photos] for photos in (restored, kodak)]
+    images = [[photo.to_image() for photo in photos] for photos in (restored, kodak)]
     enhancer = deepot.Enhancer(codec, deepot.fit_images(codec, *images, patch_size=1))
     enhanced = [Pixels.from_image(enhancer(image)) for image in images[0]]
 

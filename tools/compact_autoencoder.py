@@ -14,8 +14,8 @@ from pathlib import Path
 from safetensors.torch import save_file
 from training import DECODER_BITS, load_network
 
-from deepot.autoencoder.loading import EMBEDDED_PARTS
-from deepot.autoencoder.quantize import BITS, compact
+from deepot.autoencoder.loading import EMBEDDED_MODULES
+from deepot.autoencoder.quantize import MAX_BITS, quantize_weights
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -28,10 +28,10 @@ def main(arguments: Sequence[str]) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(options.start / "config.json", options.out / "config.json")
     weights = load_network(options.start).state_dict()
-    for part in EMBEDDED_PARTS:
-        bits = options.decoder_bits if part == "decoder" else BITS
+    for part in EMBEDDED_MODULES:
+        bits = options.decoder_bits if part == "decoder" else MAX_BITS
         mine = {name: weight for name, weight in weights.items() if name.startswith(f"{part}.")}
-        save_file(compact(mine, bits), options.out / f"{part}.safetensors")
+        save_file(quantize_weights(mine, bits), options.out / f"{part}.safetensors")
 
 
 if __name__ == "__main__":

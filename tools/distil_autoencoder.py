@@ -8,7 +8,7 @@
 `tools/lesson.py` makes the lesson. The encoder learns the teacher's normalised latents from pixels; the decoder learns,
 from those latents, images between the photo and what the teacher decodes, and from latents of restored photos that were
 moved towards natural ones just what the teacher decodes: so moving latents does to its images what it does to the
-teacher's. The two need nothing of each other and may run side by side; `join` puts them into WORK/autoencoder, a
+teacher's. The two need nothing of each other and may run side by side; `join_uri` puts them into WORK/autoencoder, a
 diffusers folder in float16. `both` trains them together from there, the decoder on its own encoder's latents, and
 replaces that folder when it ends. Each writes a checkpoint every few minutes, and goes on from it with --resume.
 """

@@ -29,16 +29,16 @@ from torch import Tensor
 from train_autoencoder import Photos
 from train_denoiser import Mend
 
-from deepot.autoencoder.autoencoder import Codec
-from deepot.autoencoder.loading import load_codec
+from deepot.autoencoder.autoencoder import LoadedAutoencoder
+from deepot.autoencoder.loading import load_autoencoder
 from deepot.photo.pixels import Pixels
 from deepot.restoration.degradations import load_degradation
 from deepot.restoration.loading import load_restorer
 from deepot.restoration.restorer import Restorer
-from deepot.spec import fingerprint, parse
+from deepot.spec import fingerprint, parse_spec
 from deepot.transport.gaussian import transport_matrix
 from deepot.transport.moments import Moments
-from deepot.transport.patch_moments import patch_moments
+from deepot.transport.patch_moments import compute_patch_moments
 from deepot.transport.patch_operator import PatchTransport
 
 CROP, PATCH, BATCH = 128, 3, 4
@@ -66,9 +66,9 @@ class Chunk:
         restored: x*, (m, 3, 128, 128), uint8; number i was damaged in way i mod 7.
         latents: of x, normalised, (n, c, 16, 16), float16.
         restored_latents: of x*, (m, c, 16, 16).
-        moved_latents: of x*, moved by `share` of the way, (m, c, 16, 16).
+        transported_latents: of x*, moved by `share` of the way, (m, c, 16, 16).
         images: the teacher's from `latents`, (n, 3, 128, 128), uint8.
-        moved_images: the teacher's from `moved_latents`, (m, 3, 128, 128), uint8.
+        moved_images: the teacher's from `transported_latents`, (m, 3, 128, 128), uint8.
         share: (m,), 0 the restored latents themselves, 1 the whole transport.
     """
 
@@ -136,8 +136,8 @@ class Maps:
         """Take in latents of x* and of the same x, (m, c, h, w)."""
         for index in range(len(restored)):
             way = index % len(WAYS)
-            self._source[way] = self._source[way].merge(patch_moments(restored[index : index + 1], PATCH))
-            self._reference[way] = self._reference[way].merge(patch_moments(natural[index : index + 1], PATCH))
+            self._source[way] = self._source[way].merge(compute_patch_moments(restored[index : index + 1], PATCH))
+            self._reference[way] = self._reference[way].merge(compute_patch_moments(natural[index : index + 1], PATCH))
 
     def moved(self, restored: Tensor, share: Tensor) -> Tensor:
         """Latents of x* moved by a share of the way, (m, c, h, w)."""
@@ -152,12 +152,12 @@ class Maps:
         return result
 
 
-def encoded(codec: Codec, images: Tensor) -> Tensor:
+def encoded(codec: LoadedAutoencoder, images: Tensor) -> Tensor:
     """Latents of 8-bit images, in small batches."""
     return torch.cat([codec.encode(part.float() / 255).cpu() for part in torch.split(images, BATCH)]).contiguous()
 
 
-def decoded(codec: Codec, latents: Tensor) -> Tensor:
+def decoded(codec: LoadedAutoencoder, latents: Tensor) -> Tensor:
     """8-bit images of latents."""
     parts = (codec.decode(part).clamp(0, 1).mul(255).round().byte().cpu() for part in torch.split(latents, BATCH))
     return torch.cat(list(parts)).contiguous()
@@ -165,7 +165,7 @@ def decoded(codec: Codec, latents: Tensor) -> Tensor:
 
 def mender(spec: str, denoiser: Path) -> Restorer:
     """A restorer of `WAYS`: deepot's of that name, or the trained denoiser."""
-    asked = parse(spec)
+    asked = parse_spec(spec)
     if asked.name != "denoiser":
         return load_restorer(spec)
     model = Mend(denoiser, float(asked.options["sigma"]))
@@ -194,7 +194,7 @@ def drawn(photos: Photos, number: int, seed: int) -> tuple[Tensor, Tensor]:
 
 def make(options: argparse.Namespace) -> None:
     """Make a lesson; chunks that exist already are taken as they are, so that a stopped call goes on."""
-    teacher = load_codec(options.teacher, allow_code=options.allow_code, dtype=torch.float32)
+    teacher = load_autoencoder(options.teacher, allow_code=options.allow_code, dtype=torch.float32)
     photos = Photos(options.photos, CROP)
     maps, scale = Maps(teacher.channels), None
     for number in range(-1, options.chunks):
@@ -228,8 +228,8 @@ def make_again(options: argparse.Namespace) -> None:
     """Make a lesson over in a student's latents, moved the whole way: maps from all chunks first, then the chunks."""
     if not (options.again / "held-out.pt").exists():
         raise SystemExit(f"no held-out.pt in {options.again}: --again takes a lesson that this script has made")
-    student = load_codec(options.student, dtype=torch.float32)
-    teacher = load_codec(options.teacher, allow_code=options.allow_code, dtype=torch.float32)
+    student = load_autoencoder(options.student, dtype=torch.float32)
+    teacher = load_autoencoder(options.teacher, allow_code=options.allow_code, dtype=torch.float32)
     chunks = {path.name: Chunk.load(path) for path in sorted(options.again.glob("*.pt"))}
     scale = Scale.of(encoded(teacher, chunks["held-out.pt"].crops))
     mine, theirs, latents = Maps(student.channels), Maps(teacher.channels), {}

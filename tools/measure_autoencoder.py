@@ -19,8 +19,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from deepot.autoencoder.autoencoder import Codec
-from deepot.autoencoder.loading import load_codec
+from deepot.autoencoder.autoencoder import LoadedAutoencoder
+from deepot.autoencoder.loading import load_autoencoder
 from deepot.evaluation.image_metrics import psnr
 from deepot.photo.pixels import Pixels
 
@@ -62,7 +62,7 @@ class Measurement:
     psnr: dict[str, float]
 
 
-def round_trip(codec: Codec, photo: Tensor) -> tuple[Tensor, Tensor, float]:
+def round_trip(codec: LoadedAutoencoder, photo: Tensor) -> tuple[Tensor, Tensor, float]:
     """A photo (1, 3, H, W) in [0, 1] → its latents, what comes back clamped to [0, 1], and the seconds it took."""
     started = time.perf_counter()
     latents = codec.encode(photo)
@@ -75,14 +75,14 @@ def cropped(path: Path, factor: int) -> Tensor:
     with Image.open(path) as file:
         pixels = Pixels.from_image(file)
     height, width = (side // factor * factor for side in (pixels.height, pixels.width))
-    return pixels.rgb(slice(height), slice(width)).contiguous()
+    return pixels.to_rgb(slice(height), slice(width)).contiguous()
 
 
 def measure(vae: str, photos: Path, dtype: str, device: str | None = None, *, allow_code: bool = False) -> Measurement:
     """Run the autoencoder `vae`, a folder or what else a job file may name, over every photo in the folder `photos`."""
     folder = Path(vae)
     name = str(folder.resolve()) if folder.is_dir() else vae
-    codec = load_codec(name, device=device, dtype=DTYPES[dtype], allow_code=allow_code)
+    codec = load_autoencoder(name, device=device, dtype=DTYPES[dtype], allow_code=allow_code)
     paths = sorted(file for file in photos.rglob("*") if file.is_file())
     if not paths:
         raise SystemExit(f"no photos in {photos}")
@@ -98,7 +98,7 @@ def measure(vae: str, photos: Path, dtype: str, device: str | None = None, *, al
         seconds, pixels = seconds + took, pixels + photo.shape[2] * photo.shape[3]
     every = torch.cat(latents, dim=1)
     mean, std = every.mean(dim=1), every.std(dim=1)
-    network = codec.autoencoder
+    network = codec.network
     return Measurement(
         photos=len(paths),
         device=str(codec.device),

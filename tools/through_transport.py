@@ -24,8 +24,8 @@ from torch import Tensor
 from torch.func import functional_call
 from training import Length, Training, absolute_loss, chosen_device, distilling, load_network, write_json
 
-from deepot.autoencoder.quantize import rounded
-from deepot.inference.detail_filter import details
+from deepot.autoencoder.quantize import fake_quantize
+from deepot.inference.detail_filter import high_pass
 
 DRAWN = torch.tensor([3.0, 1.0, 2.0, 1.0, 3.0, 1.0, 1.0])  # how often each of lesson.WAYS is, the heavier ones more
 SAMPLE = 16  # photos that the critic's maps are normalised on
@@ -125,7 +125,7 @@ class Through(Training):
             error = absolute_loss(leaf, batch.images)
             (gradient,) = torch.autograd.grad(error, leaf)
             factor = leaf.shape[-1] // batch.moved.shape[-1]
-            result = batch.restored + details(leaf - still, factor)
+            result = batch.restored + high_pass(leaf - still, factor)
             towards, maps = self.critic.pull(result)
             (pull,) = torch.autograd.grad(result, leaf, towards)
             self._teach(maps, batch.photos)
@@ -145,7 +145,7 @@ class Through(Training):
     def shipped(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """The decoder's weights as they come back from `bits`, where that is asked for."""
         bits = self.options.bits
-        return {n: w if bits is None or w.ndim < 2 else rounded(w, bits) for n, w in weights.items()}
+        return {n: w if bits is None or w.ndim < 2 else fake_quantize(w, bits) for n, w in weights.items()}
 
     def _teach(self, maps: Sequence[Tensor], photos: Tensor) -> None:
         """A step of the critic."""

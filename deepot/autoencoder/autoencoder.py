@@ -8,9 +8,9 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from deepot.autoencoder.precision import full_float32
-from deepot.autoencoder.shared_stats import Work, settled
-from deepot.errors import CodecError
+from deepot.autoencoder.precision import disable_tf32
+from deepot.autoencoder.shared_stats import TensorFn, with_shared_statistics
+from deepot.errors import AutoencoderError
 
 
 @runtime_checkable
@@ -24,7 +24,7 @@ class Autoencoder(Protocol):
     It may also have `halo` (int): latent positions over which encoding and decoding look sideways, for a network
     without global operations; its tiles are then exact. Without it tiles overlap and are cross-faded, and GroupNorm and
     diffusers' attention are held at what they find in samples of the whole image (`shared_stats`). With
-    `settled_halo` (int), how far it looks sideways then, its tiles need no cross-fade.
+    `halo_with_shared_stats` (int), how far it looks sideways then, its tiles need no cross-fade.
     """
 
     factor: int
@@ -38,52 +38,52 @@ class Autoencoder(Protocol):
 
 
 @dataclass(frozen=True)
-class Codec:
+class LoadedAutoencoder:
     """An autoencoder with its identity, placed on a device.
 
     Attributes:
         name: as the user gave it: `embedded`, a hub name, a folder, `module:factory`.
         sha256: fingerprint of configuration and weights.
-        autoencoder: the network.
+        network: the network.
         factor: pixels a latent position, each way.
         channels: latent channels c.
         halo: latent positions the network looks sideways; None where it has global operations.
-        settled_halo: the same where those are held (`deepot.autoencoder.shared_stats`); None where that is not known.
+        halo_with_shared_stats: the same where those are held (`deepot.autoencoder.shared_stats`); None where that is not known.
         device: where it runs.
         dtype: in which it computes; images and latents are float32 outside.
     """
 
     name: str
     sha256: str
-    autoencoder: Autoencoder
+    network: Autoencoder
     factor: int
     channels: int
     halo: int | None
-    settled_halo: int | None
+    halo_with_shared_stats: int | None
     device: torch.device
     dtype: torch.dtype
 
-    @full_float32()
+    @disable_tf32()
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1], H and W multiples of `factor` → latents (B, c, H/factor, W/factor), float32."""
-        return self.autoencoder.encode(self._placed(images)).float()
+        return self.network.encode(self._to_device(images)).float()
 
-    @full_float32()
+    @disable_tf32()
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
         """(B, c, h, w) → images (B, 3, h·factor, w·factor), float32, about [0, 1], not clamped."""
-        return self.autoencoder.decode(self._placed(latents)).float()
+        return self.network.decode(self._to_device(latents)).float()
 
-    def encoder(self, samples: Tensor) -> Work:
+    def tiled_encoder(self, probes: Tensor) -> TensorFn:
         """`encode` for parts of one image that global operations see alike: as samples (n, 3, h, w) of the image."""
-        return settled(self.autoencoder, self.encode, samples)
+        return with_shared_statistics(self.network, self.encode, probes)
 
-    def decoder(self, samples: Tensor) -> Work:
+    def tiled_decoder(self, probes: Tensor) -> TensorFn:
         """`decode` for parts of the latents of one image, likewise; samples (n, c, h, w) of those latents."""
-        return settled(self.autoencoder, self.decode, samples)
+        return with_shared_statistics(self.network, self.decode, probes)
 
-    def _placed(self, tensor: Tensor) -> Tensor:
+    def _to_device(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.device, self.dtype, memory_format=torch.channels_last)
 
 
@@ -105,9 +105,9 @@ def default_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if in_hardware else torch.float32
 
 
-def as_codec(
+def as_autoencoder(
     autoencoder: object, name: str, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-) -> Codec:
+) -> LoadedAutoencoder:
     """Check an autoencoder against the protocol and place it on a device.
 
     Args:
@@ -117,41 +117,41 @@ def as_codec(
         dtype: the device's default if None.
 
     Raises:
-        CodecError: a part of the protocol is missing, or what it encodes has not the shape it states.
+        AutoencoderError: a part of the protocol is missing, or what it encodes has not the shape it states.
     """
-    missing = [part for part in ("factor", "channels", "encode", "decode") if not hasattr(autoencoder, part)]
-    if missing or not isinstance(autoencoder, Autoencoder):
-        raise CodecError(
-            f"vae '{name}': {type(autoencoder).__name__} lacks {', '.join(missing)} (see deepot.Autoencoder)"
+    missing_attributes = [part for part in ("factor", "channels", "encode", "decode") if not hasattr(autoencoder, part)]
+    if missing_attributes or not isinstance(autoencoder, Autoencoder):
+        raise AutoencoderError(
+            f"vae '{name}': {type(autoencoder).__name__} lacks {', '.join(missing_attributes)} (see deepot.Autoencoder)"
         )
-    place = torch.device(device) if device is not None else default_device()
-    precision = dtype or default_dtype(place)
+    target_device = torch.device(device) if device is not None else default_device()
+    target_dtype = dtype or default_dtype(target_device)
     fingerprint = _fingerprint(autoencoder)
     if isinstance(autoencoder, nn.Module):
-        autoencoder.eval().requires_grad_(False).to(place, precision)
+        autoencoder.eval().requires_grad_(False).to(target_device, target_dtype)
         autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
-    codec = Codec(
+    loaded = LoadedAutoencoder(
         name,
         fingerprint,
         autoencoder,
         autoencoder.factor,
         autoencoder.channels,
         getattr(autoencoder, "halo", None),
-        getattr(autoencoder, "settled_halo", None),
-        place,
-        precision,
+        getattr(autoencoder, "halo_with_shared_stats", None),
+        target_device,
+        target_dtype,
     )
-    _check(codec)
-    return codec
+    _check_latent_shape(loaded)
+    return loaded
 
 
-def _check(codec: Codec) -> None:
-    side = 8
-    latents = codec.encode(torch.zeros(1, 3, side * codec.factor, side * codec.factor))
-    if latents.shape != (1, codec.channels, side, side):
-        raise CodecError(
-            f"vae '{codec.name}' says factor {codec.factor} and {codec.channels} channels, but encodes a square of "
-            f"{side * codec.factor} pixels to {tuple(latents.shape)}"
+def _check_latent_shape(autoencoder: LoadedAutoencoder) -> None:
+    side_cells = 8
+    latents = autoencoder.encode(torch.zeros(1, 3, side_cells * autoencoder.factor, side_cells * autoencoder.factor))
+    if latents.shape != (1, autoencoder.channels, side_cells, side_cells):
+        raise AutoencoderError(
+            f"vae '{autoencoder.name}' says factor {autoencoder.factor} and {autoencoder.channels} channels, but encodes a square of "
+            f"{side_cells * autoencoder.factor} pixels to {tuple(latents.shape)}"
         )
 
 
@@ -160,7 +160,7 @@ def _fingerprint(autoencoder: object) -> str:
     settings = {
         key: value
         for key, value in sorted(vars(autoencoder).items())
-        if isinstance(value, int | float | str) and key not in ("training", "settled_halo")
+        if isinstance(value, int | float | str) and key not in ("training", "halo_with_shared_stats")
     }
     digest = hashlib.sha256(json.dumps([type(autoencoder).__name__, settings], sort_keys=True).encode())
     if isinstance(autoencoder, nn.Module):

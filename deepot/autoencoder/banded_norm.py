@@ -6,11 +6,11 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-BAND_VALUES = 262_144
+MAX_BAND_VALUES = 262_144
 """Values normalised at a time: 512 KB in bfloat16, and what is made of them on the way four times as much."""
 
 
-def band(layers: Iterable[nn.Module]) -> None:
+def run_in_bands(layers: Iterable[nn.Module]) -> None:
     """Let layers work in bands where they are on a CPU; what they give is the same, bit by bit.
 
     RMSNorm is a chain of passes over all values, in float32. Band by band the passes after the first find them in the
@@ -20,16 +20,16 @@ def band(layers: Iterable[nn.Module]) -> None:
         layers: that take (B, rows, …, C) and work on each row by itself.
     """
     for layer in layers:
-        layer.forward = partial(_in_bands, layer.forward)
+        layer.forward = partial(_forward_in_bands, layer.forward)
 
 
-def _in_bands(work: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
-    if values.device.type != "cpu" or values.ndim < 3 or values.numel() <= BAND_VALUES:
-        return work(values)
-    rows = max(1, BAND_VALUES * values.shape[1] // values.numel())
-    first = work(values[:, :rows])
+def _forward_in_bands(forward: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
+    if values.device.type != "cpu" or values.ndim < 3 or values.numel() <= MAX_BAND_VALUES:
+        return forward(values)
+    rows = max(1, MAX_BAND_VALUES * values.shape[1] // values.numel())
+    first = forward(values[:, :rows])
     output = torch.empty_like(values, dtype=first.dtype)
     output[:, :rows] = first
     for top in range(rows, values.shape[1], rows):
-        output[:, top : top + rows] = work(values[:, top : top + rows])
+        output[:, top : top + rows] = forward(values[:, top : top + rows])
     return output

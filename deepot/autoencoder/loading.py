@@ -9,17 +9,17 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from deepot.autoencoder.autoencoder import Codec, as_codec
-from deepot.autoencoder.banded_norm import band
-from deepot.autoencoder.quantize import expand
-from deepot.autoencoder.receptive_field import reach
-from deepot.errors import CodecError
+from deepot.autoencoder.autoencoder import LoadedAutoencoder, as_autoencoder
+from deepot.autoencoder.banded_norm import run_in_bands
+from deepot.autoencoder.quantize import dequantize_weights
+from deepot.autoencoder.receptive_field import receptive_radius
+from deepot.errors import AutoencoderError
 from deepot.spec import call_factory, is_factory
 
 EMBEDDED = "embedded"
-EMBEDDED_PARTS = ("encoder", "decoder")
-"""Each in a file PART.safetensors of the package `deepot.embedded`."""
-_PROBE_SIDE = 64
+EMBEDDED_MODULES = ("encoder", "decoder")
+"""Each in a file MANIFEST_FILE.safetensors of the package `deepot.embedded`."""
+_PROBE_PIXELS = 64
 
 
 class DiffusersAutoencoder(nn.Module):
@@ -29,25 +29,27 @@ class DiffusersAutoencoder(nn.Module):
         factor: pixels a latent position, each way.
         channels: latent channels.
         halo: latent positions it looks sideways, None where it has global operations.
-        settled_halo: the same where those are held (`shared_stats`); None where they cannot be, or there are none.
+        halo_with_shared_stats: the same where those are held (`shared_stats`); None where they cannot be, or there are none.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        from diffusers.models.normalization import RMSNorm  # here: see `_embedded`
+        from diffusers.models.normalization import RMSNorm  # here: see `_load_embedded`
 
         super().__init__()
         self.model: Any = model
         config: Any = self.model.config
         self.scaling = float(config.get("scaling_factor") or 1.0)
         self.shift = float(config.get("shift_factor") or 0.0)
-        example = torch.zeros(1, 3, _PROBE_SIDE, _PROBE_SIDE)
+        example = torch.zeros(1, 3, _PROBE_PIXELS, _PROBE_PIXELS)
         with torch.inference_mode():
             latents = self.encode(example)
         self.channels = latents.shape[1]
-        self.factor = _PROBE_SIDE // latents.shape[-1]
-        self.halo = self._halo(example, latents)
-        self.settled_halo = None if self.halo is not None else self._halo(example, latents, settled=True)
-        band(layer for layer in self.model.modules() if isinstance(layer, RMSNorm))
+        self.factor = _PROBE_PIXELS // latents.shape[-1]
+        self.halo = self._compute_halo(example, latents)
+        self.halo_with_shared_stats = (
+            None if self.halo is not None else self._compute_halo(example, latents, shared_stats=True)
+        )
+        run_in_bands(layer for layer in self.model.modules() if isinstance(layer, RMSNorm))
 
     def encode(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] → latents (B, c, h, w)."""
@@ -66,21 +68,21 @@ class DiffusersAutoencoder(nn.Module):
         latents: Tensor = encoded.latent if hasattr(encoded, "latent") else encoded.latents  # DC, Tiny
         return latents
 
-    def _halo(self, example: Tensor, latents: Tensor, *, settled: bool = False) -> int | None:
-        encoder = reach(self.model.encoder, example, settled=settled)
-        decoder = reach(self.model.decoder, latents, settled=settled)
+    def _compute_halo(self, example: Tensor, latents: Tensor, *, shared_stats: bool = False) -> int | None:
+        encoder = receptive_radius(self.model.encoder, example, shared_stats=shared_stats)
+        decoder = receptive_radius(self.model.decoder, latents, shared_stats=shared_stats)
         if encoder is None or decoder is None:
             return None
         return max(math.ceil(encoder / self.factor), math.ceil(decoder))
 
 
-def load_codec(
+def load_autoencoder(
     name: str = EMBEDDED,
     *,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
     allow_code: bool = False,
-) -> Codec:
+) -> LoadedAutoencoder:
     """Load the autoencoder that a name stands for.
 
     Args:
@@ -91,54 +93,60 @@ def load_codec(
         allow_code: whether `module:factory` may be imported.
 
     Raises:
-        CodecError: it cannot be loaded.
+        AutoencoderError: it cannot be loaded.
         SpecError: a factory that cannot be imported or called.
     """
     if name == EMBEDDED:
-        return as_codec(DiffusersAutoencoder(_embedded()), name, device=device, dtype=dtype)
+        return as_autoencoder(DiffusersAutoencoder(_load_embedded()), name, device=device, dtype=dtype)
     if is_factory(name) and not Path(name).exists():
         if not allow_code:
-            raise CodecError(
+            raise AutoencoderError(
                 f"vae '{name}' runs code of that module: allow it with --allow-code or DEEPOT_ALLOW_CODE=1"
             )
-        return as_codec(call_factory(name), name, device=device, dtype=dtype)
-    return as_codec(DiffusersAutoencoder(_from_pretrained(name)), name, device=device, dtype=dtype)
+        return as_autoencoder(call_factory(name), name, device=device, dtype=dtype)
+    return as_autoencoder(DiffusersAutoencoder(_load_pretrained(name)), name, device=device, dtype=dtype)
 
 
-def _embedded() -> nn.Module:
+def _load_embedded() -> nn.Module:
     import diffusers  # here: takes seconds, and jobs that only look at a run need none of it
 
     with as_file(files("deepot.embedded")) as folder:
         model: nn.Module = diffusers.AutoencoderDC.from_config(diffusers.AutoencoderDC.load_config(str(folder)))
-        parts = [load_file(folder / f"{part}.safetensors") for part in EMBEDDED_PARTS]
-        model.load_state_dict(expand({name: tensor for part in parts for name, tensor in part.items()}))
+        state_dicts = [load_file(folder / f"{part}.safetensors") for part in EMBEDDED_MODULES]
+        model.load_state_dict(
+            dequantize_weights({name: tensor for part in state_dicts for name, tensor in part.items()})
+        )
     return model.eval()
 
 
-def _from_pretrained(name: str) -> nn.Module:
+def _load_pretrained(name: str) -> nn.Module:
     import diffusers
 
-    known = ("AutoencoderKL", "AutoencoderTiny", "AutoencoderDC")
+    supported = ("AutoencoderKL", "AutoencoderTiny", "AutoencoderDC")
     location, _, subfolder = name.partition("#")
     if location.startswith((".", "/", "~")) and not Path(location).expanduser().is_dir():
-        raise CodecError(f"vae '{name}': there is no such folder")
+        raise AutoencoderError(f"vae '{name}': there is no such folder")
     options: dict[str, Any] = {"subfolder": subfolder} if subfolder else {}
     location = str(Path(location).expanduser()) if Path(location).expanduser().is_dir() else location
     try:
         config = diffusers.AutoencoderKL.load_config(location, **options)
-        kind = config.get("_class_name")
-        if kind not in known:
-            raise CodecError(f"vae '{name}' is a {kind}; deepot runs {', '.join(known)}")
+        class_name = config.get("_class_name")
+        if class_name not in supported:
+            raise AutoencoderError(f"vae '{name}' is a {class_name}; deepot runs {', '.join(supported)}")
         options |= {"torch_dtype": torch.float32, "low_cpu_mem_usage": False, "use_safetensors": True}
-        model, about = getattr(diffusers, kind).from_pretrained(location, output_loading_info=True, **options)
+        model, loading_info = getattr(diffusers, class_name).from_pretrained(
+            location, output_loading_info=True, **options
+        )
     except (OSError, ValueError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CodecError(
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise AutoencoderError(
             f"vae '{name}' cannot be loaded: it is neither 'embedded', nor a folder saved by diffusers here, "
-            f"nor to be had from the hub ({first})"
+            f"nor to be had from the hub ({first_line})"
         ) from error
-    if about["missing_keys"]:  # diffusers makes them up
-        lacking = sorted(about["missing_keys"])
-        raise CodecError(f"vae '{name}': its weights lack {len(lacking)} tensors of a {kind}, such as {lacking[0]}")
+    if loading_info["missing_keys"]:  # diffusers makes them up
+        missing_keys = sorted(loading_info["missing_keys"])
+        raise AutoencoderError(
+            f"vae '{name}': its weights lack {len(missing_keys)} tensors of a {class_name}, such as {missing_keys[0]}"
+        )
     loaded: nn.Module = model.eval()
     return loaded

@@ -8,7 +8,7 @@ import torch
 
 
 @contextmanager
-def full_float32() -> Iterator[None]:
+def disable_tf32() -> Iterator[None]:
     """Let convolutions of float32 keep all of its bits.
 
     On NVIDIA's GPUs since Ampere PyTorch lets cuDNN round their factors to 10 bits (TF32) unless it is told otherwise:
@@ -16,9 +16,9 @@ def full_float32() -> Iterator[None]:
     are what they are. The setting is the process's and is put back, so one thread at a time may compute.
     """
     setting: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # missing in torch's stubs
-    before = setting.fp32_precision
+    previous = setting.fp32_precision
     setting.fp32_precision = "ieee"
     try:
         yield
     finally:
-        setting.fp32_precision = before
+        setting.fp32_precision = previous

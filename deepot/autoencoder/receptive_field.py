@@ -5,12 +5,12 @@ from torch import Tensor, nn
 
 _POINTWISE = (nn.Identity, nn.Dropout, nn.ReLU, nn.ReLU6, nn.SiLU, nn.GELU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid)
 _RESHAPING = (nn.PixelShuffle, nn.PixelUnshuffle)
-_EMPTY = (nn.Sequential,)  # as a leaf: a stage without layers
-_SETTLED = (nn.GroupNorm, nn.Linear)  # with what it takes from outside held, each position for itself
+_CONTAINERS = (nn.Sequential,)  # as a leaf: a stage without layers
+_LOCAL_WITH_SHARED_STATS = (nn.GroupNorm, nn.Linear)  # with what it takes from outside held, each position for itself
 _CHANNEL_NORMS = ("RMSNorm",)  # over the channels of each position, as diffusers' blocks call them
 
 
-def reach(network: nn.Module, example: Tensor, *, settled: bool = False) -> float | None:
+def receptive_radius(network: nn.Module, example: Tensor, *, shared_stats: bool = False) -> float | None:
     """Largest distance over which the network's output depends on its input, in input positions.
 
     Runs the network once and adds up the radii of its convolutions, each in units of the resolution that it saw;
@@ -19,36 +19,39 @@ def reach(network: nn.Module, example: Tensor, *, settled: bool = False) -> floa
     Args:
         network: made of layers; operations outside of layers must be pointwise or keep positions (adding, shuffling).
         example: a small input (1, C, h, w) to run it on.
-        settled: whether GroupNorm and diffusers' `Attention` are held, as `shared_stats` holds them: what is left of
+        shared_stats: whether GroupNorm and diffusers' `Attention` are held, as `shared_stats` holds them: what is left of
             them is local.
 
     Returns:
         The bound, or None where a layer is not known to be local (normalisation over the map, attention).
     """
-    total = 0.0
-    local = True
+    radius = 0.0
+    is_local = True
 
-    def visit(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total, local
+    def add_radius(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal radius, is_local
         if isinstance(module, nn.Conv2d):
             (kernel, _), (dilation, _) = module.kernel_size, module.dilation
-            total += dilation * (kernel - 1) / 2 * example.shape[-1] / inputs[0].shape[-1]
+            radius += dilation * (kernel - 1) / 2 * example.shape[-1] / inputs[0].shape[-1]
         elif isinstance(module, nn.Upsample):
-            local &= module.mode == "nearest"
-        elif settled and isinstance(module, _SETTLED):
+            is_local &= module.mode == "nearest"
+        elif shared_stats and isinstance(module, _LOCAL_WITH_SHARED_STATS):
             return
-        elif not isinstance(module, _POINTWISE + _RESHAPING + _EMPTY) and type(module).__name__ not in _CHANNEL_NORMS:
-            local = False
+        elif (
+            not isinstance(module, _POINTWISE + _RESHAPING + _CONTAINERS)
+            and type(module).__name__ not in _CHANNEL_NORMS
+        ):
+            is_local = False
 
     kinds = {type(module).__name__ for module in network.modules()}
-    if settled and any("Attention" in kind and kind != "Attention" for kind in kinds):
+    if shared_stats and any("Attention" in kind and kind != "Attention" for kind in kinds):
         return None
     leaves = [module for module in network.modules() if not list(module.children())]
-    hooks = [module.register_forward_hook(visit) for module in leaves]
+    hooks = [module.register_forward_hook(add_radius) for module in leaves]
     try:
         with torch.inference_mode():
             network(example)
     finally:
         for hook in hooks:
             hook.remove()
-    return total if local else None
+    return radius if is_local else None

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from deepot.transport.moments import Moments
 
-MOST_BLOCKS = 64
+MAX_BOOTSTRAP_BLOCKS = 64
 """Photos are drawn in at most so many blocks."""
 _JITTER = 1e-12  # relative; so that features without variance have a Cholesky factor
 
 
 @dataclass(frozen=True)
-class Estimate:
+class BootstrapEstimate:
     """A number and its 95 % bootstrap interval over photos (percentiles); NaN bounds where there are no replicates."""
 
     value: float
@@ -25,22 +25,22 @@ class Estimate:
     high: float
 
     @classmethod
-    def of(cls, value: float, replicates: NDArray[np.float64]) -> "Estimate":
+    def from_replicates(cls, value: float, replicates: NDArray[np.float64]) -> "BootstrapEstimate":
         """With the 2.5th and 97.5th percentile of the replicates."""
-        kept = replicates[np.isfinite(replicates)]
-        if len(kept) == 0:
+        finite = replicates[np.isfinite(replicates)]
+        if len(finite) == 0:
             return cls(value, math.nan, math.nan)
-        low, high = np.percentile(kept, [2.5, 97.5])
+        low, high = np.percentile(finite, [2.5, 97.5])
         return cls(value, float(low), float(high))
 
 
-def draws(photos: int, replicates: int) -> NDArray[np.int64]:
+def resample_counts(n_photos: int, replicates: int) -> NDArray[np.int64]:
     """How often each block of photos is drawn in each bootstrap replicate, (replicates, blocks); always the same draws.
 
     Efron & Tibshirani, An Introduction to the Bootstrap, 1993: photos are drawn with replacement, the clean one and
     its versions together, and the same ones for every point, so that points can be compared replicate by replicate.
     """
-    blocks = min(photos, MOST_BLOCKS)
+    blocks = min(n_photos, MAX_BOOTSTRAP_BLOCKS)
     return np.random.default_rng(0).multinomial(blocks, [1 / blocks] * blocks, size=replicates)
 
 
@@ -53,14 +53,14 @@ def bootstrap_mean(values: Sequence[float], counts: NDArray[np.int64]) -> NDArra
 
 
 def bootstrap_distance(
-    mine: Sequence[Moments], clean: Sequence[Moments], counts: NDArray[np.int64]
+    measured: Sequence[Moments], clean: Sequence[Moments], counts: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """The Fréchet distance of `Scores.distance` in every replicate; NaN where too little was drawn for a covariance."""
-    sides = [_Stack(mine), _Stack(clean)]
-    return np.array([_distance(*(side.weighted(row) for side in sides)) for row in counts])
+    """The Fréchet distance of `Scores.frechet_distance_to` in every replicate; NaN where too little was drawn for a covariance."""
+    sides = [_BlockMoments(measured), _BlockMoments(clean)]
+    return np.array([_cholesky_frechet_distance(*(side.pool(row) for side in sides)) for row in counts])
 
 
-def recentred(replicates: NDArray[np.float64], value: float) -> NDArray[np.float64]:
+def correct_bias(replicates: NDArray[np.float64], value: float) -> NDArray[np.float64]:
     """Replicates of a distance without the bias that drawing again adds.
 
     A distance of few images is too large, and that of images drawn from these is too large once more, by about as much:
@@ -69,7 +69,7 @@ def recentred(replicates: NDArray[np.float64], value: float) -> NDArray[np.float
     return replicates - np.nanmean(replicates) + value if np.isfinite(replicates).any() else replicates
 
 
-class _Stack:
+class _BlockMoments:
     """Moments of blocks, to be added up with weights."""
 
     def __init__(self, blocks: Sequence[Moments]) -> None:
@@ -77,22 +77,24 @@ class _Stack:
         self.means = torch.stack([block.mean for block in blocks])
         self.scatters = torch.stack([block.scatter for block in blocks])
 
-    def weighted(self, weights: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    def pool(self, weights: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Mean and covariance of the union in which every block is as often as its weight says."""
-        times = torch.from_numpy(weights).double()
-        shares = times * self.counts
-        mean = shares @ self.means / shares.sum().clamp(min=1)
-        off = self.means - mean
-        scatter = torch.einsum("b,bij->ij", times, self.scatters) + (shares[:, None] * off).mT @ off
-        return mean, scatter / (shares.sum() - 1).clamp(min=1)
+        multiplicities = torch.from_numpy(weights).double()
+        weighted_counts = multiplicities * self.counts
+        mean = weighted_counts @ self.means / weighted_counts.sum().clamp(min=1)
+        offsets = self.means - mean
+        scatter = (
+            torch.einsum("b,bij->ij", multiplicities, self.scatters) + (weighted_counts[:, None] * offsets).mT @ offsets
+        )
+        return mean, scatter / (weighted_counts.sum() - 1).clamp(min=1)
 
 
-def _distance(mine: tuple[Tensor, Tensor], clean: tuple[Tensor, Tensor]) -> float:
+def _cholesky_frechet_distance(measured: tuple[Tensor, Tensor], clean: tuple[Tensor, Tensor]) -> float:
     """`frechet_distance`, by a Cholesky factor instead of a root, which is several times faster."""
     total = clean[1].trace()
     if not total > 0:
         return math.nan
     factor = torch.linalg.cholesky(clean[1] + _JITTER * total * torch.eye(len(clean[0]), dtype=torch.float64))
-    cross = torch.linalg.eigvalsh(factor.mT @ mine[1] @ factor).clamp(min=0).sqrt().sum()
-    squared = (mine[0] - clean[0]).square().sum() + mine[1].trace() + total - 2 * cross
+    cross = torch.linalg.eigvalsh(factor.mT @ measured[1] @ factor).clamp(min=0).sqrt().sum()
+    squared = (measured[0] - clean[0]).square().sum() + measured[1].trace() + total - 2 * cross
     return max(0.0, float(squared / total))

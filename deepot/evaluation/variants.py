@@ -6,20 +6,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from deepot.autoencoder.autoencoder import Codec
-from deepot.inference.detail_filter import details
-from deepot.inference.enhancer import luma
-from deepot.inference.modes import Keep, Mode
-from deepot.inference.tiled_autoencoder import check_finite, decoder, encode
+from deepot.autoencoder.autoencoder import LoadedAutoencoder
+from deepot.inference.detail_filter import high_pass
+from deepot.inference.enhancer import luma_difference
+from deepot.inference.modes import Preserve, TransportMode
+from deepot.inference.tiled_autoencoder import check_finite, encode_tiled, make_tile_decoder
 from deepot.photo.pixels import Pixels
 from deepot.tiling.tiles import Span, TilePlan
 
 CLEAN, RESTORED = "clean", "restored"
-ROUND_TRIP, CLEAN_ROUND_TRIP = "round trip of restored", "round trip of clean"
+RESTORED_RECONSTRUCTION, CLEAN_RECONSTRUCTION = "round trip of restored", "round trip of clean"
 
 
 @dataclass(frozen=True)
-class Point:
+class SweepPoint:
     """One version of all photos: a mode of transport at an α, or one of the controls, which have none.
 
     Controls are the clean photo, x* ("restored", which is every mode's α = 1), and what the autoencoder alone makes of
@@ -33,102 +33,111 @@ class Point:
         return self.name if self.alpha is None else f"{self.name} α={self.alpha:g}"
 
 
-def sweep(modes: Sequence[Mode], alphas: Sequence[float]) -> list[Point]:
+def sweep_points(modes: Sequence[TransportMode], alphas: Sequence[float]) -> list[SweepPoint]:
     """The controls, then every mode at every α but 1, which is the control "restored"."""
-    controls = [Point(name) for name in (RESTORED, ROUND_TRIP, CLEAN_ROUND_TRIP)]
+    controls = [SweepPoint(name) for name in (RESTORED, RESTORED_RECONSTRUCTION, CLEAN_RECONSTRUCTION)]
     steps = sorted(set(alphas) - {1.0})
-    return controls + [Point(mode.value, alpha) for mode in dict.fromkeys(modes) for alpha in steps]
+    return controls + [SweepPoint(mode.value, alpha) for mode in dict.fromkeys(modes) for alpha in steps]
 
 
 @dataclass(frozen=True)
-class Versions:
+class PhotoVariants:
     """All that the versions of one photo are made of.
 
     Attributes:
         clean: x, (H, W, 3), uint8, or (H, W, 1) where it is grey.
         restored: x*, likewise.
-        clean_round_trip: D(E(x)), (1, 3, H, W), float32.
-        round_trip: D(z) with z = E(x*).
-        moved: D(z′), z′ the transported z.
-        details: of D(z′) − D(z).
+        clean_reconstruction: D(E(x)), (1, 3, H, W), float32.
+        reconstruction: D(z) with z = E(x*).
+        transported: D(z′), z′ the transported z.
+        detail_delta: of D(z′) − D(z).
         clean_latents: E(x), (1, c, h, w), float32.
         latents: z.
-        moved_latents: z′.
+        transported_latents: z′.
     """
 
     clean: Tensor
     restored: Tensor
-    clean_round_trip: Tensor
-    round_trip: Tensor
-    moved: Tensor
-    details: Tensor
+    clean_reconstruction: Tensor
+    reconstruction: Tensor
+    transported: Tensor
+    detail_delta: Tensor
     clean_latents: Tensor
     latents: Tensor
-    moved_latents: Tensor
+    transported_latents: Tensor
 
-    def image(self, point: Point, keep: Collection[Keep] = ()) -> Tensor:
-        """The version as the program writes it, rounded to 8 bits: (1, 3, H, W), [0, 1]; `keep` as for `Enhancer`."""
+    def render(self, point: SweepPoint, preserve: Collection[Preserve] = ()) -> Tensor:
+        """The version as the program writes it, rounded to 8 bits: (1, 3, H, W), [0, 1]; `preserve` as for `Enhancer`."""
         if point.name == CLEAN:
-            return Pixels(self.clean.numpy()).rgb()
+            return Pixels(self.clean.numpy()).to_rgb()
         pixels = Pixels(self.restored.numpy().copy())
         if point.name == RESTORED:
-            return pixels.rgb()
-        share = 1.0 if point.alpha is None else 1 - point.alpha
-        if point.name == Mode.DETAIL.value:
-            change = self.details
-        elif point.name == Mode.RESIDUAL.value:
-            change = self.moved - self.round_trip
+            return pixels.to_rgb()
+        strength = 1.0 if point.alpha is None else 1 - point.alpha
+        if point.name == TransportMode.DETAIL.value:
+            delta = self.detail_delta
+        elif point.name == TransportMode.RESIDUAL.value:
+            delta = self.transported - self.reconstruction
         else:
-            wanted = {CLEAN_ROUND_TRIP: self.clean_round_trip, ROUND_TRIP: self.round_trip}
-            change = wanted.get(point.name, self.moved) - pixels.rgb()
-        kept = Keep.COLOUR in keep and point.alpha is not None
-        pixels.add(0, share * (luma(change) if kept else change))
-        return pixels.rgb()
+            reconstructions = {
+                CLEAN_RECONSTRUCTION: self.clean_reconstruction,
+                RESTORED_RECONSTRUCTION: self.reconstruction,
+            }
+            delta = reconstructions.get(point.name, self.transported) - pixels.to_rgb()
+        preserve_chroma = Preserve.CHROMA in preserve and point.alpha is not None
+        pixels.add_rgb_delta(0, strength * (luma_difference(delta) if preserve_chroma else delta))
+        return pixels.to_rgb()
 
-    def latents_of(self, point: Point) -> Tensor:
+    def latents_of(self, point: SweepPoint) -> Tensor:
         """The latents that the version was decoded from: z + (1 − α)(z′ − z) for all modes."""
         if point.alpha is not None:
-            return torch.lerp(self.moved_latents, self.latents, point.alpha)
-        return self.clean_latents if point.name in (CLEAN, CLEAN_ROUND_TRIP) else self.latents
+            return torch.lerp(self.transported_latents, self.latents, point.alpha)
+        return self.clean_latents if point.name in (CLEAN, CLEAN_RECONSTRUCTION) else self.latents
 
 
 @torch.inference_mode()
-def versions(
-    codec: Codec, transport: Callable[[Tensor], Tensor], clean: Pixels, restored: Pixels, plan: TilePlan
-) -> Versions:
+def compute_variants(
+    autoencoder: LoadedAutoencoder,
+    transport: Callable[[Tensor], Tensor],
+    clean: Pixels,
+    restored: Pixels,
+    plan: TilePlan,
+) -> PhotoVariants:
     """Encode, transport and decode a photo, both sides of it 8-bit RGB of one size.
 
     Raises:
-        CodecError: the autoencoder gave values that are not finite.
+        AutoencoderError: the autoencoder gave values that are not finite.
     """
 
-    def stitched(compute: Callable[..., Sequence[Tensor]], *latents: Tensor) -> list[Tensor]:
+    def stitch_images(compute: Callable[..., Sequence[Tensor]], *latents: Tensor) -> list[Tensor]:
         """What is computed of tiles of latents, image by image."""
 
-        def tile(row: Span, column: Span) -> Tensor:
+        def compute_tile(row: Span, column: Span) -> Tensor:
             window = (..., slice(row.start, row.stop), slice(column.start, column.stop))
             return torch.cat(list(compute(*(z[window] for z in latents))), dim=1)
 
-        blocks = list(plan.stitch(tile, codec.factor))
-        size = plan.height * codec.factor, plan.width * codec.factor
-        joined = blocks[0].values.new_empty(1, blocks[0].values.shape[1], *size)
+        blocks = list(plan.stitch(compute_tile, autoencoder.factor))
+        size = plan.height * autoencoder.factor, plan.width * autoencoder.factor
+        canvas = blocks[0].values.new_empty(1, blocks[0].values.shape[1], *size)
         for block in blocks:
-            joined[:, :, *block.place] = block.values
-        check_finite(codec, joined)
-        cropped = joined[:, :, : clean.height, : clean.width].float().cpu()
+            canvas[:, :, *block.region] = block.values
+        check_finite(autoencoder, canvas)
+        cropped = canvas[:, :, : clean.height, : clean.width].float().cpu()
         return [image.contiguous() for image in torch.split(cropped, 3, dim=1)]
 
-    z, z_clean = encode(codec, restored, plan), encode(codec, clean, plan)
-    moved = transport(z)
-    of_clean, of_restored, of_moved = (decoder(codec, latents, plan) for latents in (z_clean, z, moved))
+    z, z_clean = encode_tiled(autoencoder, restored, plan), encode_tiled(autoencoder, clean, plan)
+    transported = transport(z)
+    decode_clean, decode_restored, decode_transported = (
+        make_tile_decoder(autoencoder, latents, plan) for latents in (z_clean, z, transported)
+    )
 
-    def decode(latents: Tensor) -> list[Tensor]:
-        return [of_clean(latents)]
+    def compute_clean(latents: Tensor) -> list[Tensor]:
+        return [decode_clean(latents)]
 
-    def move(latents: Tensor, moved: Tensor) -> list[Tensor]:
-        before, after = of_restored(latents), of_moved(moved)
-        return [before, after, details(after - before, codec.factor)]
+    def compute_restored(latents: Tensor, moved: Tensor) -> list[Tensor]:
+        before, after = decode_restored(latents), decode_transported(moved)
+        return [before, after, high_pass(after - before, autoencoder.factor)]
 
     samples = [torch.from_numpy(pixels.samples) for pixels in (clean, restored)]
-    images = stitched(decode, z_clean) + stitched(move, z, moved)
-    return Versions(*samples, *images, *(latents.cpu().contiguous() for latents in (z_clean, z, moved)))
+    images = stitch_images(compute_clean, z_clean) + stitch_images(compute_restored, z, transported)
+    return PhotoVariants(*samples, *images, *(latents.cpu().contiguous() for latents in (z_clean, z, transported)))

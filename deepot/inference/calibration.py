@@ -7,112 +7,120 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from deepot.autoencoder.autoencoder import Codec
-from deepot.inference.tile_options import Tiles
-from deepot.inference.tiled_autoencoder import encode
+from deepot.autoencoder.autoencoder import LoadedAutoencoder
+from deepot.inference.tile_options import TileOptions
+from deepot.inference.tiled_autoencoder import encode_tiled
 from deepot.photo.pixels import Pixels
 from deepot.restoration.degradations import Degradation
 from deepot.restoration.restorer import Restorer
-from deepot.tiling.oom_retry import within_memory
-from deepot.transport.binned_moments import Levels, patch_levels
-from deepot.transport.mixture_fit import check_components, fit_mixture
+from deepot.tiling.oom_retry import retry_with_smaller_tiles
+from deepot.transport.binned_moments import BinnedMoments, compute_binned_patch_moments
+from deepot.transport.mixture_fit import check_mixture_components, fit_mixture_map
 from deepot.transport.moments import Moments, merge_in_order
-from deepot.transport.patch_moments import patch_moments
-from deepot.transport.transport_map import Calibration, TransportMap, fit_map
+from deepot.transport.patch_moments import compute_patch_moments
+from deepot.transport.transport_map import CalibrationKind, TransportMap, fit_map
 
 
-def photo_moments(codec: Codec, pixels: Pixels, patch_size: int, tiles: Tiles | None = None) -> Moments:
+def photo_moments(
+    autoencoder: LoadedAutoencoder, pixels: Pixels, patch_size: int, tiles: TileOptions | None = None
+) -> Moments:
     """Moments of the latent patches of one photo of any size."""
-    return patch_moments(_latents(codec, pixels, tiles), patch_size)
+    return compute_patch_moments(_encode_photo(autoencoder, pixels, tiles), patch_size)
 
 
-def photo_levels(codec: Codec, pixels: Pixels, patch_size: int, tiles: Tiles | None = None) -> Levels:
+def photo_binned_moments(
+    autoencoder: LoadedAutoencoder, pixels: Pixels, patch_size: int, tiles: TileOptions | None = None
+) -> BinnedMoments:
     """Levels of the latent patches of one photo of any size, for a mixture."""
-    return patch_levels(_latents(codec, pixels, tiles), patch_size)
+    return compute_binned_patch_moments(_encode_photo(autoencoder, pixels, tiles), patch_size)
 
 
-def degraded(pixels: Pixels, degradation: Degradation, generator: np.random.Generator) -> Pixels:
+def degrade_photo(pixels: Pixels, degradation: Degradation, generator: np.random.Generator) -> Pixels:
     """The photo in 8 bits, grey or sRGB, as it would be after such a history."""
-    return Pixels.from_image(degradation(Pixels(pixels.plain8()).image(), generator))
+    return Pixels.from_image(degradation(Pixels(pixels.to_grey_or_rgb8()).to_image(), generator))
 
 
-def matched_moments(
-    codec: Codec,
+def paired_moments(
+    autoencoder: LoadedAutoencoder,
     natural: Pixels,
     degradation: Degradation,
     restorer: Restorer,
     generator: np.random.Generator,
     patch_size: int,
-    tiles: Tiles | None = None,
+    tiles: TileOptions | None = None,
 ) -> tuple[Moments, Moments]:
     """Moments of restore(degrade(photo)) and of the photo: the two sides of a content-matched calibration."""
-    restored = restorer(degraded(natural, degradation, generator))
-    return photo_moments(codec, restored, patch_size, tiles), photo_moments(codec, natural, patch_size, tiles)
+    restored = restorer(degrade_photo(natural, degradation, generator))
+    return photo_moments(autoencoder, restored, patch_size, tiles), photo_moments(
+        autoencoder, natural, patch_size, tiles
+    )
 
 
 def fit_images(
-    codec: Codec,
+    autoencoder: LoadedAutoencoder,
     restored: Iterable[Image.Image],
     natural: Iterable[Image.Image],
     *,
     patch_size: int = 3,
-    calibration: Calibration = Calibration.CONTENT_MATCHED,
-    doubt: float | None = None,
+    calibration: CalibrationKind = CalibrationKind.PAIRED,
+    shrinkage_se: float | None = None,
     components: int = 1,
 ) -> TransportMap:
     """Fit a map from Pillow images: restored ones, and natural ones, best of the same scenes in the same order.
 
     Args:
-        codec: the autoencoder.
+        autoencoder: the autoencoder.
         restored: the restored side.
         natural: the natural side.
         patch_size: p.
-        calibration: `Calibration.UNPAIRED` where the scenes are others.
-        doubt: as for `fit_map`.
-        components: more than 1: of a mixture of Gaussians (`deepot.transport.mixture_fit.fit_mixture`).
+        calibration: `CalibrationKind.UNPAIRED` where the scenes are others.
+        shrinkage_se: as for `fit_map`.
+        components: more than 1: of a mixture of Gaussians (`deepot.transport.mixture_fit.fit_mixture_map`).
 
     Raises:
         MomentsError: too few patches or images on a side, or content-matched lists of different length.
         UnsupportedImageError: an image in a mode that cannot be read as RGB.
         ValueError: components that cannot be fitted, or a doubt below 0.
     """
-    check_components(components, patch_size, calibration)
+    check_mixture_components(components, patch_size, calibration)
     sides = (map(Pixels.from_image, images) for images in (restored, natural))
-    levels: tuple[Levels, Levels] | None = None
+    binned: tuple[BinnedMoments, BinnedMoments] | None = None
     if components == 1:
-        source, reference = ([photo_moments(codec, photo, patch_size) for photo in side] for side in sides)
+        source, reference = ([photo_moments(autoencoder, photo, patch_size) for photo in side] for side in sides)
     else:
-        mine, theirs = (_gathered(photo_levels(codec, photo, patch_size) for photo in side) for side in sides)
-        (source, reference), levels = (mine[0], theirs[0]), (mine[1], theirs[1])
-    single = fit_map(
+        source_side, reference_side = (
+            _collect_moments(photo_binned_moments(autoencoder, photo, patch_size) for photo in side) for side in sides
+        )
+        (source, reference), binned = (source_side[0], reference_side[0]), (source_side[1], reference_side[1])
+    gaussian_map = fit_map(
         source,
         reference,
-        codec=codec.name,
-        codec_sha256=codec.sha256,
+        autoencoder=autoencoder.name,
+        autoencoder_sha256=autoencoder.sha256,
         patch_size=patch_size,
         calibration=calibration,
-        doubt=doubt,
+        shrinkage_se=shrinkage_se,
     )
-    return fit_mixture(single, *levels, components) if levels else single
+    return fit_mixture_map(gaussian_map, *binned, components) if binned else gaussian_map
 
 
-def _gathered(photos: Iterable[Levels]) -> tuple[list[Moments], Levels]:
+def _collect_moments(photos: Iterable[BinnedMoments]) -> tuple[list[Moments], BinnedMoments]:
     """The moments of each photo, and the levels of all of them."""
     blocks: list[Moments] = []
 
-    def noted() -> Iterator[Levels]:
+    def record_moments() -> Iterator[BinnedMoments]:
         for photo in photos:
-            blocks.append(photo.whole())
+            blocks.append(photo.total())
             yield photo
 
-    return blocks, merge_in_order(noted())
+    return blocks, merge_in_order(record_moments())
 
 
-def _latents(codec: Codec, pixels: Pixels, tiles: Tiles | None) -> Tensor:
+def _encode_photo(autoencoder: LoadedAutoencoder, pixels: Pixels, tiles: TileOptions | None) -> Tensor:
     """Latents of a whole photo, (1, c, h, w); in smaller tiles where an accelerator's memory does not do."""
-    whole = tiles or Tiles()
+    options = tiles or TileOptions()
 
-    def work(size: int) -> Tensor:
-        return encode(codec, pixels, replace(whole, size=size).plan(codec, pixels))
+    def encode_with_size(size: int) -> Tensor:
+        return encode_tiled(autoencoder, pixels, replace(options, size=size).plan(autoencoder, pixels))
 
-    return within_memory(work, whole.size, whole.least(codec))[0]
+    return retry_with_smaller_tiles(encode_with_size, options.size, options.min_size(autoencoder))[0]

@@ -3,14 +3,14 @@
 from torch import Tensor
 from torch.nn import functional
 
-REACH = 1
+FILTER_RADIUS = 1
 """How many cells away a cell can change the details of another."""
 
 
-def coarse(image: Tensor, factor: int) -> Tensor:
+def low_pass(image: Tensor, factor: int) -> Tensor:
     """What is coarser than a cell of `factor` × `factor` pixels: cell means, interpolated bilinearly.
 
-    Linear and local, and the same on a part of the image that starts at a multiple of `factor`, but for `REACH` cells
+    Linear and local, and the same on a part of the image that starts at a multiple of `factor`, but for `FILTER_RADIUS` cells
     next to a cut.
 
     Args:
@@ -25,6 +25,6 @@ def coarse(image: Tensor, factor: int) -> Tensor:
     return functional.interpolate(means, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
-def details(image: Tensor, factor: int) -> Tensor:
+def high_pass(image: Tensor, factor: int) -> Tensor:
     """The image (B, C, H, W) without what is coarse."""
-    return image - coarse(image, factor)
+    return image - low_pass(image, factor)

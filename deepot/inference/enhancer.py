@@ -8,27 +8,27 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from deepot.autoencoder.autoencoder import Codec
-from deepot.inference.detail_filter import details
-from deepot.inference.modes import Keep, Mode
-from deepot.inference.tile_options import Tiles
-from deepot.inference.tiled_autoencoder import check_finite, decoder, encode
-from deepot.photo.pixels import LUMA, Pixels
-from deepot.tiling.oom_retry import within_memory
-from deepot.tiling.tiles import Block, Span, TilePlan
-from deepot.transport.naturalness import Naturalness
+from deepot.autoencoder.autoencoder import LoadedAutoencoder
+from deepot.inference.detail_filter import high_pass
+from deepot.inference.modes import Preserve, TransportMode
+from deepot.inference.tile_options import TileOptions
+from deepot.inference.tiled_autoencoder import check_finite, encode_tiled, make_tile_decoder
+from deepot.photo.pixels import LUMA_WEIGHTS, Pixels
+from deepot.tiling.oom_retry import retry_with_smaller_tiles
+from deepot.tiling.tiles import Span, StitchedBlock, TilePlan
+from deepot.transport.naturalness import PatchNll
 from deepot.transport.transport_map import TransportMap
 
-_COMPARED_VALUES = 4_000_000  # latent values compared at a time: 32 MB in float64
+_CHUNK_VALUES = 4_000_000  # latent values compared at a time: 32 MB in float64
 
 
 @dataclass(frozen=True)
-class Outcome:
+class EnhanceStats:
     """What transporting one image gave, besides its pixels.
 
     Attributes:
         transport_cost: mean (z′ − z)² per latent value.
-        naturalness: Gaussian negative log-likelihood of its latent patches under the reference (see `Naturalness`).
+        naturalness: Gaussian negative log-likelihood of its latent patches under the reference (see `PatchNll`).
         naturalness_output: the same of the transported latents z′.
         n_tiles: tiles a pass through the autoencoder.
         seconds: by phase: encode, transport, decode.
@@ -49,33 +49,38 @@ class Enhancer:
 
     def __init__(
         self,
-        codec: Codec,
-        transport: TransportMap,
+        autoencoder: LoadedAutoencoder,
+        transport_map: TransportMap,
         *,
         alpha: float = 0.0,
-        mode: Mode | str = Mode.DETAIL,
-        keep: Collection[Keep | str] | str = (),
-        tiles: Tiles | None = None,
+        mode: TransportMode | str = TransportMode.DETAIL,
+        preserve: Collection[Preserve | str] | str = (),
+        tiles: TileOptions | None = None,
     ) -> None:
         """Put codec and map together.
 
         Args:
-            codec: the autoencoder the map was fitted with.
-            transport: the map.
+            autoencoder: the autoencoder the map was fitted with.
+            transport_map: the map.
             alpha: α.
             mode: how the output is put together.
-            keep: what is left out of the map, e.g. ("colour",).
-            tiles: how large photos are cut; the defaults of `Tiles` if None.
+            preserve: what is left out of the map, e.g. ("colour",).
+            tiles: how large photos are cut; the defaults of `TileOptions` if None.
 
         Raises:
             MapError: the map was fitted with another autoencoder.
             ValueError: no such mode, nothing of that name to keep.
         """
-        transport.check(codec)
-        self.codec, self.alpha, self.mode, self.tiles = codec, alpha, Mode(mode), tiles or Tiles()
-        self.keep = frozenset(Keep(part) for part in ([keep] if isinstance(keep, str) else keep))
-        self._transport = transport.on(codec.device, keep_mean=Keep.MEAN in self.keep)
-        self._naturalness = Naturalness(transport.reference, transport.info.patch_size, device=codec.device)
+        transport_map.check_autoencoder(autoencoder)
+        self.autoencoder, self.alpha, self.mode, self.tiles = (
+            autoencoder,
+            alpha,
+            TransportMode(mode),
+            tiles or TileOptions(),
+        )
+        self.preserve = frozenset(Preserve(part) for part in ([preserve] if isinstance(preserve, str) else preserve))
+        self._operator = transport_map.operator_on(autoencoder.device, keep_mean=Preserve.MEAN in self.preserve)
+        self._naturalness = PatchNll(transport_map.reference, transport_map.info.patch_size, device=autoencoder.device)
 
     def __call__(self, image: Image.Image) -> Image.Image:
         """Transport a Pillow image of any size in a mode that `Pixels` knows; mode and bit depth are kept.
@@ -85,73 +90,77 @@ class Enhancer:
         """
         pixels = Pixels.from_image(image)
         self.enhance(pixels)
-        return pixels.image()
+        return pixels.to_image()
 
-    def enhance(self, pixels: Pixels) -> Outcome:
+    def enhance(self, pixels: Pixels) -> EnhanceStats:
         """Transport the samples in place; where an accelerator's memory does not do, with tiles of half the side.
 
         Raises:
-            CodecError: the autoencoder gave values that are not finite; the samples are partly changed then.
+            AutoencoderError: the autoencoder gave values that are not finite; the samples are partly changed then.
         """
-        original = None if self.codec.device.type == "cpu" else pixels.samples.copy()
+        original = None if self.autoencoder.device.type == "cpu" else pixels.samples.copy()
 
-        def work(size: int) -> Outcome:
+        def enhance_with_size(size: int) -> EnhanceStats:
             if original is not None and size < self.tiles.size:
                 pixels.samples[:] = original
-            return self._enhance(pixels, replace(self.tiles, size=size).plan(self.codec, pixels))
+            return self._enhance(pixels, replace(self.tiles, size=size).plan(self.autoencoder, pixels))
 
-        least = self.tiles.size if original is None else self.tiles.least(self.codec)
-        outcome, size = within_memory(work, self.tiles.size, least)
+        min_size = self.tiles.size if original is None else self.tiles.min_size(self.autoencoder)
+        stats, size = retry_with_smaller_tiles(enhance_with_size, self.tiles.size, min_size)
         self.tiles = replace(self.tiles, size=size)
-        return outcome
+        return stats
 
     @torch.inference_mode()
-    def _enhance(self, pixels: Pixels, plan: TilePlan) -> Outcome:
-        started = time.perf_counter()
-        latents = encode(self.codec, pixels, plan)
-        if self.codec.device.type == "cuda":
-            torch.cuda.synchronize(self.codec.device)  # or the encoder's time would count as the transport's
-        encoded = time.perf_counter()
-        moved = self._transport(latents)
-        cost = mean_square_difference(moved, latents)
-        natural, natural_output = self._naturalness(latents), self._naturalness(moved)
-        transported = time.perf_counter()
+    def _enhance(self, pixels: Pixels, plan: TilePlan) -> EnhanceStats:
+        start = time.perf_counter()
+        latents = encode_tiled(self.autoencoder, pixels, plan)
+        if self.autoencoder.device.type == "cuda":
+            torch.cuda.synchronize(self.autoencoder.device)  # or the encoder's time would count as the transport's
+        encode_end = time.perf_counter()
+        transported = self._operator(latents)
+        transport_cost = mean_square_difference(transported, latents)
+        naturalness, naturalness_output = self._naturalness(latents), self._naturalness(transported)
+        transport_end = time.perf_counter()
         if self.alpha != 1:
-            for top, left, values in self._differences(pixels, latents, moved, plan):
-                pixels.add(top, values, left)
+            for top, left, values in self._iter_differences(pixels, latents, transported, plan):
+                pixels.add_rgb_delta(top, values, left)
         seconds = {
-            "encode": encoded - started,
-            "transport": transported - encoded,
-            "decode": time.perf_counter() - transported,
+            "encode": encode_end - start,
+            "transport": transport_end - encode_end,
+            "decode": time.perf_counter() - transport_end,
         }
-        return Outcome(cost, natural, natural_output, plan.count, seconds)
+        return EnhanceStats(transport_cost, naturalness, naturalness_output, plan.count, seconds)
 
-    def _differences(self, pixels: Pixels, latents: Tensor, moved: Tensor, plan: TilePlan) -> Iterator[Block]:
+    def _iter_differences(
+        self, pixels: Pixels, latents: Tensor, transported: Tensor, plan: TilePlan
+    ) -> Iterator[StitchedBlock]:
         """x̂ − x*, block by block; what lies beyond the photo is of no meaning."""
-        share = 1 - self.alpha
-        decode_moved, decode_latents = decoder(self.codec, moved, plan), None
-        if self.mode is not Mode.PLAIN:
-            decode_latents = decoder(self.codec, latents, plan)
+        strength = 1 - self.alpha
+        decode_transported, decode_latents = make_tile_decoder(self.autoencoder, transported, plan), None
+        if self.mode is not TransportMode.PLAIN:
+            decode_latents = make_tile_decoder(self.autoencoder, latents, plan)
 
-        def tile(row: Span, column: Span) -> Tensor:
+        def decode_tile(row: Span, column: Span) -> Tensor:
             window = (..., slice(row.start, row.stop), slice(column.start, column.stop))
-            after = decode_moved(moved[window])
+            after = decode_transported(transported[window])
             if decode_latents is None:
                 return after
-            return change(after - decode_latents(latents[window]), self.mode, self.codec.factor)
+            return filter_difference(after - decode_latents(latents[window]), self.mode, self.autoencoder.factor)
 
-        for block in plan.stitch(tile, self.codec.factor):
+        for block in plan.stitch(decode_tile, self.autoencoder.factor):
             values = block.values
-            check_finite(self.codec, values)
-            if self.mode is Mode.PLAIN:
-                before = pixels.rgb(*block.place, values.device)
+            check_finite(self.autoencoder, values)
+            if self.mode is TransportMode.PLAIN:
+                before = pixels.to_rgb(*block.region, values.device)
                 values = values[:, :, : before.shape[2], : before.shape[3]] - before
-            yield block._replace(values=(luma(values) if Keep.COLOUR in self.keep else values) * share)
+            yield block._replace(
+                values=(luma_difference(values) if Preserve.CHROMA in self.preserve else values) * strength
+            )
 
 
 def mean_square_difference(first: Tensor, second: Tensor) -> float:
     """Of tensors (1, C, h, w), summed in float64, some rows at a time."""
-    rows = max(1, _COMPARED_VALUES // (first.shape[1] * first.shape[3]))
+    rows = max(1, _CHUNK_VALUES // (first.shape[1] * first.shape[3]))
     squares = 0.0
     for top in range(0, first.shape[2], rows):
         band = (..., slice(top, top + rows), slice(None))
@@ -159,12 +168,12 @@ def mean_square_difference(first: Tensor, second: Tensor) -> float:
     return squares / first.numel()
 
 
-def luma(difference: Tensor) -> Tensor:
+def luma_difference(difference: Tensor) -> Tensor:
     """The luma (ITU-R BT.601) of a difference of RGB images (B, 3, H, W), in all three channels."""
-    weights = difference.new_tensor(LUMA).view(3, 1, 1)
+    weights = difference.new_tensor(LUMA_WEIGHTS).view(3, 1, 1)
     return (difference * weights).sum(1, keepdim=True).expand_as(difference)
 
 
-def change(difference: Tensor, mode: Mode, factor: int) -> Tensor:
+def filter_difference(difference: Tensor, mode: TransportMode, factor: int) -> Tensor:
     """What of D(z′) − D(z) (B, 3, H, W) is added to x* at α = 0 in detail or residual mode."""
-    return details(difference, factor) if mode is Mode.DETAIL else difference
+    return high_pass(difference, factor) if mode is TransportMode.DETAIL else difference

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class Mode(StrEnum):
+class TransportMode(StrEnum):
     """How the two decoded images become the output.
 
     DETAIL: x* + (1 − α) H(D(z′) − D(z)), H without what is coarser than some latent positions (`detail_filter`):
@@ -17,12 +17,12 @@ class Mode(StrEnum):
     PLAIN = "plain"
 
 
-class Keep(StrEnum):
+class Preserve(StrEnum):
     """What of a map can be left out.
 
-    COLOUR: only luma changes, by the same amount in red, green and blue as far as nothing is clipped.
+    CHROMA: only luma changes, by the same amount in red, green and blue as far as nothing is clipped.
     MEAN: the map has no mean shift; patches like the mean of the calibration's restored ones stay.
     """
 
-    COLOUR = "colour"
+    CHROMA = "colour"
     MEAN = "mean"

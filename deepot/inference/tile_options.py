@@ -3,14 +3,14 @@
 import math
 from dataclasses import dataclass
 
-from deepot.autoencoder.autoencoder import Codec
-from deepot.inference.detail_filter import REACH
+from deepot.autoencoder.autoencoder import LoadedAutoencoder
+from deepot.inference.detail_filter import FILTER_RADIUS
 from deepot.photo.pixels import Pixels
 from deepot.tiling.tiles import TilePlan
 
 
 @dataclass(frozen=True)
-class Tiles:
+class TileOptions:
     """How photos that are larger than a tile are cut.
 
     Attributes:
@@ -24,21 +24,26 @@ class Tiles:
     size: int = 1424
     overlap: int | None = None
 
-    def margins(self, codec: Codec) -> tuple[int, int]:
+    def halo_and_blend(self, autoencoder: LoadedAutoencoder) -> tuple[int, int]:
         """Halo and blend in latent positions; the halo serves the autoencoder and the details beside it."""
-        if codec.halo is None and codec.settled_halo is not None and self.overlap is None:
-            return codec.settled_halo + REACH, 0
-        if codec.halo is None:
-            third = math.ceil((192 if self.overlap is None else self.overlap) / (3 * codec.factor))
-            return max(REACH, third), third
-        return max(codec.halo + REACH, math.ceil((self.overlap or 0) / (2 * codec.factor))), 0
+        if autoencoder.halo is None and autoencoder.halo_with_shared_stats is not None and self.overlap is None:
+            return autoencoder.halo_with_shared_stats + FILTER_RADIUS, 0
+        if autoencoder.halo is None:
+            third = math.ceil((192 if self.overlap is None else self.overlap) / (3 * autoencoder.factor))
+            return max(FILTER_RADIUS, third), third
+        return max(autoencoder.halo + FILTER_RADIUS, math.ceil((self.overlap or 0) / (2 * autoencoder.factor))), 0
 
-    def least(self, codec: Codec) -> int:
+    def min_size(self, autoencoder: LoadedAutoencoder) -> int:
         """The smallest sensible size, in pixels: about half of a tile is kept."""
-        halo, blend = self.margins(codec)
-        return (4 * halo + 6 * blend) * codec.factor
+        halo, blend = self.halo_and_blend(autoencoder)
+        return (4 * halo + 6 * blend) * autoencoder.factor
 
-    def plan(self, codec: Codec, pixels: Pixels) -> TilePlan:
+    def plan(self, autoencoder: LoadedAutoencoder, pixels: Pixels) -> TilePlan:
         """The tiles of a photo; a size below the least is raised to it."""
-        height, width = (math.ceil(side / codec.factor) for side in (pixels.height, pixels.width))
-        return TilePlan(height, width, max(self.size, self.least(codec)) // codec.factor, *self.margins(codec))
+        height, width = (math.ceil(side / autoencoder.factor) for side in (pixels.height, pixels.width))
+        return TilePlan(
+            height,
+            width,
+            max(self.size, self.min_size(autoencoder)) // autoencoder.factor,
+            *self.halo_and_blend(autoencoder),
+        )

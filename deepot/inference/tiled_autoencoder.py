@@ -6,59 +6,61 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepot.autoencoder.autoencoder import Codec
-from deepot.autoencoder.shared_stats import Work
-from deepot.errors import CodecError
+from deepot.autoencoder.autoencoder import LoadedAutoencoder
+from deepot.autoencoder.shared_stats import TensorFn
+from deepot.errors import AutoencoderError
 from deepot.photo.pixels import Pixels
 from deepot.tiling.tiles import Span, TilePlan
 
 
-def encode(codec: Codec, pixels: Pixels, plan: TilePlan) -> Tensor:
+def encode_tiled(autoencoder: LoadedAutoencoder, pixels: Pixels, plan: TilePlan) -> Tensor:
     """Latents of a whole photo (1, c, h, w), float32, on the codec's device.
 
     Sides that are no multiple of the codec's factor are filled up by repeating the last row and column.
 
     Raises:
-        CodecError: the autoencoder gave values that are not finite.
+        AutoencoderError: the autoencoder gave values that are not finite.
     """
 
-    def region(rows: slice, columns: slice) -> Tensor:
+    def read_cells(rows: slice, columns: slice) -> Tensor:
         """The pixels of some cells."""
-        sides = [(slots.stop - slots.start) * codec.factor for slots in (rows, columns)]
-        down, across = (slice(slots.start * codec.factor, slots.stop * codec.factor) for slots in (rows, columns))
-        found = pixels.rgb(down, across, codec.device)
+        sides = [(slots.stop - slots.start) * autoencoder.factor for slots in (rows, columns)]
+        down, across = (
+            slice(slots.start * autoencoder.factor, slots.stop * autoencoder.factor) for slots in (rows, columns)
+        )
+        found = pixels.to_rgb(down, across, autoencoder.device)
         missing = sides[0] - found.shape[2], sides[1] - found.shape[3]
         return F.pad(found, (0, missing[1], 0, missing[0]), mode="replicate") if any(missing) else found
 
-    work: Work = codec.encode
-    if plan.count > 1 and codec.halo is None:
-        work = codec.encoder(torch.cat([region(*window) for window in plan.samples()]))
+    encode_window: TensorFn = autoencoder.encode
+    if plan.count > 1 and autoencoder.halo is None:
+        encode_window = autoencoder.tiled_encoder(torch.cat([read_cells(*window) for window in plan.probe_windows()]))
 
-    def tile(row: Span, column: Span) -> Tensor:
-        return work(region(slice(row.start, row.stop), slice(column.start, column.stop)))
+    def encode_tile(row: Span, column: Span) -> Tensor:
+        return encode_window(read_cells(slice(row.start, row.stop), slice(column.start, column.stop)))
 
-    latents = torch.empty(1, codec.channels, plan.height, plan.width, device=codec.device)
-    for block in plan.stitch(tile):
-        latents[:, :, *block.place] = block.values
-    check_finite(codec, latents)
+    latents = torch.empty(1, autoencoder.channels, plan.height, plan.width, device=autoencoder.device)
+    for block in plan.stitch(encode_tile):
+        latents[:, :, *block.region] = block.values
+    check_finite(autoencoder, latents)
     return latents
 
 
-def decoder(codec: Codec, latents: Tensor, plan: TilePlan) -> Work:
+def make_tile_decoder(autoencoder: LoadedAutoencoder, latents: Tensor, plan: TilePlan) -> TensorFn:
     """What decodes the tiles of a photo's latents (1, c, h, w)."""
-    if plan.count == 1 or codec.halo is not None:
-        return codec.decode
-    return codec.decoder(torch.cat([latents[..., rows, columns] for rows, columns in plan.samples()]))
+    if plan.count == 1 or autoencoder.halo is not None:
+        return autoencoder.decode
+    return autoencoder.tiled_decoder(torch.cat([latents[..., rows, columns] for rows, columns in plan.probe_windows()]))
 
 
-def check_finite(codec: Codec, values: Tensor) -> None:
+def check_finite(autoencoder: LoadedAutoencoder, values: Tensor) -> None:
     """See that what an autoencoder gave is finite.
 
     Raises:
-        CodecError: it is not.
+        AutoencoderError: it is not.
     """
     if not all(map(math.isfinite, (float(extreme) for extreme in values.aminmax()))):  # NaN is both extremes
-        raise CodecError(
-            f"vae '{codec.name}' gave values that are not finite in {str(codec.dtype).removeprefix('torch.')}: where "
+        raise AutoencoderError(
+            f"vae '{autoencoder.name}' gave values that are not finite in {str(autoencoder.dtype).removeprefix('torch.')}: where "
             "the range of that type is too small for an autoencoder, compute.dtype float32 or bfloat16 helps"
         )

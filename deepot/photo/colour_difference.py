@@ -11,11 +11,11 @@ _TO_XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.119192, 0.9503041]]
 )
 _WHITE = _TO_XYZ.sum(1)  # D65
-_25_7 = 25.0**7
+_25_POW_7 = 25.0**7
 
-_SIDE = 16  # pixels each way that are compared
+_GRID_SIDE = 16  # pixels each way that are compared
 
-Floats = NDArray[np.float64]
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -23,31 +23,31 @@ class ColourDifference:
     """How far two versions of a photo are apart in colour, in ΔE00.
 
     Attributes:
-        mean: mean difference of 256 pixels, evenly spread.
-        drift: difference of their mean colours.
+        delta_e: mean difference of 256 pixels, evenly spread.
+        mean_colour_delta_e: difference of their mean colours.
     """
 
-    mean: float
-    drift: float
+    delta_e: float
+    mean_colour_delta_e: float
 
 
-def thumbnail(pixels: Pixels) -> Floats:
+def lab_grid(pixels: Pixels) -> FloatArray:
     """CIELAB colours of 16 × 16 pixels, evenly spread, or of all in a smaller photo: (h, w, 3)."""
-    return lab(pixels.thinned(_SIDE).rgb()[0].permute(1, 2, 0).numpy())
+    return srgb_to_lab(pixels.subsample(_GRID_SIDE).to_rgb()[0].permute(1, 2, 0).numpy())
 
 
-def difference(first: Floats, second: Floats) -> ColourDifference:
+def compare_lab_grids(first: FloatArray, second: FloatArray) -> ColourDifference:
     """How far two thumbnails are apart; where a photo was enlarged, both have the same places of it."""
     if first.shape != second.shape:
-        places = zip(second.shape[:2], first.shape[:2], strict=True)
-        rows, columns = (np.linspace(0, side - 1, other).round().astype(int) for side, other in places)
+        side_pairs = zip(second.shape[:2], first.shape[:2], strict=True)
+        rows, columns = (np.linspace(0, side - 1, other).round().astype(int) for side, other in side_pairs)
         second = second[np.ix_(rows, columns)]
     pairs = [np.concatenate([x.reshape(-1, 3), x.mean((0, 1))[None]]) for x in (first, second)]
     values = ciede2000(*pairs)
     return ColourDifference(float(values[:-1].mean()), float(values[-1]))
 
 
-def lab(rgb: NDArray[np.floating]) -> Floats:
+def srgb_to_lab(rgb: NDArray[np.floating]) -> FloatArray:
     """CIELAB under D65 of sRGB (…, 3) in [0, 1]."""
     values = np.asarray(rgb, dtype=np.float64)
     linear = np.where(values <= 0.04045, values / 12.92, ((values.clip(0) + 0.055) / 1.055) ** 2.4)
@@ -57,11 +57,11 @@ def lab(rgb: NDArray[np.floating]) -> Floats:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1)
 
 
-def ciede2000(first: Floats, second: Floats) -> Floats:
+def ciede2000(first: FloatArray, second: FloatArray) -> FloatArray:
     """ΔE00 between CIELAB colours (…, 3); about 1 is just visible side by side."""
     (l1, a1, b1), (l2, a2, b2) = (np.moveaxis(colours, -1, 0) for colours in (first, second))
     chroma7 = ((np.hypot(a1, b1) + np.hypot(a2, b2)) / 2) ** 7
-    stretch = 1.5 - 0.5 * np.sqrt(chroma7 / (chroma7 + _25_7))
+    stretch = 1.5 - 0.5 * np.sqrt(chroma7 / (chroma7 + _25_POW_7))
     c1, c2 = np.hypot(stretch * a1, b1), np.hypot(stretch * a2, b2)
     h1, h2 = np.arctan2(b1, stretch * a1), np.arctan2(b2, stretch * a2)
     grey = c1 * c2 == 0
@@ -79,7 +79,7 @@ def ciede2000(first: Floats, second: Floats) -> Floats:
     s_light = 1 + 0.015 * dark / np.sqrt(20 + dark)
     s_chroma, s_hue = 1 + 0.045 * chroma, 1 + 0.015 * chroma * t
     around_blue = np.exp(-((((np.degrees(hue) % 360) - 275) / 25) ** 2))
-    rotation = -2 * np.sqrt(chroma**7 / (chroma**7 + _25_7)) * np.sin(np.radians(60) * around_blue)
+    rotation = -2 * np.sqrt(chroma**7 / (chroma**7 + _25_POW_7)) * np.sin(np.radians(60) * around_blue)
     dl, dc, dh = (l2 - l1) / s_light, d_chroma / s_chroma, d_hue / s_hue
-    result: Floats = np.sqrt((dl**2 + dc**2 + dh**2 + rotation * dc * dh).clip(0))
+    result: FloatArray = np.sqrt((dl**2 + dc**2 + dh**2 + rotation * dc * dh).clip(0))
     return result

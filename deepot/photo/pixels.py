@@ -11,14 +11,14 @@ from PIL import Image
 from torch import Tensor
 
 from deepot.errors import UnsupportedImageError
-from deepot.photo.alpha_fill import Backdrop
-from deepot.photo.icc import ColourSpace, colour_space
+from deepot.photo.alpha_fill import AlphaFill
+from deepot.photo.icc import ColourSpace, load_colour_space
 
-LUMA = (0.299, 0.587, 0.114)
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 """Of red, green and blue: ITU-R BT.601, as Pillow's conversion to grey."""
-_CONVERTED = {"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"}
-_ADDED_PIXELS = 2**18  # changed at a time; some temporary arrays of 3 MB
-_INK_LEFT = 1 / 255  # below this much light through the black ink, the other inks cannot be seen or changed
+_PILLOW_CONVERSIONS = {"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"}
+_CHUNK_PIXELS = 2**18  # changed at a time; some temporary arrays of 3 MB
+_MIN_LIGHT = 1 / 255  # below this much light through the black ink, the other inks cannot be seen or changed
 
 
 @dataclass
@@ -28,12 +28,12 @@ class Pixels:
     Attributes:
         samples: (H, W, C), uint8 or uint16; C is 1 for grey, 3 for RGB, 4 for CMYK.
         alpha: (H, W), of the same type, kept as it is; None without transparency.
-        colour: what the samples mean; None for sRGB, and for grey and CMYK without a profile.
+        colour_space: what the samples mean; None for sRGB, and for grey and CMYK without a profile.
     """
 
     samples: NDArray[Any]
     alpha: NDArray[Any] | None = None
-    colour: ColourSpace | None = None
+    colour_space: ColourSpace | None = None
 
     @property
     def height(self) -> int:
@@ -46,7 +46,7 @@ class Pixels:
         return int(self.samples.shape[1])
 
     @property
-    def maximum(self) -> int:
+    def max_value(self) -> int:
         """The sample value that stands for 1.0, from the sample type."""
         return int(np.iinfo(self.samples.dtype).max)
 
@@ -78,14 +78,14 @@ class Pixels:
             image = image.convert("LA" if image.mode in ("1", "L") else "RGBA")
         elif image.mode == "P":
             image = image.convert("RGB")
-        image = image.convert(_CONVERTED[image.mode]) if image.mode in _CONVERTED else image
+        image = image.convert(_PILLOW_CONVERSIONS[image.mode]) if image.mode in _PILLOW_CONVERSIONS else image
         if image.mode in ("L", "RGB", "CMYK", "LA", "RGBA"):
             return cls.from_array(np.array(image), profile, alpha=image.mode in ("LA", "RGBA"))
         if image.mode.startswith("I;16"):
             samples = np.array(image).astype(np.uint16)
             key = image.info.get("transparency")
             alpha = None if key is None else np.where(samples == key, 0, 65535).astype(np.uint16)
-            return cls(samples[:, :, None], alpha, colour_space(profile, 1))
+            return cls(samples[:, :, None], alpha, load_colour_space(profile, 1))
         raise UnsupportedImageError(
             "unsupported_mode", f"mode {image.mode} has no exact way back from RGB; convert the photo to RGB or grey"
         )
@@ -101,10 +101,10 @@ class Pixels:
         """
         array = array if array.ndim == 3 else array[:, :, None]
         if not alpha:
-            return cls(array, colour=colour_space(profile, array.shape[2]))
-        return cls(array[:, :, :-1].copy(), array[:, :, -1].copy(), colour_space(profile, array.shape[2] - 1))
+            return cls(array, colour_space=load_colour_space(profile, array.shape[2]))
+        return cls(array[:, :, :-1].copy(), array[:, :, -1].copy(), load_colour_space(profile, array.shape[2] - 1))
 
-    def image(self) -> Image.Image:
+    def to_image(self) -> Image.Image:
         """A Pillow image of the samples, with their profile: L, LA, RGB, RGBA, CMYK or I;16.
 
         Raises:
@@ -124,18 +124,18 @@ class Pixels:
         image = Image.fromarray(np.ascontiguousarray(samples), mode)
         if self.alpha is not None:
             image.putalpha(Image.fromarray(self.alpha))
-        if self.colour is not None:
-            image.info["icc_profile"] = self.colour.profile
+        if self.colour_space is not None:
+            image.info["icc_profile"] = self.colour_space.profile
         return image
 
     @cached_property
-    def _backdrop(self) -> Backdrop | None:
+    def _alpha_fill(self) -> AlphaFill | None:
         """What a network is shown behind the photo; None where all of it can be seen, or nothing."""
         if self.alpha is None or self.alpha.all() or not self.alpha.any():
             return None
-        return Backdrop(self.samples, self.alpha)
+        return AlphaFill(self.samples, self.alpha)
 
-    def rgb(
+    def to_rgb(
         self, rows: slice = slice(None), columns: slice = slice(None), device: torch.device | str = "cpu"
     ) -> Tensor:
         """A region as a network on a device sees it: (1, 3, h, w), float32, [0, 1], sRGB.
@@ -143,48 +143,48 @@ class Pixels:
         Invisible pixels have the colours of the visible ones beside them. Samples of 8 bits go to the device as such.
         """
         region = self.samples[rows, columns]
-        if self.alpha is not None and self._backdrop is not None:
-            region = self._backdrop.fill(region, self.alpha[rows, columns], rows, columns, self.samples.shape[:2])
-        if self.colour is not None:
-            return torch.from_numpy(self.colour.to_srgb(region).clip(0, 1)).to(device).permute(2, 0, 1)[None]
+        if self.alpha is not None and self._alpha_fill is not None:
+            region = self._alpha_fill.fill(region, self.alpha[rows, columns], rows, columns, self.samples.shape[:2])
+        if self.colour_space is not None:
+            return torch.from_numpy(self.colour_space.to_srgb(region).clip(0, 1)).to(device).permute(2, 0, 1)[None]
         samples = torch.from_numpy(np.ascontiguousarray(region))
         values = samples.to(device) if self.bit_depth == 8 else samples.float().to(device)
-        values = values.float().div_(self.maximum).permute(2, 0, 1)[None]
+        values = values.float().div_(self.max_value).permute(2, 0, 1)[None]
         if values.shape[1] == 1:
             return values.expand(-1, 3, -1, -1)
         if values.shape[1] == 4:
             return (1 - values[:, :3]) * (1 - values[:, 3:])
         return values
 
-    def thinned(self, most: int) -> "Pixels":
-        """At most `most` × `most` of the pixels, evenly spread: a copy."""
+    def subsample(self, max_side: int) -> "Pixels":
+        """At most `max_side` × `max_side` of the pixels, evenly spread: a copy."""
         grid = np.ix_(
-            *(np.linspace(0, side - 1, min(side, most)).round().astype(int) for side in self.samples.shape[:2])
+            *(np.linspace(0, side - 1, min(side, max_side)).round().astype(int) for side in self.samples.shape[:2])
         )
         return replace(self, samples=self.samples[grid], alpha=None if self.alpha is None else self.alpha[grid])
 
-    def upright(self, orientation: int) -> "Pixels":
+    def apply_orientation(self, orientation: int) -> "Pixels":
         """A copy turned and mirrored as an EXIF orientation, 1 to 8, says that it is to be shown."""
 
-        def turned(array: NDArray[Any]) -> NDArray[Any]:
+        def reorient(array: NDArray[Any]) -> NDArray[Any]:
             if orientation >= 5:
                 array = array.swapaxes(0, 1)
-            down, across = (-1 if orientation in places else 1 for places in ((3, 4, 7, 8), (2, 3, 6, 7)))
+            down, across = (-1 if orientation in orientations else 1 for orientations in ((3, 4, 7, 8), (2, 3, 6, 7)))
             return np.ascontiguousarray(array[::down, ::across])
 
-        return replace(self, samples=turned(self.samples), alpha=None if self.alpha is None else turned(self.alpha))
+        return replace(self, samples=reorient(self.samples), alpha=None if self.alpha is None else reorient(self.alpha))
 
-    def rgb8(self, rows: slice = slice(None), columns: slice = slice(None)) -> NDArray[np.uint8]:
+    def to_rgb8(self, rows: slice = slice(None), columns: slice = slice(None)) -> NDArray[np.uint8]:
         """A region as 8-bit RGB: (h, w, 3)."""
-        array: NDArray[np.uint8] = self.rgb(rows, columns)[0].permute(1, 2, 0).mul(255).round().byte().numpy()
+        array: NDArray[np.uint8] = self.to_rgb(rows, columns)[0].permute(1, 2, 0).mul(255).round().byte().numpy()
         return array
 
-    def plain8(self) -> NDArray[np.uint8]:
+    def to_grey_or_rgb8(self) -> NDArray[np.uint8]:
         """The photo in 8 bits without a profile: (H, W, 1) where it is grey, otherwise sRGB (H, W, 3)."""
-        array = self.rgb8()
+        array = self.to_rgb8()
         return array[:, :, :1] if self.samples.shape[2] == 1 else array
 
-    def add(self, top: int, difference: Tensor, left: int = 0) -> None:
+    def add_rgb_delta(self, top: int, delta: Tensor, left: int = 0) -> None:
         """Add a difference of RGB values to the samples, rounding to the nearest and clamping to their range.
 
         Grey takes the luma of the difference. CMYK takes it through its profile; without one the inks C, M, Y take it
@@ -193,27 +193,27 @@ class Pixels:
 
         Args:
             top: first row.
-            difference: (1, 3, h, w), float32, in units of [0, 1]; what lies beyond the image is ignored.
+            delta: (1, 3, h, w), float32, in units of [0, 1]; what lies beyond the image is ignored.
             left: first column.
         """
-        height, width = min(difference.shape[2], self.height - top), min(difference.shape[3], self.width - left)
-        strip = max(1, _ADDED_PIXELS // max(1, width))
+        height, width = min(delta.shape[2], self.height - top), min(delta.shape[3], self.width - left)
+        strip = max(1, _CHUNK_PIXELS // max(1, width))
         for start in range(0, height, strip):
             end = min(start + strip, height)
-            place = (slice(top + start, top + end), slice(left, left + width))
-            change = difference[0, :, start:end, :width].permute(1, 2, 0).contiguous().cpu().numpy()
-            self._add(self.samples[place], None if self.alpha is None else self.alpha[place], change)
+            region = (slice(top + start, top + end), slice(left, left + width))
+            chunk = delta[0, :, start:end, :width].permute(1, 2, 0).contiguous().cpu().numpy()
+            self._add_rgb_chunk(self.samples[region], None if self.alpha is None else self.alpha[region], chunk)
 
-    def _add(self, samples: NDArray[Any], alpha: NDArray[Any] | None, change: NDArray[np.float32]) -> None:
+    def _add_rgb_chunk(self, samples: NDArray[Any], alpha: NDArray[Any] | None, delta: NDArray[np.float32]) -> None:
         """Add to samples (h, w, C) a change of RGB (h, w, 3)."""
         if samples.shape[2] == 1:
-            change = change @ np.array(LUMA, dtype=np.float32)[:, None]
-        if self.colour is not None:
-            change = self.colour.change(samples, np.broadcast_to(change, (*change.shape[:2], 3)))
+            delta = delta @ np.array(LUMA_WEIGHTS, dtype=np.float32)[:, None]
+        if self.colour_space is not None:
+            delta = self.colour_space.delta_to_samples(samples, np.broadcast_to(delta, (*delta.shape[:2], 3)))
         elif samples.shape[2] == 4:
-            light = 1 - samples[:, :, 3:].astype(np.float32) / self.maximum
-            change = np.where(light > _INK_LEFT, -change / np.maximum(light, _INK_LEFT), 0)
+            light = 1 - samples[:, :, 3:].astype(np.float32) / self.max_value
+            delta = np.where(light > _MIN_LIGHT, -delta / np.maximum(light, _MIN_LIGHT), 0)
             samples = samples[:, :, :3]
         if alpha is not None:
-            change = change * (alpha[:, :, None] > 0)
-        np.rint((samples + change * self.maximum).clip(0, self.maximum), casting="unsafe", out=samples)
+            delta = delta * (alpha[:, :, None] > 0)
+        np.rint((samples + delta * self.max_value).clip(0, self.max_value), casting="unsafe", out=samples)

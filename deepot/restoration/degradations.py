@@ -8,20 +8,20 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from deepot.errors import SpecError
-from deepot.spec import build, parse
+from deepot.spec import build_from_spec, parse_spec
 
 Degradation = Callable[[Image.Image, np.random.Generator], Image.Image]
 """An 8-bit image, grey or RGB, and a generator → one of the same mode; what comes out is what a file would hold."""
 
 
-def seeded(identity: bytes) -> np.random.Generator:
+def rng_for(identity: bytes) -> np.random.Generator:
     """The generator of a photo, from its bytes or its name: the same each time, whatever is degraded before it."""
     return np.random.default_rng(int(hashlib.sha256(identity).hexdigest()[:16], 16))
 
 
-def noise(sigma: float) -> Degradation:
+def gaussian_noise(sigma: float) -> Degradation:
     """White Gaussian noise of standard deviation `sigma` on the 0–255 scale, rounded and clipped to 8 bits."""
-    _positive("noise", "sigma", sigma)
+    _require_positive("noise", "sigma", sigma)
 
     def degrade(image: Image.Image, generator: np.random.Generator) -> Image.Image:
         clean = np.asarray(image)
@@ -31,7 +31,7 @@ def noise(sigma: float) -> Degradation:
     return degrade
 
 
-def jpeg(quality: float) -> Degradation:
+def jpeg_compression(quality: float) -> Degradation:
     """JPEG compression at Pillow's `quality`, 1 to 95."""
     if not 1 <= quality <= 95:
         raise ValueError(f"jpeg: quality is {quality:g}, it must lie between 1 and 95")
@@ -44,9 +44,9 @@ def jpeg(quality: float) -> Degradation:
     return degrade
 
 
-def blur(sigma: float) -> Degradation:
+def gaussian_blur(sigma: float) -> Degradation:
     """Gaussian blur of standard deviation `sigma` pixels (Pillow's, an approximation by box filters)."""
-    _positive("blur", "sigma", sigma)
+    _require_positive("blur", "sigma", sigma)
     return lambda image, _: image.filter(ImageFilter.GaussianBlur(sigma))
 
 
@@ -63,10 +63,10 @@ def downscale(factor: float) -> Degradation:
     return degrade
 
 
-MAKERS: dict[str, Callable[..., Degradation]] = {
-    "noise": noise,
-    "jpeg": jpeg,
-    "blur": blur,
+DEGRADATION_FACTORIES: dict[str, Callable[..., Degradation]] = {
+    "noise": gaussian_noise,
+    "jpeg": jpeg_compression,
+    "blur": gaussian_blur,
     "downscale": downscale,
 }
 
@@ -78,8 +78,11 @@ def load_degradation(text: str) -> Degradation:
         SpecError: an unknown name or an option out of range.
     """
     if not text.strip():
-        raise SpecError("degrade is empty; name one of " + ", ".join(MAKERS))
-    steps: list[Degradation] = [build(parse(part.strip()), MAKERS, "degradation") for part in text.split("+")]
+        raise SpecError("degrade is empty; name one of " + ", ".join(DEGRADATION_FACTORIES))
+    steps: list[Degradation] = [
+        build_from_spec(parse_spec(step_text.strip()), DEGRADATION_FACTORIES, "degradation")
+        for step_text in text.split("+")
+    ]
 
     def degrade(image: Image.Image, generator: np.random.Generator) -> Image.Image:
         for step in steps:
@@ -89,6 +92,6 @@ def load_degradation(text: str) -> Degradation:
     return degrade
 
 
-def _positive(name: str, option: str, value: float) -> None:
+def _require_positive(name: str, option: str, value: float) -> None:
     if value <= 0:
         raise ValueError(f"{name}: {option} is {value:g}, it must be above 0")

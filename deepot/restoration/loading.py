@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from deepot.autoencoder.autoencoder import default_device
 from deepot.errors import RestorerError
 from deepot.restoration.restorer import Restorer
-from deepot.spec import build, call_factory, fingerprint, is_factory, parse
+from deepot.spec import build_from_spec, call_factory, fingerprint, is_factory, parse_spec
 
 
 class NonLocalMeans:
@@ -30,7 +30,7 @@ class NonLocalMeans:
             import cv2
         except ImportError as error:
             raise RestorerError("restorer 'nlm' needs OpenCV: pip install 'deepot[restorers]'") from error
-        array = _to_bytes(images)
+        array = _to_uint8(images)
         clean = cv2.fastNlMeansDenoisingColored(array, None, self.strength, self.strength, 5, 21)
         return torch.from_numpy(clean).permute(2, 0, 1)[None].float() / 255
 
@@ -48,7 +48,7 @@ class Median:
 
     def __call__(self, images: Tensor) -> Tensor:
         """(1, 3, H, W) in [0, 1] → the same; computed in 8 bits."""
-        clean = np.array(Image.fromarray(_to_bytes(images)).filter(self._filter))
+        clean = np.array(Image.fromarray(_to_uint8(images)).filter(self._filter))
         return torch.from_numpy(clean).permute(2, 0, 1)[None].float() / 255
 
 
@@ -63,14 +63,14 @@ class Resize:
 
     def __call__(self, images: Tensor) -> Tensor:
         """(1, 3, H, W) in [0, 1] → (1, 3, H·factor, W·factor); computed in 8 bits."""
-        image = Image.fromarray(_to_bytes(images))
+        image = Image.fromarray(_to_uint8(images))
         size = (image.width * self.scale, image.height * self.scale)
         large = np.array(image.resize(size, Image.Resampling.BICUBIC))
         return torch.from_numpy(large).permute(2, 0, 1)[None].float() / 255
 
 
-_CHANNELS = ((3, 3), (1, 1), (4, 4))  # in and out, of spandrel's models that are taken
-MAKERS: dict[str, Callable[..., Any]] = {
+_SUPPORTED_CHANNELS = ((3, 3), (1, 1), (4, 4))  # in and out, of spandrel's models that are taken
+RESTORER_FACTORIES: dict[str, Callable[..., Any]] = {
     "identity": lambda: None,
     "nlm": NonLocalMeans,
     "median": Median,
@@ -91,12 +91,12 @@ def load_restorer(text: str = "identity", *, device: torch.device | None = None,
         RestorerError: it cannot be loaded.
         SpecError: an unknown name, a bad option, a factory that cannot be called.
     """
-    place = device or default_device()
+    model_device = device or default_device()
     model: Any
     if text.startswith("spandrel:"):
-        model = _spandrel(text.removeprefix("spandrel:"))
-    elif parse_name(text) in MAKERS or not is_factory(text):
-        model = build(parse(text), MAKERS, "restorer")
+        model = _load_spandrel(text.removeprefix("spandrel:"))
+    elif parse_spec_name(text) in RESTORER_FACTORIES or not is_factory(text):
+        model = build_from_spec(parse_spec(text), RESTORER_FACTORIES, "restorer")
     elif not allow_code:
         raise RestorerError(
             f"restorer '{text}' runs code of that module: allow it with --allow-code or DEEPOT_ALLOW_CODE=1"
@@ -104,19 +104,19 @@ def load_restorer(text: str = "identity", *, device: torch.device | None = None,
     else:
         model = call_factory(text)
     if isinstance(model, nn.Module):
-        model.eval().requires_grad_(False).to(place)
+        model.eval().requires_grad_(False).to(model_device)
     else:
-        place = torch.device("cpu")
+        model_device = torch.device("cpu")
     scale, tiled = int(getattr(model, "scale", 1)), bool(getattr(model, "tiled", True))
-    return Restorer(text, fingerprint(text, model), scale, model, place, tiled)
+    return Restorer(text, fingerprint(text, model), scale, model, model_device, tiled)
 
 
-def parse_name(text: str) -> str:
+def parse_spec_name(text: str) -> str:
     """The part of a spec before its first colon."""
     return text.partition(":")[0].strip()
 
 
-def _spandrel(path: str) -> nn.Module:
+def _load_spandrel(path: str) -> nn.Module:
     try:
         from spandrel import ImageModelDescriptor, ModelLoader
     except (ImportError, RuntimeError) as error:
@@ -133,16 +133,16 @@ def _spandrel(path: str) -> nn.Module:
     if not isinstance(descriptor, ImageModelDescriptor):
         raise RestorerError(f"restorer 'spandrel:{path}' needs a mask; models of photos alone are taken")
     channels = (descriptor.input_channels, descriptor.output_channels)
-    if channels not in _CHANNELS:
+    if channels not in _SUPPORTED_CHANNELS:
         raise RestorerError(
             f"restorer 'spandrel:{path}' makes images of {channels[1]} channels out of {channels[0]}; "
             "taken are models with as many as they are given: 1 (grey), 3 (colour) or 4 (with transparency)"
         )
-    module: nn.Module = _Described(descriptor)
+    module: nn.Module = _SpandrelModel(descriptor)
     return module
 
 
-class _Described(nn.Module):
+class _SpandrelModel(nn.Module):
     """A spandrel model, at any size: what its size requirements miss is filled up with the last row and column.
 
     A model of grey images does the three channels one by one; of a grey image, once. One of colour with transparency is
@@ -159,22 +159,22 @@ class _Described(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(1, 3, H, W) in [0, 1] → (1, 3, H·scale, W·scale)."""
         height, width = images.shape[2:]
-        missing = self._descriptor.size_requirements.get_padding(width, height)
-        whole = nn.functional.pad(images, (0, missing[0], 0, missing[1]), mode="replicate")
+        padding = self._descriptor.size_requirements.get_padding(width, height)
+        padded = nn.functional.pad(images, (0, padding[0], 0, padding[1]), mode="replicate")
         if self._descriptor.input_channels == 1:
-            output = self._of_grey(whole)
+            output = self._restore_grey(padded)
         elif self._descriptor.input_channels == 4:
-            output = self._descriptor(torch.cat([whole, torch.ones_like(whole[:, :1])], dim=1))[:, :3]
+            output = self._descriptor(torch.cat([padded, torch.ones_like(padded[:, :1])], dim=1))[:, :3]
         else:
-            output = self._descriptor(whole)
+            output = self._descriptor(padded)
         return output[:, :, : height * self.scale, : width * self.scale]
 
-    def _of_grey(self, images: Tensor) -> Tensor:
+    def _restore_grey(self, images: Tensor) -> Tensor:
         if torch.equal(images[:, :1].expand_as(images), images):
             grey: Tensor = self._descriptor(images[:, :1].contiguous())
             return grey.expand(-1, 3, -1, -1)
         return torch.cat([self._descriptor(channel[:, None].contiguous()) for channel in images.unbind(1)], dim=1)
 
 
-def _to_bytes(images: Tensor) -> Any:  # noqa: ANN401 — an 8-bit array, as cv2 and Pillow want it
+def _to_uint8(images: Tensor) -> Any:  # noqa: ANN401 — an 8-bit array, as cv2 and Pillow want it
     return images[0].permute(1, 2, 0).mul(255).round().clamp(0, 255).byte().cpu().numpy()

@@ -10,15 +10,15 @@ from torch import Tensor, nn
 
 from deepot.errors import RestorerError
 from deepot.photo.pixels import Pixels
-from deepot.tiling.oom_retry import within_memory
+from deepot.tiling.oom_retry import retry_with_smaller_tiles
 from deepot.tiling.tiles import Span, TilePlan
 
-_CELL = 8  # tiles of restorers start at multiples of 8 pixels, as models that fold pixels need
-_WINDOW, _LEAST = 1024, 256  # sides of a tile in pixels, at first and at least
-_HALO, _BLEND = 8, 4  # in cells: tiles overlap by 160 pixels
+_CELL_PIXELS = 8  # tiles of restorers start at multiples of 8 pixels, as models that fold pixels need
+_DEFAULT_WINDOW, _MIN_WINDOW = 1024, 256  # sides of a tile in pixels, at first and at least
+_HALO_CELLS, _BLEND_CELLS = 8, 4  # in cells: tiles overlap by 160 pixels
 
 
-class Restore(Protocol):
+class RestorerModel(Protocol):
     """What a restorer does: images (B, 3, H, W) in [0, 1] → (B, 3, H·scale, W·scale), about [0, 1]."""
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -43,10 +43,10 @@ class Restorer:
     name: str
     sha256: str
     scale: int
-    model: Restore | None
+    model: RestorerModel | None
     device: torch.device
     tiled: bool = True
-    window: int = _WINDOW
+    window: int = _DEFAULT_WINDOW
 
     @torch.inference_mode()
     def __call__(self, pixels: Pixels) -> Pixels:
@@ -61,28 +61,32 @@ class Restorer:
         """
         if self.model is None:
             return pixels
-        least = _LEAST if self.tiled else self.window
-        restored, self.window = within_memory(partial(self._restored, self.model, pixels), self.window, least)
+        min_window = _MIN_WINDOW if self.tiled else self.window
+        restored, self.window = retry_with_smaller_tiles(
+            partial(self._restore, self.model, pixels), self.window, min_window
+        )
         return restored
 
-    def _restored(self, model: Restore, pixels: Pixels, window: int) -> Pixels:
+    def _restore(self, model: RestorerModel, pixels: Pixels, window: int) -> Pixels:
         restored = _enlarge(pixels, self.scale) if self.scale > 1 else replace(pixels, samples=pixels.samples.copy())
-        height, width = -(-pixels.height // _CELL), -(-pixels.width // _CELL)
-        plan = TilePlan(height, width, window // _CELL if self.tiled else max(height, width), _HALO, _BLEND)
+        height, width = -(-pixels.height // _CELL_PIXELS), -(-pixels.width // _CELL_PIXELS)
+        plan = TilePlan(
+            height, width, window // _CELL_PIXELS if self.tiled else max(height, width), _HALO_CELLS, _BLEND_CELLS
+        )
 
-        def tile(row: Span, column: Span) -> Tensor:
-            return self._tile(model, pixels, row, column)
+        def restore_tile(row: Span, column: Span) -> Tensor:
+            return self._restore_tile(model, pixels, row, column)
 
-        for block in plan.stitch(tile, _CELL * self.scale):
-            before = restored.rgb(*block.place)
-            change = block.values[:, :, : before.shape[2], : before.shape[3]] - before
-            restored.add(block.top, change, block.left)
+        for block in plan.stitch(restore_tile, _CELL_PIXELS * self.scale):
+            before = restored.to_rgb(*block.region)
+            delta = block.values[:, :, : before.shape[2], : before.shape[3]] - before
+            restored.add_rgb_delta(block.top, delta, block.left)
         return restored
 
-    def _tile(self, model: Restore, pixels: Pixels, row: Span, column: Span) -> Tensor:
+    def _restore_tile(self, model: RestorerModel, pixels: Pixels, row: Span, column: Span) -> Tensor:
         """The model's output on one tile, filled up with zeros where the tile reaches beyond the photo."""
-        rows, columns = (slice(span.start * _CELL, span.stop * _CELL) for span in (row, column))
-        region = pixels.rgb(rows, columns, self.device)
+        rows, columns = (slice(span.start * _CELL_PIXELS, span.stop * _CELL_PIXELS) for span in (row, column))
+        region = pixels.to_rgb(rows, columns, self.device)
         output = model(region).float().cpu()
         expected = (1, 3, region.shape[2] * self.scale, region.shape[3] * self.scale)
         if output.shape != expected:
@@ -90,15 +94,15 @@ class Restorer:
                 f"restorer '{self.name}' gave {tuple(output.shape)} for an image of {tuple(region.shape)} "
                 f"where its scale of {self.scale} asks for {expected}"
             )
-        full = [(span.stop - span.start) * _CELL * self.scale for span in (row, column)]
-        return nn.functional.pad(output, (0, full[1] - output.shape[3], 0, full[0] - output.shape[2]))
+        tile_size = [(span.stop - span.start) * _CELL_PIXELS * self.scale for span in (row, column)]
+        return nn.functional.pad(output, (0, tile_size[1] - output.shape[3], 0, tile_size[0] - output.shape[2]))
 
 
 def _enlarge(pixels: Pixels, scale: int) -> Pixels:
     """Bicubic enlargement of every channel in its own depth."""
     tensor = torch.from_numpy(pixels.samples.astype(np.float32)).permute(2, 0, 1)[None]
     large = nn.functional.interpolate(tensor, scale_factor=scale, mode="bicubic", align_corners=False)
-    samples = large[0].permute(1, 2, 0).round().clamp(0, pixels.maximum).numpy().astype(pixels.samples.dtype)
+    samples = large[0].permute(1, 2, 0).round().clamp(0, pixels.max_value).numpy().astype(pixels.samples.dtype)
     if pixels.alpha is None:
         return replace(pixels, samples=samples)
     return replace(pixels, samples=samples, alpha=_enlarge(Pixels(pixels.alpha[:, :, None]), scale).samples[:, :, 0])

@@ -31,11 +31,11 @@ class Affine(NamedTuple):
         return (self.source_mean if keep_mean else self.target_mean) - self.matrix @ self.source_mean
 
 
-def affine_transport(source: Gaussian, target: Gaussian, share: float = 1.0) -> Affine:
+def affine_transport(source: Gaussian, target: Gaussian, fraction: float = 1.0) -> Affine:
     """The map x + share (T(x) − x), T the optimal transport between two Gaussians: a point of their geodesic."""
     matrix = transport_matrix(source.covariance, target.covariance)
-    matrix = torch.lerp(torch.eye(len(matrix), dtype=matrix.dtype), matrix, share)
-    return Affine(matrix, source.mean, torch.lerp(source.mean, target.mean, share))
+    matrix = torch.lerp(torch.eye(len(matrix), dtype=matrix.dtype), matrix, fraction)
+    return Affine(matrix, source.mean, torch.lerp(source.mean, target.mean, fraction))
 
 
 def transport_matrix(source: Tensor, reference: Tensor, rtol: float = RANGE_RTOL) -> Tensor:
@@ -53,12 +53,12 @@ def transport_matrix(source: Tensor, reference: Tensor, rtol: float = RANGE_RTOL
         T (d, d), symmetric positive semi-definite, float64, with T Σs Tᵀ = Σr on the range of Σs.
     """
     values, vectors = eigh_psd(source)
-    inside = values > rtol * values.max().clamp(min=torch.finfo(torch.float64).tiny)
-    basis, deviation = vectors[:, inside], values[inside].sqrt()
-    within = basis.mT @ nearest_psd(reference) @ basis
-    middle = sqrt_psd(deviation[:, None] * within * deviation) / torch.outer(deviation, deviation)
-    outside = vectors[:, ~inside]
-    return symmetrise(basis @ middle @ basis.mT + outside @ outside.mT)
+    in_range = values > rtol * values.max().clamp(min=torch.finfo(torch.float64).tiny)
+    basis, deviation = vectors[:, in_range], values[in_range].sqrt()
+    reference_in_range = basis.mT @ nearest_psd(reference) @ basis
+    middle = sqrt_psd(deviation[:, None] * reference_in_range * deviation) / torch.outer(deviation, deviation)
+    null_basis = vectors[:, ~in_range]
+    return symmetrise(basis @ middle @ basis.mT + null_basis @ null_basis.mT)
 
 
 def wasserstein2_squared(a: Gaussian, b: Gaussian) -> float:
@@ -70,9 +70,9 @@ def wasserstein2_squared_from(a: Gaussian) -> Callable[[Gaussian], float]:
     """The squared distances from one Gaussian to any: the root of its covariance is taken once."""
     root = sqrt_psd(a.covariance)
 
-    def squared(b: Gaussian) -> float:
+    def distance_to(b: Gaussian) -> float:
         cross = eigenvalues_psd(root @ b.covariance.double() @ root).sqrt().sum()
         spread = a.covariance.trace() + b.covariance.trace() - 2 * cross
         return max(0.0, float((a.mean - b.mean).square().sum() + spread))
 
-    return squared
+    return distance_to

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from deepot.transport.binned_moments import Levels
+from deepot.transport.binned_moments import BinnedMoments
 from deepot.transport.gaussian import affine_transport
-from deepot.transport.transport_map import Calibration, TransportMap
+from deepot.transport.transport_map import CalibrationKind, TransportMap
 
 
-def check_components(components: int, patch_size: int, calibration: Calibration) -> None:
+def check_mixture_components(components: int, patch_size: int, calibration: CalibrationKind) -> None:
     """See that so many Gaussians can be fitted.
 
     Raises:
@@ -17,14 +17,16 @@ def check_components(components: int, patch_size: int, calibration: Calibration)
         raise ValueError(f"components is {components}, it must be 1 or more")
     if components > 1 and patch_size == 1:
         raise ValueError("components tell patches apart by their detail, and patches of 1 have none: patch_size 3 has")
-    if components > 1 and not calibration.paired:
+    if components > 1 and not calibration.has_same_scenes:
         raise ValueError(
             f"components is {components}, but the two sets are of other scenes: one may show more texture than the "
             "other, and then classes do not match; calibrate with source.degrade, or leave components at 1"
         )
 
 
-def fit_mixture(single: TransportMap, source: Levels, reference: Levels, components: int) -> TransportMap:
+def fit_mixture_map(
+    single_map: TransportMap, source: BinnedMoments, reference: BinnedMoments, components: int
+) -> TransportMap:
     """Fit the map between mixtures of Gaussians in place of a single map of the same sets.
 
     Each side's patches make `components` classes of equally many, by rising detail. Class k goes to class k by the
@@ -32,7 +34,7 @@ def fit_mixture(single: TransportMap, source: Levels, reference: Levels, compone
     least cost), and the share of the way that the single map goes.
 
     Args:
-        single: the map that `fit_map` gives.
+        single_map: the map that `fit_map` gives.
         source: levels of the restored images' patches.
         reference: levels of the natural images' patches.
         components: number of classes.
@@ -41,12 +43,12 @@ def fit_mixture(single: TransportMap, source: Levels, reference: Levels, compone
         MomentsError: too few patches on a side.
         ValueError: sets of other scenes, or patches of 1, which have no detail.
     """
-    check_components(components, single.info.patch_size, Calibration(single.info.calibration))
-    sides = source.classes(components), reference.classes(components)
+    check_mixture_components(components, single_map.info.patch_size, CalibrationKind(single_map.info.calibration))
+    sides = source.quantile_classes(components), reference.quantile_classes(components)
     pairs = zip(*(side.gaussians for side in sides), strict=True)
     return replace(
-        single,
-        components=tuple(affine_transport(a, b, single.info.share) for a, b in pairs),
+        single_map,
+        components=tuple(affine_transport(a, b, single_map.info.shrinkage_factor) for a, b in pairs),
         bounds=sides[0].bounds,
-        info=replace(single.info, components=components),
+        info=replace(single_map.info, mixture_components=components),
     )

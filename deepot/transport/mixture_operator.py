@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepot.transport.patch_operator import BAND_VALUES, detail_energy, extract_patches, overlaps
+from deepot.transport.patch_operator import MAX_BAND_VALUES, count_overlaps, detail_energy, extract_patches
 
 
 class MixtureTransport:
@@ -51,21 +51,21 @@ class MixtureTransport:
         images, channels, height, width = latents.shape
         padded = F.pad(latents, (radius,) * 4, mode="replicate")
         rows, columns = (side - p + 1 for side in padded.shape[-2:])
-        step = max(1, BAND_VALUES // (images * channels * p**2 * columns))
+        step = max(1, MAX_BAND_VALUES // (images * channels * p**2 * columns))
         total = torch.zeros_like(padded)
         for top in range(0, rows, step):
-            reach = slice(top, top + step + p - 1)
-            band = padded[:, :, reach]
-            moved = self._moved(extract_patches(band, p)).reshape(images, -1, channels * p**2)
-            total[:, :, reach] += F.fold(moved.mT, band.shape[-2:], p)
-        covered = overlaps(rows, columns, p).to(total)
-        return (total / covered)[..., radius : radius + height, radius : radius + width]
+            input_rows = slice(top, top + step + p - 1)
+            band = padded[:, :, input_rows]
+            transported = self._transport_patches(extract_patches(band, p)).reshape(images, -1, channels * p**2)
+            total[:, :, input_rows] += F.fold(transported.mT, band.shape[-2:], p)
+        coverage = count_overlaps(rows, columns, p).to(total)
+        return (total / coverage)[..., radius : radius + height, radius : radius + width]
 
-    def _moved(self, patches: Tensor) -> Tensor:
+    def _transport_patches(self, patches: Tensor) -> Tensor:
         """Each patch of (n, d) by the map of its class."""
-        number = torch.bucketize(detail_energy(patches, self.patch_size), self._bounds)
-        moved = torch.empty_like(patches)
-        for each, (transposed, bias) in enumerate(self._maps):
-            members = (number == each).nonzero().squeeze(1)
-            moved[members] = torch.addmm(bias, patches[members], transposed)
-        return moved
+        class_indices = torch.bucketize(detail_energy(patches, self.patch_size), self._bounds)
+        transported = torch.empty_like(patches)
+        for class_index, (transposed, bias) in enumerate(self._maps):
+            indices = (class_indices == class_index).nonzero().squeeze(1)
+            transported[indices] = torch.addmm(bias, patches[indices], transposed)
+        return transported

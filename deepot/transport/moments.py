@@ -14,7 +14,7 @@ from torch import Tensor
 from deepot.errors import MomentsError
 from deepot.transport.gaussian import Gaussian
 
-FORMAT = "deepot-moments-1"
+MOMENTS_FORMAT = "deepot-moments-1"
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,13 @@ class Moments:
         if self.count == 0 or other.count == 0:
             return self if other.count == 0 else other
         count = self.count + other.count
-        step = other.mean - self.mean
-        mean = self.mean + step * (other.count / count)
-        scatter = self.scatter + other.scatter + torch.outer(step, step) * (self.count * other.count / count)
+        mean_difference = other.mean - self.mean
+        mean = self.mean + mean_difference * (other.count / count)
+        scatter = (
+            self.scatter
+            + other.scatter
+            + torch.outer(mean_difference, mean_difference) * (self.count * other.count / count)
+        )
         return Moments(count, self.images + other.images, mean, scatter)
 
     def gaussian(self) -> Gaussian:
@@ -85,7 +89,7 @@ class Moments:
             )
         return Gaussian(self.mean, self.scatter / (self.count - 1))
 
-    def to_bytes(self, about: dict[str, str] | None = None) -> bytes:
+    def to_bytes(self, metadata: dict[str, str] | None = None) -> bytes:
         """The moments as a safetensors file; equal moments give equal bytes."""
         tensors = {
             "count": torch.tensor([self.count, self.images]),
@@ -93,7 +97,9 @@ class Moments:
             "scatter": self.scatter.contiguous(),
         }
         # One metadata key only: safetensors writes several in no fixed order.
-        return save_tensors(tensors, {"deepot": json.dumps({"format": FORMAT, **(about or {})}, sort_keys=True)})
+        return save_tensors(
+            tensors, {"deepot": json.dumps({"format": MOMENTS_FORMAT, **(metadata or {})}, sort_keys=True)}
+        )
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "moments") -> "Moments":
@@ -115,7 +121,7 @@ class Moments:
         return moments
 
 
-def gathered_with(data: bytes, name: str = "moments") -> str:
+def read_autoencoder_sha256(data: bytes, name: str = "moments") -> str:
     """SHA-256 of the autoencoder that a moments file was gathered with; empty where it does not say so.
 
     Raises:
@@ -123,8 +129,8 @@ def gathered_with(data: bytes, name: str = "moments") -> str:
     """
     try:
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        about = json.loads(header.get("__metadata__", {}).get("deepot", "{}"))
-        return str(about.get("codec_sha256", ""))
+        metadata = json.loads(header.get("__metadata__", {}).get("deepot", "{}"))
+        return str(metadata.get("autoencoder_sha256", ""))
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise MomentsError(f"{name} is not a moments file ({type(error).__name__}: {error})") from error
 
@@ -136,10 +142,10 @@ class Mergeable(Protocol):
         """Statistics of the union."""
 
 
-Statistics = TypeVar("Statistics", bound=Mergeable)
+MergeableT = TypeVar("MergeableT", bound=Mergeable)
 
 
-def merge_in_order(parts: Iterable[Statistics]) -> Statistics:
+def merge_in_order(items: Iterable[MergeableT]) -> MergeableT:
     """Merge parts over a fixed binary tree given by their order, holding log₂(n) of them at a time.
 
     Floating-point addition is not associative, so the tree decides the last bits: it depends on nothing but the order.
@@ -147,13 +153,13 @@ def merge_in_order(parts: Iterable[Statistics]) -> Statistics:
     Raises:
         MomentsError: no parts, or parts of different dimensions.
     """
-    tree: list[tuple[int, Statistics]] = []  # (height, subtree), heights falling
-    for part in parts:
+    tree: list[tuple[int, MergeableT]] = []  # (height, subtree), heights falling
+    for item in items:
         height = 0
         while tree and tree[-1][0] == height:
-            part = tree.pop()[1].merge(part)
+            item = tree.pop()[1].merge(item)
             height += 1
-        tree.append((height, part))
+        tree.append((height, item))
     if not tree:
         raise MomentsError("there are no moments to merge: not one image gave latent patches")
     merged = tree.pop()[1]

@@ -6,15 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepot.autoencoder.precision import full_float32
+from deepot.autoencoder.precision import disable_tf32
 from deepot.transport.gaussian import Gaussian
 from deepot.transport.linalg import eigh_psd
 
-_FLOOR = 1e-6  # of tr(Σ)/d: the least variance that it reckons with
-_BAND_VALUES = 8_000_000  # whitened values held at a time
+_MIN_RELATIVE_VARIANCE = 1e-6  # of tr(Σ)/d: the least variance that it reckons with
+_MAX_BAND_VALUES = 8_000_000  # whitened values held at a time
 
 
-class Naturalness:
+class PatchNll:
     """Negative log-likelihood of an image's latent patches under the reference Gaussian, per dimension, in nats.
 
     Natural photos have `expected` on average. A smooth image lies below it: patches with too little variance are near
@@ -29,7 +29,7 @@ class Naturalness:
         """Prepare the whitening; variances below 1e-6 of tr(Σ)/d count as that much."""
         values, vectors = eigh_psd(reference.covariance)
         variances = values
-        values = values.clamp(min=_FLOOR * float(values.mean()))
+        values = values.clamp(min=_MIN_RELATIVE_VARIANCE * float(values.mean()))
         whitening = (vectors / values.sqrt()).mT
         self._kernel = whitening.reshape(len(values), -1, patch_size, patch_size).float().to(device)
         self._bias = -(whitening @ reference.mean).float().to(device)
@@ -37,14 +37,14 @@ class Naturalness:
         self.expected = self._constant + 0.5 * float((variances / values).mean())
         self._patch_size = patch_size
 
-    @full_float32()
+    @disable_tf32()
     def __call__(self, latents: Tensor) -> float:
         """Mean over the patches of latents (1, c, h, w), float32; NaN where no patch fits."""
         height, width = latents.shape[-2:]
         patches = (height - self._patch_size + 1) * (width - self._patch_size + 1)
         if min(height, width) < self._patch_size:
             return math.nan
-        rows = max(1, _BAND_VALUES // (len(self._bias) * width))
+        rows = max(1, _MAX_BAND_VALUES // (len(self._bias) * width))
         squares = 0.0
         for top in range(0, height - self._patch_size + 1, rows):
             band = latents[:, :, top : top + rows + self._patch_size - 1]

@@ -5,10 +5,10 @@ from torch import Tensor
 
 from deepot.transport.moments import Moments
 
-_BAND_VALUES = 8_000_000  # values unfolded at a time: 64 MB in float64
+_MAX_BAND_VALUES = 8_000_000  # values unfolded at a time: 64 MB in float64
 
 
-def patch_moments(latents: Tensor, patch_size: int) -> Moments:
+def compute_patch_moments(latents: Tensor, patch_size: int) -> Moments:
     """Moments of all overlapping p×p patches of one image's latents (1, c, h, w), in bands of bounded memory.
 
     Exact to rounding, in float64; vectors are ordered (channel, row, column). No patches where a side is shorter than
@@ -18,7 +18,7 @@ def patch_moments(latents: Tensor, patch_size: int) -> Moments:
     moments = Moments.empty(channels * patch_size**2)
     if min(height, width) < patch_size:
         return moments
-    rows = max(patch_size, _BAND_VALUES // (channels * patch_size * width))
+    rows = max(patch_size, _MAX_BAND_VALUES // (channels * patch_size * width))
     for top in range(0, height - patch_size + 1, rows):
         moments = moments.merge(_band_moments(latents[0, :, top : top + rows + patch_size - 1].double(), patch_size))
     return Moments(moments.count, 1, moments.mean, moments.scatter)
@@ -39,17 +39,19 @@ def _band_moments(latents: Tensor, patch_size: int) -> Moments:
     count = vertical * horizontal
 
     second = latents.new_empty(channels, p, p, channels, p, p)
-    for apart in range(p):
-        upper, lower = pieces[: len(pieces) - apart], pieces[apart:]
-        common = min(p - 1 - apart, vertical)  # rows of latents that not every pair has, at the top
+    for row_offset in range(p):
+        upper, lower = pieces[: len(pieces) - row_offset], pieces[row_offset:]
+        common = min(p - 1 - row_offset, vertical)  # rows of latents that not every pair has, at the top
         shared = upper[common:vertical].flatten(0, 1).mT @ lower[common:vertical].flatten(0, 1)
         outer = torch.cat((torch.arange(common), torch.arange(vertical, len(upper))))
         single = upper[outer].mT @ lower[outer]  # of the rows of latents that not every pair has, at the top and below
-        for row in range(p - apart):  # of the patch: its sums go over the rows of latents from `row` to row + vertical
+        for row in range(
+            p - row_offset
+        ):  # of the patch: its sums go over the rows of latents from `row` to row + vertical
             within = (row <= outer) & (outer < row + vertical)
             block = (shared + single[within].sum(0)).view(channels, p, channels, p)
-            second[:, row, :, :, row + apart] = block
-            second[:, row + apart, :, :, row] = block.permute(2, 3, 0, 1)
+            second[:, row, :, :, row + row_offset] = block
+            second[:, row + row_offset, :, :, row] = block.permute(2, 3, 0, 1)
     sums = pieces.sum(1).unfold(0, vertical, 1).sum(2)  # (row of the patch, c·p)
     mean = sums.view(p, channels, p).transpose(0, 1).flatten() / count
     scatter = torch.addr(second.view(len(mean), len(mean)), mean, mean, alpha=-count)

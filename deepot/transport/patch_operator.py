@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepot.autoencoder.precision import full_float32
+from deepot.autoencoder.precision import disable_tf32
 
-BAND_VALUES = 8_000_000
+MAX_BAND_VALUES = 8_000_000
 """Patch values unfolded at a time: 64 MB in float64."""
-_TRANSPORTED_VALUES = 4_000_000  # latent values transported at a time: 16 MB in float32
+_MAX_TRANSPORTED_VALUES = 4_000_000  # latent values transported at a time: 16 MB in float32
 
 
 def extract_patches(latents: Tensor, patch_size: int) -> Tensor:
@@ -37,51 +37,51 @@ def detail_energy(patches: Tensor, patch_size: int) -> Tensor:
     return (channels - channels.mean(2, keepdim=True)).square().mean((1, 2))
 
 
-def patches_in_bands(latents: Tensor, patch_size: int) -> Iterator[Tensor]:
+def iter_patch_bands(latents: Tensor, patch_size: int) -> Iterator[Tensor]:
     """All overlapping p×p patches of one image's latents (1, c, h, w), (n, c·p²) at a time, float64."""
     _, channels, height, width = latents.shape
-    rows = max(1, BAND_VALUES // (channels * patch_size**2 * width))
+    rows = max(1, MAX_BAND_VALUES // (channels * patch_size**2 * width))
     for top in range(0, height - patch_size + 1, rows):
         yield extract_patches(latents[:, :, top : top + rows + patch_size - 1].double(), patch_size)
 
 
-def overlaps(rows: int, columns: int, patch_size: int) -> Tensor:
+def count_overlaps(rows: int, columns: int, patch_size: int) -> Tensor:
     """How many of rows × columns overlapping p×p patches cover each position, (rows + p − 1, columns + p − 1)."""
 
-    def along(patches: int) -> Tensor:
+    def along_axis(patches: int) -> Tensor:
         positions = torch.arange(patches + patch_size - 1)
         return positions.clamp(max=patches - 1) - (positions - patch_size + 1).clamp(min=0) + 1
 
-    return torch.outer(along(rows), along(columns))
+    return torch.outer(along_axis(rows), along_axis(columns))
 
 
-class _Run(NamedTuple):
+class _Span(NamedTuple):
     """Neighbours along an axis that one convolution transports.
 
     Attributes:
         start: the first position.
         stop: the one behind the last.
-        places: which places a position has in the patches that cover it: one entry for each position, or one entry if
+        offsets: which places a position has in the patches that cover it: one entry for each position, or one entry if
             all have the same.
     """
 
     start: int
     stop: int
-    places: tuple[range, ...]
+    offsets: tuple[range, ...]
 
-    def reach(self, patch_size: int) -> tuple[int, int]:
+    def input_range(self, patch_size: int) -> tuple[int, int]:
         """The first position on which these depend, and the one behind the last."""
-        last = self.stop - len(self.places)
-        first = min(self.start + number - places[-1] for number, places in enumerate(self.places))
-        return first, max(last + number + patch_size - places[0] for number, places in enumerate(self.places))
+        last = self.stop - len(self.offsets)
+        first = min(self.start + number - places[-1] for number, places in enumerate(self.offsets))
+        return first, max(last + number + patch_size - places[0] for number, places in enumerate(self.offsets))
 
-    def bands(self, most: int) -> Iterator["_Run"]:
+    def split(self, max_length: int) -> Iterator["_Span"]:
         """Parts of at most so many positions, if all are alike, else the run itself."""
-        if len(self.places) > 1:
+        if len(self.offsets) > 1:
             yield self
             return
-        for start in range(self.start, self.stop, most):
-            yield _Run(start, min(start + most, self.stop), self.places)
+        for start in range(self.start, self.stop, max_length):
+            yield _Span(start, min(start + max_length, self.stop), self.offsets)
 
 
 class PatchTransport:
@@ -119,7 +119,7 @@ class PatchTransport:
         self._dtype, self._device = dtype, device
         self._kernels: dict[tuple[tuple[range, ...], tuple[range, ...]], tuple[Tensor, Tensor]] = {}
 
-    @full_float32()
+    @disable_tf32()
     def __call__(self, latents: Tensor) -> Tensor:
         """Transport latents.
 
@@ -130,25 +130,25 @@ class PatchTransport:
             (B, c, h, w).
         """
         p, radius, (height, width) = self.patch_size, self.patch_size // 2, latents.shape[-2:]
-        most = max(1, _TRANSPORTED_VALUES // (latents.shape[1] * width))
+        max_rows = max(1, _MAX_TRANSPORTED_VALUES // (latents.shape[1] * width))
         output = torch.empty_like(latents)
-        for rows in _runs(height, p):
-            for band in rows.bands(most):
-                strip = _padded(latents, band.reach(p), radius)
-                for columns in _runs(width, p):
-                    left, right = columns.reach(p)
-                    kernel, bias = self._kernel(rows.places, columns.places)
-                    moved = _convolved(strip[..., left + radius : right + radius], kernel, bias)
-                    moved = _side_by_side(moved, len(rows.places), len(columns.places))
-                    output[..., band.start : band.stop, columns.start : columns.stop] = moved
+        for rows in _split_axis(height, p):
+            for band in rows.split(max_rows):
+                strip = _pad_rows(latents, band.input_range(p), radius)
+                for columns in _split_axis(width, p):
+                    left, right = columns.input_range(p)
+                    kernel, bias = self._kernel_for(rows.offsets, columns.offsets)
+                    transported = _convolve(strip[..., left + radius : right + radius], kernel, bias)
+                    transported = _channels_to_space(transported, len(rows.offsets), len(columns.offsets))
+                    output[..., band.start : band.stop, columns.start : columns.stop] = transported
         return output
 
-    def _kernel(self, rows: tuple[range, ...], columns: tuple[range, ...]) -> tuple[Tensor, Tensor]:
+    def _kernel_for(self, rows: tuple[range, ...], columns: tuple[range, ...]) -> tuple[Tensor, Tensor]:
         """Kernels and biases of neighbours with these places in the patches that cover them, all as channels."""
         key = rows, columns
         if key not in self._kernels:
             p, channels = self.patch_size, len(self._bias)
-            (first, bottom), (left, right) = (_Run(0, len(places), places).reach(p) for places in key)
+            (first, bottom), (left, right) = (_Span(0, len(places), places).input_range(p) for places in key)
             size = len(rows), len(columns), channels
             kernel = torch.zeros(*size, channels, bottom - first, right - left, dtype=torch.float64)
             bias = torch.zeros(*size, dtype=torch.float64)
@@ -164,13 +164,13 @@ class PatchTransport:
         return self._kernels[key]
 
 
-def _runs(length: int, patch_size: int) -> Iterator[_Run]:
+def _split_axis(length: int, patch_size: int) -> Iterator[_Span]:
     """An axis of so many positions: its two edges and what is between them, or all in one where it is short."""
     radius = patch_size // 2
 
-    def edge(start: int, stop: int) -> _Run:
+    def edge(start: int, stop: int) -> _Span:
         outside = length - 1 - radius
-        return _Run(
+        return _Span(
             start, stop, tuple(range(max(0, i - outside), min(patch_size, i + radius + 1)) for i in range(start, stop))
         )
 
@@ -179,28 +179,28 @@ def _runs(length: int, patch_size: int) -> Iterator[_Run]:
         return
     if radius:
         yield edge(0, radius)
-    yield _Run(radius, length - radius, (range(patch_size),))
+    yield _Span(radius, length - radius, (range(patch_size),))
     if radius:
         yield edge(length - radius, length)
 
 
-def _convolved(region: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+def _convolve(region: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
     """A convolution without padding; at a corner it is a product of matrices, which takes less to set up."""
     if region.shape[2:] == kernel.shape[2:]:
         return F.linear(region.flatten(1), kernel.flatten(1), bias)[..., None, None]
     return F.conv2d(region, kernel, bias)
 
 
-def _side_by_side(moved: Tensor, rows: int, columns: int) -> Tensor:
+def _channels_to_space(transported: Tensor, rows: int, columns: int) -> Tensor:
     """(B, rows·columns·c, h, w), a position's neighbours as channels, as (B, c, rows·h, columns·w)."""
     if rows * columns == 1:
-        return moved
-    images, _, height, width = moved.shape
-    apart = moved.reshape(images, rows, columns, -1, height, width)
-    return apart.permute(0, 3, 1, 4, 2, 5).reshape(images, -1, rows * height, columns * width)
+        return transported
+    images, _, height, width = transported.shape
+    separated = transported.reshape(images, rows, columns, -1, height, width)
+    return separated.permute(0, 3, 1, 4, 2, 5).reshape(images, -1, rows * height, columns * width)
 
 
-def _padded(latents: Tensor, rows: tuple[int, int], radius: int) -> Tensor:
+def _pad_rows(latents: Tensor, rows: tuple[int, int], radius: int) -> Tensor:
     """Rows of latents with `radius` more columns each side; outside, the outermost rows and columns repeat."""
     (top, bottom), height = rows, latents.shape[2]
     outside = (radius, radius, max(-top, 0), max(bottom - height, 0))

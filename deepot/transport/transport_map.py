@@ -14,41 +14,41 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from deepot.autoencoder.autoencoder import Codec
+from deepot.autoencoder.autoencoder import LoadedAutoencoder
 from deepot.errors import MapError
 from deepot.transport.gaussian import Affine, Gaussian, affine_transport, wasserstein2_squared
 from deepot.transport.mixture_operator import MixtureTransport
 from deepot.transport.moments import Moments, merge_in_order
 from deepot.transport.patch_operator import PatchTransport
-from deepot.transport.uncertainty import evidence_of, usable
+from deepot.transport.uncertainty import drop_empty_blocks, estimate_uncertainty
 
-FORMAT, MIXTURE_FORMAT = "deepot-map-3", "deepot-map-4"
+MAP_FORMAT, MIXTURE_MAP_FORMAT = "deepot-map-5", "deepot-map-6"
 
 
-class Calibration(StrEnum):
+class CalibrationKind(StrEnum):
     """Which two sets a map is fitted between.
 
-    CONTENT_MATCHED: photos, degraded and restored, and the same photos.
+    PAIRED: photos, degraded and restored, and the same photos.
     SELF: restored photos, degraded and restored once more, and the same restored photos.
     UNPAIRED: restored photos, and natural photos of other scenes.
     """
 
-    CONTENT_MATCHED = "content-matched"
+    PAIRED = "content-matched"
     SELF = "self"
     UNPAIRED = "unpaired"
 
     @property
-    def paired(self) -> bool:
+    def has_same_scenes(self) -> bool:
         """Whether both sides show the same scenes."""
-        return self is not Calibration.UNPAIRED
+        return self is not CalibrationKind.UNPAIRED
 
     @property
-    def doubt(self) -> float:
+    def default_shrinkage_se(self) -> float:
         """How many standard errors are taken off the map unless the user says otherwise (`uncertainty`)."""
-        return 0.0 if self.paired else UNPAIRED_DOUBT
+        return 0.0 if self.has_same_scenes else UNPAIRED_SHRINKAGE_SE
 
 
-UNPAIRED_DOUBT = 1.0
+UNPAIRED_SHRINKAGE_SE = 1.0
 _NO_BOUNDS = torch.empty(0, dtype=torch.float64)
 
 
@@ -57,28 +57,28 @@ class MapInfo:
     """What a map was fitted from and how.
 
     Attributes:
-        codec: name of the autoencoder, as the job gave it.
-        codec_sha256: of its configuration and weights; another autoencoder must not use the map.
+        autoencoder: name of the autoencoder, as the job gave it.
+        autoencoder_sha256: of its configuration and weights; another autoencoder must not use the map.
         patch_size: p.
         calibration: content-matched, self or unpaired.
-        doubt: how many standard errors were taken off it; 0: the published map.
-        share: how far it goes from the identity, 0, to the published map, 1.
+        shrinkage_se: how many standard errors were taken off it; 0: the published map.
+        shrinkage_factor: how far it goes from the identity, 0, to the published map, 1.
         source_images: number of images of the restored side.
         source_patches: number of latent patches of the restored side.
         reference_images: number of images of the natural side.
         reference_patches: number of latent patches of the natural side.
         wasserstein2: W2 distance of the two sides, each as one Gaussian, in latent units.
-        effective_images: of the smaller side (`Evidence.images`); None if there was but one block a side.
-        standard_error: of the published map, relative to its length (`Evidence.standard_error`), or None.
-        components: number of Gaussians a side; more than 1: a mixture.
+        effective_images: of the smaller side (`MapUncertainty.images`); None if there was but one block a side.
+        standard_error: of the published map, relative to its length (`MapUncertainty.standard_error`), or None.
+        mixture_components: number of Gaussians a side; more than 1: a mixture.
     """
 
-    codec: str
-    codec_sha256: str
+    autoencoder: str
+    autoencoder_sha256: str
     patch_size: int
     calibration: str
-    doubt: float
-    share: float
+    shrinkage_se: float
+    shrinkage_factor: float
     source_images: int
     source_patches: int
     reference_images: int
@@ -86,19 +86,23 @@ class MapInfo:
     wasserstein2: float
     effective_images: float | None
     standard_error: float | None
-    components: int = 1
+    mixture_components: int = 1
 
     @property
-    def trust(self) -> str:
+    def uncertainty_summary(self) -> str:
         """How far the map can be trusted, in words."""
         if self.effective_images is None or self.standard_error is None:
             return "unknown: a single image a side cannot be told from chance"
-        if self.share == 0:
+        if self.shrinkage_factor == 0:
             return (
                 f"none: the two sets differ by no more than chance, by {self.effective_images:.1f} effective images "
-                f"and with doubt {self.doubt:g}; the map does nothing"
+                f"and with doubt {self.shrinkage_se:g}; the map does nothing"
             )
-        used = "used as it is" if self.doubt == 0 else f"used for {self.share:.0%} of the way (doubt {self.doubt:g})"
+        used = (
+            "used as it is"
+            if self.shrinkage_se == 0
+            else f"used for {self.shrinkage_factor:.0%} of the way (doubt {self.shrinkage_se:g})"
+        )
         return (
             f"standard error {self.standard_error:.0%} of the map, by {self.effective_images:.1f} effective images; "
             + used
@@ -127,23 +131,23 @@ class TransportMap:
         """Latent channels c."""
         return len(self.reference.mean) // self.info.patch_size**2
 
-    def check(self, codec: Codec) -> None:
+    def check_autoencoder(self, autoencoder: LoadedAutoencoder) -> None:
         """See that the map was fitted with this autoencoder.
 
         Raises:
             MapError: it was fitted with another one.
         """
-        if self.info.codec_sha256 != codec.sha256:
+        if self.info.autoencoder_sha256 != autoencoder.sha256:
             raise MapError(
-                f"the map was fitted with the autoencoder '{self.info.codec}' ({self.info.codec_sha256[:12]}), "
-                f"but this one is '{codec.name}' ({codec.sha256[:12]}): fit again, or name the autoencoder of the map"
+                f"the map was fitted with the autoencoder '{self.info.autoencoder}' ({self.info.autoencoder_sha256[:12]}), "
+                f"but this one is '{autoencoder.name}' ({autoencoder.sha256[:12]}): fit again, or name the autoencoder of the map"
             )
 
-    def on(
+    def operator_on(
         self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, *, keep_mean: bool = False
     ) -> PatchTransport | MixtureTransport:
         """The map as an operator on latents, without its mean shift (of each class) if `keep_mean`."""
-        maps = [(part.matrix, part.bias(keep_mean=keep_mean)) for part in self.components]
+        maps = [(component.matrix, component.bias(keep_mean=keep_mean)) for component in self.components]
         if len(maps) > 1:
             return MixtureTransport(maps, self.bounds, self.info.patch_size, dtype=dtype, device=device)
         return PatchTransport(*maps[0], self.info.patch_size, dtype=dtype, device=device)
@@ -153,17 +157,20 @@ class TransportMap:
 
         A mixture is of another format: its matrices and means are stacked, and its bounds are there.
         """
-        about, mixture = asdict(self.info), len(self.components) > 1
-        about["format"] = MIXTURE_FORMAT if mixture else FORMAT
-        del about["components"]  # as many as there are
+        metadata, mixture = asdict(self.info), len(self.components) > 1
+        metadata["format"] = MIXTURE_MAP_FORMAT if mixture else MAP_FORMAT
+        del metadata["mixture_components"]  # as many as there are
         tensors = {name: getattr(self.components[0], name) for name in Affine._fields}
         if mixture:
-            tensors = {name: torch.stack([getattr(part, name) for part in self.components]) for name in Affine._fields}
+            tensors = {
+                name: torch.stack([getattr(component, name) for component in self.components])
+                for name in Affine._fields
+            }
             tensors["bounds"] = self.bounds
         tensors |= {"reference_mean": self.reference.mean, "reference_covariance": self.reference.covariance}
         return save_tensors(
             {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()},
-            {"deepot": json.dumps(about, sort_keys=True)},
+            {"deepot": json.dumps(metadata, sort_keys=True)},
         )
 
     @property
@@ -180,16 +187,19 @@ class TransportMap:
         """
         try:
             tensors = load_tensors(data)
-            info = json.loads(_metadata(data)["deepot"])
-            stored = info.pop("format")
-            if stored not in (FORMAT, MIXTURE_FORMAT):
+            info = json.loads(_read_metadata(data)["deepot"])
+            file_format = info.pop("format")
+            if file_format not in (MAP_FORMAT, MIXTURE_MAP_FORMAT):
                 raise MapError(f"{name} was fitted by another version of deepot: fit it again")
-            parts = [tensors[field] if stored == MIXTURE_FORMAT else tensors[field][None] for field in Affine._fields]
-            components = tuple(Affine(*part) for part in zip(*parts, strict=True))
-            bounds = tensors["bounds"] if stored == MIXTURE_FORMAT else _NO_BOUNDS
+            stacked = [
+                tensors[field] if file_format == MIXTURE_MAP_FORMAT else tensors[field][None]
+                for field in Affine._fields
+            ]
+            components = tuple(Affine(*fields) for fields in zip(*stacked, strict=True))
+            bounds = tensors["bounds"] if file_format == MIXTURE_MAP_FORMAT else _NO_BOUNDS
             reference = Gaussian(tensors["reference_mean"], tensors["reference_covariance"])
-            _check_shapes(tensors, len(components) if stored == MIXTURE_FORMAT else None, name)
-            return cls(components, bounds, reference, MapInfo(**info, components=len(components)))
+            _check_shapes(tensors, len(components) if file_format == MIXTURE_MAP_FORMAT else None, name)
+            return cls(components, bounds, reference, MapInfo(**info, mixture_components=len(components)))
         except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise MapError(f"{name} is not a deepot map ({type(error).__name__}: {error})") from error
 
@@ -211,61 +221,63 @@ def fit_map(
     source: Sequence[Moments],
     reference: Sequence[Moments],
     *,
-    codec: str,
-    codec_sha256: str,
+    autoencoder: str,
+    autoencoder_sha256: str,
     patch_size: int,
-    calibration: Calibration,
-    doubt: float | None = None,
+    calibration: CalibrationKind,
+    shrinkage_se: float | None = None,
 ) -> TransportMap:
     """Fit the transport map from restored to natural latent patches.
 
     Without doubt it is the closed form (Adrai et al. 2023, eq. 3). With any it is x + λ (T(x) − x), a point of the
-    geodesic between the two Gaussians (McCann 1997): λ is what is left of the way when `doubt` standard errors are
+    geodesic between the two Gaussians (McCann 1997): λ is what is left of the way when `shrinkage_se` standard errors are
     taken off (`uncertainty`). Spread and mean go the same part of the way, because one makes up for the other.
 
     Args:
         source: moments of the restored images' patches, in blocks of one image or of some; for paired calibrations,
             block number i of both sides is of the same scenes.
         reference: moments of natural images' patches, gathered with the same codec and patch size.
-        codec: name of the autoencoder.
-        codec_sha256: its fingerprint.
+        autoencoder: name of the autoencoder.
+        autoencoder_sha256: its fingerprint.
         patch_size: p.
         calibration: which sets these are.
-        doubt: how many standard errors are taken off; the calibration's own if None.
+        shrinkage_se: how many standard errors are taken off; the calibration's own if None.
 
     Raises:
         MomentsError: fewer than two patches on a side, with doubt fewer than two blocks, or pairs that are none.
         ValueError: a doubt below 0, or none at all.
     """
-    doubt = calibration.doubt if doubt is None else doubt
-    if not 0 <= doubt < math.inf:
-        raise ValueError(f"doubt is {doubt}, it must be a number from 0 on")
-    source, reference = usable(source, reference, paired=calibration.paired)
-    restored, natural = merge_in_order(source), merge_in_order(reference)
-    gaussian, target = restored.gaussian(), natural.gaussian()
-    evidence = None
-    if doubt or min(len(source), len(reference)) > 1:
-        evidence = evidence_of(source, reference, patch_size, paired=calibration.paired)
-    share = evidence.share(doubt) if evidence else 1.0
+    shrinkage_se = calibration.default_shrinkage_se if shrinkage_se is None else shrinkage_se
+    if not 0 <= shrinkage_se < math.inf:
+        raise ValueError(f"doubt is {shrinkage_se}, it must be a number from 0 on")
+    source, reference = drop_empty_blocks(source, reference, paired=calibration.has_same_scenes)
+    source_moments, reference_moments = merge_in_order(source), merge_in_order(reference)
+    source_gaussian, reference_gaussian = source_moments.gaussian(), reference_moments.gaussian()
+    uncertainty = None
+    if shrinkage_se or min(len(source), len(reference)) > 1:
+        uncertainty = estimate_uncertainty(source, reference, patch_size, paired=calibration.has_same_scenes)
+    shrinkage_factor = uncertainty.shrinkage_factor(shrinkage_se) if uncertainty else 1.0
     info = MapInfo(
-        codec,
-        codec_sha256,
+        autoencoder,
+        autoencoder_sha256,
         patch_size,
         calibration.value,
-        doubt,
-        share,
-        restored.images,
-        restored.count,
-        natural.images,
-        natural.count,
-        math.sqrt(wasserstein2_squared(gaussian, target)),
-        evidence.images if evidence else None,
-        evidence.standard_error if evidence else None,
+        shrinkage_se,
+        shrinkage_factor,
+        source_moments.images,
+        source_moments.count,
+        reference_moments.images,
+        reference_moments.count,
+        math.sqrt(wasserstein2_squared(source_gaussian, reference_gaussian)),
+        uncertainty.effective_images if uncertainty else None,
+        uncertainty.standard_error if uncertainty else None,
     )
-    return TransportMap((affine_transport(gaussian, target, share),), _NO_BOUNDS, target, info)
+    return TransportMap(
+        (affine_transport(source_gaussian, reference_gaussian, shrinkage_factor),), _NO_BOUNDS, reference_gaussian, info
+    )
 
 
-def _check_shapes(tensors: dict[str, Tensor], components: int | None, name: str) -> None:
+def _check_shapes(tensors: dict[str, Tensor], n_components: int | None, name: str) -> None:
     """All of one dimension, float64 and finite; of a mixture the affine maps are stacked.
 
     Raises:
@@ -273,8 +285,8 @@ def _check_shapes(tensors: dict[str, Tensor], components: int | None, name: str)
     """
     dimension = tensors["reference_mean"].numel()
     shapes = {"reference_mean": (dimension,), "reference_covariance": (dimension, dimension)}
-    stacked = () if components is None else (components,)
-    shapes |= {key: (*stacked, dimension, *((dimension,) * (key == "matrix"))) for key in Affine._fields}
+    leading = () if n_components is None else (n_components,)
+    shapes |= {key: (*leading, dimension, *((dimension,) * (key == "matrix"))) for key in Affine._fields}
     for key, shape in shapes.items():
         if tensors[key].shape != shape:
             raise MapError(f"{name} is not a deepot map ({key} of shape {tuple(tensors[key].shape)})")
@@ -282,7 +294,7 @@ def _check_shapes(tensors: dict[str, Tensor], components: int | None, name: str)
             raise MapError(f"{name} is not a deepot map ({key} is not made of finite float64 numbers)")
 
 
-def _metadata(data: bytes) -> dict[str, str]:
+def _read_metadata(data: bytes) -> dict[str, str]:
     length = int.from_bytes(data[:8], "little")
     header: dict[str, dict[str, str]] = json.loads(data[8 : 8 + length])
     return header["__metadata__"]

@@ -6,20 +6,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from deepot.autoencoder.autoencoder import Codec
-from deepot.transport.drift import choice_variance, moved
+from deepot.autoencoder.autoencoder import LoadedAutoencoder
+from deepot.transport.drift import estimate_sampling_variance, measure_drift_distance
 from deepot.transport.moments import Moments, merge_in_order
-from deepot.transport.transport_map import Calibration, TransportMap
-from pipeline.calibration.maps import basis_of, fit, stored_map
-from pipeline.calibration.moments import REFERENCE, SOURCE, Task, blocks, levels, merged, shards
-from pipeline.config.job import Job, Refit
-from pipeline.runs.paths import Run
-from pipeline.storage.folders import names
-from pipeline.storage.objects import create, join, now, put, read
+from deepot.transport.transport_map import CalibrationKind, TransportMap
+from pipeline.calibration.maps import fit_and_store_map, load_map, read_fitted_shard_counts
+from pipeline.calibration.moments import (
+    REFERENCE_SIDE,
+    SOURCE_SIDE,
+    MomentsTask,
+    list_shard_numbers,
+    read_binned_moments,
+    read_merged_moments,
+    read_moment_blocks,
+)
+from pipeline.config.job import Job, RefitPolicy
+from pipeline.runs.paths import RunPaths
+from pipeline.storage.folders import list_names
+from pipeline.storage.objects import create_if_absent, join_uri, read, utc_timestamp, write
 
 log = logging.getLogger(__name__)
 
-Blocks = tuple[list[Moments], list[Moments]]
+MomentBlocks = tuple[list[Moments], list[Moments]]
 
 
 @dataclass(frozen=True)
@@ -33,31 +41,37 @@ class Drift:
         map_sha256: of the map.
         images: photos that the map was fitted from.
         new_images: photos that have come since.
-        new: distance of the new photos from those.
-        merged: distance of all photos from those.
-        chance: how much of that is to be expected by the choice of photos.
-        share: what is beyond chance, as a share of the map's way; compared with `transport.drift_limit`.
-        way: distance that the map bridges, from restored to natural photos.
+        new_distance: distance of the new photos from those.
+        merged_distance: distance of all photos from those.
+        expected_by_chance: how much of that is to be expected by the choice of photos.
+        relative_drift: what is beyond chance, as a share of the map's way; compared with `transport.drift_limit`.
+        map_distance: distance that the map bridges, from restored to natural photos.
         refitted: whether another map was fitted.
     """
 
     map_sha256: str
     images: int
     new_images: int = 0
-    new: float = 0.0
-    merged: float = 0.0
-    chance: float = 0.0
-    share: float = 0.0
-    way: float = 0.0
+    new_distance: float = 0.0
+    merged_distance: float = 0.0
+    expected_by_chance: float = 0.0
+    relative_drift: float = 0.0
+    map_distance: float = 0.0
     refitted: bool = False
 
     @property
-    def told(self) -> dict[str, object]:
+    def json_fields(self) -> dict[str, object]:
         """What a scheduler is told."""
         return asdict(self)
 
 
-def follow(job: Job, run: Run, codec: Codec, pending: Sequence[Task], gather: Callable[[], Blocks]) -> Drift:
+def update_map(
+    job: Job,
+    run: RunPaths,
+    autoencoder: LoadedAutoencoder,
+    tasks: Sequence[MomentsTask],
+    compute_moments: Callable[[], MomentBlocks],
+) -> Drift:
     """Keep the map of a run up with its calibration: fit the first one, and further ones where the job says so.
 
     A job that asks to follow drift, and whose calibration does not see its input, is warned.
@@ -65,65 +79,77 @@ def follow(job: Job, run: Run, codec: Codec, pending: Sequence[Task], gather: Ca
     Args:
         job: the job.
         run: its run.
-        codec: the autoencoder.
-        pending: all tasks of the statistics.
-        gather: gathers the moments that are missing, and gives all of them; called only where there are new photos.
+        autoencoder: the autoencoder.
+        tasks: all tasks of the statistics.
+        compute_moments: gathers the moments that are missing, and gives all of them; called only where there are new photos.
     """
-    _warn(job)
-    stored = stored_map(job, run)
-    now_there = {side: len(shards(pending, side)) for side in (SOURCE, REFERENCE)}
-    before = basis_of(run, stored) if stored else {}
-    if stored and before == now_there:
-        return Drift(stored.sha256, stored.info.source_images, way=stored.info.wasserstein2)
-    found = gather()
-    if stored:
-        drift = _measured(run, stored, shards(pending, SOURCE), before[SOURCE])
-        where = run.drift(stored.sha256, now_there[SOURCE])
-        create(where, _record(drift))
-        if not _wanted(job, drift):
+    _warn_if_input_unused(job)
+    current_map = load_map(job, run)
+    shard_counts = {side: len(list_shard_numbers(tasks, side)) for side in (SOURCE_SIDE, REFERENCE_SIDE)}
+    fitted_shard_counts = read_fitted_shard_counts(run, current_map) if current_map else {}
+    if current_map and fitted_shard_counts == shard_counts:
+        return Drift(current_map.sha256, current_map.info.source_images, map_distance=current_map.info.wasserstein2)
+    moment_blocks = compute_moments()
+    if current_map:
+        drift = _measure_drift(
+            run, current_map, list_shard_numbers(tasks, SOURCE_SIDE), fitted_shard_counts[SOURCE_SIDE]
+        )
+        record_uri = run.drift(current_map.sha256, shard_counts[SOURCE_SIDE])
+        create_if_absent(record_uri, _to_json(drift))
+        if not _should_refit(job, drift):
             return drift
-    mixture = levels(pending) if job.transport.components > 1 else None
-    fitted = fit(job, run, codec, *found, mixture, now_there)
-    if not stored:
-        return Drift(fitted.sha256, fitted.info.source_images, way=fitted.info.wasserstein2)
-    if fitted.sha256 != stored.sha256:
+    binned_moments = read_binned_moments(tasks) if job.transport.components > 1 else None
+    fitted = fit_and_store_map(job, run, autoencoder, *moment_blocks, binned_moments, shard_counts)
+    if not current_map:
+        return Drift(fitted.sha256, fitted.info.source_images, map_distance=fitted.info.wasserstein2)
+    if fitted.sha256 != current_map.sha256:
         drift = replace(drift, refitted=True)
-        put(where, _record(drift))
+        write(record_uri, _to_json(drift))
     return drift
 
 
-def drifts(run: Run) -> list[dict[str, Any]]:
+def read_drift_records(run: RunPaths) -> list[dict[str, Any]]:
     """What was noticed whenever photos were added to the calibration, in the order of time."""
-    found = [json.loads(read(join(run.drift(), name))) for name in names(run.drift()) if name.endswith(".json")]
+    found = [
+        json.loads(read(join_uri(run.drift(), name))) for name in list_names(run.drift()) if name.endswith(".json")
+    ]
     return sorted(found, key=lambda record: (record["images"] + record["new_images"], record["noticed"]))
 
 
-def _warn(job: Job) -> None:
+def _warn_if_input_unused(job: Job) -> None:
     """Say so where `refit: drift` is likely to be a mistake: nothing of the input is in the calibration."""
-    if job.transport.refit is Refit.DRIFT and job.calibration is Calibration.CONTENT_MATCHED:
+    if job.transport.refit is RefitPolicy.DRIFT and job.calibration_kind is CalibrationKind.PAIRED:
         log.warning(
             "transport.refit is drift, but with reference.images and source.degrade only new photos of the reference "
             "can move the map, and new input never does: leave out reference to calibrate from the input"
         )
 
 
-def _measured(run: Run, stored: TransportMap, numbers: Sequence[int], before: int) -> Drift:
+def _measure_drift(run: RunPaths, current_map: TransportMap, numbers: Sequence[int], n_fitted: int) -> Drift:
     """The shards of the source side now, against the first so many of them."""
-    way = stored.info.wasserstein2
-    drift = Drift(stored.sha256, stored.info.source_images, way=way)
-    if not numbers[before:] or (new := merged(run, SOURCE, numbers[before:])).count < 2:
+    map_distance = current_map.info.wasserstein2
+    drift = Drift(current_map.sha256, current_map.info.source_images, map_distance=map_distance)
+    if not numbers[n_fitted:] or (new := read_merged_moments(run, SOURCE_SIDE, numbers[n_fitted:])).count < 2:
         return drift
-    old = blocks(run, SOURCE, numbers[:before])
-    found = moved(merge_in_order(old), new, choice_variance(old))
-    far = found.beyond_chance
-    share = far / way if way else float(far > 0)  # of a map that goes nowhere any move is all of its way
-    return replace(drift, new_images=new.images, new=found.apart, merged=found.merged, chance=found.chance, share=share)
+    old = read_moment_blocks(run, SOURCE_SIDE, numbers[:n_fitted])
+    distance = measure_drift_distance(merge_in_order(old), new, estimate_sampling_variance(old))
+    beyond_chance = distance.excess
+    # where the map has no distance to cover, any drift is as large as the map
+    relative_drift = beyond_chance / map_distance if map_distance else float(beyond_chance > 0)
+    return replace(
+        drift,
+        new_images=new.images,
+        new_distance=distance.new_vs_old,
+        merged_distance=distance.all_vs_old,
+        expected_by_chance=distance.sampling_rms,
+        relative_drift=relative_drift,
+    )
 
 
-def _record(drift: Drift) -> bytes:
-    return json.dumps({"noticed": now()} | drift.told, sort_keys=True).encode()
+def _to_json(drift: Drift) -> bytes:
+    return json.dumps({"noticed": utc_timestamp()} | drift.json_fields, sort_keys=True).encode()
 
 
-def _wanted(job: Job, drift: Drift) -> bool:
+def _should_refit(job: Job, drift: Drift) -> bool:
     refit, limit = job.transport.refit, job.transport.drift_limit
-    return refit is Refit.ALWAYS or (refit is Refit.DRIFT and drift.share > limit)
+    return refit is RefitPolicy.ALWAYS or (refit is RefitPolicy.DRIFT and drift.relative_drift > limit)

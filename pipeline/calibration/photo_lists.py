@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from pipeline.runs.numbered_files import series
-from pipeline.runs.paths import Run
-from pipeline.runs.plan import read_shards, to_parquet
-from pipeline.runs.sharding import Shard, cut
-from pipeline.storage.objects import Entry, create
+from pipeline.runs.numbered_files import list_numbered_files
+from pipeline.runs.paths import RunPaths
+from pipeline.runs.plan import read_shards, shards_to_parquet
+from pipeline.runs.sharding import Shard, split_into_shards
+from pipeline.storage.objects import Entry, create_if_absent
 
 
-def enlist(run: Run, side: str, chosen: Iterable[Entry]) -> None:
+def append_photos(run: RunPaths, side: str, photos: Iterable[Entry]) -> None:
     """Freeze what is new of the chosen photos of a side as one more list: what no earlier list has.
 
     What is in a list stays in it: its moments cannot be taken out of those of its shard. So a photo that has changed is
@@ -20,22 +20,22 @@ def enlist(run: Run, side: str, chosen: Iterable[Entry]) -> None:
     Args:
         run: the run.
         side: source, reference, or both.
-        chosen: photos in the order of their keys.
+        photos: photos in the order of their keys.
     """
     known, last = set[Entry](), -1
-    for shard in enlisted(run, side):
+    for shard in iter_photo_shards(run, side):
         known.update(shard.entries)
         last = shard.number
-    new = [entry for entry in chosen if entry not in known]
+    new = [entry for entry in photos if entry not in known]
     if new:
-        number = max((number for number, _ in _lists(run, side)), default=0) + 1
-        create(run.calibration(side, number), to_parquet(cut(new, first=last + 1)))
+        number = max((number for number, _ in _list_photo_files(run, side)), default=0) + 1
+        create_if_absent(run.photo_list(side, number), shards_to_parquet(split_into_shards(new, first_number=last + 1)))
 
 
-def enlisted(run: Run, side: str) -> Iterator[Shard]:
+def iter_photo_shards(run: RunPaths, side: str) -> Iterator[Shard]:
     """The shards of all lists of a side, in order."""
-    return chain.from_iterable(read_shards(uri) for _, uri in _lists(run, side))
+    return chain.from_iterable(read_shards(uri) for _, uri in _list_photo_files(run, side))
 
 
-def _lists(run: Run, side: str) -> list[tuple[int, str]]:
-    return series(run.uri + "/moments", side, "parquet")
+def _list_photo_files(run: RunPaths, side: str) -> list[tuple[int, str]]:
+    return list_numbered_files(run.uri + "/moments", side, "parquet")

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.cluster.resources import Slots, divide, settled
-from pipeline.cluster.worker_actor import IN_FLIGHT, Actor
+from pipeline.cluster.resources import WorkerResources, plan_workers, with_fixed_gpu_share
+from pipeline.cluster.worker_actor import MAX_TASKS_IN_FLIGHT, WorkerActor
 from pipeline.config.job import Compute, Job
 from pipeline.errors import PipelineError
 from pipeline.telemetry import logs
@@ -15,37 +15,37 @@ from pipeline.telemetry import prometheus_metrics as metrics
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 2.0
+POLL_INTERVAL_S = 2.0
 """Between two looks at how large the cluster is."""
-_NOTICE_S = 2.0  # in which a cluster notices that the node of a dead worker is gone too: workers may go first
-_SILENCE_S = 10.0  # the same where the worker only does not answer
-_STARTS = 3  # that may fail in a row, for each actor, without an error of their own
-_PATIENCE_S = 60.0  # without any worker, before that is told, and told again
+_NODE_DEATH_GRACE_S = 2.0  # in which a cluster notices that the node of a dead worker is gone too: workers may go first
+_UNAVAILABLE_GRACE_S = 10.0  # the same where the worker only does not answer
+_MAX_FAILED_STARTS_PER_ACTOR = 3  # that may fail in a row, for each actor, without an error of their own
+_PENDING_WARNING_S = 60.0  # without any worker, before that is told, and told again
 
 
 @dataclass
-class Member:
+class PooledActor:
     """An actor of the crew.
 
     Attributes:
-        actor: its handle.
-        node: that it is on, once it has started.
-        calls: that it has.
-        lost: once it is dead, whether it died with its node.
+        handle: its handle.
+        node_id: that it is on, once it has started.
+        n_in_flight: that it has.
+        died_with_node: once it is dead, whether it died with its node.
     """
 
-    actor: Any
-    node: str | None = None
-    calls: int = 0
-    lost: bool | None = None
+    handle: Any
+    node_id: str | None = None
+    n_in_flight: int = 0
+    died_with_node: bool | None = None
 
 
-def slots(compute: Compute) -> Slots:
+def plan_cluster_workers(compute: Compute) -> WorkerResources:
     """Divide the cluster of the session, as it is now, into workers."""
-    return divide([node["Resources"] for node in _alive()], compute)
+    return plan_workers([node["Resources"] for node in _alive_nodes()], compute)
 
 
-class Roster:
+class ActorPool:
     """The actors of a crew.
 
     They stay from one stage to the next: a process of its own for each stage would import everything and load the
@@ -57,56 +57,56 @@ class Roster:
         """A roster without anybody on it."""
         self._job, self._allow_code = job, allow_code
         self._compute = job.compute
-        self._remote: Any = None
-        self._members: list[Member] = []
-        self._starting: dict[Any, Member] = {}
+        self._actor_class: Any = None
+        self._actors: list[PooledActor] = []
+        self._pending: dict[Any, PooledActor] = {}
         self._failed_starts = 0
-        self._looked = 0.0
-        self._without = time.monotonic()  # since when nobody has been there
-        self.most = 0
+        self._refreshed_at = 0.0
+        self._empty_since = time.monotonic()  # since when nobody has been there
+        self.max_size = 0
         """Actors that are of use."""
 
     def __len__(self) -> int:
-        return len(self._members)
+        return len(self._actors)
 
     @property
-    def starting(self) -> Mapping[Any, Member]:
+    def pending(self) -> Mapping[Any, PooledActor]:
         """Those that have not started yet, by what becomes ready once they have."""
-        return self._starting
+        return self._pending
 
     @property
-    def started(self) -> Iterator[Member]:
+    def running(self) -> Iterator[PooledActor]:
         """Those that have."""
-        return (member for member in self._members if member.node)
+        return (member for member in self._actors if member.node_id)
 
     def start(self) -> None:
         """See that there are as many actors as the cluster takes and there is work for."""
         import ray
 
-        if self._remote is None:
-            each = slots(self._compute)
-            self._compute = settled(self._compute, each)
-            remote = ray.remote(max_restarts=0, max_task_retries=0, max_concurrency=IN_FLIGHT)(Actor)
-            self._remote = remote.options(num_cpus=each.cpus, num_gpus=each.gpus)
-        self._follow()
+        if self._actor_class is None:
+            resources = plan_cluster_workers(self._compute)
+            self._compute = with_fixed_gpu_share(self._compute, resources)
+            remote = ray.remote(max_restarts=0, max_task_retries=0, max_concurrency=MAX_TASKS_IN_FLIGHT)(WorkerActor)
+            self._actor_class = remote.options(num_cpus=resources.cpus, num_gpus=resources.gpus)
+        self._scale_up()
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Follow the cluster, now and then."""
-        if time.monotonic() - self._looked > LOOK_S or not self._members:
-            self._follow()
-        self._tell_of_waiting()
+        if time.monotonic() - self._refreshed_at > POLL_INTERVAL_S or not self._actors:
+            self._scale_up()
+        self._warn_if_pending()
 
-    def let_go(self, count: int) -> None:
+    def scale_down(self, count: int) -> None:
         """Let so many actors go, of those that have nothing to do; those that have not started yet first."""
         import ray
 
-        idle = [member for member in self._members if not member.calls]
-        for member in sorted(idle, key=lambda member: member.node is not None)[: max(0, count)]:
-            ray.kill(member.actor)
-            self._members.remove(member)
-            self._starting = {ready: other for ready, other in self._starting.items() if other is not member}
+        idle = [member for member in self._actors if not member.n_in_flight]
+        for actor in sorted(idle, key=lambda member: member.node_id is not None)[: max(0, count)]:
+            ray.kill(actor.handle)
+            self._actors.remove(actor)
+            self._pending = {ready: other for ready, other in self._pending.items() if other is not actor}
 
-    def welcome(self, reference: Any) -> None:  # noqa: ANN401 — Ray has no types
+    def on_actor_ready(self, ready_ref: Any) -> None:  # noqa: ANN401 — Ray has no types
         """An actor has started, or could not.
 
         Raises:
@@ -114,86 +114,90 @@ class Roster:
         """
         import ray
 
-        member = self._starting.pop(reference)
+        actor = self._pending.pop(ready_ref)
         try:
-            member.node = ray.get(reference)
+            actor.node_id = ray.get(ready_ref)
         except ray.exceptions.RayError as error:
-            enough = _STARTS * len(self._members)  # a node may have taken several with it
-            self._members.remove(member)
+            max_failed_starts = _MAX_FAILED_STARTS_PER_ACTOR * len(
+                self._actors
+            )  # a node may have taken several with it
+            self._actors.remove(actor)
             self._failed_starts += 1
             killed = isinstance(error, ray.exceptions.OutOfMemoryError)  # the youngest goes, whoever takes the memory
-            if getattr(error, "actor_init_failed", not killed) or self._failed_starts >= enough:
-                said = " ".join(str(error).split())[-500:]
-                raise PipelineError(f"no worker could start: {said}") from error
+            if getattr(error, "actor_init_failed", not killed) or self._failed_starts >= max_failed_starts:
+                message = " ".join(str(error).split())[-500:]
+                raise PipelineError(f"no worker could start: {message}") from error
             return
         self._failed_starts = 0
-        self.count()
+        self.export_size()
 
-    def is_lost(self, member: Member, error: Exception) -> bool:
+    def died_with_node(self, actor: PooledActor, error: Exception) -> bool:
         """Whether an actor died because its node did; the cluster has a moment to notice."""
-        if member.lost is None:
-            member.lost = _is_lost(member.node, error)
-        return member.lost
+        if actor.died_with_node is None:
+            actor.died_with_node = _is_node_dead(actor.node_id, error)
+        return actor.died_with_node
 
-    def dismiss(self, member: Member) -> None:
+    def remove(self, actor: PooledActor) -> None:
         """A dead actor is no longer of the crew; another takes its place."""
-        if member in self._members:
-            self._members.remove(member)
-            self.count()
-            self._follow()
+        if actor in self._actors:
+            self._actors.remove(actor)
+            self.export_size()
+            self._scale_up()
 
-    def count(self) -> None:
+    def export_size(self) -> None:
         """Export how many actors there are that have started."""
-        metrics.workers(sum(1 for _ in self.started))
+        metrics.set_worker_count(sum(1 for _ in self.running))
 
     def close(self) -> None:
         """Let all actors go, with whatever they are at."""
         import ray
 
-        for member in self._members:
-            ray.kill(member.actor)
-        self._members.clear()
-        self._starting.clear()
-        metrics.workers(0)
+        for actor in self._actors:
+            ray.kill(actor.handle)
+        self._actors.clear()
+        self._pending.clear()
+        metrics.set_worker_count(0)
 
-    def _follow(self) -> None:
+    def _scale_up(self) -> None:
         """Start actors where there are fewer than the cluster has room for, or the job wants."""
-        self._looked = time.monotonic()
-        wanted = min(slots(self._compute).count, self.most)
-        for _ in range(wanted - len(self._members)):
-            member = Member(self._remote.remote(self._job, self._allow_code, logs.chosen()))
-            self._members.append(member)
-            self._starting[member.actor.ready.remote()] = member
+        self._refreshed_at = time.monotonic()
+        wanted = min(plan_cluster_workers(self._compute).count, self.max_size)
+        for _ in range(wanted - len(self._actors)):
+            actor = PooledActor(self._actor_class.remote(self._job, self._allow_code, logs.current_log_format()))
+            self._actors.append(actor)
+            self._pending[actor.handle.ready.remote()] = actor
 
-    def _tell_of_waiting(self) -> None:
+    def _warn_if_pending(self) -> None:
         """Warn where there has been nobody for a while: Ray's own word on it goes to its logs."""
         now = time.monotonic()
-        if any(self.started):
-            self._without = now
-        elif now - self._without > _PATIENCE_S:
-            self._without = now
-            each = slots(self._compute)
-            has = {kind: sum(node["Resources"].get(kind, 0.0) for node in _alive()) for kind in ("CPU", "GPU")}
+        if any(self.running):
+            self._empty_since = now
+        elif now - self._empty_since > _PENDING_WARNING_S:
+            self._empty_since = now
+            resources = plan_cluster_workers(self._compute)
+            available = {
+                kind: sum(node["Resources"].get(kind, 0.0) for node in _alive_nodes()) for kind in ("CPU", "GPU")
+            }
             log.warning(
                 "no worker has started yet: each wants %g CPUs and %g GPUs, the cluster has %g and %g; still waiting",
-                *(each.cpus, each.gpus),
-                *has.values(),
+                *(resources.cpus, resources.gpus),
+                *available.values(),
             )
 
 
-def _alive() -> list[dict[str, Any]]:
+def _alive_nodes() -> list[dict[str, Any]]:
     import ray
 
     return [node for node in ray.nodes() if node["Alive"]]
 
 
-def _is_lost(node: str | None, error: Exception) -> bool:
+def _is_node_dead(node_id: str | None, error: Exception) -> bool:
     import ray
 
-    silent = isinstance(error, ray.exceptions.ActorUnavailableError)
-    deadline = time.monotonic() + (_SILENCE_S if silent else _NOTICE_S)
+    is_unavailable = isinstance(error, ray.exceptions.ActorUnavailableError)
+    deadline = time.monotonic() + (_UNAVAILABLE_GRACE_S if is_unavailable else _NODE_DEATH_GRACE_S)
     while True:
-        if not any(each["NodeID"] == node for each in _alive()):
+        if not any(each["NodeID"] == node_id for each in _alive_nodes()):
             return True
         if time.monotonic() >= deadline:
             return False

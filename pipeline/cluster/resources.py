@@ -7,7 +7,7 @@ from pipeline.config.job import Compute
 
 
 @dataclass(frozen=True)
-class Slots:
+class WorkerResources:
     """How many workers there are to be and what Ray is to keep for each one."""
 
     count: int
@@ -15,15 +15,15 @@ class Slots:
     gpus: float
 
 
-def settled(compute: Compute, each: Slots) -> Compute:
+def with_fixed_gpu_share(compute: Compute, resources: WorkerResources) -> Compute:
     """What a job asks for once its workers are of a kind, with or without GPUs: nodes that come and go change no kind.
 
     Their results would differ in the last bits, and as many workers of one kind would be wanted as fit of the other.
     """
-    return compute.model_copy(update={"gpus_per_actor": each.gpus})
+    return compute.model_copy(update={"gpus_per_actor": resources.gpus})
 
 
-def cores(node: Mapping[str, float], cpus: float, gpus: float) -> int:
+def cores_per_worker(node: Mapping[str, float], cpus: float, gpus: float) -> int:
     """Cores that a worker has of its node for reading, encoding and writing, beside its GPU or its own computing.
 
     Args:
@@ -31,16 +31,16 @@ def cores(node: Mapping[str, float], cpus: float, gpus: float) -> int:
         cpus: that Ray keeps for the worker.
         gpus: that Ray keeps for the worker; its share of these is its share of the cores.
     """
-    share = node.get("CPU", 0.0) * gpus / node["GPU"] if gpus else cpus
-    return max(1, int(share + 1e-9))
+    n_cores = node.get("CPU", 0.0) * gpus / node["GPU"] if gpus else cpus
+    return max(1, int(n_cores + 1e-9))
 
 
-def _fitting(gpus: float, each: float) -> int:
+def _workers_per_node(gpus: float, gpus_per_worker: float) -> int:
     """Workers that a node's GPUs take: a GPU is shared by whole workers, as none has parts of two."""
-    return int(gpus / each + 1e-9) if each >= 1 else int(gpus) * int(1 / each + 1e-9)
+    return int(gpus / gpus_per_worker + 1e-9) if gpus_per_worker >= 1 else int(gpus) * int(1 / gpus_per_worker + 1e-9)
 
 
-def divide(nodes: Sequence[Mapping[str, float]], compute: Compute) -> Slots:
+def plan_workers(nodes: Sequence[Mapping[str, float]], compute: Compute) -> WorkerResources:
     """Divide nodes into workers, as the job asks.
 
     A worker is on one node, so nodes are divided one by one. Where there are GPUs, workers are on these alone, as
@@ -56,14 +56,14 @@ def divide(nodes: Sequence[Mapping[str, float]], compute: Compute) -> Slots:
     """
     cpus = [node.get("CPU", 0.0) for node in nodes]
     gpus = [node.get("GPU", 0.0) for node in nodes]
-    per_gpu = float(any(gpus)) if compute.gpus_per_actor == "auto" else compute.gpus_per_actor
-    if per_gpu:
-        fitting, share = sum(_fitting(has, per_gpu) for has in gpus), 0.0
+    gpus_per_worker = float(any(gpus)) if compute.gpus_per_actor == "auto" else compute.gpus_per_actor
+    if gpus_per_worker:
+        n_fitting, cpus_per_worker = sum(_workers_per_node(has, gpus_per_worker) for has in gpus), 0.0
     else:
-        fitting = sum(int(has // compute.threads) for has in cpus)
-        share = float(compute.threads) if fitting else max(cpus, default=0.0) or float(compute.threads)
+        n_fitting = sum(int(has // compute.threads) for has in cpus)
+        cpus_per_worker = float(compute.threads) if n_fitting else max(cpus, default=0.0) or float(compute.threads)
     if compute.actors != "auto":
-        crowded = sum(cpus) / compute.actors or 1.0
-        return Slots(compute.actors, min(share, crowded), per_gpu)
-    wanted = fitting if compute.max_actors == "auto" else compute.max_actors
-    return Slots(max(1, wanted, compute.min_actors), share, per_gpu)
+        shared_cpus = sum(cpus) / compute.actors or 1.0
+        return WorkerResources(compute.actors, min(cpus_per_worker, shared_cpus), gpus_per_worker)
+    wanted = n_fitting if compute.max_actors == "auto" else compute.max_actors
+    return WorkerResources(max(1, wanted, compute.min_actors), cpus_per_worker, gpus_per_worker)

@@ -10,40 +10,40 @@ from typing import TypeVar
 
 import torch
 
-from deepot.autoencoder.autoencoder import Codec
+from deepot.autoencoder.autoencoder import LoadedAutoencoder
 from deepot.spec import is_factory
-from pipeline.cluster.resources import cores
+from pipeline.cluster.resources import cores_per_worker
 from pipeline.config.job import Job
 from pipeline.errors import PipelineError
-from pipeline.failures import DEVICE_FAULTS
-from pipeline.runs.commits import Part
+from pipeline.failures import DEVICE_ERRORS
+from pipeline.runs.commits import ManifestFile
 from pipeline.telemetry import logs
 from pipeline.telemetry import prometheus_metrics as metrics
-from pipeline.workers.models import load_models, use_threads
-from pipeline.workers.shard_worker import Setup, ShardWorker, Work
-from pipeline.workers.watchdog import ImageHangsError, last_resort
+from pipeline.workers.models import load_models, set_torch_threads
+from pipeline.workers.shard_worker import ShardWorker, WorkerConfig, WorkItem
+from pipeline.workers.watchdog import ImageTimeoutError, hard_deadline
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-IN_FLIGHT = 2
+MAX_TASKS_IN_FLIGHT = 2
 """Pieces of work that an actor has in apply: one computed, one read ahead."""
-_LOOK_S = 2.0  # between two looks at whether an image hangs
+_WATCHDOG_POLL_S = 2.0  # between two looks at whether an image hangs
 
 
-class Actor:
+class WorkerActor:
     """A worker process: the models of a job, and what the stages do with them."""
 
     def __init__(self, job: Job, allow_code: bool, log_format: logs.LogFormat) -> None:
-        logs.start(log_format)
-        _see_no_gpu_of_others()
+        logs.configure_logging(log_format)
+        _hide_unassigned_gpus()
         models = load_models(job, allow_code)
         self._cores = _own_cores()
-        _see_that_its_gpu_is_used(job, models.codec)
+        _check_gpu_visible(job, models.autoencoder)
         self._job = job
         self._worker: ShardWorker | None = None
-        self._equipping = threading.Lock()
-        self._calls = ThreadPoolExecutor(IN_FLIGHT, "work")
+        self._configure_lock = threading.Lock()
+        self._executor = ThreadPoolExecutor(MAX_TASKS_IN_FLIGHT, "work")
 
     def ready(self) -> str:
         """The node that it is on."""
@@ -53,32 +53,32 @@ class Actor:
 
     def run(self, function: Callable[[T], R], item: T) -> R:
         """Run a function of another stage, which finds the models loaded."""
-        use_threads(self._job)
-        with _ended_with_its_device():
+        set_torch_threads(self._job)
+        with _exit_on_device_error():
             return function(item)
 
-    def process(self, setup: Setup, work: Work) -> Part:
+    def process(self, config: WorkerConfig, item: WorkItem) -> ManifestFile:
         """Do the work beside this thread, which looks at the clock; where it cannot even do that, the process ends."""
-        worker = self._equipped(setup)
-        uris = {entry.uri for entry in work.entries}
-        working = self._calls.submit(worker.process, work)
+        worker = self._shard_worker(config)
+        uris = {entry.uri for entry in item.entries}
+        future = self._executor.submit(worker.process, item)
         while True:
-            with last_resort(_LOOK_S + self._job.limits.image_s):
-                wait([working], timeout=_LOOK_S)
-            if working.done():
-                with _ended_with_its_device():
-                    return working.result()
-            hanging = uris & worker.watch.overdue()
-            if hanging:
-                raise ImageHangsError(min(hanging))
+            with hard_deadline(_WATCHDOG_POLL_S + self._job.limits.image_s):
+                wait([future], timeout=_WATCHDOG_POLL_S)
+            if future.done():
+                with _exit_on_device_error():
+                    return future.result()
+            expired = uris & worker.watchdog.expired()
+            if expired:
+                raise ImageTimeoutError(min(expired))
 
-    def _equipped(self, setup: Setup) -> ShardWorker:
+    def _shard_worker(self, config: WorkerConfig) -> ShardWorker:
         """The shard worker, made at the first call: the map is not there any earlier."""
-        with self._equipping:
-            if self._worker is None or self._worker.setup != setup:
-                logs.about(run=setup.run.uri, stage="apply")
-                metrics.start(setup.run, setup.job.name)
-                self._worker = ShardWorker(setup, self._cores)
+        with self._configure_lock:
+            if self._worker is None or self._worker.config != config:
+                logs.set_log_context(run=config.run.uri, stage="apply")
+                metrics.start_metrics_export(config.run, config.job.name)
+                self._worker = ShardWorker(config, self._cores)
             return self._worker
 
 
@@ -88,11 +88,11 @@ def _own_cores() -> int:
 
     context = ray.get_runtime_context()
     (node,) = [each for each in ray.nodes() if each["NodeID"] == context.get_node_id()]
-    kept = context.get_assigned_resources()
-    return cores(node["Resources"], kept.get("CPU", 0.0), kept.get("GPU", 0.0))
+    assigned = context.get_assigned_resources()
+    return cores_per_worker(node["Resources"], assigned.get("CPU", 0.0), assigned.get("GPU", 0.0))
 
 
-def _see_no_gpu_of_others() -> None:
+def _hide_unassigned_gpus() -> None:
     """Hide the GPUs of the node where Ray keeps none for this worker.
 
     Ray leaves them visible then, and every worker of such a node would compute on the first of them.
@@ -103,7 +103,7 @@ def _see_no_gpu_of_others() -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
-def _see_that_its_gpu_is_used(job: Job, codec: Codec) -> None:
+def _check_gpu_visible(job: Job, autoencoder: LoadedAutoencoder) -> None:
     """Refuse to compute on the CPU what Ray keeps a GPU for; where a factory puts its autoencoder is its own matter.
 
     Raises:
@@ -111,19 +111,19 @@ def _see_that_its_gpu_is_used(job: Job, codec: Codec) -> None:
     """
     import ray
 
-    if ray.get_gpu_ids() and codec.device.type == "cpu" and not is_factory(job.vae):
-        built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
+    if ray.get_gpu_ids() and autoencoder.device.type == "cpu" and not is_factory(job.vae):
+        cuda_build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
         raise PipelineError(
-            f"Ray has a GPU for this worker, but PyTorch {torch.__version__}, built for {built}, sees none: "
+            f"Ray has a GPU for this worker, but PyTorch {torch.__version__}, built for {cuda_build}, sees none: "
             "install the PyTorch that fits the node's driver, or a newer driver, or set compute.gpus_per_actor: 0"
         )
 
 
 @contextlib.contextmanager
-def _ended_with_its_device() -> Iterator[None]:
+def _exit_on_device_error() -> Iterator[None]:
     """End the process where its device has failed, so that another one takes its place."""
     try:
         yield
-    except DEVICE_FAULTS as error:
+    except DEVICE_ERRORS as error:
         sys.stderr.write(f"{error}\n")
         os._exit(1)

@@ -12,28 +12,28 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_core import PydanticCustomError
 
 from deepot.errors import SpecError
-from deepot.inference.modes import Keep, Mode
-from deepot.transport.mixture_fit import check_components
-from deepot.transport.transport_map import Calibration
-from pipeline.config.output_layout import Layout
-from pipeline.imageio.metadata.metadata import Policy
-from pipeline.imageio.output_formats import load_target
-from pipeline.redaction import holds_credentials, redacted
-from pipeline.storage.objects import absolute
+from deepot.inference.modes import Preserve, TransportMode
+from deepot.transport.mixture_fit import check_mixture_components
+from deepot.transport.transport_map import CalibrationKind
+from pipeline.config.output_layout import OutputLayout
+from pipeline.imageio.metadata.metadata import MetadataPolicy
+from pipeline.imageio.output_formats import parse_output_format
+from pipeline.redaction import has_credentials, redact
+from pipeline.storage.objects import absolute_uri
 
 Auto = Literal["auto"]
-_ONE_SLASH = re.compile(r"(s3a?|gs|gcs|az|abfss?|hdfs):/(?!/)")
-VARIABLE = "env:"
+_SINGLE_SLASH_SCHEME = re.compile(r"(s3a?|gs|gcs|az|abfss?|hdfs):/(?!/)")
+ENV_PREFIX = "env:"
 """What the name of an environment variable follows, where a webhook is given by one."""
 
 
-class Section(BaseModel):
+class ConfigSection(BaseModel):
     """A part of a job: frozen, and no key that it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Input(Section):
+class Input(ConfigSection):
     """The photos to work on."""
 
     images: str = Field(
@@ -41,14 +41,14 @@ class Input(Section):
     )
 
 
-class Reference(Section):
+class Reference(ConfigSection):
     """Natural photos, as the results should look."""
 
     images: str = Field(description="folder, glob or file of natural photos")
     limit: int = Field(2000, ge=1, description="at most so many, chosen by a hash of their names")
 
 
-class Source(Section):
+class Source(ConfigSection):
     """How the restored side of the calibration comes about."""
 
     degrade: str | None = Field(None, description="what is done to photos, e.g. noise:sigma=50, jpeg:quality=20")
@@ -57,7 +57,7 @@ class Source(Section):
     limit: int = Field(2000, ge=1, description="at most so many")
 
 
-class Refit(StrEnum):
+class RefitPolicy(StrEnum):
     """When a map is fitted again."""
 
     NEVER = "never"
@@ -65,7 +65,7 @@ class Refit(StrEnum):
     ALWAYS = "always"
 
 
-class Transport(Section):
+class Transport(ConfigSection):
     """The map and how it is used."""
 
     patch_size: int = Field(3, ge=1, le=15, description="side of the latent patches, odd")
@@ -73,15 +73,17 @@ class Transport(Section):
         1, ge=1, le=5, description="Gaussians a side: 1 as published; 3: smooth, middling and textured patches apart"
     )
     alpha: float = Field(0.0, ge=-4, le=4, description="0 full transport, 1 the restored photo itself")
-    mode: Mode = Field(Mode.DETAIL, description="detail, residual (colours may move too), or plain as published")
-    keep: tuple[Keep, ...] = Field((), description="what is left out of the map: [colour], [mean] (its mean shift)")
+    mode: TransportMode = Field(
+        TransportMode.DETAIL, description="detail, residual (colours may move too), or plain as published"
+    )
+    keep: tuple[Preserve, ...] = Field((), description="what is left out of the map: [colour], [mean] (its mean shift)")
     doubt: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Auto = Field(
         "auto",
         description="how many standard errors are taken off the map; auto: 0, or 1 for unpaired sets",
     )
 
-    refit: Refit = Field(
-        Refit.NEVER,
+    refit: RefitPolicy = Field(
+        RefitPolicy.NEVER,
         description="when new calibration photos give a new map: never, drift (beyond drift_limit), or always",
     )
     drift_limit: float = Field(
@@ -90,35 +92,39 @@ class Transport(Section):
 
     @field_validator("keep", mode="before")
     @classmethod
-    def _several(cls, keep: object) -> object:
+    def _wrap_in_tuple(cls, keep: object) -> object:
         return (keep,) if isinstance(keep, str) else keep
 
     @model_validator(mode="after")
-    def _odd(self) -> "Transport":
+    def _check_odd(self) -> "Transport":
         if self.patch_size % 2 == 0:
             raise ValueError(f"patch_size is {self.patch_size}, it must be odd")
         return self
 
 
-class Output(Section):
+class Output(ConfigSection):
     """Where results go and as what."""
 
     uri: str = Field(description="folder of the results; {map} in it becomes the map's fingerprint")
-    layout: Layout = Field(Layout.MIRROR, description="mirror (the input's folders and names), webdataset or parquet")
+    layout: OutputLayout = Field(
+        OutputLayout.FILES, description="mirror (the input's folders and names), webdataset or parquet"
+    )
     format: str = Field("same", description="same: the input's; or a format with options, e.g. jpeg:quality=90")
-    metadata: Policy = Field(Policy.KEEP, description="keep, strip-gps (coordinates), strip (EXIF, XMP, IPTC, text)")
+    metadata: MetadataPolicy = Field(
+        MetadataPolicy.KEEP, description="keep, strip-gps (coordinates), strip (EXIF, XMP, IPTC, text)"
+    )
 
     @field_validator("format")
     @classmethod
-    def _known(cls, text: str) -> str:
+    def _check_format(cls, text: str) -> str:
         try:
-            load_target(text)
+            parse_output_format(text)
         except SpecError as error:
             raise ValueError(str(error)) from error
         return text
 
 
-class TileSizes(Section):
+class TileSizes(ConfigSection):
     """How large photos are cut."""
 
     size: Annotated[int, Field(ge=64)] | Auto = Field(
@@ -127,7 +133,7 @@ class TileSizes(Section):
     overlap: Annotated[int, Field(ge=0)] | Auto = Field("auto", description="pixels; auto: what the autoencoder needs")
 
 
-class Compute(Section):
+class Compute(ConfigSection):
     """What the work runs on; of these only dtype changes results."""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="auto: the device's fastest")
@@ -141,7 +147,7 @@ class Compute(Section):
     shard_images: Annotated[int, Field(ge=1)] | Auto = Field("auto", description="images committed together")
 
     @model_validator(mode="after")
-    def _in_order(self) -> "Compute":
+    def _check_workers(self) -> "Compute":
         if self.max_actors != "auto" and self.min_actors > self.max_actors:
             raise ValueError(f"min_actors is {self.min_actors}, more than max_actors, which is {self.max_actors}")
         if self.gpus_per_actor != "auto" and self.gpus_per_actor > 1 and self.gpus_per_actor % 1:
@@ -149,7 +155,7 @@ class Compute(Section):
         return self
 
 
-class Limits(Section):
+class Limits(ConfigSection):
     """What is refused, and what fails a job."""
 
     max_pixels: int = Field(400_000_000, ge=1, description="larger images are skipped")
@@ -165,7 +171,7 @@ class Limits(Section):
     )
 
 
-class Evaluation(Section):
+class Evaluation(ConfigSection):
     """What `deepot evaluate` measures; it changes no photo of a run."""
 
     clean: str = Field(description="folder, glob or file of clean originals")
@@ -174,8 +180,8 @@ class Evaluation(Section):
     )
     features: str | None = Field(None, description="module:factory of a feature network that gives a list of maps")
     metrics: tuple[str, ...] = Field((), description="more module:factory, of functions (image, clean) to a number")
-    modes: tuple[Mode, ...] = Field(
-        (Mode.DETAIL, Mode.RESIDUAL, Mode.PLAIN), min_length=1, description="modes to sweep"
+    modes: tuple[TransportMode, ...] = Field(
+        (TransportMode.DETAIL, TransportMode.RESIDUAL, TransportMode.PLAIN), min_length=1, description="modes to sweep"
     )
     alphas: tuple[Annotated[float, Field(ge=-4, le=4)], ...] = Field(
         (-0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.25, 1.5), min_length=1, description="values of α to sweep"
@@ -185,7 +191,7 @@ class Evaluation(Section):
     replicates: int = Field(100, ge=0, description="bootstrap replicates for the intervals")
 
 
-class Notify(Section):
+class Notifications(ConfigSection):
     """Who is told how a job ended."""
 
     webhook: str | None = Field(
@@ -195,15 +201,15 @@ class Notify(Section):
 
     @field_validator("webhook")
     @classmethod
-    def _leads_somewhere(cls, text: str | None) -> str | None:
-        if text is not None and not text.startswith(VARIABLE) and not is_web(text):
+    def _check_webhook(cls, text: str | None) -> str | None:
+        if text is not None and not text.startswith(ENV_PREFIX) and not is_http_url(text):
             raise PydanticCustomError("webhook", "it is neither an http:// or https:// URL nor env:NAME")
         if text is not None and "@" in text.partition("://")[2].partition("/")[0]:
             raise PydanticCustomError("webhook", "names and passwords before the host are not sent")
         return text
 
 
-class Job(Section):
+class Job(ConfigSection):
     """A job file, resolved."""
 
     name: str = Field("deepot", description="for people")
@@ -220,28 +226,30 @@ class Job(Section):
     compute: Compute = Compute()
     limits: Limits = Limits()
     evaluate: Evaluation | None = None
-    notify: Notify | None = Field(None, exclude=True, description="not in run.json, as a webhook's URL is a secret")
+    notify: Notifications | None = Field(
+        None, exclude=True, description="not in run.json, as a webhook's URL is a secret"
+    )
 
     @model_validator(mode="before")
     @classmethod
-    def _uris(cls, content: object) -> object:
-        for text in _texts(_without_webhook(content)):
-            if slip := _ONE_SLASH.match(text):
+    def _check_uris(cls, content: object) -> object:
+        for text in _iter_strings(_without_webhook(content)):
+            if match := _SINGLE_SLASH_SCHEME.match(text):
                 raise ValueError(
-                    f"'{text}' would be a local folder '{slip[0]}': write {slip[1]}://{text[slip.end() :]}"
+                    f"'{text}' would be a local folder '{match[0]}': write {match[1]}://{text[match.end() :]}"
                 )
-            if holds_credentials(text):
+            if has_credentials(text):
                 raise ValueError(
-                    f"{redacted(text)} holds credentials, which would end up in run.json, manifests and reports: "
+                    f"{redact(text)} holds credentials, which would end up in run.json, manifests and reports: "
                     "take them out, and give them in the environment (AWS_PROFILE, AWS_ACCESS_KEY_ID, …)"
                 )
         return content
 
     @model_validator(mode="after")
-    def _calibrates(self) -> "Job":
+    def _check_calibration(self) -> "Job":
         if self.map is None:
-            check_components(self.transport.components, self.transport.patch_size, self.calibration)
-        if self.transport.refit is not Refit.NEVER and (self.map or "{map}" not in self.output.uri):
+            check_mixture_components(self.transport.components, self.transport.patch_size, self.calibration_kind)
+        if self.transport.refit is not RefitPolicy.NEVER and (self.map or "{map}" not in self.output.uri):
             raise ValueError(
                 f"transport.refit is {self.transport.refit}, but "
                 + ("the job names a map: leave out one of the two" if self.map else "results of several maps would mix")
@@ -252,7 +260,7 @@ class Job(Section):
         return self
 
     @property
-    def calibration(self) -> Calibration:
+    def calibration_kind(self) -> CalibrationKind:
         """Which way of calibrating the job gives.
 
         Raises:
@@ -261,18 +269,18 @@ class Job(Section):
         degrade = self.source.degrade if self.source else None
         images = self.source.images if self.source else None
         if self.reference and degrade:
-            return Calibration.CONTENT_MATCHED
+            return CalibrationKind.PAIRED
         if self.reference and images:
-            return Calibration.UNPAIRED
+            return CalibrationKind.UNPAIRED
         if degrade:
-            return Calibration.SELF
+            return CalibrationKind.SELF
         raise ValueError(
             "there is nothing to calibrate from: give source.degrade (with or without reference.images), "
             "reference.images with source.images, or a map"
         )
 
     @property
-    def source_restorer(self) -> str:
+    def calibration_restorer(self) -> str:
         """The restorer of the calibration."""
         return (self.source.restorer if self.source else None) or self.restorer
 
@@ -286,7 +294,7 @@ class Job(Section):
         return hashlib.sha256(json.dumps([settings, dict(models)], sort_keys=True).encode()).hexdigest()
 
 
-def is_web(url: str) -> bool:
+def is_http_url(url: str) -> bool:
     """Whether a text is an http:// or https:// URL."""
     try:
         parts = urlsplit(url)
@@ -302,24 +310,24 @@ def _without_webhook(content: object) -> object:
     return content
 
 
-def _texts(content: object) -> Iterator[str]:
+def _iter_strings(content: object) -> Iterator[str]:
     """All texts in a job file, each once; what aliases make endless is walked once too."""
-    waiting, seen = [content], set[int]()
-    while waiting:
-        value = waiting.pop()
+    stack, seen = [content], set[int]()
+    while stack:
+        value = stack.pop()
         if isinstance(value, str):
             yield value
         elif isinstance(value, dict | list) and id(value) not in seen:
             seen.add(id(value))
-            waiting += value.values() if isinstance(value, dict) else value
+            stack += value.values() if isinstance(value, dict) else value
 
 
 def output_folder(job: Job, map_sha256: str) -> str:
     """Where the results of a job with this map go."""
-    return absolute(job.output.uri).replace("{map}", map_sha256[:16])
+    return absolute_uri(job.output.uri).replace("{map}", map_sha256[:16])
 
 
-def _fixed_part(uri: str) -> str:
+def fixed_folder(uri: str) -> str:
     """The folder that an output URI names, up to a `{map}` in it."""
-    head, found, _ = absolute(uri).partition("{map}")
+    head, found, _ = absolute_uri(uri).partition("{map}")
     return head.rpartition("/")[0] if found else head.rstrip("/")

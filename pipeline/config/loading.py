@@ -9,12 +9,12 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from pipeline.config.job import Job, Section
+from pipeline.config.job import ConfigSection, Job
 from pipeline.errors import ConfigError
-from pipeline.redaction import redacted
+from pipeline.redaction import redact
 
-_SHORT = reprlib.Repr()
-_SHORT.maxlevel = 2  # aliases of YAML make short files into endless values
+_SHORT_REPR = reprlib.Repr()
+_SHORT_REPR.maxlevel = 2  # aliases of YAML make short files into endless values
 
 
 def load_job(path: Path | str, overrides: Mapping[str, Any] | None = None) -> Job:
@@ -28,11 +28,11 @@ def load_job(path: Path | str, overrides: Mapping[str, Any] | None = None) -> Jo
     except FileNotFoundError as error:
         raise ConfigError(f"there is no job file {path}") from error
     except Exception as error:  # PyYAML's constructors raise anything over values that are not what their tags say
-        raise ConfigError(f"job file {path} cannot be read: {' '.join(redacted(str(error)).split())}") from error
+        raise ConfigError(f"job file {path} cannot be read: {' '.join(redact(str(error)).split())}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"job file {path} is not a mapping of keys to values; see the README for one")
     for key, value in (overrides or {}).items():
-        _lay(content, key.split("."), value)
+        _set_nested(content, key.split("."), value)
     return parse_job(content, str(path))
 
 
@@ -45,10 +45,12 @@ def parse_job(content: Mapping[str, Any], name: str = "job") -> Job:
     try:
         return Job.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(redacted(f"{name}: " + "; ".join(_told(dict(item)) for item in error.errors()))) from None
+        raise ConfigError(
+            redact(f"{name}: " + "; ".join(_format_validation_error(dict(item)) for item in error.errors()))
+        ) from None
 
 
-def _lay(content: dict[str, Any], keys: list[str], value: object) -> None:
+def _set_nested(content: dict[str, Any], keys: list[str], value: object) -> None:
     for number, key in enumerate(keys[:-1], 1):
         inner = content.get(key)
         if inner is None:
@@ -59,12 +61,12 @@ def _lay(content: dict[str, Any], keys: list[str], value: object) -> None:
     content[keys[-1]] = value
 
 
-def _told(item: dict[str, Any]) -> str:
+def _format_validation_error(item: dict[str, Any]) -> str:
     """One validation error in words."""
-    places = [str(part) for part in item["loc"] if not str(part).startswith(("constrained", "literal"))]
-    where = ".".join(places)
+    key_path = [str(part) for part in item["loc"] if not str(part).startswith(("constrained", "literal"))]
+    where = ".".join(key_path)
     if item["type"] == "extra_forbidden":
-        near = get_close_matches(places[-1], _keys(places[:-1]), n=1)
+        near = get_close_matches(key_path[-1], _section_keys(key_path[:-1]), n=1)
         return f"unknown key '{where}'" + (f"; did you mean '{near[0]}'?" if near else "")
     if item["type"] == "missing":
         return f"'{where}' is missing"
@@ -72,16 +74,18 @@ def _told(item: dict[str, Any]) -> str:
     if not where:
         return message
     if item["type"] == "model_type":
-        message = f"it is made of keys: {', '.join(_keys(places))}"
-    shown = places[0] != "notify"  # a webhook's URL is a secret
-    return f"'{where}': {message}" + (f", got {_SHORT.repr(item['input'])}" if shown else "")
+        message = f"it is made of keys: {', '.join(_section_keys(key_path))}"
+    shown = key_path[0] != "notify"  # a webhook's URL is a secret
+    return f"'{where}': {message}" + (f", got {_SHORT_REPR.repr(item['input'])}" if shown else "")
 
 
-def _keys(places: list[str]) -> list[str]:
+def _section_keys(key_path: list[str]) -> list[str]:
     """The keys that a section of the job knows."""
     section: type[BaseModel] = Job
-    for place in places:
+    for place in key_path:
         field = section.model_fields.get(place)
-        wanted = (field.annotation, *get_args(field.annotation)) if field else ()
-        section = next((kind for kind in wanted if isinstance(kind, type) and issubclass(kind, Section)), section)
+        candidates = (field.annotation, *get_args(field.annotation)) if field else ()
+        section = next(
+            (kind for kind in candidates if isinstance(kind, type) and issubclass(kind, ConfigSection)), section
+        )
     return list(section.model_fields)

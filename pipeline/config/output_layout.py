@@ -3,14 +3,14 @@
 from enum import StrEnum
 
 
-class Layout(StrEnum):
+class OutputLayout(StrEnum):
     """How results lie in the output folder.
 
-    MIRROR: under the folders and names of the input.
+    FILES: under the folders and names of the input.
     WEBDATASET: a tar a shard of the run, with the sidecar files of photos that came from tars.
     PARQUET: a Parquet file a shard, in the columns of Hugging Face's datasets.
     """
 
-    MIRROR = "mirror"
+    FILES = "mirror"
     WEBDATASET = "webdataset"
     PARQUET = "parquet"

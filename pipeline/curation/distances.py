@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from deepot.errors import MomentsError
 from deepot.transport.gaussian import wasserstein2_squared
-from deepot.transport.moments import Moments, gathered_with, merge_in_order
+from deepot.transport.moments import Moments, merge_in_order, read_autoencoder_sha256
 from pipeline.errors import StorageError
-from pipeline.storage.folders import names
-from pipeline.storage.objects import join, read
+from pipeline.storage.folders import list_names
+from pipeline.storage.objects import join_uri, read
 
 
 def load_moments(uris: Sequence[str]) -> list[Moments]:
@@ -24,8 +24,8 @@ def load_moments(uris: Sequence[str]) -> list[Moments]:
         StorageError: there are none.
         MomentsError: two files were gathered with different autoencoders.
     """
-    same = _SameAutoencoder()
-    return [merge_in_order(same.moments(file) for file in _files(uri)) for uri in uris]
+    loader = _SameAutoencoder()
+    return [merge_in_order(loader.load(file) for file in _moments_files(uri)) for uri in uris]
 
 
 class _SameAutoencoder:
@@ -34,62 +34,62 @@ class _SameAutoencoder:
     def __init__(self) -> None:
         self._first: tuple[str, str] | None = None
 
-    def moments(self, uri: str) -> Moments:
+    def load(self, uri: str) -> Moments:
         """The moments of one file."""
         try:
             data = read(uri)
         except FileNotFoundError as error:
             raise StorageError(f"{uri}: there is no such file") from error
-        moments, codec = Moments.from_bytes(data, uri), gathered_with(data, uri)
-        if codec:
-            first, known = self._first = self._first or (uri, codec)
-            if codec != known:
+        moments, autoencoder_sha256 = Moments.from_bytes(data, uri), read_autoencoder_sha256(data, uri)
+        if autoencoder_sha256:
+            first, known = self._first = self._first or (uri, autoencoder_sha256)
+            if autoencoder_sha256 != known:
                 raise MomentsError(
-                    f"{first} and {uri} were gathered with different autoencoders ({known[:12]} and {codec[:12]}), so "
+                    f"{first} and {uri} were gathered with different autoencoders ({known[:12]} and {autoencoder_sha256[:12]}), so "
                     "a distance between them means nothing: gather both with the same vae (deepot fit)"
                 )
         return moments
 
 
-def _files(uri: str) -> list[str]:
+def _moments_files(uri: str) -> list[str]:
     """The moments files that a URI names."""
     if uri.endswith(".safetensors"):
         return [uri]
-    found = sorted(name for name in names(uri) if name.endswith(".safetensors"))
+    found = sorted(name for name in list_names(uri) if name.endswith(".safetensors"))
     if not found:
         raise StorageError(f"{uri}: no moments files there (a run keeps them in moments/source and moments/reference)")
-    return [join(uri, name) for name in found]
+    return [join_uri(uri, name) for name in found]
 
 
-def distances(sets: Sequence[Moments]) -> NDArray[np.float64]:
+def pairwise_distances(sets: Sequence[Moments]) -> NDArray[np.float64]:
     """W2 distance between every two sets, (n, n), symmetric, zeros on its diagonal.
 
     Raises:
         MomentsError: their latent patches have not the same dimension.
     """
     gaussians = [moments.gaussian() for moments in sets]
-    found = np.zeros((len(sets), len(sets)))
+    matrix = np.zeros((len(sets), len(sets)))
     for i, first in enumerate(gaussians):
         for j, second in enumerate(gaussians[:i]):
             if sets[i].dimension != sets[j].dimension:
                 sets[i].merge(sets[j])  # says what does not fit
-            found[i, j] = found[j, i] = math.sqrt(wasserstein2_squared(first, second))
-    return found
+            matrix[i, j] = matrix[j, i] = math.sqrt(wasserstein2_squared(first, second))
+    return matrix
 
 
-def plot_distances(labels: Sequence[str], found: NDArray[np.float64]) -> bytes:
+def plot_distances(labels: Sequence[str], matrix: NDArray[np.float64]) -> bytes:
     """The matrix as a PNG: the darker, the farther; figures in it where there are at most 16 sets."""
     side = 2.5 + 0.5 * len(labels)
     from matplotlib.figure import Figure  # here: it takes half a second
 
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
-    image = axes.imshow(found, cmap="Blues", vmin=0)
+    image = axes.imshow(matrix, cmap="Blues", vmin=0)
     axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
     axes.set_yticks(range(len(labels)), labels)
     if len(labels) <= 16:
-        for (row, column), value in np.ndenumerate(found):
-            dark = value > 0.6 * found.max()
+        for (row, column), value in np.ndenumerate(matrix):
+            dark = value > 0.6 * matrix.max()
             axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color="w" if dark else "k")
     figure.colorbar(image, label="W2 distance of latent patches")
     with io.BytesIO() as file:

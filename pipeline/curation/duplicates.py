@@ -5,19 +5,19 @@ from itertools import pairwise
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.curation.query import select
+from pipeline.curation.query import select_rows
 from pipeline.errors import ConfigError
-from pipeline.runs.paths import Run
+from pipeline.runs.paths import RunPaths
 
-MOST_BITS = 15
+MAX_HAMMING_DISTANCE = 15
 _HASH_BITS = 64
 _COLUMNS = ("file_name", "source_uri", "output_uri", "phash", "width", "height", "source_size")
-_PAIRS = """
+_PAIRS_SQL = """
     SELECT DISTINCT a.id AS first, b.id AS second
     FROM bands a JOIN bands b ON a.band = b.band AND a.bits = b.bits AND a.id < b.id
     WHERE bit_count(xor(a.hash, b.hash)) <= ?
 """
-_GROUPS = """
+_GROUPS_SQL = """
     SELECT dense_rank() OVER (ORDER BY leader) AS group, place = 1 AS keep, * EXCLUDE (leader, place)
     FROM (
         SELECT row_number() OVER (PARTITION BY label ORDER BY {best}) AS place,
@@ -29,10 +29,10 @@ _GROUPS = """
 """.format(best="width::BIGINT * height DESC, source_size DESC, file_name")
 
 
-def duplicates(run: Run, bits: int) -> pa.Table:
+def find_duplicates(run: RunPaths, max_distance: int) -> pa.Table:
     """Groups of photos that look the same, the largest photo of each group first; vanished photos are in none.
 
-    Two photos are in one group if their hashes differ in at most `bits` bits, or if a chain of such photos joins them.
+    Two photos are in one group if their hashes differ in at most `max_distance` bits, or if a chain of such photos joins them.
     Of two hashes that differ in at most k bits, one of k + 1 bands is the same: only those are compared.
 
     Returns:
@@ -40,35 +40,35 @@ def duplicates(run: Run, bits: int) -> pa.Table:
         phash, width, height and source_size, and photos (of the group).
 
     Raises:
-        ConfigError: `bits` below 0 or above 15.
+        ConfigError: `max_distance` below 0 or above 15.
     """
     import duckdb  # here: every command imports this module, and few need these libraries
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    if not 0 <= bits <= MOST_BITS:
+    if not 0 <= max_distance <= MAX_HAMMING_DISTANCE:
         raise ConfigError(
-            f"{bits} bits: photos that look the same differ in 0 to {MOST_BITS} of the 64 bits of their hash"
+            f"{max_distance} bits: photos that look the same differ in 0 to {MAX_HAMMING_DISTANCE} of the 64 bits of their hash"
         )
-    rows = select(run, "phash IS NOT NULL AND file_name NOT IN (FROM vanished)").select(_COLUMNS)
+    rows = select_rows(run, "phash IS NOT NULL AND file_name NOT IN (FROM vanished)").select(_COLUMNS)
     hashes = pc.unique(rows["phash"])
     with duckdb.connect() as connection:
         connection.register("hashes", pa.table({"id": pa.array(range(len(hashes)), pa.int64()), "phash": hashes}))
-        connection.execute(f"CREATE TABLE bands AS {_bands(bits)}")
-        pairs = connection.execute(_PAIRS, [bits]).fetchnumpy()
+        connection.execute(f"CREATE TABLE bands AS {_bands_sql(max_distance)}")
+        pairs = connection.execute(_PAIRS_SQL, [max_distance]).fetchnumpy()
         first, second = pairs["first"], pairs["second"]
         _, labels = connected_components(
             coo_array((first * 0 + 1, (first, second)), shape=(len(hashes),) * 2), directed=False
         )
         label = pa.array(labels).take(pc.index_in(rows["phash"], hashes))
         connection.register("photos", rows.append_column("label", label))
-        found: pa.Table = connection.sql(_GROUPS).to_arrow_table()
-    return found
+        groups: pa.Table = connection.sql(_GROUPS_SQL).to_arrow_table()
+    return groups
 
 
-def _bands(bits: int) -> str:
+def _bands_sql(max_distance: int) -> str:
     """SQL: every hash once for each of bits + 1 bands of its bits."""
-    edges = [_HASH_BITS * band // (bits + 1) for band in range(bits + 2)]
+    edges = [_HASH_BITS * band // (max_distance + 1) for band in range(max_distance + 2)]
     return " UNION ALL ".join(
         f"SELECT id, hash, {band} AS band, (hash >> {start}) & {(1 << (stop - start)) - 1}::UBIGINT AS bits "
         "FROM (SELECT id, ('0x' || phash)::UBIGINT AS hash FROM hashes)"

@@ -1,4 +1,4 @@
-"""Export: chosen photos as a list, as a Parquet file, or as tar shards that WebDataset reads."""
+"""Export: chosen photos as a list, as a Parquet file, or as tar shards that WebDatasetWriter reads."""
 
 import io
 import json
@@ -12,116 +12,118 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import ConfigError, ImageError, RunError, StorageError
-from pipeline.imageio.file_suffix import suffix_of
+from pipeline.imageio.file_suffix import extension_for
 from pipeline.outputs.tar_writer import TarWriter
 from pipeline.progress import Progress
 from pipeline.sources.members import read_photo
-from pipeline.storage.folders import names
-from pipeline.storage.objects import absolute, join, put, sha256
-from pipeline.storage.prefetch import read_ahead
+from pipeline.storage.folders import list_names
+from pipeline.storage.objects import absolute_uri, join_uri, sha256_hex, write
+from pipeline.storage.prefetch import prefetch_map
 
-SIDES = ("output", "source")
-_READERS, _SHARD_PHOTOS, _SHARD_BYTES = 16, 1000, 256 * 2**20
+PHOTO_KINDS = ("output", "source")
+_READER_THREADS, _MAX_SHARD_PHOTOS, _MAX_SHARD_BYTES = 16, 1000, 256 * 2**20
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     """What an export wrote.
 
     Attributes:
         uri: where.
         photos: how many.
-        left_out: photos that are not in it, and why.
+        skipped: photos that are not in it, and why.
     """
 
     uri: str
     photos: int
-    left_out: tuple[tuple[str, str], ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
 
 
-def export(rows: pa.Table, to: str, side: str, progress: Progress) -> Exported:
+def export_photos(rows: pa.Table, destination: str, photo_kind: str, progress: Progress) -> ExportResult:
     """Write chosen rows of a manifest as what the name says: `….txt`, `….parquet`, or a folder of tar shards, `…/`.
 
     Args:
         rows: of `pipeline.runs.manifest.SCHEMA`.
-        to: where.
-        side: whose photos a list and tar shards hold: `output` or `source`.
+        destination: where.
+        photo_kind: whose photos a list and tar shards hold: `output` or `source`.
         progress: told of photos that are packed.
 
     Raises:
         ConfigError: a name that says none of the three.
         RunError: the folder holds tar shards already.
     """
-    uri = absolute(to).rstrip("/") + ("/" if to.endswith("/") else "")
-    if to.endswith(".parquet"):
-        write_parquet(rows, to)
-        return Exported(uri, len(rows))
-    if to.endswith(".txt"):
-        there = rows[f"{side}_uri"].drop_null().to_pylist()
-        put(uri, "".join(f"{photo}\n" for photo in there).encode())
-        return Exported(uri, len(there), _without_photo(rows, side))
-    if to.endswith("/"):
-        return _tars(rows, uri, side, progress)
-    raise ConfigError(f"'{to}': name a list (….txt), a Parquet file (….parquet) or a folder for tar shards (…/)")
+    uri = absolute_uri(destination).rstrip("/") + ("/" if destination.endswith("/") else "")
+    if destination.endswith(".parquet"):
+        write_parquet(rows, destination)
+        return ExportResult(uri, len(rows))
+    if destination.endswith(".txt"):
+        photo_uris = rows[f"{photo_kind}_uri"].drop_null().to_pylist()
+        write(uri, "".join(f"{photo}\n" for photo in photo_uris).encode())
+        return ExportResult(uri, len(photo_uris), _list_rows_without_photo(rows, photo_kind))
+    if destination.endswith("/"):
+        return _export_tars(rows, uri, photo_kind, progress)
+    raise ConfigError(
+        f"'{destination}': name a list (….txt), a Parquet file (….parquet) or a folder for tar shards (…/)"
+    )
 
 
-def write_parquet(rows: pa.Table, to: str) -> None:
+def write_parquet(rows: pa.Table, destination: str) -> None:
     """Write a table as one Parquet file."""
     sink = io.BytesIO()
     pq.write_table(rows, sink)
-    put(absolute(to), sink.getvalue())
+    write(absolute_uri(destination), sink.getvalue())
 
 
-def _without_photo(rows: pa.Table, side: str) -> tuple[tuple[str, str], ...]:
-    without = rows.filter(pc.is_null(rows[f"{side}_uri"])).select(["file_name", "status"]).to_pylist()
-    return tuple((row["file_name"], f"it has no {side}: {row['status']}") for row in without)
+def _list_rows_without_photo(rows: pa.Table, photo_kind: str) -> tuple[tuple[str, str], ...]:
+    rows_without = rows.filter(pc.is_null(rows[f"{photo_kind}_uri"])).select(["file_name", "status"]).to_pylist()
+    return tuple((row["file_name"], f"it has no {photo_kind}: {row['status']}") for row in rows_without)
 
 
-def _tars(rows: pa.Table, folder: str, side: str, progress: Progress) -> Exported:
+def _export_tars(rows: pa.Table, folder: str, photo_kind: str, progress: Progress) -> ExportResult:
     """Tar shards 000000.tar, … of photos, each with its row as JSON beside it."""
-    if any(name.endswith(".tar") for name in names(folder)):
+    if any(name.endswith(".tar") for name in list_names(folder)):
         raise RunError(f"{folder} holds tar shards already, and two selections must not mix: name another folder")
-    left_out = [*_without_photo(rows, side)]
-    chosen = rows.filter(pc.is_valid(rows[f"{side}_uri"]))
+    skipped = [*_list_rows_without_photo(rows, photo_kind)]
+    chosen = rows.filter(pc.is_valid(rows[f"{photo_kind}_uri"]))
     progress.begin("pack", len(chosen))
-    shard, photos = _Shard(), 0
+    shard, photos = _TarShard(), 0
     number = 0
-    for row, found in _photos(chosen, side):
-        if isinstance(found, str):
-            left_out.append((row["file_name"], found))
+    for row, outcome in _read_photos(chosen, photo_kind):
+        if isinstance(outcome, str):
+            skipped.append((row["file_name"], outcome))
         else:
-            shard.add(f"{photos:09d}", *found, row)
+            shard.add(f"{photos:09d}", *outcome, row)
             photos += 1
-        if shard.full:
-            put(join(folder, f"{number:06d}.tar"), shard.close())
-            shard, number = _Shard(), number + 1
-        progress.advance(1, int(isinstance(found, str)))
+        if shard.is_full:
+            write(join_uri(folder, f"{number:06d}.tar"), shard.close())
+            shard, number = _TarShard(), number + 1
+        progress.advance(1, int(isinstance(outcome, str)))
     if shard.photos:
-        put(join(folder, f"{number:06d}.tar"), shard.close())
+        write(join_uri(folder, f"{number:06d}.tar"), shard.close())
     progress.end()
-    return Exported(folder, photos, tuple(left_out))
+    return ExportResult(folder, photos, tuple(skipped))
 
 
-def _photos(rows: pa.Table, side: str) -> Iterator[tuple[dict[str, Any], tuple[str, bytes] | str]]:
+def _read_photos(rows: pa.Table, photo_kind: str) -> Iterator[tuple[dict[str, Any], tuple[str, bytes] | str]]:
     """Rows with the suffix and bytes of their photos, or with the reason why there are none."""
 
-    def fetch(row: dict[str, Any]) -> tuple[str, bytes] | str:
+    def read_one(row: dict[str, Any]) -> tuple[str, bytes] | str:
         try:
-            data = read_photo(row[f"{side}_uri"])
+            data = read_photo(row[f"{photo_kind}_uri"])
         except FileNotFoundError:
             return "it is no longer there"
         except (StorageError, ImageError) as error:
             return str(error)
-        if sha256(data) != row[f"{side}_sha256"]:
+        if sha256_hex(data) != row[f"{photo_kind}_sha256"]:
             return "it is not the photo of its row: the sha256 differs"
-        suffix = suffix_of(row[f"{side}_uri"], data)
+        suffix = extension_for(row[f"{photo_kind}_uri"], data)
         return (suffix, data) if suffix else "neither its name nor its bytes say what format it is of"
 
-    some_at_a_time = (batch.to_pylist() for batch in rows.to_batches(_SHARD_PHOTOS))
-    return read_ahead(fetch, chain.from_iterable(some_at_a_time), _READERS)
+    row_batches = (batch.to_pylist() for batch in rows.to_batches(_MAX_SHARD_PHOTOS))
+    return prefetch_map(read_one, chain.from_iterable(row_batches), _READER_THREADS)
 
 
-class _Shard:
+class _TarShard:
     """A tar file of photos, each with its row beside it."""
 
     def __init__(self) -> None:
@@ -129,9 +131,9 @@ class _Shard:
         self._tar = TarWriter()
 
     @property
-    def full(self) -> bool:
+    def is_full(self) -> bool:
         """Whether it should be written."""
-        return self.photos >= _SHARD_PHOTOS or self._tar.size >= _SHARD_BYTES
+        return self.photos >= _MAX_SHARD_PHOTOS or self._tar.size >= _MAX_SHARD_BYTES
 
     def add(self, key: str, suffix: str, photo: bytes, row: dict[str, Any]) -> None:
         """A photo and its row."""

@@ -7,21 +7,23 @@ import pyarrow as pa
 
 from deepot.errors import DeepotError
 from pipeline.errors import ConfigError, RunError
-from pipeline.runs.manifest import SCHEMA, read_rows
-from pipeline.runs.missing_inputs import vanished
-from pipeline.runs.paths import Run, check_run
+from pipeline.runs.manifest import MANIFEST_SCHEMA, iter_manifest_tables
+from pipeline.runs.missing_inputs import iter_missing_inputs
+from pipeline.runs.paths import RunPaths, require_run
 
-_COMMITTED = "CREATE TABLE manifest AS SELECT * FROM committed WHERE starts_with(coalesce(map_sha256, ''), ?)"
+_CREATE_MANIFEST_SQL = "CREATE TABLE manifest AS SELECT * FROM committed WHERE starts_with(coalesce(map_sha256, ''), ?)"
 """A table: sub-queries read it again, which they cannot do with what is streamed into it."""
-_LATEST = "DELETE FROM manifest WHERE rowid NOT IN (SELECT arg_max(rowid, shard) FROM manifest GROUP BY file_name)"
+_KEEP_LATEST_ROWS_SQL = (
+    "DELETE FROM manifest WHERE rowid NOT IN (SELECT arg_max(rowid, shard) FROM manifest GROUP BY file_name)"
+)
 """A photo that changed, or was done again by another map, is in a later shard."""
 
-_TOGETHER = 20_000  # rows
-_SETTINGS: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": "false"}
+_CHUNK_ROWS = 20_000  # rows
+_DUCKDB_SETTINGS: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": "false"}
 
 
-def select(
-    run: Run, where: str = "true", order: str = "file_name", limit: int | None = None, map_sha256: str = ""
+def select_rows(
+    run: RunPaths, where: str = "true", order: str = "file_name", limit: int | None = None, map_sha256: str = ""
 ) -> pa.Table:
     """Rows of the committed manifest, one a photo: the latest.
 
@@ -39,49 +41,52 @@ def select(
     """
     import duckdb  # here: every command imports this module, and few need the library
 
-    check_run(run)
+    require_run(run)
 
-    faults: list[DeepotError] = []
+    read_errors: list[DeepotError] = []
 
     def batches() -> Iterator[pa.RecordBatch]:
         try:
-            for table in _together(read_rows(run)):
+            for table in _rechunk(iter_manifest_tables(run)):
                 yield from table.to_batches()
         except DeepotError as error:  # DuckDB would make a text of it
-            faults.append(error)
+            read_errors.append(error)
             raise
 
-    with TemporaryDirectory() as spilled, duckdb.connect(config=_SETTINGS | {"temp_directory": spilled}) as connection:
-        connection.register("committed", pa.RecordBatchReader.from_batches(SCHEMA, batches()))
-        connection.register("vanished", pa.table({"file_name": pa.array(vanished(run), pa.string())}))
+    with (
+        TemporaryDirectory() as spill_folder,
+        duckdb.connect(config=_DUCKDB_SETTINGS | {"temp_directory": spill_folder}) as connection,
+    ):
+        connection.register("committed", pa.RecordBatchReader.from_batches(MANIFEST_SCHEMA, batches()))
+        connection.register("vanished", pa.table({"file_name": pa.array(iter_missing_inputs(run), pa.string())}))
         try:
-            connection.execute(_COMMITTED, [map_sha256]).execute(_LATEST)
+            connection.execute(_CREATE_MANIFEST_SQL, [map_sha256]).execute(_KEEP_LATEST_ROWS_SQL)
             chosen = connection.table("manifest").filter(where).order(order)
-            found: pa.Table = (chosen if limit is None else chosen.limit(limit)).to_arrow_table()
+            selected: pa.Table = (chosen if limit is None else chosen.limit(limit)).to_arrow_table()
         except duckdb.OutOfMemoryException as error:
-            said = str(error).splitlines()[0]
+            message = str(error).splitlines()[0]
             raise RunError(
-                f"{run.uri}: its rows need more memory than this machine has ({said}): use a larger one, or --map "
+                f"{run.uri}: its rows need more memory than this machine has ({message}): use a larger one, or --map "
                 "where several maps made them"
             ) from error
         except duckdb.Error as error:
-            if faults:
-                raise faults[0] from error
-            said = " ".join(str(error).split())
+            if read_errors:
+                raise read_errors[0] from error
+            message = " ".join(str(error).split())
             raise ConfigError(
-                f"where '{where}', sorted by '{order}': {said}; the columns are {', '.join(SCHEMA.names)}"
+                f"where '{where}', sorted by '{order}': {message}; the columns are {', '.join(MANIFEST_SCHEMA.names)}"
             ) from error
-    return found
+    return selected
 
 
-def _together(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+def _rechunk(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """Rows as they are in larger tables: of small ones DuckDB keeps four times the memory."""
-    held, rows = list[pa.Table](), 0
+    pending, rows = list[pa.Table](), 0
     for table in tables:
-        held.append(table)
+        pending.append(table)
         rows += len(table)
-        if rows >= _TOGETHER:
-            yield pa.concat_tables(held).combine_chunks()
-            held, rows = [], 0
-    if held:
-        yield pa.concat_tables(held).combine_chunks()
+        if rows >= _CHUNK_ROWS:
+            yield pa.concat_tables(pending).combine_chunks()
+            pending, rows = [], 0
+    if pending:
+        yield pa.concat_tables(pending).combine_chunks()

@@ -10,92 +10,97 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.calibration import moments as statistics
-from pipeline.calibration.maps import stored_map
-from pipeline.calibration.moments import Task
+from pipeline.calibration.maps import load_map
+from pipeline.calibration.moments import MomentsTask
 from pipeline.cluster import session as cluster
-from pipeline.cluster.actor_pool import slots
+from pipeline.cluster.actor_pool import plan_cluster_workers
 from pipeline.config.job import Job
-from pipeline.config.output_layout import Layout
+from pipeline.config.output_layout import OutputLayout
 from pipeline.errors import NothingFoundError
-from pipeline.estimation.forecast import Forecast
-from pipeline.estimation.pilot import Measured, Trial, Tried, try_out
-from pipeline.estimation.stratified_sampling import Total, draw, groups, total
-from pipeline.runs.commits import committed_numbers
-from pipeline.runs.paths import Run
+from pipeline.estimation.forecast import JobEstimate
+from pipeline.estimation.pilot import PhotoTiming, PilotResult, PilotTask, run_pilot
+from pipeline.estimation.stratified_sampling import TotalEstimate, estimate_total, sample_strata, stratify_by_size
+from pipeline.runs.commits import list_committed_shards
+from pipeline.runs.paths import RunPaths
 from pipeline.runs.plan import read_plan
 from pipeline.runs.sharding import Shard
-from pipeline.sources.sampling import sample
-from pipeline.stages.driver import Opened, calibration
+from pipeline.sources.sampling import sample_by_hash
+from pipeline.stages.driver import JobContext, list_calibration_tasks
 from pipeline.storage.objects import Entry
 
-_CALIBRATION_PHOTOS = 4  # of each side: they are at most some thousands, and photos of an archive are most of the work
-_PHOTOS_A_WORKER = 4  # at the least: with fewer a worker waits for the first and the last
+_CALIBRATION_PHOTOS_PER_SIDE = (
+    4  # of each side: they are at most some thousands, and photos of an archive are most of the work
+)
+_MIN_PHOTOS_PER_WORKER = 4  # at the least: with fewer a worker waits for the first and the last
 _SEED = 0
 
 
 @dataclass(frozen=True)
-class Sampled:
+class EstimateSample:
     """What is left of a job, and a draw of it.
 
     Attributes:
         shards: that are not committed.
         images: in them.
-        groups: places of the images, by size.
-        drawn: of each group, the places of those to try out.
+        strata: places of the images, by size.
+        sampled: of each group, the places of those to try out.
         entries: those to try out, by their places.
     """
 
     shards: int
     images: int
-    groups: list[NDArray[np.int64]]
-    drawn: list[NDArray[np.int64]]
+    strata: list[NDArray[np.int64]]
+    sampled: list[NDArray[np.int64]]
     entries: dict[int, Entry]
 
 
-def estimate(opened: Opened, photos: int, workers: int | None = None) -> Forecast:
+def estimate_job(context: JobContext, pilot_photos: int, workers: int | None = None) -> JobEstimate:
     """Try out photos of a job whose plan is written, and tell what is left of it.
 
     Args:
-        opened: the job.
-        photos: about so many are tried out, twice as many as there are groups at the least.
+        context: the job.
+        pilot_photos: about so many are tried out, twice as many as there are groups at the least.
         workers: that will share the work; None for as many as there is room for now.
 
     Raises:
         NothingFoundError: nothing is left to do.
     """
-    job, how = opened.job, opened.how
-    left = _left(opened.run, photos)
-    tasks, pending = _calibration(opened)
+    job, options = context.job, context.options
+    remaining = _sample_remaining(context.run, pilot_photos)
+    tasks, pending = _list_calibration_tasks(context)
     started = time.perf_counter()
-    with cluster.session(how.address, how.metrics_port) as session, session.crew(job, how.allow_code) as crew:
-        room = slots(job.compute)
-        trials = _trials(opened, left, tasks, room.count)
-        tried = list(crew.execute(try_out, trials))
-    return Forecast(
-        images=left.images,
+    with (
+        cluster.ray_session(options.address, options.metrics_port) as session,
+        session.worker_pool(job, options.allow_code) as pool,
+    ):
+        resources = plan_cluster_workers(job.compute)
+        pilot_tasks = _make_pilot_tasks(context, remaining, tasks, resources.count)
+        results = list(pool.map_unordered(run_pilot, pilot_tasks))
+    return JobEstimate(
+        images=remaining.images,
         calibration_images=sum(len(task.shard.entries) for task in pending),
-        tried=len(left.entries),
-        groups=len(left.groups),
-        trial_s=time.perf_counter() - started,
-        workers=workers or room.count,
-        trial_workers=len(trials),
-        cpus=room.cpus,
-        gpus=room.gpus,
-        apply_s=_over_all(left, tried, lambda photo: photo.seconds),
-        calibration_s=_calibration_s(tasks, pending, tried),
-        fit_s=max(each.fit_s for each in tried),
-        result_bytes=_over_all(left, tried, lambda photo: photo.result_bytes),
-        own_bytes=left.images * float(np.mean([each.row_bytes for each in tried]))
-        + len(pending) * max(each.moments_bytes for each in tried),
-        reads=left.images + sum(len(task.shard.entries) for task in pending),
-        writes=_writes(job, left, pending),
-        not_done=dict(Counter(photo.error for each in tried for photo in each.photos if photo.error)),
+        pilot_photos=len(remaining.entries),
+        strata=len(remaining.strata),
+        pilot_s=time.perf_counter() - started,
+        workers=workers or resources.count,
+        pilot_workers=len(pilot_tasks),
+        cpus=resources.cpus,
+        gpus=resources.gpus,
+        apply_s=_estimate_over_remaining(remaining, results, lambda photo: photo.seconds),
+        calibration_s=_estimate_calibration_s(tasks, pending, results),
+        fit_s=max(each.fit_s for each in results),
+        result_bytes=_estimate_over_remaining(remaining, results, lambda photo: photo.result_bytes),
+        run_folder_bytes=remaining.images * float(np.mean([each.row_bytes for each in results]))
+        + len(pending) * max(each.moments_bytes for each in results),
+        reads=remaining.images + sum(len(task.shard.entries) for task in pending),
+        writes=_count_writes(job, remaining, pending),
+        error_counts=dict(Counter(photo.error for each in results for photo in each.photos if photo.error)),
     )
 
 
-def _left(run: Run, photos: int) -> Sampled:
+def _sample_remaining(run: RunPaths, pilot_photos: int) -> EstimateSample:
     """The images without a commit, and a draw of them; the plan is read twice and never held."""
-    done = committed_numbers(run)
+    done = list_committed_shards(run)
 
     def shards() -> Iterator[Shard]:
         return (shard for shard in read_plan(run) if shard.number not in done)
@@ -103,69 +108,79 @@ def _left(run: Run, photos: int) -> Sampled:
     def entries() -> Iterator[Entry]:
         return chain.from_iterable(shard.entries for shard in shards())
 
-    counted = Counter[str]()
-    sizes = np.fromiter((entry.size for shard in _each(shards(), counted) for entry in shard.entries), np.int64)
+    counts = Counter[str]()
+    sizes = np.fromiter((entry.size for shard in _count_shards(shards(), counts) for entry in shard.entries), np.int64)
     if not len(sizes):
         raise NothingFoundError(f"{run.uri}: nothing is left to do, so there is nothing to estimate")
-    by_size = groups(sizes)
-    drawn = draw(by_size, photos, np.random.default_rng(_SEED))
-    wanted = {int(place) for places in drawn for place in places}
-    kept = {place: entry for place, entry in enumerate(entries()) if place in wanted}
-    return Sampled(counted["shards"], len(sizes), by_size, drawn, kept)
+    strata = stratify_by_size(sizes)
+    sampled = sample_strata(strata, pilot_photos, np.random.default_rng(_SEED))
+    sampled_positions = {int(place) for places in sampled for place in places}
+    sampled_entries = {place: entry for place, entry in enumerate(entries()) if place in sampled_positions}
+    return EstimateSample(counts["shards"], len(sizes), strata, sampled, sampled_entries)
 
 
-def _each(shards: Iterator[Shard], counted: Counter[str]) -> Iterator[Shard]:
+def _count_shards(shards: Iterator[Shard], counts: Counter[str]) -> Iterator[Shard]:
     for shard in shards:
-        counted["shards"] += 1
+        counts["shards"] += 1
         yield shard
 
 
-def _calibration(opened: Opened) -> tuple[list[Task], list[Task]]:
+def _list_calibration_tasks(context: JobContext) -> tuple[list[MomentsTask], list[MomentsTask]]:
     """The statistics of the job, none where nothing is to be gathered or fitted; and those that are pending."""
-    if opened.job.map is not None:
+    if context.job.map is not None:
         return [], []
-    tasks = calibration(opened)
-    pending = statistics.missing(tasks)
-    return (tasks, pending) if pending or stored_map(opened.job, opened.run) is None else ([], [])
+    tasks = list_calibration_tasks(context)
+    pending = statistics.list_pending_tasks(tasks)
+    return (tasks, pending) if pending or load_map(context.job, context.run) is None else ([], [])
 
 
-def _trials(opened: Opened, left: Sampled, tasks: Sequence[Task], workers: int) -> list[Trial]:
+def _make_pilot_tasks(
+    context: JobContext, remaining: EstimateSample, tasks: Sequence[MomentsTask], workers: int
+) -> list[PilotTask]:
     """The draw shared out to as many workers as there are, large photos and small ones to each."""
-    chosen = []
+    side_samples = []
     for side in sorted({task.side for task in tasks}):
-        of_side = [task for task in tasks if task.side == side]
-        entries = sample((entry for task in of_side for entry in task.shard.entries), _CALIBRATION_PHOTOS)
-        chosen.append(replace(of_side[0], shard=Shard(0, tuple(entries))))
-    by_size = sorted(left.entries.values(), key=lambda entry: (entry.size, entry.key))
-    parts = max(1, min(workers, len(by_size) // _PHOTOS_A_WORKER))
-    return [
-        Trial(
-            opened.job,
-            opened.how.allow_code,
-            opened.run,
-            opened.fingerprint,
-            tuple(by_size[part::parts]),
-            tuple(chosen),
+        side_tasks = [task for task in tasks if task.side == side]
+        entries = sample_by_hash(
+            (entry for task in side_tasks for entry in task.shard.entries), _CALIBRATION_PHOTOS_PER_SIDE
         )
-        for part in range(parts)
+        side_samples.append(replace(side_tasks[0], shard=Shard(0, tuple(entries))))
+    by_size = sorted(remaining.entries.values(), key=lambda entry: (entry.size, entry.key))
+    n_tasks = max(1, min(workers, len(by_size) // _MIN_PHOTOS_PER_WORKER))
+    return [
+        PilotTask(
+            context.job,
+            context.options.allow_code,
+            context.run,
+            context.fingerprint,
+            tuple(by_size[part::n_tasks]),
+            tuple(side_samples),
+        )
+        for part in range(n_tasks)
     ]
 
 
-def _calibration_s(tasks: Sequence[Task], pending: Sequence[Task], tried: Sequence[Tried]) -> Total:
+def _estimate_calibration_s(
+    tasks: Sequence[MomentsTask], pending: Sequence[MomentsTask], results: Sequence[PilotResult]
+) -> TotalEstimate:
     """Seconds of workers for the statistics that are pending; all trials had the same photos of each side."""
     sides = sorted({task.side for task in tasks})
     counts = [sum(len(task.shard.entries) for task in pending if task.side == side) for side in sides]
-    return total(counts, [np.mean([each.calibration_s[side] for each in tried], axis=0).tolist() for side in sides])
+    return estimate_total(
+        counts, [np.mean([each.calibration_s[side] for each in results], axis=0).tolist() for side in sides]
+    )
 
 
-def _over_all(left: Sampled, tried: Sequence[Tried], value: Callable[[Measured], float]) -> Total:
+def _estimate_over_remaining(
+    remaining: EstimateSample, results: Sequence[PilotResult], value: Callable[[PhotoTiming], float]
+) -> TotalEstimate:
     """A total over the images that are left, from those that were tried."""
-    found = {photo.uri: photo for each in tried for photo in each.photos}
-    values = [[value(found[left.entries[int(place)].uri]) for place in places] for places in left.drawn]
-    return total([len(group) for group in left.groups], values)
+    timings = {photo.uri: photo for each in results for photo in each.photos}
+    values = [[value(timings[remaining.entries[int(place)].uri]) for place in places] for places in remaining.sampled]
+    return estimate_total([len(group) for group in remaining.strata], values)
 
 
-def _writes(job: Job, left: Sampled, pending: Sequence[Task]) -> int:
+def _count_writes(job: Job, remaining: EstimateSample, pending: Sequence[MomentsTask]) -> int:
     """Requests that write: results, a part and a commit of each shard, moments."""
-    results = left.images if job.output.layout is Layout.MIRROR else left.shards
-    return results + 2 * left.shards + sum(len(statistics.sides_of(task)) for task in pending)
+    results = remaining.images if job.output.layout is OutputLayout.FILES else remaining.shards
+    return results + 2 * remaining.shards + sum(len(statistics.list_sides(task)) for task in pending)

@@ -2,57 +2,57 @@
 
 from dataclasses import dataclass
 
-from pipeline.estimation.stratified_sampling import Total
+from pipeline.estimation.stratified_sampling import TotalEstimate
 
 
 @dataclass(frozen=True)
-class Forecast:
+class JobEstimate:
     """What is left of a job will take this.
 
     Attributes:
         images: to transport.
         calibration_images: to gather statistics of.
-        tried: photos that were tried out.
-        groups: by size, that they were drawn from.
-        trial_s: seconds that it took to try them out.
+        pilot_photos: photos that were tried out.
+        strata: by size, that they were drawn from.
+        pilot_s: seconds that it took to try them out.
         workers: that share the work.
-        trial_workers: that worked at the same time for the trial.
+        pilot_workers: that worked at the same time for the trial.
         cpus: of a worker.
         gpus: of a worker.
         apply_s: seconds of workers in apply.
         calibration_s: seconds of workers in the statistics.
         fit_s: seconds of the driver, for fitting the map.
         result_bytes: of all results.
-        own_bytes: of manifest rows and moments.
+        run_folder_bytes: of manifest rows and moments.
         reads: requests that read photos.
         writes: requests that write results and the run's own files.
-        not_done: photos of the sample that failed or were skipped, by error code.
+        error_counts: photos of the sample that failed or were skipped, by error code.
     """
 
     images: int
     calibration_images: int
-    tried: int
-    groups: int
-    trial_s: float
+    pilot_photos: int
+    strata: int
+    pilot_s: float
     workers: int
-    trial_workers: int
+    pilot_workers: int
     cpus: float
     gpus: float
-    apply_s: Total
-    calibration_s: Total
+    apply_s: TotalEstimate
+    calibration_s: TotalEstimate
     fit_s: float
-    result_bytes: Total
-    own_bytes: float
+    result_bytes: TotalEstimate
+    run_folder_bytes: float
     reads: int
     writes: int
-    not_done: dict[str, int]
+    error_counts: dict[str, int]
 
     @property
-    def worker_hours(self) -> Total:
+    def worker_hours(self) -> TotalEstimate:
         """Hours of all workers together."""
         return (self.apply_s + self.calibration_s) * (1 / 3600)
 
     @property
-    def hours(self) -> Total:
+    def hours(self) -> TotalEstimate:
         """From the first photo to the last, while all workers have work."""
-        return self.worker_hours * (1 / self.workers) + Total(self.fit_s / 3600, 0)
+        return self.worker_hours * (1 / self.workers) + TotalEstimate(self.fit_s / 3600, 0)

@@ -7,24 +7,24 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from pipeline.calibration import moments as statistics
-from pipeline.calibration.maps import fit, map_uri, stored_map
-from pipeline.calibration.moments import Gathered, Task
+from pipeline.calibration.maps import find_latest_map_uri, fit_and_store_map, load_map
+from pipeline.calibration.moments import MomentsTask, MomentsTaskResult
 from pipeline.config.job import Job
 from pipeline.errors import RunError
-from pipeline.progress import Quiet
-from pipeline.runs.manifest import PHASES, read_part
-from pipeline.runs.paths import Run
+from pipeline.progress import NullProgress
+from pipeline.runs.manifest import PHASES, read_manifest_file
+from pipeline.runs.paths import RunPaths
 from pipeline.runs.sharding import Shard
-from pipeline.storage.folders import names, remove
-from pipeline.storage.objects import Entry, join, read
+from pipeline.storage.folders import delete_folder, list_names
+from pipeline.storage.objects import Entry, join_uri, read
 from pipeline.workers.models import load_models
-from pipeline.workers.shard_worker import Setup, ShardWorker, Work
+from pipeline.workers.shard_worker import ShardWorker, WorkerConfig, WorkItem
 
-_MOMENTS = ("source", "reference", "source-levels", "reference-levels")
+_MOMENTS_FOLDERS = ("source", "reference", "source-levels", "reference-levels")
 
 
 @dataclass(frozen=True)
-class Trial:
+class PilotTask:
     """What one worker tries out.
 
     Attributes:
@@ -38,14 +38,14 @@ class Trial:
 
     job: Job
     allow_code: bool
-    run: Run
+    run: RunPaths
     fingerprint: str
     photos: tuple[Entry, ...]
-    calibration: tuple[Task, ...]
+    calibration: tuple[MomentsTask, ...]
 
 
 @dataclass(frozen=True)
-class Measured:
+class PhotoTiming:
     """What one photo took.
 
     Attributes:
@@ -64,7 +64,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Tried:
+class PilotResult:
     """What a trial took.
 
     Attributes:
@@ -75,86 +75,95 @@ class Tried:
         fit_s: seconds that fitting the map took.
     """
 
-    photos: tuple[Measured, ...]
+    photos: tuple[PhotoTiming, ...]
     row_bytes: float
     calibration_s: dict[str, list[float]]
     moments_bytes: int
     fit_s: float
 
 
-def try_out(trial: Trial) -> Tried:
+def run_pilot(pilot: PilotTask) -> PilotResult:
     """Calibrate, fit and transport a few photos, and keep nothing.
 
     Raises:
         DeepotError: the job cannot do these photos at all.
     """
-    place = f"memory://deepot-trial-{uuid.uuid4().hex}"
-    job = trial.job.model_copy(
-        update={"output": trial.job.output.model_copy(update={"uri": join(place, "output")}), "run": join(place, "run")}
+    scratch_uri = f"memory://deepot-trial-{uuid.uuid4().hex}"
+    job = pilot.job.model_copy(
+        update={
+            "output": pilot.job.output.model_copy(update={"uri": join_uri(scratch_uri, "output")}),
+            "run": join_uri(scratch_uri, "run"),
+        }
     )
-    run = Run(join(place, "run", "trial"))
-    load_models(job, trial.allow_code)  # or the first photo would wait for them
+    run = RunPaths(join_uri(scratch_uri, "run", "trial"))
+    load_models(job, pilot.allow_code)  # or the first photo would wait for them
     try:
-        return _measured(replace(trial, job=job), run)
+        return _time_stages(replace(pilot, job=job), run)
     finally:
-        remove(place)
+        delete_folder(scratch_uri)
 
 
-def _measured(trial: Trial, run: Run) -> Tried:
-    job, calibration_s, fit_s, moments_bytes = trial.job, dict[str, list[float]](), 0.0, 0
-    transport, where = stored_map(job, trial.run), map_uri(job, trial.run)
-    if trial.calibration:
-        models = load_models(job, trial.allow_code)
+def _time_stages(pilot: PilotTask, run: RunPaths) -> PilotResult:
+    job, calibration_s, fit_s, moments_bytes = pilot.job, dict[str, list[float]](), 0.0, 0
+    transport, stored_map_uri = load_map(job, pilot.run), find_latest_map_uri(job, pilot.run)
+    if pilot.calibration:
+        models = load_models(job, pilot.allow_code)
         pending = [
             replace(task, job=job, run=run, shard=Shard(number, (entry,)))
-            for _, side in groupby(trial.calibration, key=lambda task: task.side)
+            for _, side in groupby(pilot.calibration, key=lambda task: task.side)
             for number, (task, entry) in enumerate((task, entry) for task in side for entry in task.shard.entries)
         ]
-        statistics.try_photos(pending[0])  # what is done once only is not counted
-        sides = statistics.gather(pending, _timed(calibration_s), Quiet())
-        levels = statistics.levels(pending) if job.transport.components > 1 else None
-        moments_bytes = sum(_largest(run, folder) for folder in _MOMENTS)
+        statistics.dry_run_photos(pending[0])  # what is done once only is not counted
+        side_moments = statistics.compute_moments(pending, _make_timed_executor(calibration_s), NullProgress())
+        binned_moments = statistics.read_binned_moments(pending) if job.transport.components > 1 else None
+        moments_bytes = sum(_largest_file_bytes(run, folder) for folder in _MOMENTS_FOLDERS)
         if transport is None:
             started = time.perf_counter()
-            transport = fit(job, run, models.codec, *sides, levels)
-            fit_s, where = time.perf_counter() - started, map_uri(job, run)
+            transport = fit_and_store_map(job, run, models.autoencoder, *side_moments, binned_moments)
+            fit_s, stored_map_uri = time.perf_counter() - started, find_latest_map_uri(job, run)
     if transport is None:
-        raise RunError(f"{trial.run.uri} has no map, and there is nothing to fit one from")
-    worker = ShardWorker(Setup(job, trial.allow_code, run, job.output.uri, trial.fingerprint, where, transport.sha256))
-    worker.process(Work(0, trial.photos[:1]))
+        raise RunError(f"{pilot.run.uri} has no map, and there is nothing to fit one from")
+    worker = ShardWorker(
+        WorkerConfig(job, pilot.allow_code, run, job.output.uri, pilot.fingerprint, stored_map_uri, transport.sha256)
+    )
+    worker.process(WorkItem(0, pilot.photos[:1]))
     started = time.perf_counter()
-    part = worker.process(Work(1, trial.photos))
+    manifest_file = worker.process(WorkItem(1, pilot.photos))
     seconds = time.perf_counter() - started
-    rows = read_part(run, part).to_pylist()
+    rows = read_manifest_file(run, manifest_file).to_pylist()
     phases = [sum(row[f"seconds_{phase}"] for phase in PHASES) for row in rows]
-    share = seconds / sum(phases) if sum(phases) else 0.0
+    wall_per_phase_second = seconds / sum(phases) if sum(phases) else 0.0
     photos = tuple(
-        Measured(row["source_uri"], phase * share, row["output_bytes"] or 0, row["status"], row["error_code"])
+        PhotoTiming(
+            row["source_uri"], phase * wall_per_phase_second, row["output_bytes"] or 0, row["status"], row["error_code"]
+        )
         for row, phase in zip(rows, phases, strict=True)
     )
-    return Tried(photos, part.size / len(rows), calibration_s, moments_bytes, fit_s)
+    return PilotResult(photos, manifest_file.size / len(rows), calibration_s, moments_bytes, fit_s)
 
 
-def _timed(seconds: dict[str, list[float]]) -> statistics.Execute:
+def _make_timed_executor(seconds: dict[str, list[float]]) -> statistics.TaskExecutor:
     """Does tasks of one photo each one after the other, and notes how long each took, by its side."""
 
-    def execute(function: Callable[[Task], Gathered], tasks: Sequence[Task]) -> Iterable[Gathered]:
-        return _each(function, tasks, seconds)
+    def execute(
+        function: Callable[[MomentsTask], MomentsTaskResult], tasks: Sequence[MomentsTask]
+    ) -> Iterable[MomentsTaskResult]:
+        return _run_timed(function, tasks, seconds)
 
     return execute
 
 
-def _each(
-    function: Callable[[Task], Gathered], tasks: Sequence[Task], seconds: dict[str, list[float]]
-) -> Iterator[Gathered]:
+def _run_timed(
+    function: Callable[[MomentsTask], MomentsTaskResult], tasks: Sequence[MomentsTask], seconds: dict[str, list[float]]
+) -> Iterator[MomentsTaskResult]:
     for task in tasks:
         started = time.perf_counter()
-        found = function(task)
+        result = function(task)
         seconds.setdefault(task.side, []).append(time.perf_counter() - started)
-        yield found
+        yield result
 
 
-def _largest(run: Run, folder: str) -> int:
+def _largest_file_bytes(run: RunPaths, folder: str) -> int:
     """Bytes of the largest file of moments in a folder."""
-    where = join(run.uri, "moments", folder)
-    return max((len(read(join(where, name))) for name in names(where)), default=0)
+    folder_uri = join_uri(run.uri, "moments", folder)
+    return max((len(read(join_uri(folder_uri, name))) for name in list_names(folder_uri)), default=0)

@@ -1,6 +1,6 @@
 """File name extensions of photos."""
 
-SUFFIXES = {
+EXTENSIONS = {
     "PNG": (".png",),
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
     "TIFF": (".tif", ".tiff"),
@@ -14,10 +14,10 @@ SUFFIXES = {
     "TGA": (".tga",),
 }
 """By format; a result whose name has none of them gets the first one."""
-IMAGE_SUFFIXES = (*(suffix for several in SUFFIXES.values() for suffix in several), ".gif")
+IMAGE_EXTENSIONS = (*(suffix for several in EXTENSIONS.values() for suffix in several), ".gif")
 """Of the files that are taken for photos in folders, tars and ZIP files."""
 
 
-def has_image_suffix(name: str) -> bool:
+def has_image_extension(name: str) -> bool:
     """Whether a file is taken for a photo by its name."""
-    return name.lower().endswith(IMAGE_SUFFIXES)
+    return name.lower().endswith(IMAGE_EXTENSIONS)

@@ -7,11 +7,11 @@ from pathlib import PurePosixPath
 from PIL import Image
 
 from pipeline.imageio import signatures as headers
-from pipeline.imageio.extensions import SUFFIXES
-from pipeline.imageio.plugins import readable
+from pipeline.imageio.extensions import EXTENSIONS
+from pipeline.imageio.plugins import list_readable_formats
 
 
-def suffix_of(name: str, data: bytes) -> str:
+def extension_for(name: str, data: bytes) -> str:
     """The suffix of a photo: that of its name where it is one of its format's, the first one of the format otherwise.
 
     Args:
@@ -19,22 +19,22 @@ def suffix_of(name: str, data: bytes) -> str:
         data: its bytes; where they are of no known format, the name's suffix in lower case is given.
     """
     own = PurePosixPath(name).suffix.lower()
-    suffixes = SUFFIXES.get(_format(data), (own,))
-    return own if own in suffixes else suffixes[0]
+    extensions = EXTENSIONS.get(_identify_format(data), (own,))
+    return own if own in extensions else extensions[0]
 
 
-def _format(data: bytes) -> str:
-    """The format of a photo's bytes, as `SUFFIXES` names it, told without decoding it; empty if it is none of those."""
+def _identify_format(data: bytes) -> str:
+    """The format of a photo's bytes, as `EXTENSIONS` names it, told without decoding it; empty if it is none of those."""
     if headers.is_jxl(data):  # its plugin decodes what it opens
         return "JXL"
     if headers.is_heif(data):  # known without its plugin
         return "HEIF"
-    if headers.kind(data) == "TIFF":  # Pillow does not open all of them
+    if headers.sniff_format(data) == "TIFF":  # Pillow does not open all of them
         return "TIFF"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with Image.open(io.BytesIO(data), formats=readable()) as image:
+            with Image.open(io.BytesIO(data), formats=list_readable_formats()) as image:
                 return "JPEG" if image.format == "MPO" else str(image.format)
         except Exception:  # decoders raise anything over bytes that are not what they say
             return ""

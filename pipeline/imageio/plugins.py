@@ -5,33 +5,33 @@ from functools import lru_cache
 
 from PIL import Image
 
-from pipeline.imageio.extensions import SUFFIXES
+from pipeline.imageio.extensions import EXTENSIONS
 
-_PLUGINS = {"HEIF": "pillow_heif", "JXL": "pillow_jxl"}
-READ = (*SUFFIXES, "MPO", "GIF")
+PLUGIN_MODULES = {"HEIF": "pillow_heif", "JXL": "pillow_jxl"}
+SUPPORTED_INPUT_FORMATS = (*EXTENSIONS, "MPO", "GIF")
 """Formats that are read. Others that Pillow knows run programs or are no photos."""
 
 
 @lru_cache(maxsize=1)
-def readable() -> list[str]:
-    """Those of `READ` that Pillow can open here; registers the plugins."""
+def list_readable_formats() -> list[str]:
+    """Those of `SUPPORTED_INPUT_FORMATS` that Pillow can open here; registers the plugins."""
     register_plugins()
     Image.init()
-    return [kind for kind in READ if kind in Image.OPEN]
+    return [kind for kind in SUPPORTED_INPUT_FORMATS if kind in Image.OPEN]
 
 
 def register_plugins() -> None:
     """Let Pillow read HEIF and JPEG XL where the plugins for them are installed."""
-    for kind in _PLUGINS:
-        has_plugin(kind)
+    for kind in PLUGIN_MODULES:
+        register_plugin(kind)
 
 
-def has_plugin(kind: str) -> bool:
+def register_plugin(format_name: str) -> bool:
     """Whether Pillow can write HEIF or JXL; registers the plugin."""
     try:
-        plugin = importlib.import_module(_PLUGINS[kind])
+        plugin = importlib.import_module(PLUGIN_MODULES[format_name])
     except ImportError:
         return False
-    if kind == "HEIF":
+    if format_name == "HEIF":
         plugin.register_heif_opener()
-    return kind in Image.SAVE
+    return format_name in Image.SAVE

@@ -11,47 +11,54 @@ from typing import Any
 
 from pipeline.errors import RunError, StorageError
 from pipeline.progress import Progress
-from pipeline.runs.commits import committed_numbers, read_commit
-from pipeline.runs.paths import Run, check_run
-from pipeline.runs.plan import planned
-from pipeline.runs.requeue import _READERS, _SHARDS_AHEAD, Finding, Problem, _checked, _part_rows
+from pipeline.runs.commits import list_committed_shards, read_commit
+from pipeline.runs.paths import RunPaths, require_run
+from pipeline.runs.plan import count_planned_images
+from pipeline.runs.requeue import (
+    MAX_SHARDS_AHEAD,
+    READ_THREADS,
+    Finding,
+    Problem,
+    find_row_problem,
+    read_rows_to_check,
+)
 from pipeline.storage.objects import read
-from pipeline.storage.prefetch import read_ahead
+from pipeline.storage.prefetch import prefetch_map
 
 
 @dataclass(frozen=True)
-class Verified:
+class VerificationReport:
     """What `verify` saw.
 
     Attributes:
-        results: objects of `ok` rows that were looked at.
+        n_checked: objects of `ok` rows that were looked at.
         findings: what is wrong.
-        planned: images in the plan.
-        uncommitted: images of these whose shards have no commit.
+        n_planned: images in the plan.
+        n_uncommitted: images of these whose shards have no commit.
     """
 
-    results: int
+    n_checked: int
     findings: tuple[Finding, ...] = ()
-    planned: int = 0
-    uncommitted: int = 0
+    n_planned: int = 0
+    n_uncommitted: int = 0
 
     @property
-    def wrong(self) -> int:
+    def n_corrupt(self) -> int:
         """Findings of objects that are missing or differ, and of commits that are gone."""
-        return sum(finding.problem.wrong for finding in self.findings)
+        return sum(finding.problem.is_corrupt for finding in self.findings)
 
     @property
-    def unreadable(self) -> int:
+    def n_unreadable(self) -> int:
         """Objects of which nothing can be said."""
         return sum(finding.problem is Problem.UNREADABLE for finding in self.findings)
 
     @property
-    def retriable(self) -> int:
+    def n_retriable(self) -> int:
         """Failures that may pass."""
-        return len(self.findings) - self.wrong - self.unreadable
+        return len(self.findings) - self.n_corrupt - self.n_unreadable
 
 
-def verify(run: Run, progress: Progress) -> Verified:
+def verify_run(run: RunPaths, progress: Progress) -> VerificationReport:
     """Read every result of a run again; rows that failed but may pass are found too.
 
     An object that cannot be read for another reason than that it is gone is a finding, and the others are read.
@@ -60,61 +67,66 @@ def verify(run: Run, progress: Progress) -> Verified:
         RunError: there is no run in that folder.
         StorageError: the folder of the run, its plan or its _SUCCESS.json cannot be read.
     """
-    check_run(run)
-    lasting = _of_success(run)  # read before the commits, which drivers write before it
-    images = planned(run)
-    shards = committed_numbers(run)
+    require_run(run)
+    n_in_success_marker = _count_in_success_marker(run)  # read before the commits, which drivers write before it
+    images = count_planned_images(run)
+    shards = list_committed_shards(run)
     missing = images.keys() - shards
-    findings = [Finding(shard, run.commit(shard), Problem.LOST) for shard in sorted(missing & _first(images, lasting))]
+    findings = [
+        Finding(shard, run.commit(shard), Problem.COMMIT_MISSING)
+        for shard in sorted(missing & _find_first_shards(images, n_in_success_marker))
+    ]
     results = 0
     progress.begin("verify", sum(images.get(shard, 0) for shard in shards))
-    with ThreadPoolExecutor(_READERS, "verify") as readers:
-        for _, (rows, damage) in read_ahead(partial(_rows, run), sorted(shards), _READERS, _SHARDS_AHEAD):
-            found = [*damage, *(finding for finding in readers.map(_checked, rows) if finding)]
+    with ThreadPoolExecutor(READ_THREADS, "verify") as readers:
+        for _, (rows, file_findings) in prefetch_map(
+            partial(_read_shard_rows, run), sorted(shards), READ_THREADS, MAX_SHARDS_AHEAD
+        ):
+            found = [*file_findings, *(finding for finding in readers.map(find_row_problem, rows) if finding)]
             findings += found
             results += sum(row["status"] == "ok" for row in rows)
             progress.advance(len(rows), len(found))
     progress.end()
-    return Verified(results, tuple(findings), sum(images.values()), sum(images[shard] for shard in missing))
+    return VerificationReport(results, tuple(findings), sum(images.values()), sum(images[shard] for shard in missing))
 
 
-def _of_success(run: Run) -> int:
+def _count_in_success_marker(run: RunPaths) -> int:
     """How many images _SUCCESS.json counts: all where it does not say so, 0 where there is none."""
     try:
-        return int(json.loads(read(run.success))["inputs"])
+        return int(json.loads(read(run.success_marker))["inputs"])
     except FileNotFoundError:
         return 0
     except (ValueError, KeyError, TypeError):
         return sys.maxsize
 
 
-def _first(planned: Mapping[int, int], images: int) -> set[int]:
+def _find_first_shards(images_per_shard: Mapping[int, int], images: int) -> set[int]:
     """The shards of the first so many planned images: a plan is only ever added to, with higher numbers."""
-    numbers = sorted(planned)
-    before = accumulate((planned[number] for number in numbers), initial=0)
+    numbers = sorted(images_per_shard)
+    before = accumulate((images_per_shard[number] for number in numbers), initial=0)
     return {number for number, sum_before in zip(numbers, before, strict=False) if sum_before < images}
 
 
-def _rows(run: Run, shard: int) -> tuple[list[dict[str, Any]], list[Finding]]:
+def _read_shard_rows(run: RunPaths, shard: int) -> tuple[list[dict[str, Any]], list[Finding]]:
     """The rows of a shard that can be read, what is wrong with its commit and parts; nothing if it was taken back."""
     try:
-        parts = read_commit(run, shard)
+        files = read_commit(run, shard)
     except FileNotFoundError:
         return [], []
     except (RunError, StorageError) as error:
-        return [], [Finding(shard, run.commit(shard), _problem(error))]
+        return [], [Finding(shard, run.commit(shard), _classify_error(error))]
     rows: list[dict[str, Any]] = []
     findings: list[Finding] = []
-    for part in parts:
+    for part in files:
         try:
-            rows += _part_rows(run, shard, part)
+            rows += read_rows_to_check(run, shard, part)
         except (FileNotFoundError, RunError, StorageError) as error:
-            findings.append(Finding(shard, run.manifest(part.name), _problem(error)))
+            findings.append(Finding(shard, run.manifest(part.name), _classify_error(error)))
     return rows, findings
 
 
-def _problem(error: Exception) -> Problem:
+def _classify_error(error: Exception) -> Problem:
     """Of a file of the run."""
     if isinstance(error, FileNotFoundError):
         return Problem.MISSING
-    return Problem.NOT_COMMITTED if isinstance(error, RunError) else Problem.UNREADABLE
+    return Problem.NOT_AS_COMMITTED if isinstance(error, RunError) else Problem.UNREADABLE

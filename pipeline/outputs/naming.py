@@ -3,20 +3,20 @@
 import re
 from functools import lru_cache
 
-from pipeline.imageio.extensions import IMAGE_SUFFIXES, SUFFIXES
-from pipeline.imageio.image_file import Photo, output_key
-from pipeline.imageio.output_formats import load_target
+from pipeline.imageio.extensions import EXTENSIONS, IMAGE_EXTENSIONS
+from pipeline.imageio.image_file import DecodedImage, add_format_extension
+from pipeline.imageio.output_formats import parse_output_format
 
-_ROW = re.compile(r".*\.parquet/\d{8,}", re.IGNORECASE | re.DOTALL)
-_TARGET = lru_cache(load_target)
+_PARQUET_ROW_KEY = re.compile(r".*\.parquet/\d{8,}", re.IGNORECASE | re.DOTALL)
+_load_output_format = lru_cache(parse_output_format)
 
 
-def is_row(key: str) -> bool:
+def is_parquet_row_key(key: str) -> bool:
     """Whether a key is the number of a row of a Parquet file whose photo has no name there."""
-    return _ROW.fullmatch(key) is not None
+    return _PARQUET_ROW_KEY.fullmatch(key) is not None
 
 
-def mirror_key(key: str, form: str, photo: Photo | None = None) -> str:
+def output_key_for(key: str, format_spec: str, photo: DecodedImage | None = None) -> str:
     """The name of a result where results mirror their inputs: two different inputs have two different ones.
 
     With `same` it is the input's own. With a format, one that has that format's suffix keeps its name, the format's
@@ -25,21 +25,21 @@ def mirror_key(key: str, form: str, photo: Photo | None = None) -> str:
 
     Args:
         key: the input's name.
-        form: as for `encode`.
-        photo: the input; without it a row without a name keeps its number where `form` is `same`.
+        format_spec: as for `encode`.
+        photo: the input; without it a row without a name keeps its number where `format_spec` is `same`.
     """
-    if is_row(key):
-        return output_key(key, form, photo)
-    target = _TARGET(form)
-    if target is None:
+    if is_parquet_row_key(key):
+        return add_format_extension(key, format_spec, photo)
+    output_format = _load_output_format(format_spec)
+    if output_format is None:
         return key
-    own, suffix = SUFFIXES[target.kind], _suffix(key)
+    suffixes, suffix = EXTENSIONS[output_format.name], _image_suffix(key)
     if not suffix:
-        return key + 2 * own[0]
-    keeps = suffix in own and not _suffix(key[: -len(suffix)])
-    return key if keeps else key + own[0]
+        return key + 2 * suffixes[0]
+    keeps = suffix in suffixes and not _image_suffix(key[: -len(suffix)])
+    return key if keeps else key + suffixes[0]
 
 
-def _suffix(name: str) -> str:
+def _image_suffix(name: str) -> str:
     """The suffix of a photo that a name ends in, in lower case; empty if it ends in none."""
-    return next((suffix for suffix in IMAGE_SUFFIXES if name.lower().endswith(suffix)), "")
+    return next((suffix for suffix in IMAGE_EXTENSIONS if name.lower().endswith(suffix)), "")

@@ -1,9 +1,9 @@
-"""Tars: shards as WebDataset reads them, written in memory; the same files give the same bytes."""
+"""Tars: shards as WebDatasetWriter reads them, written in memory; the same files give the same bytes."""
 
 import io
 import tarfile
 
-from pipeline.storage.filenames import raw
+from pipeline.storage.filenames import unescape_filename
 
 
 class TarWriter:
@@ -23,7 +23,7 @@ class TarWriter:
 
     def add(self, name: str, data: bytes) -> int:
         """Add a file; returns where its bytes start in the tar."""
-        member = tarfile.TarInfo(raw(name))
+        member = tarfile.TarInfo(unescape_filename(name))
         member.size = len(data)
         self._tar.addfile(member, io.BytesIO(data))
         return self._file.tell() - len(data) - -len(data) % tarfile.BLOCKSIZE

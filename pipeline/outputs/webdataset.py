@@ -1,112 +1,112 @@
-"""Samples of tar shards as WebDataset has them: files of the same name up to the first dot belong together."""
+"""Samples of tar shards as WebDatasetWriter has them: files of the same name up to the first dot belong together."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.imageio.extensions import has_image_suffix
-from pipeline.sources.discovery import tar_index
-from pipeline.sources.members import clean, key_of, member_of, sample_of
+from pipeline.imageio.extensions import has_image_extension
+from pipeline.sources.discovery import read_tar_index
+from pipeline.sources.members import parse_member_uri, sanitize_path, webdataset_key, webdataset_sample
 from pipeline.storage.objects import read_range
 
 
 @dataclass(frozen=True)
-class Result:
+class TarEntry:
     """A result in a tar.
 
     Attributes:
         row: of the manifest.
-        tar: URI of the tar that it came from; empty if it came from none.
-        source: the name that it has there.
-        stem: the key of its sample.
+        source_tar: URI of the tar that it came from; empty if it came from none.
+        source_name: the name that it has there.
+        sample_key: the key of its sample.
         suffix: behind the key.
         data: its bytes.
     """
 
     row: dict[str, Any]
-    tar: str
-    source: str
-    stem: str
+    source_tar: str
+    source_name: str
+    sample_key: str
     suffix: str
     data: bytes
 
     @property
     def name(self) -> str:
         """Of its file."""
-        return self.stem + self.suffix
+        return self.sample_key + self.suffix
 
 
-def in_samples(done: Sequence[tuple[dict[str, Any], str, bytes]]) -> list[Result]:
+def group_by_key(items: Sequence[tuple[dict[str, Any], str, bytes]]) -> list[TarEntry]:
     """Results by samples: those of their tar, elsewhere their names with dots as underscores; each name once.
 
     Args:
-        done: rows, names of the results, and their bytes.
+        items: rows, names of the results, and their bytes.
     """
-    stems: dict[tuple[str, str], str] = {}
-    found: dict[str, Result] = {}
-    for row, name, data in done:
-        tar, source = _origin(row["source_uri"])
-        wanted = clean(key_of(source)) or _plain(row["file_name"])
+    keys: dict[tuple[str, str], str] = {}
+    entries: dict[str, TarEntry] = {}
+    for row, name, data in items:
+        tar, source = _tar_origin(row["source_uri"])
+        wanted_key = sanitize_path(webdataset_key(source)) or _key_from_path(row["file_name"])
         suffix = "." + name.rpartition(".")[2]
         if source:
-            suffix = _suffix(tar, source, "" if name == row["file_name"] else suffix)
-        stem = stems.get((tar, wanted))
-        if stem is None or stem + suffix in found:
-            stem = stems[tar, wanted] = _free(wanted, stems.values())
-        found[stem + suffix] = Result(row, tar, source, stem, suffix, data)
-    places = {stem: place for place, stem in enumerate(dict.fromkeys(result.stem for result in found.values()))}
-    return sorted(found.values(), key=lambda result: places[result.stem])
+            suffix = _output_suffix(tar, source, "" if name == row["file_name"] else suffix)
+        sample_key = keys.get((tar, wanted_key))
+        if sample_key is None or sample_key + suffix in entries:
+            sample_key = keys[tar, wanted_key] = _unique_key(wanted_key, keys.values())
+        entries[sample_key + suffix] = TarEntry(row, tar, source, sample_key, suffix, data)
+    order = {stem: place for place, stem in enumerate(dict.fromkeys(result.sample_key for result in entries.values()))}
+    return sorted(entries.values(), key=lambda result: order[result.sample_key])
 
 
-def files(results: Sequence[Result]) -> Iterator[tuple[str, bytes]]:
+def iter_tar_files(results: Sequence[TarEntry]) -> Iterator[tuple[str, bytes]]:
     """Names and contents of the files of a tar: every result, and behind it what belongs to it."""
     written = set()
     for result in results:
         yield result.name, result.data
-        for rest, content in _sidecars(result):
-            if result.stem + rest not in written:
-                written.add(result.stem + rest)
-                yield result.stem + rest, content
+        for rest, content in _iter_sidecars(result):
+            if result.sample_key + rest not in written:
+                written.add(result.sample_key + rest)
+                yield result.sample_key + rest, content
 
 
-def _origin(uri: str) -> tuple[str, str]:
+def _tar_origin(uri: str) -> tuple[str, str]:
     """The tar that a photo came from and its name there; empty where it came from none, or has no key."""
-    member = member_of(uri)
-    return (member.container, member.name) if member is not None and sample_of(uri) else ("", "")
+    member = parse_member_uri(uri)
+    return (member.container, member.name) if member is not None and webdataset_sample(uri) else ("", "")
 
 
-def _plain(name: str) -> str:
+def _key_from_path(name: str) -> str:
     """A key for a photo that comes from no tar."""
     folder, slash, last = name.rpartition("/")
     return folder + slash + (last.rpartition(".")[0] or last).replace(".", "_")
 
 
-def _free(wanted: str, taken: Collection[str]) -> str:
-    stem, number = wanted, 1
-    while stem in taken:
+def _unique_key(wanted: str, taken: Collection[str]) -> str:
+    candidate, number = wanted, 1
+    while candidate in taken:
         number += 1
-        stem = f"{wanted}-{number}"
-    return stem
+        candidate = f"{wanted}-{number}"
+    return candidate
 
 
-def _suffix(tar: str, name: str, other: str) -> str:
+def _output_suffix(tar: str, name: str, new_suffix: str) -> str:
     """All that is behind the key in a member's name, with another last suffix if one is given.
 
     Where the name of another photo differs in nothing but the last one, the other is put behind.
     """
-    own = name[len(key_of(name)) :]
-    if not other:
-        return own
-    bare = name.rpartition(".")[0]
-    twins = [each for each, *_ in tar_index(tar) if each.rpartition(".")[0] == bare and each != name]
-    if not any(map(has_image_suffix, twins)):
-        own = own.rpartition(".")[0]
-    return own + other
+    suffix = name[len(webdataset_key(name)) :]
+    if not new_suffix:
+        return suffix
+    stem = name.rpartition(".")[0]
+    siblings = [each for each, *_ in read_tar_index(tar) if each.rpartition(".")[0] == stem and each != name]
+    if not any(map(has_image_extension, siblings)):
+        suffix = suffix.rpartition(".")[0]
+    return suffix + new_suffix
 
 
-def _sidecars(result: Result) -> Iterator[tuple[str, bytes]]:
+def _iter_sidecars(result: TarEntry) -> Iterator[tuple[str, bytes]]:
     """The files that are no photos of a sample that came from a tar: their names behind its key, and contents."""
-    key = key_of(result.source)
-    for name, start, size in tar_index(result.tar) if result.tar else ():
-        if key_of(name) == key and not has_image_suffix(name):
-            yield name[len(key) :], read_range(result.tar, start, start + size)
+    key = webdataset_key(result.source_name)
+    for name, start, size in read_tar_index(result.source_tar) if result.source_tar else ():
+        if webdataset_key(name) == key and not has_image_extension(name):
+            yield name[len(key) :], read_range(result.source_tar, start, start + size)

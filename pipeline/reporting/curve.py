@@ -5,32 +5,38 @@ import json
 import math
 from dataclasses import asdict, dataclass
 
-from deepot.evaluation.bootstrap import Estimate
-from deepot.evaluation.variants import CLEAN_ROUND_TRIP, RESTORED, ROUND_TRIP, Point
-from pipeline.storage.objects import join, read
+from deepot.evaluation.bootstrap import BootstrapEstimate
+from deepot.evaluation.variants import CLEAN_RECONSTRUCTION, RESTORED, RESTORED_RECONSTRUCTION, SweepPoint
+from pipeline.storage.objects import join_uri, read
 
-PREFERRED_SET = "map 3"  # what the plot shows; the deepest one where there are fewer, the latents where there is none
-_COLORS = {"detail": "#1d8a4e", "residual": "#1d6fb5", "plain": "#b5651d"}
-_MARKS = {RESTORED: ("*", "x*, α = 1"), ROUND_TRIP: ("s", ROUND_TRIP), CLEAN_ROUND_TRIP: ("D", CLEAN_ROUND_TRIP)}
+PREFERRED_FEATURE_SET = (
+    "map 3"  # what the plot shows; the deepest one where there are fewer, the latents where there is none
+)
+_MODE_COLORS = {"detail": "#1d8a4e", "residual": "#1d6fb5", "plain": "#b5651d"}
+_CONTROL_MARKERS = {
+    RESTORED: ("*", "x*, α = 1"),
+    RESTORED_RECONSTRUCTION: ("s", RESTORED_RECONSTRUCTION),
+    CLEAN_RECONSTRUCTION: ("D", CLEAN_RECONSTRUCTION),
+}
 
-Estimates = dict[str, Estimate]
+Estimates = dict[str, BootstrapEstimate]
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class EvaluationResult:
     """What an evaluation found.
 
     Attributes:
         folder: of its files: evaluation.json, photos.parquet, curve.png.
         photos: how many were measured.
         unusable: those that were left out, with the reason.
-        points: point → name → estimate; see `deepot.evaluation.metric_accumulator.estimates`.
+        points: point → name → estimate; see `deepot.evaluation.metric_accumulator.estimate_metrics`.
     """
 
     folder: str
     photos: int
     unusable: dict[str, str]
-    points: dict[Point, Estimates]
+    points: dict[SweepPoint, Estimates]
 
     @property
     def note(self) -> str:
@@ -40,59 +46,59 @@ class Evaluated:
             "is much the same for every version: compare them with each other, not with those of other photos."
         )
 
-    def to_json(self, **about: object) -> bytes:
+    def to_json(self, **header: object) -> bytes:
         """evaluation.json, with more keys in front."""
         points = [
-            asdict(point) | {"estimates": {name: finite(asdict(found)) for name, found in estimates.items()}}
+            asdict(point) | {"estimates": {name: nan_to_none(asdict(found)) for name, found in estimates.items()}}
             for point, estimates in self.points.items()
         ]
-        told = about | {"photos": self.photos, "unusable": self.unusable, "note": self.note, "points": points}
-        return json.dumps(told, indent=2, ensure_ascii=False).encode()
+        record = header | {"photos": self.photos, "unusable": self.unusable, "note": self.note, "points": points}
+        return json.dumps(record, indent=2, ensure_ascii=False).encode()
 
 
-def read_evaluation(folder: str) -> Evaluated:
+def read_evaluation(folder: str) -> EvaluationResult:
     """What `evaluate_job` left in a folder."""
-    told = json.loads(read(join(folder, "evaluation.json")))
+    record = json.loads(read(join_uri(folder, "evaluation.json")))
     points = {
-        Point(row["name"], row["alpha"]): {
-            name: Estimate(**{key: math.nan if value is None else value for key, value in found.items()})
+        SweepPoint(row["name"], row["alpha"]): {
+            name: BootstrapEstimate(**{key: math.nan if value is None else value for key, value in found.items()})
             for name, found in row["estimates"].items()
         }
-        for row in told["points"]
+        for row in record["points"]
     }
-    return Evaluated(folder, told["photos"], told["unusable"], points)
+    return EvaluationResult(folder, record["photos"], record["unusable"], points)
 
 
-def finite(values: dict[str, float]) -> dict[str, float | None]:
+def nan_to_none(values: dict[str, float]) -> dict[str, float | None]:
     """For JSON, which knows no NaN."""
     return {key: value if math.isfinite(value) else None for key, value in values.items()}
 
 
-def plot(points: dict[Point, Estimates]) -> bytes:
+def plot_curve(points: dict[SweepPoint, Estimates]) -> bytes:
     """A feature map's distance over PSNR as a PNG: a line for each mode, a mark for each control."""
     sets = [name for name in next(iter(points.values())) if name.startswith("map ")]
-    name = PREFERRED_SET if PREFERRED_SET in sets else [*sets, "latents"][max(0, len(sets) - 1)]
+    name = PREFERRED_FEATURE_SET if PREFERRED_FEATURE_SET in sets else [*sets, "latents"][max(0, len(sets) - 1)]
     from matplotlib.figure import Figure  # here: it takes half a second
 
     figure = Figure(figsize=(7, 4.6), layout="constrained")
     axes = figure.subplots()
-    for mode, color in _COLORS.items():
+    for mode, color in _MODE_COLORS.items():
         line = sorted((point for point in points if point.name == mode), key=lambda point: point.alpha or 0.0)
         if not line:
             continue
-        across = [points[point]["psnr"].value for point in line]
+        psnrs = [points[point]["psnr"].value for point in line]
         found = [points[point][name] for point in line]
-        up = [each.value for each in found]
+        distances = [each.value for each in found]
         bars = [
             [max(0.0, each.value - each.low) for each in found],
             [max(0.0, each.high - each.value) for each in found],
         ]
-        axes.errorbar(across, up, yerr=bars, marker=".", color=color, ecolor=f"{color}55", label=mode)
-        for point, place in zip(line, zip(across, up, strict=True), strict=True):
+        axes.errorbar(psnrs, distances, yerr=bars, marker=".", color=color, ecolor=f"{color}55", label=mode)
+        for point, place in zip(line, zip(psnrs, distances, strict=True), strict=True):
             axes.annotate(f"{point.alpha:g}", place, textcoords="offset points", xytext=(4, 4), fontsize=8)
-    for control, (mark, label) in _MARKS.items():
-        alone = points[Point(control)]
-        axes.plot([alone["psnr"].value], [alone[name].value], mark, color="#333", markersize=9, label=label)
+    for control, (mark, label) in _CONTROL_MARKERS.items():
+        estimates = points[SweepPoint(control)]
+        axes.plot([estimates["psnr"].value], [estimates[name].value], mark, color="#333", markersize=9, label=label)
     axes.set(
         xlabel="PSNR (dB), higher is nearer", ylabel=f"Fréchet distance of {name}, lower is more real", ylim=(0, None)
     )

@@ -12,70 +12,71 @@ from markupsafe import Markup
 from PIL import Image
 
 from deepot.errors import DeepotError
-from deepot.transport.naturalness import Naturalness
+from deepot.transport.naturalness import PatchNll
 from deepot.transport.transport_map import TransportMap
-from pipeline.advice import advice_of
-from pipeline.calibration.drift import drifts
-from pipeline.calibration.maps import maps
+from pipeline.advice import advice_for
+from pipeline.calibration.drift import read_drift_records
+from pipeline.calibration.maps import list_run_maps
 from pipeline.errors import RunError
 from pipeline.imageio.image_file import decode
 from pipeline.reporting.curve import read_evaluation
-from pipeline.reporting.manifest_summary import FAILURES, Survey, survey
-from pipeline.runs.manifest import read_rows
-from pipeline.runs.missing_inputs import vanished
-from pipeline.runs.paths import Run, check_run
+from pipeline.reporting.manifest_summary import MAX_LISTED, ManifestSummary, summarize_manifest
+from pipeline.runs.manifest import iter_manifest_tables
+from pipeline.runs.missing_inputs import iter_missing_inputs
+from pipeline.runs.paths import RunPaths, require_run
 from pipeline.sources.members import read_photo
-from pipeline.storage.folders import exists, names
-from pipeline.storage.objects import absolute, put, read
+from pipeline.storage.folders import exists, list_names
+from pipeline.storage.objects import absolute_uri, read, write
 
-_PAIRS, _CROP = 8, 360
-_TEMPLATES = jinja2.Environment(loader=jinja2.PackageLoader("pipeline.reporting", "."), autoescape=True)
+_MAX_PAIRS, _CROP_SIDE = 8, 360
+_TEMPLATES = jinja2.Environment(loader=jinja2.PackageLoader("pipeline.reporting", "."), autoescape=True, undefined=jinja2.StrictUndefined)
 
 
-def write_report(run: Run) -> str:
+def write_report(run: RunPaths) -> str:
     """Write the report of what is committed of a run; returns its URI.
 
     Raises:
         RunError: there is no run in that folder, or no map in it.
     """
-    check_run(run)
-    about = json.loads(read(run.about))
-    transport = _transport(run, about["job"]["map"])
-    found = survey(read_rows(run))
-    gone = vanished(run)
-    first_gone = list(islice(gone, FAILURES))
+    require_run(run)
+    run_json = json.loads(read(run.run_json))
+    transport = _load_map(run, run_json["job"]["map"])
+    summary = summarize_manifest(iter_manifest_tables(run))
+    missing = iter_missing_inputs(run)
+    first_missing = list(islice(missing, MAX_LISTED))
     page = _TEMPLATES.get_template("report.html.j2").render(
-        about=about,
+        about=run_json,
         map=transport.info,
         map_sha256=transport.sha256,
-        counts={"images": found.status.total()} | {name: found.status[name] for name in ("ok", "skipped", "failed")},
-        failures=found.failures,
-        codes=[(count, code, advice_of(code)) for code, count in found.codes.most_common()],
-        phases=found.phases,
-        pairs=_pairs(found.drawn),
-        plot=Markup(_plot(found, Naturalness(transport.reference, transport.info.patch_size).expected)),
-        restores=about["job"]["restorer"] != "identity",
-        evaluations=_evaluations(run),
-        drifts=drifts(run)[-FAILURES:],
-        vanished=first_gone,
-        vanished_count=len(first_gone) + sum(1 for _ in gone),
+        counts={"images": summary.status_counts.total()}
+        | {name: summary.status_counts[name] for name in ("ok", "skipped", "failed")},
+        failures=summary.failures,
+        codes=[(count, code, advice_for(code)) for code, count in summary.error_code_counts.most_common()],
+        phases=summary.phase_seconds,
+        pairs=_crop_pairs(summary.sampled_rows),
+        plot=Markup(_plot_naturalness(summary, PatchNll(transport.reference, transport.info.patch_size).expected)),
+        restores=run_json["job"]["restorer"] != "identity",
+        evaluations=_load_evaluations(run),
+        drifts=read_drift_records(run)[-MAX_LISTED:],
+        vanished=first_missing,
+        vanished_count=len(first_missing) + sum(1 for _ in missing),
     )
-    put(run.report, page.encode())
+    write(run.report, page.encode())
     return run.report
 
 
-def _transport(run: Run, given: str | None) -> TransportMap:
+def _load_map(run: RunPaths, map_uri: str | None) -> TransportMap:
     """The map that the job names, or the latest of the run."""
-    found = [absolute(given)] if given else maps(run)
-    if not found:
+    map_uris = [absolute_uri(map_uri)] if map_uri else list_run_maps(run)
+    if not map_uris:
         raise RunError(f"{run.uri} has no map yet: run 'deepot fit' or 'deepot run' first")
-    return TransportMap.from_bytes(read(found[-1]), found[-1])
+    return TransportMap.from_bytes(read(map_uris[-1]), map_uris[-1])
 
 
-def _evaluations(run: Run) -> list[dict[str, Any]]:
+def _load_evaluations(run: RunPaths) -> list[dict[str, Any]]:
     """The plots of the evaluations that are complete."""
     found = []
-    for name in sorted(names(run.evaluation())):
+    for name in sorted(list_names(run.evaluation())):
         if exists(run.evaluation(name, "evaluation.json")):
             png = base64.b64encode(read(run.evaluation(name, "curve.png"))).decode()
             note = read_evaluation(run.evaluation(name)).note
@@ -83,35 +84,37 @@ def _evaluations(run: Run) -> list[dict[str, Any]]:
     return found
 
 
-def _pairs(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _crop_pairs(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The middle of photos from all over the collection, before and after, at full resolution."""
-    chosen = rows[:: max(1, len(rows) // _PAIRS)][:_PAIRS]
+    chosen = rows[:: max(1, len(rows) // _MAX_PAIRS)][:_MAX_PAIRS]
     pairs = []
     for row in chosen:
         try:
-            before, after = (_crop(row[column]) for column in ("source_uri", "output_uri"))
+            before, after = (_crop_to_data_uri(row[column]) for column in ("source_uri", "output_uri"))
         except (DeepotError, OSError):
             continue  # a photo that is gone by now has no picture in the report; its row is counted all the same
         pairs.append(row | {"before": before, "after": after})
     return pairs
 
 
-def _crop(uri: str) -> str:
+def _crop_to_data_uri(uri: str) -> str:
     """The middle of a photo as a data URI."""
     pixels = decode(read_photo(uri), max_pixels=10**12).pixels
-    rows, columns = (slice(max(0, (side - _CROP) // 2), (side + _CROP) // 2) for side in (pixels.height, pixels.width))
-    return _data_uri(Image.fromarray(pixels.rgb8(rows, columns)))
+    rows, columns = (
+        slice(max(0, (side - _CROP_SIDE) // 2), (side + _CROP_SIDE) // 2) for side in (pixels.height, pixels.width)
+    )
+    return _to_data_uri(Image.fromarray(pixels.to_rgb8(rows, columns)))
 
 
-def _data_uri(image: Image.Image) -> str:
+def _to_data_uri(image: Image.Image) -> str:
     with io.BytesIO() as file:
         image.save(file, "JPEG", quality=92, subsampling=0)
         return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def _plot(found: Survey, natural: float) -> str:
+def _plot_naturalness(summary: ManifestSummary, natural_mean: float) -> str:
     """Naturalness before and after, as SVG, with a line where natural photos lie on average."""
-    rows = [row for row in found.drawn if row["naturalness"] is not None]
+    rows = [row for row in summary.sampled_rows if row["naturalness"] is not None]
     before, after = ([row[column] for row in rows] for column in ("naturalness", "naturalness_output"))
     from matplotlib.figure import Figure  # here: it takes half a second
 
@@ -125,8 +128,8 @@ def _plot(found: Survey, natural: float) -> str:
         axes.set_yticks(range(len(rows)), [rows[i]["file_name"][-28:] for i in order], fontsize=7, parse_math=False)
     else:
         axes.hist([before, after], bins=40, label=["before", "after"], color=["#b5651d", "#1d6fb5"])
-        axes.set_ylabel("photos" if found.step == 1 else f"photos, one of {found.step}")
-    axes.axvline(natural, color="#2a8f4e", linestyle="--", label="natural photos, mean")
+        axes.set_ylabel("photos" if summary.sample_step == 1 else f"photos, one of {summary.sample_step}")
+    axes.axvline(natural_mean, color="#2a8f4e", linestyle="--", label="natural photos, mean")
     axes.set_xlabel("negative log-likelihood of latent patches under natural photos (nats per dimension)")
     axes.legend(loc="lower right")
     with io.StringIO() as file:

@@ -6,17 +6,20 @@ from dataclasses import asdict, dataclass, fields
 from functools import partial
 
 from pipeline.errors import RunError
-from pipeline.runs.lease import check
-from pipeline.runs.paths import Run
-from pipeline.storage.folders import each_name
-from pipeline.storage.objects import create, read
-from pipeline.storage.prefetch import read_ahead
+from pipeline.runs.lease import check_lease
+from pipeline.runs.paths import RunPaths
+from pipeline.storage.folders import iter_names
+from pipeline.storage.objects import create_if_absent, read
+from pipeline.storage.prefetch import prefetch_map
 
-_READERS, _READ_AHEAD = 16, 1000  # of commits: one takes tens of milliseconds where a network lies between
+_COMMIT_READ_THREADS, _MAX_COMMITS_AHEAD = (
+    16,
+    1000,
+)  # of commits: one takes tens of milliseconds where a network lies between
 
 
 @dataclass(frozen=True)
-class Part:
+class ManifestFile:
     """A written manifest part: what a commit says of it.
 
     Attributes:
@@ -38,15 +41,15 @@ class Part:
     codes: dict[str, int]
 
     @property
-    def rows(self) -> int:
+    def n_rows(self) -> int:
         """All rows."""
         return self.ok + self.skipped + self.failed
 
 
-_SAID = tuple(field.name for field in fields(Part))  # a newer version may say more
+_FIELD_NAMES = tuple(field.name for field in fields(ManifestFile))  # a newer version may say more
 
 
-def commit(run: Run, shard: int, parts: Sequence[Part]) -> bool:
+def commit(run: RunPaths, shard: int, files: Sequence[ManifestFile]) -> bool:
     """Commit a shard: create-only, so of two drivers one wins.
 
     Returns:
@@ -55,44 +58,46 @@ def commit(run: Run, shard: int, parts: Sequence[Part]) -> bool:
     Raises:
         RunError: this driver had to lead the run alone, and another one does so now.
     """
-    check(run)
-    record = {"shard": shard, "parts": [asdict(part) for part in sorted(parts, key=lambda part: part.name)]}
-    return create(run.commit(shard), json.dumps(record, sort_keys=True).encode())
+    check_lease(run)
+    record = {"shard": shard, "parts": [asdict(part) for part in sorted(files, key=lambda part: part.name)]}
+    return create_if_absent(run.commit(shard), json.dumps(record, sort_keys=True).encode())
 
 
-def committed_numbers(run: Run) -> set[int]:
+def list_committed_shards(run: RunPaths) -> set[int]:
     """Numbers of the committed shards, from names alone."""
     return {
-        int(name.removesuffix(".json")) for name in each_name(run.commit()) if name.endswith(".json") and name[0] != "."
+        int(name.removesuffix(".json"))
+        for name in iter_names(run.commit())
+        if name.endswith(".json") and name[0] != "."
     }
 
 
-def committed(run: Run) -> Iterator[tuple[int, list[Part]]]:
+def iter_commits(run: RunPaths) -> Iterator[tuple[int, list[ManifestFile]]]:
     """The committed shards in order, and their parts.
 
     Raises:
         RunError: one of them is not readable as a commit.
     """
-    return read_commits(run, committed_numbers(run))
+    return read_commits(run, list_committed_shards(run))
 
 
-def read_commits(run: Run, numbers: Iterable[int]) -> Iterator[tuple[int, list[Part]]]:
+def read_commits(run: RunPaths, shards: Iterable[int]) -> Iterator[tuple[int, list[ManifestFile]]]:
     """Commits of these shards in order, and their parts; some are read at a time.
 
     Raises:
         RunError: one of them is not readable as a commit.
     """
-    return read_ahead(partial(read_commit, run), sorted(numbers), _READERS, _READ_AHEAD)
+    return prefetch_map(partial(read_commit, run), sorted(shards), _COMMIT_READ_THREADS, _MAX_COMMITS_AHEAD)
 
 
-def read_commit(run: Run, shard: int) -> list[Part]:
+def read_commit(run: RunPaths, shard: int) -> list[ManifestFile]:
     """The parts that the commit of a shard names.
 
     Raises:
         RunError: the commit is not readable as one.
     """
     try:
-        parts = json.loads(read(run.commit(shard)))["parts"]
-        return [Part(**{name: part[name] for name in _SAID}) for part in parts]
+        files = json.loads(read(run.commit(shard)))["parts"]
+        return [ManifestFile(**{name: part[name] for name in _FIELD_NAMES}) for part in files]
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{run.commit(shard)} is not a commit of this version of deepot ({error})") from error

@@ -5,28 +5,28 @@ from collections.abc import Iterable
 
 import numpy as np
 
-_BYTES = 16  # of a name's hash: among a billion names two are taken for one with a probability of 1e-21
+_HASH_BYTES = 16  # of a name's hash: among a billion names two are taken for one with a probability of 1e-21
 
 
-class Ledger:
+class HashSet:
     """The hashes of names, sorted: 16 bytes a name."""
 
     def __init__(self, names: Iterable[str]) -> None:
         """Take names; they are drawn one at a time and not kept."""
-        held = bytearray()
+        buffer = bytearray()
         for name in names:
-            held += _hash(name)
-        self._hashes = np.frombuffer(held, np.dtype((np.bytes_, _BYTES)))
+            buffer += _hash_name(name)
+        self._hashes = np.frombuffer(buffer, np.dtype((np.bytes_, _HASH_BYTES)))
         self._hashes.sort()
 
     def __contains__(self, name: str) -> bool:
-        wanted = _hash(name).rstrip(b"\0")  # as NumPy gives its fixed-width bytes back
-        place = int(self._hashes.searchsorted(np.bytes_(wanted)))
-        return place < len(self._hashes) and bool(self._hashes[place] == wanted)
+        wanted = _hash_name(name).rstrip(b"\0")  # as NumPy gives its fixed-width bytes back
+        index = int(self._hashes.searchsorted(np.bytes_(wanted)))
+        return index < len(self._hashes) and bool(self._hashes[index] == wanted)
 
     def __len__(self) -> int:
         return len(self._hashes)
 
 
-def _hash(name: str) -> bytes:
-    return hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=_BYTES).digest()
+def _hash_name(name: str) -> bytes:
+    return hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=_HASH_BYTES).digest()

@@ -12,139 +12,151 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from pipeline.errors import RunError, StorageError
-from pipeline.runs.paths import Run
-from pipeline.storage.objects import create, decided, delete, put, read
+from pipeline.runs.paths import RunPaths
+from pipeline.storage.objects import create_if_absent, delete, read, supports_conditional_create, write
 
 log = logging.getLogger(__name__)
 
-BEAT_S = 20.0
+HEARTBEAT_S = 20.0
 """How often a driver says that it is alive."""
-SILENCE_S = 120.0
+LEASE_TTL_S = 120.0
 """After how long without a word it counts as gone."""
 
-_LOOK_BEATS = 1.5  # of a driver that seems gone: its clock may be another
+_STALE_CHECK_HEARTBEATS = 1.5  # of a driver that seems gone: its clock may be another
 
 
 @contextmanager
-def lease(run: Run, alone: bool = False) -> Iterator[None]:
+def hold_lease(run: RunPaths, exclusive: bool = False) -> Iterator[None]:
     """Be the driver of a run for as long as the context lasts; within itself it only looks whether that is still so.
 
     Where storage decides between two creates of one object, any number of drivers share the shards, and there is no
-    lease, unless the driver must be `alone` for another reason. A driver that was killed keeps its lease for
-    `SILENCE_S`.
+    lease, unless the driver must be exclusive for another reason. A driver that was killed keeps its lease for
+    `LEASE_TTL_S`.
 
     Raises:
         RunError: another driver has the run.
     """
-    if run.uri in _HELD or (decided(run.uri) and not alone):
-        check(run)
+    if run.uri in _HELD_LEASES or (supports_conditional_create(run.uri) and not exclusive):
+        check_lease(run)
         yield
         return
-    decides = decided(run.uri)
-    if not decides:
+    has_conditional_create = supports_conditional_create(run.uri)
+    if not has_conditional_create:
         log.warning(
             "%s: this storage cannot refuse to create what is there already (no If-None-Match, no links), "
             "so only this driver commits, and a second one is refused as long as this one lives",
             run.uri,
         )
-    held = Lease(run, decides)
-    held.take()
+    own_lease = Lease(run, has_conditional_create)
+    own_lease.acquire()
     stopped = threading.Event()
-    beating = threading.Thread(target=_beat, args=(held, stopped), daemon=True)
-    beating.start()
-    _HELD[run.uri] = held
+    heartbeats = threading.Thread(target=_send_heartbeats, args=(own_lease, stopped), daemon=True)
+    heartbeats.start()
+    _HELD_LEASES[run.uri] = own_lease
     try:
         yield
     finally:
-        _HELD.pop(run.uri, None)
+        _HELD_LEASES.pop(run.uri, None)
         stopped.set()
-        beating.join()
-        held.release()
+        heartbeats.join()
+        own_lease.release()
 
 
-def check(run: Run) -> None:
+def check_lease(run: RunPaths) -> None:
     """Nothing, unless this process is a driver of the run by a lease that is another's by now.
 
     Raises:
         RunError: then.
     """
-    if held := _HELD.get(run.uri):
+    if held := _HELD_LEASES.get(run.uri):
         held.check()
 
 
 class Lease:
     """The lease of one driver: whose turn it is, as far as this one knows."""
 
-    def __init__(self, run: Run, decides: bool = False) -> None:
-        self._run, self._decides = run, decides
-        self.name = uuid.uuid4().hex
-        self._own = {"driver": self.name, "host": socket.gethostname(), "process": os.getpid()}
-        self._seen = 0.0  # when it was last found to be this driver's
-        self._lost = ""
+    def __init__(self, run: RunPaths, has_conditional_create: bool = False) -> None:
+        self._run, self._has_conditional_create = run, has_conditional_create
+        self.driver_id = uuid.uuid4().hex
+        self._identity = {"driver": self.driver_id, "host": socket.gethostname(), "process": os.getpid()}
+        self._confirmed_at = 0.0  # when it was last found to be this driver's
+        self._lost_message = ""
 
-    def take(self) -> None:
+    def acquire(self) -> None:
         """Write the lease unless somebody else's is fresh, and look whether it stays ours."""
         now = time.time()
-        if self._decides and create(self._run.lease, self._note(now)):
-            self._seen = now
+        if self._has_conditional_create and create_if_absent(self._run.lease, self._to_json(now)):
+            self._confirmed_at = now
             return
-        self._refuse()
-        if (silent := self._read()) and silent["driver"] != self.name:
-            log.warning("%s: looking for %.0f s whether the driver before is gone", self._run.uri, _LOOK_BEATS * BEAT_S)
-            time.sleep(_LOOK_BEATS * BEAT_S)
-            self._refuse(silent)
+        self._raise_if_held()
+        if (stale := self._read()) and stale["driver"] != self.driver_id:
+            log.warning(
+                "%s: looking for %.0f s whether the driver before is gone",
+                self._run.uri,
+                _STALE_CHECK_HEARTBEATS * HEARTBEAT_S,
+            )
+            time.sleep(_STALE_CHECK_HEARTBEATS * HEARTBEAT_S)
+            self._raise_if_held(stale)
         self._write()
-        time.sleep(min(2.0, BEAT_S))  # who wrote at the same moment shows by now
-        self._refuse()
+        time.sleep(min(2.0, HEARTBEAT_S))  # who wrote at the same moment shows by now
+        self._raise_if_held()
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """Say that the driver is alive, unless the run is another's by now."""
-        self._look()
-        if not self._lost:
+        self._refresh()
+        if not self._lost_message:
             self._write()
 
     def check(self) -> None:
         """Raise a RunError where the run is another driver's; looks if that has not been done for some beats."""
-        if time.time() - self._seen > 2 * BEAT_S:
-            self._look()
-        if self._lost:
-            raise RunError(self._lost)
+        if time.time() - self._confirmed_at > 2 * HEARTBEAT_S:
+            self._refresh()
+        if self._lost_message:
+            raise RunError(self._lost_message)
 
     def release(self) -> None:
         """Remove the lease if it is this driver's."""
-        self._look()
-        if not self._lost:
+        self._refresh()
+        if not self._lost_message:
             delete(self._run.lease)
 
-    def _look(self) -> None:
+    def _refresh(self) -> None:
         """Find out whether the lease is this driver's, as it was: one that is gone was another's in between."""
         other = self._read()
-        if other is None or other["driver"] != self.name:
-            who = f"it is {_name(other)} now" if other else "that has ended by now, or the lease was removed by hand"
-            self._lost = self._lost or (
+        if other is None or other["driver"] != self.driver_id:
+            who = (
+                f"it is {_describe_driver(other)} now"
+                if other
+                else "that has ended by now, or the lease was removed by hand"
+            )
+            self._lost_message = self._lost_message or (
                 f"{self._run.uri} was given to another driver ({who}) because nothing had been heard of this one for "
-                f"{SILENCE_S:.0f} s: this one stops, what it has committed counts; run the job again for what is left"
+                f"{LEASE_TTL_S:.0f} s: this one stops, what it has committed counts; run the job again for what is left"
             )
         else:
-            self._seen = time.time()
+            self._confirmed_at = time.time()
 
-    def _refuse(self, silent: dict[str, Any] | None = None) -> None:
+    def _raise_if_held(self, stale: dict[str, Any] | None = None) -> None:
         """Raise where another driver is alive: by its time, or as it has written anew, whatever its clock says."""
         other = self._read()
-        if other is None or other["driver"] == self.name:
+        if other is None or other["driver"] == self.driver_id:
             return
-        silent_s = time.time() - other["time"] if silent in (None, other) else 0.0
-        if silent_s < SILENCE_S:
-            why = "two write over each other's files" if self._decides else "this storage cannot decide between two"
+        silence_s = time.time() - other["time"] if stale in (None, other) else 0.0
+        if silence_s < LEASE_TTL_S:
+            why = (
+                "two write over each other's files"
+                if self._has_conditional_create
+                else "this storage cannot decide between two"
+            )
             raise RunError(
-                f"{self._run.uri} has another driver, {_name(other)}, heard of {silent_s:.0f} s ago, and {why}: "
-                f"wait until it has ended; if it was killed, try again in {SILENCE_S - silent_s:.0f} s"
+                f"{self._run.uri} has another driver, {_describe_driver(other)}, heard of {silence_s:.0f} s ago, and {why}: "
+                f"wait until it has ended; if it was killed, try again in {LEASE_TTL_S - silence_s:.0f} s"
             )
 
     def _read(self) -> dict[str, Any] | None:
         try:
             found = json.loads(read(self._run.lease))
-            return {key: found[key] for key in self._own} | {"time": float(found["time"])}
+            return {key: found[key] for key in self._identity} | {"time": float(found["time"])}
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
@@ -154,21 +166,21 @@ class Lease:
 
     def _write(self) -> None:
         now = time.time()
-        put(self._run.lease, self._note(now))
-        self._seen = now
+        write(self._run.lease, self._to_json(now))
+        self._confirmed_at = now
 
-    def _note(self, now: float) -> bytes:
-        return json.dumps(self._own | {"time": now}, sort_keys=True).encode()
-
-
-_HELD: MutableMapping[str, Lease] = {}  # runs whose driver this process is
+    def _to_json(self, now: float) -> bytes:
+        return json.dumps(self._identity | {"time": now}, sort_keys=True).encode()
 
 
-def _beat(held: Lease, stopped: threading.Event) -> None:
-    while not stopped.wait(BEAT_S):
+_HELD_LEASES: MutableMapping[str, Lease] = {}  # runs whose driver this process is
+
+
+def _send_heartbeats(own_lease: Lease, stopped: threading.Event) -> None:
+    while not stopped.wait(HEARTBEAT_S):
         with suppress(StorageError, RunError):  # the next beat may get through; the work itself finds out what is wrong
-            held.beat()
+            own_lease.heartbeat()
 
 
-def _name(other: dict[str, Any]) -> str:
+def _describe_driver(other: dict[str, Any]) -> str:
     return f"process {other['process']} on {other['host']}"

@@ -7,33 +7,35 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import RunError
-from pipeline.storage.folders import names
-from pipeline.storage.objects import join
-from pipeline.storage.ranged_file import opened
+from pipeline.storage.folders import list_names
+from pipeline.storage.objects import join_uri
+from pipeline.storage.ranged_file import open_ranged
 
-ROWS = 50_000
+ROWS_PER_BATCH = 50_000
 """Of a Parquet file, that are written and read at a time."""
-WRITING = {"compression": "zstd", "write_statistics": False}
+PARQUET_OPTIONS = {"compression": "zstd", "write_statistics": False}
 
 
-def series(folder: str, stem: str, suffix: str) -> list[tuple[int, str]]:
-    """Numbers and URIs of the files `<stem>-<number>.<suffix>` in a folder, by their numbers."""
-    named = re.compile(rf"{re.escape(stem)}-(\d+)\.{re.escape(suffix)}")
-    found = (named.fullmatch(name) for name in names(folder))
-    return sorted((int(match[1]), join(folder, match[0])) for match in found if match)
+def list_numbered_files(folder: str, stem: str, suffix: str) -> list[tuple[int, str]]:
+    """Numbers and URIs of the files `<sample_key>-<number>.<suffix>` in a folder, by their numbers."""
+    pattern = re.compile(rf"{re.escape(stem)}-(\d+)\.{re.escape(suffix)}")
+    found = (pattern.fullmatch(name) for name in list_names(folder))
+    return sorted((int(match[1]), join_uri(folder, match[0])) for match in found if match)
 
 
-def batches(uri: str, columns: Sequence[str], rows: int = ROWS) -> Iterator[pa.RecordBatch]:
+def iter_parquet_batches(
+    uri: str, columns: Sequence[str], batch_rows: int = ROWS_PER_BATCH
+) -> Iterator[pa.RecordBatch]:
     """Columns of a Parquet file, streamed, so many rows at a time.
 
     Raises:
         RunError: it is no Parquet file, or has not these columns.
     """
     try:
-        with opened(uri) as file, pq.ParquetFile(file) as parquet:
+        with open_ranged(uri) as file, pq.ParquetFile(file) as parquet:
             missing = ", ".join(sorted(set(columns) - set(parquet.schema_arrow.names)))
             if missing:  # which pyarrow would pass over
                 raise RunError(f"{uri} is not a file of this version of deepot (it has no {missing})")
-            yield from parquet.iter_batches(rows, columns=list(columns))
+            yield from parquet.iter_batches(batch_rows, columns=list(columns))
     except (pa.ArrowException, ValueError) as error:
         raise RunError(f"{uri} is not a file of this version of deepot ({error})") from error

@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-from deepot.inference.enhancer import Outcome
-from pipeline.errors import Code
-from pipeline.failures import code_of, said
-from pipeline.runs.manifest import PHASES, SCHEMA
+from deepot.inference.enhancer import EnhanceStats
+from pipeline.errors import ErrorCode
+from pipeline.failures import error_code, error_message
+from pipeline.runs.manifest import MANIFEST_SCHEMA, PHASES
 from pipeline.storage.objects import Entry
 
 
-def blank_row(entry: Entry, shard: int, attempt: int) -> dict[str, Any]:
+def new_row(entry: Entry, shard: int, attempt: int) -> dict[str, Any]:
     """A manifest row that knows only its input."""
     return (
-        dict.fromkeys(SCHEMA.names)
+        dict.fromkeys(MANIFEST_SCHEMA.names)
         | {f"seconds_{phase}": 0.0 for phase in PHASES}
         | {
             "file_name": entry.key,
@@ -28,23 +28,23 @@ def blank_row(entry: Entry, shard: int, attempt: int) -> dict[str, Any]:
     )
 
 
-def outcome_columns(outcomes: Sequence[Outcome], sizes: Sequence[int]) -> dict[str, Any]:
+def aggregate_page_stats(page_stats: Sequence[EnhanceStats], sizes: Sequence[int]) -> dict[str, Any]:
     """The columns of a photo whose pages gave these outcomes: sums of tiles and seconds, means weighted by size."""
-    columns: dict[str, Any] = {"n_tiles": sum(outcome.n_tiles for outcome in outcomes)}
+    columns: dict[str, Any] = {"n_tiles": sum(outcome.n_tiles for outcome in page_stats)}
     for name in ("transport_cost", "naturalness", "naturalness_output"):
-        values = [getattr(outcome, name) for outcome in outcomes]
+        values = [getattr(outcome, name) for outcome in page_stats]
         columns[name] = sum(value * size for value, size in zip(values, sizes, strict=True)) / sum(sizes)
-    for phase in outcomes[0].seconds:
-        columns[f"seconds_{phase}"] = sum(outcome.seconds[phase] for outcome in outcomes)
+    for phase in page_stats[0].seconds:
+        columns[f"seconds_{phase}"] = sum(outcome.seconds[phase] for outcome in page_stats)
     return columns
 
 
-def fail_row(row: dict[str, Any], error: BaseException, code: Code = Code.INTERNAL) -> None:
+def mark_failed(row: dict[str, Any], error: BaseException, default_code: ErrorCode = ErrorCode.INTERNAL) -> None:
     """Turn a row into that of an image that was not done."""
-    code = code_of(error, code)
+    default_code = error_code(error, default_code)
     row |= {
-        "status": "skipped" if code.skipped else "failed",
-        "error_code": code.value,
-        "error_message": said(error),
-        "retriable": code.retriable,
+        "status": "skipped" if default_code.skipped else "failed",
+        "error_code": default_code.value,
+        "error_message": error_message(error),
+        "retriable": default_code.retriable,
     }

@@ -7,14 +7,14 @@ from itertools import chain, islice
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.sources.members import sample_of
+from pipeline.sources.members import webdataset_sample
 from pipeline.storage.objects import Entry
 
-_MOST_SHARD_IMAGES, _SHARDS_WANTED, _MOST_SHARD_BYTES = 32, 64, 512 * 2**20
-_MOST_SHARD_COST = 32 * 12_000_000  # pixels
-_MOST_LATE = 8  # images that a shard takes beyond that, so that a sample of a tar is not cut in two
+_MAX_SHARD_IMAGES, _TARGET_SHARDS, _MAX_SHARD_BYTES = 32, 64, 512 * 2**20
+_MAX_SHARD_COST = 32 * 12_000_000  # pixels
+_MAX_SAMPLE_OVERFLOW = 8  # images that a shard takes beyond that, so that a sample of a tar is not cut in two
 
-_BYTES_A_PIXEL = {
+_BYTES_PER_PIXEL = {
     **dict.fromkeys(("bmp", "ppm", "tga"), 3.0),
     **dict.fromkeys(("tif", "tiff"), 1.9),
     **dict.fromkeys(("png", "gif", "pgm"), 1.7),
@@ -24,8 +24,8 @@ _BYTES_A_PIXEL = {
 }
 """Medians of two sets of photos (`benchmarks/sizes.py`). Others have a few times more or less, but those of one listing
 are much alike, and it is those that are compared."""
-_JPEG = 0.5
-_ALWAYS = 2**16
+_JPEG_BYTES_PER_PIXEL = 0.5
+_PER_IMAGE_COST = 2**16
 """Pixels' worth of reading, writing and all else that an image takes whatever its size."""
 
 
@@ -37,52 +37,56 @@ class Shard:
     entries: tuple[Entry, ...]
 
 
-def cost(entry: Entry) -> int:
+def estimate_cost(entry: Entry) -> int:
     """Pixels that an image should have by its bytes and the format of its name, and a little that each takes."""
     suffix = entry.key.rpartition(".")[2].lower()
-    return _ALWAYS + int(entry.size / _BYTES_A_PIXEL.get(suffix, _JPEG))
+    return _PER_IMAGE_COST + int(entry.size / _BYTES_PER_PIXEL.get(suffix, _JPEG_BYTES_PER_PIXEL))
 
 
-def costs(keys: pa.Array, sizes: pa.Array) -> pa.Array:
-    """The `cost` of many images by their keys and bytes, int64: in a plan of millions each one counts."""
+def estimate_costs(keys: pa.Array, sizes: pa.Array) -> pa.Array:
+    """The `estimate_cost` of many images by their keys and bytes, int64: in a plan of millions each one counts."""
     suffixes = pc.utf8_lower(pc.replace_substring_regex(keys, r"^(?s:.*)\.", ""))
-    known = pc.index_in(suffixes, value_set=pa.array(list(_BYTES_A_PIXEL)))
-    bytes_a_pixel = pc.fill_null(pc.take(pa.array(list(_BYTES_A_PIXEL.values())), known), _JPEG)
-    return pc.add(pc.cast(pc.trunc(pc.divide(sizes, bytes_a_pixel)), pa.int64()), _ALWAYS)
+    known = pc.index_in(suffixes, value_set=pa.array(list(_BYTES_PER_PIXEL)))
+    bytes_per_pixel = pc.fill_null(pc.take(pa.array(list(_BYTES_PER_PIXEL.values())), known), _JPEG_BYTES_PER_PIXEL)
+    return pc.add(pc.cast(pc.trunc(pc.divide(sizes, bytes_per_pixel)), pa.int64()), _PER_IMAGE_COST)
 
 
-def cut(entries: Iterable[Entry], shard_images: int | str = "auto", first: int = 0) -> Iterator[Shard]:
+def split_into_shards(
+    entries: Iterable[Entry], images_per_shard: int | str = "auto", first_number: int = 0
+) -> Iterator[Shard]:
     """Cut a listing into shards; where the cuts fall depends on the listing alone.
 
     Args:
         entries: in any order, which is kept.
-        shard_images: images a shard; `auto` makes shards of about the same `cost`, some 64 of a short
+        images_per_shard: images a shard; `auto` makes shards of about the same `estimate_cost`, some 64 of a short
             listing, and of at most 32 images.
-        first: number of the first shard.
+        first_number: number of the first shard.
     """
     entries = iter(entries)
-    most, budget = shard_images, 2**62
-    if isinstance(most, str):
-        ahead = list(islice(entries, _SHARDS_WANTED * _MOST_SHARD_IMAGES + 1))
-        whole = len(ahead) <= _SHARDS_WANTED * _MOST_SHARD_IMAGES
-        wanted = -(-sum(map(cost, ahead)) // _SHARDS_WANTED) if whole else _MOST_SHARD_COST
-        most, budget, entries = _MOST_SHARD_IMAGES, min(wanted, _MOST_SHARD_COST), chain(ahead, entries)
-    held: list[Entry] = []
-    size = spent = late = 0
+    max_images, budget = images_per_shard, 2**62
+    if isinstance(max_images, str):
+        lookahead = list(islice(entries, _TARGET_SHARDS * _MAX_SHARD_IMAGES + 1))
+        is_complete = len(lookahead) <= _TARGET_SHARDS * _MAX_SHARD_IMAGES
+        target_cost = -(-sum(map(estimate_cost, lookahead)) // _TARGET_SHARDS) if is_complete else _MAX_SHARD_COST
+        max_images, budget, entries = _MAX_SHARD_IMAGES, min(target_cost, _MAX_SHARD_COST), chain(lookahead, entries)
+    batch: list[Entry] = []
+    size = batch_cost = overflow = 0
     for entry in entries:
-        more = cost(entry)
-        full = len(held) >= most or size + entry.size > _MOST_SHARD_BYTES or 2 * spent + more > 2 * budget
-        too_much = late == _MOST_LATE or size + entry.size > 2 * _MOST_SHARD_BYTES
-        if held and full and (too_much or not _in_one_sample(held[-1], entry)):
-            yield Shard(first, tuple(held))
-            held, size, spent, late, first = [], 0, 0, 0, first + 1
-        late += bool(held and full)
-        held.append(entry)
-        size, spent = size + entry.size, spent + more
-    if held:
-        yield Shard(first, tuple(held))
+        image_cost = estimate_cost(entry)
+        full = (
+            len(batch) >= max_images or size + entry.size > _MAX_SHARD_BYTES or 2 * batch_cost + image_cost > 2 * budget
+        )
+        overflows = overflow == _MAX_SAMPLE_OVERFLOW or size + entry.size > 2 * _MAX_SHARD_BYTES
+        if batch and full and (overflows or not _is_same_sample(batch[-1], entry)):
+            yield Shard(first_number, tuple(batch))
+            batch, size, batch_cost, overflow, first_number = [], 0, 0, 0, first_number + 1
+        overflow += bool(batch and full)
+        batch.append(entry)
+        size, batch_cost = size + entry.size, batch_cost + image_cost
+    if batch:
+        yield Shard(first_number, tuple(batch))
 
 
-def _in_one_sample(one: Entry, other: Entry) -> bool:
-    sample = sample_of(one.uri)
-    return sample is not None and sample == sample_of(other.uri)
+def _is_same_sample(one: Entry, other: Entry) -> bool:
+    sample = webdataset_sample(one.uri)
+    return sample is not None and sample == webdataset_sample(other.uri)

@@ -4,15 +4,15 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from pipeline.errors import StorageError
-from pipeline.sources.members import clean, member_of, named_in
-from pipeline.storage.listing import described
+from pipeline.sources.members import parse_member_uri, resolve_relative, sanitize_path
+from pipeline.storage.listing import stat
 from pipeline.storage.objects import Entry, read
-from pipeline.storage.prefetch import read_ahead
+from pipeline.storage.prefetch import prefetch_map
 
-_ASKING = 32  # threads that ask storage about a photo each
+_STAT_THREADS = 32  # threads that ask storage about a photo each
 
 
-def names_in(uri: str) -> Iterator[str]:
+def read_list(uri: str) -> Iterator[str]:
     """The names in a list file, one a line; lines that begin with # say nothing.
 
     Raises:
@@ -27,7 +27,7 @@ def names_in(uri: str) -> Iterator[str]:
     return (line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#"))
 
 
-def named(names: Iterable[str], container: str) -> Iterator[Entry]:
+def resolve_names(names: Iterable[str], container: str) -> Iterator[Entry]:
     """Entries of photos that are named, in the order of their keys, each once.
 
     Storage is asked about each of them, so that one that changes is seen as changed. Where it cannot tell, size, etag
@@ -41,28 +41,28 @@ def named(names: Iterable[str], container: str) -> Iterator[Entry]:
         StorageError: two of them would have one result.
     """
     uris: dict[str, str] = {}
-    for uri in (named_in(container, name) for name in names):
-        other = uris.setdefault(_key(uri), uri)
+    for uri in (resolve_relative(container, name) for name in names):
+        other = uris.setdefault(_key_from_uri(uri), uri)
         if other != uri:
-            raise StorageError(f"{container}: {told_apart(other, uri, _key(uri))}")
-    file = lru_cache(maxsize=256)(described)
+            raise StorageError(f"{container}: {name_clash_message(other, uri, _key_from_uri(uri))}")
+    stat_container = lru_cache(maxsize=256)(stat)
 
     def entry(key: str) -> Entry:
         uri = uris[key]
-        member = member_of(uri)
+        member = parse_member_uri(uri)
         try:
-            found = described(uri) if member is None else file(member.container)
+            found = stat(uri) if member is None else stat_container(member.container)
         except (FileNotFoundError, StorageError):
             return Entry(uri, key, 0, "", 0.0)
         return Entry(uri, key, found.size if member is None else member.size, found.etag, found.mtime)
 
-    yield from (found for _, found in read_ahead(entry, sorted(uris), _ASKING))
+    yield from (found for _, found in prefetch_map(entry, sorted(uris), _STAT_THREADS))
 
 
-def told_apart(one: str, other: str, key: str) -> str:
+def name_clash_message(one: str, other: str, key: str) -> str:
     """What is said of two photos that cannot be."""
     return f"{one} and {other} would both have the result {key}: name only one of them"
 
 
-def _key(uri: str) -> str:
-    return clean(uri.partition("://")[2] or uri)
+def _key_from_uri(uri: str) -> str:
+    return sanitize_path(uri.partition("://")[2] or uri)

@@ -6,51 +6,54 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from pipeline.errors import Code, RunError
+from pipeline.errors import ErrorCode, RunError
 from pipeline.progress import Progress
-from pipeline.runs.commits import Part, commit
-from pipeline.runs.manifest import part_name, write_part
-from pipeline.runs.paths import Run
-from pipeline.runs.rows import blank_row
+from pipeline.runs.commits import ManifestFile, commit
+from pipeline.runs.manifest import new_manifest_file_name, write_manifest_file
+from pipeline.runs.paths import RunPaths
+from pipeline.runs.rows import new_row
 from pipeline.runs.sharding import Shard
 from pipeline.telemetry import prometheus_metrics as metrics
-from pipeline.telemetry.logs import not_done
-from pipeline.workers.pool import Crew, WorkerDiedError
-from pipeline.workers.shard_worker import Work
-from pipeline.workers.watchdog import ImageHangsError
+from pipeline.telemetry.logs import log_unprocessed
+from pipeline.workers.pool import WorkerDiedError, WorkerPool
+from pipeline.workers.shard_worker import WorkItem
+from pipeline.workers.watchdog import ImageTimeoutError
 
 log = logging.getLogger(__name__)
 
-_COMMITTERS, _MOST_COMMITS = 8, 64  # a commit waits for the disk or the network, so the crew need not
-_DEADLY = {
-    Code.WORKER_DIED: "the worker process died over this image, alone, after its shard had killed others",
-    Code.OUT_OF_MEMORY: "there was too little memory for this image, alone, after its shard had ended other workers",
+_COMMIT_THREADS, _MAX_PENDING_COMMITS = 8, 64  # a commit waits for the disk or the network, so the crew need not
+_CRASH_MESSAGES = {
+    ErrorCode.WORKER_DIED: "the worker process died over this image, alone, after its shard had killed others",
+    ErrorCode.OUT_OF_MEMORY: "there was too little memory for this image, alone, after its shard had ended other workers",
 }
-_LIVES = 2  # workers that a shard may kill before it is searched for the image that does it
-_SUSPECTS, _HOPELESS = 16, 8  # shards that may wait to be searched, and images lost alone, while nothing has been done
+_MAX_WORKER_DEATHS = 2  # workers that a shard may kill before it is searched for the image that does it
+_MAX_QUARANTINED, _MAX_FAILURES_WITHOUT_SUCCESS = (
+    16,
+    8,
+)  # shards that may wait to be searched, and images lost alone, while nothing has been done
 
 
 @dataclass
-class _State:
+class _ShardState:
     """What is known of a shard that is being worked on: images of it that are not done, parts of it that are."""
 
-    open: int
-    parts: list[Part] = field(default_factory=list)
+    remaining: int
+    manifest_files: list[ManifestFile] = field(default_factory=list)
 
 
-class Apply:
+class ShardScheduler:
     """Hands shards to a crew until every one is committed."""
 
-    def __init__(self, run: Run, crew: Crew, progress: Progress) -> None:
-        self._run, self._crew, self._progress = run, crew, progress
-        self._states: dict[int, _State] = {}
-        self._deaths: Counter[int] = Counter()
-        self._suspects: deque[Work] = deque()
-        self._retried: deque[Work] = deque()
-        self._starved: set[str] = set()
-        self._worked, self._lost = False, 0  # whether any work has been done; images lost alone
-        self._running = 0
-        self._commits: deque[Future[int]] = deque()
+    def __init__(self, run: RunPaths, pool: WorkerPool, progress: Progress) -> None:
+        self._run, self._pool, self._progress = run, pool, progress
+        self._states: dict[int, _ShardState] = {}
+        self._crash_counts: Counter[int] = Counter()
+        self._quarantine: deque[WorkItem] = deque()
+        self._retries: deque[WorkItem] = deque()
+        self._oom_retried: set[str] = set()
+        self._any_succeeded, self._failed_alone = False, 0  # whether any work has been done; images lost alone
+        self._n_in_flight = 0
+        self._pending_commits: deque[Future[int]] = deque()
 
     def __call__(self, shards: Iterable[Shard]) -> int:
         """Do shards; returns the number of images of those that this call committed.
@@ -59,108 +62,116 @@ class Apply:
             StorageError: a commit cannot be written.
             RunError: workers die over everything.
         """
-        waiting = iter(shards)
-        done = 0
-        with ThreadPoolExecutor(_COMMITTERS, "commit") as self._committers:
-            self._hand_out(waiting)
-            while self._running:
-                work, result = self._crew.wait()
-                self._running -= 1
+        pending = iter(shards)
+        n_committed = 0
+        with ThreadPoolExecutor(_COMMIT_THREADS, "commit") as self._commit_executor:
+            self._dispatch(pending)
+            while self._n_in_flight:
+                item, result = self._pool.wait()
+                self._n_in_flight -= 1
                 if isinstance(result, WorkerDiedError):
-                    self._bury(work, result.code)
-                elif isinstance(result, ImageHangsError):
-                    self._give_up(work, result.uri)
+                    self._on_worker_death(item, result.code)
+                elif isinstance(result, ImageTimeoutError):
+                    self._on_timeout(item, result.uri)
                 else:
-                    self._worked = True
-                    self._keep(work, result)
-                while self._commits and (self._commits[0].done() or len(self._commits) > _MOST_COMMITS):
-                    done += self._commits.popleft().result()
-                self._hand_out(waiting)
-            return done + sum(commit.result() for commit in self._commits)
+                    self._any_succeeded = True
+                    self._accept(item, result)
+                while self._pending_commits and (
+                    self._pending_commits[0].done() or len(self._pending_commits) > _MAX_PENDING_COMMITS
+                ):
+                    n_committed += self._pending_commits.popleft().result()
+                self._dispatch(pending)
+            return n_committed + sum(future.result() for future in self._pending_commits)
 
-    def _hand_out(self, waiting: Iterator[Shard]) -> None:
+    def _dispatch(self, pending: Iterator[Shard]) -> None:
         """Fill the crew; suspects wait until everybody else is done, and go one at a time."""
-        while self._crew.free() > 0:
-            if self._retried:
-                work = self._retried.popleft()
-            elif not self._worked and len(self._suspects) >= _SUSPECTS:
+        while self._pool.free_slots() > 0:
+            if self._retries:
+                item = self._retries.popleft()
+            elif not self._any_succeeded and len(self._quarantine) >= _MAX_QUARANTINED:
                 break  # they are searched first: it may not be their images
-            elif (shard := next(waiting, None)) is not None:
-                work = Work(shard.number, shard.entries)
-                self._states[shard.number] = _State(len(shard.entries))
+            elif (shard := next(pending, None)) is not None:
+                item = WorkItem(shard.number, shard.entries)
+                self._states[shard.number] = _ShardState(len(shard.entries))
             else:
                 break
-            self._crew.submit(work)
-            self._running += 1
-        if not self._running and self._suspects:
-            self._crew.submit(self._suspects.popleft(), alone=True)
-            self._running += 1
+            self._pool.submit(item)
+            self._n_in_flight += 1
+        if not self._n_in_flight and self._quarantine:
+            self._pool.submit(self._quarantine.popleft(), exclusive=True)
+            self._n_in_flight += 1
 
-    def _bury(self, work: Work, code: Code) -> None:
+    def _on_worker_death(self, item: WorkItem, code: ErrorCode) -> None:
         """A worker died over this work: try again, and after that search."""
-        again = replace(work, attempt=work.attempt + 1)
-        self._deaths[work.shard] += 1
-        about = {"shard": work.shard, "images": len(work.entries)}
-        log.warning("a worker died over shard %d (%d images)", work.shard, len(work.entries), extra=about)
-        if self._deaths[work.shard] < _LIVES:
-            self._retried.append(again)
-        elif self._deaths[work.shard] == _LIVES:
-            self._suspects.append(again)
-        elif len(work.entries) > 1:
-            middle = len(work.entries) // 2
-            halves = enumerate((work.entries[:middle], work.entries[middle:]))
-            pieces = [Work(work.shard, half, work.attempt + 1, f"{work.piece}{side}") for side, half in halves]
-            self._suspects.extendleft(reversed(pieces))  # one shard after the other
-        elif code is Code.OUT_OF_MEMORY and work.entries[0].uri not in self._starved:
-            self._starved.add(work.entries[0].uri)  # the one before may have been ended a moment ago: once more, at
-            self._suspects.appendleft(again)  # once, and not behind the other one's second try
+        retry = replace(item, attempt=item.attempt + 1)
+        self._crash_counts[item.shard] += 1
+        log_fields = {"shard": item.shard, "images": len(item.entries)}
+        log.warning("a worker died over shard %d (%d images)", item.shard, len(item.entries), extra=log_fields)
+        if self._crash_counts[item.shard] < _MAX_WORKER_DEATHS:
+            self._retries.append(retry)
+        elif self._crash_counts[item.shard] == _MAX_WORKER_DEATHS:
+            self._quarantine.append(retry)
+        elif len(item.entries) > 1:
+            middle = len(item.entries) // 2
+            halves = enumerate((item.entries[:middle], item.entries[middle:]))
+            split_items = [
+                WorkItem(item.shard, half, item.attempt + 1, f"{item.split_path}{side}") for side, half in halves
+            ]
+            self._quarantine.extendleft(reversed(split_items))  # one shard after the other
+        elif code is ErrorCode.OUT_OF_MEMORY and item.entries[0].uri not in self._oom_retried:
+            self._oom_retried.add(item.entries[0].uri)  # the one before may have been ended a moment ago: once more, at
+            self._quarantine.appendleft(retry)  # once, and not behind the other one's second try
         else:
-            self._lost += 1
-            if self._lost >= _HOPELESS and not self._worked:
+            self._failed_alone += 1
+            if self._failed_alone >= _MAX_FAILURES_WITHOUT_SUCCESS and not self._any_succeeded:
                 raise RunError(
-                    f"workers died over {self._lost} images, each alone, and nothing else was done; the last is "
-                    f"{work.entries[0].uri}. It is hardly the images: look at the workers, their memory and devices"
+                    f"workers died over {self._failed_alone} images, each alone, and nothing else was done; the last is "
+                    f"{item.entries[0].uri}. It is hardly the images: look at the workers, their memory and devices"
                 )
-            self._keep(work, self._obituary(work, code, _DEADLY[code]))
+            self._accept(item, self._write_failure_row(item, code, _CRASH_MESSAGES[code]))
 
-    def _give_up(self, work: Work, uri: str) -> None:
+    def _on_timeout(self, item: WorkItem, uri: str) -> None:
         """An image of this work hangs: it gets its row, and the others are done again by another worker."""
-        log.warning("%s takes longer than limits.image_s", uri, extra={"shard": work.shard, "photo": uri})
-        hanging = replace(work, entries=tuple(entry for entry in work.entries if entry.uri == uri))
-        others = tuple(entry for entry in work.entries if entry.uri != uri)
+        log.warning("%s takes longer than limits.image_s", uri, extra={"shard": item.shard, "photo": uri})
+        timed_out = replace(item, entries=tuple(entry for entry in item.entries if entry.uri == uri))
+        others = tuple(entry for entry in item.entries if entry.uri != uri)
         if others:
-            self._retried.append(replace(work, entries=others, attempt=work.attempt + 1))
-        self._keep(hanging, self._obituary(hanging, Code.TIMED_OUT, "it took longer than limits.image_s"))
+            self._retries.append(replace(item, entries=others, attempt=item.attempt + 1))
+        self._accept(
+            timed_out, self._write_failure_row(timed_out, ErrorCode.TIMED_OUT, "it took longer than limits.image_s")
+        )
 
-    def _obituary(self, work: Work, code: Code, message: str) -> Part:
+    def _write_failure_row(self, item: WorkItem, code: ErrorCode, message: str) -> ManifestFile:
         """The row of an image that its worker did not survive."""
-        (entry,) = work.entries
-        row = blank_row(entry, work.shard, work.attempt) | {
+        (entry,) = item.entries
+        row = new_row(entry, item.shard, item.attempt) | {
             "error_code": code.value,
             "error_message": message,
             "retriable": code.retriable,
         }
-        not_done(row)
-        metrics.finished(row)
-        return write_part(self._run, part_name(work.shard, work.attempt), [row])
+        log_unprocessed(row)
+        metrics.record_image(row)
+        return write_manifest_file(self._run, new_manifest_file_name(item.shard, item.attempt), [row])
 
-    def _keep(self, work: Work, part: Part) -> None:
+    def _accept(self, item: WorkItem, manifest_file: ManifestFile) -> None:
         """Take a part; commit its shard once it has all of them."""
-        if part.rows != len(work.entries):
-            raise RunError(f"shard {work.shard}: {len(work.entries)} images went in and {part.rows} rows came out")
-        state = self._states[work.shard]
-        state.parts.append(part)
-        state.open -= part.rows
-        self._progress.advance(part.rows, part.failed)
-        if not state.open:
-            del self._states[work.shard]
-            self._commits.append(self._committers.submit(self._commit, work.shard, state.parts))
+        if manifest_file.n_rows != len(item.entries):
+            raise RunError(
+                f"shard {item.shard}: {len(item.entries)} images went in and {manifest_file.n_rows} rows came out"
+            )
+        state = self._states[item.shard]
+        state.manifest_files.append(manifest_file)
+        state.remaining -= manifest_file.n_rows
+        self._progress.advance(manifest_file.n_rows, manifest_file.failed)
+        if not state.remaining:
+            del self._states[item.shard]
+            self._pending_commits.append(self._commit_executor.submit(self._commit, item.shard, state.manifest_files))
 
-    def _commit(self, shard: int, parts: Sequence[Part]) -> int:
+    def _commit(self, shard: int, manifest_files: Sequence[ManifestFile]) -> int:
         """Commit a shard; returns the images of it that this call committed."""
-        if not commit(self._run, shard, parts):
+        if not commit(self._run, shard, manifest_files):
             log.warning("shard %d was committed by another driver; its rows count", shard, extra={"shard": shard})
             return 0
-        counts = {name: sum(getattr(part, name) for part in parts) for name in ("ok", "skipped", "failed")}
+        counts = {name: sum(getattr(part, name) for part in manifest_files) for name in ("ok", "skipped", "failed")}
         log.info("shard %d is committed", shard, extra={"shard": shard} | counts)
-        return sum(part.rows for part in parts)
+        return sum(manifest_file.n_rows for manifest_file in manifest_files)

@@ -10,52 +10,52 @@ from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import StorageError
 
-_PROBED: dict[str, bool] = {}  # folder or bucket → what `decides` found there
+_PROBE_RESULTS: dict[str, bool] = {}  # folder or bucket → what `probe_conditional_create` found there
 
 
-def put_whole(fs: Any, path: str, data: bytes) -> None:  # noqa: ANN401 — fsspec has no types
+def atomic_write(fs: Any, path: str, data: bytes) -> None:  # noqa: ANN401 — fsspec has no types
     """Write an object, over another one if need be."""
     if isinstance(fs, LocalFileSystem):
-        os.replace(_temporary(path, data), path)
-        _sync(os.path.dirname(path))
+        os.replace(_write_temporary(path, data), path)
+        _fsync_folder(os.path.dirname(path))
     else:
-        _pipe(fs, path, data)
+        _pipe_file(fs, path, data)
 
 
-def create_whole(fs: Any, path: str, data: bytes) -> None:  # noqa: ANN401
-    """Write an object unless there is one of that name; atomic where `decides` says so.
+def atomic_create(fs: Any, path: str, data: bytes) -> None:  # noqa: ANN401
+    """Write an object unless there is one of that name; atomic where `probe_conditional_create` says so.
 
     Raises:
         FileExistsError: there is one.
     """
-    if not decides(fs, path.rpartition("/")[0]):
-        _create_unless_seen(fs, path, data)
+    if not probe_conditional_create(fs, path.rpartition("/")[0]):
+        _create_after_check(fs, path, data)
     elif isinstance(fs, LocalFileSystem):
-        _link(path, data)
+        _create_by_link(path, data)
     else:
-        _create_on_s3(fs, path, data)
+        _create_if_none_match(fs, path, data)
 
 
-def decides(fs: Any, folder: str) -> bool:  # noqa: ANN401
+def probe_conditional_create(fs: Any, folder: str) -> bool:  # noqa: ANN401
     """Whether storage itself decides between two that create the same object in a folder; tried out once a process.
 
     Local files are linked into place and S3 is asked with `If-None-Match: *`, but some file systems have no links and
-    some endpoints ignore the condition. Everywhere else `create_whole` looks first and writes then.
+    some endpoints ignore the condition. Everywhere else `atomic_create` looks first and writes then.
     """
-    local = isinstance(fs, LocalFileSystem)
-    if not local and "s3" not in fs.protocol:
+    is_local = isinstance(fs, LocalFileSystem)
+    if not is_local and "s3" not in fs.protocol:
         return False
-    place = folder if local else fs.split_path(folder)[0]
-    if place not in _PROBED:
+    probe_key = folder if is_local else fs.split_path(folder)[0]
+    if probe_key not in _PROBE_RESULTS:
         probe = f"{folder}/.{uuid.uuid4().hex}.partial"
-        _PROBED[place] = _links(probe) if local else _conditions(fs, probe)
-    return _PROBED[place]
+        _PROBE_RESULTS[probe_key] = _probe_hard_links(probe) if is_local else _probe_if_none_match(fs, probe)
+    return _PROBE_RESULTS[probe_key]
 
 
-def _links(probe: str) -> bool:
+def _probe_hard_links(probe: str) -> bool:
     """Whether files can be linked into place."""
     try:
-        _link(probe, b"probe")
+        _create_by_link(probe, b"probe")
     except OSError as error:
         if error.errno in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
             return False
@@ -64,16 +64,16 @@ def _links(probe: str) -> bool:
     return True
 
 
-def _conditions(fs: Any, probe: str) -> bool:  # noqa: ANN401
+def _probe_if_none_match(fs: Any, probe: str) -> bool:  # noqa: ANN401
     """Whether a bucket refuses to create an object that is there: two creates of one new name, with other contents."""
     try:
         with suppress(FileExistsError):  # the first had landed and its answer was lost
-            _create_on_s3(fs, probe, b"first")
-        _create_on_s3(fs, probe, b"second")
+            _create_if_none_match(fs, probe, b"first")
+        _create_if_none_match(fs, probe, b"second")
     except FileExistsError:
         return True
     except OSError as error:
-        if error_code(error) not in ("NotImplemented", "501"):
+        if s3_error_code(error) not in ("NotImplemented", "501"):
             raise
     finally:
         with suppress(OSError):  # without the right to delete, the probe stays
@@ -81,52 +81,52 @@ def _conditions(fs: Any, probe: str) -> bool:  # noqa: ANN401
     return False
 
 
-def _link(path: str, data: bytes) -> None:
-    temporary = _temporary(path, data)
+def _create_by_link(path: str, data: bytes) -> None:
+    temporary = _write_temporary(path, data)
     try:
         os.link(temporary, path)
     finally:
         os.unlink(temporary)
-    _sync(os.path.dirname(path))
+    _fsync_folder(os.path.dirname(path))
 
 
-def _create_on_s3(fs: Any, path: str, data: bytes) -> None:  # noqa: ANN401
+def _create_if_none_match(fs: Any, path: str, data: bytes) -> None:  # noqa: ANN401
     try:
-        _pipe(fs, path, data, mode="create")
+        _pipe_file(fs, path, data, mode="create")
     except OSError as error:
-        if error_code(error) in ("PreconditionFailed", "412"):  # s3fs knows it only with the details that AWS adds
+        if s3_error_code(error) in ("PreconditionFailed", "412"):  # s3fs knows it only with the details that AWS adds
             raise FileExistsError(path) from error
         raise
 
 
-def _create_unless_seen(fs: Any, path: str, data: bytes) -> None:  # noqa: ANN401
+def _create_after_check(fs: Any, path: str, data: bytes) -> None:  # noqa: ANN401
     """Look, write, and read back: who was written over in between learns of it."""
     if fs.exists(path):
         raise FileExistsError(path)
-    put_whole(fs, path, data)
+    atomic_write(fs, path, data)
     if fs.cat_file(path) != data:
         raise FileExistsError(path)
 
 
-def _pipe(fs: Any, path: str, data: bytes, **options: str) -> None:  # noqa: ANN401
+def _pipe_file(fs: Any, path: str, data: bytes, **options: str) -> None:  # noqa: ANN401
     try:
         fs.pipe_file(path, data, **options)
     except FileNotFoundError as error:
-        if error_code(error) == "NoSuchUpload":  # of many parts, ended by a try whose answer was lost
+        if s3_error_code(error) == "NoSuchUpload":  # of many parts, ended by a try whose answer was lost
             raise OSError(errno.EIO, f"the upload of {path} is over") from error
         raise StorageError(f"{fs.unstrip_protocol(path)} cannot be written: there is no such bucket") from error
 
 
-def error_code(error: BaseException) -> str:
+def s3_error_code(error: BaseException) -> str:
     """What an S3 endpoint called an error; empty where it came from elsewhere."""
     response = getattr(error.__cause__, "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))
 
 
-def _temporary(path: str, data: bytes) -> str:
+def _write_temporary(path: str, data: bytes) -> str:
     """A complete, synced file beside `path`."""
     folder = os.path.dirname(path)
-    _make(folder)
+    _make_folder(folder)
     temporary = os.path.join(folder, f".{uuid.uuid4().hex}.partial")  # any name that fits can be written
     try:
         with open(temporary, "xb") as file:
@@ -140,21 +140,21 @@ def _temporary(path: str, data: bytes) -> str:
     return temporary
 
 
-def _make(folder: str) -> None:
+def _make_folder(folder: str) -> None:
     """Make a folder, and those that it is in."""
-    missing, at = list[str](), folder
-    while not os.path.isdir(at) and os.path.dirname(at) != at:
-        missing.append(at)
-        at = os.path.dirname(at)
+    missing, ancestor = list[str](), folder
+    while not os.path.isdir(ancestor) and os.path.dirname(ancestor) != ancestor:
+        missing.append(ancestor)
+        ancestor = os.path.dirname(ancestor)
     try:
         os.makedirs(folder, exist_ok=True)
     except FileNotFoundError as error:
         raise StorageError(f"{folder} cannot be made: {error.strerror}") from error
     for each in missing:
-        _sync(os.path.dirname(each))
+        _fsync_folder(os.path.dirname(each))
 
 
-def _sync(folder: str) -> None:
+def _fsync_folder(folder: str) -> None:
     """See that the names in a folder are on the disk, so that after a power failure no commit speaks of what is not."""
     try:
         handle = os.open(folder, os.O_RDONLY)

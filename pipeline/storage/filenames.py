@@ -6,30 +6,30 @@ Python shows such a byte as half a surrogate pair, which no Parquet file, JSON l
 
 import re
 
-_FIRST = 0xF700
+_PRIVATE_USE_BASE = 0xF700
 _SURROGATES = re.compile(r"[\udc80-\udcff]")
-_ODD = re.compile(r"[\udc80-\udcff\uf780-\uf7ff]")
-_SHOWN = re.compile(r"[\uf780-\uf7ff]+")
+_NEEDS_ESCAPE = re.compile(r"[\udc80-\udcff\uf780-\uf7ff]")
+_ESCAPED = re.compile(r"[\uf780-\uf7ff]+")
 
 
-def shown(name: str) -> str:
+def escape_filename(name: str) -> str:
     """A name as Python reads it from a disk or a tar, as text that can be stored; once only."""
-    return _ODD.sub(_characters, name)
+    return _NEEDS_ESCAPE.sub(_escape_match, name)
 
 
-def typed(name: str) -> str:
+def escape_surrogates(name: str) -> str:
     """A name as somebody typed it: what is text in it stays as it is."""
-    return _SURROGATES.sub(_characters, name)
+    return _SURROGATES.sub(_escape_match, name)
 
 
-def raw(name: str) -> str:
+def unescape_filename(name: str) -> str:
     """A name as Python hands it to a disk or a tar; the inverse of `shown`."""
-    return _SHOWN.sub(_decoded, name)
+    return _ESCAPED.sub(_unescape_match, name)
 
 
-def _characters(match: re.Match[str]) -> str:
-    return "".join(chr(_FIRST + byte) for byte in match[0].encode(errors="surrogateescape"))
+def _escape_match(match: re.Match[str]) -> str:
+    return "".join(chr(_PRIVATE_USE_BASE + byte) for byte in match[0].encode(errors="surrogateescape"))
 
 
-def _decoded(match: re.Match[str]) -> str:
-    return bytes(ord(character) - _FIRST for character in match[0]).decode(errors="surrogateescape")
+def _unescape_match(match: re.Match[str]) -> str:
+    return bytes(ord(character) - _PRIVATE_USE_BASE for character in match[0]).decode(errors="surrogateescape")

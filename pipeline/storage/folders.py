@@ -5,37 +5,37 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from pipeline.storage.objects import filesystem, told
+from pipeline.storage.objects import resolve_filesystem, with_retries
 
-PAGE_KEYS = 1000
+MAX_KEYS_PER_PAGE = 1000
 """The most that S3 gives at a time."""
 
 
-def names(folder: str) -> set[str]:
+def list_names(folder: str) -> set[str]:
     """Names of the objects right below a folder; empty where there is no such folder."""
-    return set(each_name(folder))
+    return set(iter_names(folder))
 
 
-def each_name(folder: str) -> Iterator[str]:
+def iter_names(folder: str) -> Iterator[str]:
     """The same one by one: of millions of objects s3fs would hold all that S3 says of each."""
-    fs, path = told(filesystem)(folder)
+    fs, path = with_retries(resolve_filesystem)(folder)
     if "s3" not in fs.protocol:
-        yield from _listed(folder)
+        yield from _ls_names(folder)
         return
     bucket, prefix, _ = fs.split_path(path)
-    below = prefix.rstrip("/") + "/" if prefix else ""
+    base = prefix.rstrip("/") + "/" if prefix else ""
     try:
-        for page in pages(folder, fs, Bucket=bucket, Prefix=below, Delimiter="/"):
+        for page in iter_s3_pages(folder, fs, Bucket=bucket, Prefix=base, Delimiter="/"):
             found = [item["Key"] for item in page.get("Contents", ())]
             found += [item["Prefix"].rstrip("/") for item in page.get("CommonPrefixes", ())]
-            yield from (key.removeprefix(below) for key in found if key != below)
+            yield from (key.removeprefix(base) for key in found if key != base)
     except FileNotFoundError:  # no such bucket
         return
 
 
-@told
-def _listed(folder: str) -> list[str]:
-    fs, path = filesystem(folder)
+@with_retries
+def _ls_names(folder: str) -> list[str]:
+    fs, path = resolve_filesystem(folder)
     fs.invalidate_cache()
     try:
         return [PurePosixPath(found).name for found in fs.ls(path, detail=False)]
@@ -43,34 +43,34 @@ def _listed(folder: str) -> list[str]:
         return []
 
 
-def pages(uri: str, fs: Any, **which: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401 — fsspec has no types
+def iter_s3_pages(uri: str, fs: Any, **list_parameters: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401 — fsspec has no types
     """What S3 lists, a page at a time.
 
     Args:
         uri: for messages.
         fs: the file system.
-        which: parameters of ListObjectsV2.
+        list_parameters: parameters of ListObjectsV2.
     """
-    more: dict[str, str] = {}
+    continuation: dict[str, str] = {}
     while True:
-        page = _page(uri, fs, which | more)
+        page = _fetch_s3_page(uri, fs, list_parameters | continuation)
         yield page
         token = page.get("NextContinuationToken", "")
         if not token:
             return
-        more = {"ContinuationToken": token}
+        continuation = {"ContinuationToken": token}
 
 
-@told
-def _page(_: str, fs: Any, which: dict[str, str]) -> dict[str, Any]:  # noqa: ANN401
-    page: dict[str, Any] = fs.call_s3("list_objects_v2", MaxKeys=PAGE_KEYS, **which, **fs.req_kw)
+@with_retries
+def _fetch_s3_page(uri: str, fs: Any, list_parameters: dict[str, str]) -> dict[str, Any]:  # noqa: ANN401
+    page: dict[str, Any] = fs.call_s3("list_objects_v2", MaxKeys=MAX_KEYS_PER_PAGE, **list_parameters, **fs.req_kw)
     return page
 
 
-@told
+@with_retries
 def exists(uri: str) -> bool:
     """Whether there is something of that name; one question, however much lies beside it."""
-    fs, path = filesystem(uri)
+    fs, path = resolve_filesystem(uri)
     fs.invalidate_cache()
     try:
         fs.info(path)
@@ -79,10 +79,10 @@ def exists(uri: str) -> bool:
     return True
 
 
-@told
-def remove(folder: str) -> None:
+@with_retries
+def delete_folder(folder: str) -> None:
     """Remove all objects in a folder; nothing where there is no such folder."""
-    fs, path = filesystem(folder)
+    fs, path = resolve_filesystem(folder)
     fs.invalidate_cache()
     for found in fs.find(path):  # one by one: removing folders expands globs, and passes over what cannot be removed
         fs.rm_file(found)

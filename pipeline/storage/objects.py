@@ -13,11 +13,11 @@ from fsspec.implementations.local import LocalFileSystem
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from pipeline.errors import StorageError
-from pipeline.redaction import holds_credentials, redacted
-from pipeline.storage.atomic import create_whole, decides, error_code, put_whole
-from pipeline.storage.filenames import raw, typed
+from pipeline.redaction import has_credentials, redact
+from pipeline.storage.atomic import atomic_create, atomic_write, probe_conditional_create, s3_error_code
+from pipeline.storage.filenames import escape_surrogates, unescape_filename
 
-_FINAL = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
+_PERMANENT_ERRORS = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -40,25 +40,25 @@ class Entry(NamedTuple):
     mtime: float
 
 
-def absolute(uri: str) -> str:
+def absolute_uri(uri: str) -> str:
     """A local path made absolute; a URI with a protocol as it is."""
     if uri.startswith("file://"):
         uri = uri.removeprefix("file://")
-    return uri if "://" in uri else typed(str(Path(uri).expanduser().absolute()))
+    return uri if "://" in uri else escape_surrogates(str(Path(uri).expanduser().absolute()))
 
 
-def join(uri: str, *names: str) -> str:
+def join_uri(uri: str, *names: str) -> str:
     """A URI below another one."""
     return "/".join([uri.rstrip("/"), *names])
 
 
-def told(function: Callable[P, T]) -> Callable[P, T]:
+def with_retries(function: Callable[P, T]) -> Callable[P, T]:
     """Try again what may pass, and turn what does not into a StorageError that says what to do."""
 
     @wraps(function)
-    def tried(*args: P.args, **kwargs: P.kwargs) -> T:
+    def call_with_retries(*args: P.args, **kwargs: P.kwargs) -> T:
         attempts = Retrying(
-            retry=retry_if_exception(_may_pass),
+            retry=retry_if_exception(_is_transient),
             stop=stop_after_attempt(4),
             wait=wait_random_exponential(multiplier=0.2, max=5),
             reraise=True,
@@ -72,30 +72,30 @@ def told(function: Callable[P, T]) -> Callable[P, T]:
                 raise StorageError(
                     f"{args[0]}: no credentials for this storage (set AWS_PROFILE or the AWS_… variables)"
                 ) from error
-            if isinstance(error, OSError | ValueError | ImportError) or _of_the_client(error):
-                raise _error(str(args[0]), error) from error
+            if isinstance(error, OSError | ValueError | ImportError) or _is_client_error(error):
+                raise _storage_error(str(args[0]), error) from error
             raise
 
-    return tried
+    return call_with_retries
 
 
-def _may_pass(error: BaseException) -> bool:
+def _is_transient(error: BaseException) -> bool:
     """Whether the same call may succeed another time: throttling, resets, timeouts, bodies cut short, a full disk."""
     if isinstance(error, OSError):
-        return not isinstance(error, _FINAL) and error.errno != errno.ENAMETOOLONG
-    return _of_the_client(error) and not type(error).__name__.endswith(("CredentialsError", "ParamValidationError"))
+        return not isinstance(error, _PERMANENT_ERRORS) and error.errno != errno.ENAMETOOLONG
+    return _is_client_error(error) and not type(error).__name__.endswith(("CredentialsError", "ParamValidationError"))
 
 
-def _of_the_client(error: BaseException) -> bool:
+def _is_client_error(error: BaseException) -> bool:
     """Whether it comes from the libraries below s3fs, which lets some of their exceptions through as they are."""
     return type(error).__module__.partition(".")[0] in ("botocore", "aiobotocore", "aiohttp")
 
 
-def _error(uri: str, error: Exception) -> StorageError:
-    return StorageError(redacted(f"{uri}: {type(error).__name__}: {' '.join(str(error).split())}"))
+def _storage_error(uri: str, error: Exception) -> StorageError:
+    return StorageError(redact(f"{uri}: {type(error).__name__}: {' '.join(str(error).split())}"))
 
 
-@told
+@with_retries
 def read(uri: str) -> bytes:
     """The bytes of an object.
 
@@ -103,13 +103,15 @@ def read(uri: str) -> bytes:
         FileNotFoundError: there is none.
         StorageError: it cannot be read, after retries.
     """
-    fs, path = filesystem(uri)
-    one_answer = {"max_concurrency": 1} if "s3" in fs.protocol else {}  # ranges of an object that changes do not fit
-    data: bytes = fs.cat_file(path, **one_answer)
+    fs, path = resolve_filesystem(uri)
+    single_request = (
+        {"max_concurrency": 1} if "s3" in fs.protocol else {}
+    )  # ranges of an object that changes do not fit
+    data: bytes = fs.cat_file(path, **single_request)
     return data
 
 
-@told
+@with_retries
 def read_range(uri: str, start: int, end: int) -> bytes:
     """The bytes of an object from `start` up to `end`, or up to its own end.
 
@@ -117,76 +119,76 @@ def read_range(uri: str, start: int, end: int) -> bytes:
         FileNotFoundError: there is none.
         StorageError: it cannot be read, after retries.
     """
-    fs, path = filesystem(uri)
+    fs, path = resolve_filesystem(uri)
     try:
         data: bytes = fs.cat_file(path, start=start, end=end)
     except OSError as error:
-        if error_code(error) in ("InvalidRange", "416"):
+        if s3_error_code(error) in ("InvalidRange", "416"):
             return b""  # S3 refuses ranges that begin behind the end
         raise
     return data
 
 
-@told
-def put(uri: str, data: bytes) -> None:
+@with_retries
+def write(uri: str, data: bytes) -> None:
     """Write an object whole: readers see the old one or all of the new one."""
-    fs, path = filesystem(uri)
-    put_whole(fs, path, data)
+    fs, path = resolve_filesystem(uri)
+    atomic_write(fs, path, data)
 
 
-@told
-def create(uri: str, data: bytes) -> bool:
-    """Write an object whole unless there is one of that name; atomic where `decided` says so.
+@with_retries
+def create_if_absent(uri: str, data: bytes) -> bool:
+    """Write an object whole unless there is one of that name; atomic where `supports_conditional_create` says so.
 
     Returns:
         Whether the object holds `data` now: also True where an earlier try of the same write had landed.
     """
-    fs, path = filesystem(uri)
+    fs, path = resolve_filesystem(uri)
     try:
-        create_whole(fs, path, data)
+        atomic_create(fs, path, data)
     except FileExistsError:
-        written: bytes = fs.cat_file(path)
-        return written == data
+        stored: bytes = fs.cat_file(path)
+        return stored == data
     return True
 
 
-@told
-def decided(folder: str) -> bool:
+@with_retries
+def supports_conditional_create(folder: str) -> bool:
     """Whether storage itself decides between two that create the same object in a folder."""
-    fs, path = filesystem(folder)
-    return decides(fs, path)
+    fs, path = resolve_filesystem(folder)
+    return probe_conditional_create(fs, path)
 
 
-@told
+@with_retries
 def delete(uri: str) -> None:
     """Remove one object; nothing where there is none."""
-    fs, path = filesystem(uri)
+    fs, path = resolve_filesystem(uri)
     try:
         fs.rm_file(path)
     except FileNotFoundError:
         return
 
 
-def sha256(data: bytes) -> str:
+def sha256_hex(data: bytes) -> str:
     """Hexadecimal SHA-256."""
     return hashlib.sha256(data).hexdigest()
 
 
-def filesystem(uri: str) -> tuple[Any, str]:
+def resolve_filesystem(uri: str) -> tuple[Any, str]:
     """The fsspec file system of a URI, without a cache of listings, and the path on it.
 
     Raises:
         StorageError: the URI holds credentials.
     """
-    if holds_credentials(uri):
+    if has_credentials(uri):
         raise StorageError(
-            f"{redacted(uri)}: this URI holds credentials, which would end up in manifests and reports: "
+            f"{redact(uri)}: this URI holds credentials, which would end up in manifests and reports: "
             "take them out, and give them in the environment or the storage's own settings"
         )
-    fs, path = fsspec.core.url_to_fs(absolute(uri), use_listings_cache=False)
-    return fs, raw(str(path)) if isinstance(fs, LocalFileSystem) else str(path)
+    fs, path = fsspec.core.url_to_fs(absolute_uri(uri), use_listings_cache=False)
+    return fs, unescape_filename(str(path)) if isinstance(fs, LocalFileSystem) else str(path)
 
 
-def now() -> str:
+def utc_timestamp() -> str:
     """The time, ISO 8601, UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")

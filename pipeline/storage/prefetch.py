@@ -9,14 +9,14 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def read_ahead(
-    function: Callable[[T], R], items: Iterable[T], threads: int, most: int | None = None
+def prefetch_map(
+    function: Callable[[T], R], items: Iterable[T], threads: int, max_held: int | None = None
 ) -> Iterator[tuple[T, R]]:
-    """Items with what a function gives for them, in order; `most` of them, or as many as threads, are held at a time.
+    """Items with what a function gives for them, in order; `max_held` of them, or as many as threads, are held at a time.
 
     What the function raises is raised when its item's turn comes.
     """
-    waiting = iter(items)
+    remaining = iter(items)
     with ThreadPoolExecutor(threads, "ahead") as pool:
-        while some := list(islice(waiting, most or threads)):
-            yield from zip(some, pool.map(function, some), strict=True)
+        while batch := list(islice(remaining, max_held or threads)):
+            yield from zip(batch, pool.map(function, batch), strict=True)

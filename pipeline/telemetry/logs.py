@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from pipeline.redaction import redacted
+from pipeline.redaction import redact
 
-VARIABLE = "DEEPOT_LOG_FORMAT"
+LOG_FORMAT_ENV = "DEEPOT_LOG_FORMAT"
 """The environment variable that says how log lines are written."""
-FIELDS = ("shard", "photo", "code", "images", "total", "ok", "skipped", "failed", "seconds")
-"""What a line may say beside its message: `extra` of a call of a logger."""
-_OURS = ("deepot", "pipeline", "jobs")
-_ABOUT: dict[str, str] = {}
+LOG_FIELDS = ("shard", "photo", "code", "images", "total", "ok", "skipped", "failed", "seconds")
+"""What a line may say beside its message: `build_extra_option` of a call of a logger."""
+_OWN_LOGGERS = ("deepot", "pipeline", "jobs")
+_CONTEXT: dict[str, str] = {}
 
 log = logging.getLogger(__name__)
 
@@ -28,70 +28,72 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-def chosen() -> LogFormat:
+def current_log_format() -> LogFormat:
     """How this process writes log lines."""
-    return LogFormat(os.environ.get(VARIABLE) or LogFormat.TEXT)
+    return LogFormat(os.environ.get(LOG_FORMAT_ENV) or LogFormat.TEXT)
 
 
-def about(**values: str) -> None:
+def set_log_context(**values: str) -> None:
     """From now on every line of JSON of this process says so: `run`, `stage`."""
-    _ABOUT.update(values)
+    _CONTEXT.update(values)
 
 
-def start(log_format: LogFormat, verbose: bool = False) -> Callable[[], None]:
+def configure_logging(log_format: LogFormat, verbose: bool = False) -> Callable[[], None]:
     """Write the log lines of this process to standard error: warnings; where they are JSON or verbose, INFO too.
 
     Returns:
         What puts everything back as it was.
     """
     as_json = log_format is LogFormat.JSON
-    inherited, os.environ[VARIABLE] = os.environ.get(VARIABLE, ""), log_format
+    previous_format, os.environ[LOG_FORMAT_ENV] = os.environ.get(LOG_FORMAT_ENV, ""), log_format
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if as_json else Lines("%(levelname)s %(message)s"))
-    levels = {"": logging.INFO if verbose else logging.WARNING} | dict.fromkeys(_OURS if as_json else (), logging.INFO)
-    before = {name: logging.getLogger(name).level for name in levels}
+    handler.setFormatter(JsonFormatter() if as_json else TextFormatter("%(levelname)s %(message)s"))
+    levels = {"": logging.INFO if verbose else logging.WARNING} | dict.fromkeys(
+        _OWN_LOGGERS if as_json else (), logging.INFO
+    )
+    previous_levels = {name: logging.getLogger(name).level for name in levels}
     logging.getLogger().addHandler(handler)
     logging.captureWarnings(as_json)
     if as_json:
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
-    def put_back() -> None:
-        os.environ[VARIABLE] = inherited
+    def restore() -> None:
+        os.environ[LOG_FORMAT_ENV] = previous_format
         logging.captureWarnings(False)
         logging.getLogger().removeHandler(handler)
-        for name, level in before.items():
+        for name, level in previous_levels.items():
             logging.getLogger(name).setLevel(level)
 
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
-    return put_back
+    return restore
 
 
-def adopt(library: str) -> None:
+def route_logger(library: str) -> None:
     """Have a library that writes its log lines itself write them as we do, where that is JSON."""
-    if chosen() is LogFormat.JSON:
+    if current_log_format() is LogFormat.JSON:
         logger = logging.getLogger(library)
         logger.handlers.clear()
         logger.propagate = True
 
 
-def not_done(row: Mapping[str, Any]) -> None:
+def log_unprocessed(row: Mapping[str, Any]) -> None:
     """Log a manifest row that is not of an image that is done."""
     if row["status"] != "ok":
-        about_it = {"shard": row["shard"], "photo": row["source_uri"], "code": row["error_code"]}
+        fields = {"shard": row["shard"], "photo": row["source_uri"], "code": row["error_code"]}
         level = logging.INFO if row["status"] == "skipped" else logging.WARNING
-        log.log(level, "%s %s: %s", row["source_uri"], row["status"], row["error_message"], extra=about_it)
+        log.log(level, "%s %s: %s", row["source_uri"], row["status"], row["error_message"], extra=fields)
 
 
-class Lines(logging.Formatter):
+class TextFormatter(logging.Formatter):
     """Lines of text without secrets."""
 
     def format(self, record: logging.LogRecord) -> str:
         """A record as it is shown."""
-        return redacted(super().format(record))
+        return redact(super().format(record))
 
 
-class JsonLines(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """A JSON object a line: time (UTC), level, logger, message, and what is known of run, stage, shard, photo, code."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -100,13 +102,13 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": redacted(record.getMessage()),
-            **_ABOUT,
+            "message": redact(record.getMessage()),
+            **_CONTEXT,
         }
-        for name in FIELDS:
+        for name in LOG_FIELDS:
             value = getattr(record, name, None)
             if value is not None:
-                line[name] = redacted(value) if isinstance(value, str) else value
+                line[name] = redact(value) if isinstance(value, str) else value
         if record.exc_info:
-            line["traceback"] = redacted(self.formatException(record.exc_info))
+            line["traceback"] = redact(self.formatException(record.exc_info))
         return json.dumps(line, default=str)

@@ -13,62 +13,62 @@ from urllib.parse import urlsplit
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixed
 
-from pipeline.config.job import VARIABLE, Notify, is_web
+from pipeline.config.job import ENV_PREFIX, Notifications, is_http_url
 from pipeline.errors import ConfigError
-from pipeline.redaction import redacted
+from pipeline.redaction import redact
 
 log = logging.getLogger(__name__)
 
-_ANSWER_S, _TRIES, _PAUSE_S = 10.0, 3, 1.0
-_COMMAND_S = 60.0
-_SAID = 200  # characters of a command's output that a warning shows
+_RESPONSE_TIMEOUT_S, _MAX_ATTEMPTS, _RETRY_WAIT_S = 10.0, 3, 1.0
+_COMMAND_TIMEOUT_S = 60.0
+_MAX_OUTPUT_CHARS = 200  # characters of a command's output that a warning shows
 
 
 @dataclass(frozen=True)
-class Recipients:
+class Notifier:
     """Whom to tell, all of it looked up.
 
     Attributes:
         url: of the webhook, which is a secret; None for none.
-        webhook: the webhook as it may be shown.
+        webhook_label: the webhook as it may be shown.
         command: program and arguments; empty for none.
     """
 
     url: str | None = field(default=None, repr=False)
-    webhook: str = ""
+    webhook_label: str = ""
     command: tuple[str, ...] = ()
 
-    def tell(self, told: Mapping[str, object]) -> None:
+    def send(self, payload: Mapping[str, object]) -> None:
         """Send a line of JSON to all of them; where one cannot be told that is a warning and nothing else."""
-        line = json.dumps(told).encode()
+        line = json.dumps(payload).encode()
         if self.url is not None:
-            _post(self.url, self.webhook, line)
+            _post_webhook(self.url, self.webhook_label, line)
         if self.command:
-            _run(self.command, line)
+            _run_command(self.command, line)
 
 
-def recipients(notify: Notify | None, allow_code: bool) -> Recipients:
+def make_notifier(notify: Notifications | None, allow_code: bool) -> Notifier:
     """Look up whom a job wants told, before its work begins.
 
     Raises:
         ConfigError: the webhook's environment variable is not set or holds no URL, or the command is not allowed.
     """
     if notify is None:
-        return Recipients()
+        return Notifier()
     if notify.command and not allow_code:
         raise ConfigError(
             f"notify.command runs the program '{notify.command[0]}': allow it with --allow-code or DEEPOT_ALLOW_CODE=1"
         )
-    url, shown = notify.webhook, ""
-    if url is not None and url.startswith(VARIABLE):
-        name = url.removeprefix(VARIABLE)
-        shown, url = f"in {name}", os.environ.get(name)
-        if not url or not is_web(url):
-            what = "holds no http:// or https:// URL" if url else "is not set"
-            raise ConfigError(f"notify.webhook is {notify.webhook}, but the environment variable {name} {what}")
+    url, label = notify.webhook, ""
+    if url is not None and url.startswith(ENV_PREFIX):
+        name = url.removeprefix(ENV_PREFIX)
+        label, url = f"in {name}", os.environ.get(name)
+        if not url or not is_http_url(url):
+            problem = "holds no http:// or https:// URL" if url else "is not set"
+            raise ConfigError(f"notify.webhook is {notify.webhook}, but the environment variable {name} {problem}")
     elif url is not None:
-        shown = f"at {urlsplit(url).hostname}"  # the path of a webhook is what lets one post to it
-    return Recipients(url, shown, notify.command)
+        label = f"at {urlsplit(url).hostname}"  # the path of a webhook is what lets one post to it
+    return Notifier(url, label, notify.command)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -78,33 +78,36 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         """Follow none: the redirect is an error then."""
 
 
-def _post(url: str, shown: str, line: bytes) -> None:
-    tries = Retrying(
-        retry=retry_if_exception(_may_pass), stop=stop_after_attempt(_TRIES), wait=wait_fixed(_PAUSE_S), reraise=True
+def _post_webhook(url: str, label: str, line: bytes) -> None:
+    retrying = Retrying(
+        retry=retry_if_exception(_is_transient),
+        stop=stop_after_attempt(_MAX_ATTEMPTS),
+        wait=wait_fixed(_RETRY_WAIT_S),
+        reraise=True,
     )
     try:
         request = urllib.request.Request(url, line, {"Content-Type": "application/json", "User-Agent": "deepot"})
-        tries(_send, request)
+        retrying(_send_request, request)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        log.warning("the webhook %s was not told: %s", shown, _why(error))
+        log.warning("the webhook %s was not told: %s", label, _describe_error(error))
 
 
-def _send(request: urllib.request.Request) -> None:
+def _send_request(request: urllib.request.Request) -> None:
     try:
-        urllib.request.build_opener(_NoRedirects).open(request, timeout=_ANSWER_S).close()
+        urllib.request.build_opener(_NoRedirects).open(request, timeout=_RESPONSE_TIMEOUT_S).close()
     except urllib.error.HTTPError as error:
         error.close()
         raise
 
 
-def _may_pass(error: BaseException) -> bool:
+def _is_transient(error: BaseException) -> bool:
     """Whether the same post may be taken another time."""
     if isinstance(error, urllib.error.HTTPError):
         return error.code == http.HTTPStatus.TOO_MANY_REQUESTS or error.code >= http.HTTPStatus.INTERNAL_SERVER_ERROR
     return isinstance(error, OSError | http.client.HTTPException)
 
 
-def _why(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     """An error in words that never hold the URL."""
     if isinstance(error, urllib.error.HTTPError):
         return f"it answered {error.code}"
@@ -112,20 +115,24 @@ def _why(error: Exception) -> str:
     return f"{type(reason).__name__} {getattr(reason, 'strerror', None) or ''}".strip()
 
 
-def _run(command: tuple[str, ...], line: bytes) -> None:
+def _run_command(command: tuple[str, ...], line: bytes) -> None:
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             command,
             input=line + b"\n",
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=_COMMAND_S,
+            timeout=_COMMAND_TIMEOUT_S,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        why = f"it took longer than {_COMMAND_S:.0f} s" if isinstance(error, subprocess.TimeoutExpired) else str(error)
-        log.warning("notify.command '%s' did not run: %s", command[0], redacted(why))
+        reason = (
+            f"it took longer than {_COMMAND_TIMEOUT_S:.0f} s"
+            if isinstance(error, subprocess.TimeoutExpired)
+            else str(error)
+        )
+        log.warning("notify.command '%s' did not run: %s", command[0], redact(reason))
         return
-    if done.returncode:
-        said = redacted(" ".join(done.stdout.decode(errors="replace").split()))[-_SAID:]
-        log.warning("notify.command '%s' ended with status %d: %s", command[0], done.returncode, said)
+    if completed.returncode:
+        output = redact(" ".join(completed.stdout.decode(errors="replace").split()))[-_MAX_OUTPUT_CHARS:]
+        log.warning("notify.command '%s' ended with status %d: %s", command[0], completed.returncode, output)

@@ -9,10 +9,10 @@ from typing import Any
 
 from pipeline.progress import Progress
 from pipeline.runs.manifest import PHASES
-from pipeline.runs.paths import Run
+from pipeline.runs.paths import RunPaths
 
-_EVERY_S = 1.0  # between two times that the busy seconds of an image that takes long are counted
-_TAGS = ("run", "name")
+_BUSY_INTERVAL_S = 1.0  # between two times that the busy seconds of an image that takes long are counted
+_COMMON_TAGS = ("run", "name")
 
 
 @dataclass(frozen=True)
@@ -20,100 +20,102 @@ class Metric:
     """One metric of each process that works on a run.
 
     Attributes:
-        name: as Ray is told; Prometheus sees `ray_` before it and, of a counter, `_total` behind it.
-        meaning: in words, with the unit.
-        counts: whether it is a counter; a gauge otherwise.
+        name: as Ray is told; Prometheus sees `ray_` before it and, of a counter, `_accumulate` behind it.
+        description: in words, with the unit.
+        is_counter: whether it is a counter; a gauge otherwise.
         tags: labels beside `run` (the last part of the run's folder) and `name` (of the job).
     """
 
     name: str
-    meaning: str
-    counts: bool
+    description: str
+    is_counter: bool
     tags: tuple[str, ...] = ()
 
     @property
-    def exported(self) -> str:
+    def prometheus_name(self) -> str:
         """The name that Prometheus sees."""
-        return f"ray_{self.name}" + ("_total" if self.counts else "")
+        return f"ray_{self.name}" + ("_total" if self.is_counter else "")
 
 
 IMAGES = Metric("deepot_images", "images whose work is over; status: ok, skipped, failed", True, ("status",))
 MEGAPIXELS = Metric("deepot_megapixels", "megapixels of images that are done", True)
-FAILURES = Metric("deepot_failures", "images that were skipped or failed, by error code", True, ("code",))
-SECONDS = Metric("deepot_phase_seconds", "seconds of workers, by phase of an image", True, ("phase",))
-BUSY = Metric("deepot_busy_seconds", "seconds in which workers computed on their device", True, ("device",))
-WORKERS = Metric("deepot_workers", "workers of apply that have started", False)
-LEFT = Metric("deepot_images_left", "images that apply has still to do", False)
-METRICS = (IMAGES, MEGAPIXELS, FAILURES, SECONDS, BUSY, WORKERS, LEFT)
+IMAGE_FAILURES = Metric("deepot_failures", "images that were skipped or failed, by error code", True, ("code",))
+PHASE_SECONDS = Metric("deepot_phase_seconds", "seconds of workers, by phase of an image", True, ("phase",))
+DEVICE_BUSY_SECONDS = Metric(
+    "deepot_busy_seconds", "seconds in which workers computed on their device", True, ("device",)
+)
+WORKER_COUNT = Metric("deepot_workers", "workers of apply that have started", False)
+IMAGES_REMAINING = Metric("deepot_images_left", "images that apply has still to do", False)
+METRICS = (IMAGES, MEGAPIXELS, IMAGE_FAILURES, PHASE_SECONDS, DEVICE_BUSY_SECONDS, WORKER_COUNT, IMAGES_REMAINING)
 
 
-class _Export:
+class _Exporter:
     """The metrics of this process, as Ray has them."""
 
-    def __init__(self, run: Run, name: str) -> None:
+    def __init__(self, run: RunPaths, name: str) -> None:
         from ray.util import metrics
 
-        self._ray = {}
+        self._ray_metrics = {}
         for metric in METRICS:
-            make = metrics.Counter if metric.counts else metrics.Gauge
-            self._ray[metric] = make(metric.name, metric.meaning, (*_TAGS, *metric.tags))
-            self._ray[metric].set_default_tags({"run": run.uri.rpartition("/")[2], "name": name})
-        self.clock = _Clock(lambda seconds, device: self.add(BUSY, seconds, device=device))
+            make = metrics.Counter if metric.is_counter else metrics.Gauge
+            self._ray_metrics[metric] = make(metric.name, metric.description, (*_COMMON_TAGS, *metric.tags))
+            self._ray_metrics[metric].set_default_tags({"run": run.uri.rpartition("/")[2], "name": name})
+        self.busy_timer = _BusyTimer(lambda seconds, device: self.add(DEVICE_BUSY_SECONDS, seconds, device=device))
 
     def add(self, metric: Metric, value: float, **tags: str) -> None:
         """Count on; Ray takes no zero."""
         if value > 0:
-            self._ray[metric].inc(value, tags)
+            self._ray_metrics[metric].inc(value, tags)
 
     def set(self, metric: Metric, value: float, **tags: str) -> None:
         """A gauge stands at a value."""
-        self._ray[metric].set(value, tags)
+        self._ray_metrics[metric].set(value, tags)
 
 
-_export: _Export | None = None
+_exporter: _Exporter | None = None
 
 
-def start(run: Run, name: str) -> None:
+def start_metrics_export(run: RunPaths, name: str) -> None:
     """From now on this process, which has a Ray session, exports what it does for a run."""
-    global _export
-    stop()
-    _export = _Export(run, name)
+    global _exporter
+    stop_metrics_export()
+    _exporter = _Exporter(run, name)
 
 
-def stop() -> None:
+def stop_metrics_export() -> None:
     """The session is over."""
-    global _export
-    if _export is not None:
-        _export.clock.stop()
-    _export = None
+    global _exporter
+    if _exporter is not None:
+        _exporter.busy_timer.stop()
+    _exporter = None
 
 
-def finished(row: Mapping[str, Any]) -> None:
+def record_image(row: Mapping[str, Any]) -> None:
     """The work on an image is over; this is its manifest row."""
-    if _export is None:
+    if _exporter is None:
         return
-    _export.add(IMAGES, 1, status=row["status"])
+    _exporter.add(IMAGES, 1, status=row["status"])
     if row["status"] == "ok":
-        _export.add(MEGAPIXELS, row["width"] * row["height"] / 1e6)
+        _exporter.add(MEGAPIXELS, row["width"] * row["height"] / 1e6)
     else:
-        _export.add(FAILURES, 1, code=row["error_code"])
+        _exporter.add(IMAGE_FAILURES, 1, code=row["error_code"])
     for phase in PHASES:
-        _export.add(SECONDS, row[f"seconds_{phase}"], phase=phase)
+        _exporter.add(PHASE_SECONDS, row[f"seconds_{phase}"], phase=phase)
 
 
-def workers(count: int) -> None:
+def set_worker_count(count: int) -> None:
     """So many workers have started."""
-    if _export is not None:
-        _export.set(WORKERS, count)
+    if _exporter is not None:
+        _exporter.set(WORKER_COUNT, count)
 
 
-class Left:
+class RemainingGauge:
     """Progress that also exports how many images are left."""
 
     def __init__(self, progress: Progress, images: int) -> None:
         """So many are to do."""
-        self._progress, self._images = progress, images
-        self._tell()
+        self._progress, self._remaining = progress, images
+        self._export_remaining()
 
     def begin(self, stage: str, total: int) -> None:
         """A stage starts."""
@@ -121,39 +123,39 @@ class Left:
 
     def advance(self, images: int, failed: int) -> None:
         """So many more images are finished."""
-        self._images -= images
-        self._tell()
+        self._remaining -= images
+        self._export_remaining()
         self._progress.advance(images, failed)
 
     def end(self) -> None:
         """The stage is over."""
         self._progress.end()
 
-    def _tell(self) -> None:
-        if _export is not None:
-            _export.set(LEFT, self._images)
+    def _export_remaining(self) -> None:
+        if _exporter is not None:
+            _exporter.set(IMAGES_REMAINING, self._remaining)
 
 
-def busy(device: str) -> AbstractContextManager[None]:
+def track_busy_time(device: str) -> AbstractContextManager[None]:
     """While the context lasts this process computes on a device; its seconds are counted as they pass.
 
     One at a time: workers compute in turn.
     """
-    return nullcontext() if _export is None else _export.clock.running(device)
+    return nullcontext() if _exporter is None else _exporter.busy_timer.running(device)
 
 
-class _Clock:
+class _BusyTimer:
     """Counts busy seconds every second, so that an image of minutes shows up while it is worked on."""
 
     def __init__(self, add: Callable[[float, str], None]) -> None:
-        self._add, self._lock, self._over = add, threading.Lock(), threading.Event()
-        self._device, self._since = "", 0.0
-        threading.Thread(target=self._count_on, name="busy", daemon=True).start()
+        self._add, self._lock, self._stopped = add, threading.Lock(), threading.Event()
+        self._device, self._counted_until = "", 0.0
+        threading.Thread(target=self._count_periodically, name="busy", daemon=True).start()
 
     @contextmanager
     def running(self, device: str) -> Iterator[None]:
         with self._lock:
-            self._device, self._since = device, time.monotonic()
+            self._device, self._counted_until = device, time.monotonic()
         try:
             yield
         finally:
@@ -162,15 +164,15 @@ class _Clock:
                 self._device = ""
 
     def stop(self) -> None:
-        self._over.set()
+        self._stopped.set()
 
-    def _count_on(self) -> None:
-        while not self._over.wait(_EVERY_S):
+    def _count_periodically(self) -> None:
+        while not self._stopped.wait(_BUSY_INTERVAL_S):
             with self._lock:
                 self._count()
 
     def _count(self) -> None:
         if self._device:
             now = time.monotonic()
-            self._add(now - self._since, self._device)
-            self._since = now
+            self._add(now - self._counted_until, self._device)
+            self._counted_until = now

@@ -5,9 +5,9 @@ from functools import lru_cache
 
 import torch
 
-from deepot.autoencoder.autoencoder import Codec
-from deepot.autoencoder.loading import load_codec
-from deepot.inference.tile_options import Tiles
+from deepot.autoencoder.autoencoder import LoadedAutoencoder
+from deepot.autoencoder.loading import load_autoencoder
+from deepot.inference.tile_options import TileOptions
 from deepot.restoration.degradations import Degradation, load_degradation
 from deepot.restoration.loading import load_restorer
 from deepot.restoration.restorer import Restorer
@@ -19,23 +19,23 @@ class Models:
     """The loaded models of a job.
 
     Attributes:
-        codec: the autoencoder.
+        autoencoder: the autoencoder.
         restorer: applied to the input.
-        source_restorer: applied in calibration.
+        calibration_restorer: applied in calibration.
         degradation: of the calibration; None without one.
     """
 
-    codec: Codec
+    autoencoder: LoadedAutoencoder
     restorer: Restorer
-    source_restorer: Restorer
+    calibration_restorer: Restorer
     degradation: Degradation | None
 
     def fingerprints(self) -> dict[str, str]:
         """What identifies them in the fingerprint of a run."""
         return {
-            "codec": self.codec.sha256,
+            "codec": self.autoencoder.sha256,
             "restorer": self.restorer.sha256,
-            "source_restorer": self.source_restorer.sha256,
+            "source_restorer": self.calibration_restorer.sha256,
         }
 
 
@@ -46,25 +46,25 @@ def load_models(job: Job, allow_code: bool) -> Models:
     Raises:
         DeepotError: one of them cannot be loaded.
     """
-    use_threads(job)
+    set_torch_threads(job)
     dtype = None if job.compute.dtype == "auto" else getattr(torch, job.compute.dtype)
     restorer = load_restorer(job.restorer, allow_code=allow_code)
     return Models(
-        codec=load_codec(job.vae, dtype=dtype, allow_code=allow_code),
+        autoencoder=load_autoencoder(job.vae, dtype=dtype, allow_code=allow_code),
         restorer=restorer,
-        source_restorer=restorer
-        if job.source_restorer == job.restorer
-        else load_restorer(job.source_restorer, allow_code=allow_code),
+        calibration_restorer=restorer
+        if job.calibration_restorer == job.restorer
+        else load_restorer(job.calibration_restorer, allow_code=allow_code),
         degradation=load_degradation(job.source.degrade) if job.source and job.source.degrade else None,
     )
 
 
-def use_threads(job: Job) -> None:
+def set_torch_threads(job: Job) -> None:
     """Let this thread compute with as many threads as the job says; PyTorch keeps that for each thread."""
     torch.set_num_threads(job.compute.threads)
 
 
-def tiles_of(job: Job) -> Tiles:
+def tile_options(job: Job) -> TileOptions:
     """The tile sizes of a job, `auto` resolved."""
     size, overlap = job.tiles.size, job.tiles.overlap
-    return Tiles(Tiles.size if size == "auto" else size, None if overlap == "auto" else overlap)
+    return TileOptions(TileOptions.size if size == "auto" else size, None if overlap == "auto" else overlap)

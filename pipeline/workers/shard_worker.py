@@ -12,34 +12,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 import deepot
-from deepot.inference.enhancer import Enhancer, Outcome
-from deepot.photo.colour_difference import difference, thumbnail
-from deepot.photo.quality_scores import Scores, score
+from deepot.inference.enhancer import Enhancer, EnhanceStats
+from deepot.photo.colour_difference import compare_lab_grids, lab_grid
+from deepot.photo.quality_scores import QualityScores, score_quality
 from deepot.transport.transport_map import TransportMap
 from pipeline.config.job import Job, Limits
-from pipeline.config.output_layout import Layout
-from pipeline.errors import Code, StorageError
-from pipeline.failures import DEVICE_FAULTS
-from pipeline.imageio.image_file import Photo, decode, encode, output_key
-from pipeline.outputs.naming import mirror_key
-from pipeline.outputs.writers import Sink, sink
-from pipeline.runs.commits import Part
-from pipeline.runs.manifest import part_name, write_part
-from pipeline.runs.paths import Run
-from pipeline.runs.rows import blank_row, fail_row, outcome_columns
-from pipeline.sources.fetch import fetch
-from pipeline.storage.objects import Entry, read, sha256
+from pipeline.config.output_layout import OutputLayout
+from pipeline.errors import ErrorCode, StorageError
+from pipeline.failures import DEVICE_ERRORS
+from pipeline.imageio.image_file import DecodedImage, add_format_extension, decode, encode
+from pipeline.outputs.naming import output_key_for
+from pipeline.outputs.writers import Writer, make_writer
+from pipeline.runs.commits import ManifestFile
+from pipeline.runs.manifest import new_manifest_file_name, write_manifest_file
+from pipeline.runs.paths import RunPaths
+from pipeline.runs.rows import aggregate_page_stats, mark_failed, new_row
+from pipeline.sources.fetch import read_input
+from pipeline.storage.objects import Entry, read, sha256_hex
 from pipeline.telemetry import prometheus_metrics as metrics
-from pipeline.telemetry.logs import not_done
-from pipeline.workers.models import load_models, tiles_of, use_threads
-from pipeline.workers.watchdog import Watch
-from pipeline.workers.write_queue import Behind
+from pipeline.telemetry.logs import log_unprocessed
+from pipeline.workers.models import load_models, set_torch_threads, tile_options
+from pipeline.workers.watchdog import Watchdog
+from pipeline.workers.write_queue import WriteQueue
 
-_AHEAD_BYTES = 8 * 2**20  # of files read before their turn, a reader: at least one file, and no more than this
+_READ_AHEAD_BYTES = 8 * 2**20  # of files read before their turn, a reader: at least one file, and no more than this
 
 
 @dataclass(frozen=True)
-class Setup:
+class WorkerConfig:
     """What a worker is told once.
 
     Attributes:
@@ -48,13 +48,13 @@ class Setup:
         run: where manifest parts go.
         output: folder of the results, `{map}` resolved.
         fingerprint: of the run.
-        map_uri: the map file.
+        find_latest_map_uri: the map file.
         map_sha256: of the map file.
     """
 
     job: Job
     allow_code: bool
-    run: Run
+    run: RunPaths
     output: str
     fingerprint: str
     map_uri: str
@@ -62,24 +62,24 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Work:
+class WorkItem:
     """Images to do as one manifest part: a shard, or a piece of one that is being searched for a poisonous image.
 
     Attributes:
         shard: number of the shard.
         entries: the images.
         attempt: how often they have been tried, this time included.
-        piece: which half of which half of the shard, a 0 or 1 a halving; empty for all of it.
+        split_path: which half of which half of the shard, a 0 or 1 a halving; empty for all of it.
     """
 
     shard: int
     entries: tuple[Entry, ...]
     attempt: int = 1
-    piece: str = ""
+    split_path: str = ""
 
 
 @dataclass(frozen=True)
-class Threads:
+class IoThreads:
     """How many threads work beside the computing one.
 
     Attributes:
@@ -91,7 +91,7 @@ class Threads:
     writers: int
 
     @classmethod
-    def beside(cls, cores: int) -> "Threads":
+    def for_cores(cls, cores: int) -> "IoThreads":
         """For a worker that has so many cores: writers wait for the disk or the network, readers mostly decode."""
         return cls(max(2, cores // 2), max(4, cores // 2))
 
@@ -99,180 +99,183 @@ class Threads:
 class ShardWorker:
     """Holds the models and does one `Work` after the other; a second call reads ahead while the first computes."""
 
-    def __init__(self, setup: Setup, cores: int = 1) -> None:
-        self.setup = setup
-        self._threads = Threads.beside(cores)
-        self._models = load_models(setup.job, setup.allow_code)
-        transport = TransportMap.from_bytes(read(setup.map_uri), setup.map_uri)
-        options = setup.job.transport
+    def __init__(self, config: WorkerConfig, cores: int = 1) -> None:
+        self.config = config
+        self._threads = IoThreads.for_cores(cores)
+        self._models = load_models(config.job, config.allow_code)
+        transport = TransportMap.from_bytes(read(config.map_uri), config.map_uri)
+        options = config.job.transport
         self._enhancer = Enhancer(
-            self._models.codec,
+            self._models.autoencoder,
             transport,
             alpha=options.alpha,
             mode=options.mode,
-            keep=options.keep,
-            tiles=tiles_of(setup.job),
+            preserve=options.keep,
+            tiles=tile_options(config.job),
         )
-        self._constant = {
-            "dtype": str(self._models.codec.dtype).removeprefix("torch."),
+        self._constant_columns = {
+            "dtype": str(self._models.autoencoder.dtype).removeprefix("torch."),
             "alpha": options.alpha,
-            "map_sha256": setup.map_sha256,
-            "config_sha256": setup.fingerprint,
-            "run_id": setup.fingerprint[:16],
+            "map_sha256": config.map_sha256,
+            "config_sha256": config.fingerprint,
+            "run_id": config.fingerprint[:16],
             "code_version": deepot.__version__,
         }
         self._readers = ThreadPoolExecutor(self._threads.readers, "read")
         self._writers = ThreadPoolExecutor(self._threads.writers, "write")
-        self._turn = threading.Lock()
-        self.watch = Watch(setup.job.limits.image_s)
+        self._compute_lock = threading.Lock()
+        self.watchdog = Watchdog(config.job.limits.image_s)
 
-    def process(self, work: Work) -> Part:
+    def process(self, item: WorkItem) -> ManifestFile:
         """Do every image of a piece of work, store its results and its manifest part, and say what the part holds.
 
         Raises:
             StorageError: the manifest part cannot be written.
             AcceleratorError: the device is lost to this process.
         """
-        photos = self._read_ahead(work.entries)
-        into = sink(self.setup.job.output.layout, self.setup.output, work.shard, work.piece)
-        behind = Behind(self._threads.writers)
+        photos = self._read_ahead(item.entries)
+        writer = make_writer(self.config.job.output.layout, self.config.output, item.shard, item.split_path)
+        write_queue = WriteQueue(self._threads.writers)
         rows = []
-        with self._turn:
-            use_threads(self.setup.job)
+        with self._compute_lock:
+            set_torch_threads(self.config.job)
             for entry, photo in photos:
-                row = self._blank_row(work, entry)
-                done = self._image(row, photo)
-                behind.add(self._writers.submit(self._end, into, row, done), done.pixels if done else 0)
-                rows += behind.overdue()
-        rows += behind.all()
-        _close(into, rows)
-        return write_part(self.setup.run, part_name(work.shard, work.attempt), rows)
+                row = self._new_row(item, entry)
+                processed = self._process_image(row, photo)
+                write_queue.add(
+                    self._writers.submit(self._finalize_row, writer, row, processed),
+                    processed.n_pixels if processed else 0,
+                )
+                rows += write_queue.drain_excess()
+        rows += write_queue.drain()
+        _close_writer(writer, rows)
+        return write_manifest_file(self.config.run, new_manifest_file_name(item.shard, item.attempt), rows)
 
-    def _read_ahead(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, "Future[_Read]"]]:
+    def _read_ahead(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, "Future[_LoadedPhoto]"]]:
         """Entries with their photos being read, a few ahead of the one that is wanted; starts at once."""
-        waiting, readers = deque(entries), self._threads.readers
-        reading: deque[tuple[Entry, Future[_Read]]] = deque()
+        pending, readers = deque(entries), self._threads.readers
+        reading: deque[tuple[Entry, Future[_LoadedPhoto]]] = deque()
 
-        def start() -> None:
-            while waiting and len(reading) < readers:
-                if reading and sum(entry.size for entry, _ in reading) + waiting[0].size > _AHEAD_BYTES * readers:
+        def submit_reads() -> None:
+            while pending and len(reading) < readers:
+                if reading and sum(entry.size for entry, _ in reading) + pending[0].size > _READ_AHEAD_BYTES * readers:
                     break
-                entry = waiting.popleft()
-                reading.append((entry, self._readers.submit(_read, entry, self.setup.job.limits)))
+                entry = pending.popleft()
+                reading.append((entry, self._readers.submit(_load_photo, entry, self.config.job.limits)))
 
-        def drawn() -> Iterator[tuple[Entry, Future[_Read]]]:
+        def iter_in_order() -> Iterator[tuple[Entry, Future[_LoadedPhoto]]]:
             while reading:
-                wanted = reading.popleft()
-                start()
-                yield wanted
+                oldest = reading.popleft()
+                submit_reads()
+                yield oldest
 
-        start()
-        return drawn()
+        submit_reads()
+        return iter_in_order()
 
-    def _image(self, row: dict[str, Any], reading: "Future[_Read]") -> "_Done | None":
+    def _process_image(self, row: dict[str, Any], future: "Future[_LoadedPhoto]") -> "_Processed | None":
         """Restore and transport one photo, page by page; what that says goes into the row."""
         try:
-            with self.watch.over(row["source_uri"]) as clock:
-                found = reading.result()
-                row |= {"source_sha256": found.sha256, "seconds_read": found.seconds}
-                photo = found.photo
-                row |= photo.facts
-                self.watch.allow(clock, photo.size)
-                row |= asdict(found.scores)
-                with metrics.busy(self._models.codec.device.type):
-                    outcomes = [self._page(row, photo, number) for number in range(len(photo.pages))]
-        except DEVICE_FAULTS:
+            with self.watchdog.track(row["source_uri"]) as deadline:
+                loaded = future.result()
+                row |= {"source_sha256": loaded.sha256, "seconds_read": loaded.seconds}
+                photo = loaded.photo
+                row |= photo.properties
+                self.watchdog.extend(deadline, photo.pixel_count)
+                row |= asdict(loaded.scores)
+                with metrics.track_busy_time(self._models.autoencoder.device.type):
+                    outcomes = [self._process_page(row, photo, number) for number in range(len(photo.pages))]
+        except DEVICE_ERRORS:
             raise
         except Exception as error:
-            fail_row(row, error)
+            mark_failed(row, error)
             return None
-        row |= outcome_columns(outcomes, [page.samples.size for page in photo.pages])
-        return _Done(photo, found.thumbnail)
+        row |= aggregate_page_stats(outcomes, [page.samples.size for page in photo.pages])
+        return _Processed(photo, loaded.lab_grid)
 
-    def _page(self, row: dict[str, Any], photo: Photo, number: int) -> Outcome:
+    def _process_page(self, row: dict[str, Any], photo: DecodedImage, number: int) -> EnhanceStats:
         """Restore and transport one page of a photo."""
         started = time.perf_counter()
         photo.pages[number] = self._models.restorer(photo.pages[number])
         row["seconds_restore"] += time.perf_counter() - started
         return self._enhancer.enhance(photo.pages[number])
 
-    def _end(self, into: Sink, row: dict[str, Any], done: "_Done | None") -> dict[str, Any]:
+    def _finalize_row(self, writer: Writer, row: dict[str, Any], processed: "_Processed | None") -> dict[str, Any]:
         """Finish an image, and say so."""
-        row = self._finish(into, row, done)
-        not_done(row)
-        metrics.finished(row)
+        row = self._write_result(writer, row, processed)
+        log_unprocessed(row)
+        metrics.record_image(row)
         return row
 
-    def _finish(self, into: Sink, row: dict[str, Any], done: "_Done | None") -> dict[str, Any]:
+    def _write_result(self, writer: Writer, row: dict[str, Any], processed: "_Processed | None") -> dict[str, Any]:
         """Encode and store a result; the row is complete then."""
-        if done is None:
+        if processed is None:
             return row
         started = time.perf_counter()
-        options = self.setup.job.output
+        options = self.config.job.output
         try:
-            with self.watch.over(row["source_uri"]) as clock:
-                self.watch.allow(clock, done.photo.size)
-                change = difference(done.before, thumbnail(done.photo.pixels))
-                row |= {"delta_e": change.mean, "colour_drift": change.drift}
-                data = encode(done.photo, done.photo.pages, options.format, options.metadata)
-                name = mirror_key if options.layout is Layout.MIRROR else output_key
-                into.add(row, name(row["file_name"], options.format, done.photo), data)
+            with self.watchdog.track(row["source_uri"]) as deadline:
+                self.watchdog.extend(deadline, processed.photo.pixel_count)
+                colour_change = compare_lab_grids(processed.input_lab_grid, lab_grid(processed.photo.pixels))
+                row |= {"delta_e": colour_change.delta_e, "colour_drift": colour_change.mean_colour_delta_e}
+                data = encode(processed.photo, processed.photo.pages, options.format, options.metadata)
+                key_for = output_key_for if options.layout is OutputLayout.FILES else add_format_extension
+                writer.add(row, key_for(row["file_name"], options.format, processed.photo), data)
         except Exception as error:
-            fail_row(row, error, _of_writing(error))
+            mark_failed(row, error, _write_error_code(error))
             return row
         row |= {
-            "output_sha256": sha256(data),
+            "output_sha256": sha256_hex(data),
             "output_bytes": len(data),
             "status": "ok",
             "seconds_write": time.perf_counter() - started,
         }
         return row
 
-    def _blank_row(self, work: Work, entry: Entry) -> dict[str, Any]:
-        return blank_row(entry, work.shard, work.attempt) | self._constant
+    def _new_row(self, item: WorkItem, entry: Entry) -> dict[str, Any]:
+        return new_row(entry, item.shard, item.attempt) | self._constant_columns
 
 
-def _close(into: Sink, rows: Sequence[dict[str, Any]]) -> None:
+def _close_writer(writer: Writer, rows: Sequence[dict[str, Any]]) -> None:
     """Write the one file of all results, if that is what they are; where it cannot be written they have all failed."""
     try:
-        into.close(rows)
+        writer.close(rows)
     except Exception as error:
         for row in rows:
             if row["status"] == "ok":
                 row |= dict.fromkeys(("output_uri", "output_sha256", "output_bytes"))
-                fail_row(row, error, _of_writing(error))
-                not_done(row)
+                mark_failed(row, error, _write_error_code(error))
+                log_unprocessed(row)
 
 
-def _of_writing(error: Exception) -> Code:
-    return Code.WRITE_FAILED if isinstance(error, StorageError | OSError) else Code.INTERNAL
+def _write_error_code(error: Exception) -> ErrorCode:
+    return ErrorCode.WRITE_FAILED if isinstance(error, StorageError | OSError) else ErrorCode.INTERNAL
 
 
 @dataclass(frozen=True)
-class _Done:
+class _Processed:
     """A photo whose pages are results by now, and the thumbnail of what it was."""
 
-    photo: Photo
-    before: NDArray[np.float64]
+    photo: DecodedImage
+    input_lab_grid: NDArray[np.float64]
 
     @property
-    def pixels(self) -> int:
+    def n_pixels(self) -> int:
         """Of all pages."""
         return sum(page.width * page.height for page in self.photo.pages)
 
 
 @dataclass(frozen=True)
-class _Read:
-    photo: Photo
+class _LoadedPhoto:
+    photo: DecodedImage
     sha256: str
-    scores: Scores
-    thumbnail: NDArray[np.float64]
+    scores: QualityScores
+    lab_grid: NDArray[np.float64]
     seconds: float
 
 
-def _read(entry: Entry, limits: Limits) -> _Read:
+def _load_photo(entry: Entry, limits: Limits) -> _LoadedPhoto:
     started = time.perf_counter()
-    data = fetch(entry, limits)
+    data = read_input(entry, limits)
     photo = decode(data, limits.max_pixels)
     seconds = time.perf_counter() - started
-    return _Read(photo, sha256(data), score(photo.pixels), thumbnail(photo.pixels), seconds)
+    return _LoadedPhoto(photo, sha256_hex(data), score_quality(photo.pixels), lab_grid(photo.pixels), seconds)

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-_PIXELS = 10_000_000  # an image of so many may take the limit
+_BASE_PIXELS = 10_000_000  # an image of so many may take the limit
 
 
-def allowed_s(image_s: float, pixels: int) -> float:
+def scaled_timeout_s(image_timeout_s: float, pixels: int) -> float:
     """How long an image may take: `limits.image_s`, or as much longer as it has more than ten megapixels."""
-    return image_s * max(1.0, pixels / _PIXELS)
+    return image_timeout_s * max(1.0, pixels / _BASE_PIXELS)
 
 
-class ImageHangsError(Exception):
+class ImageTimeoutError(Exception):
     """An image has taken longer than it may."""
 
     def __init__(self, uri: str) -> None:
@@ -25,53 +25,53 @@ class ImageHangsError(Exception):
 
 
 @dataclass
-class Clock:
+class Deadline:
     """One image that is being worked on.
 
     Attributes:
         uri: the image.
-        until: when it is overdue, by `time.monotonic`.
+        expires_at: when it is overdue, by `time.monotonic`.
     """
 
     uri: str
-    until: float
+    expires_at: float
 
 
-class Watch:
+class Watchdog:
     """The images that a process is at work on, from any thread."""
 
-    def __init__(self, image_s: float) -> None:
-        self._image_s = image_s
-        self._clocks: dict[int, Clock] = {}
+    def __init__(self, image_timeout_s: float) -> None:
+        self._image_timeout_s = image_timeout_s
+        self._deadlines: dict[int, Deadline] = {}
         self._lock = threading.Lock()
 
     @contextmanager
-    def over(self, uri: str) -> Iterator[Clock]:
+    def track(self, uri: str) -> Iterator[Deadline]:
         """Work on an image for as long as the context lasts."""
-        clock = Clock(uri, time.monotonic() + self._image_s)
+        deadline = Deadline(uri, time.monotonic() + self._image_timeout_s)
         with self._lock:
-            self._clocks[id(clock)] = clock
+            self._deadlines[id(deadline)] = deadline
         try:
-            yield clock
+            yield deadline
         finally:
             with self._lock:
-                del self._clocks[id(clock)]
+                del self._deadlines[id(deadline)]
 
-    def allow(self, clock: Clock, pixels: int) -> None:
+    def extend(self, deadline: Deadline, pixels: int) -> None:
         """Give a large image more time, once its size is known."""
-        clock.until += allowed_s(self._image_s, pixels) - self._image_s
+        deadline.expires_at += scaled_timeout_s(self._image_timeout_s, pixels) - self._image_timeout_s
 
-    def overdue(self) -> set[str]:
+    def expired(self) -> set[str]:
         """Images that have taken too long."""
         with self._lock:
-            return {clock.uri for clock in self._clocks.values() if clock.until < time.monotonic()}
+            return {deadline.uri for deadline in self._deadlines.values() if deadline.expires_at < time.monotonic()}
 
 
 @contextmanager
-def last_resort(seconds: float) -> Iterator[None]:
+def hard_deadline(timeout_s: float) -> Iterator[None]:
     """End the process if the context lasts longer, even while native code holds every thread of Python up."""
-    with open(os.devnull, "w") as nowhere:
-        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+    with open(os.devnull, "w") as devnull:
+        faulthandler.dump_traceback_later(timeout_s, exit=True, file=devnull)
         try:
             yield
         finally:

@@ -3,34 +3,39 @@
 import pytest
 import torch
 
-from deepot import load_codec
-from deepot.evaluation.variants import versions
+from deepot import load_autoencoder
+from deepot.evaluation.variants import compute_variants
 from deepot.inference.calibration import fit_images
-from deepot.inference.tile_options import Tiles
+from deepot.inference.tile_options import TileOptions
 from deepot.photo.pixels import Pixels
-from tests.support.photos import picture, soft
+from tests.support.photos import make_photo, soften
 
 
 @pytest.fixture(scope="session")
-def smooth():
+def smooth_autoencoder():
     """A codec of plain pooling and interpolation."""
-    return load_codec("tests.support.fake_autoencoders:smooth", allow_code=True, dtype=torch.float32)
+    return load_autoencoder("tests.support.fake_autoencoders:smooth", allow_code=True, dtype=torch.float32)
 
 
 @pytest.fixture(scope="session")
-def sharpening(smooth):
+def sharpening_map(smooth_autoencoder):
     """Its map from soft pictures to the pictures."""
-    photos = [picture(seed) for seed in range(4)]
-    return fit_images(smooth, [soft(photo) for photo in photos], photos, patch_size=3)
+    photos = [make_photo(seed) for seed in range(4)]
+    return fit_images(smooth_autoencoder, [soften(photo) for photo in photos], photos, patch_size=3)
 
 
 @pytest.fixture
-def made(smooth, sharpening):
+def make_variants(smooth_autoencoder, sharpening_map):
     """What makes the versions of the picture of a seed."""
 
     def versions_of(seed, tiles=None):
-        clean = picture(seed, 61, 45)
-        pixels = [Pixels.from_image(image) for image in (clean, soft(clean))]
-        return versions(smooth, sharpening.on(), *pixels, (tiles or Tiles()).plan(smooth, pixels[0]))
+        clean = make_photo(seed, 61, 45)
+        pixels = [Pixels.from_image(image) for image in (clean, soften(clean))]
+        return compute_variants(
+            smooth_autoencoder,
+            sharpening_map.operator_on(),
+            *pixels,
+            (tiles or TileOptions()).plan(smooth_autoencoder, pixels[0]),
+        )
 
     return versions_of

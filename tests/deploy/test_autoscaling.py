@@ -9,7 +9,7 @@ from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
 from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingRequest
 from ray.autoscaler.v2.utils import ResourceRequestUtil
 
-from pipeline.cluster.resources import divide
+from pipeline.cluster.resources import plan_workers
 from pipeline.config.job import Compute
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +27,7 @@ ROWS = [
 def test_what_grows(settings, machines, words):
     cluster = AutoscalingConfig(yaml.safe_load((ROOT / "cluster.yaml").read_text()), skip_content_hash=True)
     head = cluster.get_node_type_configs()["head"].resources
-    slots = divide([head], Compute(**settings))
+    slots = plan_workers([head], Compute(**settings))
     needed = {name: amount for name, amount in (("CPU", slots.cpus), ("GPU", slots.gpus)) if amount}
     wanted = ResourceRequestUtil.group_by_count([ResourceRequestUtil.make(needed)] * slots.count)
     request = SchedulingRequest(

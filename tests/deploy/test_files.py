@@ -9,7 +9,7 @@ import yaml
 from ray.autoscaler._private.aws.config import _check_ami
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from pipeline.cluster.resources import Slots, divide
+from pipeline.cluster.resources import WorkerResources, plan_workers
 from pipeline.config.loading import parse_job
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,9 +123,9 @@ def test_the_job_on_kubernetes_grows_the_group_that_it_means():
     assert "/etc/deepot/job.yaml" in job["spec"]["entrypoint"]
     compute = parse_job(yaml.safe_load(config["data"]["job.yaml"])).compute
     groups = {group["groupName"]: group for group in job["spec"]["rayClusterSpec"]["workerGroupSpecs"]}
-    assert divide([{"CPU": 0.0}], compute) == Slots(groups["gpu"]["maxReplicas"], 0.0, 1.0)
+    assert plan_workers([{"CPU": 0.0}], compute) == WorkerResources(groups["gpu"]["maxReplicas"], 0.0, 1.0)
     otherwise = compute.model_copy(update={"gpus_per_actor": 0})
-    assert divide([{"CPU": 0.0}], otherwise) == Slots(10, 1.0, 0.0)
+    assert plan_workers([{"CPU": 0.0}], otherwise) == WorkerResources(10, 1.0, 0.0)
 
 
 def test_the_image_holds_what_is_pinned():

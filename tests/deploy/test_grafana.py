@@ -8,7 +8,7 @@ from pipeline.telemetry.prometheus_metrics import METRICS
 
 FILE = Path(__file__).resolve().parents[2] / "deploy" / "grafana.json"
 RAYS_OWN = {"ray_node_gpus_utilization": {"ip", "GpuIndex"}}
-KNOWN = {metric.exported: {"run", "name", *metric.tags} for metric in METRICS} | RAYS_OWN
+KNOWN = {metric.prometheus_name: {"run", "name", *metric.tags} for metric in METRICS} | RAYS_OWN
 
 
 def queries():
@@ -26,7 +26,7 @@ def test_every_metric_is_on_a_panel_and_every_query_asks_for_one():
 
 def test_queries_use_labels_that_the_metrics_have_and_rates_of_counters_alone():
     asked, variables = queries()
-    counters = {metric.exported for metric in METRICS if metric.counts}
+    counters = {metric.prometheus_name for metric in METRICS if metric.is_counter}
     for query in (part for each in asked + variables for part in each.split(" / ")):
         for name, inside, after in re.findall(r"\b(ray_\w+)(?:\{(.*?)\})?(.?)", query):
             labels = set(re.findall(r"(\w+)\s*(?:=~|!=|=)", inside))

@@ -14,12 +14,12 @@ import duckdb
 import pytest
 import yaml
 
-from jobs.cli import _parser
+from jobs.cli import _build_parser
 from pipeline.config.loading import parse_job
-from pipeline.curation.query import select
-from pipeline.runs.paths import Run
-from tests.support.in_process_pool import run_inline
-from tests.support.photos import collection, small_job
+from pipeline.curation.query import select_rows
+from pipeline.runs.paths import RunPaths
+from tests.support.in_process_pool import run_in_process
+from tests.support.photos import small_job_config, write_photos
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -62,7 +62,7 @@ def cron(tmp_path):
 @pytest.mark.soak
 def test_the_crontab_as_cron_runs_it(cron, tmp_path):
     """A whole run, with Ray and the embedded autoencoder."""
-    collection(tmp_path / "photos", 2)
+    write_photos(tmp_path / "photos", 2)
     job = {"input": {"images": "photos"}, "source": {"degrade": "blur:sigma=1"}, "output": {"uri": "enhanced"}}
     (tmp_path / "job.yaml").write_text(yaml.safe_dump(job | {"compute": {"actors": 1}}))
     process = cron(f'PYTHONPATH={shlex.quote(str(ROOT))} exec {shlex.quote(sys.executable)} -m jobs.cli "$@"')
@@ -89,7 +89,7 @@ def test_a_failed_night_is_mailed_and_one_at_work_is_left_alone(cron, tmp_path):
     (tmp_path / "end").touch()
     assert first.communicate(timeout=10) == ("", None)
     assert not (tmp_path / "twice").exists()
-    assert (tmp_path / "job.log").read_text() == f"run {tmp_path}/job.yaml --retry --json --log-format json\n"
+    assert (tmp_path / "job.log").read_text() == f"run {tmp_path}/job.yaml --retry-failed --json --log-format json\n"
 
 
 def dag():
@@ -164,7 +164,7 @@ def test_a_task_that_is_killed_takes_its_job_with_it(airflow, tmp_path):
 def test_the_workflow_is_yaml_whose_command_deepot_takes():
     text = (DEPLOY / "github-workflow.yml").read_text()
     workflow = yaml.safe_load(text)
-    triggers, (job,) = workflow[True], workflow["jobs"].values()  # YAML 1.1 reads `on` as true
+    triggers, (job,) = workflow[True], workflow["jobs"].values()  # YAML 1.1 reads `operator_on` as true
     assert_schedule(triggers["schedule"][0]["cron"])
     assert workflow["concurrency"]["cancel-in-progress"] is False
     assert workflow["permissions"] == {"contents": "read", "id-token": "write"}
@@ -182,15 +182,15 @@ def test_the_crontab_and_its_schedule():
 
 def test_latest_is_one_query(tmp_path):
     """The one in the documentation, on a run with a second version of a photo and a part that nothing names."""
-    job = parse_job(small_job(tmp_path, 4))
-    run_inline(job)
-    collection(tmp_path / "restored", 1, restored=False)
-    run = run_inline(job).run
+    job = parse_job(small_job_config(tmp_path, 4))
+    run_in_process(job)
+    write_photos(tmp_path / "restored", 1, restored=False)
+    run = run_in_process(job).run
     parts = sorted((Path(run) / "manifest").glob("*.parquet"))
     (parts[0].with_name("99999-1-deadbeef.parquet")).write_bytes(parts[0].read_bytes())
     (query,) = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "schedule.md").read_text(), re.DOTALL)
     found = duckdb.sql(query.replace("RUN/", f"{run}/")).order("file_name").to_arrow_table()
-    expected = select(Run(run))
+    expected = select_rows(RunPaths(run))
     assert len(expected) == 4
     assert found.select(expected.column_names).to_pylist() == expected.to_pylist()
 
@@ -199,7 +199,7 @@ def assert_taken(command):
     """That deepot knows a command and all of its flags."""
     program, *arguments = shlex.split(command)
     assert Path(program).name == "deepot"
-    options = _parser().parse_args(arguments)
+    options = _build_parser().parse_args(arguments)
     assert (options.command, options.json) == ("run", True)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.photos import small_job
+from tests.support.photos import small_job_config
 
 ROOT = Path(__file__).resolve().parents[2]
 RAY = [sys.executable, "-m", "ray.scripts.scripts"]
@@ -103,7 +103,7 @@ def test_submitted_jobs(server, tmp_path):
     """One that is followed to its end, one that cannot run, and one that is let go and stopped."""
     _, url = server
     (tmp_path / "jobs").mkdir()
-    content = small_job(tmp_path, 4, compute={"shard_images": 2, "dtype": "float32", "max_actors": 1})
+    content = small_job_config(tmp_path, 4, compute={"shard_images": 2, "dtype": "float32", "max_actors": 1})
     (tmp_path / "jobs" / "scans.yaml").write_text(yaml.safe_dump(content))
     deepot = [sys.executable, "-m", "jobs.cli", "run", "--address", "auto", "--json"]
 

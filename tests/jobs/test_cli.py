@@ -10,14 +10,14 @@ import pytest
 import yaml
 
 from jobs.cli import main
-from jobs.console import progress
+from jobs.console import make_progress
 from pipeline.errors import ConfigError
 from pipeline.imageio.image_file import decode
 from pipeline.runs.manifest import read_manifest
-from pipeline.runs.paths import Run
+from pipeline.runs.paths import RunPaths
 from tests.support import photos
-from tests.support.image_corpus import KINDS, ODD
-from tests.support.photos import small_job
+from tests.support.image_corpus import ODD_FILES, PHOTO_KINDS
+from tests.support.photos import small_job_config
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = {"shard_images": 2, "dtype": "float32", "actors": 2}
@@ -26,7 +26,7 @@ QUICK = {"shard_images": 2, "dtype": "float32", "actors": 2}
 @pytest.fixture
 def job_file(tmp_path):
     def make(name="job.yaml", images=6, **changes):
-        (tmp_path / name).write_text(yaml.safe_dump(small_job(tmp_path, images, **{"compute": QUICK} | changes)))
+        (tmp_path / name).write_text(yaml.safe_dump(small_job_config(tmp_path, images, **{"compute": QUICK} | changes)))
         return str(tmp_path / name)
 
     return make
@@ -42,11 +42,11 @@ def last_json(process):
     return json.loads(process.stdout.strip().splitlines()[-1])
 
 
-def test_evaluate_prints_the_curve_and_puts_it_into_the_report(job_file, capsys, tmp_path, inline):
+def test_evaluate_prints_the_curve_and_puts_it_into_the_report(job_file, capsys, tmp_path, in_process):
     wanted = {
         "alphas": [0, 0.5],
         "replicates": 5,
-        "features": "tests.support.fake_autoencoders:edges",
+        "features": "tests.support.fake_autoencoders:edge_features",
         "clean": str(tmp_path / "natural"),
     }
     job = job_file(images=3, evaluate=wanted | {"degrade": "blur:sigma=1"})
@@ -94,7 +94,7 @@ def test_help_says_what_keys_are_where_nobody_sets_them(capsys):
         ({"map": "/no/map.safetensors"}, "map /no/map.safetensors: there is no such file"),
     ],
 )
-def test_every_mistake_is_one_sentence_and_exit_status_2(job_file, capsys, s3, inline, changes, message):
+def test_every_mistake_is_one_sentence_and_exit_status_2(job_file, capsys, s3, in_process, changes, message):
     assert main(["run", job_file(**changes), "--allow-code"]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("deepot run: ")
@@ -142,7 +142,7 @@ def test_mistakes_of_a_command_line_are_named(capsys, monkeypatch, tmp_path, com
 @pytest.mark.parametrize("error", [ConfigError("no"), KeyboardInterrupt()])
 def test_what_stops_a_command_is_said_below_the_bar_of_its_stage(monkeypatch, capsys, error):
     def broken(_):
-        progress().begin("apply", 10)
+        make_progress().begin("apply", 10)
         raise error
 
     monkeypatch.setattr("jobs.status.main", broken)
@@ -167,7 +167,7 @@ def test_plan_freezes_what_it_finds_and_touches_no_photo(job_file, capsys, tmp_p
     assert not list((tmp_path / "enhanced").rglob("*.png"))
 
 
-def test_commands_in_turn(job_file, capsys, tmp_path, inline):
+def test_commands_in_turn(job_file, capsys, tmp_path, in_process):
     """fit, apply, status, verify, report, compare on one run, with flags laid over the file."""
     job = job_file()
     flags = ["--allow-code", "--transport.alpha", "0.25", "--json"]
@@ -182,7 +182,7 @@ def test_commands_in_turn(job_file, capsys, tmp_path, inline):
     assert set(applied) == counts | {"done_now", "retried", "seconds", "drift"}
     assert (applied["ok"], applied["done_now"]) == (6, 6)
     run = applied["run"]
-    assert {row["alpha"] for row in read_manifest(Run(run)).to_pylist()} == {0.25}
+    assert {row["alpha"] for row in read_manifest(RunPaths(run)).to_pylist()} == {0.25}
     assert told("status", run, "--json")["complete"] is True
     none = dict.fromkeys(("findings", "retriable", "unreadable", "uncommitted"), 0)
     assert told("verify", run, "--json") == {"run": run, "checked": 6, "planned": 6} | none
@@ -204,15 +204,15 @@ def test_commands_in_turn(job_file, capsys, tmp_path, inline):
     )
 
 
-def test_a_folder_of_odd_files_gives_each_of_them_one_row(job_file, capsys, tmp_path, inline):
+def test_a_folder_of_odd_files_gives_each_of_them_one_row(job_file, capsys, tmp_path, in_process):
     pytest.importorskip("pillow_heif")
     pytest.importorskip("pillow_jxl")
     folder = tmp_path / "odd"
-    expected = photos.corpus(folder)
-    decode(KINDS[0].make(), 10**9)  # registers the plugins
+    expected = photos.write_mixed_archive(folder)
+    decode(PHOTO_KINDS[0].make(), 10**9)  # registers the plugins
     for name, make, status, code in [
-        *((kind.name, kind.make, "ok", None) for kind in KINDS),
-        *((name, *odd) for name, odd in ODD.items()),
+        *((kind.name, kind.make, "ok", None) for kind in PHOTO_KINDS),
+        *((name, *odd) for name, odd in ODD_FILES.items()),
     ]:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(make())
@@ -222,7 +222,7 @@ def test_a_folder_of_odd_files_gives_each_of_them_one_row(job_file, capsys, tmp_
     out, err = capsys.readouterr()
     told = json.loads(out.strip().splitlines()[-1])
     assert "Traceback" not in out + err
-    rows = read_manifest(Run(told["run"])).to_pylist()
+    rows = read_manifest(RunPaths(told["run"])).to_pylist()
     assert {row["file_name"]: (row["status"], row["error_code"]) for row in rows} == expected
     assert len(rows) == told["inputs"] == told["done_now"] == len(expected)
     for status in ("ok", "skipped", "failed"):
@@ -235,13 +235,13 @@ def test_a_folder_of_odd_files_gives_each_of_them_one_row(job_file, capsys, tmp_
         if row["status"] == "ok":
             result = decode(Path(row["output_uri"]).read_bytes(), 10**9)
             assert (result.pixels.width, result.pixels.height) == (row["width"], row["height"])
-    page = Path(Run(told["run"]).report).read_text()
+    page = Path(RunPaths(told["run"]).report).read_text()
     assert "<td><i>" not in page and "<td>&lt;i&gt;&amp;lt;.jpg" in page, "names are escaped"
     assert main(["run", job, "--allow-code", "--json", "--limits.max_error_rate", "1"]) == 0
     assert json.loads(capsys.readouterr().out.strip().splitlines()[-1])["done_now"] == 0, "none of them is tried again"
 
 
-def test_too_many_failures_are_exit_status_1_and_every_line_can_be_json(job_file, capsys, tmp_path, inline):
+def test_too_many_failures_are_exit_status_1_and_every_line_can_be_json(job_file, capsys, tmp_path, in_process):
     """Lines that name run, shard and photo; then the same for people."""
     job = job_file()
     (tmp_path / "restored" / "photo 01.png").write_bytes(b"")
@@ -264,7 +264,7 @@ def test_too_many_failures_are_exit_status_1_and_every_line_can_be_json(job_file
     assert "Traceback" not in err
 
 
-def test_the_job_on_s3(job_file, s3, tmp_path, inline, capsys):
+def test_the_job_on_s3(job_file, s3, tmp_path, in_process, capsys):
     """Photos, calibration and results in buckets, through s3fs from driver and workers."""
     import boto3
 

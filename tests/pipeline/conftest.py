@@ -3,21 +3,21 @@
 import pytest
 
 from pipeline.config.loading import parse_job
-from tests.support.photos import small_job
+from tests.support.photos import small_job_config
 
 
 @pytest.fixture
-def job_for(tmp_path):
+def make_job(tmp_path):
     """A job over small photos with the invertible test codec."""
 
-    def make(images=6, **changes):
-        return parse_job(small_job(tmp_path, images, 6, **changes))
+    def build(images=6, **changes):
+        return parse_job(small_job_config(tmp_path, images, 6, **changes))
 
-    return make
+    return build
 
 
 @pytest.fixture(params=["local", "s3", "memory"])
-def folder(request, tmp_path):
+def storage_folder(request, tmp_path):
     if request.param == "local":
         return str(tmp_path / "store")
     if request.param == "memory":

@@ -1,6 +1,6 @@
 """Fixtures of the packages whose rooms these tests cross."""
 
-from tests.deepot.conftest import made, sharpening, smooth
-from tests.pipeline.conftest import folder, job_for
+from tests.deepot.conftest import make_variants, sharpening_map, smooth_autoencoder
+from tests.pipeline.conftest import make_job, storage_folder
 
-__all__ = ["folder", "job_for", "made", "sharpening", "smooth"]
+__all__ = ["make_job", "make_variants", "sharpening_map", "smooth_autoencoder", "storage_folder"]

@@ -23,28 +23,28 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pipeline.errors import Code, PipelineError, StorageError
-from pipeline.maintenance.verify import verify
-from pipeline.progress import Quiet
-from pipeline.runs.commits import committed, committed_numbers
-from pipeline.runs.manifest import read_manifest, read_part, write_part
-from pipeline.runs.paths import Run
-from pipeline.runs.plan import extend, read_plan
-from pipeline.runs.requeue import Problem, repair
-from pipeline.runs.rows import blank_row, fail_row
-from pipeline.runs.summary import finish
+from pipeline.errors import ErrorCode, PipelineError, StorageError
+from pipeline.maintenance.verify import verify_run
+from pipeline.progress import NullProgress
+from pipeline.runs.commits import iter_commits, list_committed_shards
+from pipeline.runs.manifest import read_manifest, read_manifest_file, write_manifest_file
+from pipeline.runs.paths import RunPaths
+from pipeline.runs.plan import extend_plan, read_plan
+from pipeline.runs.requeue import Problem, requeue_shards
+from pipeline.runs.rows import mark_failed, new_row
+from pipeline.runs.summary import finalize_run
 from pipeline.stages import shard_scheduler as apply
-from pipeline.stages.shard_scheduler import Apply
+from pipeline.stages.shard_scheduler import ShardScheduler
 from pipeline.storage import atomic as whole
 from pipeline.storage import folders
 from pipeline.storage import objects as storage
 from pipeline.storage import prefetch as ahead
 from pipeline.storage import ranged_file as pipeline_parts
-from pipeline.storage.objects import Entry, put, sha256
+from pipeline.storage.objects import Entry, sha256_hex, write
 from pipeline.workers.pool import WorkerDiedError
-from tests.support.in_process_pool import QueueCrew
+from tests.support.in_process_pool import QueueWorkerPool
 
-RUN = Run("s3://model/run")
+RUN = RunPaths("s3://model/run")
 TOKENS = count()  # names of parts are never used twice
 ENTRIES = [Entry(f"s3://model/in/{number}", f"{number}.png", 1, "", 1.0) for number in range(5)]
 
@@ -164,7 +164,7 @@ class Inline(Executor):
         return future
 
 
-class DyingCrew(QueueCrew):
+class CrashingWorkerPool(QueueWorkerPool):
     """Does the work when it is waited for; a worker dies where a draw says so."""
 
     def __init__(self, dies):
@@ -177,24 +177,24 @@ class DyingCrew(QueueCrew):
             return work, WorkerDiedError("killed")
         rows = []
         for entry in work.entries:
-            row, data = blank_row(entry, work.shard, work.attempt), f"result of {entry.key}".encode()
+            row, data = new_row(entry, work.shard, work.attempt), f"result of {entry.key}".encode()
             uri = f"s3://model/out/{entry.key}"
             try:
-                put(uri, data)
+                write(uri, data)
             except StorageError as error:
-                fail_row(row, error, Code.WRITE_FAILED)
+                mark_failed(row, error, ErrorCode.WRITE_FAILED)
             else:
-                row |= {"status": "ok", "output_uri": uri, "output_sha256": sha256(data), "output_bytes": len(data)}
+                row |= {"status": "ok", "output_uri": uri, "output_sha256": sha256_hex(data), "output_bytes": len(data)}
             rows.append(row)
-        return work, write_part(RUN, f"{work.shard:05d}-{next(TOKENS)}.parquet", rows)
+        return work, write_manifest_file(RUN, f"{work.shard:05d}-{next(TOKENS)}.parquet", rows)
 
 
 def drive(entries, dies=lambda: False):
     """A driver: plan, apply, finish."""
-    extend(RUN, entries, 2)
-    done = committed_numbers(RUN)
+    extend_plan(RUN, entries, 2)
+    done = list_committed_shards(RUN)
     missing = [shard for shard in read_plan(RUN) if shard.number not in done]
-    return finish(RUN, Apply(RUN, DyingCrew(dies), Quiet())(missing), 0.0)
+    return finalize_run(RUN, ShardScheduler(RUN, CrashingWorkerPool(dies), NullProgress())(missing), 0.0)
 
 
 class Driver(threading.Thread):
@@ -242,8 +242,8 @@ class CommitProtocol(RuleBasedStateMachine):
         self.bucket, self.drivers = Bucket(), []
         self.bucket.ask = self._ask
         for module in (storage, folders, pipeline_parts):
-            self.patch.setattr(module, "filesystem", lambda uri: (self.bucket, uri.removeprefix("s3://")))
-        self.patch.setattr(whole, "_PROBED", {"model": self.decides})
+            self.patch.setattr(module, "resolve_filesystem", lambda uri: (self.bucket, uri.removeprefix("s3://")))
+        self.patch.setattr(whole, "_PROBE_RESULTS", {"model": self.decides})
         self.patch.setattr(apply, "ThreadPoolExecutor", Inline)
         self.patch.setattr(ahead, "ThreadPoolExecutor", Inline)
         self.patch.setattr("tenacity.nap.time.sleep", lambda _: None)
@@ -255,7 +255,7 @@ class CommitProtocol(RuleBasedStateMachine):
 
     @initialize()
     def run_exists(self):
-        put(RUN.about, b"{}")
+        write(RUN.run_json, b"{}")
 
     @precondition(lambda self: len(self.drivers) < 3)
     @rule(deaths=st.lists(st.booleans(), max_size=4))
@@ -299,15 +299,15 @@ class CommitProtocol(RuleBasedStateMachine):
         """With nobody at work: late writes are over by then, as is any request that is older than a day."""
         self.bucket.late.clear()
         results = [path for path in self.bucket.objects if path.startswith("model/out/")]
-        before = committed_numbers(RUN)
+        before = list_committed_shards(RUN)
         if results:
             del self.bucket.objects[min(results)]
-        findings = verify(RUN, Quiet()).findings
+        findings = verify_run(RUN, NullProgress()).findings
         assert {finding.problem for finding in findings} <= {Problem.MISSING, Problem.RETRIABLE}
-        requeued = repair(RUN, findings)
-        assert requeued.shards == len(before) - len(committed_numbers(RUN))
+        requeued = requeue_shards(RUN, findings)
+        assert requeued.shards == len(before) - len(list_committed_shards(RUN))
         self.commits = {
-            number: self.bucket.objects[f"model/run/commits/{number:05d}.json"] for number in committed_numbers(RUN)
+            number: self.bucket.objects[f"model/run/commits/{number:05d}.json"] for number in list_committed_shards(RUN)
         }
 
     def _keep(self, driver):
@@ -320,14 +320,14 @@ class CommitProtocol(RuleBasedStateMachine):
     def what_is_committed_is_whole_and_stays(self):
         planned = {shard.number: [entry.key for entry in shard.entries] for shard in read_plan(RUN)}
         seen = {}
-        for number, parts in committed(RUN):
+        for number, parts in iter_commits(RUN):
             seen[number] = self.bucket.objects[f"model/run/commits/{number:05d}.json"]
-            rows = [row for part in parts for row in read_part(RUN, part).to_pylist()]
+            rows = [row for part in parts for row in read_manifest_file(RUN, part).to_pylist()]
             assert sorted(row["file_name"] for row in rows) == sorted(planned[number]), "one row for each input"
             for row in rows:
                 if row["status"] == "ok":
                     stored = self.bucket.objects[row["output_uri"].removeprefix("s3://")]
-                    assert sha256(stored) == row["output_sha256"]
+                    assert sha256_hex(stored) == row["output_sha256"]
         assert self.stay(seen), "a commit is never lost or changed"
         self.commits = seen
         if "model/run/_SUCCESS.json" in self.bucket.objects:
@@ -351,7 +351,7 @@ class CommitProtocol(RuleBasedStateMachine):
             for driver in self.drivers:
                 while not driver.over:
                     driver.step(Fate.CRASH_BEFORE)
-            if RUN.about.removeprefix("s3://") in self.bucket.objects:
+            if RUN.run_json.removeprefix("s3://") in self.bucket.objects:
                 result = self.drive()
                 assert result.complete and result.inputs == len(self.entries)
                 names = [row["file_name"] for row in read_manifest(RUN).to_pylist()]
@@ -379,7 +379,10 @@ def test_the_commit_protocol():
 
 @pytest.mark.soak
 @pytest.mark.timeout(600)
-def test_the_commit_protocol_for_long(record):
+def test_the_commit_protocol_for_long(record_fault):
     for_long(
-        CommitProtocol, 150, record, "the commit protocol: requests refused, lost, late, doubled, or the driver's last"
+        CommitProtocol,
+        150,
+        record_fault,
+        "the commit protocol: requests refused, lost, late, doubled, or the driver's last",
     )

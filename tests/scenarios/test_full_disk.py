@@ -7,12 +7,12 @@ from contextlib import contextmanager
 import pytest
 
 from pipeline.errors import StorageError
-from pipeline.maintenance.verify import Verified, verify
-from pipeline.progress import Quiet
+from pipeline.maintenance.verify import VerificationReport, verify_run
+from pipeline.progress import NullProgress
 from pipeline.runs.manifest import read_manifest
-from pipeline.runs.paths import Run
-from pipeline.runs.requeue import repair
-from tests.support.in_process_pool import run_inline
+from pipeline.runs.paths import RunPaths
+from pipeline.runs.requeue import requeue_shards
+from tests.support.in_process_pool import run_in_process
 
 IMAGES = 12
 ROOM = "64m"
@@ -41,50 +41,50 @@ def assert_sound(run):
     """Every input has a row, every result is what its row says, and nothing half-written is left."""
     rows = Counter(row["file_name"] for row in read_manifest(run).to_pylist())
     assert len(rows) == IMAGES and set(rows.values()) == {1}
-    assert verify(run, Quiet()).wrong == 0
+    assert verify_run(run, NullProgress()).n_corrupt == 0
 
 
-def test_the_disk_of_the_results_is_full(job_for, tmp_path):
+def test_the_disk_of_the_results_is_full(make_job, tmp_path):
     with small_disk(tmp_path / "enhanced", "64k") as resize:
-        job = job_for(images=IMAGES, run=str(tmp_path / "run"))
-        result = run_inline(job)
-        run = Run(result.run)
+        job = make_job(images=IMAGES, run=str(tmp_path / "run"))
+        result = run_in_process(job)
+        run = RunPaths(result.run)
         assert 0 < result.ok < IMAGES
         assert result.codes == {"write_failed": IMAGES - result.ok}
         assert_sound(run)
         assert not list(tmp_path.rglob("*.partial"))
         resize(ROOM)
-        repair(run, verify(run, Quiet()).findings)
-        assert run_inline(job).ok == IMAGES
-        assert verify(run, Quiet()) == Verified(IMAGES, (), IMAGES)
+        requeue_shards(run, verify_run(run, NullProgress()).findings)
+        assert run_in_process(job).ok == IMAGES
+        assert verify_run(run, NullProgress()) == VerificationReport(IMAGES, (), IMAGES)
 
 
 @pytest.mark.parametrize("size_kb", [8, 500, 1500])
-def test_the_disk_of_everything_is_full(job_for, tmp_path, size_kb):
+def test_the_disk_of_everything_is_full(make_job, tmp_path, size_kb):
     """At whatever stage: the job says so and stops."""
     with small_disk(tmp_path / "enhanced", f"{size_kb}k") as resize:
-        job = job_for(images=IMAGES)
+        job = make_job(images=IMAGES)
         with pytest.raises(StorageError, match="No space left"):
-            run_inline(job)
+            run_in_process(job)
         assert not list(tmp_path.rglob("*.partial"))
         assert not list(tmp_path.rglob("_SUCCESS.json"))
         resize(ROOM)
-        result = run_inline(job)
-        run = Run(result.run)
-        repair(run, verify(run, Quiet()).findings)
-        assert run_inline(job).ok == IMAGES
+        result = run_in_process(job)
+        run = RunPaths(result.run)
+        requeue_shards(run, verify_run(run, NullProgress()).findings)
+        assert run_in_process(job).ok == IMAGES
         assert_sound(run)
-        assert verify(run, Quiet()) == Verified(IMAGES, (), IMAGES)
+        assert verify_run(run, NullProgress()) == VerificationReport(IMAGES, (), IMAGES)
 
 
 @pytest.mark.soak
-def test_the_disk_fills_up_at_every_stage(job_for, tmp_path, record):
+def test_the_disk_fills_up_at_every_stage(make_job, tmp_path, record_fault):
     """The job stops at one stage after the other, the disk being a little larger each time."""
-    with record("the disk is full") as tally, small_disk(tmp_path / "enhanced", "4k") as resize:
-        job = job_for(images=IMAGES)
+    with record_fault("the disk is full") as tally, small_disk(tmp_path / "enhanced", "4k") as resize:
+        job = make_job(images=IMAGES)
         for size_kb in range(8, 10_000, 150):
             try:
-                run = Run(run_inline(job).run)
+                run = RunPaths(run_in_process(job).run)
                 break
             except StorageError as error:
                 assert "No space left" in str(error)
@@ -92,9 +92,9 @@ def test_the_disk_fills_up_at_every_stage(job_for, tmp_path, record):
             resize(f"{size_kb}k")
         assert tally.injected > 5
         resize(ROOM)
-        repair(run, verify(run, Quiet()).findings)
-        run_inline(job)
+        requeue_shards(run, verify_run(run, NullProgress()).findings)
+        run_in_process(job)
         rows = Counter(row["file_name"] for row in read_manifest(run).to_pylist())
         tally.lost, tally.doubled = IMAGES - len(rows), sum(count > 1 for count in rows.values())
         assert_sound(run)
-        assert verify(run, Quiet()) == Verified(IMAGES, (), IMAGES)
+        assert verify_run(run, NullProgress()) == VerificationReport(IMAGES, (), IMAGES)

@@ -14,20 +14,20 @@ from hypothesis import strategies as st
 
 from deepot.errors import DeepotError
 from deepot.transport.moments import Moments
-from deepot.transport.transport_map import Calibration, TransportMap, fit_map
+from deepot.transport.transport_map import CalibrationKind, TransportMap, fit_map
 from pipeline.config.loading import load_job
-from pipeline.errors import Code, ImageError
+from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.image_file import decode, encode
-from pipeline.imageio.metadata.metadata import Policy
-from pipeline.imageio.plugins import has_plugin
-from pipeline.runs.commits import Part, read_commit
-from pipeline.runs.manifest import SCHEMA, read_part
-from pipeline.runs.paths import Run
-from pipeline.runs.plan import read_shards, to_parquet
-from pipeline.runs.rows import blank_row
-from pipeline.runs.sharding import cut
-from pipeline.storage.objects import Entry, sha256
-from tests.support.image_corpus import KINDS, ODD
+from pipeline.imageio.metadata.metadata import MetadataPolicy
+from pipeline.imageio.plugins import register_plugin
+from pipeline.runs.commits import ManifestFile, read_commit
+from pipeline.runs.manifest import MANIFEST_SCHEMA, read_manifest_file
+from pipeline.runs.paths import RunPaths
+from pipeline.runs.plan import read_shards, shards_to_parquet
+from pipeline.runs.rows import new_row
+from pipeline.runs.sharding import split_into_shards
+from pipeline.storage.objects import Entry, sha256_hex
+from tests.support.image_corpus import ODD_FILES, PHOTO_KINDS
 
 JOB = b"""name: x
 input: {images: "s3://archive/**/*.tif"}
@@ -46,8 +46,10 @@ MOST_GROWTH_KB = 1_500_000  # of this process over all cases
 @cache
 def photos():
     """One of every kind, some that are skipped too, as far as their plugins are there."""
-    kinds = [kind for kind in KINDS if kind.needs is None or has_plugin(PLUGINS[kind.needs])]
-    return [kind.make() for kind in kinds] + [ODD[name][0]() for name in ("pair.jpg", "lab.tif", "still.gif")]
+    kinds = [
+        kind for kind in PHOTO_KINDS if kind.required_plugin is None or register_plugin(PLUGINS[kind.required_plugin])
+    ]
+    return [kind.make() for kind in kinds] + [ODD_FILES[name][0]() for name in ("pair.jpg", "lab.tif", "still.gif")]
 
 
 @cache
@@ -62,11 +64,11 @@ def transport():
     return fit_map(
         [source],
         [reference],
-        codec="x",
-        codec_sha256="0",
+        autoencoder="x",
+        autoencoder_sha256="0",
         patch_size=1,
-        calibration=Calibration.CONTENT_MATCHED,
-        doubt=0,
+        calibration=CalibrationKind.PAIRED,
+        shrinkage_se=0,
     ).to_bytes()
 
 
@@ -91,11 +93,11 @@ def written(path, data):
 
 def read_photo(data, _):
     photo = decode(data, 10_000_000)
-    for form, policy in (*(("same", policy) for policy in Policy), ("tiff", "keep"), ("jpeg", "strip-gps")):
+    for form, policy in (*(("same", policy) for policy in MetadataPolicy), ("tiff", "keep"), ("jpeg", "strip-gps")):
         try:
             encode(photo, photo.pages, form, policy)
         except ImageError as error:
-            assert error.code in (Code.UNSUPPORTED_OUTPUT, Code.UNSUPPORTED_FORMAT)
+            assert error.code in (ErrorCode.UNSUPPORTED_OUTPUT, ErrorCode.UNSUPPORTED_FORMAT)
 
 
 def read_job(data, folder):
@@ -110,28 +112,32 @@ def read_planned(data, folder):
 
 def read_committed(data, folder):
     written(folder / "commits" / "00000.json", data)
-    read_commit(Run(str(folder)), 0)
+    read_commit(RunPaths(str(folder)), 0)
 
 
 @cache
 def rows():
-    made = [blank_row(Entry("u", f"k{number}", number, "e", 1.0), 0, 1) for number in range(9)]
+    made = [new_row(Entry("u", f"k{number}", number, "e", 1.0), 0, 1) for number in range(9)]
     with io.BytesIO() as file:
-        pq.write_table(pa.Table.from_pylist(made, schema=SCHEMA), file)
+        pq.write_table(pa.Table.from_pylist(made, schema=MANIFEST_SCHEMA), file)
         return file.getvalue()
 
 
 def read_rows_of(data, folder):
     written(folder / "manifest" / "a.parquet", data)
-    part = Part("a.parquet", len(data), sha256(data), 9, 0, 0, {})
-    read_part(Run(str(folder)), part).to_pylist()
+    part = ManifestFile("a.parquet", len(data), sha256_hex(data), 9, 0, 0, {})
+    read_manifest_file(RunPaths(str(folder)), part).to_pylist()
 
 
 # What reads, what is mutated, and how many thousand cases a soak has.
 READERS = {
     "photo": (read_photo, photos, 15),
     "job file": (read_job, lambda: [JOB], 10),
-    "plan": (read_planned, lambda: [to_parquet(cut([Entry("u", f"k{i}", i, "e", 1.0) for i in range(9)], 4))], 5),
+    "plan": (
+        read_planned,
+        lambda: [shards_to_parquet(split_into_shards([Entry("u", f"k{i}", i, "e", 1.0) for i in range(9)], 4))],
+        5,
+    ),
     "manifest": (read_rows_of, lambda: [rows()], 2),
     "commit": (read_committed, lambda: [json.dumps({"shard": 0, "parts": [COMMIT]}).encode()], 8),
     "map": (lambda data, _: TransportMap.from_bytes(data), lambda: [transport()], 20),
@@ -166,6 +172,6 @@ def test_what_is_mutated_is_read_or_refused(name, tmp_path):
 @pytest.mark.soak
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", READERS)
-def test_a_hundred_thousand_mutations(name, tmp_path, record):
-    with record(f"mutated {name}", rows=False) as tally:
+def test_a_hundred_thousand_mutations(name, tmp_path, record_fault):
+    with record_fault(f"mutated {name}", has_rows=False) as tally:
         tally.injected = fuzz(name, tmp_path, 1000 * READERS[name][2])

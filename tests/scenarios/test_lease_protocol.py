@@ -16,7 +16,7 @@ from hypothesis.stateful import invariant, precondition, rule, run_state_machine
 
 from pipeline.errors import PipelineError
 from pipeline.runs import lease as leases
-from pipeline.runs.lease import lease
+from pipeline.runs.lease import hold_lease
 from tests.scenarios.test_commit_protocol import RUN, SETTINGS, CommitProtocol, Crash, Driver, Fate, drive, for_long
 
 
@@ -32,7 +32,7 @@ class LeasedDriver(Driver):
     taking, wakes, silent, cut, dead = True, 0.0, False, False, False
 
     def work(self):
-        with lease(RUN):
+        with hold_lease(RUN):
             self.taking = False
             super().work()
 
@@ -100,7 +100,7 @@ class LeaseProtocol(CommitProtocol):
         super().__init__()
         self.clock, self.holders = Clock(), OfThread()
         self.patch.setattr(leases, "time", self.clock)
-        self.patch.setattr(leases, "_HELD", self.holders)
+        self.patch.setattr(leases, "_HELD_LEASES", self.holders)
         self.patch.setattr(leases, "threading", SimpleNamespace(Event=threading.Event, Thread=NoThread))
 
     def _pass(self, seconds):
@@ -186,7 +186,7 @@ class LeaseProtocol(CommitProtocol):
 
     def drive(self):
         self.clock.now += 999
-        with lease(RUN):
+        with hold_lease(RUN):
             return drive(self.entries)
 
 
@@ -196,6 +196,6 @@ def test_the_lease_protocol():
 
 @pytest.mark.soak
 @pytest.mark.timeout(600)
-def test_the_lease_protocol_for_long(record):
+def test_the_lease_protocol_for_long(record_fault):
     fault = "the commit protocol with a lease: the same requests, and drivers that fall silent"
-    for_long(LeaseProtocol, 100, record, fault)
+    for_long(LeaseProtocol, 100, record_fault, fault)

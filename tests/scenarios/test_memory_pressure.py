@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.soak import Tally
+from tests.support.soak import FaultTally
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOM_BYTES = 4 * 2**30  # for Ray and its workers, before it must find some to kill
@@ -37,9 +37,9 @@ def counted(tally, rows, images):
 
 @pytest.mark.soak
 @pytest.mark.parametrize(("place", "what"), [("restored", "an image"), ("natural", "a calibration photo")])
-def test_an_image_that_exceeds_the_memory_costs_its_own_row(tmp_path, record, place, what):
+def test_an_image_that_exceeds_the_memory_costs_its_own_row(tmp_path, record_fault, place, what):
     """Ray kills its worker before the system does, time and again."""
-    with record(f"memory exceeded by {what}") as tally:
+    with record_fault(f"memory exceeded by {what}") as tally:
         codes = counted(tally, in_own_process(tmp_path, place), 5 + (place == "restored"))
         assert codes.pop("poison.png", None) == ("out_of_memory" if place == "restored" else None)
         assert set(codes.values()) == {None} and len(codes) == 5
@@ -52,14 +52,14 @@ def full_store(tally, folder):
 
 
 @pytest.mark.soak
-def test_a_full_object_store_again_and_again(tmp_path, record):
-    with record("the object store is full") as tally:
+def test_a_full_object_store_again_and_again(tmp_path, record_fault):
+    with record_fault("the object store is full") as tally:
         for turn in range(2):
             full_store(tally, tmp_path / str(turn))
 
 
 def test_a_full_object_store_is_none_of_our_business(tmp_path):
-    full_store(Tally(""), tmp_path)
+    full_store(FaultTally(""), tmp_path)
 
 
 def main(folder, what):
@@ -68,17 +68,17 @@ def main(folder, what):
 
     from pipeline.config.loading import parse_job
     from pipeline.runs.manifest import read_manifest
-    from pipeline.runs.paths import Run
-    from pipeline.stages.driver import How, run_job
-    from tests.support.photos import small_job
+    from pipeline.runs.paths import RunPaths
+    from pipeline.stages.driver import RunOptions, run_job
+    from tests.support.photos import small_job_config
 
     held = filled_store() if what == "store" else little_memory()
     compute = {"shard_images": 2, "dtype": "float32", "actors": 1 if what == "store" else 2}
-    job = parse_job(small_job(folder, 5, 3, vae="tests.support.fake_autoencoders:swelling", compute=compute))
+    job = parse_job(small_job_config(folder, 5, 3, vae="tests.support.fake_autoencoders:leaking_memory", compute=compute))
     if what != "store":
         Image.new("RGB", (48, 36), (9, 9, 9)).save(folder / what / "poison.png")
-    result = run_job(job, How(allow_code=True))
-    rows = read_manifest(Run(result.run)).to_pylist()
+    result = run_job(job, RunOptions(allow_code=True))
+    rows = read_manifest(RunPaths(result.run)).to_pylist()
     sys.stdout.write(json.dumps([(row["file_name"], row["error_code"]) for row in rows]) + "\n")
     del held
 

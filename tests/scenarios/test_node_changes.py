@@ -57,19 +57,19 @@ def mixed(folder):
 
     from pipeline.cluster import session as of_pipeline
     from pipeline.config.loading import parse_job
-    from tests.support.photos import small_job
+    from tests.support.photos import small_job_config
 
     small = {"object_store_memory": 80 * 2**20}
     cluster = Cluster(True, head_node_args={"num_cpus": 0, "include_dashboard": False, **small})
     workers, nodes, elsewhere = [], [], 0
     try:
         cluster.add_node(num_cpus=4, **small)
-        job = parse_job(small_job(folder, 2, compute={"threads": 2, "dtype": "float32"}))
+        job = parse_job(small_job_config(folder, 2, compute={"threads": 2, "dtype": "float32"}))
         for cores, gpus in (1, 2), (1, 1):
             cluster.add_node(num_cpus=cores, num_gpus=gpus, **small)
-            with of_pipeline.session(cluster.address) as session, session.crew(job, True) as crew:
-                seen = list(crew.execute(where, list(range(60))))
-                workers.append(len(crew.roster))
+            with of_pipeline.ray_session(cluster.address) as session, session.worker_pool(job, True) as crew:
+                seen = list(crew.map_unordered(where, list(range(60))))
+                workers.append(len(crew.actor_pool))
                 with_gpus = {node["NodeID"] for node in ray.nodes() if node["Resources"].get("GPU")}
             nodes.append(len(set(seen) & with_gpus))
             elsewhere += len([node for node in seen if node not in with_gpus])
@@ -84,9 +84,9 @@ def main(folder):
 
     from pipeline.config.loading import parse_job
     from pipeline.runs.manifest import read_manifest
-    from pipeline.runs.paths import Run
-    from pipeline.stages.driver import How, run_job
-    from tests.support.photos import collection
+    from pipeline.runs.paths import RunPaths
+    from pipeline.stages.driver import RunOptions, run_job
+    from tests.support.photos import write_photos
 
     def job(output, vae):
         return parse_job(
@@ -110,14 +110,14 @@ def main(folder):
                 raise TimeoutError
             time.sleep(0.1)
 
-    collection(folder / "restored", 24)
-    collection(folder / "natural", 2, restored=False)
+    write_photos(folder / "restored", 24)
+    write_photos(folder / "natural", 2, restored=False)
     small = {"object_store_memory": 80 * 2**20}
     cluster = Cluster(True, head_node_args={"num_cpus": 0, "include_dashboard": False, **small})
     try:
         first = cluster.add_node(num_cpus=1, **small)
         results = []
-        how = How(cluster.address, allow_code=True)
+        how = RunOptions(cluster.address, allow_code=True)
         thread = Thread(target=lambda: results.append(run_job(job("moved", "slow"), how)))
         thread.start()
         wait_for(lambda: commits() >= 2)
@@ -125,7 +125,7 @@ def main(folder):
         wait_for(lambda: commits() >= 6)
         cluster.remove_node(first, allow_graceful=False)
         thread.join(120)
-        rows = read_manifest(Run(results[0].run)).to_pylist()
+        rows = read_manifest(RunPaths(results[0].run)).to_pylist()
         run_job(job("quiet", "shuffle"), how)
         told = {"ok": results[0].ok, "attempts": sorted({row["attempt"] for row in rows})}
         sys.stdout.write(json.dumps(told) + "\n")

@@ -9,23 +9,23 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline.curation.export import SIDES, export
+from pipeline.curation.export import PHOTO_KINDS, export_photos
 from pipeline.errors import StorageError
-from pipeline.imageio.extensions import SUFFIXES
-from pipeline.imageio.image_file import decode, output_key
-from pipeline.maintenance.verify import verify
+from pipeline.imageio.extensions import EXTENSIONS
+from pipeline.imageio.image_file import add_format_extension, decode
+from pipeline.maintenance.verify import verify_run
 from pipeline.outputs import writers as sinks
-from pipeline.outputs.writers import Parquet, WebDataset
-from pipeline.progress import Quiet
-from pipeline.runs.manifest import SCHEMA, read_manifest
-from pipeline.runs.paths import Run
-from pipeline.sources.discovery import photos, tar_index
+from pipeline.outputs.writers import ParquetShardWriter, WebDatasetWriter
+from pipeline.progress import NullProgress
+from pipeline.runs.manifest import MANIFEST_SCHEMA, read_manifest
+from pipeline.runs.paths import RunPaths
+from pipeline.sources.discovery import discover_images, read_tar_index
 from pipeline.sources.members import read_photo
-from pipeline.stages.driver import How
-from pipeline.storage.objects import read_range, sha256
+from pipeline.stages.driver import RunOptions
+from pipeline.storage.objects import read_range, sha256_hex
 from tests.pipeline.sources.test_discovery import NAMES, picture_bytes, samples, tar
 from tests.pipeline.workers.test_shard_worker import rows_of  # noqa: F401 — a fixture
-from tests.support.in_process_pool import run_inline
+from tests.support.in_process_pool import run_in_process
 
 LOTS = 10**9
 
@@ -42,8 +42,8 @@ def agree(rows):
     for row in rows.values():
         if row["status"] == "ok":
             data = read_photo(row["output_uri"])
-            assert (sha256(data), len(data)) == (row["output_sha256"], row["output_bytes"])
-            assert decode(data, LOTS).facts["width"] == row["width"]
+            assert (sha256_hex(data), len(data)) == (row["output_sha256"], row["output_bytes"])
+            assert decode(data, LOTS).properties["width"] == row["width"]
 
 
 @pytest.mark.filterwarnings("ignore:.*unclosed file", "ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset's
@@ -88,16 +88,16 @@ def test_selected_photos_are_whole_samples_for_webdataset(rows_of, tmp_path, kin
     rows = rows_of(
         input={"images": one_container(tmp_path, kind)}, output={"uri": str(tmp_path / "out"), "layout": layout}
     )
-    table = pa.Table.from_pylist(list(rows.values()), schema=SCHEMA)
-    for side in SIDES:
-        packed = export(table, f"{tmp_path}/{side}/", side, Quiet())
-        assert (packed.photos, packed.left_out) == (3, ())
+    table = pa.Table.from_pylist(list(rows.values()), schema=MANIFEST_SCHEMA)
+    for side in PHOTO_KINDS:
+        packed = export_photos(table, f"{tmp_path}/{side}/", side, NullProgress())
+        assert (packed.photos, packed.skipped) == (3, ())
         read = list(webdataset.WebDataset(f"{tmp_path}/{side}/000000.tar", shardshuffle=False).decode("rgb8"))
         suffixes = [next(iter(sample.keys() - {"json", "__key__", "__url__", "__local_path__"})) for sample in read]
         assert sorted(suffixes) == ["jpg", "png", "webp"]
         for sample, suffix in zip(read, suffixes, strict=True):
             with Image.open(io.BytesIO(read_photo(sample["json"][f"{side}_uri"]))) as image:
-                assert SUFFIXES[image.format][0] == f".{suffix}"
+                assert EXTENSIONS[image.format][0] == f".{suffix}"
                 np.testing.assert_array_equal(sample[suffix], np.asarray(image))
 
 
@@ -126,10 +126,10 @@ def test_a_sample_of_several_photos_stays_one(tmp_path, form, names, expected):
     files = {name: name.encode() for name in names} | {"0001.json": b"{}", "0001.m/x.png": b"x", "0002.png": b"2"}
     for number in (0, 1):
         tar(tmp_path / f"in-{number}.tar", files)
-    rows = [{"source_uri": entry.uri, "file_name": entry.key} for entry in photos(f"{tmp_path}/in-*.tar")]
-    into = WebDataset(str(tmp_path / "out"), 0, "")
+    rows = [{"source_uri": entry.uri, "file_name": entry.key} for entry in discover_images(f"{tmp_path}/in-*.tar")]
+    into = WebDatasetWriter(str(tmp_path / "out"), 0, "")
     for row in rows:
-        into.add(row, output_key(row["file_name"], form), b"result of " + read_photo(row["source_uri"]))
+        into.add(row, add_format_extension(row["file_name"], form), b"result of " + read_photo(row["source_uri"]))
     into.close(rows)
     for row in rows:
         assert read_photo(row["output_uri"]) == b"result of " + read_photo(row["source_uri"])
@@ -172,7 +172,7 @@ def test_a_row_without_a_name_gets_the_suffix_of_its_format(rows_of, tmp_path): 
     assert rows["p.parquet/00000000"]["output_uri"].endswith("p.parquet/00000000.jpg")
 
 
-@pytest.mark.parametrize("kind", [WebDataset, Parquet])
+@pytest.mark.parametrize("kind", [WebDatasetWriter, ParquetShardWriter])
 def test_pieces_of_a_shard_replace_what_a_dead_worker_left_of_the_whole(tmp_path, kind):
     row = {"source_uri": "x.png", "file_name": "x.png"}
     for piece in ("", "0", "10", "11"):
@@ -191,28 +191,28 @@ def test_pieces_of_a_shard_replace_what_a_dead_worker_left_of_the_whole(tmp_path
 
 
 def test_nothing_is_written_for_a_shard_without_results(tmp_path):
-    WebDataset(str(tmp_path), 0, "").close([])
+    WebDatasetWriter(str(tmp_path), 0, "").close([])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_equal_keys_of_two_tars_stay_two_samples(tmp_path):
     for number in (0, 1):
         tar(tmp_path / f"in-{number}.tar", {"0001.jpg": bytes([number]), "0001.txt": f"of {number}".encode()})
-    rows = [{"source_uri": entry.uri, "file_name": entry.key} for entry in photos(f"{tmp_path}/in-*.tar")]
-    into = WebDataset(str(tmp_path / "out"), 0, "")
+    rows = [{"source_uri": entry.uri, "file_name": entry.key} for entry in discover_images(f"{tmp_path}/in-*.tar")]
+    into = WebDatasetWriter(str(tmp_path / "out"), 0, "")
     for number, row in enumerate(rows):
         into.add(row, row["file_name"], b"result %d" % number)
     into.close(rows)
     assert [read_photo(row["output_uri"]) for row in rows] == [b"result 0", b"result 1"]
     index = {
         name: read_range(f"{tmp_path}/out/00000.tar", start, start + size)
-        for name, start, size in tar_index(f"{tmp_path}/out/00000.tar")
+        for name, start, size in read_tar_index(f"{tmp_path}/out/00000.tar")
     }
     assert (index["0001.txt"], index["0001-2.txt"]) == (b"of 0", b"of 1")
 
 
 def test_results_of_more_bytes_than_arrow_counts_are_several_row_groups(rows_of, tmp_path, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(sinks, "_GROUP_BYTES", 15_000)
+    monkeypatch.setattr(sinks, "_ROW_GROUP_BYTES", 15_000)
     rows = rows_of(output={"uri": str(tmp_path / "out"), "layout": "parquet"})
     agree(rows)
     groups = pq.ParquetFile(tmp_path / "out" / "00000.parquet").num_row_groups
@@ -222,7 +222,7 @@ def test_results_of_more_bytes_than_arrow_counts_are_several_row_groups(rows_of,
 
 def test_a_result_that_no_cell_holds_fails_alone(rows_of, tmp_path, monkeypatch):  # noqa: F811
     sizes = sorted(row["output_bytes"] for row in rows_of().values())
-    monkeypatch.setattr(sinks, "_MOST_CELL_BYTES", sizes[-2])
+    monkeypatch.setattr(sinks, "_MAX_CELL_BYTES", sizes[-2])
     rows = rows_of(output={"uri": str(tmp_path / "out"), "layout": "parquet"})
     agree(rows)
     assert [row["error_code"] for row in rows.values() if row["status"] != "ok"] == ["unsupported_output"]
@@ -233,7 +233,7 @@ def test_a_result_that_no_cell_holds_fails_alone(rows_of, tmp_path, monkeypatch)
 )
 @pytest.mark.parametrize("layout", ["webdataset", "parquet"])
 def test_a_file_of_results_that_cannot_be_written_fails_its_photos_and_no_other(
-    job_for,
+    make_job,
     tmp_path,
     monkeypatch,
     layout,
@@ -241,34 +241,34 @@ def test_a_file_of_results_that_cannot_be_written_fails_its_photos_and_no_other(
     code,
 ):
     """The job goes on; it stopped, and at the same shard whenever it was started again."""
-    real, kind = sinks.put, {"webdataset": "tar", "parquet": "parquet"}[layout]
+    real, kind = sinks.write, {"webdataset": "tar", "parquet": "parquet"}[layout]
 
     def refuse(uri, data):
         if uri.endswith(f"00001.{kind}"):
             raise error
         real(uri, data)
 
-    job = job_for(output={"uri": str(tmp_path / "enhanced"), "layout": layout})
+    job = make_job(output={"uri": str(tmp_path / "enhanced"), "layout": layout})
     with monkeypatch.context() as patch:
-        patch.setattr(sinks, "put", refuse)
-        result = run_inline(job)
+        patch.setattr(sinks, "write", refuse)
+        result = run_in_process(job)
     assert (result.ok, result.failed, result.codes, result.complete) == (4, 2, {code: 2}, True)
-    failed = [row for row in read_manifest(Run(result.run)).to_pylist() if row["status"] == "failed"]
+    failed = [row for row in read_manifest(RunPaths(result.run)).to_pylist() if row["status"] == "failed"]
     assert all(row["output_uri"] is row["output_sha256"] is row["output_bytes"] is None for row in failed)
     assert all(row["retriable"] is (code == "write_failed") for row in failed)
-    assert verify(Run(result.run), Quiet()).wrong == 0
+    assert verify_run(RunPaths(result.run), NullProgress()).n_corrupt == 0
     if code == "write_failed":
-        assert run_inline(job, How(allow_code=True, retry=True)).ok == 6
+        assert run_in_process(job, RunOptions(allow_code=True, retry_failed=True)).ok == 6
 
 
 def test_a_tar_that_goes_away_before_its_other_files_are_read_fails_its_photos(rows_of, shards, tmp_path, monkeypatch):  # noqa: F811
-    real = sinks.in_samples
+    real = sinks.group_by_key
 
     def in_samples(done):
         (tmp_path / "in-0.tar").unlink(missing_ok=True)
-        tar_index.cache_clear()
+        read_tar_index.cache_clear()
         return real(done)
 
-    monkeypatch.setattr(sinks, "in_samples", in_samples)
+    monkeypatch.setattr(sinks, "group_by_key", in_samples)
     rows = rows_of(input={"images": shards}, output={"uri": str(tmp_path / "out"), "layout": "webdataset"})
     assert {row["error_code"] for row in rows.values()} == {"write_failed", "not_an_image"}

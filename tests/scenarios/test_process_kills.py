@@ -24,17 +24,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.maintenance.gc import orphans, remove_orphans
-from pipeline.maintenance.verify import Verified, verify
-from pipeline.progress import Quiet
+from pipeline.maintenance.gc import find_orphans, remove_orphans
+from pipeline.maintenance.verify import VerificationReport, verify_run
+from pipeline.progress import NullProgress
 from pipeline.runs.manifest import read_manifest
-from pipeline.runs.paths import Run
+from pipeline.runs.paths import RunPaths
 from pipeline.runs.plan import read_plan
-from pipeline.storage.folders import names
+from pipeline.storage.folders import list_names
 from tests.conftest import s3_settings
-from tests.support.photos import picture, small_job
+from tests.support.photos import make_photo, small_job_config
 from tests.support.s3_fault_proxy import FaultProxy
-from tests.support.soak import Tally
+from tests.support.soak import FaultTally
 
 pytestmark = pytest.mark.timeout(600)
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +60,7 @@ def cluster(proxy):
     from pipeline.cluster import session as of_pipeline
 
     with pytest.MonkeyPatch.context() as patch:
-        for key, value in (of_pipeline.ENVIRONMENT | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}).items():
+        for key, value in (of_pipeline.RAY_ENVIRONMENT | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}).items():
             patch.setenv(key, value)
         for key, value in through(proxy).items():
             patch.setenv(key, value)
@@ -92,7 +92,7 @@ def written(folder, images=12, vae="shuffle", **changes):
     compute = {"shard_images": 2, "dtype": "float32", "actors": 1}
     given = {"vae": f"tests.support.fake_autoencoders:{vae}", "compute": compute} | changes
     folder.mkdir(exist_ok=True)
-    (folder / "job.yaml").write_text(yaml.safe_dump(small_job(folder, images, 3, **given)))
+    (folder / "job.yaml").write_text(yaml.safe_dump(small_job_config(folder, images, 3, **given)))
     return str(folder / "job.yaml")
 
 
@@ -127,14 +127,14 @@ def finish(forks, job, cluster):
 def account(tally, folder):
     """Every input has one row, every result is what its row says, nothing is half there."""
     (about,) = Path(folder).rglob("run.json")
-    run = Run(str(about.parent))
+    run = RunPaths(str(about.parent))
     rows = Counter(row["file_name"] for row in read_manifest(run).to_pylist())
     planned = [entry.key for shard in read_plan(run) for entry in shard.entries]
     tally.lost += len(set(planned) - set(rows))
     tally.doubled += sum(count > 1 for count in rows.values())
     assert set(rows) == set(planned) and set(rows.values()) == {1}
-    assert verify(run, Quiet()).findings == ()
-    success = json.loads(Path(run.success).read_bytes())
+    assert verify_run(run, NullProgress()).findings == ()
+    success = json.loads(Path(run.success_marker).read_bytes())
     assert (success["inputs"], success["ok"]) == (len(planned), len(planned))
     return run
 
@@ -211,10 +211,10 @@ def killed(process):
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seeds", [SEEDS[at : at + KILLS] for at in range(0, len(SEEDS), KILLS)], ids=str)
-def test_drivers_are_killed_at_random_moments(cluster, forks, pace, tmp_path, record, seeds):
+def test_drivers_are_killed_at_random_moments(cluster, forks, pace, tmp_path, record_fault, seeds):
     """Each seed kills one: where a driver was done sooner than expected, the seed gets one of a new run."""
     runs = [tmp_path / "0"]
-    with record("kill -9 of the driver at a random moment") as tally:
+    with record_fault("kill -9 of the driver at a random moment") as tally:
         for seed in seeds:
             share = random.Random(seed).uniform(0, 0.95)
             for _ in range(20):
@@ -232,10 +232,10 @@ def test_drivers_are_killed_at_random_moments(cluster, forks, pace, tmp_path, re
 
 
 @pytest.mark.soak
-def test_drivers_are_killed_at_every_stage_boundary(cluster, forks, job_file, tmp_path, record):
+def test_drivers_are_killed_at_every_stage_boundary(cluster, forks, job_file, tmp_path, record_fault):
     """Each as soon as a stage has written its last file; the next one goes on from there."""
     job = job_file()
-    with record("kill -9 of the driver at a stage boundary") as tally:
+    with record_fault("kill -9 of the driver at a stage boundary") as tally:
         for name in BOUNDARIES:
             with driver(forks, job, cluster) as process:
                 until(lambda name=name: any((tmp_path / "enhanced").rglob(name)), process)
@@ -250,7 +250,7 @@ def workers():
     found = []
     for pid in children(os.getpid()):
         with contextlib.suppress(OSError):
-            if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::Actor"):
+            if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::WorkerActor"):
                 found.append(pid)
     return found
 
@@ -274,9 +274,9 @@ def children(pid):
 
 
 @pytest.mark.soak
-def test_workers_are_killed(cluster, forks, job_file, tmp_path, record):
+def test_workers_are_killed(cluster, forks, job_file, tmp_path, record_fault):
     job = job_file(images=24, vae="slow", compute={"shard_images": 2, "dtype": "float32", "actors": 2})
-    with record("kill -9 of a worker") as tally:
+    with record_fault("kill -9 of a worker") as tally:
         with driver(forks, job, cluster) as process:
             for least in (1, 4):
                 until(lambda least=least: len([*(tmp_path / "enhanced").rglob("commits/*.json")]) >= least, process)
@@ -289,9 +289,12 @@ def test_workers_are_killed(cluster, forks, job_file, tmp_path, record):
 
 
 @pytest.mark.soak
-def test_a_node_is_lost_and_another_joins(cluster, forks, job_file, tmp_path, record):
+def test_a_node_is_lost_and_another_joins(cluster, forks, job_file, tmp_path, record_fault):
     job = job_file(images=16, vae="slow", compute={"shard_images": 2, "dtype": "float32", "actors": 3})
-    with record("kill -9 of a node's raylet, another node added") as tally, driver(forks, job, cluster) as process:
+    with (
+        record_fault("kill -9 of a node's raylet, another node added") as tally,
+        driver(forks, job, cluster) as process,
+    ):
         until(lambda: commits(tmp_path / "enhanced"), process)
         assert process.is_alive()
         victim = lose_a_node(cluster)
@@ -319,16 +322,16 @@ def test_a_driver_and_a_node_are_killed(cluster, forks, tmp_path):
         process.join(150)
         assert process.exitcode == 0
     cluster.remove_node(victim, allow_graceful=False)
-    run = account(Tally(""), folder / "enhanced")
+    run = account(FaultTally(""), folder / "enhanced")
     assert before.items() <= commits(folder).items(), "committed shards were not done again"
-    for _ in remove_orphans(orphans(run, time.time() + 1)):
+    for _ in remove_orphans(find_orphans(run, time.time() + 1)):
         pass
     assert not list(folder.rglob("*.partial")), "what was half written is hidden, and gc takes it away"
 
     quiet = tmp_path / "quiet"
     changes |= {"input": {"images": f"{folder}/restored"}, "reference": {"images": f"{folder}/natural"}}
     finish(forks, written(quiet, 24, **changes), cluster)
-    assert outcome(account(Tally(""), quiet / "enhanced"), quiet) == outcome(run, folder)
+    assert outcome(account(FaultTally(""), quiet / "enhanced"), quiet) == outcome(run, folder)
 
 
 def two_drivers(tally, forks, cluster, folder, images):
@@ -344,23 +347,23 @@ def two_drivers(tally, forks, cluster, folder, images):
 
 
 @pytest.mark.soak
-def test_two_drivers_by_mistake(cluster, forks, tmp_path, record):
-    with record("two drivers on one run") as tally:
+def test_two_drivers_by_mistake(cluster, forks, tmp_path, record_fault):
+    with record_fault("two drivers on one run") as tally:
         for turn in range(3):
             two_drivers(tally, forks, cluster, tmp_path / str(turn), 16)
 
 
 def test_two_drivers_on_a_small_run(cluster, forks, tmp_path):
-    two_drivers(Tally(""), forks, cluster, tmp_path / "run", 6)
+    two_drivers(FaultTally(""), forks, cluster, tmp_path / "run", 6)
 
 
 @pytest.mark.soak
-def test_calibration_photos_that_kill_their_worker(cluster, forks, job_file, tmp_path, record):
+def test_calibration_photos_that_kill_their_worker(cluster, forks, job_file, tmp_path, record_fault):
     from PIL import Image
 
-    job = job_file(images=4, vae="deadly")
+    job = job_file(images=4, vae="crashing")
     Image.new("RGB", (48, 36), (9, 9, 9)).save(tmp_path / "natural" / "poison.png")
-    with record("a calibration photo that kills every worker") as tally:
+    with record_fault("a calibration photo that kills every worker") as tally:
         tally.injected = 1
         finish(forks, job, cluster)
         account(tally, tmp_path / "enhanced")
@@ -382,7 +385,7 @@ def on_s3(s3, folder, images, actors):
     for number in range(images + 3):
         key = f"restored/{number:04d}.png" if number < images else f"natural/{number}.png"
         with io.BytesIO() as file:
-            picture(number, 24, 18).save(file, "PNG")
+            make_photo(number, 24, 18).save(file, "PNG")
             client.put_object(Bucket=bucket, Key=key, Body=file.getvalue())
     job = {
         "input": {"images": f"s3://{bucket}/restored"},
@@ -398,24 +401,24 @@ def on_s3(s3, folder, images, actors):
 
 def account_s3(tally, output, images):
     """Every photo has a row and the result that the row speaks of, as far as this process reads it through its S3."""
-    (name,) = names(f"{output}/_deepot")
-    run = Run(f"{output}/_deepot/{name}")
+    (name,) = list_names(f"{output}/_deepot")
+    run = RunPaths(f"{output}/_deepot/{name}")
     rows = Counter(row["file_name"] for row in read_manifest(run).to_pylist())
     tally.lost += images - len(rows)
     tally.doubled += sum(count > 1 for count in rows.values())
     assert (tally.lost, tally.doubled) == (0, 0)
-    assert verify(run, Quiet()) == Verified(images, (), images)
+    assert verify_run(run, NullProgress()) == VerificationReport(images, (), images)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize(("percent", "images", "least"), [(1, 400, 24), (5, 120, 24), (20, 8, 15)])
-def test_the_whole_job_over_faulty_s3(faulty_s3, s3, tmp_path, record, percent, images, least):
+def test_the_whole_job_over_faulty_s3(faulty_s3, s3, tmp_path, record_fault, percent, images, least):
     """Driver, workers and the reading of the results, each through s3fs and the proxy."""
     job, output = on_s3(s3, tmp_path, images, actors=2)
     faulty_s3.rate, faulty_s3.timeout_s = percent / 100, 2.5
     command = [sys.executable, "-m", "jobs.cli", "run", job, "--allow-code"]
     environment = os.environ | through(faulty_s3)
-    with record(f"S3: all faults, {percent} % of the requests of a whole job") as tally:
+    with record_fault(f"S3: all faults, {percent} % of the requests of a whole job") as tally:
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         account_s3(tally, output, images)
@@ -429,5 +432,5 @@ def test_a_small_job_over_faulty_s3(cluster, forks, proxy, s3, tmp_path):
     proxy.rate = 0.1
     finish(forks, job, cluster)
     proxy.rate = 0.0
-    account_s3(Tally(""), output, 4)
+    account_s3(FaultTally(""), output, 4)
     assert proxy.injected.total() >= 3

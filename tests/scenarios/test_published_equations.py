@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 
-from deepot.autoencoder.autoencoder import as_codec
+from deepot.autoencoder.autoencoder import as_autoencoder
 from deepot.inference.calibration import fit_images
 from deepot.inference.enhancer import Enhancer
-from deepot.inference.modes import Mode
-from deepot.inference.tile_options import Tiles
+from deepot.inference.modes import TransportMode
+from deepot.inference.tile_options import TileOptions
 from deepot.photo.pixels import Pixels
 from tests.support import fake_autoencoders as codecs
-from tests.support.photos import picture, soft
+from tests.support.photos import make_photo, soften
 
 P = 3
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -57,9 +57,9 @@ def coarse(image):
 @pytest.fixture(scope="module")
 def both():
     """A fitted map, and the same matrix and means by SciPy."""
-    codec = as_codec(codecs.shuffle(), "shuffle", dtype=torch.float32, device="cpu")
-    clean = [picture(seed, 40, 32) for seed in range(8)]
-    restored = [soft(photo) for photo in clean]
+    codec = as_autoencoder(codecs.shuffle(), "shuffle", dtype=torch.float32, device="cpu")
+    clean = [make_photo(seed, 40, 32) for seed in range(8)]
+    restored = [soften(photo) for photo in clean]
     vectors = []
     for photos in (restored, clean):
         latents = [encoded(np.asarray(photo) / 255) for photo in photos]
@@ -97,10 +97,10 @@ def enhanced(samples, maximum, affine, mode, alpha):
     latents = encoded(rgb)
     after, before = decoded(moved(latents, *affine)), decoded(latents)
     change = after - before
-    if mode is Mode.DETAIL:
+    if mode is TransportMode.DETAIL:
         change = change - coarse(change)
     change = change[: rgb.shape[0], : rgb.shape[1]]
-    if mode is Mode.PLAIN:
+    if mode is TransportMode.PLAIN:
         change = after[: rgb.shape[0], : rgb.shape[1]] - rgb
     change = change * (1 - alpha)
     if values.shape[2] == 1:
@@ -113,7 +113,7 @@ def enhanced(samples, maximum, affine, mode, alpha):
 @given(
     st.integers(1, 26),
     st.integers(1, 26),
-    st.sampled_from(list(Mode)),
+    st.sampled_from(list(TransportMode)),
     st.floats(-2, 3),
     st.sampled_from(["L", "RGB", "CMYK"]),
     st.sampled_from([np.uint8, np.uint16]),
@@ -124,9 +124,9 @@ def enhanced(samples, maximum, affine, mode, alpha):
 def test_a_photo_becomes_what_the_formulas_say(both, height, width, mode, alpha, kind, depth, tile, seed):
     codec, transport, affine = both
     maximum = int(np.iinfo(depth).max)
-    plain = np.asarray(picture(seed, width, height).convert(kind)).reshape(height, width, -1)
+    plain = np.asarray(make_photo(seed, width, height).convert(kind)).reshape(height, width, -1)
     samples = (plain.astype(np.uint32) * maximum // 255).astype(depth)
     pixels = Pixels(samples.copy())
-    Enhancer(codec, transport, alpha=alpha, mode=mode, tiles=Tiles(tile)).enhance(pixels)
+    Enhancer(codec, transport, alpha=alpha, mode=mode, tiles=TileOptions(tile)).enhance(pixels)
     wanted = enhanced(samples, maximum, affine, mode, alpha)
     assert np.abs(pixels.samples - wanted).max() < 0.5 + 1e-4 * maximum

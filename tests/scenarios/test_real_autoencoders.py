@@ -10,9 +10,9 @@ from torch import Tensor
 import deepot
 from benchmarks.real_autoencoders import CONFIGURATIONS
 from deepot.inference.enhancer import Enhancer
-from deepot.inference.tile_options import Tiles
+from deepot.inference.tile_options import TileOptions
 from deepot.photo.pixels import Pixels
-from tests.support.photos import picture, soft
+from tests.support.photos import make_photo, soften
 
 EXPECTED = {  # parameters, latent channels, scaling, shift, halo
     "sd-vae-ft-mse": (83_653_863, 4, 0.18215, 0.0, None),
@@ -27,7 +27,7 @@ class Real:
     """A codec loaded from a folder, and what the model that was saved there does with IMAGES in [−1, 1]."""
 
     name: str
-    codec: deepot.Codec
+    codec: deepot.LoadedAutoencoder
     raw: Tensor
     deviation: Tensor | None
     decoded: Tensor
@@ -44,22 +44,22 @@ def real(request, tmp_path_factory):
         decoded = model.decode(raw).sample
     model.save_pretrained(folder)
     del model  # one of them in memory at a time
-    codec = deepot.load_codec(str(folder), device="cpu", dtype=torch.float32)
+    codec = deepot.load_autoencoder(str(folder), device="cpu", dtype=torch.float32)
     return Real(request.param, codec, raw, None if posterior is None else posterior.std, decoded)
 
 
 @pytest.fixture(scope="module")
 def transport(real):
-    natural = picture(0, 97, 45)
-    return deepot.fit_images(real.codec, [soft(natural)], [natural], patch_size=1)
+    natural = make_photo(0, 97, 45)
+    return deepot.fit_images(real.codec, [soften(natural)], [natural], patch_size=1)
 
 
 def test_the_folder_gives_back_the_whole_model(real):
     parameters, channels, scaling, shift, halo = EXPECTED[real.name]
     codec = real.codec
-    assert sum(parameter.numel() for parameter in codec.autoencoder.parameters()) == parameters
+    assert sum(parameter.numel() for parameter in codec.network.parameters()) == parameters
     assert (codec.factor, codec.channels, codec.halo) == (8, channels, halo)
-    assert (codec.autoencoder.scaling, codec.autoencoder.shift) == (scaling, shift)
+    assert (codec.network.scaling, codec.network.shift) == (scaling, shift)
 
 
 def test_latents_are_the_scaled_mean_and_decode_as_the_model_does(real):
@@ -77,7 +77,7 @@ def test_encoding_twice_gives_the_same_bits(real):
 
 
 def test_alpha_one_gives_the_photo_back(real, transport):
-    image = picture(3, 45, 37)
+    image = make_photo(3, 45, 37)
     result = Enhancer(real.codec, transport, alpha=1)(image)
     np.testing.assert_array_equal(np.asarray(result), np.asarray(image))
 
@@ -86,16 +86,16 @@ def test_a_photo_goes_through_whole_and_in_tiles(real, transport):
     """Sides are no multiple of 8. Local networks' tiles give the whole; others' give another image with random weights,
     as means and variances differ: that they agree with one another is in test_seams."""
     exact = real.codec.halo is not None
-    image = soft(picture(1, *((1400, 300) if exact else (129, 61))))
+    image = soften(make_photo(1, *((1400, 300) if exact else (129, 61))))
     results = []
-    for tiles in (Tiles(1024), Tiles(size=80, overlap=24)):
+    for tiles in (TileOptions(1024), TileOptions(size=80, overlap=24)):
         enhancer = Enhancer(real.codec, transport, mode="plain" if exact else "residual", tiles=tiles)
         pixels = Pixels.from_image(image)
         outcome = enhancer.enhance(pixels)
         assert (outcome.n_tiles > 1) == (tiles.size < 1024), tiles.plan(real.codec, pixels)
         assert 0 < outcome.transport_cost < np.inf
         assert np.isfinite([outcome.naturalness, outcome.naturalness_output]).all()
-        result = pixels.image()
+        result = pixels.to_image()
         assert (result.size, result.mode) == (image.size, "RGB")
         results.append(np.asarray(result).astype(int) - np.asarray(image))
     whole, tiled = results

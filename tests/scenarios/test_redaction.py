@@ -9,10 +9,10 @@ from PIL import Image
 
 from jobs.cli import main
 from pipeline.runs.manifest import read_manifest
-from pipeline.runs.paths import Run
-from pipeline.telemetry.logs import Lines
-from tests.support.in_process_pool import run_inline
-from tests.support.photos import small_job
+from pipeline.runs.paths import RunPaths
+from pipeline.telemetry.logs import TextFormatter
+from tests.support.in_process_pool import run_in_process
+from tests.support.photos import small_job_config
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # of AWS's documentation
 
@@ -23,11 +23,11 @@ def secret(request):
 
 
 @pytest.mark.parametrize("place", ["input", "reference", "output", "run", "map"])
-def test_a_secret_in_a_uri_stops_the_job_and_is_shown_nowhere(tmp_path, capsys, inline, place):
+def test_a_secret_in_a_uri_stops_the_job_and_is_shown_nowhere(tmp_path, capsys, in_process, place):
     uri = f"s3://AKIAEXAMPLE:{SECRET}@bucket/x"
     whole = {"input": {"images": uri}, "reference": {"images": uri}, "output": {"uri": uri}, "run": uri, "map": uri}
     job = tmp_path / "job.yaml"
-    job.write_text(yaml.safe_dump(small_job(tmp_path, 1, 1, **{place: whole[place]})))
+    job.write_text(yaml.safe_dump(small_job_config(tmp_path, 1, 1, **{place: whole[place]})))
     assert main(["run", str(job), "--allow-code", "--verbose"]) == 2
     said = capsys.readouterr()
     assert "holds credentials" in said.err
@@ -36,15 +36,15 @@ def test_a_secret_in_a_uri_stops_the_job_and_is_shown_nowhere(tmp_path, capsys, 
         assert path == job or path.is_dir() or SECRET.encode() not in path.read_bytes(), path
 
 
-def test_a_planted_secret_is_nowhere(job_for, tmp_path, monkeypatch, caplog, capsys, secret):
+def test_a_planted_secret_is_nowhere(make_job, tmp_path, monkeypatch, caplog, capsys, secret):
     """Photos whose errors tell it, in the input and in the calibration."""
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
-    job = job_for(vae="tests.support.fake_autoencoders:leaky")
+    job = make_job(vae="tests.support.fake_autoencoders:leaking_secret")
     for side in ("restored", "natural"):
         Image.new("RGB", (48, 36), (9, 9, 9)).save(tmp_path / side / "poison.png")
-    result = run_inline(job)
+    result = run_in_process(job)
     assert result.codes == {"internal": 1}
-    messages = [row["error_message"] for row in read_manifest(Run(result.run)).to_pylist() if row["error_message"]]
+    messages = [row["error_message"] for row in read_manifest(RunPaths(result.run)).to_pylist() if row["error_message"]]
     assert messages == ["signed with …"]
     assert "poison.png (internal: signed with …)" in caplog.text
     for command in ("status", "report", "verify"):
@@ -64,18 +64,18 @@ def test_logs_and_tracebacks_of_the_command_line_hide_it(tmp_path, monkeypatch, 
         raise ValueError(f"signed with {SECRET}")
     except ValueError as error:
         record = logging.LogRecord("x", 30, "x", 1, "with %s", (SECRET,), (ValueError, error, error.__traceback__))
-    text = Lines("%(message)s").format(record)
+    text = TextFormatter("%(message)s").format(record)
     assert "with …" in text and "ValueError: signed with …" in text and SECRET not in text
     assert main(["status", str(tmp_path / SECRET), "--verbose"]) == 2
     said = capsys.readouterr().err
     assert "Traceback" in said and "is not the folder of a run" in said and SECRET not in said
 
 
-@pytest.mark.parametrize("codec", ["greedy", "leaky"])
-def test_a_calibration_photo_that_fails_is_left_out(job_for, tmp_path, caplog, monkeypatch, codec):
+@pytest.mark.parametrize("codec", ["out_of_memory", "leaking_secret"])
+def test_a_calibration_photo_that_fails_is_left_out(make_job, tmp_path, caplog, monkeypatch, codec):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    job = job_for(vae=f"tests.support.fake_autoencoders:{codec}")
+    job = make_job(vae=f"tests.support.fake_autoencoders:{codec}")
     Image.new("RGB", (48, 36), (9, 9, 9)).save(tmp_path / "natural" / "poison.png")
-    assert run_inline(job).ok == 6
-    code = {"greedy": "out_of_memory", "leaky": "internal"}[codec]
+    assert run_in_process(job).ok == 6
+    code = {"out_of_memory": "out_of_memory", "leaking_secret": "internal"}[codec]
     assert f"not used for calibration: {tmp_path}/natural/poison.png ({code}: " in caplog.text

@@ -10,7 +10,7 @@ from s3fs import S3FileSystem
 from pipeline.errors import StorageError
 from pipeline.storage import folders, listing
 from pipeline.storage import objects as storage
-from tests.support.s3_fault_proxy import KINDS
+from tests.support.s3_fault_proxy import FAULT_KINDS
 
 ODD_KEYS = [
     "a b.png",
@@ -37,32 +37,32 @@ def work_through(proxy, bucket, name, writers=8):
     data = bytes(range(256)) * 200
     keys = [f"{name}-{number}" for number in range(writers)]
     with ThreadPoolExecutor(writers) as pool:
-        list(pool.map(lambda key: storage.put(f"{bucket}/{key}", data), keys))
-        won = list(pool.map(lambda key: storage.create(f"{bucket}/c/{name}/{key}", key.encode()), keys))
-        lost = list(pool.map(lambda key: storage.create(f"{bucket}/c/{name}/{key}", b"another"), keys))
+        list(pool.map(lambda key: storage.write(f"{bucket}/{key}", data), keys))
+        won = list(pool.map(lambda key: storage.create_if_absent(f"{bucket}/c/{name}/{key}", key.encode()), keys))
+        lost = list(pool.map(lambda key: storage.create_if_absent(f"{bucket}/c/{name}/{key}", b"another"), keys))
         read = list(pool.map(lambda key: storage.read(f"{bucket}/{key}"), keys))
     assert all(won) and not any(lost)
     assert all(found == data for found in read)
-    assert folders.names(f"{bucket}/c/{name}") == set(keys)
+    assert folders.list_names(f"{bucket}/c/{name}") == set(keys)
 
 
 def test_every_fault_is_survived(faulty_s3, bucket):
     """A fifth of the requests is broken, until every kind of fault has been met."""
-    assert storage.decided(bucket)
+    assert storage.supports_conditional_create(bucket)
     faulty_s3.rate, faulty_s3.timeout_s = 0.2, 1.3
     for turn in range(20):
         work_through(faulty_s3, bucket, f"turn {turn}")
-        if set(faulty_s3.injected) == set(KINDS):
+        if set(faulty_s3.injected) == set(FAULT_KINDS):
             return
     pytest.fail(f"not every fault was met in {faulty_s3.requests} requests: {faulty_s3.injected}")
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("kind", KINDS)
-def test_one_fault_over_and_over(faulty_s3, bucket, kind, record):
-    assert storage.decided(bucket)
+@pytest.mark.parametrize("kind", FAULT_KINDS)
+def test_one_fault_over_and_over(faulty_s3, bucket, kind, record_fault):
+    assert storage.supports_conditional_create(bucket)
     faulty_s3.kinds, faulty_s3.rate, faulty_s3.timeout_s = (kind,), 0.2, 1.3
-    with record(f"S3, 20 % of the requests: {kind.replace('_', ' ')}", rows=False) as tally:
+    with record_fault(f"S3, 20 % of the requests: {kind.replace('_', ' ')}", has_rows=False) as tally:
         for turn in range(5):
             work_through(faulty_s3, bucket, f"turn {turn}")
         tally.injected = faulty_s3.injected[kind]
@@ -72,35 +72,35 @@ def test_one_fault_over_and_over(faulty_s3, bucket, kind, record):
 def test_a_create_that_landed_unheard_is_known_as_ones_own(faulty_s3, bucket, monkeypatch):
     monkeypatch.setattr(S3FileSystem, "retries", 1)
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
-    assert storage.decided(bucket)
+    assert storage.supports_conditional_create(bucket)
     faulty_s3.kinds, faulty_s3.rate = ("lost_answer",), 1.0
     with pytest.raises(StorageError):
-        storage.create(f"{bucket}/commit", b"mine")
+        storage.create_if_absent(f"{bucket}/commit", b"mine")
     faulty_s3.rate = 0.0
     assert storage.read(f"{bucket}/commit") == b"mine"
-    assert storage.create(f"{bucket}/commit", b"mine")
-    assert not storage.create(f"{bucket}/commit", b"yours")
+    assert storage.create_if_absent(f"{bucket}/commit", b"mine")
+    assert not storage.create_if_absent(f"{bucket}/commit", b"yours")
 
 
 @pytest.mark.parametrize("answer", ["ignored", "501"])
 def test_an_endpoint_without_conditional_create_is_noticed(faulty_s3, bucket, answer):
-    faulty_s3.conditional, faulty_s3.refuse_conditions = answer != "ignored", answer == "501"
-    assert not storage.decided(bucket)
-    assert storage.create(f"{bucket}/x", b"1")
-    assert not storage.create(f"{bucket}/x", b"2")
+    faulty_s3.conditional, faulty_s3.rejects_conditions = answer != "ignored", answer == "501"
+    assert not storage.supports_conditional_create(bucket)
+    assert storage.create_if_absent(f"{bucket}/x", b"1")
+    assert not storage.create_if_absent(f"{bucket}/x", b"2")
     assert storage.read(f"{bucket}/x") == b"1"
-    assert folders.names(bucket) == {"x"}, "the probe is cleared away"
+    assert folders.list_names(bucket) == {"x"}, "the probe is cleared away"
 
 
 def test_odd_keys(faulty_s3, bucket):
     for key in ODD_KEYS:
-        assert storage.create(f"{bucket}/in/{key}", key.encode())
-        assert not storage.create(f"{bucket}/in/{key}", b"other")
-    found = list(listing.listing(f"{bucket}/in"))
+        assert storage.create_if_absent(f"{bucket}/in/{key}", key.encode())
+        assert not storage.create_if_absent(f"{bucket}/in/{key}", b"other")
+    found = list(listing.list_images(f"{bucket}/in"))
     assert [entry.key for entry in found] == sorted(ODD_KEYS)
     assert all(storage.read(entry.uri) == entry.key.encode() for entry in found)
     for entry in found:
         assert folders.exists(entry.uri)
         storage.delete(entry.uri)
         storage.delete(entry.uri)
-    assert list(listing.files(f"{bucket}/in")) == []
+    assert list(listing.iter_files(f"{bucket}/in")) == []

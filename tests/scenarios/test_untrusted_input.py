@@ -12,24 +12,24 @@ import pytest
 import torch
 from PIL import Image
 
-from deepot import load_codec
-from deepot.errors import CodecError, DeepotError
-from deepot.transport.binned_moments import Levels
+from deepot import load_autoencoder
+from deepot.errors import AutoencoderError, DeepotError
+from deepot.transport.binned_moments import BinnedMoments
 from deepot.transport.moments import Moments
 from deepot.transport.transport_map import TransportMap
-from pipeline.advice import ADVICE, advice_of, table
+from pipeline.advice import ADVICE_BY_CODE, advice_for, error_code_table
 from pipeline.config.job import Limits
 from pipeline.config.loading import load_job
-from pipeline.errors import Code, ConfigError, ImageError, StorageError
+from pipeline.errors import ConfigError, ErrorCode, ImageError, StorageError
 from pipeline.imageio.image_file import decode, encode
-from pipeline.redaction import holds_credentials, redacted
-from pipeline.reporting.manifest_summary import Survey
-from pipeline.reporting.report import _plot
-from pipeline.sources.fetch import fetch
-from pipeline.storage.listing import listing
+from pipeline.redaction import has_credentials, redact
+from pipeline.reporting.manifest_summary import ManifestSummary
+from pipeline.reporting.report import _plot_naturalness
+from pipeline.sources.fetch import read_input
+from pipeline.storage.listing import list_images
 from pipeline.storage.objects import Entry, read
-from tests.support.photos import picture
-from tests.support.spandrel_import import spandrel_works
+from tests.support.photos import make_photo
+from tests.support.spandrel_import import can_import_spandrel
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # of AWS's documentation
 PARTS = (*SECRET.split("/"), SECRET.replace("/", "-"))
@@ -54,7 +54,7 @@ def header(width, height):
 
 def saved(kind="JPEG", **options):
     with io.BytesIO() as file:
-        picture(1).save(file, kind, **options)
+        make_photo(1).save(file, kind, **options)
         return file.getvalue()
 
 
@@ -81,7 +81,7 @@ def tile_bomb(side, bits=8):
 
 def endless_gif():
     with io.BytesIO() as file:
-        picture(1).convert("P").resize((4, 4)).save(file, "GIF")
+        make_photo(1).convert("P").resize((4, 4)).save(file, "GIF")
         data = file.getvalue()
     start = data.index(b"\x2c")
     return data[:start] + data[start:-1] * 20_000 + b";"
@@ -109,7 +109,7 @@ def test_a_hostile_file_is_one_refused_image(name):
     try:
         decode(BOMBS[name], LOTS)
     except ImageError as error:
-        assert error.code is not Code.INTERNAL
+        assert error.code is not ErrorCode.INTERNAL
     else:
         assert "in a PNG" in name or "TIFF" in name, "refused, or read without what is hostile"
     assert time.monotonic() - started < 10
@@ -125,7 +125,7 @@ def test_malformed_metadata_never_stops_a_job(kind, junk):
             photo = decode(saved(kind, **options), LOTS)
             encode(photo, photo.pixels, "same", "keep")
         except ImageError as error:
-            assert error.code in (Code.DAMAGED, Code.UNSUPPORTED_OUTPUT)
+            assert error.code in (ErrorCode.DAMAGED, ErrorCode.UNSUPPORTED_OUTPUT)
 
 
 @pytest.mark.parametrize(
@@ -133,8 +133,8 @@ def test_malformed_metadata_never_stops_a_job(kind, junk):
 )
 def test_names_that_lead_elsewhere_are_refused(key):
     with pytest.raises(ImageError) as caught:
-        fetch(Entry(f"s3://bucket/in/{key}", key, 1, "", 0.0), Limits())
-    assert caught.value.code is Code.UNSAFE_NAME
+        read_input(Entry(f"s3://bucket/in/{key}", key, 1, "", 0.0), Limits())
+    assert caught.value.code is ErrorCode.UNSAFE_NAME
 
 
 def test_symbolic_links_in_a_folder_are_not_followed(tmp_path):
@@ -146,19 +146,19 @@ def test_symbolic_links_in_a_folder_are_not_followed(tmp_path):
     (tmp_path / "in" / "folder").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "in" / "circle").symlink_to(tmp_path / "in")
     for uri in (tmp_path / "in", f"{tmp_path}/in/**/*.png"):
-        assert [entry.key for entry in listing(str(uri))] == ["real.png"]
+        assert [entry.key for entry in list_images(str(uri))] == ["real.png"]
 
 
 def test_files_over_the_limit_are_not_even_read():
     with pytest.raises(ImageError) as caught:
-        fetch(Entry("s3://nowhere/x.png", "x.png", 5 * 2**30, "", 0.0), Limits())
-    assert caught.value.code is Code.TOO_LARGE
+        read_input(Entry("s3://nowhere/x.png", "x.png", 5 * 2**30, "", 0.0), Limits())
+    assert caught.value.code is ErrorCode.TOO_LARGE
 
 
 def test_names_are_only_names_in_a_plot():
     names = ["$\\frac{$.png", "--><script>.png", "a&b<i>.png"]
     rows = [{"file_name": name, "naturalness": 1.0, "naturalness_output": 2.0} for name in names]
-    assert "<script>" not in _plot(Survey(drawn=rows), 1.0)
+    assert "<script>" not in _plot_naturalness(ManifestSummary(sampled_rows=rows), 1.0)
 
 
 LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "\n".join(
@@ -219,7 +219,7 @@ def test_credentials_in_a_uri_are_refused_and_never_shown(tmp_path, uri):
         with pytest.raises((ConfigError, StorageError), match="credentials") as caught:
             refuse()
         assert not any(part in str(caught.value) for part in PARTS)
-    assert holds_credentials(uri) and not any(part in redacted(f"cannot read {uri}: no") for part in PARTS)
+    assert has_credentials(uri) and not any(part in redact(f"cannot read {uri}: no") for part in PARTS)
 
 
 @pytest.mark.parametrize(
@@ -241,9 +241,9 @@ def test_credentials_in_a_uri_are_refused_and_never_shown(tmp_path, uri):
     ],
 )
 def test_names_that_look_like_credentials_are_names(uri):
-    assert not holds_credentials(uri)
+    assert not has_credentials(uri)
     if "?" not in uri:
-        assert redacted(f"cannot read {uri}: no") == f"cannot read {uri}: no"
+        assert redact(f"cannot read {uri}: no") == f"cannot read {uri}: no"
 
 
 @pytest.mark.parametrize(
@@ -262,11 +262,10 @@ def test_names_that_look_like_credentials_are_names(uri):
 )
 def test_secrets_of_the_environment_are_taken_out_of_messages(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
-    assert redacted(f"signed with {SECRET}") == "signed with …"
-    assert SECRET not in redacted(f"cannot use {value}")
+    assert redact(f"signed with {SECRET}") == "signed with …"
+    assert SECRET not in redact(f"cannot use {value}")
     assert (
-        redacted("s3://bucket/a@b:c.png?x=1 and sftp://user@host/x")
-        == "s3://bucket/a@b:c.png?x=1 and sftp://user@host/x"
+        redact("s3://bucket/a@b:c.png?x=1 and sftp://user@host/x") == "s3://bucket/a@b:c.png?x=1 and sftp://user@host/x"
     )
 
 
@@ -297,13 +296,13 @@ LIES = {
 
 @pytest.mark.parametrize("name", LIES)
 def test_safetensors_with_lying_headers_are_refused(tmp_path, name):
-    for reader in (TransportMap.from_bytes, Moments.from_bytes, Levels.from_bytes):
+    for reader in (TransportMap.from_bytes, Moments.from_bytes, BinnedMoments.from_bytes):
         with pytest.raises(DeepotError):
             reader(LIES[name])
     (tmp_path / "config.json").write_text('{"_class_name": "AutoencoderTiny"}')
     (tmp_path / "diffusion_pytorch_model.safetensors").write_bytes(LIES[name])
-    with pytest.raises(CodecError):
-        load_codec(str(tmp_path))
+    with pytest.raises(AutoencoderError):
+        load_autoencoder(str(tmp_path))
 
 
 class Payload:
@@ -321,8 +320,8 @@ def test_pickled_weights_are_never_executed(tmp_path):
     (folder / "config.json").write_text('{"_class_name": "AutoencoderTiny"}')
     for name in ("diffusion_pytorch_model.bin", "diffusion_pytorch_model.safetensors"):
         (folder / name).write_bytes(pickle.dumps(Payload(str(marker))))
-        with pytest.raises(CodecError):
-            load_codec(str(folder))
+        with pytest.raises(AutoencoderError):
+            load_autoencoder(str(folder))
     torch.save({"state_dict": Payload(str(marker))}, folder / "model.pth")
     with pytest.raises(pickle.UnpicklingError):
         torch.load(folder / "model.pth")
@@ -330,7 +329,7 @@ def test_pickled_weights_are_never_executed(tmp_path):
 
 
 def test_a_restorer_checkpoint_that_is_a_pickle_is_never_executed(tmp_path):
-    if not spandrel_works():
+    if not can_import_spandrel():
         pytest.skip("spandrel is not installed")
     from deepot.errors import RestorerError
     from deepot.restoration.loading import load_restorer
@@ -344,10 +343,10 @@ def test_a_restorer_checkpoint_that_is_a_pickle_is_never_executed(tmp_path):
 
 
 def test_every_code_has_its_advice():
-    assert set(ADVICE) == set(Code)
-    assert all(f"| `{code.value}` |" in table() for code in Code)
-    assert advice_of("damaged") == ADVICE[Code.DAMAGED] != advice_of("of_tomorrow")
-    assert not any(code.skipped and code.retriable for code in Code)
+    assert set(ADVICE_BY_CODE) == set(ErrorCode)
+    assert all(f"| `{code.value}` |" in error_code_table() for code in ErrorCode)
+    assert advice_for("damaged") == ADVICE_BY_CODE[ErrorCode.DAMAGED] != advice_for("of_tomorrow")
+    assert not any(code.skipped and code.retriable for code in ErrorCode)
 
 
 def test_an_image_of_one_colour_is_no_bomb():
@@ -357,4 +356,4 @@ def test_an_image_of_one_colour_is_no_bomb():
 
 
 def test_the_document_has_the_table_of_codes():
-    assert table() in (Path(__file__).parents[2] / "docs" / "reliability.md").read_text(encoding="utf-8")
+    assert error_code_table() in (Path(__file__).parents[2] / "docs" / "reliability.md").read_text(encoding="utf-8")

@@ -86,7 +86,7 @@ def normed():
     return Normed()
 
 
-def not_a_codec():
+def not_an_autoencoder():
     return object()
 
 
@@ -98,7 +98,7 @@ class Slow(Shuffle):
         return super().encode(images)
 
 
-class Deadly(Shuffle):
+class Crashing(Shuffle):
     """Kills the process over a photo that is one plain colour."""
 
     def encode(self, images):
@@ -116,7 +116,7 @@ class Hanging(Shuffle):
         return super().encode(images)
 
 
-class Greedy(Shuffle):
+class OutOfMemory(Shuffle):
     """Wants more memory than there is for a photo that is one plain colour."""
 
     def encode(self, images):
@@ -125,18 +125,18 @@ class Greedy(Shuffle):
         return super().encode(images)
 
 
-class Swelling(Shuffle):
+class LeakingMemory(Shuffle):
     """Takes more and more memory over a photo that is one plain colour, until somebody stops it."""
 
     def encode(self, images):
-        held = []
-        while images.std() == 0 and images.mean() > 0 and len(held) < 80:
-            held.append(torch.ones(25, 2**20))  # 100 MB, touched
+        allocated = []
+        while images.std() == 0 and images.mean() > 0 and len(allocated) < 80:
+            allocated.append(torch.ones(25, 2**20))  # 100 MB, touched
             time.sleep(0.05)
         return super().encode(images)
 
 
-class Unplugged(Shuffle):
+class LosingDevice(Shuffle):
     """Loses its device over a photo that is one plain colour: from then on nothing can be computed."""
 
     lost = False
@@ -148,11 +148,11 @@ class Unplugged(Shuffle):
         return super().encode(images)
 
 
-def unplugged():
-    return Unplugged()
+def losing_device():
+    return LosingDevice()
 
 
-class Leaky(Shuffle):
+class LeakingSecret(Shuffle):
     """Tells a secret over a photo that is one plain colour."""
 
     def encode(self, images):
@@ -161,21 +161,30 @@ class Leaky(Shuffle):
         return super().encode(images)
 
 
-def leaky():
-    return Leaky()
+def leaking_secret():
+    return LeakingSecret()
 
 
-ODD = (struct.error, OverflowError, IndexError, zlib.error, AssertionError, TypeError, KeyError, ZeroDivisionError)
+UNEXPECTED_ERRORS = (
+    struct.error,
+    OverflowError,
+    IndexError,
+    zlib.error,
+    AssertionError,
+    TypeError,
+    KeyError,
+    ZeroDivisionError,
+)
 """What libraries raise over bytes that their authors have not thought of."""
 
 
 def _raise_by_colour(images):
     """Raise one of `ODD` over a photo that is one plain colour, 10 for the first, 20 for the second …"""
     if images.min() == images.max() > 0:
-        raise ODD[round(float(images.mean()) * 25.5) - 1]("odd")
+        raise UNEXPECTED_ERRORS[round(float(images.mean()) * 25.5) - 1]("odd")
 
 
-class Surprising(Shuffle):
+class RaisingUnexpected(Shuffle):
     """Raises one of `ODD` over a photo that is one plain colour."""
 
     def encode(self, images):
@@ -183,11 +192,11 @@ class Surprising(Shuffle):
         return super().encode(images)
 
 
-def surprising():
-    return Surprising()
+def raising_unexpected():
+    return RaisingUnexpected()
 
 
-def surprising_restorer():
+def raising_restorer():
     def restore(images):
         _raise_by_colour(images)
         return images
@@ -195,55 +204,55 @@ def surprising_restorer():
     return restore
 
 
-def swelling():
-    return Swelling()
+def leaking_memory():
+    return LeakingMemory()
 
 
 def hanging():
     return Hanging()
 
 
-def greedy():
-    return Greedy()
+def out_of_memory():
+    return OutOfMemory()
 
 
 def slow():
     return Slow()
 
 
-def deadly():
-    return Deadly()
+def crashing():
+    return Crashing()
 
 
-def in_place():
+def in_place_features():
     """Features that change what they are given."""
     return lambda images: [images.sub_(0.5)]
 
 
-def edges():
+def edge_features():
     """A feature network of two depths: differences between neighbours, and their sizes at half the resolution."""
 
-    def maps(images):
+    def features(images):
         found = torch.cat(
             [images[..., :-1, 1:] - images[..., :-1, :-1], images[..., 1:, :-1] - images[..., :-1, :-1]], 1
         )
         return [found, F.avg_pool2d(found.abs(), 2)]
 
-    return maps
+    return features
 
 
 def largest_error():
     return lambda image, clean: (image - clean).abs().max()
 
 
-class Far(nn.Module):
+class MeanAbsoluteError(nn.Module):
     """A metric of pairs that is a network."""
 
     def forward(self, image, clean):
         return (image - clean).abs().mean()
 
 
-def normalised(scale=1):
+def normalised_features(scale=1):
     """A feature network with batch normalisation, as a factory leaves it: in training mode."""
 
     class Normalised(nn.Module):

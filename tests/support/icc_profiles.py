@@ -5,65 +5,65 @@ from functools import lru_cache
 
 import numpy as np
 
-_GRID = 9
+_GRID_POINTS = 9
 
 
 @lru_cache(maxsize=1)
-def cmyk_profile():
+def make_cmyk_profile():
     """A press whose inks spread by a fifth: tables from inks to CIELAB and, black taken out by half, back."""
-    steps = np.linspace(0, 1, _GRID)
+    steps = np.linspace(0, 1, _GRID_POINTS)
     inks = np.stack(np.meshgrid(*[steps] * 4, indexing="ij"), -1).reshape(-1, 4)
-    spread = inks + 0.2 * inks * (1 - inks)
-    to_lab = _lab16(_lab((1 - spread[:, :3]) * (1 - spread[:, 3:])))
+    printed = inks + 0.2 * inks * (1 - inks)
+    to_lab = _encode_lab16(_rgb_to_lab((1 - printed[:, :3]) * (1 - printed[:, 3:])))
     lab = np.stack(np.meshgrid(*[steps] * 3, indexing="ij"), -1).reshape(-1, 3)
-    from_lab = _inks(_rgb(lab * [100, 255, 255] - [0, 128, 128]))
+    from_lab = _rgb_to_cmyk(_lab_to_rgb(lab * [100, 255, 255] - [0, 128, 128]))
     tags = {
         b"desc": b"desc" + bytes(4) + struct.pack(">I", 6) + b"Press\0" + bytes(78),
         b"cprt": b"text" + bytes(4) + b"CC0\0",
         b"wtpt": b"XYZ " + bytes(4) + struct.pack(">3i", *(round(value * 65536) for value in (0.9642, 1, 0.8249))),
-        b"A2B0": _table(4, 3, to_lab),
-        b"B2A0": _table(3, 4, np.rint(from_lab * 65535)),
+        b"A2B0": _encode_lut16(4, 3, to_lab),
+        b"B2A0": _encode_lut16(3, 4, np.rint(from_lab * 65535)),
     }
-    place = 128 + 4 + 12 * len(tags)
+    offset = 128 + 4 + 12 * len(tags)
     table, content = struct.pack(">I", len(tags)), b""
     for name, data in tags.items():
-        table += struct.pack(">4sII", name, place + len(content), len(data))
+        table += struct.pack(">4sII", name, offset + len(content), len(data))
         content += data + b"\0" * (-len(data) % 4)
     header = struct.pack(
-        ">I4sI4s4s4s12x4s", place + len(content), b"none", 0x02400000, b"prtr", b"CMYK", b"Lab ", b"acsp"
+        ">I4sI4s4s4s12x4s", offset + len(content), b"none", 0x02400000, b"prtr", b"CMYK", b"Lab ", b"acsp"
     )
     header = header.ljust(64, b"\0") + struct.pack(">I3i", 1, 63190, 65536, 54061)
     return header.ljust(128, b"\0") + table + content
 
 
-def _table(inputs, outputs, values):
+def _encode_lut16(inputs, outputs, values):
     """A `lut16Type` with straight curves."""
     line = struct.pack(">2H", 0, 65535)
-    head = b"mft2" + bytes(4) + struct.pack(">4B", inputs, outputs, _GRID, 0)
+    head = b"mft2" + bytes(4) + struct.pack(">4B", inputs, outputs, _GRID_POINTS, 0)
     head += struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536) + struct.pack(">2H", 2, 2)
     return head + line * inputs + np.asarray(values).astype(">u2").tobytes() + line * outputs
 
 
-def _lab(rgb):
+def _rgb_to_lab(rgb):
     """Linear light of three primaries (D50) to CIELAB."""
     xyz = rgb**2.2 @ np.array([[0.4361, 0.2225, 0.0139], [0.3851, 0.7169, 0.0971], [0.1431, 0.0606, 0.7141]])
     x, y, z = (np.cbrt(np.maximum(xyz / [0.9642, 1, 0.8249], 1e-6))).T
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1)
 
 
-def _rgb(lab):
+def _lab_to_rgb(lab):
     y = (lab[:, 0] + 16) / 116
     xyz = np.stack([y + lab[:, 1] / 500, y, y - lab[:, 2] / 200], -1).clip(0) ** 3 * [0.9642, 1, 0.8249]
     matrix = np.linalg.inv(np.array([[0.4361, 0.2225, 0.0139], [0.3851, 0.7169, 0.0971], [0.1431, 0.0606, 0.7141]]))
     return (xyz @ matrix).clip(0, 1) ** (1 / 2.2)
 
 
-def _inks(rgb):
+def _rgb_to_cmyk(rgb):
     black = 0.5 * (1 - rgb.max(1, keepdims=True))
     spread = np.concatenate([1 - rgb / np.maximum(1 - black, 1e-6), black], 1).clip(0, 1)
     return 3 - np.sqrt(9 - 5 * spread)  # the inverse of x + x(1 − x)/5
 
 
-def _lab16(lab):
+def _encode_lab16(lab):
     """CIELAB in the 16-bit code of version 2 profiles."""
     return np.rint(np.stack([lab[:, 0] * 652.8, (lab[:, 1] + 128) * 256, (lab[:, 2] + 128) * 256], -1)).clip(0, 65535)

@@ -5,64 +5,64 @@ from contextlib import contextmanager
 import pytest
 
 from pipeline.cluster import session as cluster
-from pipeline.stages.driver import How, run_job
+from pipeline.stages.driver import RunOptions, run_job
 from pipeline.workers.shard_worker import ShardWorker
 
-HOW = How(allow_code=True)
+OPTIONS = RunOptions(allow_code=True)
 
 
-class QueueCrew:
+class QueueWorkerPool:
     """A crew whose work waits until it is waited for; `wait` is for others to say."""
 
     def __init__(self):
         self.queue = []
 
-    def free(self):
+    def free_slots(self):
         return 2 - len(self.queue)
 
-    def submit(self, work, *, alone=False):
-        self.queue.append(work)
+    def submit(self, item, *, exclusive=False):
+        self.queue.append(item)
 
 
-class InlineCrew(QueueCrew):
+class InProcessWorkerPool(QueueWorkerPool):
     """One worker that does its work when it is waited for."""
 
-    def equip(self, setup, _most):
-        self.worker = ShardWorker(setup)
+    def configure(self, config, _max_workers):
+        self.worker = ShardWorker(config)
 
     def wait(self):
-        work = self.queue.pop(0)
-        return work, self.worker.process(work)
+        item = self.queue.pop(0)
+        return item, self.worker.process(item)
 
-    def execute(self, function, items, _died=None, **_):
+    def map_unordered(self, function, items, _on_worker_death=None, **_):
         return map(function, items)
 
 
-class InlineSession:
+class InProcessSession:
     """Has a crew of a class, a new one for each stage."""
 
-    def __init__(self, crew):
-        self._crew = crew
+    def __init__(self, pool_class):
+        self._pool_class = pool_class
 
     @contextmanager
-    def crew(self, _job, _allow_code):
-        yield self._crew()
+    def worker_pool(self, _job, _allow_code):
+        yield self._pool_class()
 
 
 @contextmanager
-def no_ray(crew=InlineCrew):
+def without_ray(pool_class=InProcessWorkerPool):
     """What asks for a session of Ray gets a crew in this process."""
 
     @contextmanager
     def session(*_):
-        yield InlineSession(crew)
+        yield InProcessSession(pool_class)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cluster, "session", session)
+        patch.setattr(cluster, "ray_session", session)
         yield
 
 
-def run_inline(job, how=HOW):
+def run_in_process(job, options=OPTIONS):
     """`run_job` without Ray."""
-    with no_ray():
-        return run_job(job, how)
+    with without_ray():
+        return run_job(job, options)

@@ -12,8 +12,8 @@ from collections import Counter
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-KINDS = ("slow_down", "internal", "reset", "timeout", "short", "trickle", "lost_answer")
-SERVER = """
+FAULT_KINDS = ("slow_down", "internal", "reset", "timeout", "short", "trickle", "lost_answer")
+SERVER_SCRIPT = """
 import sys, time
 from moto.server import ThreadedMotoServer
 server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
@@ -24,9 +24,9 @@ sys.stdin.read()
 
 
 @contextmanager
-def s3_process():
+def run_s3_server():
     """moto's S3 server in its own process; yields its port. It ends when its standard input is closed."""
-    command = [sys.executable, "-W", "ignore", "-c", SERVER]
+    command = [sys.executable, "-W", "ignore", "-c", SERVER_SCRIPT]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, text=True, **pipes) as process:
         yield int(process.stdout.readline())
@@ -40,15 +40,15 @@ class FaultProxy:
         rate: share of the requests that are broken.
         kinds: what may be done to them.
         timeout_s: how long an answer is held back by `timeout`; the client must wait less.
-        conditional: whether `If-None-Match` reaches the server; without it, it is one that ignores the condition.
-        refuse_conditions: whether such a request is answered by 501, as endpoints do that know they cannot.
+        forwards_conditions: whether `If-None-Match` reaches the server; without it, it is one that ignores the condition.
+        rejects_conditions: whether such a request is answered by 501, as endpoints do that know they cannot.
         injected: how often each kind was made.
         requests: how many requests came.
     """
 
-    def __init__(self, upstream, rate=0.0, seed=0, kinds=KINDS, timeout_s=2.0):
+    def __init__(self, upstream, rate=0.0, seed=0, kinds=FAULT_KINDS, timeout_s=2.0):
         self.upstream, self.rate, self.kinds, self.timeout_s = upstream, rate, kinds, timeout_s
-        self.conditional, self.refuse_conditions = True, False
+        self.forwards_conditions, self.rejects_conditions = True, False
         self.injected, self.requests = Counter(), 0
         self._random, self._lock = random.Random(seed), threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (_Handler,), {"proxy": self}))
@@ -63,7 +63,7 @@ class FaultProxy:
         self._server.shutdown()
         self._server.server_close()
 
-    def draw(self, method):
+    def choose_fault(self, method):
         """The fault of this request; None for most."""
         with self._lock:
             self.requests += 1
@@ -84,27 +84,27 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(length) if length else b""
         if "chunked" in self.headers.get("Transfer-Encoding", ""):
             raise NotImplementedError("the clients of these tests send their length")
-        kind = self.proxy.draw(self.command)
-        if self.proxy.refuse_conditions and self.headers["If-None-Match"]:
-            return self._error(501, "NotImplemented")
+        kind = self.proxy.choose_fault(self.command)
+        if self.proxy.rejects_conditions and self.headers["If-None-Match"]:
+            return self._send_s3_error(501, "NotImplemented")
         if kind == "slow_down":
-            return self._error(503, "SlowDown")
+            return self._send_s3_error(503, "SlowDown")
         if kind == "internal":
-            return self._error(500, "InternalError")
+            return self._send_s3_error(500, "InternalError")
         if kind == "reset":
-            return self._reset()
+            return self._reset_connection()
         if kind == "timeout":
             time.sleep(self.proxy.timeout_s)
-            return self._reset()
-        status, headers, data = self._upstream(body)
+            return self._reset_connection()
+        status, headers, data = self._forward(body)
         if kind == "lost_answer":
-            return self._reset()
-        self._answer(status, headers, data, kind)
+            return self._reset_connection()
+        self._send_answer(status, headers, data, kind)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _handle  # noqa: N815
 
-    def _upstream(self, body):
-        dropped = {"connection"} if self.proxy.conditional else {"connection", "if-none-match"}
+    def _forward(self, body):
+        dropped = {"connection"} if self.proxy.forwards_conditions else {"connection", "if-none-match"}
         headers = {key: value for key, value in self.headers.items() if key.lower() not in dropped}
         connection = http.client.HTTPConnection("127.0.0.1", self.proxy.upstream, timeout=60)
         try:
@@ -112,12 +112,12 @@ class _Handler(BaseHTTPRequestHandler):
             for key, value in headers.items():
                 connection.putheader(key, value)
             connection.endheaders(body)
-            answer = connection.getresponse()
-            return answer.status, answer.getheaders(), answer.read()
+            response = connection.getresponse()
+            return response.status, response.getheaders(), response.read()
         finally:
             connection.close()
 
-    def _answer(self, status, headers, data, kind=None):
+    def _send_answer(self, status, headers, data, kind=None):
         self.send_response_only(status)
         names = {key.lower() for key, _ in headers}
         for key, value in headers:
@@ -130,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if kind == "short" and data:
             self.wfile.write(data[: len(data) // 2])
-            self._reset()
+            self._reset_connection()
         elif kind == "trickle":
             for start in range(0, len(data), max(1, len(data) // 8)):
                 self.wfile.write(data[start : start + max(1, len(data) // 8)])
@@ -138,11 +138,11 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.wfile.write(data)
 
-    def _error(self, status, code):
+    def _send_s3_error(self, status, code):
         body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>injected</Message></Error>".encode()
-        self._answer(status, [("Content-Type", "application/xml")], body)
+        self._send_answer(status, [("Content-Type", "application/xml")], body)
 
-    def _reset(self):
+    def _reset_connection(self):
         """End the connection with RST, whatever is under way."""
         self.wfile.flush()
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -13,7 +13,7 @@ BEGIN, END = "<!-- begin: make soak -->", "<!-- end: make soak -->"
 
 
 @dataclass
-class Tally:
+class FaultTally:
     """What became of one kind of fault.
 
     Attributes:
@@ -32,9 +32,9 @@ class Tally:
 
 
 @contextmanager
-def record(fault: str, rows: bool = True) -> Iterator[Tally]:
+def record_fault(fault: str, has_rows: bool = True) -> Iterator[FaultTally]:
     """Measure one fault, in a run or without rows; what the tally holds at the end is kept, also after a failure."""
-    tally = Tally(fault) if rows else Tally(fault, lost=None, doubled=None)
+    tally = FaultTally(fault) if has_rows else FaultTally(fault, lost=None, doubled=None)
     try:
         yield tally
         tally.survived = tally.injected
@@ -43,33 +43,33 @@ def record(fault: str, rows: bool = True) -> Iterator[Tally]:
             file.write(json.dumps(asdict(tally)) + "\n")
 
 
-def table(lines: list[str]) -> str:
+def format_table(lines: list[str]) -> str:
     """The sums of all tallies, a row for each fault, as Markdown."""
-    sums: dict[str, Tally] = {}
+    sums: dict[str, FaultTally] = {}
     for line in lines:
-        found = Tally(**json.loads(line))
-        total = sums.setdefault(found.fault, Tally(found.fault))
+        found = FaultTally(**json.loads(line))
+        total = sums.setdefault(found.fault, FaultTally(found.fault))
         for key in ("injected", "survived", "lost", "doubled"):
             both = getattr(total, key), getattr(found, key)
             setattr(total, key, None if None in both else sum(both))
-    rows = [_row(total) for total in sums.values()]
+    rows = [_format_row(total) for total in sums.values()]
     head = "| fault | times injected | times survived | rows lost | rows doubled |"
     return "\n".join([head, "| --- | --- | --- | --- | --- |", *rows])
 
 
-def _row(tally: Tally) -> str:
+def _format_row(tally: FaultTally) -> str:
     """Numbers of rows only where there were any: not where nothing was injected either."""
     counts = ["–" if count is None or not tally.injected else str(count) for count in (tally.lost, tally.doubled)]
     return "| " + " | ".join([tally.fault, f"{tally.injected:,}", f"{tally.survived:,}", *counts]) + " |"
 
 
-def write() -> None:
+def write_page() -> None:
     """Put the table between the marks of the page."""
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
-    text = table(RESULTS.read_text(encoding="utf-8").splitlines())
+    text = format_table(RESULTS.read_text(encoding="utf-8").splitlines())
     PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    write()
+    write_page()

@@ -5,13 +5,13 @@ import importlib
 import pytest
 import torch
 
-from deepot.autoencoder.loading import load_codec
+from deepot.autoencoder.loading import load_autoencoder
 from tests.tools.lessons import lesson, train
 
 
 def test_a_lesson_holds_what_the_teacher_makes_of_the_crops(tools, made):
     chunk = tools[0].Chunk.load(made / "lesson" / "chunk-001.pt")
-    codec = load_codec("tests.support.fake_autoencoders:blocks", allow_code=True, dtype=torch.float32)
+    codec = load_autoencoder("tests.support.fake_autoencoders:blocks", allow_code=True, dtype=torch.float32)
     latents = codec.encode(chunk.crops.float() / 255)
     slope = (latents[0, 0] - latents[1, 0]).flatten() / (chunk.latents[0, 0] - chunk.latents[1, 0]).float().flatten()
     torch.testing.assert_close(slope, slope.median().expand_as(slope), rtol=0.05, atol=0.01)
@@ -41,7 +41,7 @@ def test_each_part_learns_and_they_join(work):
     assert all(after[name] < 0.8 * before[name] for name in ("natural", "restored"))
     before, after = found["decoder"]
     assert all(after[name] > before[name] + 1 for name in ("photo", "teacher", "moved"))
-    codec = load_codec(str(folder / "autoencoder"), dtype=torch.float32)
+    codec = load_autoencoder(str(folder / "autoencoder"), dtype=torch.float32)
     assert (codec.factor, codec.channels) == (8, 8)
     assert codec.halo is not None
 
@@ -52,14 +52,14 @@ def test_both_go_on_together(tools, made, work, tmp_path):
     after = train(tools, "both", made / "lesson", tmp_path / "both", *start, "--steps", "40")
     assert after["held_out"]["natural"] < before["held_out"]["natural"]
     assert after["held_out"]["photo"] > before["held_out"]["photo"] + 0.5
-    codec = load_codec(str(tmp_path / "both" / "autoencoder"), dtype=torch.float32)
+    codec = load_autoencoder(str(tmp_path / "both" / "autoencoder"), dtype=torch.float32)
     assert codec.channels == 8
 
 
 def test_a_lesson_in_the_students_own_latents(tools, made, work, own):
     mine = tools[0].Chunk.load(own / "chunk-000.pt")
     first = tools[0].Chunk.load(made / "lesson" / "chunk-000.pt")
-    student = load_codec(str(work[0] / "autoencoder"), dtype=torch.float32)
+    student = load_autoencoder(str(work[0] / "autoencoder"), dtype=torch.float32)
     torch.testing.assert_close(mine.latents.float(), student.encode(mine.crops / 255), rtol=0, atol=2e-2)
     assert torch.equal(mine.restored, first.restored)
     assert (mine.share == 1).all()
@@ -74,8 +74,8 @@ def test_fewer_channels_decode_the_projected_latents(tools, made, work, tmp_path
     where = ["--start", str(start), "--lesson", str(made / "lesson")]
     for channels, tolerance in ((8, 5e-3), (4, None)):
         fewer.main([*where, "--channels", str(channels), "--out", str(tmp_path / str(channels))])
-        small = load_codec(str(tmp_path / str(channels)), dtype=torch.float32)
-        large = load_codec(str(start), dtype=torch.float32)
+        small = load_autoencoder(str(tmp_path / str(channels)), dtype=torch.float32)
+        large = load_autoencoder(str(start), dtype=torch.float32)
         crops = tools[0].Chunk.load(made / "lesson" / "held-out.pt").crops[:4] / 255
         assert small.encode(crops).shape[1] == channels
         inner = slice(48, -48)  # the border is padded with zeros, which are not the mean of the larger one's latents
@@ -116,7 +116,7 @@ def test_the_form_in_which_it_is_shipped(work, tmp_path, monkeypatch):
     importlib.import_module("compact_autoencoder").main(["--start", str(start), "--out", str(tmp_path)])
     monkeypatch.setattr("deepot.autoencoder.loading.files", lambda _: tmp_path)
     image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    shipped, whole = (load_codec(name, dtype=torch.float32) for name in ("embedded", str(start)))
+    shipped, whole = (load_autoencoder(name, dtype=torch.float32) for name in ("embedded", str(start)))
     assert (shipped.encode(image) - whole.encode(image)).abs().max() < 0.1
     size = (start / "diffusion_pytorch_model.safetensors").stat().st_size
     assert sum(path.stat().st_size for path in tmp_path.glob("*.safetensors")) < 0.8 * size

@@ -4,22 +4,22 @@ import struct
 from collections.abc import Iterator
 
 
-def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def iter_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Names and contents of the boxes that lie one behind the other, as far as their sizes can be true."""
-    place = 0
-    while place + 8 <= len(data):
-        size, kind = struct.unpack_from(">I4s", data, place)
+    offset = 0
+    while offset + 8 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, offset)
         head = 8
-        if size == 1 and place + 16 <= len(data):
-            (size,), head = struct.unpack_from(">Q", data, place + 8), 16
-        end = len(data) if size == 0 else place + size
-        if end < place + head:
+        if size == 1 and offset + 16 <= len(data):
+            (size,), head = struct.unpack_from(">Q", data, offset + 8), 16
+        end = len(data) if size == 0 else offset + size
+        if end < offset + head:
             return
-        yield kind, data[place + head : end]
-        place = end
+        yield kind, data[offset + head : end]
+        offset = end
 
 
-def box(kind: bytes, content: bytes) -> bytes:
+def pack_box(kind: bytes, content: bytes) -> bytes:
     """A box.
 
     Raises:

@@ -12,30 +12,30 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
-from pipeline.imageio.metadata.metadata import holds_gps, xmp_without_gps
+from pipeline.imageio.metadata.metadata import mentions_gps, strip_xmp_gps
 
-INDEX = b"MPF\0"
+MPF_HEADER = b"MPF\0"
 """What the segment with the index begins with."""
-GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\0"
+GAIN_MAP_HEADER = b"urn:iso:std:iso:ts:21496:-1\0"
 """What the segment begins with that announces a gain map of ISO 21496-1, and the one that describes it."""
-_ENTRIES = 0xB002
-_PREVIEW, _SEVERAL = 1, 2  # classes of kinds: smaller versions; panoramas, 3D and the like
-_COMPANIONS = (0x040000, 0x050000)  # the original of an edited photo; a gain map
-_MARKS = (b"hdrgm:", GAIN_MAP, b"AuxiliaryImageType", b"HDRGainMap")  # of Google, ISO and Apple
-_XMP = b"http://ns.adobe.com/xap/1.0/\0"
-_HARMLESS = (b"JFIF\0", b"ICC_PROFILE\0", b"Adobe", INDEX, GAIN_MAP)
+_MP_ENTRY_TAG = 0xB002
+_LARGE_THUMBNAIL, _MULTI_FRAME = 1, 2  # classes of kinds: smaller versions; panoramas, 3D and the like
+_COMPANION_TYPES = (0x040000, 0x050000)  # the original of an edited photo; a gain map
+_AUXILIARY_IMAGE_MARKS = (b"hdrgm:", GAIN_MAP_HEADER, b"AuxiliaryImageType", b"HDRGainMap")  # of Google, ISO and Apple
+_XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
+_GPS_FREE_HEADERS = (b"JFIF\0", b"ICC_PROFILE\0", b"Adobe", MPF_HEADER, GAIN_MAP_HEADER)
 _MARKER = re.compile(rb"\xff([\xc0-\xcf\xd9-\xfe])")  # none within coded pixels, no beginning of a picture
-_NO_ZERO = re.compile(rb"[^\0]")
-_MOST_PICTURES, _MOST_SEGMENTS = 64, 1000  # that are looked into
-_BEGIN, _END, _SCAN = b"\xff\xd8", 0xD9, 0xDA
+_NONZERO_BYTE = re.compile(rb"[^\0]")
+_MAX_PICTURES, _MAX_SEGMENTS = 64, 1000  # that are looked into
+_SOI, _EOI, _SOS = b"\xff\xd8", 0xD9, 0xDA
 
 
 class _Entry(NamedTuple):
     """Of the index: the kind of a picture, its place as the index counts, and where the entry lies in its segment."""
 
-    kind: int
-    place: int
-    at: int
+    type_code: int
+    offset: int
+    entry_start: int
 
 
 @dataclass(frozen=True)
@@ -43,153 +43,165 @@ class _Index:
     """An index.
 
     Attributes:
-        start: where the content of its segment begins in the file.
+        content_start: where the content of its segment begins in the file.
         content: of the segment.
-        first: the entry of the photo.
+        primary: the entry of the photo.
         others: those of the other pictures.
     """
 
-    start: int
+    content_start: int
     content: bytes
-    first: _Entry
+    primary: _Entry
     others: list[_Entry]
 
     @property
-    def base(self) -> int:
+    def offset_base(self) -> int:
         """What places are counted from."""
-        return self.start + len(INDEX)
+        return self.content_start + len(MPF_HEADER)
 
-    def changed(self, size: int, shift: int) -> bytes:
+    def relocated(self, size: int, shift: int) -> bytes:
         """Its content with another size of the photo, and the places of the others moved."""
-        changed, order = bytearray(self.content), _order(self.content)
-        struct.pack_into(order + "I", changed, self.first.at + 4, size)
+        changed, order = bytearray(self.content), _byte_order(self.content)
+        struct.pack_into(order + "I", changed, self.primary.entry_start + 4, size)
         for entry in self.others:
-            struct.pack_into(order + "I", changed, entry.at + 8, entry.place + shift)
+            struct.pack_into(order + "I", changed, entry.entry_start + 8, entry.offset + shift)
         return bytes(changed)
 
 
-def rest(data: bytes) -> bytes:
+def read_trailer(data: bytes) -> bytes:
     """What lies behind a JPEG and belongs to it; nothing where that is zeros, or smaller versions of the photo."""
-    found, index = data[_end(data) :], _index(data)
-    if index and all(entry.kind >> 16 == _PREVIEW for entry in index.others) and not _marked(data, 0):
+    trailer, index = data[_find_end(data) :], _read_index(data)
+    if (
+        index
+        and all(entry.type_code >> 16 == _LARGE_THUMBNAIL for entry in index.others)
+        and not _mentions_auxiliary_image(data, 0)
+    ):
         return b""
-    return found if found.strip(b"\0") else b""
+    return trailer if trailer.strip(b"\0") else b""
 
 
-def holds_photos(data: bytes) -> bool:
+def has_multiple_photos(data: bytes) -> bool:
     """Whether the index names other photos: not smaller versions of the first, not gain maps and mattes."""
-    index = _index(data)
-    if index is None or _marked(data, 0):
+    index = _read_index(data)
+    if index is None or _mentions_auxiliary_image(data, 0):
         return False
     return any(
-        entry.kind >> 16 == _SEVERAL
-        or not (entry.kind >> 16 == _PREVIEW or entry.kind in _COMPANIONS or _marked(data, index.base + entry.place))
+        entry.type_code >> 16 == _MULTI_FRAME
+        or not (
+            entry.type_code >> 16 == _LARGE_THUMBNAIL
+            or entry.type_code in _COMPANION_TYPES
+            or _mentions_auxiliary_image(data, index.offset_base + entry.offset)
+        )
         for entry in index.others
-        if data.startswith(_BEGIN, index.base + entry.place)  # an index outlives what programs cut off
+        if data.startswith(_SOI, index.offset_base + entry.offset)  # an index outlives what programs cut off
     )
 
 
-def movable(data: bytes) -> bytes | None:
+def read_relocatable_index(data: bytes) -> bytes | None:
     """The index with places counted from the end of the photo, whose size is left out; None where it cannot be read."""
-    index, end = _index(data), _end(data)
-    if index is None or any(not end <= index.base + entry.place < len(data) for entry in index.others):
+    index, end = _read_index(data), _find_end(data)
+    if index is None or any(not end <= index.offset_base + entry.offset < len(data) for entry in index.others):
         return None
-    return index.changed(0, index.base - end)
+    return index.relocated(0, index.offset_base - end)
 
 
-def placeless(more: bytes) -> bool:
+def is_gps_free(trailer: bytes) -> bool:
     """Whether it is nothing but a few JPEGs, none of which holds coordinates or what may hide them."""
-    place = 0
-    for _ in range(_MOST_PICTURES):
-        place = _end_of_zeros(more, place)
-        if place == len(more):
+    offset = 0
+    for _ in range(_MAX_PICTURES):
+        offset = _skip_zeros(trailer, offset)
+        if offset == len(trailer):
             return True
-        if not more.startswith(_BEGIN, place):
+        if not trailer.startswith(_SOI, offset):
             return False
-        if not all(_harmless(marker, more[start:end]) for marker, start, end in segments(more, place)):
+        if not all(
+            _is_gps_free_segment(marker, trailer[start:end]) for marker, start, end in iter_segments(trailer, offset)
+        ):
             return False
-        place = _end(more, place)
+        offset = _find_end(trailer, offset)
     return False
 
 
-def attached(data: bytes, more: bytes) -> bytes:
-    """A JPEG, whose index is as `movable` gives it, with what lies behind it."""
-    if index := _index(data):
-        content = index.changed(len(data), len(data) - index.base)
-        data = data[: index.start] + content + data[index.start + len(content) :]
-    return data + more
+def append_trailer(data: bytes, trailer: bytes) -> bytes:
+    """A JPEG, whose index is as `read_relocatable_index` gives it, with what lies behind it."""
+    if index := _read_index(data):
+        content = index.relocated(len(data), len(data) - index.offset_base)
+        data = data[: index.content_start] + content + data[index.content_start + len(content) :]
+    return data + trailer
 
 
-def _harmless(marker: int, content: bytes) -> bool:
+def _is_gps_free_segment(marker: int, content: bytes) -> bool:
     """Whether a segment has no coordinates."""
-    if content.startswith(_XMP):
-        return xmp_without_gps(content) == content
-    return not holds_gps(content) and (not 0xE0 <= marker <= 0xEF or content.startswith(_HARMLESS))
+    if content.startswith(_XMP_HEADER):
+        return strip_xmp_gps(content) == content
+    return not mentions_gps(content) and (not 0xE0 <= marker <= 0xEF or content.startswith(_GPS_FREE_HEADERS))
 
 
-def _index(data: bytes) -> _Index | None:
+def _read_index(data: bytes) -> _Index | None:
     """The index of a file; None where there is none, or none that can be read."""
-    for marker, start, end in segments(data, 0):
-        if marker == _SCAN:
+    for marker, start, end in iter_segments(data, 0):
+        if marker == _SOS:
             break
-        if marker == 0xE2 and data.startswith(INDEX, start):
-            entries = _entries(data[start:end])
+        if marker == 0xE2 and data.startswith(MPF_HEADER, start):
+            entries = _parse_entries(data[start:end])
             return _Index(start, data[start:end], entries[0], entries[1:]) if len(entries) > 1 else None
     return None
 
 
-def _entries(content: bytes) -> list[_Entry]:
+def _parse_entries(content: bytes) -> list[_Entry]:
     """What an index lists, out of the content of its segment."""
-    order, head = _order(content), len(INDEX)
+    order, head = _byte_order(content), len(MPF_HEADER)
     try:
         (directory,) = struct.unpack_from(order + "I", content, head + 4)
         (count,) = struct.unpack_from(order + "H", content, head + directory)
         for number in range(count):
-            tag, _, size, place = struct.unpack_from(order + "HHII", content, head + directory + 2 + 12 * number)
-            if tag == _ENTRIES:
+            tag, _, size, values_offset = struct.unpack_from(
+                order + "HHII", content, head + directory + 2 + 12 * number
+            )
+            if tag == _MP_ENTRY_TAG:
                 found = []
-                for at in range(head + place, head + place + size, 16):
-                    kind, _, where = struct.unpack_from(order + "III", content, at)
-                    found.append(_Entry(kind & 0xFFFFFF, where, at))
+                for entry_start in range(head + values_offset, head + values_offset + size, 16):
+                    kind, _, offset = struct.unpack_from(order + "III", content, entry_start)
+                    found.append(_Entry(kind & 0xFFFFFF, offset, entry_start))
                 return found
     except struct.error:
         return []
     return []
 
 
-def _order(content: bytes) -> str:
-    return ">" if content.startswith(b"MM", len(INDEX)) else "<"
+def _byte_order(content: bytes) -> str:
+    return ">" if content.startswith(b"MM", len(MPF_HEADER)) else "<"
 
 
-def _marked(data: bytes, start: int) -> bool:
+def _mentions_auxiliary_image(data: bytes, start: int) -> bool:
     """Whether a picture says that it is, or has, a gain map or matte."""
-    for marker, begin, end in islice(segments(data, start), _MOST_SEGMENTS):
-        if marker == _SCAN:
+    for marker, begin, end in islice(iter_segments(data, start), _MAX_SEGMENTS):
+        if marker == _SOS:
             break
-        if marker in (0xE1, 0xE2) and any(mark in data[begin:end] for mark in _MARKS):
+        if marker in (0xE1, 0xE2) and any(mark in data[begin:end] for mark in _AUXILIARY_IMAGE_MARKS):
             return True
     return False
 
 
-def _end(data: bytes, place: int = 0) -> int:
+def _find_end(data: bytes, start: int = 0) -> int:
     """Where the JPEG ends that begins there; the end of the data where it does not say."""
-    return next((end for marker, _, end in segments(data, place) if marker == _END), len(data))
+    return next((end for marker, _, end in iter_segments(data, start) if marker == _EOI), len(data))
 
 
-def _end_of_zeros(data: bytes, place: int) -> int:
-    found = _NO_ZERO.search(data, place)
+def _skip_zeros(data: bytes, offset: int) -> int:
+    found = _NONZERO_BYTE.search(data, offset)
     return found.start() if found else len(data)
 
 
-def segments(data: bytes, place: int) -> Iterator[tuple[int, int, int]]:
+def iter_segments(data: bytes, offset: int) -> Iterator[tuple[int, int, int]]:
     """Marker, begin and end of the content of each segment of a JPEG, the mark of its end included."""
-    while found := _MARKER.search(data, place):
-        marker, place = found[1][0], found.end()
-        if marker == _END:
-            yield marker, place, place
+    while found := _MARKER.search(data, offset):
+        marker, offset = found[1][0], found.end()
+        if marker == _EOI:
+            yield marker, offset, offset
             return
-        if place + 2 > len(data):
+        if offset + 2 > len(data):
             return
-        (length,) = struct.unpack_from(">H", data, place)
-        yield marker, place + 2, place + max(2, length)
-        place += max(2, length)
+        (length,) = struct.unpack_from(">H", data, offset)
+        yield marker, offset + 2, offset + max(2, length)
+        offset += max(2, length)

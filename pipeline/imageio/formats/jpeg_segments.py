@@ -6,53 +6,57 @@ import struct
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pipeline.imageio.metadata.ifd import Ifd, read_block
-from pipeline.imageio.metadata.metadata import EXIF_HEAD, Block, Metadata
+from pipeline.imageio.metadata.ifd import Ifd, parse_exif_block
+from pipeline.imageio.metadata.metadata import EXIF_HEADER, Metadata, MetadataBlock
 
-_LONGEST = 65533  # bytes of a segment
-_XMP_HEAD, _MORE_HEAD = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
-_WRAPPER = re.compile(rb"<\?xpacket.*?\?>", re.DOTALL)
-_POINTER = (
+_MAX_SEGMENT_BYTES = 65533  # bytes of a segment
+_XMP_HEADER, _EXTENDED_XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
+_XPACKET_WRAPPER = re.compile(rb"<\?xpacket.*?\?>", re.DOTALL)
+_EXTENDED_XMP_POINTER = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     b'<rdf:Description rdf:about="" xmlns:xmpNote="http://ns.adobe.com/xmp/note/" xmpNote:HasExtendedXMP="%s"/>'
     b"</rdf:RDF></x:xmpmeta>"
 )
 
 
-def fitted(carried: Metadata) -> Metadata:
+def fit_to_segments(metadata: Metadata) -> Metadata:
     """What a photo carries as a JPEG can hold it.
 
     An XMP packet that is too long becomes extended XMP (XMP specification, part 3), a packet that leads to further
     segments. Of EXIF that is too long the thumbnail stays behind, then the largest tags.
     """
-    if carried.exif and len(EXIF_HEAD + carried.exif) > _LONGEST:
-        carried = replace(carried, exif=_shortened(carried.exif))
-    if carried.xmp and len(_XMP_HEAD + carried.xmp) > _LONGEST:
-        more = _WRAPPER.sub(b"", carried.xmp).strip()
-        name = hashlib.md5(more, usedforsecurity=False).hexdigest().upper().encode()
-        carried = replace(carried, xmp=_POINTER % name, blocks=(*carried.blocks, *_extension(name, more)))
-    return carried
+    if metadata.exif and len(EXIF_HEADER + metadata.exif) > _MAX_SEGMENT_BYTES:
+        metadata = replace(metadata, exif=_shrink_exif(metadata.exif))
+    if metadata.xmp and len(_XMP_HEADER + metadata.xmp) > _MAX_SEGMENT_BYTES:
+        packet = _XPACKET_WRAPPER.sub(b"", metadata.xmp).strip()
+        guid = hashlib.md5(packet, usedforsecurity=False).hexdigest().upper().encode()
+        metadata = replace(
+            metadata,
+            xmp=_EXTENDED_XMP_POINTER % guid,
+            blocks=(*metadata.blocks, *_iter_extended_xmp_blocks(guid, packet)),
+        )
+    return metadata
 
 
-def _extension(name: bytes, more: bytes) -> Iterator[Block]:
+def _iter_extended_xmp_blocks(guid: bytes, packet: bytes) -> Iterator[MetadataBlock]:
     """The segments of extended XMP."""
-    step = _LONGEST - len(_MORE_HEAD + name) - 8
-    for start in range(0, len(more), step):
-        head = _MORE_HEAD + name + struct.pack(">II", len(more), start)
-        yield Block(b"APP1", head + more[start : start + step], located=True)
+    step = _MAX_SEGMENT_BYTES - len(_EXTENDED_XMP_HEADER + guid) - 8
+    for start in range(0, len(packet), step):
+        head = _EXTENDED_XMP_HEADER + guid + struct.pack(">II", len(packet), start)
+        yield MetadataBlock(b"APP1", head + packet[start : start + step], may_contain_gps=True)
 
 
-def _shortened(block: bytes) -> bytes | None:
+def _shrink_exif(block: bytes) -> bytes | None:
     """An EXIF block that fits; None where it cannot be read."""
-    found = read_block(block)
-    while found and len(EXIF_HEAD + (block := found.block())) > _LONGEST:
-        found = found.without([max(_sizes(found))[1]])
+    found = parse_exif_block(block)
+    while found and len(EXIF_HEADER + (block := found.to_exif_block())) > _MAX_SEGMENT_BYTES:
+        found = found.without_tags([max(_iter_tag_sizes(found))[1]])
     return block if found else None
 
 
-def _sizes(tags: Ifd) -> Iterator[tuple[int, int]]:
+def _iter_tag_sizes(tags: Ifd) -> Iterator[tuple[int, int]]:
     """Size and code of each tag, those of directories below included."""
     for code, tag in tags.tags.items():
         yield len(tag.data), code
     for child in tags.children.values():
-        yield from _sizes(child)
+        yield from _iter_tag_sizes(child)

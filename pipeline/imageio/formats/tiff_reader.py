@@ -14,16 +14,24 @@ from PIL import Image, UnidentifiedImageError
 from deepot.errors import UnsupportedImageError
 from deepot.photo.pixels import Pixels
 from pipeline.imageio.metadata.ifd import ORIENTATION, read_ifd
-from pipeline.imageio.metadata.tiff_tags import ICC, OF_PIXELS, Style
+from pipeline.imageio.metadata.tiff_tags import ICC_TAG, PIXEL_LAYOUT_TAGS, PageStyle
 
 _COMPRESSIONS = {5: "lzw", 8: "zlib", 32946: "zlib", 32773: "packbits", 50000: "zstd", 34925: "lzma"}
-_ASSOCIATED, _ALPHAS = 1, ([1], [2], [999])  # kinds of extra samples; the last is what an old CorelDRAW wrote
-_COLOURS = {0: 1, 1: 1, 2: 3, 5: 4}  # channels by photometric: grey from white and from black, RGB, CMYK
-_INKS = 5
-_MODES = {(1, False): "I;16", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA", (4, False): "CMYK"}
+_ASSOCIATED_ALPHA, _ALPHA_EXTRA_SAMPLES = (
+    1,
+    ([1], [2], [999]),
+)  # kinds of extra samples; the last is what an old CorelDRAW wrote
+_CHANNELS_BY_PHOTOMETRIC = {
+    0: 1,
+    1: 1,
+    2: 3,
+    5: 4,
+}  # channels by photometric: grey from white and from black, RGB, CMYK
+_SEPARATED_PHOTOMETRIC = 5
+_PILLOW_MODES = {(1, False): "I;16", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA", (4, False): "CMYK"}
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it warns of odd tags; what matters comes as an exception
 
-_TURNED_BY_PILLOW = {
+_UNDO_PILLOW_ORIENTATION = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -47,13 +55,13 @@ class Page:
 
     pixels: Pixels
     mode: str
-    style: Style
+    style: PageStyle
 
 
-def page_sizes(data: bytes) -> list[tuple[int, int]]:
+def read_page_sizes(data: bytes) -> list[tuple[int, int]]:
     """Width and length of what is decoded at a time of every page, without decoding one: the page, or a larger tile."""
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        return [_size(page) for page in _pages(file)]
+        return [_largest_decoded_size(page) for page in _iter_pages(file)]
 
 
 def read_pages(data: bytes) -> Iterator[Page]:
@@ -66,22 +74,22 @@ def read_pages(data: bytes) -> Iterator[Page]:
     """
     with tifffile.TiffFile(io.BytesIO(data)) as file, ExitStack() as stack:
         image: Image.Image | None = None
-        for number, page in enumerate(_pages(file)):
-            tags = read_ifd(data, page.offset, file.byteorder, big=file.is_bigtiff)
-            bits = _depth(page)
+        for number, page in enumerate(_iter_pages(file)):
+            tags = read_ifd(data, page.offset, file.byteorder, is_bigtiff=file.is_bigtiff)
+            bits = _read_bit_depth(page)
             alpha = _has_alpha(page)
-            if bits == 16 or (bits == 8 and alpha and page.photometric == _INKS):
-                icc = tags.tags.get(ICC)
-                pixels = _whole(page, icc.data if icc else None, alpha=alpha)
-                mode = _MODES.get((pixels.samples.shape[2], alpha), "CMYKA")
+            if bits == 16 or (bits == 8 and alpha and page.photometric == _SEPARATED_PHOTOMETRIC):
+                icc = tags.tags.get(ICC_TAG)
+                pixels = _read_with_tifffile(page, icc.data if icc else None, alpha=alpha)
+                mode = _PILLOW_MODES.get((pixels.samples.shape[2], alpha), "CMYKA")
             else:
                 if image is None:
-                    image = stack.enter_context(_opened(data, page))
-                pixels, mode = _shown(image, number)
-            yield Page(pixels, mode, Style(tags.without(OF_PIXELS), _options(page, bits)))
+                    image = stack.enter_context(_open_with_pillow(data, page))
+                pixels, mode = _read_with_pillow(image, number)
+            yield Page(pixels, mode, PageStyle(tags.without_tags(PIXEL_LAYOUT_TAGS), _read_write_options(page, bits)))
 
 
-def _pages(file: tifffile.TiffFile) -> Iterator[Any]:
+def _iter_pages(file: tifffile.TiffFile) -> Iterator[Any]:
     """The pages of a file, one directory after the other.
 
     Raises:
@@ -95,14 +103,14 @@ def _pages(file: tifffile.TiffFile) -> Iterator[Any]:
         yield page if isinstance(page, tifffile.TiffPage) else page.aspage()
 
 
-def _size(page: Any) -> tuple[int, int]:  # noqa: ANN401 — tifffile's types say Any
+def _largest_decoded_size(page: Any) -> tuple[int, int]:  # noqa: ANN401 — tifffile's types say Any
     """The size of a page, or of its tiles where they are larger, or of all planes of one in depth."""
     whole = (int(page.imagewidth), int(page.imagelength) * max(1, int(page.imagedepth)))
     tile = (int(page.tilewidth), int(page.tilelength) * max(1, int(page.tiledepth))) if page.is_tiled else (0, 0)
     return max(whole, tile, key=lambda size: size[0] * size[1])
 
 
-def _depth(page: Any) -> int:  # noqa: ANN401
+def _read_bit_depth(page: Any) -> int:  # noqa: ANN401
     """Bits a sample."""
     bits = int(page.bitspersample)
     if page.sampleformat not in (1, 4):
@@ -121,50 +129,50 @@ def _has_alpha(page: Any) -> bool:  # noqa: ANN401
         UnsupportedImageError: it has channels besides, which a result would be without.
     """
     more = [int(kind) for kind in page.extrasamples]
-    if more and more not in _ALPHAS:
+    if more and more not in _ALPHA_EXTRA_SAMPLES:
         raise UnsupportedImageError(
             "unsupported_mode", f"it has extra channels of the kinds {more}; one of transparency alone is kept"
         )
-    if more == [_ASSOCIATED] and (page.bitspersample == 16 or page.photometric == _INKS):
+    if more == [_ASSOCIATED_ALPHA] and (page.bitspersample == 16 or page.photometric == _SEPARATED_PHOTOMETRIC):
         raise UnsupportedImageError(
             "unsupported_mode", "16-bit colours or inks multiplied by alpha; convert it to plain alpha"
         )
     return bool(more)
 
 
-def _opened(data: bytes, page: Any) -> Image.Image:  # noqa: ANN401
+def _open_with_pillow(data: bytes, page: Any) -> Image.Image:  # noqa: ANN401
     """The file, opened by Pillow."""
     try:
         return Image.open(io.BytesIO(data), formats=["TIFF"])
     except UnidentifiedImageError as error:
         if not page.dataoffsets or max(page.dataoffsets) >= len(data) or not page.imagewidth * page.imagelength:
             raise ValueError("it begins as a TIFF, and goes on as none") from error
-        raise UnsupportedImageError("unsupported_mode", f"it has {_told(page)}") from error
+        raise UnsupportedImageError("unsupported_mode", f"it has {_describe_samples(page)}") from error
 
 
-def _shown(image: Image.Image, number: int) -> tuple[Pixels, str]:
+def _read_with_pillow(image: Image.Image, number: int) -> tuple[Pixels, str]:
     """The samples of a page as Pillow reads them, in stored orientation, and their mode."""
     image.seek(number)
     mode = image.mode
-    turned = _TURNED_BY_PILLOW.get(image.getexif().get(ORIENTATION, 1))  # it asks XMP, too
-    if turned is None:
+    undo = _UNDO_PILLOW_ORIENTATION.get(image.getexif().get(ORIENTATION, 1))  # it asks XMP, too
+    if undo is None:
         return Pixels.from_image(image), mode
     image.load()
-    return Pixels.from_image(image.transpose(turned)), mode
+    return Pixels.from_image(image.transpose(undo)), mode
 
 
-def _whole(page: Any, profile: bytes | None, *, alpha: bool) -> Pixels:  # noqa: ANN401
+def _read_with_tifffile(page: Any, profile: bytes | None, *, alpha: bool) -> Pixels:  # noqa: ANN401
     """The samples of a page of 8 or 16 bits as they are: (H, W, C)."""
-    channels = _COLOURS.get(int(page.photometric), 0) + alpha
-    known = (
+    channels = _CHANNELS_BY_PHOTOMETRIC.get(int(page.photometric), 0) + alpha
+    is_supported = (
         channels > alpha
         and page.samplesperpixel == channels
         and page.imagedepth == page.tiledepth == 1
         and page.dtype in (np.uint8, np.uint16)
         and (page.compression == 1 or page.compression in _COMPRESSIONS)  # others hold images of whatever size they say
     )
-    if not known:
-        raise UnsupportedImageError("unsupported_mode", f"it has {_told(page)}")
+    if not is_supported:
+        raise UnsupportedImageError("unsupported_mode", f"it has {_describe_samples(page)}")
     array = page.asarray()
     if channels > 1 and page.planarconfig == 2:
         array = np.moveaxis(array, 0, -1)
@@ -174,7 +182,7 @@ def _whole(page: Any, profile: bytes | None, *, alpha: bool) -> Pixels:  # noqa:
     return Pixels.from_array(array, profile, alpha=alpha)
 
 
-def _told(page: Any) -> str:  # noqa: ANN401
+def _describe_samples(page: Any) -> str:  # noqa: ANN401
     """The kind of a page's samples in words."""
     return (
         f"{page.samplesperpixel} channels of {page.bitspersample} bits as photometric {int(page.photometric)}, "
@@ -182,7 +190,7 @@ def _told(page: Any) -> str:  # noqa: ANN401
     )
 
 
-def _options(page: Any, bits: int) -> dict[str, Any]:  # noqa: ANN401
+def _read_write_options(page: Any, bits: int) -> dict[str, Any]:  # noqa: ANN401
     """Options of tifffile for the compression, predictor and tiles of a page; lossy compression becomes deflate."""
     kind = int(page.compression)
     options: dict[str, Any] = {} if kind == 1 else {"compression": _COMPRESSIONS.get(kind, "zlib")}

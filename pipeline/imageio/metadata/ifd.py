@@ -4,13 +4,16 @@ import struct
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-EXIF, GPS, INTEROP = 0x8769, 0x8825, 0xA005
+EXIF_IFD, GPS_IFD, INTEROP_IFD = 0x8769, 0x8825, 0xA005
 ORIENTATION = 0x0112
-IMAGE_WIDTH, IMAGE_HEIGHT, PIXELS_ACROSS, PIXELS_DOWN = 0x0100, 0x0101, 0xA002, 0xA003
-_CHILDREN = (EXIF, GPS, INTEROP)
-_WHOLE = {3: "H", 4: "I"}  # kinds that orientations come in: the first is the rule, TIFF readers take the second too
+IMAGE_WIDTH, IMAGE_HEIGHT, PIXEL_X_DIMENSION, PIXEL_Y_DIMENSION = 0x0100, 0x0101, 0xA002, 0xA003
+_CHILD_IFDS = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
+_INTEGER_FORMATS = {
+    3: "H",
+    4: "I",
+}  # kinds that orientations come in: the first is the rule, TIFF readers take the second too
 # bytes a value, by its kind
-SIZES = {
+TYPE_SIZES = {
     1: 1,
     2: 1,
     3: 2,
@@ -32,12 +35,12 @@ class Tag:
     """One tag.
 
     Attributes:
-        kind: the type number of its values.
+        field_type: the type number of its values.
         count: how many there are.
         data: their bytes, in the byte order of the file.
     """
 
-    kind: int
+    field_type: int
     count: int
     data: bytes
 
@@ -47,79 +50,85 @@ class Ifd:
     """A directory.
 
     Attributes:
-        order: `<` or `>`, the byte order.
+        byte_order: `<` or `>`, the byte order.
         tags: by their codes, without those that point to other directories.
         children: the EXIF, GPS and interoperability directories, by the codes of the tags that point to them.
     """
 
-    order: str
+    byte_order: str
     tags: dict[int, Tag] = field(default_factory=dict)
     children: dict[int, "Ifd"] = field(default_factory=dict)
 
-    def dump(self, base: int, following: int = 0) -> bytes:
-        """The directory as it lies in a file at offset `base`; `following` is the offset of the next one."""
+    def to_bytes(self, offset: int, next_offset: int = 0) -> bytes:
+        """The directory as it lies in a file at offset `offset_base`; `next_offset` is the offset of the next one."""
         own = dict(self.tags) | {code: Tag(4, 1, b"") for code in self.children}
-        table = struct.pack(self.order + "H", len(own))
-        end = base + 2 + 12 * len(own) + 4
-        behind = b""
+        table = struct.pack(self.byte_order + "H", len(own))
+        end = offset + 2 + 12 * len(own) + 4
+        value_area = b""
         for code, tag in sorted(own.items()):
             value = tag.data
             if code in self.children:
-                value = struct.pack(self.order + "I", end + len(behind))
-                behind += self.children[code].dump(end + len(behind))
+                value = struct.pack(self.byte_order + "I", end + len(value_area))
+                value_area += self.children[code].to_bytes(end + len(value_area))
             elif len(value) > 4:
-                value = struct.pack(self.order + "I", end + len(behind))
-                behind += tag.data + b"\0" * (len(tag.data) % 2)
-            table += struct.pack(self.order + "HHI", code, tag.kind, tag.count) + value.ljust(4, b"\0")
-        return table + struct.pack(self.order + "I", following) + behind
+                value = struct.pack(self.byte_order + "I", end + len(value_area))
+                value_area += tag.data + b"\0" * (len(tag.data) % 2)
+            table += struct.pack(self.byte_order + "HHI", code, tag.field_type, tag.count) + value.ljust(4, b"\0")
+        return table + struct.pack(self.byte_order + "I", next_offset) + value_area
 
-    def block(self) -> bytes:
+    def to_exif_block(self) -> bytes:
         """The directory as an EXIF block of its own."""
-        return struct.pack(self.order + "2sHI", b"II" if self.order == "<" else b"MM", 42, 8) + self.dump(8)
+        return struct.pack(self.byte_order + "2sHI", b"II" if self.byte_order == "<" else b"MM", 42, 8) + self.to_bytes(
+            8
+        )
 
-    def without(self, codes: Collection[int]) -> "Ifd":
+    def without_tags(self, codes: Collection[int]) -> "Ifd":
         """A copy without some tags and directories, wherever they are."""
         tags = {code: tag for code, tag in self.tags.items() if code not in codes}
-        children = {code: child.without(codes) for code, child in self.children.items() if code not in codes}
-        return Ifd(self.order, tags, children)
+        children = {code: child.without_tags(codes) for code, child in self.children.items() if code not in codes}
+        return Ifd(self.byte_order, tags, children)
 
-    def with_numbers(self, numbers: Mapping[int, int]) -> "Ifd":
+    def with_integers(self, numbers: Mapping[int, int]) -> "Ifd":
         """A copy in which some tags of one whole number, where there are any, say another."""
         tags = dict(self.tags)
         for code, tag in tags.items():
-            if code in numbers and _holds(tag.kind, tag.count, numbers[code]):
-                tags[code] = replace(tag, data=struct.pack(self.order + _WHOLE[tag.kind], numbers[code]))
-        children = {code: child.with_numbers(numbers) for code, child in self.children.items()}
-        return Ifd(self.order, tags, children)
+            if code in numbers and _fits_integer(tag.field_type, tag.count, numbers[code]):
+                tags[code] = replace(
+                    tag, data=struct.pack(self.byte_order + _INTEGER_FORMATS[tag.field_type], numbers[code])
+                )
+        children = {code: child.with_integers(numbers) for code, child in self.children.items()}
+        return Ifd(self.byte_order, tags, children)
 
 
-def read_ifd(data: bytes | memoryview, offset: int, order: str, *, big: bool = False, depth: int = 0) -> Ifd:
+def read_ifd(
+    data: bytes | memoryview, offset: int, byte_order: str, *, is_bigtiff: bool = False, depth: int = 0
+) -> Ifd:
     """Read a directory and those below it; tags that lie outside the data are left out.
 
     Args:
         data: the file or block that offsets count in.
         offset: where the directory starts.
-        order: `<` or `>`.
-        big: whether the file is a BigTIFF.
+        byte_order: `<` or `>`.
+        is_bigtiff: whether the file is a BigTIFF.
         depth: of the recursion, which ends at 3: files may point in circles.
     """
-    found = Ifd(order)
-    head, entry, pointer = ("Q", "HHQ8s", "Q") if big else ("H", "HHI4s", "I")
+    found = Ifd(byte_order)
+    head, entry, pointer = ("Q", "HHQ8s", "Q") if is_bigtiff else ("H", "HHI4s", "I")
     try:
-        (count,) = struct.unpack_from(order + head, data, offset)
+        (count,) = struct.unpack_from(byte_order + head, data, offset)
     except struct.error:
         return found
-    width = struct.calcsize(order + entry)
-    for place in range(min(count, 65535)):
-        start = offset + struct.calcsize(head) + place * width
+    width = struct.calcsize(byte_order + entry)
+    for index in range(min(count, 65535)):
+        start = offset + struct.calcsize(head) + index * width
         if start + width > len(data):
             break
-        code, kind, values, inline = struct.unpack_from(order + entry, data, start)
-        size = SIZES.get(kind, 0) * values
-        where = struct.unpack(order + pointer, inline)[0]
-        if code in _CHILDREN:
+        code, kind, values, inline = struct.unpack_from(byte_order + entry, data, start)
+        size = TYPE_SIZES.get(kind, 0) * values
+        where = struct.unpack(byte_order + pointer, inline)[0]
+        if code in _CHILD_IFDS:
             if depth < 3:
-                found.children[code] = read_ifd(data, where, order, big=big, depth=depth + 1)
+                found.children[code] = read_ifd(data, where, byte_order, is_bigtiff=is_bigtiff, depth=depth + 1)
         elif 0 < size <= len(inline):
             found.tags[code] = Tag(kind, values, inline[:size])
         elif 0 < size <= len(data) - where:
@@ -127,58 +136,58 @@ def read_ifd(data: bytes | memoryview, offset: int, order: str, *, big: bool = F
     return found
 
 
-def block_order(block: bytes) -> str | None:
+def read_byte_order(block: bytes) -> str | None:
     """The byte order of an EXIF block or classic TIFF file; None if it is none."""
     return {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
 
 
-def read_block(block: bytes) -> Ifd | None:
+def parse_exif_block(block: bytes) -> Ifd | None:
     """The main directory of an EXIF block; None if it is none."""
-    order = block_order(block)
+    order = read_byte_order(block)
     if order is None or len(block) < 8:
         return None
     return read_ifd(block, struct.unpack_from(order + "I", block, 4)[0], order)
 
 
-def orientation_of(block: bytes | None) -> int:
+def read_orientation(block: bytes | None) -> int:
     """The orientation that an EXIF block states, 1 to 8; 1 where it states none."""
-    found = read_block(block) if block else None
+    found = parse_exif_block(block) if block else None
     tag = found.tags.get(ORIENTATION) if found else None
-    if found is None or tag is None or tag.kind not in _WHOLE:
+    if found is None or tag is None or tag.field_type not in _INTEGER_FORMATS:
         return 1
-    value = int(struct.unpack_from(found.order + _WHOLE[tag.kind], tag.data)[0])
+    value = int(struct.unpack_from(found.byte_order + _INTEGER_FORMATS[tag.field_type], tag.data)[0])
     return value if 1 <= value <= 8 else 1
 
 
-def orientation_alone(orientation: int) -> bytes:
+def make_orientation_exif(orientation: int) -> bytes:
     """An EXIF block that says nothing else."""
-    return Ifd("<", {ORIENTATION: Tag(3, 1, struct.pack("<H", orientation))}).block()
+    return Ifd("<", {ORIENTATION: Tag(3, 1, struct.pack("<H", orientation))}).to_exif_block()
 
 
 def with_orientation(block: bytes, orientation: int) -> bytes:
     """An EXIF block whose orientation, where it states one, is another; everything else stays where it was."""
-    return with_numbers(block, {ORIENTATION: orientation})
+    return with_integers(block, {ORIENTATION: orientation})
 
 
-def of_size(width: int, height: int) -> dict[int, int]:
+def size_tag_values(width: int, height: int) -> dict[int, int]:
     """What tags say of a photo of this size, by their codes."""
-    return {IMAGE_WIDTH: width, IMAGE_HEIGHT: height, PIXELS_ACROSS: width, PIXELS_DOWN: height}
+    return {IMAGE_WIDTH: width, IMAGE_HEIGHT: height, PIXEL_X_DIMENSION: width, PIXEL_Y_DIMENSION: height}
 
 
-def with_numbers(block: bytes, numbers: Mapping[int, int]) -> bytes:
+def with_integers(block: bytes, numbers: Mapping[int, int]) -> bytes:
     """An EXIF block in which some tags of one whole number, where it has them, say another; nothing else moves."""
-    data, order = bytearray(block), block_order(block)
+    data, order = bytearray(block), read_byte_order(block)
     if order and len(block) >= 8:
-        _put_numbers(data, struct.unpack_from(order + "I", data, 4)[0], order, numbers, (EXIF,))
+        _write_integers(data, struct.unpack_from(order + "I", data, 4)[0], order, numbers, (EXIF_IFD,))
     return bytes(data)
 
 
-def _holds(kind: int, count: int, number: int) -> bool:
+def _fits_integer(kind: int, count: int, number: int) -> bool:
     """Whether a tag of so many values of a kind is one whole number, and another one fits in its place."""
-    return kind in _WHOLE and count == 1 and number < 1 << 8 * SIZES[kind]
+    return kind in _INTEGER_FORMATS and count == 1 and number < 1 << 8 * TYPE_SIZES[kind]
 
 
-def _put_numbers(
+def _write_integers(
     data: bytearray, start: int, order: str, numbers: Mapping[int, int], children: Collection[int]
 ) -> None:
     """Write numbers into a directory and into those below it, as far as they lie in the data."""
@@ -188,6 +197,6 @@ def _put_numbers(
     for entry in range(start + 2, min(start + 2 + 12 * count, len(data) - 11), 12):
         code, kind, values, value = struct.unpack_from(order + "HHII", data, entry)
         if code in children:
-            _put_numbers(data, value, order, numbers, ())
-        elif code in numbers and _holds(kind, values, numbers[code]):
-            struct.pack_into(order + _WHOLE[kind], data, entry + 8, numbers[code])
+            _write_integers(data, value, order, numbers, ())
+        elif code in numbers and _fits_integer(kind, values, numbers[code]):
+            struct.pack_into(order + _INTEGER_FORMATS[kind], data, entry + 8, numbers[code])

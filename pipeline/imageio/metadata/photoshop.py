@@ -4,92 +4,94 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pipeline.imageio.metadata.gps import without_gps
-from pipeline.imageio.metadata.metadata import EXIF_HEAD, holds_gps, xmp_without_gps
+from pipeline.imageio.metadata.gps import strip_exif_gps
+from pipeline.imageio.metadata.metadata import EXIF_HEADER, mentions_gps, strip_xmp_gps
 
-IPTC = 0x0404
-_EXIF, _MORE_EXIF, _XMP = 0x0422, 0x0423, 0x0424
+IPTC_RESOURCE = 0x0404
+_EXIF_RESOURCE, _EXIF3_RESOURCE, _XMP_RESOURCE = 0x0422, 0x0423, 0x0424
 
 
-class Resource(NamedTuple):
+class ImageResource(NamedTuple):
     """One resource.
 
     Attributes:
         signature: four letters, `8BIM` but for a few old programs.
-        number: what it is.
+        resource_id: what it is.
         name: mostly empty.
         data: its content.
     """
 
     signature: bytes
-    number: int
+    resource_id: int
     name: bytes
     data: bytes
 
-    def dump(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """As it lies in a file: name and content take an even number of bytes."""
-        name = _even(bytes([len(self.name)]) + self.name)
+        name = _pad_to_even(bytes([len(self.name)]) + self.name)
         return (
-            struct.pack(">4sH", self.signature, self.number)
+            struct.pack(">4sH", self.signature, self.resource_id)
             + name
             + struct.pack(">I", len(self.data))
-            + _even(self.data)
+            + _pad_to_even(self.data)
         )
 
 
-def iptc(records: bytes) -> bytes:
+def pack_iptc(records: bytes) -> bytes:
     """Resources that hold nothing but IPTC records."""
-    return Resource(b"8BIM", IPTC, b"", records).dump()
+    return ImageResource(b"8BIM", IPTC_RESOURCE, b"", records).to_bytes()
 
 
-def iptc_of(data: bytes) -> bytes | None:
+def read_iptc(data: bytes) -> bytes | None:
     """The IPTC records among resources."""
     try:
-        return next((each.data for each in _resources(data) if each.number == IPTC), None)
+        return next((each.data for each in _iter_resources(data) if each.resource_id == IPTC_RESOURCE), None)
     except ValueError:
         return None
 
 
-def resources_without_gps(data: bytes) -> bytes | None:
+def strip_resources_gps(data: bytes) -> bytes | None:
     """Resources without coordinates: EXIF and XMP are cleaned as elsewhere, others that speak of GPS go.
 
     Returns:
         None where nothing is left, or where they cannot be read, so that one does not know what they hold.
     """
     try:
-        kept = [clean.dump() for each in _resources(data) if (clean := _cleaned(each)) is not None]
+        kept = [clean.to_bytes() for each in _iter_resources(data) if (clean := _strip_resource_gps(each)) is not None]
     except ValueError:
         return None
     return b"".join(kept) or None
 
 
-def _cleaned(resource: Resource) -> Resource | None:
+def _strip_resource_gps(resource: ImageResource) -> ImageResource | None:
     content: bytes | None = resource.data
-    if resource.number == _EXIF:
-        content = without_gps(resource.data.removeprefix(EXIF_HEAD))
-    elif resource.number == _XMP:
-        content = xmp_without_gps(resource.data)
-    elif resource.number == _MORE_EXIF or (resource.number != IPTC and holds_gps(resource.data)):
+    if resource.resource_id == _EXIF_RESOURCE:
+        content = strip_exif_gps(resource.data.removeprefix(EXIF_HEADER))
+    elif resource.resource_id == _XMP_RESOURCE:
+        content = strip_xmp_gps(resource.data)
+    elif resource.resource_id == _EXIF3_RESOURCE or (
+        resource.resource_id != IPTC_RESOURCE and mentions_gps(resource.data)
+    ):
         content = None
     return None if content is None else resource._replace(data=content)
 
 
-def _resources(data: bytes) -> Iterator[Resource]:
-    place = 0
-    while place + 7 <= len(data):
-        signature, number, length = struct.unpack_from(">4sHB", data, place)
-        name = data[place + 7 : place + 7 + length]
-        start = place + 6 + (length + 2) // 2 * 2 + 4
+def _iter_resources(data: bytes) -> Iterator[ImageResource]:
+    offset = 0
+    while offset + 7 <= len(data):
+        signature, number, length = struct.unpack_from(">4sHB", data, offset)
+        name = data[offset + 7 : offset + 7 + length]
+        start = offset + 6 + (length + 2) // 2 * 2 + 4
         if start > len(data) or not signature.isalnum():
             raise ValueError("these are no Photoshop resources")
         (size,) = struct.unpack_from(">I", data, start - 4)
         if start + size > len(data):
             raise ValueError("Photoshop resources are cut short")
-        yield Resource(signature, number, name, data[start : start + size])
-        place = start + size + size % 2
-    if data[place:].strip(b"\0"):
+        yield ImageResource(signature, number, name, data[start : start + size])
+        offset = start + size + size % 2
+    if data[offset:].strip(b"\0"):
         raise ValueError("something else lies behind the Photoshop resources")
 
 
-def _even(data: bytes) -> bytes:
+def _pad_to_even(data: bytes) -> bytes:
     return data + b"\0" * (len(data) % 2)

@@ -2,9 +2,9 @@ import pytest
 import torch
 from diffusers import AutoencoderDC, AutoencoderKL, AutoencoderTiny
 
-from deepot.autoencoder.autoencoder import as_codec, default_dtype
-from deepot.autoencoder.loading import load_codec
-from deepot.errors import CodecError, SpecError
+from deepot.autoencoder.autoencoder import as_autoencoder, default_dtype
+from deepot.autoencoder.loading import load_autoencoder
+from deepot.errors import AutoencoderError, SpecError
 from tests.support import fake_autoencoders as codecs
 
 SMALL = {
@@ -25,7 +25,7 @@ def kl(tmp_path):
 @torch.inference_mode()
 def test_kl_takes_the_mean_with_scaling_and_shift(kl):
     model, folder = kl
-    codec = load_codec(folder, dtype=torch.float32)
+    codec = load_autoencoder(folder, dtype=torch.float32)
     images = torch.rand(1, 3, 32, 48)
     mean = model.encode(images * 2 - 1).latent_dist.mean
     latents = codec.encode(images)
@@ -62,7 +62,7 @@ def test_tiny_and_dc_load_and_know_their_receptive_field(tmp_path):
     )
     for name, model, factor, channels in (("tiny", tiny, 2, 4), ("dc", dc, 2, 8), ("dc_half", dc_half, 4, 8)):
         model.save_pretrained(tmp_path / name)
-        codec = load_codec(str(tmp_path / name), dtype=torch.float32)
+        codec = load_autoencoder(str(tmp_path / name), dtype=torch.float32)
         assert (codec.factor, codec.channels) == (factor, channels)
         far = torch.zeros(1, 3, 128, 128)
         far[..., 64:] = 1
@@ -71,39 +71,41 @@ def test_tiny_and_dc_load_and_know_their_receptive_field(tmp_path):
         assert reached <= codec.halo <= reached + 4, "the stated halo is a bound, and not far off"
 
 
-def test_the_embedded_codec(embedded):
-    assert (embedded.factor, embedded.channels) == (8, 32)
-    assert embedded.halo == 13, "as the model card says"
-    assert embedded.encode(torch.zeros(1, 3, 64, 32)).shape == (1, 32, 8, 4)
+def test_the_embedded_codec(embedded_autoencoder):
+    assert (embedded_autoencoder.factor, embedded_autoencoder.channels) == (8, 32)
+    assert embedded_autoencoder.halo == 13, "as the model card says"
+    assert embedded_autoencoder.encode(torch.zeros(1, 3, 64, 32)).shape == (1, 32, 8, 4)
 
 
 def test_fingerprints_tell_weights_apart(kl):
     model, folder = kl
-    first = load_codec(folder, dtype=torch.float32).sha256
-    assert load_codec(folder, dtype=torch.bfloat16).sha256 == first, "the dtype of the computation is no part of it"
+    first = load_autoencoder(folder, dtype=torch.float32).sha256
+    assert load_autoencoder(folder, dtype=torch.bfloat16).sha256 == first, (
+        "the dtype of the computation is no part of it"
+    )
     with torch.no_grad():
         model.decoder.conv_out.bias += 1e-3
     model.save_pretrained(folder)
-    assert load_codec(folder, dtype=torch.float32).sha256 != first
+    assert load_autoencoder(folder, dtype=torch.float32).sha256 != first
 
 
 def test_errors_name_the_vae_and_the_way_out(tmp_path):
-    with pytest.raises(CodecError, match="no such folder"):
-        load_codec(str(tmp_path / "nothing"))
+    with pytest.raises(AutoencoderError, match="no such folder"):
+        load_autoencoder(str(tmp_path / "nothing"))
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "config.json").write_text('{"_class_name": "UNet2DModel"}')
-    with pytest.raises(CodecError, match="is a UNet2DModel; deepot runs AutoencoderKL"):
-        load_codec(str(tmp_path / "other"))
-    with pytest.raises(CodecError, match="--allow-code"):
-        load_codec("tests.support.fake_autoencoders:shuffle")
+    with pytest.raises(AutoencoderError, match="is a UNet2DModel; deepot runs AutoencoderKL"):
+        load_autoencoder(str(tmp_path / "other"))
+    with pytest.raises(AutoencoderError, match="--allow-code"):
+        load_autoencoder("tests.support.fake_autoencoders:shuffle")
     with pytest.raises(SpecError, match="no factory 'nothing'"):
-        load_codec("tests.support.fake_autoencoders:nothing", allow_code=True)
-    with pytest.raises(CodecError, match="lacks factor, channels, encode, decode"):
-        load_codec("tests.support.fake_autoencoders:not_a_codec", allow_code=True)
+        load_autoencoder("tests.support.fake_autoencoders:nothing", allow_code=True)
+    with pytest.raises(AutoencoderError, match="lacks factor, channels, encode, decode"):
+        load_autoencoder("tests.support.fake_autoencoders:not_an_autoencoder", allow_code=True)
     wrong = codecs.Shuffle()
     wrong.channels = 5
-    with pytest.raises(CodecError, match="says factor 2 and 5 channels"):
-        as_codec(wrong, "wrong")
+    with pytest.raises(AutoencoderError, match="says factor 2 and 5 channels"):
+        as_autoencoder(wrong, "wrong")
 
 
 @pytest.mark.parametrize(("amx", "avx512_bf16"), [(True, True), (False, True), (False, False)])

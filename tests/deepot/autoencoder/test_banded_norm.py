@@ -5,14 +5,14 @@ import torch
 from diffusers.models.normalization import RMSNorm
 from torch import nn
 
-from deepot import load_codec
+from deepot import load_autoencoder
 from deepot.autoencoder import banded_norm as banded
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("shape", [(1, 37, 21, 8), (2, 40, 16, 8), (1, 300, 8), (3, 8)])
 def test_bands_give_the_same_bits(shape, dtype, generator, monkeypatch):
-    monkeypatch.setattr(banded, "BAND_VALUES", 1000)
+    monkeypatch.setattr(banded, "MAX_BAND_VALUES", 1000)
     layer = RMSNorm(8, 1e-5, bias=True).to(dtype)
     nn.init.normal_(layer.weight, generator=generator)
     nn.init.normal_(layer.bias, generator=generator)
@@ -20,7 +20,7 @@ def test_bands_give_the_same_bits(shape, dtype, generator, monkeypatch):
     whole = layer(values)
     sizes, inner = [], layer.forward
     layer.forward = lambda given: (sizes.append(given.numel()), inner(given))[1]
-    banded.band([layer])
+    banded.run_in_bands([layer])
     with torch.inference_mode():
         found = layer(values)
     assert torch.equal(found, whole)
@@ -31,20 +31,20 @@ def test_bands_give_the_same_bits(shape, dtype, generator, monkeypatch):
 
 
 def test_memory_stays_in_the_order_of_channels(generator, monkeypatch):
-    monkeypatch.setattr(banded, "BAND_VALUES", 1000)
+    monkeypatch.setattr(banded, "MAX_BAND_VALUES", 1000)
     layer = RMSNorm(8, 1e-5)
-    banded.band([layer])
+    banded.run_in_bands([layer])
     image = torch.randn(1, 8, 37, 21, generator=generator).to(memory_format=torch.channels_last)
     normed = layer(image.movedim(1, -1)).movedim(-1, 1)
     assert normed.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_the_embedded_autoencoder_is_what_it_was(generator, monkeypatch):
-    codec = load_codec(device="cpu")
+    codec = load_autoencoder(device="cpu")
     image = torch.rand(1, 3, 64, 96, generator=generator)
-    monkeypatch.setattr(banded, "BAND_VALUES", 10_000)
+    monkeypatch.setattr(banded, "MAX_BAND_VALUES", 10_000)
     latents = codec.encode(image)
     decoded = codec.decode(latents)
-    monkeypatch.setattr(banded, "BAND_VALUES", 10**9)
+    monkeypatch.setattr(banded, "MAX_BAND_VALUES", 10**9)
     assert torch.equal(codec.encode(image), latents)
     assert torch.equal(codec.decode(latents), decoded)

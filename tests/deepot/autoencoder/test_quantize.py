@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from deepot.autoencoder.quantize import compact, expand, rounded
+from deepot.autoencoder.quantize import dequantize_weights, fake_quantize, quantize_weights
 
 
 @pytest.mark.parametrize("bits", [8, 6, 5, 2])
@@ -15,23 +15,23 @@ def test_kernels_lose_half_a_step_and_vectors_half_precision(bits):
         "bias": torch.randn(5, generator=generator),
         "dead": torch.zeros(2, 3, 1, 1),
     }
-    stored = compact(weights, bits)
+    stored = quantize_weights(weights, bits)
     assert stored["bias"].dtype == torch.float16
-    found = expand(stored)
+    found = dequantize_weights(stored)
     assert list(found) == list(weights)
     for name in ("conv", "linear", "dead"):
         largest = weights[name].flatten(1).abs().amax(1)
         off = (found[name] - weights[name]).flatten(1).abs().amax(1)
         assert (off <= largest / (2 ** (bits - 1) - 1) / 2 * 1.0001).all()
     torch.testing.assert_close(found["bias"], weights["bias"], rtol=1e-3, atol=1e-3)
-    again = compact(found, bits)
+    again = quantize_weights(found, bits)
     assert all(torch.equal(again[name], stored[name]) for name in stored if not name.endswith(".scale"))
 
 
 def test_a_rounded_kernel_is_what_comes_back_and_passes_its_gradient_on():
     weight = torch.randn(3, 4, 3, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    found = rounded(weight, 6)
-    torch.testing.assert_close(found, expand(compact({"conv": weight.detach()}, 6))["conv"])
+    found = fake_quantize(weight, 6)
+    torch.testing.assert_close(found, dequantize_weights(quantize_weights({"conv": weight.detach()}, 6))["conv"])
     found.sum().backward()
     assert torch.equal(weight.grad, torch.ones_like(weight))
 
@@ -39,12 +39,12 @@ def test_a_rounded_kernel_is_what_comes_back_and_passes_its_gradient_on():
 @pytest.mark.parametrize("bits", [1, 9])
 def test_bits_that_cannot_be_stored(bits):
     with pytest.raises(ValueError, match=f"{bits} bits a weight"):
-        compact({"conv": torch.ones(1, 1, 1, 1)}, bits)
+        quantize_weights({"conv": torch.ones(1, 1, 1, 1)}, bits)
 
 
 def test_fewer_bits_are_smaller():
     weights = {"conv": torch.randn(64, 64, 3, 3, generator=torch.Generator().manual_seed(0))}
-    sizes = [compact(weights, bits)["conv"].nbytes / weights["conv"].numel() for bits in (8, 6, 4)]
+    sizes = [quantize_weights(weights, bits)["conv"].nbytes / weights["conv"].numel() for bits in (8, 6, 4)]
     assert sizes[0] == 1
     assert sizes[1] < 0.72
     assert sizes[2] < 0.5

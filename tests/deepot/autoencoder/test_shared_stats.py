@@ -5,9 +5,9 @@ import torch
 from diffusers import AutoencoderKL
 from torch import nn
 
-from deepot.autoencoder.autoencoder import as_codec
+from deepot.autoencoder.autoencoder import as_autoencoder
 from deepot.autoencoder.loading import DiffusersAutoencoder
-from deepot.autoencoder.shared_stats import settled
+from deepot.autoencoder.shared_stats import with_shared_statistics
 from tests.support import fake_autoencoders as codecs
 
 
@@ -35,7 +35,7 @@ def test_with_the_image_itself_as_the_sample_it_is_unchanged(kl, part):
     work = getattr(kl, part)
     whole = image(48, 64) if part == "encode" else kl.encode(image(48, 64))
     expected = work(whole)
-    local = settled(kl, work, whole)
+    local = with_shared_statistics(kl, work, whole)
     torch.testing.assert_close(local(whole), expected, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(work(whole), expected, msg="the network is as it was")
 
@@ -45,7 +45,7 @@ def test_parts_agree_where_they_see_the_same(kl):
     """Alone, two windows differ all over; settled, only where the receptive field reaches over a window's edge."""
     whole = image(64, 400)
     windows = [whole[..., :256], whole[..., 144:]]
-    local = settled(kl, kl.encode, whole)
+    local = with_shared_statistics(kl, kl.encode, whole)
     for work, agree in ((kl.encode, False), (local, True)):
         first, second = map(work, windows)
         shared = (first[..., 72:128], second[..., :56])
@@ -64,23 +64,23 @@ def test_what_is_found_in_samples_is_that_of_all_of_them_together():
         getattr(joined.reshape(2, -1), what)(1).repeat_interleave(2).view(1, 4, 1, 1) for what in ("mean", "std")
     )
     expected = (part - mean) / deviation * norm.weight.view(-1, 1, 1) + norm.bias.view(-1, 1, 1)
-    torch.testing.assert_close(settled(norm, norm, samples)(part), expected, rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(with_shared_statistics(norm, norm, samples)(part), expected, rtol=1e-2, atol=1e-2)
     plain = nn.GroupNorm(2, 4, affine=False).to(torch.bfloat16)
-    assert settled(plain, plain, samples.bfloat16())(part.bfloat16()).dtype == torch.bfloat16
+    assert with_shared_statistics(plain, plain, samples.bfloat16())(part.bfloat16()).dtype == torch.bfloat16
 
 
 def test_what_has_no_such_layers_is_left_alone():
     network = codecs.smooth()
-    assert settled(network, network.encode, image(8, 8)) == network.encode
-    assert settled(object(), len, image(8, 8)) is len
+    assert with_shared_statistics(network, network.encode, image(8, 8)) == network.encode
+    assert with_shared_statistics(object(), len, image(8, 8)) is len
 
 
 @torch.inference_mode()
 def test_a_codec_settles_both_of_its_sides(kl):
-    codec = as_codec(kl, "kl", dtype=torch.float32, device="cpu")
+    codec = as_autoencoder(kl, "kl", dtype=torch.float32, device="cpu")
     whole = image(32, 32)
     latents = codec.encode(whole)
-    torch.testing.assert_close(codec.encoder(whole)(whole), latents, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(codec.decoder(latents)(latents), codec.decode(latents), rtol=1e-4, atol=1e-4)
-    other = codec.decoder(latents * 2)(latents)
+    torch.testing.assert_close(codec.tiled_encoder(whole)(whole), latents, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(codec.tiled_decoder(latents)(latents), codec.decode(latents), rtol=1e-4, atol=1e-4)
+    other = codec.tiled_decoder(latents * 2)(latents)
     assert float((other - codec.decode(latents)).abs().mean()) > 0.01, "the samples decide"

@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from deepot.evaluation.bootstrap import Estimate, bootstrap_distance, bootstrap_mean, draws, recentred
-from deepot.evaluation.metric_accumulator import Scores
+from deepot.evaluation.bootstrap import (
+    BootstrapEstimate,
+    bootstrap_distance,
+    bootstrap_mean,
+    correct_bias,
+    resample_counts,
+)
+from deepot.evaluation.metric_accumulator import MetricAccumulator
 from deepot.transport.moments import Moments
 
 
@@ -19,15 +25,15 @@ def test_replicates_are_what_drawing_whole_photos_gives():
         for s in (0, 1)
     ]
     values = [1.0, 5.0, 2.0, 8.0, 3.0]
-    counts = draws(5, 20)
+    counts = resample_counts(5, 20)
     assert counts.shape == (20, 5)
     assert (counts.sum(1) == 5).all()
     distances, means = bootstrap_distance(*sides, counts), bootstrap_mean(values, counts)
     for row, distance, mean in zip(counts, distances, means, strict=True):
         drawn = [index for index, times in enumerate(row) for _ in range(times)]
-        repeated = Scores(sets={"x": [sides[0][index] for index in drawn]})
-        truth = Scores(sets={"x": [sides[1][index] for index in drawn]})
-        assert distance == pytest.approx(repeated.distance("x", truth), rel=1e-6)
+        repeated = MetricAccumulator(block_moments={"x": [sides[0][index] for index in drawn]})
+        truth = MetricAccumulator(block_moments={"x": [sides[1][index] for index in drawn]})
+        assert distance == pytest.approx(repeated.frechet_distance_to("x", truth), rel=1e-6)
         assert mean == pytest.approx(np.mean([values[index] for index in drawn]))
 
 
@@ -36,7 +42,12 @@ def test_dead_features_are_no_harm():
     patches[:, 2] = 0
     mine, clean = Moments.from_patches(patches * 1.5), Moments.from_patches(patches)
     fast = bootstrap_distance([mine], [clean], np.array([[1]]))[0]
-    assert fast == pytest.approx(Scores(sets={"x": [mine]}).distance("x", Scores(sets={"x": [clean]})), rel=1e-4)
+    assert fast == pytest.approx(
+        MetricAccumulator(block_moments={"x": [mine]}).frechet_distance_to(
+            "x", MetricAccumulator(block_moments={"x": [clean]})
+        ),
+        rel=1e-4,
+    )
 
 
 def test_intervals_hold_what_other_photos_would_give():
@@ -48,8 +59,12 @@ def test_intervals_hold_what_other_photos_would_give():
         return [Moments.from_patches(mean + shift + torch.randn(60, 5, generator=generator)) for mean in means]
 
     def interval(mine, clean):
-        value = Scores(sets={"x": mine}).distance("x", Scores(sets={"x": clean}))
-        return Estimate.of(value, recentred(bootstrap_distance(mine, clean, draws(16, 100)), value))
+        value = MetricAccumulator(block_moments={"x": mine}).frechet_distance_to(
+            "x", MetricAccumulator(block_moments={"x": clean})
+        )
+        return BootstrapEstimate.from_replicates(
+            value, correct_bias(bootstrap_distance(mine, clean, resample_counts(16, 100)), value)
+        )
 
     found = [interval(photos(0.5), photos(0.0)) for _ in range(40)]
     middle = np.median([each.value for each in found])
@@ -63,4 +78,4 @@ def test_too_little_for_a_covariance_is_no_replicate():
     found = bootstrap_distance([one, many], [one, many], np.array([[2, 0], [0, 2]]))
     assert np.isnan(found[0])
     assert found[1] == pytest.approx(0, abs=1e-9)
-    assert np.isnan(Estimate.of(1.0, np.array([np.nan])).low)
+    assert np.isnan(BootstrapEstimate.from_replicates(1.0, np.array([np.nan])).low)

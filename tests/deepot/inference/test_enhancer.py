@@ -6,13 +6,13 @@ import torch
 from PIL import Image
 
 import deepot
-from deepot.autoencoder.autoencoder import as_codec
-from deepot.errors import CodecError, MapError, UnsupportedImageError
-from deepot.inference.calibration import matched_moments
+from deepot.autoencoder.autoencoder import as_autoencoder
+from deepot.errors import AutoencoderError, MapError, UnsupportedImageError
+from deepot.inference.calibration import paired_moments
 from deepot.inference.enhancer import Enhancer
-from deepot.inference.modes import Keep, Mode
-from deepot.inference.tile_options import Tiles
-from deepot.inference.tiled_autoencoder import encode
+from deepot.inference.modes import Preserve, TransportMode
+from deepot.inference.tile_options import TileOptions
+from deepot.inference.tiled_autoencoder import encode_tiled
 from deepot.photo.pixels import Pixels
 from deepot.transport.transport_map import TransportMap
 from tests.support import fake_autoencoders as codecs
@@ -48,7 +48,7 @@ def with_target(transport, target_mean):
 
 @pytest.fixture(scope="module")
 def codec():
-    return as_codec(codecs.smooth(), "smooth", dtype=torch.float32, device="cpu")
+    return as_autoencoder(codecs.smooth(), "smooth", dtype=torch.float32, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def transport(codec):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("output", list(Mode))
+@pytest.mark.parametrize("output", list(TransportMode))
 def test_alpha_one_gives_the_image_back_bit_for_bit(codec, transport, mode, output):
     image = photo(61, 47, mode)
     result = Enhancer(codec, transport, alpha=1, mode=output)(image)
@@ -87,61 +87,64 @@ def test_any_size_goes_through(codec, size, patch_size):
 @pytest.mark.parametrize("size", [(60_000, 1), (1, 60_000)])
 def test_a_line_of_pixels_goes_through_whole_and_in_tiles(codec, transport, size):
     image = photo(*size)
-    whole, tiled = (Enhancer(codec, transport, tiles=Tiles(tile))(image) for tile in (1424, 64))
+    whole, tiled = (Enhancer(codec, transport, tiles=TileOptions(tile))(image) for tile in (1424, 64))
     assert whole.size == tiled.size == size
     assert np.abs(np.asarray(whole).astype(int) - np.asarray(tiled)).max() <= 1
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.25, -0.5, 1.5])
-def test_plain_equals_the_float64_reference(embedded, alpha):
+def test_plain_equals_the_float64_reference(embedded_autoencoder, alpha):
     """decode(fold(T(unfold(encode(x))))) in float64 up to the decoder, to 1e-4 in pixel value."""
-    transport = fitted(embedded)
+    transport = fitted(embedded_autoencoder)
     image = photo(152, 117)
     pixels = Pixels.from_image(image)
-    plan = Tiles().plan(embedded, pixels)
-    latents = encode(embedded, pixels, plan)
+    plan = TileOptions().plan(embedded_autoencoder, pixels)
+    latents = encode_tiled(embedded_autoencoder, pixels, plan)
     (only,) = transport.components
-    moved = reference.transport(latents, only.matrix, only.bias(), 3)
-    view = pixels.rgb()
-    expected = (1 - alpha) * embedded.decode(moved.float())[..., :117, :152] + alpha * view
+    moved = reference.transport_latents(latents, only.matrix, only.bias(), 3)
+    view = pixels.to_rgb()
+    expected = (1 - alpha) * embedded_autoencoder.decode(moved.float())[..., :117, :152] + alpha * view
 
-    enhancer = Enhancer(embedded, transport, alpha=alpha, mode="plain")
-    ours = transport.on()(latents)
-    (only,) = enhancer._differences(pixels, latents, ours, plan)
+    enhancer = Enhancer(embedded_autoencoder, transport, alpha=alpha, mode="plain")
+    ours = transport.operator_on()(latents)
+    (only,) = enhancer._iter_differences(pixels, latents, ours, plan)
     assert float((view + only.values - expected).abs().max()) < 1e-4
 
 
-def test_residual_adds_the_difference_of_the_two_decodings(embedded):
-    transport = fitted(embedded)
+def test_residual_adds_the_difference_of_the_two_decodings(embedded_autoencoder):
+    transport = fitted(embedded_autoencoder)
     pixels = Pixels.from_image(photo(64, 64))
-    latents = embedded.encode(pixels.rgb())
-    difference = embedded.decode(transport.on()(latents)) - embedded.decode(latents)
-    expected = (pixels.rgb() + 0.5 * difference).clamp(0, 1).mul(255).round()
-    result = Pixels.from_image(Enhancer(embedded, transport, alpha=0.5, mode="residual")(pixels.image()))
-    assert float((result.rgb() * 255 - expected).abs().max()) <= 1
+    latents = embedded_autoencoder.encode(pixels.to_rgb())
+    difference = embedded_autoencoder.decode(transport.operator_on()(latents)) - embedded_autoencoder.decode(latents)
+    expected = (pixels.to_rgb() + 0.5 * difference).clamp(0, 1).mul(255).round()
+    result = Pixels.from_image(Enhancer(embedded_autoencoder, transport, alpha=0.5, mode="residual")(pixels.to_image()))
+    assert float((result.to_rgb() * 255 - expected).abs().max()) <= 1
 
 
-def test_detail_keeps_the_colour_of_areas(embedded):
+def test_detail_keeps_the_colour_of_areas(embedded_autoencoder):
     """A map that shifts latents changes colours; in detail mode the means of 32 × 32 pixels stay."""
-    transport = fitted(embedded)
+    transport = fitted(embedded_autoencoder)
     shifted = with_target(transport, transport.components[0].target_mean + 0.5)
     image = photo(160, 128)
     means = {}
     for mode in ("detail", "residual"):
-        result = np.asarray(Enhancer(embedded, shifted, mode=mode)(image)).astype(float)
+        result = np.asarray(Enhancer(embedded_autoencoder, shifted, mode=mode)(image)).astype(float)
         change = (result - np.asarray(image)).reshape(4, 32, 5, 32, 3).mean((1, 3))
         means[mode] = np.abs(change).mean()
     assert means["detail"] < 0.25 * means["residual"]
 
 
-@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.parametrize("mode", list(TransportMode))
 def test_colour_can_be_kept(codec, transport, mode):
     """Red, green and blue change alike, so far as they are not clipped, and as luma does without it."""
     image = photo(64, 48)
     image = image.point(lambda value: 100 + value // 5)
     before, free, kept = (
         np.asarray(each).astype(float)
-        for each in (image, *(Enhancer(codec, transport, mode=mode, keep=keep)(image) for keep in ((), ("colour",))))
+        for each in (
+            image,
+            *(Enhancer(codec, transport, mode=mode, preserve=keep)(image) for keep in ((), ("colour",))),
+        )
     )
     inside = ((free > 0) & (free < 255) & (kept > 0) & (kept < 255)).all(-1)
     assert inside.sum() > 100
@@ -153,44 +156,46 @@ def test_colour_can_be_kept(codec, transport, mode):
 
 
 def test_a_single_name_will_do_and_an_unknown_one_is_named(codec, transport):
-    assert Enhancer(codec, transport, keep="colour").keep == {Keep.COLOUR}
-    with pytest.raises(ValueError, match="'colours' is not a valid Keep"):
-        Enhancer(codec, transport, keep="colours")
+    assert Enhancer(codec, transport, preserve="colour").preserve == {Preserve.CHROMA}
+    with pytest.raises(ValueError, match="'colours' is not a valid Preserve"):
+        Enhancer(codec, transport, preserve="colours")
 
 
 def test_the_mean_of_latents_can_be_kept(codec, transport):
     shifted = with_target(transport, transport.components[0].target_mean + 0.5)
     image = photo(64, 48)
     wanted = Enhancer(codec, with_target(transport, transport.components[0].source_mean), mode="residual")(image)
-    found = Enhancer(codec, shifted, mode="residual", keep=("mean",))(image)
+    found = Enhancer(codec, shifted, mode="residual", preserve=("mean",))(image)
     np.testing.assert_array_equal(np.asarray(found), np.asarray(wanted))
 
 
 def test_details_need_a_position_more_of_halo():
     """With an autoencoder that looks at its own blocks alone, only the details reach over a cut."""
-    codec = as_codec(codecs.blocks(), "blocks", dtype=torch.float32, device="cpu")
+    codec = as_autoencoder(codecs.blocks(), "blocks", dtype=torch.float32, device="cpu")
     transport = fitted(codec, patch_size=1)
     image = photo(203, 147)
-    whole, tiled = (np.asarray(Enhancer(codec, transport, tiles=Tiles(size))(image)).astype(int) for size in (1024, 32))
+    whole, tiled = (
+        np.asarray(Enhancer(codec, transport, tiles=TileOptions(size))(image)).astype(int) for size in (1024, 32)
+    )
     assert codec.halo == 0
     assert np.abs(tiled - whole).max() <= 1
 
 
-def test_tiles_show_no_seam_and_change_nothing(embedded):
+def test_tiles_show_no_seam_and_change_nothing(embedded_autoencoder):
     """The embedded autoencoder is local, so tiles with its halo give what the whole image gives, to 1/255."""
-    transport = fitted(embedded)
+    transport = fitted(embedded_autoencoder)
     image = photo(643, 621)
-    whole = np.asarray(Enhancer(embedded, transport)(image)).astype(int)
-    enhancer = Enhancer(embedded, transport, tiles=Tiles(size=320))
+    whole = np.asarray(Enhancer(embedded_autoencoder, transport)(image)).astype(int)
+    enhancer = Enhancer(embedded_autoencoder, transport, tiles=TileOptions(size=320))
     pixels = Pixels.from_image(image)
     assert enhancer.enhance(pixels).n_tiles == 4
     assert np.abs(pixels.samples.astype(int) - whole).max() <= 1
 
 
 def test_tiles_of_a_global_codec_are_cross_faded():
-    codec = as_codec(codecs.normed(), "normed", dtype=torch.float32, device="cpu")
+    codec = as_autoencoder(codecs.normed(), "normed", dtype=torch.float32, device="cpu")
     image = photo(900, 700)
-    enhancer = Enhancer(codec, fitted(codec), tiles=Tiles(size=480))
+    enhancer = Enhancer(codec, fitted(codec), tiles=TileOptions(size=480))
     pixels = Pixels.from_image(image)
     assert enhancer.enhance(pixels).n_tiles > 1
     change = pixels.samples.astype(int) - np.asarray(image).astype(int)
@@ -200,9 +205,9 @@ def test_tiles_of_a_global_codec_are_cross_faded():
 
 @pytest.mark.parametrize("broken", ["encode", "decode"])
 def test_values_that_are_not_finite_are_an_error(codec, transport, broken, monkeypatch):
-    whole = getattr(type(codec.autoencoder), broken)
-    monkeypatch.setattr(type(codec.autoencoder), broken, lambda self, x: whole(self, x) * float("inf"))
-    with pytest.raises(CodecError, match=r"not finite in float32.*compute\.dtype"):
+    whole = getattr(type(codec.network), broken)
+    monkeypatch.setattr(type(codec.network), broken, lambda self, x: whole(self, x) * float("inf"))
+    with pytest.raises(AutoencoderError, match=r"not finite in float32.*compute\.dtype"):
         Enhancer(codec, transport)(photo())
 
 
@@ -223,30 +228,30 @@ def test_what_it_reports(codec, transport):
 
 
 def test_naturalness_is_the_gaussian_likelihood(codec, transport):
-    from deepot.transport.naturalness import Naturalness
+    from deepot.transport.naturalness import PatchNll
     from deepot.transport.patch_operator import extract_patches
 
-    latents = codec.encode(Pixels.from_image(photo()).rgb())
+    latents = codec.encode(Pixels.from_image(photo()).to_rgb())
     patches = extract_patches(latents, 3).double()
     mean, covariance = transport.reference
     covariance = covariance + 1e-12 * torch.eye(len(mean)).double() * covariance.trace()
     exact = torch.distributions.MultivariateNormal(mean, covariance).log_prob(patches).mean() / -len(mean)
-    assert Naturalness(transport.reference, 3)(latents) == pytest.approx(float(exact), rel=1e-3)
+    assert PatchNll(transport.reference, 3)(latents) == pytest.approx(float(exact), rel=1e-3)
 
 
 def test_the_reference_itself_has_the_expected_naturalness(codec):
-    from deepot.transport.naturalness import Naturalness
+    from deepot.transport.naturalness import PatchNll
 
     pixels = Pixels.from_image(photo())
     moments = deepot.photo_moments(codec, pixels, 3)
-    naturalness = Naturalness(moments.gaussian(), 3)
-    assert naturalness(codec.encode(pixels.rgb())) == pytest.approx(naturalness.expected, abs=1e-3)
+    naturalness = PatchNll(moments.gaussian(), 3)
+    assert naturalness(codec.encode(pixels.to_rgb())) == pytest.approx(naturalness.expected, abs=1e-3)
     smooth = Pixels.from_image(photo().resize((40, 30)).resize((160, 120)))
-    assert naturalness(codec.encode(smooth.rgb())) < naturalness.expected
+    assert naturalness(codec.encode(smooth.to_rgb())) < naturalness.expected
 
 
 def test_a_map_of_another_codec_is_refused(codec, transport):
-    other = as_codec(codecs.normed(), "other", dtype=torch.float32, device="cpu")
+    other = as_autoencoder(codecs.normed(), "other", dtype=torch.float32, device="cpu")
     with pytest.raises(MapError, match="fitted with the autoencoder 'smooth'"):
         Enhancer(other, transport)
 
@@ -269,5 +274,5 @@ def test_modes_without_a_way_back_are_refused():
 def test_matched_calibration_brings_the_restored_side_to_the_natural_one(codec):
     degradation, restorer = deepot.load_degradation("blur:sigma=2"), deepot.load_restorer()
     pixels = Pixels.from_image(photo())
-    source, natural = matched_moments(codec, pixels, degradation, restorer, np.random.default_rng(0), 3)
+    source, natural = paired_moments(codec, pixels, degradation, restorer, np.random.default_rng(0), 3)
     assert source.gaussian().covariance.trace() < natural.gaussian().covariance.trace()

@@ -6,26 +6,26 @@ import pytest
 import torch
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from deepot.autoencoder.autoencoder import as_codec
+from deepot.autoencoder.autoencoder import as_autoencoder
 from deepot.inference.enhancer import Enhancer
-from deepot.inference.modes import Mode
-from deepot.photo.colour_difference import ciede2000, difference, lab, thumbnail
-from deepot.photo.icc import ColourSpace, colour_space
+from deepot.inference.modes import TransportMode
+from deepot.photo.colour_difference import ciede2000, compare_lab_grids, lab_grid, srgb_to_lab
+from deepot.photo.icc import ColourSpace, load_colour_space
 from deepot.photo.pixels import Pixels
 from tests.deepot.inference.test_enhancer import fitted, photo
 from tests.support import fake_autoencoders as codecs
-from tests.support.icc_profiles import cmyk_profile
+from tests.support.icc_profiles import make_cmyk_profile
 from tests.support.image_corpus import ADOBE_RGB, DISPLAY_P3, GREY_18, PROPHOTO
 
-PROFILES = {"P3": DISPLAY_P3, "Adobe": ADOBE_RGB, "ProPhoto": PROPHOTO, "grey": GREY_18, "CMYK": cmyk_profile()}
+PROFILES = {"P3": DISPLAY_P3, "Adobe": ADOBE_RGB, "ProPhoto": PROPHOTO, "grey": GREY_18, "CMYK": make_cmyk_profile()}
 CHANNELS = {"grey": 1, "CMYK": 4}
 
 
 @pytest.fixture(scope="module")
 def enhancers():
-    codec = as_codec(codecs.smooth(), "smooth", dtype=torch.float32, device="cpu")
+    codec = as_autoencoder(codecs.smooth(), "smooth", dtype=torch.float32, device="cpu")
     transport = fitted(codec)
-    return lambda alpha, mode=Mode.RESIDUAL: Enhancer(codec, transport, alpha=alpha, mode=mode)
+    return lambda alpha, mode=TransportMode.RESIDUAL: Enhancer(codec, transport, alpha=alpha, mode=mode)
 
 
 def samples(name, depth, generator):
@@ -43,13 +43,13 @@ def converted(image, profile, dtype):
 
 
 def test_which_profiles_are_used():
-    assert colour_space(None, 3) is None
-    assert colour_space(bytes(imagecodecs.cms_profile("srgb")), 3) is None
-    assert colour_space(ADOBE_RGB, 3) == ColourSpace(ADOBE_RGB, "rgb")
-    assert colour_space(ADOBE_RGB, 1) is None, "a profile of another kind of samples says nothing"
-    assert colour_space(cmyk_profile(), 4).space == "cmyk"
+    assert load_colour_space(None, 3) is None
+    assert load_colour_space(bytes(imagecodecs.cms_profile("srgb")), 3) is None
+    assert load_colour_space(ADOBE_RGB, 3) == ColourSpace(ADOBE_RGB, "rgb")
+    assert load_colour_space(ADOBE_RGB, 1) is None, "a profile of another kind of samples says nothing"
+    assert load_colour_space(make_cmyk_profile(), 4).model == "cmyk"
     for damaged in (b"", b"no profile", ADOBE_RGB[:200], ADOBE_RGB[:128] + bytes(400)):
-        assert colour_space(damaged, 3) is None
+        assert load_colour_space(damaged, 3) is None
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -57,35 +57,35 @@ def test_which_profiles_are_used():
 def test_alpha_one_and_no_difference_change_nothing(enhancers, name, dtype):
     generator = np.random.default_rng(0)
     pixels = Pixels.from_array(samples(name, dtype, generator), PROFILES[name], alpha=False)
-    assert pixels.colour is not None
+    assert pixels.colour_space is not None
     before = pixels.samples.copy()
-    for mode in Mode:
+    for mode in TransportMode:
         enhancers(1, mode).enhance(pixels)
         np.testing.assert_array_equal(pixels.samples, before)
-    pixels.add(0, torch.zeros(1, 3, 40, 52))
+    pixels.add_rgb_delta(0, torch.zeros(1, 3, 40, 52))
     np.testing.assert_array_equal(pixels.samples, before)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("name", ["P3", "Adobe", "ProPhoto"])
-@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.parametrize("mode", list(TransportMode))
 def test_a_wide_gamut_photo_looks_as_its_srgb_twin_does(enhancers, name, dtype, mode):
     """Both go through the method; a viewer that knows the profile shows the same."""
     twin = Pixels.from_image(photo())
     wide = Pixels.from_array(converted(photo(), PROFILES[name], dtype), PROFILES[name], alpha=False)
-    start = twin.rgb()
-    assert (wide.rgb() - start).abs().mean() < 1 / 255
+    start = twin.to_rgb()
+    assert (wide.to_rgb() - start).abs().mean() < 1 / 255
     for pixels in (twin, wide):
         enhancers(0, mode).enhance(pixels)
-    inside = ((twin.rgb() > 0.02) & (twin.rgb() < 0.98)).all(1, keepdim=True).expand_as(start)
-    assert (twin.rgb() - start).abs()[inside].mean() > 5 / 255
-    assert (wide.rgb() - twin.rgb()).abs()[inside].mean() < 1.5 / 255
-    assert difference(thumbnail(twin), thumbnail(wide)).mean < 3, "colours clipped by either gamut are in it"
+    inside = ((twin.to_rgb() > 0.02) & (twin.to_rgb() < 0.98)).all(1, keepdim=True).expand_as(start)
+    assert (twin.to_rgb() - start).abs()[inside].mean() > 5 / 255
+    assert (wide.to_rgb() - twin.to_rgb()).abs()[inside].mean() < 1.5 / 255
+    assert compare_lab_grids(lab_grid(twin), lab_grid(wide)).delta_e < 3, "colours clipped by either gamut are in it"
 
 
 def test_the_twin_test_would_see_a_profile_that_is_ignored(enhancers):
     ignored = Pixels(converted(photo(), PROPHOTO, np.uint8))
-    assert difference(thumbnail(Pixels.from_image(photo())), thumbnail(ignored)).mean > 5
+    assert compare_lab_grids(lab_grid(Pixels.from_image(photo())), lab_grid(ignored)).delta_e > 5
 
 
 def test_grey_and_cmyk_take_the_difference_through_their_profiles():
@@ -93,9 +93,9 @@ def test_grey_and_cmyk_take_the_difference_through_their_profiles():
     for name in ("grey", "CMYK"):
         values = (samples(name, np.uint16, generator) * 0.4 + 12000).astype(np.uint16)
         pixels = Pixels.from_array(values, PROFILES[name], alpha=False)
-        before = pixels.rgb()
-        pixels.add(0, torch.full((1, 3, 40, 52), 0.04))
-        assert (pixels.rgb() - before).median() == pytest.approx(0.04, abs=0.01)
+        before = pixels.to_rgb()
+        pixels.add_rgb_delta(0, torch.full((1, 3, 40, 52), 0.04))
+        assert (pixels.to_rgb() - before).median() == pytest.approx(0.04, abs=0.01)
 
 
 def test_ciede2000_agrees_with_scikit_image():
@@ -103,22 +103,27 @@ def test_ciede2000_agrees_with_scikit_image():
     first, second = generator.random((2, 30, 40, 3))
     first[0, :5] = second[0, :5] = 0.5  # greys have no hue
     first[1, :5] = first[1, :5, :1]
-    np.testing.assert_allclose(lab(first), rgb2lab(first), atol=0.01)
-    np.testing.assert_allclose(ciede2000(lab(first), lab(second)), deltaE_ciede2000(lab(first), lab(second)), atol=1e-9)
+    np.testing.assert_allclose(srgb_to_lab(first), rgb2lab(first), atol=0.01)
+    np.testing.assert_allclose(
+        ciede2000(srgb_to_lab(first), srgb_to_lab(second)),
+        deltaE_ciede2000(srgb_to_lab(first), srgb_to_lab(second)),
+        atol=1e-9,
+    )
 
 
 def test_a_difference_of_colour_is_reported_and_enlargement_is_none():
     image = photo()
     plain, warm = Pixels.from_image(image), Pixels.from_image(image)
-    warm.add(0, torch.tensor([0.05, 0.0, -0.05]).view(1, 3, 1, 1).expand(1, 3, 120, 160))
-    found = difference(thumbnail(plain), thumbnail(warm))
-    assert found.mean > 3
-    assert found.drift > 3
+    warm.add_rgb_delta(0, torch.tensor([0.05, 0.0, -0.05]).view(1, 3, 1, 1).expand(1, 3, 120, 160))
+    found = compare_lab_grids(lab_grid(plain), lab_grid(warm))
+    assert found.delta_e > 3
+    assert found.mean_colour_delta_e > 3
     noise = Pixels.from_image(image)
-    noise.add(0, 0.1 * torch.randn(1, 3, 120, 160, generator=torch.Generator().manual_seed(0)))
+    noise.add_rgb_delta(0, 0.1 * torch.randn(1, 3, 120, 160, generator=torch.Generator().manual_seed(0)))
     assert (
-        difference(thumbnail(plain), thumbnail(noise)).drift < difference(thumbnail(plain), thumbnail(noise)).mean / 4
+        compare_lab_grids(lab_grid(plain), lab_grid(noise)).mean_colour_delta_e
+        < compare_lab_grids(lab_grid(plain), lab_grid(noise)).delta_e / 4
     )
-    assert difference(thumbnail(plain), thumbnail(plain)).mean == 0
+    assert compare_lab_grids(lab_grid(plain), lab_grid(plain)).delta_e == 0
     flat = Pixels(np.full((5, 7, 3), 90, np.uint8))
-    assert difference(thumbnail(flat), thumbnail(Pixels(np.full((20, 28, 3), 90, np.uint8)))).mean == 0
+    assert compare_lab_grids(lab_grid(flat), lab_grid(Pixels(np.full((20, 28, 3), 90, np.uint8)))).delta_e == 0

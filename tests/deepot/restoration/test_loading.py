@@ -6,7 +6,7 @@ from skimage.metrics import structural_similarity
 
 from deepot.errors import RestorerError, SpecError
 from deepot.evaluation.image_metrics import frechet_distance, psnr, ssim
-from deepot.inference.calibration import degraded
+from deepot.inference.calibration import degrade_photo
 from deepot.photo.pixels import Pixels
 from deepot.restoration.degradations import load_degradation
 from deepot.restoration.loading import load_restorer
@@ -36,10 +36,10 @@ def test_noise_has_its_standard_deviation():
 @pytest.mark.parametrize("maximum", [255, 65535])
 def test_a_grey_photo_is_degraded_as_the_grey_file_that_it_is(maximum):
     grey = Pixels(np.full((200, 200, 1), maximum * 128 // 255, np.min_scalar_type(maximum)))
-    noisy = degraded(grey, load_degradation("noise:sigma=20"), np.random.default_rng(0))
+    noisy = degrade_photo(grey, load_degradation("noise:sigma=20"), np.random.default_rng(0))
     assert noisy.samples.shape == grey.samples.shape
     assert noisy.samples.std() == pytest.approx(20, rel=0.02)
-    packed = degraded(noisy, load_degradation("blur:sigma=1+jpeg:quality=30"), np.random.default_rng(0))
+    packed = degrade_photo(noisy, load_degradation("blur:sigma=1+jpeg:quality=30"), np.random.default_rng(0))
     assert packed.samples.shape == grey.samples.shape
 
 
@@ -56,14 +56,14 @@ def test_downscaling_and_resizing_are_a_pair():
 def test_restorers_keep_the_mode(mode):
     pixels = Pixels.from_image(picture().convert(mode))
     for spec in ("nlm:sigma=10", "median:size=3", "resize:factor=2"):
-        assert load_restorer(spec)(pixels).image().mode == mode
+        assert load_restorer(spec)(pixels).to_image().mode == mode
 
 
 def test_non_local_means_removes_noise():
     noisy = load_degradation("noise:sigma=25")(picture(), np.random.default_rng(0))
-    clean, before = Pixels.from_image(picture()).rgb(), Pixels.from_image(noisy)
+    clean, before = Pixels.from_image(picture()).to_rgb(), Pixels.from_image(noisy)
     after = load_restorer("nlm:sigma=25")(before)
-    assert psnr(after.rgb(), clean) > psnr(before.rgb(), clean) + 4
+    assert psnr(after.to_rgb(), clean) > psnr(before.to_rgb(), clean) + 4
 
 
 def test_large_photos_are_restored_in_tiles():

@@ -8,8 +8,8 @@ from deepot.errors import RestorerError
 from deepot.photo.pixels import Pixels
 from deepot.restoration.loading import load_restorer
 from tests.support.image_corpus import ADOBE_RGB
-from tests.support.photos import picture
-from tests.support.spandrel_import import spandrel_works
+from tests.support.photos import make_photo
+from tests.support.spandrel_import import can_import_spandrel
 
 pytestmark = pytest.mark.filterwarnings("ignore:torch.meshgrid")  # SwinIR's
 SIZES = [(1, 1), (1, 40), (7, 5), (33, 50)]
@@ -17,7 +17,7 @@ SIZES = [(1, 1), (1, 40), (7, 5), (33, 50)]
 
 @pytest.fixture(scope="module", autouse=True)
 def spandrel():
-    if not spandrel_works():
+    if not can_import_spandrel():
         pytest.skip("spandrel is not installed; 'make install' puts it beside the environment")
 
 
@@ -55,7 +55,7 @@ def test_every_scale_at_every_size(tmp_path, name, scale):
     assert restorer.scale == scale
     for height, width in SIZES:
         for mode in ("RGB", "L"):
-            pixels = Pixels.from_image(picture(2, width, height).convert(mode))
+            pixels = Pixels.from_image(make_photo(2, width, height).convert(mode))
             result = restorer(pixels)
             assert result.samples.shape == (height * scale, width * scale, len(mode))
 
@@ -63,25 +63,25 @@ def test_every_scale_at_every_size(tmp_path, name, scale):
 @pytest.mark.parametrize("name", ["x2", "windows", "grey denoiser", "4 to 4"])
 def test_the_result_is_the_models(tmp_path, name):
     path, model = checkpoint(tmp_path, name)
-    pixels = Pixels.from_image(picture(2, 32, 24))
+    pixels = Pixels.from_image(make_photo(2, 32, 24))
     with torch.inference_mode():
         if name == "grey denoiser":
-            expected = torch.cat([model(channel) for channel in pixels.rgb().split(1, 1)], 1)
+            expected = torch.cat([model(channel) for channel in pixels.to_rgb().split(1, 1)], 1)
         elif name == "4 to 4":
-            expected = model(torch.cat([pixels.rgb(), torch.ones(1, 1, 24, 32)], 1))[:, :3]
+            expected = model(torch.cat([pixels.to_rgb(), torch.ones(1, 1, 24, 32)], 1))[:, :3]
         else:
-            expected = model(pixels.rgb())
+            expected = model(pixels.to_rgb())
     result = load_restorer(f"spandrel:{path}", device=torch.device("cpu"))(pixels)
-    assert (result.rgb() - expected.clamp(0, 1)).abs().max() <= 0.51 / 255
+    assert (result.to_rgb() - expected.clamp(0, 1)).abs().max() <= 0.51 / 255
 
 
 def test_depth_profile_and_transparency_come_through(tmp_path):
     path, _ = checkpoint(tmp_path, "x2")
-    samples = np.asarray(picture(3)).astype(np.uint16) * 257
+    samples = np.asarray(make_photo(3)).astype(np.uint16) * 257
     alpha = np.full(samples.shape[:2], 65535, np.uint16)
     pixels = Pixels.from_array(np.dstack([samples, alpha]), ADOBE_RGB, alpha=True)
     result = load_restorer(f"spandrel:{path}", device=torch.device("cpu"))(pixels)
-    assert result.colour == pixels.colour
+    assert result.colour_space == pixels.colour_space
     assert (result.samples.dtype, result.samples.shape, result.alpha.shape) == (np.uint16, (72, 96, 3), (72, 96))
 
 

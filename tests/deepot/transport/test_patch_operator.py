@@ -20,7 +20,7 @@ def test_the_convolution_equals_unfold_map_fold_everywhere(patch_size, channels,
     generator = torch.Generator().manual_seed(seed)
     matrix, bias = random_map(channels, patch_size, generator)
     latents = torch.randn(2, channels, height, width, generator=generator, dtype=torch.float64)
-    expected = reference.transport(latents, matrix, bias, patch_size)
+    expected = reference.transport_latents(latents, matrix, bias, patch_size)
     exact = PatchTransport(matrix, bias, patch_size, dtype=torch.float64)(latents)
     torch.testing.assert_close(exact, expected, rtol=1e-10, atol=1e-10)
     fast = PatchTransport(matrix, bias, patch_size)(latents.float())
@@ -31,9 +31,9 @@ def test_the_convolution_equals_unfold_map_fold_everywhere(patch_size, channels,
 def test_transport_in_bands_equals_transport_at_once(values, generator, monkeypatch):
     latents = torch.randn(1, 2, 17, 9, generator=generator, dtype=torch.float64)
     matrix, bias = random_map(2, 3, generator)
-    monkeypatch.setattr(patches, "_TRANSPORTED_VALUES", values)
+    monkeypatch.setattr(patches, "_MAX_TRANSPORTED_VALUES", values)
     moved = PatchTransport(matrix, bias, 3, dtype=torch.float64)(latents)
-    torch.testing.assert_close(moved, reference.transport(latents, matrix, bias, 3))
+    torch.testing.assert_close(moved, reference.transport_latents(latents, matrix, bias, 3))
 
 
 def test_the_identity_map_changes_nothing(generator):

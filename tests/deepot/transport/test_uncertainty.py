@@ -6,7 +6,7 @@ import torch
 
 from deepot.errors import MomentsError
 from deepot.transport.moments import Moments
-from deepot.transport.uncertainty import Evidence, evidence_of
+from deepot.transport.uncertainty import MapUncertainty, estimate_uncertainty
 
 CHANNELS, P = 4, 3
 D = CHANNELS * P**2
@@ -37,7 +37,7 @@ def images(number, seed, fine=1.0, shift=0.0):
 
 
 def test_sets_of_one_kind_differ_by_about_a_standard_error():
-    errors = [evidence_of(images(12, seed), images(12, seed + 100), P).standard_error for seed in range(12)]
+    errors = [estimate_uncertainty(images(12, seed), images(12, seed + 100), P).standard_error for seed in range(12)]
     assert 0.7 < np.median(errors) < 1.4
     shares = [[max(0.0, 1 - doubt * error) for error in errors] for doubt in (1, 2)]
     assert np.median(shares[0]) < 0.3
@@ -48,7 +48,9 @@ def test_sets_of_one_kind_differ_by_about_a_standard_error():
 @pytest.mark.parametrize("what", [{"fine": 0.3}, {"shift": -2.0}])
 def test_a_difference_beyond_chance_is_evidence_and_more_images_are_more(what):
     few, many = (
-        np.mean([evidence_of(images(n, seed, **what), images(n, seed + 50), P).standard_error for seed in range(5)])
+        np.mean(
+            [estimate_uncertainty(images(n, seed, **what), images(n, seed + 50), P).standard_error for seed in range(5)]
+        )
         for n in (5, 80)
     )
     assert many < 0.5 * few
@@ -57,9 +59,9 @@ def test_a_difference_beyond_chance_is_evidence_and_more_images_are_more(what):
 
 def test_pairs_are_far_more_evidence_than_other_scenes():
     natural, soft = images(12, 0), images(12, 0, fine=0.8)
-    paired = evidence_of(soft, natural, P, paired=True)
+    paired = estimate_uncertainty(soft, natural, P, paired=True)
     assert paired.standard_error < 0.05
-    assert evidence_of(soft, natural, P).standard_error > 4 * paired.standard_error
+    assert estimate_uncertainty(soft, natural, P).standard_error > 4 * paired.standard_error
 
 
 def test_the_variance_is_the_jackknifes():
@@ -83,48 +85,48 @@ def test_the_variance_is_the_jackknifes():
             chance += 6 / 7 * np.square(moved(keep) - whole).sum()
     sides = [[Moments.from_patches(torch.from_numpy(block[:, None])) for block in side] for side in blocks]
     wanted = (chance / np.square(whole).sum()) ** 0.5
-    assert evidence_of(*sides, 1).standard_error == pytest.approx(wanted, rel=1e-9)
+    assert estimate_uncertainty(*sides, 1).standard_error == pytest.approx(wanted, rel=1e-9)
 
 
 def test_doubt_takes_standard_errors_off():
-    evidence = Evidence(standard_error=0.4, images=16)
-    assert evidence.share(0) == 1
-    assert evidence.share(1) == pytest.approx(0.6)
-    assert evidence.share(3) == 0
+    evidence = MapUncertainty(standard_error=0.4, effective_images=16)
+    assert evidence.shrinkage_factor(0) == 1
+    assert evidence.shrinkage_factor(1) == pytest.approx(0.6)
+    assert evidence.shrinkage_factor(3) == 0
 
 
 def test_directions_without_variance_do_not_matter():
     sides = [
         [Moments.from_patches(torch.randn(50, 3) * torch.tensor([1.0, 1.0, 0.0])) for _ in range(6)] for _ in range(2)
     ]
-    assert np.isfinite(evidence_of(*sides, 1).standard_error)
+    assert np.isfinite(estimate_uncertainty(*sides, 1).standard_error)
 
 
 def test_equal_pairs_are_certain_to_be_equal():
     sides = images(4, 0), images(4, 0)
-    assert evidence_of(*sides, P, paired=True).standard_error < 1e-3
-    assert evidence_of(*sides, P).share(1) == 0
+    assert estimate_uncertainty(*sides, P, paired=True).standard_error < 1e-3
+    assert estimate_uncertainty(*sides, P).shrinkage_factor(1) == 0
 
 
 def test_blocks_without_patches_are_left_out_with_their_pairs():
     natural, soft = images(5, 0), images(5, 0, fine=0.5)
-    wanted = evidence_of([soft[0], *soft[2:4]], [natural[0], *natural[2:4]], P, paired=True)
+    wanted = estimate_uncertainty([soft[0], *soft[2:4]], [natural[0], *natural[2:4]], P, paired=True)
     soft[1] = natural[4] = Moments.empty(D)
-    assert evidence_of(soft, natural, P, paired=True) == wanted
+    assert estimate_uncertainty(soft, natural, P, paired=True) == wanted
     with pytest.raises(MomentsError, match="5 restored and 4 natural images or blocks are no pairs"):
-        evidence_of(soft, natural[:4], P, paired=True)
+        estimate_uncertainty(soft, natural[:4], P, paired=True)
 
 
 def test_one_image_is_no_evidence():
     with pytest.raises(MomentsError, match="at least 2 on either side"):
-        evidence_of(images(1, 0), images(5, 1), P)
+        estimate_uncertainty(images(1, 0), images(5, 1), P)
 
 
 def test_a_block_that_outweighs_the_others_is_little_evidence():
     sets = [images(8, 0, fine=0.3), images(8, 1)]
     heavy = Moments(10**6, 1, sets[0][0].mean, sets[0][0].scatter * 10**6 / sets[0][0].count)
-    even = evidence_of(sets[0], sets[1], P)
-    uneven = evidence_of([heavy, *sets[0][1:]], sets[1], P)
-    assert even.images == pytest.approx(8)
-    assert uneven.images == pytest.approx(1, abs=0.01)
+    even = estimate_uncertainty(sets[0], sets[1], P)
+    uneven = estimate_uncertainty([heavy, *sets[0][1:]], sets[1], P)
+    assert even.effective_images == pytest.approx(8)
+    assert uneven.effective_images == pytest.approx(1, abs=0.01)
     assert uneven.standard_error > 1.5 * even.standard_error

@@ -4,29 +4,29 @@ import pytest
 
 from pipeline.calibration import moments as statistics
 from pipeline.errors import RunError
-from pipeline.progress import Quiet
-from pipeline.stages.driver import How, open_run
+from pipeline.progress import NullProgress
+from pipeline.stages.driver import RunOptions, open_run
 
 
 @pytest.fixture
-def gather(job_for):
+def gather(make_job):
     """Gathers over 12 photos, by workers that die over some of them; says how many calls it took."""
 
     seen = []
 
     def do(deadly):
         calls = []
-        opened = open_run(job_for(images=12, reference=None), How(allow_code=True))
-        pending = statistics.tasks(opened.job, opened.run, True, opened.outside)
+        opened = open_run(make_job(images=12, reference=None), RunOptions(allow_code=True))
+        pending = statistics.make_moments_tasks(opened.job, opened.run, True, opened.excluded_folders)
 
         def execute(function, tasks):
             for task in tasks:
                 calls.append(len(task.shard.entries))
                 dies = any(deadly(entry) for entry in task.shard.entries)
-                yield statistics.died(task) if dies else function(task)
+                yield statistics.make_crash_result(task) if dies else function(task)
 
         try:
-            statistics.gather(pending, execute, Quiet())
+            statistics.compute_moments(pending, execute, NullProgress())
         finally:
             seen.append(len(calls))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.cluster.resources import Slots, cores, divide, settled
+from pipeline.cluster.resources import WorkerResources, cores_per_worker, plan_workers, with_fixed_gpu_share
 from pipeline.config.job import Compute
 from pipeline.config.loading import parse_job
 from pipeline.errors import ConfigError
@@ -15,42 +15,50 @@ GPU, POOR, MANY = {"CPU": 16.0, "GPU": 1.0}, {"CPU": 2.0, "GPU": 4.0}, {"CPU": 9
 @pytest.mark.parametrize(
     ("nodes", "compute", "expected"),
     [
-        ([HEAD, SMALL, LARGE], {}, Slots(34, 1.0, 0.0)),
-        ([SMALL, SMALL], {"threads": 3}, Slots(2, 3.0, 0.0)),  # not 8 / 3: a worker is on one node
-        ([SMALL], {"threads": 8}, Slots(1, 4.0, 0.0)),
-        ([HEAD, GPU, LARGE], {}, Slots(1, 0.0, 1.0)),  # the CPU-only node does nothing
-        ([GPU, POOR, MANY], {"threads": 4}, Slots(13, 0.0, 1.0)),  # few cores keep no GPU idle
-        ([GPU, POOR], {"gpus_per_actor": 0.5}, Slots(10, 0.0, 0.5)),
-        ([GPU], {"gpus_per_actor": 0.1}, Slots(10, 0.0, 0.1)),
-        ([GPU, POOR], {"gpus_per_actor": 0.3}, Slots(15, 0.0, 0.3)),  # not 4 / 0.3: no worker is on two of them
-        ([GPU, GPU, MANY], {"gpus_per_actor": 2}, Slots(4, 0.0, 2.0)),
-        ([GPU, LARGE], {"gpus_per_actor": 0}, Slots(46, 1.0, 0.0)),
-        ([HEAD], {}, Slots(1, 1.0, 0.0)),
-        ([HEAD], {"gpus_per_actor": 1}, Slots(1, 0.0, 1.0)),
-        ([HEAD], {"gpus_per_actor": 1, "max_actors": 10}, Slots(10, 0.0, 1.0)),
-        ([SMALL], {"max_actors": 2}, Slots(2, 1.0, 0.0)),
-        ([SMALL], {"min_actors": 3}, Slots(4, 1.0, 0.0)),
-        ([SMALL], {"min_actors": 6}, Slots(6, 1.0, 0.0)),
-        ([SMALL], {"min_actors": 2, "max_actors": 3}, Slots(3, 1.0, 0.0)),
-        ([SMALL], {"actors": 8}, Slots(8, 0.5, 0.0)),
-        ([], {}, Slots(1, 1.0, 0.0)),
+        ([HEAD, SMALL, LARGE], {}, WorkerResources(34, 1.0, 0.0)),
+        ([SMALL, SMALL], {"threads": 3}, WorkerResources(2, 3.0, 0.0)),  # not 8 / 3: a worker is on one node
+        ([SMALL], {"threads": 8}, WorkerResources(1, 4.0, 0.0)),
+        ([HEAD, GPU, LARGE], {}, WorkerResources(1, 0.0, 1.0)),  # the CPU-only node does nothing
+        ([GPU, POOR, MANY], {"threads": 4}, WorkerResources(13, 0.0, 1.0)),  # few cores keep no GPU idle
+        ([GPU, POOR], {"gpus_per_actor": 0.5}, WorkerResources(10, 0.0, 0.5)),
+        ([GPU], {"gpus_per_actor": 0.1}, WorkerResources(10, 0.0, 0.1)),
+        (
+            [GPU, POOR],
+            {"gpus_per_actor": 0.3},
+            WorkerResources(15, 0.0, 0.3),
+        ),  # not 4 / 0.3: no worker is on two of them
+        ([GPU, GPU, MANY], {"gpus_per_actor": 2}, WorkerResources(4, 0.0, 2.0)),
+        ([GPU, LARGE], {"gpus_per_actor": 0}, WorkerResources(46, 1.0, 0.0)),
+        ([HEAD], {}, WorkerResources(1, 1.0, 0.0)),
+        ([HEAD], {"gpus_per_actor": 1}, WorkerResources(1, 0.0, 1.0)),
+        ([HEAD], {"gpus_per_actor": 1, "max_actors": 10}, WorkerResources(10, 0.0, 1.0)),
+        ([SMALL], {"max_actors": 2}, WorkerResources(2, 1.0, 0.0)),
+        ([SMALL], {"min_actors": 3}, WorkerResources(4, 1.0, 0.0)),
+        ([SMALL], {"min_actors": 6}, WorkerResources(6, 1.0, 0.0)),
+        ([SMALL], {"min_actors": 2, "max_actors": 3}, WorkerResources(3, 1.0, 0.0)),
+        ([SMALL], {"actors": 8}, WorkerResources(8, 0.5, 0.0)),
+        ([], {}, WorkerResources(1, 1.0, 0.0)),
     ],
 )
 def test_nodes_are_divided_one_by_one(nodes, compute, expected):
-    assert divide(nodes, Compute(**compute)) == expected
+    assert plan_workers(nodes, Compute(**compute)) == expected
 
 
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
-        ([SMALL], [SMALL, GPU], Slots(20, 1.0, 0.0)),  # a node with a GPU joins workers without: its cores count
-        ([HEAD, GPU, GPU], [HEAD, LARGE], Slots(1, 0.0, 1.0)),  # all nodes with GPUs are lost: wait for one
-        ([GPU], [GPU, MANY], Slots(9, 0.0, 1.0)),
+        (
+            [SMALL],
+            [SMALL, GPU],
+            WorkerResources(20, 1.0, 0.0),
+        ),  # a node with a GPU joins workers without: its cores count
+        ([HEAD, GPU, GPU], [HEAD, LARGE], WorkerResources(1, 0.0, 1.0)),  # all nodes with GPUs are lost: wait for one
+        ([GPU], [GPU, MANY], WorkerResources(9, 0.0, 1.0)),
     ],
 )
 def test_nodes_that_come_and_go_change_no_kind_of_worker(before, after, expected):
     compute = Compute()
-    assert divide(after, settled(compute, divide(before, compute))) == expected
+    assert plan_workers(after, with_fixed_gpu_share(compute, plan_workers(before, compute))) == expected
 
 
 @pytest.mark.parametrize(
@@ -58,7 +66,7 @@ def test_nodes_that_come_and_go_change_no_kind_of_worker(before, after, expected
     [(GPU, 0.0, 1.0, 16), (MANY, 0.0, 1.0, 12), (MANY, 0.0, 0.5, 6), (POOR, 0.0, 1.0, 1), (LARGE, 3.0, 0.0, 3)],
 )
 def test_a_workers_share_of_cores_is_that_of_its_gpus(node, cpus, gpus, expected):
-    assert cores(node, cpus, gpus) == expected
+    assert cores_per_worker(node, cpus, gpus) == expected
 
 
 @pytest.mark.parametrize(

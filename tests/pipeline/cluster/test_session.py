@@ -9,7 +9,7 @@ import yaml
 from jobs.cli import main
 from pipeline.cluster import session as cluster
 from pipeline.errors import PipelineError
-from tests.support.photos import small_job
+from tests.support.photos import small_job_config
 
 ADDRESS = "10.0.0.7:6379"
 
@@ -17,7 +17,7 @@ ADDRESS = "10.0.0.7:6379"
 @pytest.fixture
 def refusing(monkeypatch):
     """Ray that raises an error when it is started."""
-    for key, value in cluster.ENVIRONMENT.items():
+    for key, value in cluster.RAY_ENVIRONMENT.items():
         monkeypatch.setenv(key, value)
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
 
@@ -26,7 +26,7 @@ def refusing(monkeypatch):
             raise error
 
         monkeypatch.setattr(ray, "init", init)
-        monkeypatch.setattr(cluster, "_knock", lambda _: None)
+        monkeypatch.setattr(cluster, "_check_reachable", lambda _: None)
 
     return refuse
 
@@ -41,7 +41,7 @@ def refusing(monkeypatch):
 )
 def test_a_command_off_the_cluster_ends_with_one_sentence(refusing, tmp_path, capsys, error, said):
     refusing(error)
-    (tmp_path / "job.yaml").write_text(yaml.safe_dump(small_job(tmp_path, 2)))
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(small_job_config(tmp_path, 2)))
     assert main(["run", str(tmp_path / "job.yaml"), "--allow-code", "--address", ADDRESS]) == 2
     printed = capsys.readouterr().err
     assert "Traceback" not in printed
@@ -53,11 +53,14 @@ def test_an_address_where_nobody_listens_is_told_at_once(refusing):
     with socket.socket() as unheard:
         unheard.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unheard.getsockname()[1]}"
-        with pytest.raises(PipelineError, match=f"no Ray cluster at '{address}': .*refused"), cluster.session(address):
+        with (
+            pytest.raises(PipelineError, match=f"no Ray cluster at '{address}': .*refused"),
+            cluster.ray_session(address),
+        ):
             pass
 
 
 def test_an_error_of_a_ray_of_our_own_is_not_taken_for_a_cluster_s(refusing):
     refusing(RuntimeError("out of ports"))
-    with pytest.raises(RuntimeError, match="out of ports"), cluster.session():
+    with pytest.raises(RuntimeError, match="out of ports"), cluster.ray_session():
         pass

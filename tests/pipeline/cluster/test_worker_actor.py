@@ -28,10 +28,10 @@ def test_a_gpu_is_not_held_by_a_worker_that_computes_on_the_cpu(monkeypatch, vae
     monkeypatch.setattr(ray, "get_gpu_ids", lambda: gpus)
     codec = SimpleNamespace(device=torch.device(device))
     if not refused:
-        actor._see_that_its_gpu_is_used(job, codec)
+        actor._check_gpu_visible(job, codec)
         return
     with pytest.raises(PipelineError, match=r"Ray has a GPU for this worker.*gpus_per_actor: 0"):
-        actor._see_that_its_gpu_is_used(job, codec)
+        actor._check_gpu_visible(job, codec)
 
 
 @pytest.mark.parametrize(("gpus", "visible"), [([], ""), ([1], "1")])
@@ -39,5 +39,5 @@ def test_a_worker_sees_no_gpu_that_is_not_its_own(monkeypatch, gpus, visible):
     """Ray says which are a worker's own, and does not hide those of others from one that has none."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     monkeypatch.setattr(ray, "get_gpu_ids", lambda: gpus)
-    actor._see_no_gpu_of_others()
+    actor._hide_unassigned_gpus()
     assert os.environ["CUDA_VISIBLE_DEVICES"] == visible

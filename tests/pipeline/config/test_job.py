@@ -1,6 +1,6 @@
 import pytest
 
-from deepot.transport.transport_map import Calibration
+from deepot.transport.transport_map import CalibrationKind
 from pipeline.config.loading import parse_job
 
 LEAST = {"input": {"images": "in"}, "output": {"uri": "out"}, "source": {"degrade": "noise:sigma=50"}}
@@ -9,13 +9,13 @@ LEAST = {"input": {"images": "in"}, "output": {"uri": "out"}, "source": {"degrad
 @pytest.mark.parametrize(
     ("changes", "calibration"),
     [
-        ({}, Calibration.SELF),
-        ({"reference": {"images": "r"}}, Calibration.CONTENT_MATCHED),
-        ({"reference": {"images": "r"}, "source": {"images": "s"}}, Calibration.UNPAIRED),
+        ({}, CalibrationKind.SELF),
+        ({"reference": {"images": "r"}}, CalibrationKind.PAIRED),
+        ({"reference": {"images": "r"}, "source": {"images": "s"}}, CalibrationKind.UNPAIRED),
     ],
 )
 def test_the_job_file_decides_how_to_calibrate(changes, calibration):
-    assert parse_job(LEAST | changes).calibration is calibration
+    assert parse_job(LEAST | changes).calibration_kind is calibration
 
 
 def test_the_fingerprint_changes_with_what_changes_results_and_with_nothing_else():

@@ -12,12 +12,12 @@ from PIL import Image
 from deepot.errors import MomentsError
 from deepot.inference.calibration import photo_moments
 from deepot.photo.pixels import Pixels
-from deepot.transport.moments import Moments, gathered_with, merge_in_order
+from deepot.transport.moments import Moments, merge_in_order, read_autoencoder_sha256
 from jobs.cli import main
-from pipeline.curation.distances import distances, load_moments
+from pipeline.curation.distances import load_moments, pairwise_distances
 from pipeline.stages.driver import fit_job, open_run
-from tests.support.in_process_pool import HOW, no_ray
-from tests.support.photos import collection
+from tests.support.in_process_pool import OPTIONS, without_ray
+from tests.support.photos import write_photos
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def files(tmp_path):
     vectors = torch.randn(500, 4, generator=generator)
     for shift in range(4):
         moments = Moments.from_patches(vectors + shift)
-        (tmp_path / f"{shift}.safetensors").write_bytes(moments.to_bytes({"codec_sha256": "x"}))
+        (tmp_path / f"{shift}.safetensors").write_bytes(moments.to_bytes({"autoencoder_sha256": "x"}))
     return [str(tmp_path / f"{shift}.safetensors") for shift in range(4)]
 
 
@@ -46,7 +46,7 @@ def test_a_matrix_of_distances_and_its_picture(files, tmp_path, capsys):
 def test_moments_of_different_autoencoders_are_not_compared(files, tmp_path, capsys):
     """Of whole folders, too; a file that does not say which one it was is taken as it is."""
     moments = Moments.from_bytes((tmp_path / "0.safetensors").read_bytes())
-    for name, about in (("other", {"codec_sha256": "y" * 64}), ("silent", None)):
+    for name, about in (("other", {"autoencoder_sha256": "y" * 64}), ("silent", None)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "00000.safetensors").write_bytes(moments.to_bytes(about))
     other, silent = str(tmp_path / "other"), str(tmp_path / "silent")
@@ -65,26 +65,26 @@ def test_moments_of_different_autoencoders_are_not_compared(files, tmp_path, cap
 
 
 def test_metadata_that_are_none_do_not_make_a_moments_file(files):
-    data = Path(files[0]).read_bytes().replace(b'\\"codec_sha256\\"', b'\\"codec_sha256 \\')
+    data = Path(files[0]).read_bytes().replace(b'\\"autoencoder_sha256\\"', b'\\"autoencoder_sha256 \\')
     with pytest.raises(MomentsError, match=r"x\.safetensors is not a moments file"):
-        gathered_with(data, "x.safetensors")
+        read_autoencoder_sha256(data, "x.safetensors")
 
 
-def test_the_moments_of_two_archives_come_from_one_fit(job_for, tmp_path):
+def test_the_moments_of_two_archives_come_from_one_fit(make_job, tmp_path):
     """As docs/curation.md has it: reference.images and source.images."""
-    collection(tmp_path / "1910", 4, restored=False)
-    collection(tmp_path / "1920", 4)
-    job = job_for(reference={"images": str(tmp_path / "1910")}, source={"images": str(tmp_path / "1920")})
-    with no_ray():
-        opened = open_run(job, HOW)
+    write_photos(tmp_path / "1910", 4, restored=False)
+    write_photos(tmp_path / "1920", 4)
+    job = make_job(reference={"images": str(tmp_path / "1910")}, source={"images": str(tmp_path / "1920")})
+    with without_ray():
+        opened = open_run(job, OPTIONS)
         fit_job(opened)
     gathered = load_moments([f"{opened.run.uri}/moments/{side}" for side in ("reference", "source")])
     for year, found in zip(("1910", "1920"), gathered, strict=True):
         photos = (Pixels.from_image(Image.open(path)) for path in (tmp_path / year).rglob("*.png"))
-        direct = merge_in_order(photo_moments(opened.models.codec, photo, 3) for photo in photos)
+        direct = merge_in_order(photo_moments(opened.models.autoencoder, photo, 3) for photo in photos)
         assert found.images == 4
-        assert float(distances([found, direct])[0, 1]) < 1e-4
-    assert distances(gathered)[0, 1] > 0.1
+        assert float(pairwise_distances([found, direct])[0, 1]) < 1e-4
+    assert pairwise_distances(gathered)[0, 1] > 0.1
 
 
 def test_what_cannot_be_compared(files, capsys):

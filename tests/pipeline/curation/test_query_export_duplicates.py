@@ -11,17 +11,17 @@ import pytest
 
 from jobs.cli import main
 from pipeline.curation import query
-from pipeline.curation.duplicates import duplicates
-from pipeline.curation.export import export
-from pipeline.curation.query import select
+from pipeline.curation.duplicates import find_duplicates
+from pipeline.curation.export import export_photos
+from pipeline.curation.query import select_rows
 from pipeline.errors import ConfigError, RunError
-from pipeline.progress import Quiet
+from pipeline.progress import NullProgress
 from pipeline.runs.commits import commit
-from pipeline.runs.manifest import SCHEMA, read_manifest, write_part
-from pipeline.runs.paths import Run
-from pipeline.runs.plan import extend, slowest_first
-from pipeline.runs.rows import blank_row
-from pipeline.storage.objects import Entry, put, read, sha256
+from pipeline.runs.manifest import MANIFEST_SCHEMA, read_manifest, write_manifest_file
+from pipeline.runs.paths import RunPaths
+from pipeline.runs.plan import extend_plan, iter_shards_by_descending_cost
+from pipeline.runs.rows import new_row
+from pipeline.storage.objects import Entry, read, sha256_hex, write
 
 HASHES = {
     "a.jpg": "ffff0000ffff0000",
@@ -36,15 +36,15 @@ HASHES = {
 def row(name, shard=0, **values):
     data = f"photo {name} {shard}".encode()
     entry = Entry(f"/in/{name}", name, len(data), "", 0.0)
-    done = {"status": "ok", "output_uri": f"/out/{name}", "output_sha256": sha256(data), "width": 40, "height": 30}
-    return blank_row(entry, shard, 1) | done | values
+    done = {"status": "ok", "output_uri": f"/out/{name}", "output_sha256": sha256_hex(data), "width": 40, "height": 30}
+    return new_row(entry, shard, 1) | done | values
 
 
 @pytest.fixture
 def run(tmp_path):
     """A run of two shards: the second has a photo of the first again, changed since, and one that failed."""
-    run = Run(str(tmp_path / "run"))
-    put(run.about, b"{}")
+    run = RunPaths(str(tmp_path / "run"))
+    write(run.run_json, b"{}")
     first = [
         row(name, phash=code, noise=float(index), width=40 + index) for index, (name, code) in enumerate(HASHES.items())
     ]
@@ -56,27 +56,27 @@ def run(tmp_path):
         for each in rows:
             if each["output_uri"]:
                 each["output_uri"] = str(tmp_path / "out" / each["file_name"])
-                put(each["output_uri"], f"photo {each['file_name']} {shard}".encode())
-        assert commit(run, shard, [write_part(run, f"{shard}.parquet", rows)])
+                write(each["output_uri"], f"photo {each['file_name']} {shard}".encode())
+        assert commit(run, shard, [write_manifest_file(run, f"{shard}.parquet", rows)])
     return run
 
 
 def test_rows_are_chosen_by_sql_and_are_the_latest_of_their_photos(run):
     assert len(read_manifest(run)) == 8
-    assert len(select(run)) == 7
-    assert select(run, "noise >= 4", "noise DESC")["file_name"].to_pylist() == ["c.jpg", "b again.jpg"]
-    assert select(run, "file_name = 'c.jpg'")["shard"].to_pylist() == [1]
-    assert len(select(run, "status = 'ok'", limit=2)) == 2
-    assert select(run).schema.names == SCHEMA.names
+    assert len(select_rows(run)) == 7
+    assert select_rows(run, "noise >= 4", "noise DESC")["file_name"].to_pylist() == ["c.jpg", "b again.jpg"]
+    assert select_rows(run, "file_name = 'c.jpg'")["shard"].to_pylist() == [1]
+    assert len(select_rows(run, "status = 'ok'", limit=2)) == 2
+    assert select_rows(run).schema.names == MANIFEST_SCHEMA.names
 
 
 def test_a_folder_that_is_no_run_is_no_empty_run(tmp_path, capsys):
-    put(Run(str(tmp_path / "out" / "_deepot" / "abc")).about, b"{}")
+    write(RunPaths(str(tmp_path / "out" / "_deepot" / "abc")).run_json, b"{}")
     for wrong in ("out", "out/_deepot"):
         with pytest.raises(RunError, match=r"has no run\.json; the runs there are .*/out/_deepot/abc$"):
-            select(Run(str(tmp_path / wrong)))
+            select_rows(RunPaths(str(tmp_path / wrong)))
         with pytest.raises(RunError, match=r"has no run\.json; the runs"):
-            read_manifest(Run(str(tmp_path / wrong)))
+            read_manifest(RunPaths(str(tmp_path / wrong)))
     for command in ("select", "duplicates", "status", "verify", "gc", "report"):
         assert main([command, str(tmp_path / "nothing")]) == 2
         assert capsys.readouterr().err.strip().endswith("/nothing is not the folder of a run: it has no run.json")
@@ -86,67 +86,67 @@ def test_a_folder_that_is_no_run_is_no_empty_run(tmp_path, capsys):
 @pytest.mark.parametrize("where", ["nose > 3", "status = ", "true); DROP TABLE manifest; --"])
 def test_a_wrong_expression_is_named_with_the_columns(run, where):
     with pytest.raises(ConfigError, match=r"where '.*columns are file_name, source_uri"):
-        select(run, where)
+        select_rows(run, where)
 
 
 def test_sub_queries_see_the_latest_rows_as_often_as_they_like(run):
-    noisy = select(run, "noise > (SELECT avg(noise) FROM manifest) AND noise <= (SELECT max(noise) FROM manifest)")
+    noisy = select_rows(run, "noise > (SELECT avg(noise) FROM manifest) AND noise <= (SELECT max(noise) FROM manifest)")
     assert noisy["file_name"].to_pylist() == ["c.jpg"], "the average is 10"
-    assert len(select(run, "(SELECT count(*) FROM manifest) = 7")) == 7, "c.jpg counts once"
+    assert len(select_rows(run, "(SELECT count(*) FROM manifest) = 7")) == 7, "c.jpg counts once"
     same = (
         "EXISTS (FROM manifest AS other WHERE other.phash = manifest.phash AND other.file_name <> manifest.file_name)"
     )
-    assert select(run, same)["file_name"].to_pylist() == ["b again.jpg", "b.jpg"]
-    by_size = select(run, "status = 'ok'", "width = (SELECT max(width) FROM manifest) DESC, file_name", limit=1)
+    assert select_rows(run, same)["file_name"].to_pylist() == ["b again.jpg", "b.jpg"]
+    by_size = select_rows(run, "status = 'ok'", "width = (SELECT max(width) FROM manifest) DESC, file_name", limit=1)
     assert by_size["width"].to_pylist() == [44], "c.jpg was larger once"
 
 
 def test_files_of_this_machine_are_not_reached_from_an_expression(run, tmp_path):
     (tmp_path / "secret.csv").write_text("a\n1\n")
     with pytest.raises(ConfigError, match="disabled"):
-        select(run, f"EXISTS (SELECT * FROM '{tmp_path / 'secret.csv'}')")
+        select_rows(run, f"EXISTS (SELECT * FROM '{tmp_path / 'secret.csv'}')")
 
 
 def test_a_part_that_changed_after_its_commit_is_no_matter_of_sql(run):
-    put(run.manifest("1.parquet"), b"something else")
+    write(run.manifest("1.parquet"), b"something else")
     with pytest.raises(RunError, match="its sha256 differs"):
-        select(run)
+        select_rows(run)
 
 
 @pytest.mark.parametrize("counts", [[], [1], [2, 2, 2, 2, 1], [0, 9, 0], [3, 3, 3]])
 def test_parts_are_put_together_before_they_are_queried(monkeypatch, counts):
     """Of many small tables DuckDB keeps several times the memory."""
-    monkeypatch.setattr(query, "_TOGETHER", 4)
+    monkeypatch.setattr(query, "_CHUNK_ROWS", 4)
     numbers = iter(range(99))
     tables = [pa.table({"n": pa.array([next(numbers) for _ in range(count)], pa.int64())}) for count in counts]
-    found = list(query._together(iter(tables)))
+    found = list(query._rechunk(iter(tables)))
     assert [n for table in found for n in table["n"].to_pylist()] == list(range(sum(counts)))
     assert all(len(table) >= 4 for table in found[:-1])
     assert all(table["n"].num_chunks <= 1 for table in found)
 
 
 def test_rows_that_do_not_fit_into_memory_are_told_as_such(run, monkeypatch):
-    monkeypatch.setitem(query._SETTINGS, "memory_limit", "1MB")
+    monkeypatch.setitem(query._DUCKDB_SETTINGS, "memory_limit", "1MB")
     with pytest.raises(RunError, match="need more memory than this machine has"):
-        select(run)
+        select_rows(run)
 
 
 def rewritten(run, change):
     """A run of one row whose manifest part another version has written."""
-    put(run.about, b"{}")
-    part = write_part(run, "0.parquet", [row("a.jpg", phash="00")])
+    write(run.run_json, b"{}")
+    part = write_manifest_file(run, "0.parquet", [row("a.jpg", phash="00")])
     with io.BytesIO() as sink:
         pq.write_table(change(pq.read_table(run.manifest("0.parquet"))), sink)
         data = sink.getvalue()
-    put(run.manifest("0.parquet"), data)
-    commit(run, 0, [replace(part, sha256=sha256(data), size=len(data))])
+    write(run.manifest("0.parquet"), data)
+    commit(run, 0, [replace(part, sha256=sha256_hex(data), size=len(data))])
 
 
 def test_rows_of_older_versions_have_nothing_in_newer_columns(tmp_path):
-    run = Run(str(tmp_path))
+    run = RunPaths(str(tmp_path))
     rewritten(run, lambda table: table.drop_columns(["phash", "sharpness"]))
     assert read_manifest(run)["phash"].to_pylist() == [None]
-    assert read_manifest(run).schema == SCHEMA
+    assert read_manifest(run).schema == MANIFEST_SCHEMA
 
 
 @pytest.mark.parametrize(
@@ -160,48 +160,48 @@ def test_rows_of_older_versions_have_nothing_in_newer_columns(tmp_path):
     ids=["a column more", "another order", "a wider type", "no version"],
 )
 def test_rows_of_newer_versions_are_read_without_what_they_have_besides(tmp_path, change):
-    run = Run(str(tmp_path))
+    run = RunPaths(str(tmp_path))
     rewritten(run, change)
-    assert read_manifest(run).schema == SCHEMA
-    assert select(run)["file_name"].to_pylist() == ["a.jpg"]
+    assert read_manifest(run).schema == MANIFEST_SCHEMA
+    assert select_rows(run)["file_name"].to_pylist() == ["a.jpg"]
 
 
 def test_rows_whose_columns_mean_something_else_are_refused(tmp_path):
-    run = Run(str(tmp_path))
+    run = RunPaths(str(tmp_path))
     rewritten(run, lambda table: table.replace_schema_metadata({"deepot_manifest": "2"}))
     with pytest.raises(RunError, match="rows of version 2, this deepot reads those of 1"):
         read_manifest(run)
 
 
 def test_a_commit_of_a_newer_version_may_say_more(tmp_path):
-    run = Run(str(tmp_path))
-    put(run.about, b"{}")
-    commit(run, 0, [write_part(run, "0.parquet", [row("a.jpg")])])
+    run = RunPaths(str(tmp_path))
+    write(run.run_json, b"{}")
+    commit(run, 0, [write_manifest_file(run, "0.parquet", [row("a.jpg")])])
     record = json.loads(read(run.commit(0)))
     record["parts"][0]["mood"] = "fine"
-    put(run.commit(0), json.dumps(record).encode())
-    assert select(run)["file_name"].to_pylist() == ["a.jpg"]
+    write(run.commit(0), json.dumps(record).encode())
+    assert select_rows(run)["file_name"].to_pylist() == ["a.jpg"]
 
 
 def test_a_plan_without_a_column_is_one_sentence(tmp_path):
-    run = Run(str(tmp_path))
-    extend(run, [Entry("u", "k", 1, "", 0.0)])
+    run = RunPaths(str(tmp_path))
+    extend_plan(run, [Entry("u", "k", 1, "", 0.0)])
     with io.BytesIO() as sink:
         pq.write_table(pq.read_table(run.plan(1)).drop_columns(["cost"]), sink)
-        put(run.plan(1), sink.getvalue())
+        write(run.plan(1), sink.getvalue())
     with pytest.raises(RunError, match=r"is not a file of this version of deepot \(it has no cost\)"):
-        list(slowest_first(run, {0}))
+        list(iter_shards_by_descending_cost(run, {0}))
 
 
 def test_exports_as_list_as_parquet_and_as_tar_shards(run, tmp_path):
-    rows = select(run)
-    listed = export(rows, str(tmp_path / "kept.txt"), "source", Quiet())
+    rows = select_rows(run)
+    listed = export_photos(rows, str(tmp_path / "kept.txt"), "source", NullProgress())
     assert (tmp_path / "kept.txt").read_text().splitlines() == rows["source_uri"].to_pylist()
-    assert listed.left_out == ()
-    export(rows, str(tmp_path / "kept.parquet"), "output", Quiet())
+    assert listed.skipped == ()
+    export_photos(rows, str(tmp_path / "kept.parquet"), "output", NullProgress())
     assert pq.read_table(tmp_path / "kept.parquet").equals(rows)
-    packed = export(rows, f"{tmp_path}/train/", "output", Quiet())
-    assert (packed.photos, packed.left_out) == (6, (("bad.jpg", "it has no output: failed"),))
+    packed = export_photos(rows, f"{tmp_path}/train/", "output", NullProgress())
+    assert (packed.photos, packed.skipped) == (6, (("bad.jpg", "it has no output: failed"),))
     with tarfile.open(tmp_path / "train" / "000000.tar") as tar:
         names = tar.getnames()
         told = json.load(tar.extractfile("000000000.json"))
@@ -210,19 +210,19 @@ def test_exports_as_list_as_parquet_and_as_tar_shards(run, tmp_path):
     assert "000000005.png" in names
     assert photo == f"photo {told['file_name']} 0".encode()
     with pytest.raises(RunError, match="name another folder"):
-        export(rows, f"{tmp_path}/train/", "output", Quiet())
-    assert export(rows.slice(0, 0), "memory://train/", "output", Quiet()).uri == "memory://train/"
+        export_photos(rows, f"{tmp_path}/train/", "output", NullProgress())
+    assert export_photos(rows.slice(0, 0), "memory://train/", "output", NullProgress()).uri == "memory://train/"
     with pytest.raises(ConfigError, match=r"kept.prquet': name a list \(….txt\)"):
-        export(rows, "kept.prquet", "output", Quiet())
+        export_photos(rows, "kept.prquet", "output", NullProgress())
 
 
 def test_tar_shards_are_cut_and_leave_out_what_is_not_the_photo_of_its_row(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.curation.export._SHARD_PHOTOS", 2)
+    monkeypatch.setattr("pipeline.curation.export._MAX_SHARD_PHOTOS", 2)
     (tmp_path / "out" / "a.jpg").write_bytes(b"another")
     (tmp_path / "out" / "b.jpg").unlink()
-    packed = export(select(run, "status = 'ok'"), f"{tmp_path}/train/", "output", Quiet())
+    packed = export_photos(select_rows(run, "status = 'ok'"), f"{tmp_path}/train/", "output", NullProgress())
     assert packed.photos == 4
-    assert dict(packed.left_out) == {
+    assert dict(packed.skipped) == {
         "a.jpg": "it is not the photo of its row: the sha256 differs",
         "b.jpg": "it is no longer there",
     }
@@ -230,25 +230,27 @@ def test_tar_shards_are_cut_and_leave_out_what_is_not_the_photo_of_its_row(run, 
 
 
 def test_duplicates_are_groups_with_the_largest_photo_first(run):
-    assert _groups(duplicates(run, 0)) == [["b again.jpg", "b.jpg"]]
-    assert _groups(duplicates(run, 1)) == [["b again.jpg", "b.jpg"], ["sub/a small.png", "a copy.jpg", "a.jpg"]]
-    assert duplicates(run, 1)["keep"].to_pylist() == [True, False, True, False, False]
-    assert _groups(duplicates(run, 15)) == _groups(duplicates(run, 1)), "changed since: the old hash of c.jpg is none"
+    assert _groups(find_duplicates(run, 0)) == [["b again.jpg", "b.jpg"]]
+    assert _groups(find_duplicates(run, 1)) == [["b again.jpg", "b.jpg"], ["sub/a small.png", "a copy.jpg", "a.jpg"]]
+    assert find_duplicates(run, 1)["keep"].to_pylist() == [True, False, True, False, False]
+    assert _groups(find_duplicates(run, 15)) == _groups(find_duplicates(run, 1)), (
+        "changed since: the old hash of c.jpg is none"
+    )
     with pytest.raises(ConfigError, match="16 bits"):
-        duplicates(run, 16)
+        find_duplicates(run, 16)
 
 
 def test_vanished_photos_are_no_duplicates_and_never_the_one_to_keep(run):
     def listed(names):
-        extend(run, [Entry(f"u/{name}", name, 1, "", 0.0) for name in sorted(names)])
+        extend_plan(run, [Entry(f"u/{name}", name, 1, "", 0.0) for name in sorted(names)])
 
     listed(HASHES)
     listed(set(HASHES) - {"sub/a small.png", "b.jpg"})
-    found = duplicates(run, 1)
+    found = find_duplicates(run, 1)
     assert _groups(found) == [["a copy.jpg", "a.jpg"]], "of b one copy is left, which no group may give away"
     assert found["keep"].to_pylist() == [True, False]
     listed(HASHES)
-    assert duplicates(run, 1)["keep"].to_pylist() == [True, False, True, False, False]
+    assert find_duplicates(run, 1)["keep"].to_pylist() == [True, False, True, False, False]
 
 
 def test_bands_find_every_pair_that_comparing_all_of_them_finds(tmp_path):
@@ -257,14 +259,20 @@ def test_bands_find_every_pair_that_comparing_all_of_them_finds(tmp_path):
     random.seed(3)
     hashes = [random.getrandbits(64) for _ in range(120)]
     hashes += [each ^ sum(1 << bit for bit in random.sample(range(64), random.randint(1, 7))) for each in hashes]
-    run = Run(str(tmp_path))
-    put(run.about, b"{}")
+    run = RunPaths(str(tmp_path))
+    write(run.run_json, b"{}")
     commit(
-        run, 0, [write_part(run, "0.parquet", [row(f"{i:03d}", phash=f"{each:016x}") for i, each in enumerate(hashes)])]
+        run,
+        0,
+        [
+            write_manifest_file(
+                run, "0.parquet", [row(f"{i:03d}", phash=f"{each:016x}") for i, each in enumerate(hashes)]
+            )
+        ],
     )
     for bits in (0, 3, 6):
         paired = {(i, i + 120) for i in range(120) if (hashes[i] ^ hashes[i + 120]).bit_count() <= bits}
-        found = {tuple(sorted(int(name) for name in group)) for group in _groups(duplicates(run, bits))}
+        found = {tuple(sorted(int(name) for name in group)) for group in _groups(find_duplicates(run, bits))}
         assert found == paired
 
 

@@ -10,21 +10,21 @@ from PIL import Image
 
 from deepot.errors import MapError, SpecError
 from deepot.evaluation.image_metrics import psnr
-from deepot.evaluation.variants import Point
+from deepot.evaluation.variants import SweepPoint
 from deepot.photo.pixels import Pixels
 from pipeline.config.job import Limits
 from pipeline.errors import ConfigError, NothingFoundError
 from pipeline.evaluation import evaluate
 from pipeline.evaluation.evaluate import evaluate_job
-from pipeline.stages.driver import How, fit_job, open_run, run_job
-from pipeline.storage.folders import names, remove
-from pipeline.storage.objects import join, read
-from tests.support.in_process_pool import InlineCrew
-from tests.support.photos import collection, picture
+from pipeline.stages.driver import RunOptions, fit_job, open_run, run_job
+from pipeline.storage.folders import delete_folder, list_names
+from pipeline.storage.objects import join_uri, read
+from tests.support.in_process_pool import InProcessWorkerPool
+from tests.support.photos import make_photo, write_photos
 
-HOW = How(allow_code=True)
+HOW = RunOptions(allow_code=True)
 MEASURED = {
-    "features": "tests.support.fake_autoencoders:edges",
+    "features": "tests.support.fake_autoencoders:edge_features",
     "metrics": ["tests.support.fake_autoencoders:largest_error"],
     "alphas": [0, 0.5],
     "replicates": 20,
@@ -32,29 +32,30 @@ MEASURED = {
 
 
 @pytest.fixture
-def evaluated_job(job_for, tmp_path):
-    collection(tmp_path / "clean", 6, restored=False)
+def evaluated_job(make_job, tmp_path):
+    write_photos(tmp_path / "clean", 6, restored=False)
 
     def make(**changes):
-        return job_for(evaluate=MEASURED | {"clean": str(tmp_path / "clean")} | changes)
+        return make_job(evaluate=MEASURED | {"clean": str(tmp_path / "clean")} | changes)
 
     return make
 
 
-def test_what_is_kept_is_measured_as_it_is_written(job_for, tmp_path, inline):
-    collection(tmp_path / "clean", 6, restored=False)
+def test_what_is_kept_is_measured_as_it_is_written(make_job, tmp_path, in_process):
+    write_photos(tmp_path / "clean", 6, restored=False)
     wanted = {"clean": str(tmp_path / "clean"), "alphas": [0], "modes": ["detail"], "replicates": 20}
     maps = {}
     for keep in ((), ("colour", "mean")):
-        job = job_for(evaluate=wanted, transport={"keep": keep}, run=str(tmp_path / "-".join(("run", *keep))))
+        job = make_job(evaluate=wanted, transport={"keep": keep}, run=str(tmp_path / "-".join(("run", *keep))))
         found = evaluate_job(open_run(job, HOW))
-        maps[keep] = found.points[Point("detail", 0.0)]["psnr"].value
+        maps[keep] = found.points[SweepPoint("detail", 0.0)]["psnr"].value
     run_job(job, HOW)
     values = []
     for path in sorted((tmp_path / "clean").rglob("*.png")):
         name = path.relative_to(tmp_path / "clean")
         written, given, clean = (
-            Pixels.from_image(Image.open(tmp_path / place / name)).rgb() for place in ("enhanced", "restored", "clean")
+            Pixels.from_image(Image.open(tmp_path / place / name)).to_rgb()
+            for place in ("enhanced", "restored", "clean")
         )
         values.append(psnr(written, clean))
         inside = ((written > 0) & (written < 1)).all(1, keepdim=True)
@@ -65,9 +66,9 @@ def test_what_is_kept_is_measured_as_it_is_written(job_for, tmp_path, inline):
 
 
 @pytest.mark.parametrize("clean_mode", ["L", "RGB"])
-def test_grey_photos_are_measured_as_the_grey_files_that_are_written(job_for, tmp_path, inline, clean_mode):
-    collection(tmp_path / "clean", 6, restored=False)
-    job = job_for(evaluate={"clean": str(tmp_path / "clean"), "alphas": [0], "replicates": 20})
+def test_grey_photos_are_measured_as_the_grey_files_that_are_written(make_job, tmp_path, in_process, clean_mode):
+    write_photos(tmp_path / "clean", 6, restored=False)
+    job = make_job(evaluate={"clean": str(tmp_path / "clean"), "alphas": [0], "replicates": 20})
     for folder, mode in (("clean", clean_mode), ("restored", "L")):
         for path in (tmp_path / folder).rglob("*.png"):
             Image.open(path).convert("L").convert(mode).save(path)
@@ -77,12 +78,12 @@ def test_grey_photos_are_measured_as_the_grey_files_that_are_written(job_for, tm
     values = []
     for path in sorted((tmp_path / "clean").rglob("*.png")):
         written, clean = (
-            Pixels.from_image(Image.open(tmp_path / place / path.relative_to(tmp_path / "clean"))).rgb()
+            Pixels.from_image(Image.open(tmp_path / place / path.relative_to(tmp_path / "clean"))).to_rgb()
             for place in ("enhanced", "clean")
         )
         assert torch.equal(written[:, 0], written[:, 1])
         values.append(psnr(written, clean))
-    assert found.points[Point("detail", 0.0)]["psnr"].value == pytest.approx(sum(values) / 6, abs=1e-6)
+    assert found.points[SweepPoint("detail", 0.0)]["psnr"].value == pytest.approx(sum(values) / 6, abs=1e-6)
 
 
 def test_it_measures_what_the_run_writes(evaluated_job, tmp_path, ray_session):
@@ -90,47 +91,47 @@ def test_it_measures_what_the_run_writes(evaluated_job, tmp_path, ray_session):
     run_job(job, HOW)
     found = evaluate_job(open_run(job, HOW))
     assert (found.photos, found.unusable) == (6, {})
-    rows = pq.read_table(io.BytesIO(read(join(found.folder, "photos.parquet")))).to_pylist()
+    rows = pq.read_table(io.BytesIO(read(join_uri(found.folder, "photos.parquet")))).to_pylist()
     assert len(rows) == 6 * (3 + 3 * 2)
     for row in rows:
         if (row["name"], row["alpha"]) == ("detail", 0.0):
             written, clean = (
-                Pixels.from_image(Image.open(tmp_path / place / row["file_name"])).rgb()
+                Pixels.from_image(Image.open(tmp_path / place / row["file_name"])).to_rgb()
                 for place in ("enhanced", "clean")
             )
             assert row["psnr"] == pytest.approx(psnr(written, clean), abs=1e-6)
-    after = found.points[Point("residual", 0.0)]
+    after = found.points[SweepPoint("residual", 0.0)]
     assert after["fall of map 1"].value > 0.1
-    assert after["latents"].value < found.points[Point("restored")]["latents"].value
-    assert found.points[Point("restored")]["tests.support.fake_autoencoders:largest_error"].value > 0
-    assert Image.open(io.BytesIO(read(join(found.folder, "curve.png")))).width > 400
+    assert after["latents"].value < found.points[SweepPoint("restored")]["latents"].value
+    assert found.points[SweepPoint("restored")]["tests.support.fake_autoencoders:largest_error"].value > 0
+    assert Image.open(io.BytesIO(read(join_uri(found.folder, "curve.png")))).width > 400
     assert "6 photos" in found.note
-    assert names(found.folder) == {"photos.parquet", "evaluation.json", "curve.png"}
+    assert list_names(found.folder) == {"photos.parquet", "evaluation.json", "curve.png"}
 
     def never(*_):
         raise AssertionError("an evaluation that is complete is read")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "_evaluate", never)
+        patch.setattr(evaluate, "_measure_and_store", never)
         assert evaluate_job(open_run(job, HOW)) == found
 
 
-def test_it_degrades_clean_photos_itself(job_for, tmp_path, inline):
-    collection(tmp_path / "clean", 3, restored=False)
+def test_it_degrades_clean_photos_itself(make_job, tmp_path, in_process):
+    write_photos(tmp_path / "clean", 3, restored=False)
     wanted = {"clean": str(tmp_path / "clean"), "degrade": "blur:sigma=1", "crop": 24}
-    found = evaluate_job(open_run(job_for(evaluate=MEASURED | wanted), HOW))
-    assert found.points[Point("residual", 0.0)]["fall of map 1"].value > 0.1
-    assert found.points[Point("restored")]["psnr"].value < 40
+    found = evaluate_job(open_run(make_job(evaluate=MEASURED | wanted), HOW))
+    assert found.points[SweepPoint("residual", 0.0)]["fall of map 1"].value > 0.1
+    assert found.points[SweepPoint("restored")]["psnr"].value < 40
 
 
 class StoppedError(Exception):
     pass
 
 
-def test_it_goes_on_where_it_was_stopped(evaluated_job, inline, monkeypatch):
+def test_it_goes_on_where_it_was_stopped(evaluated_job, in_process, monkeypatch):
     opened = open_run(evaluated_job(), HOW)
     whole = evaluate_job(opened)
-    remove(opened.run.evaluation())
+    delete_folder(opened.run.evaluation())
     calls = []
 
     def until(stop):
@@ -141,7 +142,7 @@ def test_it_goes_on_where_it_was_stopped(evaluated_job, inline, monkeypatch):
                 if len(calls) == stop:
                     raise StoppedError
 
-        monkeypatch.setattr(InlineCrew, "execute", execute)
+        monkeypatch.setattr(InProcessWorkerPool, "map_unordered", execute)
         calls.clear()
 
     until(4)
@@ -150,18 +151,18 @@ def test_it_goes_on_where_it_was_stopped(evaluated_job, inline, monkeypatch):
     until(5)
     with pytest.raises(StoppedError):
         evaluate_job(opened)
-    assert calls == ["prepare"] * 2 + ["measure"] * 3
+    assert calls == ["prepare_photo"] * 2 + ["measure_point"] * 3
     until(None)
     assert evaluate_job(opened) == whole
-    assert "prepare" not in calls
+    assert "prepare_photo" not in calls
 
 
-def test_what_is_lacking_is_named(job_for, evaluated_job, tmp_path, inline):
+def test_what_is_lacking_is_named(make_job, evaluated_job, tmp_path, in_process):
     with pytest.raises(ConfigError, match=r"give evaluate\.clean"):
-        evaluate_job(open_run(job_for(), HOW))
+        evaluate_job(open_run(make_job(), HOW))
     with pytest.raises(ConfigError, match="--allow-code"):
-        embedded = job_for(vae="embedded", evaluate=MEASURED | {"clean": str(tmp_path / "clean")})
-        evaluate_job(open_run(embedded, How()))
+        embedded = make_job(vae="embedded", evaluate=MEASURED | {"clean": str(tmp_path / "clean")})
+        evaluate_job(open_run(embedded, RunOptions()))
     with pytest.raises(SpecError, match="did you mean 'blur'"):
         evaluate_job(open_run(evaluated_job(degrade="blurr:sigma=1"), HOW))
     (tmp_path / "clean" / "photo 01.tif").write_bytes(b"")
@@ -171,7 +172,7 @@ def test_what_is_lacking_is_named(job_for, evaluated_job, tmp_path, inline):
         evaluate_job(open_run(evaluated_job(clean=str(tmp_path / "natural" / "sub")), HOW))
 
 
-def test_a_photo_that_cannot_be_used_is_left_out(evaluated_job, tmp_path, inline):
+def test_a_photo_that_cannot_be_used_is_left_out(evaluated_job, tmp_path, in_process):
     (tmp_path / "clean" / "photo 01.png").write_bytes(b"no photo")
     Image.new("RGB", (20, 20)).save(tmp_path / "clean" / "photo 02.png")
     (tmp_path / "clean" / "sub" / "photo 03.png").write_bytes(bytes(2**20))
@@ -193,7 +194,7 @@ def test_a_photo_that_cannot_be_used_is_left_out(evaluated_job, tmp_path, inline
         evaluate_job(open_run(evaluated_job(replicates=3), HOW))
 
 
-def test_a_map_of_another_autoencoder_is_refused(evaluated_job, tmp_path, inline):
+def test_a_map_of_another_autoencoder_is_refused(evaluated_job, tmp_path, in_process):
     opened = open_run(evaluated_job(), HOW)
     fit_job(opened)
     (path,) = (tmp_path / "enhanced").rglob("map-0001.safetensors")
@@ -202,13 +203,13 @@ def test_a_map_of_another_autoencoder_is_refused(evaluated_job, tmp_path, inline
         evaluate_job(open_run(other, HOW))
 
 
-def test_sizes_that_downscaling_cuts(evaluated_job, tmp_path, inline):
+def test_sizes_that_downscaling_cuts(evaluated_job, tmp_path, in_process):
     for path in (tmp_path / "clean").rglob("*.png"):
-        picture(3, 50, 39).save(path)
+        make_photo(3, 50, 39).save(path)
     job = evaluated_job(degrade="downscale:factor=4").model_copy(update={"restorer": "resize:factor=4"})
     assert evaluate_job(open_run(job, HOW)).photos == 6
 
 
-def test_evaluating_changes_no_fingerprint(job_for, evaluated_job):
-    assert job_for().fingerprint({}) == evaluated_job().fingerprint({})
+def test_evaluating_changes_no_fingerprint(make_job, evaluated_job):
+    assert make_job().fingerprint({}) == evaluated_job().fingerprint({})
     assert json.loads(evaluated_job().model_dump_json())["evaluate"]["alphas"] == [0, 0.5]

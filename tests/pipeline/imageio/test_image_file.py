@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.errors import Code, ImageError
-from pipeline.imageio.image_file import decode, encode, output_key
-from tests.support.photos import corpus, picture
+from pipeline.errors import ErrorCode, ImageError
+from pipeline.imageio.image_file import add_format_extension, decode, encode
+from tests.support.photos import make_photo, write_mixed_archive
 
 LOTS = 10**9
 
@@ -14,7 +14,7 @@ LOTS = 10**9
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corpus")
-    return folder, corpus(folder)
+    return folder, write_mixed_archive(folder)
 
 
 def test_every_kind_is_read_or_refused_with_its_code(odd):
@@ -23,7 +23,7 @@ def test_every_kind_is_read_or_refused_with_its_code(odd):
         data = (folder / key).read_bytes()
         if status == "ok":
             photo = decode(data, LOTS)
-            assert photo.facts["width"] == photo.pixels.width
+            assert photo.properties["width"] == photo.pixels.width
         else:
             with pytest.raises(ImageError) as caught:
                 decode(data, LOTS)
@@ -34,7 +34,7 @@ def test_every_kind_is_read_or_refused_with_its_code(odd):
 def test_format_mode_and_depth_are_kept(odd, key):
     photo = decode((odd[0] / key).read_bytes(), LOTS)
     again = decode(encode(photo, photo.pixels, "same", "keep"), LOTS)
-    assert again.facts == photo.facts
+    assert again.properties == photo.properties
     if key.endswith((".png", ".tif")):
         np.testing.assert_array_equal(again.pixels.samples, photo.pixels.samples)
 
@@ -42,7 +42,7 @@ def test_format_mode_and_depth_are_kept(odd, key):
 def test_jpeg_keeps_tables_orientation_and_resolution(odd):
     data = (odd[0] / "good.jpg").read_bytes()
     photo = decode(data, LOTS)
-    assert photo.facts["orientation"] == 6
+    assert photo.properties["orientation"] == 6
     with (
         Image.open(io.BytesIO(data)) as before,
         Image.open(io.BytesIO(encode(photo, photo.pixels, "same", "keep"))) as after,
@@ -52,25 +52,25 @@ def test_jpeg_keeps_tables_orientation_and_resolution(odd):
         assert after.info["dpi"] == before.info["dpi"]
         assert after.info.get("progressive")
     stripped = decode(encode(photo, photo.pixels, "same", "strip"), LOTS)
-    assert stripped.facts["orientation"] == 6, "viewers show it as before"
+    assert stripped.properties["orientation"] == 6, "viewers show it as before"
 
 
 def test_other_formats_and_what_they_cannot_hold(odd):
     photo = decode((odd[0] / "rgba.png").read_bytes(), LOTS)
-    assert decode(encode(photo, photo.pixels, "webp", "keep"), LOTS).facts["has_alpha"]
+    assert decode(encode(photo, photo.pixels, "webp", "keep"), LOTS).properties["has_alpha"]
     with pytest.raises(ImageError, match="cannot be written as JPEG") as caught:
         encode(photo, photo.pixels, "jpeg", "keep")
-    assert caught.value.code is Code.UNSUPPORTED_OUTPUT
-    assert [output_key(key, "jpeg") for key in ("a.JPG", "b.png")] == ["a.JPG", "b.png.jpg"]
-    assert output_key("a.png", "same") == "a.png"
+    assert caught.value.code is ErrorCode.UNSUPPORTED_OUTPUT
+    assert [add_format_extension(key, "jpeg") for key in ("a.JPG", "b.png")] == ["a.JPG", "b.png.jpg"]
+    assert add_format_extension("a.png", "same") == "a.png"
 
 
 def test_too_many_pixels_are_refused_before_decoding():
     with io.BytesIO() as file:
-        picture().save(file, "PNG")
+        make_photo().save(file, "PNG")
         with pytest.raises(ImageError, match="48 × 36 pixels are more than") as caught:
             decode(file.getvalue(), 1000)
-    assert caught.value.code is Code.TOO_LARGE
+    assert caught.value.code is ErrorCode.TOO_LARGE
 
 
 @pytest.mark.parametrize("most", [1000, 4095, 65535])
@@ -79,11 +79,11 @@ def test_ppm_of_more_than_8_bits_keeps_them(kind, channels, most):
     samples = np.random.default_rng(1).integers(0, most + 1, (5, 7, channels))
     data = kind + b"\n# of a scanner\n7 5 # and so on\n%d\n" % most + samples.astype(">u2").tobytes()
     found = decode(data, LOTS)
-    assert found.facts["bit_depth"] == most.bit_length()
+    assert found.properties["bit_depth"] == most.bit_length()
     np.testing.assert_array_equal(found.pixels.samples, np.rint(samples / most * 65535))
     again = decode(encode(found, found.pages, "same", "keep"), LOTS)
-    assert again.facts["bit_depth"] == most.bit_length()
+    assert again.properties["bit_depth"] == most.bit_length()
     assert np.abs(again.pixels.samples.astype(int) - found.pixels.samples).max() <= (most == 1000) * 32
     with pytest.raises(ImageError) as caught:
         decode(data[:-1], LOTS)
-    assert caught.value.code is Code.DAMAGED
+    assert caught.value.code is ErrorCode.DAMAGED

@@ -11,56 +11,56 @@ import pytest
 from jobs.cli import main
 from pipeline.errors import RunError
 from pipeline.maintenance import gc
-from pipeline.maintenance.gc import Kind, orphans, remove_orphans
-from pipeline.maintenance.verify import verify
-from pipeline.progress import Quiet
-from pipeline.runs.commits import committed
-from pipeline.runs.paths import Run
-from pipeline.storage.objects import delete, put, read
+from pipeline.maintenance.gc import OrphanKind, find_orphans, remove_orphans
+from pipeline.maintenance.verify import verify_run
+from pipeline.progress import NullProgress
+from pipeline.runs.commits import iter_commits
+from pipeline.runs.paths import RunPaths
+from pipeline.storage.objects import delete, read, write
 from tests.scenarios.test_verify_repair import told
-from tests.support.in_process_pool import run_inline
+from tests.support.in_process_pool import run_in_process
 
 
-def test_only_what_nothing_names_is_removed(job_for, tmp_path, capsys):
-    job = job_for()
-    run = Run(run_inline(job).run)
+def test_only_what_nothing_names_is_removed(make_job, tmp_path, capsys):
+    job = make_job()
+    run = RunPaths(run_in_process(job).run)
     out = tmp_path / "enhanced"
-    assert list(orphans(run, time.time() + 60)) == []
+    assert list(find_orphans(run, time.time() + 60)) == []
     kept = {str(path): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
     (tmp_path / "restored" / "photo 99.png").write_bytes(b"broken")
-    assert run_inline(job).failed == 1
+    assert run_in_process(job).failed == 1
     left = [run.manifest("00000-1-dead.parquet"), f"{run.uri}/.y.partial"]
     left += [str(out / ".x.partial"), str(out / "photo 99.png")]
     mine = str(out / "notes of the archivist.png")
     for path in [*left, mine]:
-        put(path, b"left behind")
-    assert list(orphans(run, time.time() - 3600)) == [], "a driver may still be at work on them"
+        write(path, b"left behind")
+    assert list(find_orphans(run, time.time() - 3600)) == [], "a driver may still be at work on them"
     status, numbers = told(capsys, "gc", run.uri, "--older-than", "0s", "--dry-run")
     assert (status, numbers["removed"], numbers["found"]) == (0, 0, 4)
     status, numbers = told(capsys, "gc", run.uri, "--older-than", "0s")
     assert (status, numbers["removed"], numbers["bytes"]) == (0, 4, 44)
-    assert (numbers["parts"], numbers["partials"], numbers["results"]) == (1, 2, 1)
+    assert (numbers["manifest_files"], numbers["partials"], numbers["results"]) == (1, 2, 1)
     assert not any(os.path.exists(path) for path in left)
     assert os.path.exists(mine)
     assert all(os.path.exists(path) for path in kept)
-    assert verify(run, Quiet()).findings == ()
+    assert verify_run(run, NullProgress()).findings == ()
 
 
-def test_results_of_another_run_are_never_orphans(job_for, tmp_path):
-    first = Run(run_inline(job_for()).run)
-    put(str(tmp_path / "enhanced" / "_deepot.json"), json.dumps({"run": "another"}).encode())
+def test_results_of_another_run_are_never_orphans(make_job, tmp_path):
+    first = RunPaths(run_in_process(make_job()).run)
+    write(str(tmp_path / "enhanced" / "_deepot.json"), json.dumps({"run": "another"}).encode())
     (tmp_path / "enhanced" / "photo 01.png").unlink()
-    put(first.manifest("dead.parquet"), b"x")
-    assert {orphan.kind for orphan in orphans(first, time.time() + 60)} == {Kind.PART}
-    put(first.commit(0), b"{")
+    write(first.manifest("dead.parquet"), b"x")
+    assert {orphan.kind for orphan in find_orphans(first, time.time() + 60)} == {OrphanKind.MANIFEST_FILE}
+    write(first.commit(0), b"{")
     with pytest.raises(RunError, match="is not a commit"):
-        list(remove_orphans(orphans(first, time.time() + 60)))
+        list(remove_orphans(find_orphans(first, time.time() + 60)))
 
 
-def test_an_age_is_one_by_the_clock_of_the_storage(job_for, monkeypatch, capsys):
+def test_an_age_is_one_by_the_clock_of_the_storage(make_job, monkeypatch, capsys):
     """This machine's may be days ahead; what was written a moment ago may be a driver's at work."""
-    run = Run(run_inline(job_for()).run)
-    put(run.manifest("00000-1-late.parquet"), b"of a shard in work")
+    run = RunPaths(run_in_process(make_job()).run)
+    write(run.manifest("00000-1-late.parquet"), b"of a shard in work")
     now = time.time()
     monkeypatch.setattr("pipeline.maintenance.gc.time.time", lambda: now + 10 * 86400)
     assert told(capsys, "gc", run.uri)[1]["removed"] == 0
@@ -76,27 +76,27 @@ def test_an_age_is_a_number_and_a_unit(text, capsys):
     assert "is not an age" in capsys.readouterr().err
 
 
-def test_what_is_committed_while_files_are_listed_is_named(job_for, monkeypatch):
+def test_what_is_committed_while_files_are_listed_is_named(make_job, monkeypatch):
     """Manifests are read before the listing; a driver that is slow for a day may commit in between."""
-    run = Run(run_inline(job_for()).run)
+    run = RunPaths(run_in_process(make_job()).run)
     commit = read(run.commit(1))
     delete(run.commit(1))
-    before = [orphan.kind for orphan in orphans(run, time.time() + 60)]
-    assert sorted(before) == [Kind.PART, Kind.RESULT, Kind.RESULT]
-    real = gc.files
+    before = [orphan.kind for orphan in find_orphans(run, time.time() + 60)]
+    assert sorted(before) == [OrphanKind.MANIFEST_FILE, OrphanKind.RESULT, OrphanKind.RESULT]
+    real = gc.iter_files
 
     def files(folder):
         yield from real(folder)
-        put(run.commit(1), commit)
+        write(run.commit(1), commit)
 
-    monkeypatch.setattr(gc, "files", files)
-    assert list(orphans(run, time.time() + 60)) == []
+    monkeypatch.setattr(gc, "iter_files", files)
+    assert list(find_orphans(run, time.time() + 60)) == []
 
 
-def test_what_is_written_anew_meanwhile_stays(job_for, tmp_path):
-    run = Run(run_inline(job_for()).run)
+def test_what_is_written_anew_meanwhile_stays(make_job, tmp_path):
+    run = RunPaths(run_in_process(make_job()).run)
     delete(run.commit(1))
-    found = list(orphans(run, time.time() + 60))
+    found = list(find_orphans(run, time.time() + 60))
     anew, gone, *rest = (orphan.entry.uri for orphan in found)
     os.utime(anew, (time.time() + 5, time.time() + 5))
     os.unlink(gone)
@@ -104,58 +104,58 @@ def test_what_is_written_anew_meanwhile_stays(job_for, tmp_path):
     assert os.path.exists(anew)
 
 
-def test_many_orphans_come_a_batch_at_a_time(job_for, monkeypatch):
-    run = Run(run_inline(job_for()).run)
+def test_many_orphans_come_a_batch_at_a_time(make_job, monkeypatch):
+    run = RunPaths(run_in_process(make_job()).run)
     for number in range(7):
-        put(run.manifest(f"{number}.parquet"), b"x")
-    monkeypatch.setattr(gc, "_BATCH", 3)
-    assert len(list(orphans(run, time.time() + 60))) == 7
+        write(run.manifest(f"{number}.parquet"), b"x")
+    monkeypatch.setattr(gc, "_RECHECK_BATCH", 3)
+    assert len(list(find_orphans(run, time.time() + 60))) == 7
 
 
-def test_without_a_manifest_part_nobody_knows_what_is_an_orphan(job_for):
-    run = Run(run_inline(job_for()).run)
-    part = dict(committed(run))[0][0]
+def test_without_a_manifest_part_nobody_knows_what_is_an_orphan(make_job):
+    run = RunPaths(run_in_process(make_job()).run)
+    part = dict(iter_commits(run))[0][0]
     delete(run.manifest(part.name))
-    with pytest.raises(RunError, match=r"nobody knows .* --repair"):
-        next(orphans(run, time.time() + 60))
+    with pytest.raises(RunError, match=r"nobody knows .* --requeue"):
+        next(find_orphans(run, time.time() + 60))
 
 
 @pytest.mark.parametrize(("layout", "suffix"), [("webdataset", "tar"), ("parquet", "parquet")])
-def test_files_of_shards_are_results_too(job_for, tmp_path, layout, suffix):
+def test_files_of_shards_are_results_too(make_job, tmp_path, layout, suffix):
     """A search that was cut short leaves pieces, whose photos whoever reads all files would have twice."""
     out = tmp_path / "enhanced"
-    job = job_for(output={"uri": str(out), "layout": layout})
-    run = Run(run_inline(job).run)
-    assert list(orphans(run, time.time() + 60)) == []
+    job = make_job(output={"uri": str(out), "layout": layout})
+    run = RunPaths(run_in_process(job).run)
+    assert list(find_orphans(run, time.time() + 60)) == []
     left = {f"00001-0.{suffix}", f"00001-011.{suffix}"}
     mine = {f"00009.{suffix}", f"1.{suffix}", f"00001-2.{suffix}", f"sub/00001.{suffix}", f"photos.{suffix}"}
     for name in left | mine:
-        put(str(out / name), b"x")
+        write(str(out / name), b"x")
     delete(run.commit(2))
-    found = {orphan.entry.key for orphan in orphans(run, time.time() + 60) if orphan.kind is Kind.RESULT}
+    found = {orphan.entry.key for orphan in find_orphans(run, time.time() + 60) if orphan.kind is OrphanKind.RESULT}
     assert found == left | {f"00002.{suffix}"}
 
 
-def test_results_whose_inputs_have_no_suffix_are_known(job_for, tmp_path):
+def test_results_whose_inputs_have_no_suffix_are_known(make_job, tmp_path):
     out = tmp_path / "enhanced"
-    job = job_for(input={"images": f"{tmp_path}/bare/*"})
+    job = make_job(input={"images": f"{tmp_path}/bare/*"})
     (tmp_path / "bare").mkdir()
     (tmp_path / "restored" / "photo 01.png").rename(tmp_path / "bare" / "scan")
-    run = Run(run_inline(job).run)
+    run = RunPaths(run_in_process(job).run)
     for name in ("other", "scan.png"):
-        put(str(out / name), b"x")
+        write(str(out / name), b"x")
     delete(run.commit(0))
-    assert [o.entry.key for o in orphans(run, time.time() + 60) if o.kind is Kind.RESULT] == ["scan"]
+    assert [o.entry.key for o in find_orphans(run, time.time() + 60) if o.kind is OrphanKind.RESULT] == ["scan"]
 
 
-def test_results_of_rows_are_known(job_for, tmp_path):
+def test_results_of_rows_are_known(make_job, tmp_path):
     out = tmp_path / "enhanced"
-    job = job_for(input={"images": str(tmp_path / "p.parquet")})
+    job = make_job(input={"images": str(tmp_path / "p.parquet")})
     photo = (tmp_path / "restored" / "photo 01.png").read_bytes()
     pq.write_table(pa.table({"image": [photo]}), tmp_path / "p.parquet")
-    run = Run(run_inline(job).run)
+    run = RunPaths(run_in_process(job).run)
     for name in ("00000001.png", "00000000"):
-        put(str(out / "p.parquet" / name), b"x")
+        write(str(out / "p.parquet" / name), b"x")
     delete(run.commit(0))
-    found = {o.entry.key for o in orphans(run, time.time() + 60) if o.kind is Kind.RESULT}
+    found = {o.entry.key for o in find_orphans(run, time.time() + 60) if o.kind is OrphanKind.RESULT}
     assert found == {"p.parquet/00000000.png", "p.parquet/00000000"}

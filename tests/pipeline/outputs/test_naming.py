@@ -7,14 +7,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.maintenance.verify import verify
-from pipeline.outputs.naming import is_row, mirror_key
-from pipeline.progress import Quiet
+from pipeline.maintenance.verify import verify_run
+from pipeline.outputs.naming import is_parquet_row_key, output_key_for
+from pipeline.progress import NullProgress
 from pipeline.runs.manifest import read_manifest
-from pipeline.runs.paths import Run
+from pipeline.runs.paths import RunPaths
 from tests.support import image_corpus as corpus
-from tests.support.in_process_pool import run_inline
-from tests.support.photos import picture
+from tests.support.in_process_pool import run_in_process
+from tests.support.photos import make_photo
 
 FORMS = ["same", "png", "jpeg:quality=80", "tiff", "jpeg2000", "heif"]
 PIECES = ["scan", ".", ".png", ".PNG", ".tif", ".tiff", ".jpg", ".jpeg", ".jp2", ".gif", ".dng", "/", "x.parquet/"]
@@ -24,15 +24,15 @@ NAMES = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=5).map(
 def test_no_two_short_names_meet():
     keys = {"".join(pieces) for count in range(5) for pieces in itertools.product(PIECES, repeat=count)}
     for form in ("same", "png", "jpeg"):
-        assert len({mirror_key(key, form) for key in keys}) == len(keys)
+        assert len({output_key_for(key, form) for key in keys}) == len(keys)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # on a busy machine
-@given(st.sets(NAMES.filter(lambda name: not is_row(name)), max_size=30), st.sampled_from(FORMS))
+@given(st.sets(NAMES.filter(lambda name: not is_parquet_row_key(name)), max_size=30), st.sampled_from(FORMS))
 def test_no_two_names_meet(keys, form):
     pytest.importorskip("pillow_heif")
-    with_results = keys | {mirror_key(key, form) for key in keys}
-    assert len({mirror_key(key, form) for key in with_results}) == len(with_results)
+    with_results = keys | {output_key_for(key, form) for key in keys}
+    assert len({output_key_for(key, form) for key in with_results}) == len(with_results)
 
 
 @pytest.mark.parametrize(
@@ -50,17 +50,17 @@ def test_no_two_names_meet(keys, form):
     ],
 )
 def test_names_of_results(key, form, expected):
-    assert mirror_key(key, form) == expected
+    assert output_key_for(key, form) == expected
 
 
 @pytest.mark.parametrize("form", ["png", "same"])
-def test_inputs_whose_names_differ_by_a_suffix_have_two_results(job_for, tmp_path, form):
-    job = job_for(3, output={"uri": str(tmp_path / "enhanced"), "format": form})
+def test_inputs_whose_names_differ_by_a_suffix_have_two_results(make_job, tmp_path, form):
+    job = make_job(3, output={"uri": str(tmp_path / "enhanced"), "format": form})
     folder = tmp_path / "restored"
-    (folder / "scan.tif").write_bytes(corpus.tiff(np.asarray(picture(1))))
+    (folder / "scan.tif").write_bytes(corpus.encode_tiff(np.asarray(make_photo(1))))
     for number, name in enumerate(["scan.tif.png", "x.jpg.png", "x.jpg"]):
-        (folder / name).write_bytes(corpus.saved(picture(number), "PNG"))
-    result = run_inline(job)
-    rows = read_manifest(Run(result.run)).to_pylist()
+        (folder / name).write_bytes(corpus.encode_image(make_photo(number), "PNG"))
+    result = run_in_process(job)
+    rows = read_manifest(RunPaths(result.run)).to_pylist()
     assert (result.ok, len({row["output_uri"] for row in rows})) == (7, 7)
-    assert verify(Run(result.run), Quiet()).findings == ()
+    assert verify_run(RunPaths(result.run), NullProgress()).findings == ()

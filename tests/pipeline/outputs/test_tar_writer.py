@@ -1,4 +1,4 @@
-"""Tars: names of any kind, places of bytes, and what WebDataset makes of them."""
+"""Tars: names of any kind, places of bytes, and what WebDatasetWriter makes of them."""
 
 import io
 import os
@@ -7,10 +7,10 @@ import tarfile
 import pytest
 
 from pipeline.outputs.tar_writer import TarWriter
-from pipeline.outputs.writers import WebDataset
-from pipeline.runs.plan import to_parquet
-from pipeline.runs.sharding import cut
-from pipeline.sources.discovery import photos, tar_index
+from pipeline.outputs.writers import WebDatasetWriter
+from pipeline.runs.plan import shards_to_parquet
+from pipeline.runs.sharding import split_into_shards
+from pipeline.sources.discovery import discover_images, read_tar_index
 from pipeline.sources.members import read_photo
 from pipeline.storage.objects import read_range
 
@@ -43,10 +43,10 @@ def test_names_that_are_no_utf8_go_from_tar_to_tar(tmp_path):
             info = tarfile.TarInfo(name)
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
-    entries = list(photos(f"{tmp_path}/in.tar"))
-    to_parquet(cut(entries))
+    entries = list(discover_images(f"{tmp_path}/in.tar"))
+    shards_to_parquet(split_into_shards(entries))
     rows = [{"source_uri": entry.uri, "file_name": entry.key} for entry in entries]
-    into = WebDataset(str(tmp_path), 0, "")
+    into = WebDatasetWriter(str(tmp_path), 0, "")
     for row in rows:
         into.add(row, row["file_name"], b"result of " + read_photo(row["source_uri"]))
     into.close(rows)
@@ -67,13 +67,13 @@ def test_long_and_foreign_names_and_their_sidecars_go_from_tar_to_tar(tmp_path):
         "写真.txt": "春".encode(),
     }
     (tmp_path / "in.tar").write_bytes(written(files)[0])
-    rows = [{"source_uri": entry.uri, "file_name": entry.key} for entry in photos(f"{tmp_path}/in.tar")]
-    into = WebDataset(str(tmp_path), 0, "")
+    rows = [{"source_uri": entry.uri, "file_name": entry.key} for entry in discover_images(f"{tmp_path}/in.tar")]
+    into = WebDatasetWriter(str(tmp_path), 0, "")
     for row in rows:
         into.add(row, row["file_name"], b"result of " + read_photo(row["source_uri"]))
     into.close(rows)
     uri = f"{tmp_path}/00000.tar"
-    found = {name: read_range(uri, start, start + size) for name, start, size in tar_index(uri)}
+    found = {name: read_range(uri, start, start + size) for name, start, size in read_tar_index(uri)}
     assert found == files | {f"{LONG}/0001.jpg": b"result of 1", "写真.png": b"result of 2"}
     assert [read_photo(row["output_uri"]) for row in rows] == [found[f"{LONG}/0001.jpg"], found["写真.png"]]
     read = {each["__key__"]: each for each in webdataset.WebDataset(uri, shardshuffle=False)}

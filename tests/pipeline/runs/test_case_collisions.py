@@ -5,9 +5,9 @@ from PIL import Image
 
 from pipeline.errors import RunError
 from pipeline.runs import case_collisions as casing
-from pipeline.runs.case_collisions import ignores_case, meeting
-from pipeline.storage.objects import put
-from tests.support.in_process_pool import run_inline
+from pipeline.runs.case_collisions import find_case_collision, is_case_insensitive
+from pipeline.storage.objects import write
+from tests.support.in_process_pool import run_in_process
 
 
 @pytest.mark.parametrize(
@@ -22,25 +22,25 @@ from tests.support.in_process_pool import run_inline
     ],
 )
 def test_names_that_meet(names, expected):
-    assert meeting(lambda: iter(names)) == expected
+    assert find_case_collision(lambda: iter(names)) == expected
 
 
 def test_hashes_that_end_in_zeros_are_hashes_too(monkeypatch):
-    monkeypatch.setattr(casing, "_hash", lambda name: name.encode().ljust(16, b"\0"))
-    assert meeting(lambda: iter(["B.png", "a.png", "b.png"])) == ("B.png", "b.png")
+    monkeypatch.setattr(casing, "_hash_name", lambda name: name.encode().ljust(16, b"\0"))
+    assert find_case_collision(lambda: iter(["B.png", "a.png", "b.png"])) == ("B.png", "b.png")
 
 
-def test_this_disk_tells_case(folder):
-    put(f"{folder}/_deepot.json", b"{}")
-    assert not ignores_case(folder, "_deepot.json")
+def test_this_disk_tells_case(storage_folder):
+    write(f"{storage_folder}/_deepot.json", b"{}")
+    assert not is_case_insensitive(storage_folder, "_deepot.json")
 
 
-def test_photos_that_would_be_one_file_are_refused_before_any_is_lost(job_for, tmp_path, monkeypatch):
-    job = job_for()
+def test_photos_that_would_be_one_file_are_refused_before_any_is_lost(make_job, tmp_path, monkeypatch):
+    job = make_job()
     monkeypatch.setattr(casing, "exists", lambda _: True)
-    assert run_inline(job).ok == 6
+    assert run_in_process(job).ok == 6
     Image.new("RGB", (40, 30)).save(tmp_path / "restored" / "PHOTO 01.png")
     with pytest.raises(RunError, match=r"'PHOTO 01.png' and 'photo 01.png' would be one file there"):
-        run_inline(job)
+        run_in_process(job)
     monkeypatch.undo()
-    assert run_inline(job).ok == 7
+    assert run_in_process(job).ok == 7

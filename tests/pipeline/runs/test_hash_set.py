@@ -2,21 +2,21 @@
 
 import tracemalloc
 
-from pipeline.runs.hash_set import Ledger
+from pipeline.runs.hash_set import HashSet
 
 
 def test_it_knows_its_names_and_no_others():
-    ledger = Ledger(f"s3://archive/photo {number}.png" for number in range(10_000))
+    ledger = HashSet(f"s3://archive/photo {number}.png" for number in range(10_000))
     assert all(f"s3://archive/photo {number}.png" in ledger for number in range(10_000))
     assert not any(f"s3://archive/photo {number}.jpg" in ledger for number in range(10_000))
     assert len(ledger) == 10_000
     assert "\udcff.png" not in ledger, "names that are no Unicode, as old disks have them"
-    assert "x" not in Ledger([])
+    assert "x" not in HashSet([])
 
 
 def test_a_name_takes_16_bytes_whatever_its_length():
     tracemalloc.start()
-    ledger = Ledger(f"{'long ' * 40}{number}" for number in range(50_000))
+    ledger = HashSet(f"{'long ' * 40}{number}" for number in range(50_000))
     now, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(ledger) == 50_000

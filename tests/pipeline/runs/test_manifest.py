@@ -5,38 +5,38 @@ import pytest
 from pipeline.errors import RunError
 from pipeline.runs import manifest
 from pipeline.runs.commits import commit
-from pipeline.runs.manifest import read_rows, write_part
-from pipeline.runs.paths import Run
-from pipeline.runs.rows import blank_row
-from pipeline.storage.objects import Entry, delete, put
+from pipeline.runs.manifest import iter_manifest_tables, write_manifest_file
+from pipeline.runs.paths import RunPaths
+from pipeline.runs.rows import new_row
+from pipeline.storage.objects import Entry, delete, write
 
 
 def rows_of(shard):
-    return [blank_row(Entry(f"u{number}", f"k{shard}-{number}", 1, "", 0.0), shard, 1) for number in range(2)]
+    return [new_row(Entry(f"u{number}", f"k{shard}-{number}", 1, "", 0.0), shard, 1) for number in range(2)]
 
 
 @pytest.fixture
 def run(tmp_path):
-    run = Run(str(tmp_path / "run"))
-    put(run.about, b"{}")
+    run = RunPaths(str(tmp_path / "run"))
+    write(run.run_json, b"{}")
     for shard in range(10):
-        assert commit(run, shard, [write_part(run, f"{shard:05d}-1-x.parquet", rows_of(shard))])
+        assert commit(run, shard, [write_manifest_file(run, f"{shard:05d}-1-x.parquet", rows_of(shard))])
     return run
 
 
 def test_a_part_that_is_gone_is_one_sentence_with_the_way_out(run):
     delete(run.manifest("00003-1-x.parquet"))
-    with pytest.raises(RunError, match=r"part of shard 3 is gone: deepot verify .* --repair"):
-        list(read_rows(run))
+    with pytest.raises(RunError, match=r"part of shard 3 is gone: deepot verify .* --requeue"):
+        list(iter_manifest_tables(run))
 
 
 def test_a_commit_that_is_taken_back_meanwhile_counts_no_more(run, monkeypatch):
-    real = manifest.committed_numbers
+    real = manifest.list_committed_shards
 
     def numbers(run):
         found = real(run)
         delete(run.commit(3))
         return found
 
-    monkeypatch.setattr(manifest, "committed_numbers", numbers)
-    assert len(list(read_rows(run))) == 9
+    monkeypatch.setattr(manifest, "list_committed_shards", numbers)
+    assert len(list(iter_manifest_tables(run))) == 9

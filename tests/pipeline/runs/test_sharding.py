@@ -4,7 +4,7 @@ import pyarrow as pa
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.runs.sharding import cost, costs
+from pipeline.runs.sharding import estimate_cost, estimate_costs
 from pipeline.storage.objects import Entry
 
 NAMES = st.text(max_size=6) | st.sampled_from(
@@ -20,4 +20,4 @@ def test_of_many_it_is_what_it_is_of_each(images):
         pa.array([each.key for each in entries], pa.string()),
         pa.array([each.size for each in entries], pa.int64()),
     )
-    assert costs(keys, sizes).to_pylist() == [cost(each) for each in entries]
+    assert estimate_costs(keys, sizes).to_pylist() == [estimate_cost(each) for each in entries]

@@ -11,20 +11,20 @@ from pipeline.runs import commits
 from pipeline.runs import numbered_files as series
 from pipeline.runs import summary as summing
 from pipeline.runs.commits import commit
-from pipeline.runs.manifest import write_part
-from pipeline.runs.paths import Run
-from pipeline.runs.plan import extend, read_plan
-from pipeline.runs.rows import blank_row
-from pipeline.runs.summary import Tally, finish, totals
+from pipeline.runs.manifest import write_manifest_file
+from pipeline.runs.paths import RunPaths
+from pipeline.runs.plan import extend_plan, read_plan
+from pipeline.runs.rows import new_row
+from pipeline.runs.summary import RunProgress, finalize_run, summarize_run
 from pipeline.storage.folders import exists
-from pipeline.storage.objects import Entry, delete, put
-from pipeline.telemetry.throughput import WINDOW_S, Pace
+from pipeline.storage.objects import Entry, delete, write
+from pipeline.telemetry.throughput import WINDOW_S, ThroughputMeter
 
 
 @pytest.fixture
 def run(tmp_path):
-    run = Run(str(tmp_path / "run"))
-    put(run.about, b"{}")
+    run = RunPaths(str(tmp_path / "run"))
+    write(run.run_json, b"{}")
     return run
 
 
@@ -35,91 +35,91 @@ def listed(count):
 def do(run, number, **row):
     """Commit a shard whose rows are as given."""
     shard = next(shard for shard in read_plan(run) if shard.number == number)
-    rows = [blank_row(entry, number, 1) | {"status": "ok"} | row for entry in shard.entries]
-    assert commit(run, number, [write_part(run, f"{number:05d}-1-x.parquet", rows)])
+    rows = [new_row(entry, number, 1) | {"status": "ok"} | row for entry in shard.entries]
+    assert commit(run, number, [write_manifest_file(run, f"{number:05d}-1-x.parquet", rows)])
 
 
 def test_a_run_without_a_plan_is_not_complete(run):
-    assert not totals(run).complete
-    extend(run, listed(2), 2)
-    assert not totals(run).complete
+    assert not summarize_run(run).complete
+    extend_plan(run, listed(2), 2)
+    assert not summarize_run(run).complete
     do(run, 0)
-    assert totals(run).complete
+    assert summarize_run(run).complete
 
 
 def test_a_look_reads_only_what_is_new(run, monkeypatch):
     reads = []
-    for module, name in ((commits, "read"), (series, "opened")):
+    for module, name in ((commits, "read"), (series, "open_ranged")):
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda uri, real=real: reads.append(uri.rpartition("/")[2]) or real(uri))
-    extend(run, listed(6), 2)
+    extend_plan(run, listed(6), 2)
     do(run, 1)
     do(run, 0, status="failed", error_code="damaged")
-    tally = Tally(run)
+    tally = RunProgress(run)
     for more, expected in [
         (lambda: None, ["00000.json", "00001.json", "plan-0001.parquet"]),
         (lambda: None, []),
         (lambda: do(run, 2), ["00002.json"]),
-        (lambda: extend(run, listed(7), 2), ["plan-0002.parquet"]),
+        (lambda: extend_plan(run, listed(7), 2), ["plan-0002.parquet"]),
         (lambda: delete(run.commit(1)), ["00000.json", "00002.json", "plan-0001.parquet", "plan-0002.parquet"]),
     ]:
         more()
         reads.clear()
-        found = tally.look()
+        found = tally.poll()
         assert sorted(reads) == expected
-        assert found == totals(run)
+        assert found == summarize_run(run)
     assert (found.inputs, found.ok, found.failed, found.codes) == (7, 2, 2, {"damaged": 2})
 
 
 def test_a_run_that_another_driver_has_planned_more_of_does_not_look_finished(run, monkeypatch):
     """Summing up a large run takes an hour; _SUCCESS.json is for readers who look at nothing else."""
-    extend(run, listed(2), 2)
+    extend_plan(run, listed(2), 2)
     do(run, 0)
-    real = summing.put
+    real = summing.write
 
     def put_late(uri, data):
-        extend(run, listed(4), 2)
+        extend_plan(run, listed(4), 2)
         real(uri, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(summing, "put", put_late)
-        assert finish(run, 0, 0.0).complete
-    assert not exists(run.success)
+        patch.setattr(summing, "write", put_late)
+        assert finalize_run(run, 0, 0.0).complete
+    assert not exists(run.success_marker)
     do(run, 1)
-    assert finish(run, 0, 0.0).complete
-    assert exists(run.success)
+    assert finalize_run(run, 0, 0.0).complete
+    assert exists(run.success_marker)
 
 
 def test_who_may_not_delete_plans_and_finishes_a_run(run, monkeypatch):
     monkeypatch.setattr("pipeline.runs.plan.delete", None)
-    extend(run, listed(2), 2)
+    extend_plan(run, listed(2), 2)
     do(run, 0)
-    assert finish(run, 0, 0.0).complete
+    assert finalize_run(run, 0, 0.0).complete
 
 
 def test_the_rate_is_that_of_the_last_ten_minutes():
-    pace = Pace()
+    pace = ThroughputMeter()
     assert pace.images_per_s is None
-    pace.look(0, 100)
-    assert pace.images_per_s is pace.left_s(5) is None, "one look tells nothing"
-    pace.look(10, 120)
-    assert (pace.images_per_s, pace.left_s(30)) == (2, 15)
+    pace.add(0, 100)
+    assert pace.images_per_s is pace.remaining_s(5) is None, "one look tells nothing"
+    pace.add(10, 120)
+    assert (pace.images_per_s, pace.remaining_s(30)) == (2, 15)
     for at in range(20, int(2 * WINDOW_S) + 1, 10):
-        pace.look(at, 120 + at)
+        pace.add(at, 120 + at)
     assert pace.images_per_s == pytest.approx(1)
-    pace.look(at + 10, 50)
+    pace.add(at + 10, 50)
     assert pace.images_per_s is None, "commits were taken back: what was before says nothing of what is to come"
     for at in range(2000, 2000 + 2 * int(WINDOW_S), 10):
-        pace.look(at, 50)
+        pace.add(at, 50)
     assert pace.images_per_s is None, "a run that stands still has no end in sight"
 
 
 @pytest.mark.parametrize("flags", [[], ["--json"]])
-def test_watching_ends_with_the_run(folder, monkeypatch, capsys, flags):
+def test_watching_ends_with_the_run(storage_folder, monkeypatch, capsys, flags):
     """Wherever the run lies."""
-    run = Run(f"{folder}/run")
-    put(run.about, b"{}")
-    extend(run, listed(4), 2)
+    run = RunPaths(f"{storage_folder}/run")
+    write(run.run_json, b"{}")
+    extend_plan(run, listed(4), 2)
     steps = iter([lambda: do(run, 0), lambda: do(run, 1, status="failed", error_code="damaged")])
     slept, clock = [], [0.0]
 

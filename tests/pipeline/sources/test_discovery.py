@@ -14,19 +14,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.config.job import Limits
-from pipeline.errors import Code, ImageError, StorageError
+from pipeline.errors import ErrorCode, ImageError, StorageError
 from pipeline.runs.plan import find_images
 from pipeline.sources import members
-from pipeline.sources.fetch import fetch
-from pipeline.sources.members import clean, read_photo
-from tests.support.image_corpus import photo, saved
+from pipeline.sources.fetch import read_input
+from pipeline.sources.members import read_photo, sanitize_path
+from tests.support.image_corpus import encode_image, make_corpus_photo
 
 NAMES = ["b/0002.png", "0001.jpg", "Ü #1+2.webp"]
 
 
 def picture_bytes(name):
     kind = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}[name.rpartition(".")[2]]
-    return saved(photo().crop((0, 0, 8 + len(name), 8)), kind)
+    return encode_image(make_corpus_photo().crop((0, 0, 8 + len(name), 8)), kind)
 
 
 def tar(path, files):
@@ -69,8 +69,8 @@ def test_zip_files_stored_and_deflated(tmp_path):
     for name in NAMES:
         assert read_photo(by_key[f"box.zip/{name}"].uri) == picture_bytes(name)
     with pytest.raises(ImageError, match="compressed by method 14; members that are stored or deflated") as caught:
-        fetch(by_key["box.zip/x.png"], Limits())
-    assert caught.value.code is Code.UNSUPPORTED_FORMAT
+        read_input(by_key["box.zip/x.png"], Limits())
+    assert caught.value.code is ErrorCode.UNSUPPORTED_FORMAT
 
 
 class Stream(io.RawIOBase):
@@ -91,27 +91,27 @@ class Stream(io.RawIOBase):
 @pytest.mark.parametrize("streamed", [False, True])
 def test_damaged_and_encrypted_zip_members_are_not_tried_again(tmp_path, how, streamed):
     stream = Stream() if streamed else io.BytesIO()
-    content = saved(photo(), "BMP")
+    content = encode_image(make_corpus_photo(), "BMP")
     with zipfile.ZipFile(stream, "w", how) as archive:
         for name in ("a.bmp", "b.bmp"):
             archive.writestr(name, content)
     data = bytes(stream.held) if streamed else stream.getvalue()
     (tmp_path / "box.zip").write_bytes(data)
     entries = list(find_images(str(tmp_path / "box.zip"), "input"))
-    assert [fetch(entry, Limits()) for entry in entries] == [content] * 2
+    assert [read_input(entry, Limits()) for entry in entries] == [content] * 2
     first = entries[0]
     for place, value, code in [
-        (len(b"a.bmp") + 30 + first.size // 2, 0x55, Code.DAMAGED),
-        (0, 0x55, Code.DAMAGED),
-        (6, 0x01, Code.UNSUPPORTED_FORMAT),
+        (len(b"a.bmp") + 30 + first.size // 2, 0x55, ErrorCode.DAMAGED),
+        (0, 0x55, ErrorCode.DAMAGED),
+        (6, 0x01, ErrorCode.UNSUPPORTED_FORMAT),
     ]:
         damaged = bytearray(data)
         damaged[place] ^= value
         (tmp_path / "box.zip").write_bytes(damaged)
         with pytest.raises(ImageError) as caught:
-            fetch(first, Limits())
+            read_input(first, Limits())
         assert (caught.value.code, caught.value.code.retriable) == (code, False)
-        assert fetch(entries[1], Limits()) == content
+        assert read_input(entries[1], Limits()) == content
 
 
 def test_a_row_that_is_no_photo_is_not_tried_again(tmp_path):
@@ -119,22 +119,22 @@ def test_a_row_that_is_no_photo_is_not_tried_again(tmp_path):
     (entry,) = find_images(str(tmp_path / "p.parquet"), "input")
     gone = entry._replace(uri=entry.uri.removesuffix("/0") + "/9")
     with pytest.raises(ImageError, match="does not name a photo") as caught:
-        fetch(gone, Limits())
-    assert caught.value.code is Code.DAMAGED
+        read_input(gone, Limits())
+    assert caught.value.code is ErrorCode.DAMAGED
 
 
 def test_a_row_group_is_read_once_whoever_wants_its_photos(tmp_path, monkeypatch):
     """Threads that read a shard ahead, or verify it, come at the same moment."""
     pq.write_table(pa.table({"image": [bytes([number]) for number in range(8)]}), tmp_path / "p.parquet")
     entries = list(find_images(str(tmp_path / "p.parquet"), "input"))
-    reads, real = [], members.opened
+    reads, real = [], members.open_ranged
 
     def opened(uri):
         reads.append(uri)
         time.sleep(0.05)
         return real(uri)
 
-    monkeypatch.setattr(members, "opened", opened)
+    monkeypatch.setattr(members, "open_ranged", opened)
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(lambda entry: read_photo(entry.uri), entries)) == [bytes([i]) for i in range(8)]
     assert len(reads) == 1
@@ -149,13 +149,13 @@ def test_what_inflates_without_end_is_not_inflated(tmp_path):
     assert entry.size < 2**17
     tracemalloc.start()
     with pytest.raises(ImageError, match="inflated it has more") as caught:
-        fetch(entry, limits)
+        read_input(entry, limits)
     assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
     tracemalloc.stop()
-    assert caught.value.code is Code.TOO_LARGE
+    assert caught.value.code is ErrorCode.TOO_LARGE
     short = entry._replace(uri=entry.uri.replace(f"+{entry.size}/", f"+{entry.size - 9}/"))
     with pytest.raises(ImageError, match="it is cut short"):
-        fetch(short, Limits())
+        read_input(short, Limits())
 
 
 @pytest.mark.parametrize("layout", ["bytes", "struct", "uris"])
@@ -294,7 +294,7 @@ def test_members_are_read_from_object_storage_by_range(tmp_path, s3):
 def test_hostile_and_damaged_containers(tmp_path):
     tar(tmp_path / "evil.tar", {"../../etc/x.png": b"1", "/abs/y.png": b"2", "a\\..\\z.png": b"3"})
     assert list(found(tmp_path / "evil.tar")) == ["evil.tar/a/z.png", "evil.tar/abs/y.png", "evil.tar/etc/x.png"]
-    assert clean("./..//a/./b") == "a/b"
+    assert sanitize_path("./..//a/./b") == "a/b"
     tar(tmp_path / "twice.tar", {"x.png": b"1", "./x.png": b"2"})
     with pytest.raises(StorageError, match="two photos of the name"):
         found(tmp_path / "twice.tar")
@@ -333,8 +333,8 @@ def test_one_damaged_container_of_several_is_one_failed_photo(tmp_path, suffix):
     assert [read_photo(entry.uri) for entry in entries if entry not in bad] == list(good.values())
     for entry in bad:
         with pytest.raises(ImageError, match="cannot be told") as caught:
-            fetch(entry, Limits())
-        assert caught.value.code is Code.DAMAGED
+            read_input(entry, Limits())
+        assert caught.value.code is ErrorCode.DAMAGED
 
 
 def test_files_whose_names_look_strange_are_files(tmp_path):

@@ -8,14 +8,14 @@ import boto3
 import pytest
 from s3fs import S3FileSystem
 
-from pipeline.runs.commits import committed_numbers
-from pipeline.runs.paths import Run
-from pipeline.sources.discovery import tar_index
+from pipeline.runs.commits import list_committed_shards
+from pipeline.runs.paths import RunPaths
+from pipeline.sources.discovery import read_tar_index
 from pipeline.storage import folders
-from pipeline.storage.listing import listing
-from pipeline.storage.objects import join, put
-from pipeline.storage.ranged_file import opened
-from tests.support.in_process_pool import run_inline
+from pipeline.storage.listing import list_images
+from pipeline.storage.objects import join_uri, write
+from pipeline.storage.ranged_file import open_ranged
+from tests.support.in_process_pool import run_in_process
 
 KEYS = ["a.json", "b/c.json", "b/d/e.json", "f", "g h#1.json"]
 
@@ -38,33 +38,39 @@ def asked(monkeypatch):
     return seen
 
 
-def test_names_are_those_right_below_however_many_pages(folder, monkeypatch):
-    monkeypatch.setattr(folders, "PAGE_KEYS", 2)
+def test_names_are_those_right_below_however_many_pages(storage_folder, monkeypatch):
+    monkeypatch.setattr(folders, "MAX_KEYS_PER_PAGE", 2)
     for key in KEYS:
-        put(join(folder, key), b"x")
-    assert folders.names(folder) == folders.names(folder + "/") == {"a.json", "b", "f", "g h#1.json"}
-    assert folders.names(join(folder, "b")) == {"c.json", "d"}
-    assert folders.names(join(folder, "none")) == set()
-    there = [name for name in [*KEYS, "b", "b/d", "none", "b/x", "a.jso"] if folders.exists(join(folder, name))]
+        write(join_uri(storage_folder, key), b"x")
+    assert (
+        folders.list_names(storage_folder)
+        == folders.list_names(storage_folder + "/")
+        == {"a.json", "b", "f", "g h#1.json"}
+    )
+    assert folders.list_names(join_uri(storage_folder, "b")) == {"c.json", "d"}
+    assert folders.list_names(join_uri(storage_folder, "none")) == set()
+    there = [
+        name for name in [*KEYS, "b", "b/d", "none", "b/x", "a.jso"] if folders.exists(join_uri(storage_folder, name))
+    ]
     assert there == [*KEYS, "b", "b/d"]
 
 
 def test_names_of_a_bucket_that_is_not_there(s3):
-    assert folders.names("s3://no-such-bucket") == folders.names("s3://no-such-bucket/x") == set()
+    assert folders.list_names("s3://no-such-bucket") == folders.list_names("s3://no-such-bucket/x") == set()
     assert not folders.exists("s3://no-such-bucket/x/y")
 
 
 def test_many_commits_are_not_held_but_for_their_numbers(s3, asked, monkeypatch):
     client = boto3.client("s3")
     client.create_bucket(Bucket="many")
-    run = Run("s3://many/run")
+    run = RunPaths("s3://many/run")
     for number in range(7):
-        put(run.commit(number), b"{}")
+        write(run.commit(number), b"{}")
     client.put_object(Bucket="many", Key="run/commits/", Body=b"")  # as consoles make a folder
-    monkeypatch.setattr(folders, "PAGE_KEYS", 3)
+    monkeypatch.setattr(folders, "MAX_KEYS_PER_PAGE", 3)
     monkeypatch.setattr(S3FileSystem, "ls", None)
     asked.clear()
-    assert committed_numbers(run) == set(range(7))
+    assert list_committed_shards(run) == set(range(7))
     assert asked == {"list_objects_v2": 3}
 
 
@@ -73,7 +79,7 @@ def test_one_question_tells_whether_something_is_there(s3, asked):
     client.create_bucket(Bucket="flat")
     for number in range(20):
         client.put_object(Bucket="flat", Key=f"out/{number}.jpg", Body=b"")
-    put("s3://flat/out/_deepot.json", b"{}")
+    write("s3://flat/out/_deepot.json", b"{}")
     asked.clear()
     assert folders.exists("s3://flat/out/_deepot.json")
     assert asked == {"head_object": 1}, "a folder of a hundred million photos is not listed for it"
@@ -85,7 +91,7 @@ def test_a_slash_behind_it_says_that_it_is_a_folder(s3):
     client.create_bucket(Bucket="marked")
     for key in ("photos", "photos/", "photos/a.png", "photos/a.png/b.png"):
         client.put_object(Bucket="marked", Key=key, Body=b"x")
-    assert [entry.key for entry in listing("s3://marked/photos/")] == ["a.png", "a.png/b.png"]
+    assert [entry.key for entry in list_images("s3://marked/photos/")] == ["a.png", "a.png/b.png"]
 
 
 def test_the_headers_of_a_tar_are_read_without_its_photos(s3):
@@ -99,22 +105,22 @@ def test_the_headers_of_a_tar_are_read_without_its_photos(s3):
                 info.size = 12 * 2**20
                 archive.addfile(info, io.BytesIO(bytes(info.size)))
         client.put_object(Bucket="tars", Key="scans.tar", Body=file.getvalue())
-    with opened("s3://tars/scans.tar") as found:
+    with open_ranged("s3://tars/scans.tar") as found:
         raw = found.raw._file
         with tarfile.open(fileobj=found, mode="r:") as tar:
             assert len(tar.getmembers()) == 6
         assert raw.cache.total_requested_bytes < 32 * 2**20, "of 72"
-    assert len(tar_index("s3://tars/scans.tar")) == 6
+    assert len(read_tar_index("s3://tars/scans.tar")) == 6
 
 
-def test_a_photo_and_a_folder_of_one_name_are_two_things_to_s3_alone(s3, job_for, tmp_path):
+def test_a_photo_and_a_folder_of_one_name_are_two_things_to_s3_alone(s3, make_job, tmp_path):
     """On a disk one of them has no place; another try will not change that."""
     client = boto3.client("s3")
     client.create_bucket(Bucket="both")
-    job = job_for(input={"images": "s3://both/in"})
+    job = make_job(input={"images": "s3://both/in"})
     photo = (tmp_path / "restored" / "photo 01.png").read_bytes()
     for key in ("in/a.png", "in/a.png/b.png", "in/c.png"):
         client.put_object(Bucket="both", Key=key, Body=photo)
-    result = run_inline(job)
+    result = run_in_process(job)
     assert (result.ok, result.codes) == (2, {"unsafe_name": 1})
-    assert run_inline(job_for(input={"images": "s3://both/in"}, output={"uri": "s3://both/out"})).ok == 3
+    assert run_in_process(make_job(input={"images": "s3://both/in"}, output={"uri": "s3://both/out"})).ok == 3

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from jobs.cli import main
-from jobs.lines import LoggedProgress, Printed
+from jobs.lines import LoggedProgress, LoggedStdout
 from pipeline.telemetry import logs
 from pipeline.telemetry.logs import LogFormat
 
@@ -22,7 +22,7 @@ KEY = "not/to/be/seen/in/lines"
 
 @pytest.fixture(autouse=True)
 def about(monkeypatch):
-    monkeypatch.setattr(logs, "_ABOUT", {})
+    monkeypatch.setattr(logs, "_CONTEXT", {})
 
 
 @pytest.fixture
@@ -31,7 +31,9 @@ def lines(capsys):
     started = []
 
     def start():
-        started.append(logs.start(LogFormat.JSON))  # pytest's standard error of a test is not that of its fixtures
+        started.append(
+            logs.configure_logging(LogFormat.JSON)
+        )  # pytest's standard error of a test is not that of its fixtures
         return lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
     yield start
@@ -43,7 +45,7 @@ def test_a_line_says_what_is_known_and_no_secret(lines, monkeypatch):
     written = lines()
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEY)
     log = logging.getLogger("pipeline.here")
-    logs.about(run="s3://archive/run", stage="apply")
+    logs.set_log_context(run="s3://archive/run", stage="apply")
     try:
         raise OSError(f"signed with {KEY}")
     except OSError:
@@ -76,21 +78,21 @@ def test_ours_are_told_from_info_on_and_others_from_warnings_on(lines):
 
 def test_text_has_no_secrets_either_and_everything_is_put_back(capsys, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEY)
-    monkeypatch.delenv(logs.VARIABLE, raising=False)
+    monkeypatch.delenv(logs.LOG_FORMAT_ENV, raising=False)
     before = logging.getLogger().handlers[:], logging.getLogger("pipeline").level
-    put_back = logs.start(LogFormat.TEXT)
+    put_back = logs.configure_logging(LogFormat.TEXT)
     logging.getLogger("pipeline").warning("the key is %s", KEY)
     logging.getLogger("pipeline").info("not here")
     put_back()
     assert capsys.readouterr().err == "WARNING the key is …\n"
     assert (logging.getLogger().handlers, logging.getLogger("pipeline").level) == before
-    assert logs.chosen() is LogFormat.TEXT
+    assert logs.current_log_format() is LogFormat.TEXT
 
 
 def test_what_is_printed_becomes_lines(lines):
     written = lines()
     stdout = io.StringIO()
-    printed = Printed(stdout)
+    printed = LoggedStdout(stdout)
     for text in ("run      /x\nhalf", " of it\n\n", '{"ok": 1}', "\n"):
         print(text, end="", file=printed)
     assert [line["message"] for line in written()] == ["run /x", "half of it"]
@@ -115,15 +117,15 @@ def test_progress_is_told_now_and_then(lines, monkeypatch):
 
 
 def test_the_command_line_writes_json_from_the_first_line_to_the_last(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv(logs.VARIABLE, "json")
+    monkeypatch.setenv(logs.LOG_FORMAT_ENV, "json")
     assert main(["status", str(tmp_path)]) == 2
     (line,) = [json.loads(text) for text in capsys.readouterr().err.splitlines()]
     assert (line["level"], line["message"]) == ("ERROR", f"{tmp_path} is not the folder of a run: it has no run.json")
-    monkeypatch.setattr("jobs.status.Tally", lambda run: 1 / 0)
+    monkeypatch.setattr("jobs.status.RunProgress", lambda run: 1 / 0)
     assert main(["status", str(tmp_path)]) == 2
     (line,) = [json.loads(text) for text in capsys.readouterr().err.splitlines()]
     assert "ZeroDivisionError" in line["traceback"]
-    monkeypatch.setenv(logs.VARIABLE, "xml")
+    monkeypatch.setenv(logs.LOG_FORMAT_ENV, "xml")
     with pytest.raises(SystemExit, match="2"):
         main(["status", str(tmp_path)])
     assert "--log-format: invalid LogFormat value: 'xml'" in capsys.readouterr().err
@@ -132,7 +134,7 @@ def test_the_command_line_writes_json_from_the_first_line_to_the_last(tmp_path, 
 def test_ray_writes_its_lines_as_we_do(tmp_path):
     """In a process of its own, as handlers of a library that is imported once are taken away."""
     code = (
-        "import logging, ray\nfrom pipeline.telemetry import logs\nlogs.start(logs.LogFormat.JSON)\nlogs.adopt('ray')\n"
+        "import logging, ray\nfrom pipeline.telemetry import logs\nlogs.configure_logging(logs.LogFormat.JSON)\nlogs.route_logger('ray')\n"
         "logging.getLogger('ray.worker').error('lost a node')"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)

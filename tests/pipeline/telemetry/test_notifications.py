@@ -10,20 +10,20 @@ from unittest.mock import Mock
 import pytest
 from tenacity import wait_none
 
-from jobs.cli import _parser, main
-from jobs.finish import carry_out
-from pipeline.config.job import Notify
+from jobs.cli import _build_parser, main
+from jobs.finish import execute_job
+from pipeline.config.job import Notifications
 from pipeline.config.loading import parse_job
 from pipeline.errors import ConfigError
-from pipeline.runs.summary import Result
-from pipeline.stages.driver import How, open_run
+from pipeline.runs.summary import RunSummary
+from pipeline.stages.driver import RunOptions, open_run
 from pipeline.storage.objects import read
 from pipeline.telemetry import notifications as notify
-from pipeline.telemetry.notifications import recipients
-from tests.support.photos import small_job
+from pipeline.telemetry.notifications import make_notifier
+from tests.support.photos import small_job_config
 
 SECRET = "services/T0/B0/not-to-be-seen"
-DONE = Result("/run", 3, 2, 0, 1, {"damaged": 1}, complete=True, done_now=3, seconds=1.5)
+DONE = RunSummary("/run", 3, 2, 0, 1, {"damaged": 1}, complete=True, done_now=3, seconds=1.5)
 
 
 class Hook(ThreadingHTTPServer):
@@ -72,10 +72,10 @@ def hook(monkeypatch):
 
 def test_the_line_for_a_scheduler_is_posted(hook, monkeypatch):
     monkeypatch.setenv("DEEPOT_HOOK", hook.url)
-    recipients(Notify(webhook="env:DEEPOT_HOOK"), False).tell(DONE.told)
-    recipients(Notify(webhook=hook.url), False).tell({"exit_status": 2})
+    make_notifier(Notifications(webhook="env:DEEPOT_HOOK"), False).send(DONE.json_fields)
+    make_notifier(Notifications(webhook=hook.url), False).send({"exit_status": 2})
     assert hook.posted == [
-        (f"/{SECRET}", "application/json", DONE.told),
+        (f"/{SECRET}", "application/json", DONE.json_fields),
         (f"/{SECRET}", "application/json", {"exit_status": 2}),
     ]
 
@@ -87,9 +87,9 @@ def test_the_line_for_a_scheduler_is_posted(hook, monkeypatch):
 def test_what_may_pass_is_tried_again_and_redirects_are_not_followed(
     hook, statuses, asked, posted, caplog, monkeypatch
 ):
-    monkeypatch.setattr(notify, "_ANSWER_S", 0.2)
+    monkeypatch.setattr(notify, "_RESPONSE_TIMEOUT_S", 0.2)
     hook.statuses = statuses
-    recipients(Notify(webhook=hook.url), False).tell({})
+    make_notifier(Notifications(webhook=hook.url), False).send({})
     assert (hook.asked, len(hook.posted)) == (asked, posted)
     assert ("was not told" in caplog.text) == (not posted)
     assert "not-to-be-seen" not in caplog.text
@@ -98,7 +98,7 @@ def test_what_may_pass_is_tried_again_and_redirects_are_not_followed(
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/{}", "http://nowhere.invalid/{}", "http://a b/{}"])
 def test_a_webhook_that_is_not_there_is_a_warning_without_its_secret(url, caplog, monkeypatch, hook):
     monkeypatch.setenv("DEEPOT_HOOK", url.format(SECRET))
-    recipients(Notify(webhook="env:DEEPOT_HOOK"), False).tell({})
+    make_notifier(Notifications(webhook="env:DEEPOT_HOOK"), False).send({})
     assert "the webhook in DEEPOT_HOOK was not told" in caplog.text
     assert "not-to-be-seen" not in caplog.text
 
@@ -106,10 +106,10 @@ def test_a_webhook_that_is_not_there_is_a_warning_without_its_secret(url, caplog
 def test_a_command_reads_the_line_and_its_failure_is_a_warning(tmp_path, caplog, monkeypatch):
     script = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_text(sys.stdin.read())"
     command = (sys.executable, "-c", script, str(tmp_path / "told"))
-    recipients(Notify(command=command), True).tell(DONE.told)
-    assert json.loads((tmp_path / "told").read_text()) == DONE.told
+    make_notifier(Notifications(command=command), True).send(DONE.json_fields)
+    assert json.loads((tmp_path / "told").read_text()) == DONE.json_fields
     assert not caplog.records
-    monkeypatch.setattr(notify, "_COMMAND_S", 0.2)
+    monkeypatch.setattr(notify, "_COMMAND_TIMEOUT_S", 0.2)
     for bad, why in [
         (
             (sys.executable, "-c", "print('no such channel'); raise SystemExit(3)"),
@@ -119,20 +119,20 @@ def test_a_command_reads_the_line_and_its_failure_is_a_warning(tmp_path, caplog,
         ((sys.executable, "-c", "import time; time.sleep(9)"), "did not run: it took longer than"),
     ]:
         caplog.clear()
-        recipients(Notify(command=bad), True).tell({})
+        make_notifier(Notifications(command=bad), True).send({})
         assert re.search(why, caplog.text)
 
 
 def test_what_cannot_be_told_is_refused_before_the_work(monkeypatch):
     monkeypatch.delenv("DEEPOT_HOOK", raising=False)
     with pytest.raises(ConfigError, match="the environment variable DEEPOT_HOOK is not set"):
-        recipients(Notify(webhook="env:DEEPOT_HOOK"), False)
+        make_notifier(Notifications(webhook="env:DEEPOT_HOOK"), False)
     for url in ("file:///etc/passwd", "http://[/"):
         monkeypatch.setenv("DEEPOT_HOOK", url)
         with pytest.raises(ConfigError, match="DEEPOT_HOOK holds no http:// or https:// URL"):
-            recipients(Notify(webhook="env:DEEPOT_HOOK"), False)
+            make_notifier(Notifications(webhook="env:DEEPOT_HOOK"), False)
     with pytest.raises(ConfigError, match="allow it with --allow-code"):
-        recipients(Notify(command=("true",)), False)
+        make_notifier(Notifications(command=("true",)), False)
 
 
 @pytest.mark.parametrize("given", [f"hooks.example/{SECRET}", {"webhook": f"hooks.example/{SECRET}"}])
@@ -153,28 +153,30 @@ def test_a_webhook_may_have_a_token_in_it():
     assert "not-to-be-seen" not in str(caught.value)
 
 
-def test_a_job_tells_how_it_ended(hook, job_for, tmp_path, capsys):
+def test_a_job_tells_how_it_ended(hook, make_job, tmp_path, capsys):
     """Done, stopped, and not able to run; and the secret is in no file of the run."""
-    job = job_for(name="scans", notify={"webhook": hook.url})
+    job = make_job(name="scans", notify={"webhook": hook.url})
     path = tmp_path / "job.yaml"
-    path.write_text(json.dumps(small_job(tmp_path, name="scans", vae="/no/such/vae", notify={"webhook": hook.url})))
-    options = _parser().parse_args(["run", str(path), "--allow-code", "--json"])
+    path.write_text(
+        json.dumps(small_job_config(tmp_path, name="scans", vae="/no/such/vae", notify={"webhook": hook.url}))
+    )
+    options = _build_parser().parse_args(["run", str(path), "--allow-code", "--json"])
 
-    assert carry_out(options, lambda *_: DONE) == 1, "a third of the images failed"
+    assert execute_job(options, lambda *_: DONE) == 1, "a third of the images failed"
     for stop in (KeyboardInterrupt(), SystemExit(15)):
         with pytest.raises(type(stop)):
-            carry_out(options, Mock(side_effect=stop))
+            execute_job(options, Mock(side_effect=stop))
     assert main(["run", str(path), "--allow-code"]) == 2
     about = {"name": "scans", "command": "run"}
     done, interrupted, ended, failed = (told for *_, told in hook.posted)
-    assert done == DONE.told | about | {"exit_status": 1}
+    assert done == DONE.json_fields | about | {"exit_status": 1}
     assert interrupted == about | {"exit_status": 130, "error": "KeyboardInterrupt"}
     assert ended == about | {"exit_status": 15, "error": "SystemExit"}
     assert failed == about | {"exit_status": 2, "error": failed["error"]}
     assert "there is no such folder" in failed["error"]
     out, err = capsys.readouterr()
-    assert json.loads(out.splitlines()[-1]) == DONE.told
+    assert json.loads(out.splitlines()[-1]) == DONE.json_fields
     assert "not-to-be-seen" not in out + err
-    opened = open_run(job, How(allow_code=True))
-    assert b"not-to-be-seen" not in read(opened.run.about)
-    assert opened.fingerprint == open_run(job_for(name="scans"), How(allow_code=True)).fingerprint
+    opened = open_run(job, RunOptions(allow_code=True))
+    assert b"not-to-be-seen" not in read(opened.run.run_json)
+    assert opened.fingerprint == open_run(make_job(name="scans"), RunOptions(allow_code=True)).fingerprint

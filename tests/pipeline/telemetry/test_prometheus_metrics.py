@@ -6,12 +6,21 @@ import pytest
 
 from jobs.cli import main
 from pipeline.cluster import session as cluster
-from pipeline.errors import Code, PipelineError
-from pipeline.progress import Quiet
+from pipeline.errors import ErrorCode, PipelineError
+from pipeline.progress import NullProgress
 from pipeline.runs.manifest import PHASES
-from pipeline.runs.paths import Run
+from pipeline.runs.paths import RunPaths
 from pipeline.telemetry import prometheus_metrics as metrics
-from pipeline.telemetry.prometheus_metrics import BUSY, FAILURES, IMAGES, LEFT, MEGAPIXELS, METRICS, SECONDS, WORKERS
+from pipeline.telemetry.prometheus_metrics import (
+    DEVICE_BUSY_SECONDS,
+    IMAGE_FAILURES,
+    IMAGES,
+    IMAGES_REMAINING,
+    MEGAPIXELS,
+    METRICS,
+    PHASE_SECONDS,
+    WORKER_COUNT,
+)
 
 
 @pytest.fixture
@@ -40,10 +49,10 @@ def exported(monkeypatch):
 
     monkeypatch.setattr("ray.util.metrics.Counter", Fake)
     monkeypatch.setattr("ray.util.metrics.Gauge", Fake)
-    monkeypatch.setattr(metrics, "_EVERY_S", 0.02)
-    metrics.start(Run("s3://archive/_deepot/0123"), "scans")
+    monkeypatch.setattr(metrics, "_BUSY_INTERVAL_S", 0.02)
+    metrics.start_metrics_export(RunPaths("s3://archive/_deepot/0123"), "scans")
     yield lambda metric, *tags: kept.get((metric.name, ("0123", "scans", *tags)), 0)
-    metrics.stop()
+    metrics.stop_metrics_export()
 
 
 def row(**values):
@@ -51,43 +60,47 @@ def row(**values):
 
 
 def test_rows_are_counted(exported):
-    metrics.finished(row(seconds_encode=1.5, seconds_read=0.25))
-    metrics.finished(row(seconds_encode=0.5))
-    metrics.finished(row(status="failed", error_code=Code.DAMAGED.value, width=None))
-    metrics.finished(row(status="skipped", error_code="too_large"))
+    metrics.record_image(row(seconds_encode=1.5, seconds_read=0.25))
+    metrics.record_image(row(seconds_encode=0.5))
+    metrics.record_image(row(status="failed", error_code=ErrorCode.DAMAGED.value, width=None))
+    metrics.record_image(row(status="skipped", error_code="too_large"))
     assert [exported(IMAGES, status) for status in ("ok", "skipped", "failed")] == [2, 1, 1]
     assert exported(MEGAPIXELS) == 1
-    assert (exported(FAILURES, "damaged"), exported(FAILURES, "too_large")) == (1, 1)
-    assert (exported(SECONDS, "encode"), exported(SECONDS, "read"), exported(SECONDS, "write")) == (2, 0.25, 0)
+    assert (exported(IMAGE_FAILURES, "damaged"), exported(IMAGE_FAILURES, "too_large")) == (1, 1)
+    assert (exported(PHASE_SECONDS, "encode"), exported(PHASE_SECONDS, "read"), exported(PHASE_SECONDS, "write")) == (
+        2,
+        0.25,
+        0,
+    )
 
 
 def test_busy_seconds_are_counted_while_they_pass(exported):
-    with metrics.busy("cuda"):
+    with metrics.track_busy_time("cuda"):
         time.sleep(0.15)
-        during = exported(BUSY, "cuda")
+        during = exported(DEVICE_BUSY_SECONDS, "cuda")
         assert 0.05 < during <= 0.16
-    after = exported(BUSY, "cuda")
+    after = exported(DEVICE_BUSY_SECONDS, "cuda")
     assert 0.15 <= after < 0.5
     time.sleep(0.06)
-    assert exported(BUSY, "cuda") == after, "nothing is counted while nothing is computed"
+    assert exported(DEVICE_BUSY_SECONDS, "cuda") == after, "nothing is counted while nothing is computed"
 
 
 def test_gauges_follow_the_work(exported):
-    metrics.workers(3)
-    left = metrics.Left(Quiet(), 10)
-    assert (exported(WORKERS), exported(LEFT)) == (3, 10)
+    metrics.set_worker_count(3)
+    left = metrics.RemainingGauge(NullProgress(), 10)
+    assert (exported(WORKER_COUNT), exported(IMAGES_REMAINING)) == (3, 10)
     left.advance(4, 1)
-    assert exported(LEFT) == 6
+    assert exported(IMAGES_REMAINING) == 6
 
 
 def test_nothing_is_counted_before_the_start_and_after_the_stop(exported):
-    metrics.stop()
-    metrics.finished(row())
-    metrics.workers(1)
-    with metrics.busy("cpu"):
-        metrics.Left(Quiet(), 5)
+    metrics.stop_metrics_export()
+    metrics.record_image(row())
+    metrics.set_worker_count(1)
+    with metrics.track_busy_time("cpu"):
+        metrics.RemainingGauge(NullProgress(), 5)
     assert not any(exported(metric) for metric in METRICS)
-    assert exported(IMAGES, "ok") == exported(BUSY, "cpu") == 0
+    assert exported(IMAGES, "ok") == exported(DEVICE_BUSY_SECONDS, "cpu") == 0
 
 
 @pytest.mark.parametrize(
@@ -104,7 +117,7 @@ def test_a_port_that_cannot_be_meant(tmp_path, capsys, flags, message):
 
 
 def test_a_ray_that_exports_nothing_is_said_to_be_so(monkeypatch):
-    monkeypatch.setenv(cluster._ALONE, "1")  # as it was
+    monkeypatch.setenv(cluster._LOOPBACK_ONLY_ENV, "1")  # as it was
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(PipelineError, match=r"pip install 'deepot\[cluster\]'"), cluster.session(metrics_port=8080):
+    with pytest.raises(PipelineError, match=r"pip install 'deepot\[cluster\]'"), cluster.ray_session(metrics_port=8080):
         pass

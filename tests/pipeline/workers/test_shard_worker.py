@@ -10,35 +10,39 @@ import pytest
 from PIL import Image
 
 from pipeline.calibration import moments as statistics
-from pipeline.calibration.maps import fit, map_uri
+from pipeline.calibration.maps import find_latest_map_uri, fit_and_store_map
 from pipeline.config.loading import parse_job
 from pipeline.errors import ConfigError
 from pipeline.imageio.image_file import decode
-from pipeline.progress import Quiet
+from pipeline.progress import NullProgress
 from pipeline.runs.plan import find_images
-from pipeline.stages.driver import How, open_run
+from pipeline.stages.driver import RunOptions, open_run
 from pipeline.storage.objects import Entry, read
 from pipeline.workers import shard_worker as shard
-from pipeline.workers.shard_worker import Setup, ShardWorker, Threads, Work
-from tests.support.fake_autoencoders import ODD
-from tests.support.image_corpus import KINDS
+from pipeline.workers.shard_worker import IoThreads, ShardWorker, WorkerConfig, WorkItem
+from tests.support.fake_autoencoders import UNEXPECTED_ERRORS
+from tests.support.image_corpus import PHOTO_KINDS
 
 LOTS = 10**9
 
 
 @pytest.fixture
-def rows_of(job_for, tmp_path):
+def rows_of(make_job, tmp_path):
     """Do a job's images as one shard; returns its rows by name."""
 
     def do(**changes):
-        opened = open_run(job_for(**changes), How(allow_code=True))
+        opened = open_run(make_job(**changes), RunOptions(allow_code=True))
         job, run = opened.job, opened.run
-        pending = statistics.tasks(job, run, True, opened.outside)
-        sides = statistics.gather(pending, lambda function, tasks: [function(task) for task in tasks], Quiet())
-        transport = fit(job, run, opened.models.codec, *sides)
-        setup = Setup(job, True, run, job.output.uri, opened.fingerprint, map_uri(job, run), transport.sha256)
-        entries = tuple(find_images(job.input.images, "input", opened.outside))
-        part = ShardWorker(setup).process(Work(0, entries))
+        pending = statistics.make_moments_tasks(job, run, True, opened.excluded_folders)
+        sides = statistics.compute_moments(
+            pending, lambda function, tasks: [function(task) for task in tasks], NullProgress()
+        )
+        transport = fit_and_store_map(job, run, opened.models.autoencoder, *sides)
+        setup = WorkerConfig(
+            job, True, run, job.output.uri, opened.fingerprint, find_latest_map_uri(job, run), transport.sha256
+        )
+        entries = tuple(find_images(job.input.images, "input", opened.excluded_folders))
+        part = ShardWorker(setup).process(WorkItem(0, entries))
         return {row["file_name"]: row for row in pq.read_table(io.BytesIO(read(run.manifest(part.name)))).to_pylist()}
 
     return do
@@ -49,12 +53,12 @@ def kinds(tmp_path):
     """The corpus as files; returns their kinds by name."""
     pytest.importorskip("pillow_heif")
     pytest.importorskip("pillow_jxl")
-    decode(KINDS[0].make(), LOTS)  # registers the plugins
+    decode(PHOTO_KINDS[0].make(), LOTS)  # registers the plugins
     folder = tmp_path / "kinds"
     folder.mkdir()
-    for kind in KINDS:
+    for kind in PHOTO_KINDS:
         (folder / kind.name).write_bytes(kind.make())
-    return {kind.name: kind for kind in KINDS}
+    return {kind.name: kind for kind in PHOTO_KINDS}
 
 
 def test_alpha_one_gives_every_photo_back(rows_of, kinds, tmp_path):
@@ -76,7 +80,7 @@ def test_every_photo_is_changed_and_keeps_its_kind(rows_of, kinds, tmp_path):
         assert row["status"] == "ok", (name, row["error_message"])
         before = decode((tmp_path / "kinds" / name).read_bytes(), LOTS)
         after = decode(read(row["output_uri"]), LOTS)
-        assert after.facts == before.facts | {"mode": kinds[name].becomes or before.facts["mode"]}
+        assert after.properties == before.properties | {"mode": kinds[name].result_mode or before.properties["mode"]}
         assert name == "one.png" or row["delta_e"] > 0.1
         assert row["colour_drift"] < row["delta_e"] + 0.5
         for page, same in zip(before.pages, after.pages, strict=True):
@@ -100,41 +104,41 @@ def test_a_format_with_options_and_what_it_cannot_hold(rows_of, kinds, tmp_path)
 @pytest.mark.parametrize(
     "odd",
     [
-        {"vae": "tests.support.fake_autoencoders:surprising"},
-        {"restorer": "tests.support.fake_autoencoders:surprising_restorer"},
+        {"vae": "tests.support.fake_autoencoders:raising_unexpected"},
+        {"restorer": "tests.support.fake_autoencoders:raising_restorer"},
     ],
 )
-def test_whatever_an_image_makes_a_model_raise_is_a_matter_of_that_image(rows_of, tmp_path, caplog, job_for, odd):
-    job_for()
+def test_whatever_an_image_makes_a_model_raise_is_a_matter_of_that_image(rows_of, tmp_path, caplog, make_job, odd):
+    make_job()
     for side in ("restored", "natural"):
-        for number in range(len(ODD)):
+        for number in range(len(UNEXPECTED_ERRORS)):
             grey = (10 * number + 10,) * 3
             Image.new("RGB", (48, 36), grey).save(tmp_path / side / f"odd {number}.png")
     rows = rows_of(**odd)
     failed = {name: row["error_code"] for name, row in rows.items() if row["status"] != "ok"}
-    assert failed == {f"odd {number}.png": "internal" for number in range(len(ODD))}
-    assert len(rows) == 6 + len(ODD)
-    assert caplog.text.count("(internal: ") == len(ODD), "and the calibration goes on without them"
+    assert failed == {f"odd {number}.png": "internal" for number in range(len(UNEXPECTED_ERRORS))}
+    assert len(rows) == 6 + len(UNEXPECTED_ERRORS)
+    assert caplog.text.count("(internal: ") == len(UNEXPECTED_ERRORS), "and the calibration goes on without them"
 
 
 def test_whatever_an_image_makes_an_encoder_raise_is_a_matter_of_that_image(rows_of, monkeypatch):
     encode = shard.encode
 
     def odd(photo, *arguments):
-        if photo.facts["width"] == 20:
+        if photo.properties["width"] == 20:
             raise struct.error("argument out of range")
         return encode(photo, *arguments)
 
     monkeypatch.setattr(shard, "encode", odd)
-    read_ = shard._read
+    read_ = shard._load_photo
 
     def narrow(entry, limits):
         found = read_(entry, limits)
         if entry.key == "photo 01.png":
-            found.photo.facts["width"] = 20
+            found.photo.properties["width"] = 20
         return found
 
-    monkeypatch.setattr(shard, "_read", narrow)
+    monkeypatch.setattr(shard, "_load_photo", narrow)
     rows = rows_of()
     told = [(name, row["error_code"], row["error_message"]) for name, row in rows.items() if row["status"] != "ok"]
     assert told == [("photo 01.png", "internal", "argument out of range")]
@@ -169,10 +173,10 @@ def test_formats_that_cannot_be_meant():
 )
 def test_large_files_are_read_one_at_a_time(monkeypatch, cores, sizes, started):
     read_, seen = [], []
-    monkeypatch.setattr(shard, "_read", lambda entry, _limits: read_.append(entry))
+    monkeypatch.setattr(shard, "_load_photo", lambda entry, _limits: read_.append(entry))
     worker = ShardWorker.__new__(ShardWorker)
-    worker.setup = SimpleNamespace(job=SimpleNamespace(limits=None))
-    worker._threads = Threads.beside(cores)
+    worker.config = SimpleNamespace(job=SimpleNamespace(limits=None))
+    worker._threads = IoThreads.for_cores(cores)
     worker._readers = SimpleNamespace(submit=lambda function, *arguments: function(*arguments))
     entries = [Entry(f"u{number}", f"k{number}", size, "", 0.0) for number, size in enumerate(sizes)]
     taken = []

@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.errors import Code, ImageError
+from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.formats import jpeg_mpf as appended
 from pipeline.imageio.image_file import decode, encode
 from tests.support.image_corpus import (
-    HDR_XMP,
+    ULTRA_HDR_XMP,
     XMP,
-    exif,
-    gain_map,
-    photo,
-    picture,
-    saved,
-    segment,
-    ultra_hdr,
-    with_pictures,
+    encode_gain_map,
+    encode_image,
+    encode_multi_picture_jpeg,
+    encode_ultra_hdr_jpeg,
+    make_corpus_photo,
+    make_exif,
+    make_jpeg_segment,
+    make_photo,
 )
 
 LOTS = 10**9
@@ -46,12 +46,12 @@ def listed(data):
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("kept", [{}, {"exif": exif(), "icc_profile": b"x" * 70_000, "comment": b"of a phone"}])
+@pytest.mark.parametrize("kept", [{}, {"exif": make_exif(), "icc_profile": b"x" * 70_000, "comment": b"of a phone"}])
 def test_the_index_leads_to_the_gain_map_again(order, kept):
-    mapped, matte = gain_map(), gain_map(xmp=APPLE, extra=b"")
-    data = with_pictures((0, mapped), (0, matte), order=order, progressive=True, **kept)
+    mapped, matte = encode_gain_map(), encode_gain_map(xmp=APPLE, extra=b"")
+    data = encode_multi_picture_jpeg((0, mapped), (0, matte), order=order, progressive=True, **kept)
     found = decode(data, LOTS)
-    assert found.facts["format"] == "JPEG"
+    assert found.properties["format"] == "JPEG"
     found.pixels.samples[:] = found.pixels.samples // 2 + 60
     result = encode(found, found.pages, "same", "keep")
     (_, first), *others = listed(result)
@@ -60,36 +60,38 @@ def test_the_index_leads_to_the_gain_map_again(order, kept):
     assert first + mapped + matte == result
     assert first.endswith(b"\xff\xd9")
     again = decode(result, LOTS)
-    assert again.facts == found.facts
+    assert again.properties == found.properties
     assert again.metadata == found.metadata
 
 
 def test_what_xmp_counts_from_the_end_stays_there():
-    data = ultra_hdr()
+    data = encode_ultra_hdr_jpeg()
     result = written(data)
-    assert result.endswith(gain_map())
-    assert HDR_XMP % len(gain_map()) in result
-    assert listed(result)[1][1] == gain_map()
+    assert result.endswith(encode_gain_map())
+    assert ULTRA_HDR_XMP % len(encode_gain_map()) in result
+    assert listed(result)[1][1] == encode_gain_map()
 
 
 def test_a_gain_map_without_coordinates_stays_under_strip_gps():
-    result = written(ultra_hdr(), "strip-gps")
-    assert result.endswith(gain_map())
+    result = written(encode_ultra_hdr_jpeg(), "strip-gps")
+    assert result.endswith(encode_gain_map())
     assert b"hdrgm:Version" in result and b"urn:iso" in result
-    assert listed(result)[1][1] == gain_map()
+    assert listed(result)[1][1] == encode_gain_map()
     assert b"GPS" not in result
 
 
 @pytest.mark.parametrize(
     "telling",
-    [{"exif": exif()}, {"xmp": XMP}, {"extra": segment(0xE5, b"of a camera")}, {"comment": b"GPS 52.5"}],
+    [{"exif": make_exif()}, {"xmp": XMP}, {"extra": make_jpeg_segment(0xE5, b"of a camera")}, {"comment": b"GPS 52.5"}],
 )
 def test_one_that_may_hold_coordinates_goes_with_all_that_tells_of_it(telling):
-    mapped = gain_map(**telling)
-    data = with_pictures((0x050000, mapped), extra=segment(0xE2, appended.GAIN_MAP), xmp=HDR_XMP % len(mapped))
+    mapped = encode_gain_map(**telling)
+    data = encode_multi_picture_jpeg(
+        (0x050000, mapped), extra=make_jpeg_segment(0xE2, appended.GAIN_MAP_HEADER), xmp=ULTRA_HDR_XMP % len(mapped)
+    )
     result = written(data, "strip-gps")
     assert mapped in written(data)
-    assert appended.rest(result) == b""
+    assert appended.read_trailer(result) == b""
     assert not any(word in result for word in (b"MPF\0", b"hdrgm:Version", b"Container:Directory", b"urn:iso"))
     assert b"box 17" in result
 
@@ -97,14 +99,14 @@ def test_one_that_may_hold_coordinates_goes_with_all_that_tells_of_it(telling):
 @pytest.mark.parametrize("policy", ["keep", "strip", "strip-gps"])
 def test_other_formats_and_strip_tell_of_no_gain_map(policy):
     form = "same" if policy == "strip" else "webp"
-    result = written(ultra_hdr(), policy, form)
+    result = written(encode_ultra_hdr_jpeg(), policy, form)
     assert not any(word in result for word in (b"MPF\0", b"hdrgm:Version", b"Item:Semantic", b"urn:iso"))
     assert (b"box 17" in result) == (policy != "strip")
 
 
 def test_the_video_of_a_motion_photo():
     told = XMP.replace(b" dc:source", b' GCamera:MotionPhoto="1" GCamera:MicroVideoOffset="%d" dc:source' % len(VIDEO))
-    data = saved(photo(), "JPEG", xmp=told) + VIDEO
+    data = encode_image(make_corpus_photo(), "JPEG", xmp=told) + VIDEO
     assert written(data).endswith(b"\xff\xd9" + VIDEO)
     placeless = written(data, "strip-gps")
     assert not any(word in placeless for word in (VIDEO, b"MotionPhoto", b"MicroVideo"))
@@ -113,7 +115,7 @@ def test_the_video_of_a_motion_photo():
 
 @pytest.mark.parametrize("kind", [0x010001, 0x010002])
 def test_previews_are_dropped(kind):
-    data = with_pictures((kind, saved(picture(1, 24, 18), "JPEG"))) + bytes(500)
+    data = encode_multi_picture_jpeg((kind, encode_image(make_photo(1, 24, 18), "JPEG"))) + bytes(500)
     result = written(data)
     assert b"MPF\0" not in result
     assert result.endswith(b"\xff\xd9")
@@ -122,48 +124,53 @@ def test_previews_are_dropped(kind):
 
 @pytest.mark.parametrize("kind", [0, 0x020001, SECOND, 0x020003, 0x060000])
 def test_several_photos_are_left_alone(kind):
-    data = with_pictures((kind, saved(picture(2), "JPEG")))
+    data = encode_multi_picture_jpeg((kind, encode_image(make_photo(2), "JPEG")))
     with pytest.raises(ImageError, match="several photos") as caught:
         decode(data, LOTS)
-    assert caught.value.code is Code.ANIMATED
+    assert caught.value.code is ErrorCode.ANIMATED
 
 
 def test_a_3d_pair_with_previews_is_left_alone():
     with pytest.raises(ImageError, match="several photos"):
-        decode(with_pictures((0x010001, saved(photo(), "JPEG")), (SECOND, gain_map())), LOTS)
+        decode(
+            encode_multi_picture_jpeg(
+                (0x010001, encode_image(make_corpus_photo(), "JPEG")), (SECOND, encode_gain_map())
+            ),
+            LOTS,
+        )
 
 
 def test_an_index_of_pictures_that_are_gone_goes_too():
-    data = with_pictures((0, gain_map()))
-    alone = data[: -len(gain_map())]
+    data = encode_multi_picture_jpeg((0, encode_gain_map()))
+    alone = data[: -len(encode_gain_map())]
     result = written(alone)
     assert b"MPF\0" not in result
     np.testing.assert_array_equal(decode(alone, LOTS).pixels.samples, decode(data, LOTS).pixels.samples)
 
 
 def test_an_index_that_cannot_be_read_goes_and_what_is_behind_stays():
-    data = with_pictures((0, gain_map()))
+    data = encode_multi_picture_jpeg((0, encode_gain_map()))
     place = data.index(b"MPF\0") + 4
     for junk in (b"\xff" * 8, struct.pack(">2sHI", b"MM", 42, 2**31), struct.pack(">2sHI", b"MM", 42, 8) + b"\0\0"):
         result = written(data[:place] + junk + data[place + len(junk) :])
         assert b"MPF\0" not in result
-        assert result.endswith(gain_map())
+        assert result.endswith(encode_gain_map())
 
 
 def test_nothing_and_zeros_are_nothing():
-    data = saved(photo(), "JPEG")
-    assert [appended.rest(each) for each in (data, data + bytes(4096), data[:-2], b"")] == [b""] * 4
-    assert appended.rest(data + b"more") == b"more"
+    data = encode_image(make_corpus_photo(), "JPEG")
+    assert [appended.read_trailer(each) for each in (data, data + bytes(4096), data[:-2], b"")] == [b""] * 4
+    assert appended.read_trailer(data + b"more") == b"more"
 
 
 def test_endless_pictures_are_not_looked_into():
-    several = gain_map() * 3
-    assert appended.placeless(b"\0" * 9 + several + bytes(4096))
-    assert not appended.placeless(several + b"more")
-    assert not appended.placeless(b"\xff\xd8\xff\xd9" * 100_000)
+    several = encode_gain_map() * 3
+    assert appended.is_gps_free(b"\0" * 9 + several + bytes(4096))
+    assert not appended.is_gps_free(several + b"more")
+    assert not appended.is_gps_free(b"\xff\xd8\xff\xd9" * 100_000)
 
 
 def test_an_end_within_a_segment_is_not_that_of_the_photo():
-    inner = saved(photo().resize((8, 8)), "JPEG")
-    data = saved(photo(), "JPEG", extra=segment(0xE4, inner), progressive=True)
-    assert appended.rest(data + inner) == inner
+    inner = encode_image(make_corpus_photo().resize((8, 8)), "JPEG")
+    data = encode_image(make_corpus_photo(), "JPEG", extra=make_jpeg_segment(0xE4, inner), progressive=True)
+    assert appended.read_trailer(data + inner) == inner

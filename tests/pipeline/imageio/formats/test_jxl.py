@@ -5,11 +5,18 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from pipeline.errors import Code, ImageError
+from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.formats import jxl
-from pipeline.imageio.formats.isobmff import box
+from pipeline.imageio.formats.isobmff import pack_box
 from pipeline.imageio.image_file import decode, encode
-from tests.support.image_corpus import XMP, deep, exif, photo, saved, tagged_jxl
+from tests.support.image_corpus import (
+    XMP,
+    add_jxl_metadata,
+    encode_image,
+    make_16bit_samples,
+    make_corpus_photo,
+    make_exif,
+)
 
 pytest.importorskip("pillow_jxl")
 LOTS = 10**9
@@ -28,7 +35,7 @@ def coded(shape, bits=8, **options):
      ((16, 24, 3), 12), ((20, 30), 16), ((24, 32, 4), 16)],
 )  # fmt: skip
 def test_the_header_says_what_was_encoded(shape, bits, options, container):
-    found = jxl.header(coded(shape, bits, usecontainer=container, **options))
+    found = jxl.read_header(coded(shape, bits, usecontainer=container, **options))
     assert found == jxl.Header(shape[1], shape[0], False, bits, "lossless" in options)
 
 
@@ -36,40 +43,40 @@ def test_limits_hold_before_anything_is_decoded(monkeypatch):
     monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("it was opened, which decodes it"))
     with pytest.raises(ImageError, match="30 × 20 pixels are more than") as caught:
         decode(coded((20, 30, 3)), 599)
-    assert caught.value.code is Code.TOO_LARGE
+    assert caught.value.code is ErrorCode.TOO_LARGE
     with pytest.raises(ImageError, match="several frames") as caught:
         decode(coded((3, 20, 30, 3)), LOTS)
-    assert caught.value.code is Code.ANIMATED
+    assert caught.value.code is ErrorCode.ANIMATED
     with pytest.raises(ImageError, match="floating-point") as caught:
         decode(bytes(imagecodecs.jpegxl_encode(np.zeros((4, 4, 3), np.float32))), LOTS)
-    assert caught.value.code is Code.UNSUPPORTED_MODE
-    for data in (coded((20, 30, 3))[:3], box(b"JXL ", b"\r\n\x87\n") + box(b"jxlc", b"")):
+    assert caught.value.code is ErrorCode.UNSUPPORTED_MODE
+    for data in (coded((20, 30, 3))[:3], pack_box(b"JXL ", b"\r\n\x87\n") + pack_box(b"jxlc", b"")):
         with pytest.raises(ImageError) as caught:
             decode(data, LOTS)
-        assert caught.value.code is Code.DAMAGED
+        assert caught.value.code is ErrorCode.DAMAGED
 
 
 @pytest.mark.parametrize("bits", [10, 12, 16])
 def test_more_than_8_bits_are_read_and_written_where_they_can_be(bits):
-    samples = deep(3) >> (16 - bits)
+    samples = make_16bit_samples(3) >> (16 - bits)
     found = decode(bytes(imagecodecs.jpegxl_encode(samples, bitspersample=bits, lossless=True)), LOTS)
-    assert found.facts["bit_depth"] == bits
+    assert found.properties["bit_depth"] == bits
     assert found.pixels.samples.dtype == np.uint16
     np.testing.assert_array_equal(np.rint(found.pixels.samples / 65535 * (2**bits - 1)), samples)
     with pytest.raises(ImageError, match=f"its {bits} bits a sample would be cut") as caught:
         encode(found, found.pages, "same", "keep")
-    assert caught.value.code is Code.UNSUPPORTED_OUTPUT
+    assert caught.value.code is ErrorCode.UNSUPPORTED_OUTPUT
     again = decode(encode(found, found.pages, "png", "keep"), LOTS)
     np.testing.assert_array_equal(again.pixels.samples, found.pixels.samples)
     assert again.metadata.icc == found.metadata.icc, "what its samples mean"
 
 
 def test_compressed_boxes_are_read():
-    block = exif(1).removeprefix(b"Exif\0\0")
-    data = tagged_jxl(saved(photo(), "JXL"))
+    block = make_exif(1).removeprefix(b"Exif\0\0")
+    data = add_jxl_metadata(encode_image(make_corpus_photo(), "JXL"))
     start = data.index(b"xml ") - 4
     for kind, content in ((b"xml ", XMP), (b"Exif", bytes(4) + block)):
-        squeezed = data[:start] + box(b"brob", kind + bytes(imagecodecs.brotli_encode(content)))
+        squeezed = data[:start] + pack_box(b"brob", kind + bytes(imagecodecs.brotli_encode(content)))
         assert (decode(squeezed, LOTS).metadata.xmp, decode(squeezed, LOTS).metadata.exif)[kind == b"Exif"] == (
             block if kind == b"Exif" else XMP
         )
@@ -78,12 +85,12 @@ def test_compressed_boxes_are_read():
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_what_stands_upright_in_a_viewer_still_does(orientation):
     """Viewers turn a JPEG by its EXIF block and pass over that of a JPEG XL."""
-    wide = photo()
+    wide = make_corpus_photo()
     tag = Image.Exif()
     tag[ExifTags.Base.Orientation] = orientation
-    before = decode(saved(wide, "PNG", exif=tag), LOTS)
+    before = decode(encode_image(wide, "PNG", exif=tag), LOTS)
     after = decode(encode(before, before.pages, "jxl:lossless=1", "keep"), LOTS)
-    assert after.facts["orientation"] == 1
+    assert after.properties["orientation"] == 1
     from PIL import ImageOps
 
     shown = wide.copy()
@@ -92,12 +99,12 @@ def test_what_stands_upright_in_a_viewer_still_does(orientation):
 
 
 def test_a_jpeg_in_other_clothes_is_shown_as_before(tmp_path):
-    photo().save(tmp_path / "a.jpg", exif=exif(6), quality=95)
+    make_corpus_photo().save(tmp_path / "a.jpg", exif=make_exif(6), quality=95)
     with Image.open(tmp_path / "a.jpg") as image, pytest.warns(UserWarning, match="JPEG reconstruction"):
-        data = saved(image, "JXL")
+        data = encode_image(image, "JXL")
     before = decode(data, LOTS)
-    assert (before.facts["orientation"], before.pixels.width) == (6, 48)
+    assert (before.properties["orientation"], before.pixels.width) == (6, 48)
     after = decode(encode(before, before.pages, "same", "keep"), LOTS)
-    assert (after.facts["orientation"], after.pixels.width) == (1, 36)
+    assert (after.properties["orientation"], after.pixels.width) == (1, 36)
     upright = imagecodecs.jpegxl_decode(data)
     assert np.abs(after.pixels.samples.astype(int) - upright).mean() < 6

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from pipeline.errors import Code, ImageError
+from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.formats import png
 from pipeline.imageio.image_file import decode, encode
-from pipeline.imageio.metadata.metadata import Block, Metadata
+from pipeline.imageio.metadata.metadata import Metadata, MetadataBlock
 from tests.pipeline.imageio.formats.test_tiff import XMP
 from tests.support import image_corpus as corpus
 
@@ -24,16 +24,16 @@ def chunk(kind, content):
 
 def with_xmp(kind):
     if kind != "PNG":
-        return corpus.saved(corpus.photo(), kind, xmp=XMP)
+        return corpus.encode_image(corpus.make_corpus_photo(), kind, xmp=XMP)
     told = PngImagePlugin.PngInfo()
     told.add_itxt("XML:com.adobe.xmp", XMP.decode())
-    return corpus.saved(corpus.photo(), kind, pnginfo=told)
+    return corpus.encode_image(corpus.make_corpus_photo(), kind, pnginfo=told)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_an_orientation_that_only_xmp_states_makes_no_exif(kind):
     found = decode(with_xmp(kind), LOTS)
-    assert (found.facts["orientation"], found.facts["has_exif"]) == (1, False)
+    assert (found.properties["orientation"], found.properties["has_exif"]) == (1, False)
     for policy in ("keep", "strip-gps", "strip"):
         result = encode(found, found.pages, "same", policy)
         with Image.open(io.BytesIO(result)) as image:
@@ -44,12 +44,14 @@ def test_an_orientation_that_only_xmp_states_makes_no_exif(kind):
 @pytest.mark.parametrize(
     ("form", "plugin"), [("heif", "pillow_heif"), ("jxl:lossless=1", "pillow_jxl"), ("avif", "PIL")]
 )
-@pytest.mark.parametrize("stated", [{}, {"exif": corpus.exif(1)}, {"exif": corpus.exif(8)}], ids=["none", "1", "8"])
+@pytest.mark.parametrize(
+    "stated", [{}, {"exif": corpus.make_exif(1)}, {"exif": corpus.make_exif(8)}], ids=["none", "1", "8"]
+)
 def test_xmp_turns_nothing_where_photos_are_written_upright(form, plugin, stated):
     pytest.importorskip(plugin)
-    found = decode(corpus.saved(corpus.photo(), "JPEG", quality=95, xmp=XMP, **stated), LOTS)
+    found = decode(corpus.encode_image(corpus.make_corpus_photo(), "JPEG", quality=95, xmp=XMP, **stated), LOTS)
     again = decode(encode(found, found.pages, form, "keep"), LOTS)
-    upright = found.pixels if form == "avif" else found.pixels.upright(found.facts["orientation"])
+    upright = found.pixels if form == "avif" else found.pixels.apply_orientation(found.properties["orientation"])
     assert again.pixels.samples.shape == upright.samples.shape
     assert np.abs(again.pixels.samples.astype(int) - upright.samples).mean() < 12
     if again.pixels.height != found.pixels.height:
@@ -57,28 +59,28 @@ def test_xmp_turns_nothing_where_photos_are_written_upright(form, plugin, stated
 
 
 def test_metadata_behind_the_pixels_is_kept():
-    data = corpus.saved(corpus.photo(), "PNG", exif=corpus.exif())
+    data = corpus.encode_image(corpus.make_corpus_photo(), "PNG", exif=corpus.make_exif())
     head = b"XML:com.adobe.xmp\0"
     for late in (head + b"\0\0\0\0" + corpus.XMP, head + b"\1\0de\0Beschreibung\0" + zlib.compress(corpus.XMP)):
         found = decode(data[:-12] + chunk(b"iTXt", late) + data[-12:], LOTS)
-        assert (found.metadata.xmp, found.facts["has_exif"]) == (corpus.XMP, True)
+        assert (found.metadata.xmp, found.properties["has_exif"]) == (corpus.XMP, True)
         assert decode(encode(found, found.pages, "same", "keep"), LOTS).metadata.xmp == corpus.XMP
 
 
 def test_samples_of_16_bits_are_decoded_once(monkeypatch):
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", lambda self: pytest.fail("Pillow would cut them to 8"))
-    assert decode(corpus.sixteen(3), LOTS).pixels.bit_depth == 16
+    assert decode(corpus.encode_16bit_png(3), LOTS).pixels.bit_depth == 16
 
 
 @pytest.mark.parametrize("kind", [b"tEXt", b"zTXt"])
 def test_exif_in_the_text_of_old_tools_is_exif(kind):
-    block = corpus.exif()
+    block = corpus.make_exif()
     text = b"\nexif\n%8d\n" % len(block) + block.hex().encode() + b"\n"
     rest = b"\0" + zlib.compress(text) if kind == b"zTXt" else text
-    told = Metadata(blocks=(Block(kind, b"Raw profile type exif\0" + rest),))
-    found = decode(png.with_metadata(corpus.saved(corpus.photo(), "PNG"), told), LOTS)
+    told = Metadata(blocks=(MetadataBlock(kind, b"Raw profile type exif\0" + rest),))
+    found = decode(png.with_metadata(corpus.encode_image(corpus.make_corpus_photo(), "PNG"), told), LOTS)
     assert found.metadata.exif == block.removeprefix(b"Exif\0\0")
-    assert found.facts["orientation"] == 6
+    assert found.properties["orientation"] == 6
     assert decode(encode(found, found.pages, "same", "keep"), LOTS).metadata.exif == found.metadata.exif
 
 
@@ -97,25 +99,25 @@ def test_a_transparent_grey_of_few_bits_is_found(bits):
 
 def named(primaries, transfer, mode="RGB"):
     """A PNG whose colours are named by numbers."""
-    block = Block(b"cICP", bytes([primaries, transfer, 0, 1]))
-    return png.with_metadata(corpus.saved(corpus.photo(mode), "PNG"), Metadata(blocks=(block,)))
+    block = MetadataBlock(b"cICP", bytes([primaries, transfer, 0, 1]))
+    return png.with_metadata(corpus.encode_image(corpus.make_corpus_photo(mode), "PNG"), Metadata(blocks=(block,)))
 
 
 def test_colours_named_by_numbers_are_shown_as_they_are_and_go_along():
     data = named(12, 13)
     found = decode(data, LOTS)
-    wanted = decode(corpus.saved(corpus.photo(), "PNG", icc_profile=corpus.DISPLAY_P3), LOTS)
+    wanted = decode(corpus.encode_image(corpus.make_corpus_photo(), "PNG", icc_profile=corpus.DISPLAY_P3), LOTS)
     plain = decode(named(1, 13), LOTS)
-    ours, theirs = ((each.pixels.rgb() - wanted.pixels.rgb()).abs().mean() for each in (found, plain))
+    ours, theirs = ((each.pixels.to_rgb() - wanted.pixels.to_rgb()).abs().mean() for each in (found, plain))
     assert ours < 0.01 < theirs, "the profile has the curve of a gamma of 2.2"
     again = encode(found, found.pages, "same", "keep")
-    assert dict(png.chunks(again))[b"cICP"] == bytes([12, 13, 0, 1])
-    assert decode(encode(found, found.pages, "jpeg", "keep"), LOTS).pixels.colour == found.pixels.colour
-    assert plain.pixels.colour is None
+    assert dict(png.iter_chunks(again))[b"cICP"] == bytes([12, 13, 0, 1])
+    assert decode(encode(found, found.pages, "jpeg", "keep"), LOTS).pixels.colour_space == found.pixels.colour_space
+    assert plain.pixels.colour_space is None
 
 
 @pytest.mark.parametrize("transfer", [16, 18])
 def test_colours_of_high_dynamic_range_are_left_alone(transfer):
     with pytest.raises(ImageError, match="high dynamic range") as caught:
         decode(named(9, transfer), LOTS)
-    assert caught.value.code is Code.UNSUPPORTED_MODE
+    assert caught.value.code is ErrorCode.UNSUPPORTED_MODE

@@ -10,11 +10,19 @@ import numpy as np
 import pytest
 import tifffile
 
-from pipeline.errors import Code, ImageError
+from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.image_file import decode, encode
-from pipeline.imageio.metadata.ifd import ORIENTATION, read_block
+from pipeline.imageio.metadata.ifd import ORIENTATION, parse_exif_block
 from tests.scenarios.test_untrusted_input import tile_bomb
-from tests.support.image_corpus import KINDS, cut_out, deep, five_inks, photo, saved, tiff
+from tests.support.image_corpus import (
+    PHOTO_KINDS,
+    encode_image,
+    encode_tiff,
+    make_16bit_samples,
+    make_cmyka_samples,
+    make_corpus_photo,
+    make_cutout,
+)
 
 LOTS = 10**9
 XMP = (
@@ -23,7 +31,7 @@ XMP = (
 )
 
 
-@pytest.mark.parametrize("samples", [np.asarray(photo()), deep(3)], ids=["8 bits", "16 bits"])
+@pytest.mark.parametrize("samples", [np.asarray(make_corpus_photo()), make_16bit_samples(3)], ids=["8 bits", "16 bits"])
 @pytest.mark.parametrize(
     ("tags", "orientation"),
     [
@@ -35,30 +43,32 @@ XMP = (
     ids=["XMP alone", "XMP that differs", "XMP that differs more", "of 32 bits"],
 )
 def test_pixels_stay_as_they_are_stored_whatever_says_how_to_turn_them(samples, tags, orientation):
-    found = decode(tiff(samples, extratags=tags), LOTS)
+    found = decode(encode_tiff(samples, extratags=tags), LOTS)
     np.testing.assert_array_equal(found.pixels.samples, samples)
-    assert (found.facts["orientation"], found.facts["width"]) == (orientation, 48)
+    assert (found.properties["orientation"], found.properties["width"]) == (orientation, 48)
     again = decode(encode(found, found.pages, "same", "keep"), LOTS)
     np.testing.assert_array_equal(again.pixels.samples, samples)
-    assert again.facts == found.facts
+    assert again.properties == found.properties
     other = decode(encode(found, found.pages, "png", "keep"), LOTS)
-    assert other.facts["orientation"] == orientation
+    assert other.properties["orientation"] == orientation
     if orientation != 1:
-        assert read_block(other.metadata.exif).tags[ORIENTATION].kind == 3, "as viewers of other formats want it"
+        assert parse_exif_block(other.metadata.exif).tags[ORIENTATION].field_type == 3, (
+            "as viewers of other formats want it"
+        )
 
 
 def kinds(array, *extra):
     return {"array": array, "extrasamples": list(extra), "planarconfig": "contig"}
 
 
-GREY, COLOUR = np.asarray(photo("L"))[:, :, None], np.asarray(photo())
+GREY, COLOUR = np.asarray(make_corpus_photo("L"))[:, :, None], np.asarray(make_corpus_photo())
 MORE = {
     "RGB and one": kinds(np.dstack([COLOUR, GREY]), "unspecified") | {"photometric": "rgb"},
     "RGB and two": kinds(np.dstack([COLOUR, GREY, GREY]), "unspecified", "unspecified") | {"photometric": "rgb"},
     "RGBA and one": kinds(np.dstack([COLOUR, GREY, GREY]), "unassalpha", "unspecified") | {"photometric": "rgb"},
     "grey and one": kinds(np.dstack([GREY, GREY]), "unspecified") | {"photometric": "minisblack"},
-    "CMYK and one": kinds(five_inks(), "unspecified") | {"photometric": "separated"},
-    "inks by alpha": kinds(five_inks(), "assocalpha") | {"photometric": "separated"},
+    "CMYK and one": kinds(make_cmyka_samples(), "unspecified") | {"photometric": "separated"},
+    "inks by alpha": kinds(make_cmyka_samples(), "assocalpha") | {"photometric": "separated"},
     "planes": kinds(np.moveaxis(np.dstack([COLOUR, GREY]), -1, 0), "unspecified")
     | {"photometric": "rgb", "planarconfig": "separate"},
 }
@@ -69,45 +79,45 @@ MORE = {
 def test_channels_that_a_result_would_be_without_are_no_ok_row(name, wide):
     given = MORE[name] | {"array": MORE[name]["array"].astype(np.uint16) * 257 if wide else MORE[name]["array"]}
     with pytest.raises(ImageError) as caught:
-        decode(tiff(**given), LOTS)
-    assert caught.value.code is Code.UNSUPPORTED_MODE
+        decode(encode_tiff(**given), LOTS)
+    assert caught.value.code is ErrorCode.UNSUPPORTED_MODE
 
 
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
 @pytest.mark.parametrize("photometric", ["minisblack", "miniswhite", "separated"])
 def test_grey_and_inks_keep_their_alpha(photometric, depth):
-    array = (np.asarray(cut_out("LA")) if photometric.startswith("minis") else five_inks()).astype(depth)
+    array = (np.asarray(make_cutout("LA")) if photometric.startswith("minis") else make_cmyka_samples()).astype(depth)
     if photometric == "miniswhite" and depth is np.uint8:
         return  # Pillow has no mode for it
-    given = tiff(array, photometric, extrasamples=["unassalpha"], planarconfig="contig")
+    given = encode_tiff(array, photometric, extrasamples=["unassalpha"], planarconfig="contig")
     found = decode(given, LOTS)
     colours = np.iinfo(depth).max - array[:, :, :-1] if photometric == "miniswhite" else array[:, :, :-1]
     np.testing.assert_array_equal(found.pixels.samples, colours)
     np.testing.assert_array_equal(found.pixels.alpha, array[:, :, -1])
     again = decode(encode(found, found.pages, "same", "keep"), LOTS)
     np.testing.assert_array_equal(again.pixels.alpha, array[:, :, -1])
-    assert again.facts == found.facts
+    assert again.properties == found.properties
 
 
 @pytest.mark.parametrize("name", ["16bit-grey-alpha.png", "grey-alpha.png", "16bit-rgba.png"])
 def test_what_is_written_as_tiff_is_read_again(name):
-    found = decode(next(kind for kind in KINDS if kind.name == name).make(), LOTS)
+    found = decode(next(kind for kind in PHOTO_KINDS if kind.name == name).make(), LOTS)
     again = decode(encode(found, found.pages, "tiff", "keep"), LOTS)
     np.testing.assert_array_equal(again.pixels.samples, found.pixels.samples)
     np.testing.assert_array_equal(again.pixels.alpha, found.pixels.alpha)
-    assert again.facts["mode"] == found.facts["mode"]
+    assert again.properties["mode"] == found.properties["mode"]
 
 
 @pytest.mark.parametrize("bits", [8, 16])
 def test_tiles_count_as_what_they_take(bits):
     with pytest.raises(ImageError, match="2048 × 2048 pixels are more than") as caught:
         decode(tile_bomb(2048, bits), 10**6)
-    assert caught.value.code is Code.TOO_LARGE
+    assert caught.value.code is ErrorCode.TOO_LARGE
     found = decode(tile_bomb(512, bits), 10**6)
     result = encode(found, found.pages, "same", "keep")
     with tifffile.TiffFile(io.BytesIO(result)) as file:
         assert (file.pages[0].tilewidth, file.pages[0].tilelength) == (16, 16), "no larger than the page"
-    assert decode(result, 10**6).facts == found.facts
+    assert decode(result, 10**6).properties == found.properties
 
 
 HUGE = 4294967295
@@ -117,8 +127,8 @@ PHYS = b"pHYs" + struct.pack(">IIB", HUGE, HUGE, 1)
 @pytest.mark.parametrize("unit", [2, 3])
 @pytest.mark.parametrize("form", ["same", "png", "jpeg", "tiff", "webp", "bmp", "jpeg2000"])
 def test_resolutions_that_no_photo_has_stop_nothing(form, unit):
-    page = tiff(COLOUR, resolution=((HUGE, 1), (HUGE, 1)), resolutionunit=unit)
-    picture = saved(photo(), "PNG", dpi=(72, 72))
+    page = encode_tiff(COLOUR, resolution=((HUGE, 1), (HUGE, 1)), resolutionunit=unit)
+    picture = encode_image(make_corpus_photo(), "PNG", dpi=(72, 72))
     place = picture.index(b"pHYs")
     picture = picture[:place] + PHYS + struct.pack(">I", zlib.crc32(PHYS)) + picture[place + 17 :]
     for data in (page, picture):
@@ -130,7 +140,7 @@ def test_resolutions_that_no_photo_has_stop_nothing(form, unit):
 
 
 def test_layers_of_the_photo_as_it_was_are_dropped():
-    data = tiff(COLOUR, extratags=[(37724, 7, 20, b"Adobe Photoshop Doc\0", True)])
+    data = encode_tiff(COLOUR, extratags=[(37724, 7, 20, b"Adobe Photoshop Doc\0", True)])
     found = decode(data, LOTS)
     with tifffile.TiffFile(io.BytesIO(encode(found, found.pages, "same", "keep"))) as file:
         assert 37724 not in file.pages[0].tags
@@ -143,12 +153,12 @@ def test_a_codec_that_says_its_own_size_is_none_of_a_small_page():
     directory = b"".join(struct.pack("<HHII", code, kind, 1, value) for code, kind, value in sorted(entries))
     with pytest.raises(ImageError, match="compression 34712") as caught:
         decode(b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + bytes(4) + content, 1000)
-    assert caught.value.code is Code.UNSUPPORTED_MODE
+    assert caught.value.code is ErrorCode.UNSUPPORTED_MODE
 
 
 def test_writing_holds_the_samples_and_the_file_and_for_a_moment_one_more_copy():
     samples = np.zeros((1000, 1000, 3), np.uint16)
-    found = decode(tiff(samples), LOTS)
+    found = decode(encode_tiff(samples), LOTS)
     tracemalloc.start()
     result = encode(found, found.pages, "same", "keep")
     peak = tracemalloc.get_traced_memory()[1]

@@ -9,15 +9,15 @@ import pytest
 import tifffile
 
 from pipeline.imageio.formats import png
-from pipeline.imageio.formats.isobmff import box
+from pipeline.imageio.formats.isobmff import pack_box
 from pipeline.imageio.image_file import decode, encode
-from pipeline.imageio.metadata.gps import without_gps
-from pipeline.imageio.metadata.ifd import EXIF, GPS, INTEROP, Ifd, Tag, read_block
-from pipeline.imageio.metadata.metadata import Block, Metadata
-from tests.support.image_corpus import LATITUDE, photo, saved, tiff
+from pipeline.imageio.metadata.gps import strip_exif_gps
+from pipeline.imageio.metadata.ifd import EXIF_IFD, GPS_IFD, INTEROP_IFD, Ifd, Tag, parse_exif_block
+from pipeline.imageio.metadata.metadata import Metadata, MetadataBlock
+from tests.support.image_corpus import GPS_LATITUDE, encode_image, encode_tiff, make_corpus_photo
 
 LOTS = 10**9
-MINUTES = struct.pack("<6I", *LATITUDE)
+MINUTES = struct.pack("<6I", *GPS_LATITUDE)
 PLACE = Ifd("<", {1: Tag(2, 2, b"N\0"), 2: Tag(5, 3, MINUTES)})
 TITLE = {0x010E: Tag(2, 6, b"a tram")}
 TIES = (0.0, 0.0, 0.0, 13.4, 52.5, 0.0)
@@ -34,47 +34,49 @@ SPEED = {0x829A: Tag(5, 1, struct.pack("<II", 1, 125))}
 
 def followed(first, second):
     """An EXIF block of two directories, one behind the other, as cameras write thumbnails."""
-    start = 8 + len(first.dump(8))
-    return struct.pack("<2sHI", b"II", 42, 8) + first.dump(8, start) + second.dump(start)
+    start = 8 + len(first.to_bytes(8))
+    return struct.pack("<2sHI", b"II", 42, 8) + first.to_bytes(8, start) + second.to_bytes(start)
 
 
 BLOCKS = {
-    "beside": Ifd("<", dict(TITLE), {EXIF: Ifd("<", dict(SPEED)), GPS: PLACE}).block(),
-    "below EXIF": Ifd("<", dict(TITLE), {EXIF: Ifd("<", dict(SPEED), {GPS: PLACE})}).block(),
+    "beside": Ifd("<", dict(TITLE), {EXIF_IFD: Ifd("<", dict(SPEED)), GPS_IFD: PLACE}).to_exif_block(),
+    "below EXIF": Ifd("<", dict(TITLE), {EXIF_IFD: Ifd("<", dict(SPEED), {GPS_IFD: PLACE})}).to_exif_block(),
     "further below": Ifd(
-        "<", dict(TITLE), {EXIF: Ifd("<", dict(SPEED), {INTEROP: Ifd("<", {}, {GPS: PLACE})})}
-    ).block(),
-    "with the thumbnail": followed(Ifd("<", dict(TITLE), {EXIF: Ifd("<", dict(SPEED))}), Ifd("<", {}, {GPS: PLACE})),
-    "of GeoTIFF": Ifd("<", TITLE | GEO, {EXIF: Ifd("<", dict(SPEED))}).block(),
+        "<", dict(TITLE), {EXIF_IFD: Ifd("<", dict(SPEED), {INTEROP_IFD: Ifd("<", {}, {GPS_IFD: PLACE})})}
+    ).to_exif_block(),
+    "with the thumbnail": followed(
+        Ifd("<", dict(TITLE), {EXIF_IFD: Ifd("<", dict(SPEED))}), Ifd("<", {}, {GPS_IFD: PLACE})
+    ),
+    "of GeoTIFF": Ifd("<", TITLE | GEO, {EXIF_IFD: Ifd("<", dict(SPEED))}).to_exif_block(),
 }
 
 
 @pytest.mark.parametrize("name", BLOCKS)
 def test_no_directory_of_exif_keeps_them(name):
-    found = without_gps(BLOCKS[name])
+    found = strip_exif_gps(BLOCKS[name])
     assert any(each in BLOCKS[name] for each in COORDINATES)
     assert not any(each in found for each in COORDINATES)
     assert len(found) == len(BLOCKS[name]), "maker notes stay where they were"
-    assert read_block(found).tags == TITLE
-    assert read_block(found).children[EXIF].tags == SPEED
-    assert without_gps(found) == found
+    assert parse_exif_block(found).tags == TITLE
+    assert parse_exif_block(found).children[EXIF_IFD].tags == SPEED
+    assert strip_exif_gps(found) == found
 
 
 @pytest.mark.parametrize("pointer", [0, 8, 2**32 - 1])
 def test_directories_that_point_in_circles_or_nowhere_end(pointer):
-    child = Ifd("<", dict(SPEED), {INTEROP: Ifd("<")})
-    block = Ifd("<", dict(TITLE), {EXIF: child}).block()
-    place = block.index(struct.pack("<HHI", INTEROP, 4, 1)) + 8
+    child = Ifd("<", dict(SPEED), {INTEROP_IFD: Ifd("<")})
+    block = Ifd("<", dict(TITLE), {EXIF_IFD: child}).to_exif_block()
+    place = block.index(struct.pack("<HHI", INTEROP_IFD, 4, 1)) + 8
     block = block[:place] + struct.pack("<I", pointer) + block[place + 4 :]
-    assert without_gps(block) == block
-    assert without_gps(block[:20]) is None
+    assert strip_exif_gps(block) == block
+    assert strip_exif_gps(block[:20]) is None
 
 
 @pytest.mark.parametrize("samples", [np.uint8, np.uint16])
 @pytest.mark.parametrize("form", ["same", "png", "jpeg", "webp"])
 def test_a_geotiff_is_a_photo_like_others(form, samples):
-    tags = [(code, tag.kind, tag.count, tag.data, True) for code, tag in GEO.items()]
-    found = decode(tiff(np.asarray(photo()).astype(samples), extratags=tags), LOTS)
+    tags = [(code, tag.field_type, tag.count, tag.data, True) for code, tag in GEO.items()]
+    found = decode(encode_tiff(np.asarray(make_corpus_photo()).astype(samples), extratags=tags), LOTS)
     if samples is np.uint16 and form in ("jpeg", "webp"):
         return
     kept, clean = (encode(found, found.pages, form, policy) for policy in ("keep", "strip-gps"))
@@ -87,16 +89,16 @@ def test_a_geotiff_is_a_photo_like_others(form, samples):
 
 GEOJP2 = bytes.fromhex("b14bf8bd083d4b43a5ae8cd7d5a6ce03")
 LOCATED_BOXES = [
-    box(b"uuid", GEOJP2 + b"II*\0 13.4 52.5"),
-    box(b"xml ", b"<gml:pos>52.5 13.4</gml:pos>"),
-    box(b"xml ", "<exif:latitude>52.5</exif:latitude>".encode("utf-16-le")),
+    pack_box(b"uuid", GEOJP2 + b"II*\0 13.4 52.5"),
+    pack_box(b"xml ", b"<gml:pos>52.5 13.4</gml:pos>"),
+    pack_box(b"xml ", "<exif:latitude>52.5</exif:latitude>".encode("utf-16-le")),
 ]
 
 
 @pytest.mark.parametrize("located", LOCATED_BOXES, ids=["GeoJP2", "GML", "UTF-16"])
 def test_boxes_of_jpeg_2000_that_hold_them_go(located):
-    plain = box(b"xml ", b"<box>17, along the street</box>")
-    found = decode(saved(photo(), "JPEG2000") + located + plain, LOTS)
+    plain = pack_box(b"xml ", b"<box>17, along the street</box>")
+    found = decode(encode_image(make_corpus_photo(), "JPEG2000") + located + plain, LOTS)
     assert located in encode(found, found.pages, "same", "keep")
     clean = encode(found, found.pages, "same", "strip-gps")
     assert located not in clean and plain in clean
@@ -107,29 +109,29 @@ def packed(text):
 
 
 TEXTS = {
-    "a key": Block(b"tEXt", b"Latitude\x0052.5"),
-    "a short key": Block(b"tEXt", b"geo lat\x0052.5"),
-    "a key of EXIF": Block(b"tEXt", b"exif:GPSLatitude\x0052/1, 30/1"),
-    "packed": Block(b"zTXt", b"Comment\0\0" + packed(b"taken by GPS at 52.5 N")),
-    "international": Block(b"iTXt", b"Comment\0\0\0de\0Notiz\0GPS: 52.5 N"),
-    "packed international": Block(b"iTXt", b"Comment\0\1\0de\0Notiz\0" + packed(b"GPS: 52.5 N")),
-    "what cannot be unpacked": Block(b"zTXt", b"Comment\0\0no zlib"),
-    "a chunk that nobody knows": Block(b"prVt", b"52.5 N"),
+    "a key": MetadataBlock(b"tEXt", b"Latitude\x0052.5"),
+    "a short key": MetadataBlock(b"tEXt", b"geo lat\x0052.5"),
+    "a key of EXIF": MetadataBlock(b"tEXt", b"exif:GPSLatitude\x0052/1, 30/1"),
+    "packed": MetadataBlock(b"zTXt", b"Comment\0\0" + packed(b"taken by GPS at 52.5 N")),
+    "international": MetadataBlock(b"iTXt", b"Comment\0\0\0de\0Notiz\0GPS: 52.5 N"),
+    "packed international": MetadataBlock(b"iTXt", b"Comment\0\1\0de\0Notiz\0" + packed(b"GPS: 52.5 N")),
+    "what cannot be unpacked": MetadataBlock(b"zTXt", b"Comment\0\0no zlib"),
+    "a chunk that nobody knows": MetadataBlock(b"prVt", b"52.5 N"),
 }
 PLAIN = (
-    Block(b"tEXt", b"Title\0A long street along the platform"),
-    Block(b"zTXt", b"Comment\0\0" + packed(b"at length")),
-    Block(b"iTXt", b"Comment\0\1\0\0\0" + packed(b"at length")),
-    Block(b"tIME", bytes(7)),
+    MetadataBlock(b"tEXt", b"Title\0A long street along the platform"),
+    MetadataBlock(b"zTXt", b"Comment\0\0" + packed(b"at length")),
+    MetadataBlock(b"iTXt", b"Comment\0\1\0\0\0" + packed(b"at length")),
+    MetadataBlock(b"tIME", bytes(7)),
 )
 
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_text_of_png_that_speaks_of_them_goes(name):
     told = Metadata(blocks=(TEXTS[name], *PLAIN))
-    found = decode(png.with_metadata(saved(photo(), "PNG"), told), LOTS)
+    found = decode(png.with_metadata(encode_image(make_corpus_photo(), "PNG"), told), LOTS)
     kept, clean = (
-        {(kind, data) for kind, data in png.chunks(encode(found, found.pages, "same", policy))}
+        {(kind, data) for kind, data in png.iter_chunks(encode(found, found.pages, "same", policy))}
         for policy in ("keep", "strip-gps")
     )
     here = {(block.kind, block.data) for block in PLAIN}
