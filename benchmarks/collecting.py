@@ -18,18 +18,12 @@ from pathlib import Path
 import torch
 from record import save, seconds
 
-from deepot.transport.moments import Moments
-from deepot.transport.transport_map import CalibrationKind, fit_map
-from pipeline.config.loading import parse_job
-from pipeline.maintenance.gc import find_orphans, remove_orphans
-from pipeline.runs.commits import commit
-from pipeline.runs.manifest import write_manifest_file
-from pipeline.runs.output_ownership import OWNER_FILE
-from pipeline.runs.paths import RunPaths
-from pipeline.runs.plan import extend_plan, read_plan
-from pipeline.runs.rows import new_row
-from pipeline.runs.sharding import Shard
-from pipeline.storage.objects import Entry, write
+from deepot.transport import CalibrationKind, Moments, fit_map
+from pipeline.calibration import CalibrationPaths
+from pipeline.config import parse_job
+from pipeline.maintenance import find_orphans, remove_orphans
+from pipeline.runs import OWNER_FILE, RunPaths, Shard, commit, extend_plan, new_row, read_plan, write_manifest_file
+from pipeline.storage import Entry, write
 
 SHARD_IMAGES = 32
 """As many as a shard has of photos of a megapixel."""
@@ -51,13 +45,14 @@ def listed(images: int) -> Iterator[Entry]:
 def described_run(folder: str) -> RunPaths:
     """The folder of a run that has a job and a map, and an output folder that is its own."""
     run, output = RunPaths(f"{folder}/run"), f"{folder}/out"
-    job = {"input": {"images": "s3://archive/scans"}, "output": {"uri": output}, "source": {"degrade": "blur"}}
-    about = {"job": parse_job(job).model_dump(mode="json"), "fingerprint": "0", "versions": {}}
+    job = {"input": "s3://archive/scans", "output": output, "calibration": {"degradation": "blur"}}
+    calibration = CalibrationPaths(f"{folder}/calibration")
+    about = {"job": parse_job(job).model_dump(mode="json"), "calibration": calibration.uri, "fingerprint": "0"}
     write(run.run_json, json.dumps(about).encode())
     moments = Moments(9, 3, torch.zeros(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64))
-    of_map = {"codec": "x", "autoencoder_sha256": "0", "patch_size": 1, "doubt": 0.0}
+    of_map = {"autoencoder": "x", "autoencoder_sha256": "0", "patch_size": 1, "shrinkage_se": 0.0}
     transport = fit_map([moments], [moments], calibration=CalibrationKind.PAIRED, **of_map)  # type: ignore[arg-type]
-    write(run.map(), transport.to_bytes())
+    write(calibration.map(), transport.to_bytes())
     write(f"{output}/{OWNER_FILE}", json.dumps({"run": run.uri}).encode())
     return run
 

@@ -20,16 +20,10 @@ import scipy.sparse.csgraph  # noqa: F401
 from collecting import SHARD_IMAGES, described_run, listed, peak_mib
 from record import save, seconds
 
-from pipeline.curation.duplicates import find_duplicates
-from pipeline.curation.query import select_rows
-from pipeline.maintenance.gc import find_orphans
-from pipeline.reporting.report import write_report
-from pipeline.runs.commits import commit
-from pipeline.runs.manifest import write_manifest_file
-from pipeline.runs.paths import RunPaths
-from pipeline.runs.plan import extend_plan, read_plan
-from pipeline.runs.rows import new_row
-from pipeline.runs.summary import summarize_run
+from pipeline.curation import find_duplicates, select_rows
+from pipeline.maintenance import find_orphans
+from pipeline.reporting import write_report
+from pipeline.runs import RunPaths, commit, extend_plan, new_row, read_plan, summarize_run, write_manifest_file
 
 COMMANDS: dict[str, Callable[[RunPaths], object]] = {
     "status": summarize_run,
@@ -48,8 +42,8 @@ def made(images: int, folder: str) -> None:
     for shard in read_plan(run):
         rows = []
         for entry in shard.entries:
-            scores = {name: chance.random() for name in ("noise", "sharpness", "naturalness", "naturalness_output")}
-            done = {"status": "ok", "output_uri": f"s3://archive/enhanced/{entry.key}", "source_sha256": "0" * 64}
+            scores = {name: chance.random() for name in ("noise", "sharpness", "patch_nll", "patch_nll_output")}
+            done = {"status": "ok", "output_uri": f"s3://archive/enhanced/{entry.key}", "input_sha256": "0" * 64}
             found = {
                 "phash": f"{chance.getrandbits(64):016x}",
                 "width": 1000,

@@ -21,21 +21,14 @@ from matplotlib.figure import Figure
 from quality import Side, load
 from torch import Tensor
 
-from deepot.autoencoder.autoencoder import LoadedAutoencoder
-from deepot.autoencoder.loading import load_autoencoder
-from deepot.evaluation.image_metrics import frechet_distance
-from deepot.inference.calibration import degrade_photo, paired_moments
-from deepot.inference.enhancer import filter_difference
-from deepot.inference.modes import TransportMode
-from deepot.inference.tile_options import TileOptions
-from deepot.inference.tiled_autoencoder import encode_tiled
-from deepot.photo.pixels import Pixels
-from deepot.restoration.degradations import load_degradation, rng_for
-from deepot.restoration.loading import load_restorer
+from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
+from deepot.evaluation import frechet_distance
+from deepot.inference import TileOptions, TransportMode, degrade_photo, encode_tiled, filter_difference, paired_moments
+from deepot.photo import Pixels
+from deepot.restoration import load_degradation, load_restorer, rng_for
 from deepot.spec import call_factory
-from deepot.transport.transport_map import CalibrationKind, TransportMap, fit_map
-from pipeline.runs.plan import find_images
-from pipeline.sources.sampling import sample_by_hash
+from deepot.transport import CalibrationKind, TransportMap, fit_map
+from pipeline.sources import find_images, sample_by_hash
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from deepot.restoration.degradations import load_degradation, rng_for
+from deepot.restoration import load_degradation, rng_for
 
 
 def main() -> None:

@@ -19,16 +19,17 @@ from curve import middle
 from quality import load
 from record import save
 
-from deepot.autoencoder.autoencoder import LoadedAutoencoder
-from deepot.autoencoder.loading import load_autoencoder
-from deepot.inference.calibration import degrade_photo, photo_moments
-from deepot.photo.pixels import Pixels
-from deepot.restoration.degradations import load_degradation, rng_for
-from deepot.restoration.loading import load_restorer
-from deepot.restoration.restorer import Restorer
-from deepot.transport.drift import estimate_sampling_variance, measure_drift_distance
-from deepot.transport.gaussian import wasserstein2_squared
-from deepot.transport.moments import Moments, merge_in_order
+from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
+from deepot.inference import degrade_photo, photo_moments
+from deepot.photo import Pixels
+from deepot.restoration import Restorer, load_degradation, load_restorer, rng_for
+from deepot.transport import (
+    Moments,
+    estimate_sampling_variance,
+    measure_drift_distance,
+    merge_in_order,
+    wasserstein2_squared,
+)
 
 PATCH_SIZE = 3
 MOST_BLOCKS = 32  # as in a run

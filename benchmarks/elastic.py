@@ -59,16 +59,16 @@ def measure(folder: Path, phase_s: float) -> list[dict[str, Any]]:
     """Photos a second of each phase."""
     from ray.cluster_utils import Cluster
 
-    from pipeline.config.loading import parse_job
-    from pipeline.stages.driver import RunOptions, run_job
+    from pipeline.config import parse_job
+    from pipeline.stages import RunOptions, run_job
 
     job = parse_job(
         {
             "input": {"images": str(folder / "photos")},
-            "source": {"degrade": "blur:sigma=1", "limit": 4},
-            "vae": "null_codec:waiting",
+            "calibration": {"degradation": "blur:sigma=1", "limit": 4},
+            "autoencoder": "null_codec:waiting",
             "output": {"uri": str(folder / "out")},
-            "compute": {"shard_images": 2},
+            "compute": {"images_per_shard": 2},
         }
     )
     small = {"object_store_memory": 80 * 2**20}

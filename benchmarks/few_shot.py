@@ -25,22 +25,13 @@ from quality import Side, load
 from record import save
 from torch import Tensor
 
-from deepot.autoencoder.autoencoder import LoadedAutoencoder
-from deepot.autoencoder.loading import load_autoencoder
-from deepot.evaluation.image_metrics import frechet_distance
-from deepot.inference.calibration import degrade_photo, photo_moments
-from deepot.inference.enhancer import filter_difference
-from deepot.inference.modes import TransportMode
-from deepot.inference.tile_options import TileOptions
-from deepot.inference.tiled_autoencoder import encode_tiled
-from deepot.photo.pixels import Pixels
-from deepot.restoration.degradations import load_degradation, rng_for
-from deepot.restoration.loading import load_restorer
+from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
+from deepot.evaluation import frechet_distance
+from deepot.inference import TileOptions, TransportMode, degrade_photo, encode_tiled, filter_difference, photo_moments
+from deepot.photo import Pixels
+from deepot.restoration import load_degradation, load_restorer, rng_for
 from deepot.spec import call_factory
-from deepot.transport.gaussian import Gaussian, transport_matrix
-from deepot.transport.moments import Moments, merge_in_order
-from deepot.transport.patch_operator import PatchTransport
-from deepot.transport.uncertainty import estimate_uncertainty
+from deepot.transport import Gaussian, Moments, PatchTransport, estimate_uncertainty, merge_in_order, transport_matrix
 
 DRAWS = Path(__file__).with_name("few_shot_draws.json")
 Blocks = Sequence[Moments]

@@ -17,7 +17,7 @@ import torch
 from record import interleaved, ratio, save
 from torch import Tensor
 
-from deepot.transport.gaussian import transport_matrix
+from deepot.transport import transport_matrix
 
 
 def covariance(dimension: int, seed: int) -> Tensor:

@@ -17,11 +17,9 @@ import torch
 from PIL import Image
 from record import save
 
-from deepot.photo.colour_difference import compare_lab_grids, lab_grid
-from deepot.photo.pixels import Pixels
-from deepot.photo.quality_scores import score_quality
-from pipeline.imageio.image_file import decode, encode
-from pipeline.storage.objects import sha256_hex
+from deepot.photo import Pixels, compare_lab_grids, lab_grid, score_quality
+from pipeline.imageio import decode, encode
+from pipeline.storage import sha256_hex
 
 FORMATS = ("jpeg:quality=92", "png", "tiff")
 SIZE = (2448, 1632)

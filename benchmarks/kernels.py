@@ -19,13 +19,11 @@ from torch import Tensor
 from torch.autograd.profiler_util import FunctionEventAvg
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from deepot.autoencoder.autoencoder import LoadedAutoencoder
-from pipeline.config.job import Job
-from pipeline.config.loading import parse_job
-from pipeline.runs.plan import find_images
-from pipeline.stages.driver import RunOptions, fit_job, open_run
-from pipeline.workers.models import load_models
-from pipeline.workers.shard_worker import ShardWorker, WorkerConfig, WorkItem
+from deepot.autoencoder import LoadedAutoencoder
+from pipeline.config import Job, parse_job
+from pipeline.sources import find_images
+from pipeline.stages import RunOptions, fit_job, open_run
+from pipeline.workers import ShardWorker, WorkerConfig, WorkItem, load_models
 
 AUTOENCODER = "autoencoder"
 _SHOWN = 8
@@ -51,7 +49,9 @@ def worker_of(job: Job) -> ShardWorker:
     opened = open_run(job, RunOptions(allow_code=True))
     transport = fit_job(opened).transport
     out = str(job.output.uri)
-    return ShardWorker(WorkerConfig(job, True, opened.run, out, opened.fingerprint, opened.run.map(), transport.sha256))
+    return ShardWorker(
+        WorkerConfig(job, True, opened.run, out, opened.fingerprint, opened.calibration.map(), transport.sha256)
+    )
 
 
 def seconds(event: FunctionEventAvg, gpu: bool, own: bool) -> float:
@@ -82,8 +82,8 @@ def main() -> None:
         job = parse_job(
             {
                 "input": {"images": str(work / "in")},
-                "source": {"degrade": "jpeg:quality=50", "limit": 4},
-                "vae": options.vae,
+                "calibration": {"degradation": "jpeg:quality=50", "limit": 4},
+                "autoencoder": options.vae,
                 "transport": {"mode": options.mode},
                 "output": {"uri": str(work / "out")},
             }

@@ -20,12 +20,10 @@ import torch
 from record import save
 from torch import Tensor
 
-from deepot.autoencoder.autoencoder import Autoencoder
-from deepot.autoencoder.loading import load_autoencoder
-from deepot.inference.enhancer import Enhancer
-from deepot.inference.tile_options import TileOptions
-from deepot.photo.pixels import Pixels
-from deepot.transport.transport_map import TransportMap
+from deepot.autoencoder import Autoencoder, load_autoencoder
+from deepot.inference import Enhancer, TileOptions
+from deepot.photo import Pixels
+from deepot.transport import TransportMap
 
 
 def synthetic(width: int, height: int) -> Pixels:

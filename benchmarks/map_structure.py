@@ -17,9 +17,8 @@ import torch
 from few_shot import DRAWS, WAYS, Affine, Calibrator, published, sides
 from torch import Tensor
 
-from deepot.autoencoder.loading import load_autoencoder
-from deepot.transport.gaussian import Gaussian
-from deepot.transport.uncertainty import dct_basis, to_frequencies
+from deepot.autoencoder import load_autoencoder
+from deepot.transport import Gaussian, dct_basis, to_frequencies
 
 
 def squared(matrix: Tensor, covariance: Tensor) -> float:

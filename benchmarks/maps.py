@@ -18,25 +18,23 @@ from quality import Side, load
 from record import save
 from torch import Tensor
 
-from deepot.autoencoder.autoencoder import LoadedAutoencoder
-from deepot.autoencoder.loading import load_autoencoder
-from deepot.evaluation.image_metrics import frechet_distance
-from deepot.inference.calibration import degrade_photo
-from deepot.inference.enhancer import filter_difference, luma_difference
-from deepot.inference.modes import TransportMode
-from deepot.inference.tile_options import TileOptions
-from deepot.inference.tiled_autoencoder import encode_tiled
-from deepot.photo.pixels import Pixels
-from deepot.restoration.degradations import load_degradation, rng_for
-from deepot.restoration.loading import load_restorer
+from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
+from deepot.evaluation import frechet_distance
+from deepot.inference import TileOptions, TransportMode, degrade_photo, encode_tiled, filter_difference, luma_difference
+from deepot.photo import Pixels
+from deepot.restoration import load_degradation, load_restorer, rng_for
 from deepot.spec import call_factory
-from deepot.transport.binned_moments import compute_binned_patch_moments
-from deepot.transport.gaussian import Gaussian, affine_transport, transport_matrix
-from deepot.transport.mixture_operator import MixtureTransport
-from deepot.transport.moments import merge_in_order
-from deepot.transport.patch_moments import compute_patch_moments
-from deepot.transport.patch_operator import PatchTransport
-from deepot.transport.uncertainty import to_frequencies
+from deepot.transport import (
+    Gaussian,
+    MixtureTransport,
+    PatchTransport,
+    affine_transport,
+    compute_binned_patch_moments,
+    compute_patch_moments,
+    merge_in_order,
+    to_frequencies,
+    transport_matrix,
+)
 
 Operator = Callable[[Tensor], Tensor]
 """Latents (1, c, h, w) → transported latents."""
@@ -56,7 +54,9 @@ def mixture(
     restored: Sequence[Tensor], natural: Sequence[Tensor], patch_size: int, components: int
 ) -> MixtureTransport:
     """The map of `transport.components`, latents on the CPU."""
-    sides = [merge_in_order(compute_binned_patch_moments(each, patch_size) for each in side) for side in (restored, natural)]
+    sides = [
+        merge_in_order(compute_binned_patch_moments(each, patch_size) for each in side) for side in (restored, natural)
+    ]
     source, reference = (side.quantile_classes(components) for side in sides)
     parts = map(affine_transport, source.gaussians, reference.gaussians)
     return MixtureTransport([(part.matrix, part.bias()) for part in parts], source.bounds, patch_size)

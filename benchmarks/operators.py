@@ -17,11 +17,16 @@ import torch.nn.functional as F
 from record import interleaved, ratio, save
 from torch import Tensor
 
-from deepot.autoencoder.loading import load_autoencoder
-from deepot.transport.mixture_operator import MixtureTransport
-from deepot.transport.moments import Moments
-from deepot.transport.patch_moments import compute_patch_moments
-from deepot.transport.patch_operator import PatchTransport, count_overlaps, detail_energy, extract_patches
+from deepot.autoencoder import load_autoencoder
+from deepot.transport import (
+    MixtureTransport,
+    Moments,
+    PatchTransport,
+    compute_patch_moments,
+    count_overlaps,
+    detail_energy,
+    extract_patches,
+)
 
 
 def random_map(channels: int, patch_size: int) -> tuple[Tensor, Tensor]:

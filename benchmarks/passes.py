@@ -15,8 +15,7 @@ import torch
 from record import interleaved, save, seconds
 from torch import Tensor
 
-from deepot.autoencoder.autoencoder import LoadedAutoencoder
-from deepot.autoencoder.loading import load_autoencoder
+from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
 
 
 def decoded(codec: LoadedAutoencoder, latents: Tensor, moved: Tensor) -> Tensor:

@@ -16,13 +16,18 @@ from pathlib import Path
 from record import save, seconds
 
 from pipeline.progress import NullProgress
-from pipeline.runs.commits import ManifestFile
-from pipeline.runs.paths import RunPaths
-from pipeline.runs.plan import count_planned_images, extend_plan, iter_shards_by_descending_cost, read_plan
-from pipeline.runs.summary import finalize_run
-from pipeline.stages.shard_scheduler import ShardScheduler
-from pipeline.storage.objects import Entry, write
-from pipeline.workers.shard_worker import WorkItem
+from pipeline.runs import (
+    ManifestFile,
+    RunPaths,
+    count_planned_images,
+    extend_plan,
+    finalize_run,
+    iter_shards_by_descending_cost,
+    read_plan,
+)
+from pipeline.stages import ShardScheduler
+from pipeline.storage import Entry, write
+from pipeline.workers import WorkItem
 
 _IN_FLIGHT = 8
 

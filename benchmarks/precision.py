@@ -11,8 +11,7 @@ from pathlib import Path
 import torch
 from record import save
 
-from deepot.autoencoder.autoencoder import LoadedAutoencoder, default_device, default_dtype
-from deepot.autoencoder.loading import load_autoencoder
+from deepot.autoencoder import LoadedAutoencoder, default_device, default_dtype, load_autoencoder
 
 DTYPES = (torch.float32, torch.bfloat16)
 
@@ -57,7 +56,7 @@ def main() -> None:
     chosen = str(default_dtype(default_device())).removeprefix("torch.")
     amx, avx512 = torch.cpu._is_amx_tile_supported(), torch.cpu._is_avx512_bf16_supported()
     print(f"chosen here: {chosen}; AMX: {amx}, AVX512_BF16: {avx512}")
-    timed = [{"vae": name, "dtype": dtype, "seconds": values} for (name, dtype), values in seconds.items()]
+    timed = [{"autoencoder": name, "dtype": dtype, "seconds": values} for (name, dtype), values in seconds.items()]
     save(options.json, options, {"chosen": chosen, "seconds_per_megapixel": timed})
 
 

@@ -15,15 +15,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from deepot.evaluation.image_metrics import frechet_distance, psnr, ssim
-from deepot.photo.pixels import Pixels
-from deepot.restoration.loading import load_restorer
+from deepot.evaluation import frechet_distance, psnr, ssim
+from deepot.photo import Pixels
+from deepot.restoration import load_restorer
 from deepot.spec import call_factory
-from deepot.transport.moments import Moments
-from deepot.transport.patch_operator import extract_patches
-from pipeline.runs.manifest import read_manifest
-from pipeline.runs.paths import RunPaths
-from pipeline.storage.objects import absolute_uri, read
+from deepot.transport import Moments, extract_patches
+from pipeline.runs import RunPaths, read_manifest
+from pipeline.storage import absolute_uri, read
 
 
 def load(path: str) -> Pixels:
@@ -70,9 +68,9 @@ def main() -> None:
     for row in read_manifest(run).to_pylist():
         clean = load(str(originals[Path(row["file_name"]).stem])).to_rgb()
         sides["clean"].add(clean, clean)
-        sides["before"].add(restorer(load(row["source_uri"])).to_rgb(), clean)
+        sides["before"].add(restorer(load(row["input_uri"])).to_rgb(), clean)
         sides["after"].add(load(row["output_uri"]).to_rgb(), clean)
-    record = {"run": about["fingerprint"], "vae": about["job"]["vae"], "transport": about["job"]["transport"]}
+    record = {"run": about["fingerprint"], "autoencoder": about["job"]["vae"], "transport": about["job"]["transport"]}
     print(f"{'':8}{'PSNR':>8}{'SSIM':>8}" + "".join(f"{f'map {i + 1}':>9}" for i in range(len(sides["clean"].maps))))
     for name in ("before", "after"):
         side = sides[name]

@@ -32,15 +32,11 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from deepot.autoencoder.autoencoder import LoadedAutoencoder
-from deepot.autoencoder.loading import load_autoencoder
-from deepot.inference.calibration import degrade_photo, fit_images
-from deepot.inference.enhancer import Enhancer
-from deepot.inference.tile_options import TileOptions
-from deepot.inference.tiled_autoencoder import encode_tiled
-from deepot.photo.pixels import Pixels
-from deepot.restoration.degradations import load_degradation
-from deepot.transport.transport_map import TransportMap
+from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
+from deepot.inference import Enhancer, TileOptions, degrade_photo, encode_tiled, fit_images
+from deepot.photo import Pixels
+from deepot.restoration import load_degradation
+from deepot.transport import TransportMap
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from record import save
 
-from deepot.autoencoder.loading import load_autoencoder
-from deepot.evaluation.image_metrics import psnr
-from deepot.inference.calibration import fit_images
-from deepot.inference.enhancer import Enhancer
-from deepot.inference.modes import TransportMode
+from deepot.autoencoder import load_autoencoder
+from deepot.evaluation import psnr
+from deepot.inference import Enhancer, TransportMode, fit_images
 
 Stack = NDArray[np.float64]
 

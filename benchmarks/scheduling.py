@@ -25,8 +25,7 @@ import yaml
 from PIL import Image
 from record import save
 
-from pipeline.runs.manifest import read_manifest
-from pipeline.runs.paths import RunPaths
+from pipeline.runs import RunPaths, read_manifest
 
 _LOOK_S = 0.5
 
@@ -48,7 +47,7 @@ def job(folder: Path, images: Path, **changes: object) -> Path:
     folder.mkdir()
     content: dict[str, object] = {
         "input": {"images": str(images)},
-        "source": {"degrade": "blur:sigma=1", "limit": 8},
+        "calibration": {"degradation": "blur:sigma=1", "limit": 8},
         "output": {"uri": str(folder / "out")},
     }
     (folder / "job.yaml").write_text(yaml.safe_dump(content | changes))
@@ -127,7 +126,7 @@ def ceiling(work: Path, photos: Path, options: argparse.Namespace) -> dict[str, 
 def first_result(work: Path, photos: Path, images: int, side: int) -> dict[str, float]:
     """Seconds from the start of `deepot run` to the first result, and to the end."""
     crops(photos, work / "in-cold", images, side)
-    path = job(work / "cold", work / "in-cold", source={"degrade": "noise:sigma=25", "limit": 16})
+    path = job(work / "cold", work / "in-cold", calibration={"degradation": "noise:sigma=25", "limit": 16})
     begun, first = time.perf_counter(), None
     process = started("run", path)
     while process.poll() is None and first is None:

@@ -22,18 +22,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepot.autoencoder.autoencoder import LoadedAutoencoder
-from deepot.autoencoder.loading import load_autoencoder
-from deepot.inference.calibration import fit_images
-from deepot.inference.enhancer import mean_square_difference
-from deepot.inference.tile_options import TileOptions
-from deepot.inference.tiled_autoencoder import encode_tiled
-from deepot.photo.pixels import Pixels
-from deepot.photo.quality_scores import score_quality
-from deepot.restoration.degradations import load_degradation, rng_for
-from deepot.restoration.loading import load_restorer
-from deepot.transport.naturalness import PatchNll
-from deepot.transport.transport_map import TransportMap
+from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
+from deepot.inference import TileOptions, encode_tiled, fit_images, mean_square_difference
+from deepot.photo import Pixels, score_quality
+from deepot.restoration import load_degradation, load_restorer, rng_for
+from deepot.transport import PatchNll, TransportMap
 
 DAMAGES = {
     "sharpness": ("blur:sigma=0.7", "blur:sigma=1", "blur:sigma=2"),
@@ -65,14 +58,14 @@ class Judge:
         self._codec = codec
         self._naturalness = PatchNll(first.reference, first.info.patch_size, device=codec.device)
         self._operators = {f"cost {name}": transport.operator_on(codec.device) for name, transport in maps.items()}
-        self.names = ("naturalness", "off", *self._operators)
+        self.names = ("patch_nll", "off", *self._operators)
 
     def __call__(self, pixels: Pixels) -> dict[str, float]:
         """Scores by name."""
         latents = encode_tiled(self._codec, pixels, TileOptions().plan(self._codec, pixels))
         costs = {name: mean_square_difference(operator(latents), latents) for name, operator in self._operators.items()}
         naturalness = self._naturalness(latents)
-        return {"naturalness": naturalness, "off": abs(naturalness - self._naturalness.expected), **costs}
+        return {"patch_nll": naturalness, "off": abs(naturalness - self._naturalness.expected), **costs}
 
 
 def judge(vae: str, ways: Sequence[tuple[str, str]], natural: Sequence[Path], patch_size: int = 3) -> Judge:

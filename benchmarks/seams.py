@@ -30,15 +30,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from record import save
 
-from deepot.autoencoder.autoencoder import Autoencoder, LoadedAutoencoder, as_autoencoder
-from deepot.autoencoder.loading import DiffusersAutoencoder, load_autoencoder
-from deepot.inference.calibration import fit_images
-from deepot.inference.enhancer import Enhancer
-from deepot.inference.modes import TransportMode
-from deepot.inference.tile_options import TileOptions
-from deepot.photo.pixels import Pixels
-from deepot.tiling.tiles import TilePlan
-from deepot.transport.transport_map import TransportMap
+from deepot.autoencoder import Autoencoder, DiffusersAutoencoder, LoadedAutoencoder, as_autoencoder, load_autoencoder
+from deepot.inference import Enhancer, TileOptions, TransportMode, fit_images
+from deepot.photo import Pixels
+from deepot.tiling import TilePlan
+from deepot.transport import TransportMap
 
 Floats = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from statistics import median
 
 from record import save
 
-from pipeline.imageio.image_file import decode, encode
+from pipeline.imageio import decode, encode
 
 FORMATS = ("tiff", "png", "jpeg", "webp", "avif", "heif", "jxl", "jpeg2000")
 

@@ -33,20 +33,17 @@ from PIL import Image
 from record import ratio, save
 from torch import Tensor
 
-from deepot.autoencoder.autoencoder import LoadedAutoencoder
-from deepot.autoencoder.loading import load_autoencoder
-from deepot.transport.transport_map import TransportMap
-from pipeline.calibration import moments as statistics
-from pipeline.cluster import session as cluster
-from pipeline.cluster.dispatcher import RayWorkerPool
-from pipeline.config.job import Job
-from pipeline.config.loading import parse_job
+from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
+from deepot.transport import TransportMap
+from pipeline import cluster
+from pipeline.calibration import REFERENCE_SIDE, SOURCE_SIDE, compute_moments, make_moments_tasks
+from pipeline.cluster import RayWorkerPool
+from pipeline.config import Job, parse_job
 from pipeline.progress import NullProgress
-from pipeline.runs.plan import find_images
-from pipeline.runs.sharding import estimate_cost, split_into_shards
-from pipeline.stages.driver import JobContext, RunOptions, fit_job, open_run
-from pipeline.stages.shard_scheduler import ShardScheduler
-from pipeline.workers.shard_worker import WorkerConfig
+from pipeline.runs import estimate_cost, split_into_shards
+from pipeline.sources import find_images
+from pipeline.stages import JobContext, RunOptions, ShardScheduler, fit_job, open_run
+from pipeline.workers import WorkerConfig
 
 LEAST, MOST = 0.15e6, 2.0e6  # pixels
 _ALL_STARTED_S = 15.0  # in which the other actors are ready too, once one is
@@ -157,14 +154,12 @@ class Pipeline:
 
     def gather(self) -> float:
         """Seconds of the statistics over all files; the workers have their models from the first time."""
-        run = self.opened.run
-        for uri in (
-            run.moments(side, 0).rpartition("/")[0] for side in (statistics.SOURCE_SIDE, statistics.REFERENCE_SIDE)
-        ):
+        paths = self.opened.calibration
+        for uri in (paths.moments(side, 0).rpartition("/")[0] for side in (SOURCE_SIDE, REFERENCE_SIDE)):
             shutil.rmtree(uri)
-        tasks = statistics.make_moments_tasks(self.opened.job, run, True, self.opened.excluded_folders)
+        tasks = make_moments_tasks(self.opened.job, paths, True, self.opened.excluded_folders)
         begun = time.perf_counter()
-        statistics.compute_moments(tasks, self._crew.map_unordered, NullProgress())
+        compute_moments(tasks, self._crew.map_unordered, NullProgress())
         return time.perf_counter() - begun
 
     def start(self) -> None:
@@ -172,7 +167,7 @@ class Pipeline:
         opened = self.opened
         out = str(self._work / "out")
         setup = WorkerConfig(
-            opened.job, True, opened.run, out, opened.fingerprint, opened.run.map(), self.transport.sha256
+            opened.job, True, opened.run, out, opened.fingerprint, opened.calibration.map(), self.transport.sha256
         )
         self._crew.configure(setup, 1000)
         time.sleep(_ALL_STARTED_S)
@@ -193,12 +188,11 @@ def measured(vae: str, options: argparse.Namespace, images: Path, work: Path) ->
     job = parse_job(
         {
             "input": {"images": str(images)},
-            "reference": {"images": str(images)},
-            "source": {"degrade": "jpeg:quality=50"},
-            "vae": vae,
+            "calibration": {"reference": str(images), "degradation": "jpeg:quality=50"},
+            "autoencoder": vae,
             "transport": {"mode": "residual"},
             "output": {"uri": str(work / "out")},
-            "compute": {"actors": options.workers},
+            "compute": {"workers": options.workers},
         }
     )
     taken: dict[str, list[float]] = defaultdict(list)

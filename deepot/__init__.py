@@ -7,23 +7,33 @@ image = deepot.Enhancer(codec, transport)(restored_image)
 
 from importlib.metadata import PackageNotFoundError, version
 
-from deepot.autoencoder.autoencoder import Autoencoder, LoadedAutoencoder, as_autoencoder
-from deepot.autoencoder.loading import load_autoencoder
+from deepot.autoencoder import Autoencoder, LoadedAutoencoder, as_autoencoder, load_autoencoder
 from deepot.errors import DeepotError
-from deepot.inference.calibration import fit_images, paired_moments, photo_binned_moments, photo_moments
-from deepot.inference.enhancer import Enhancer
-from deepot.inference.modes import TransportMode
-from deepot.inference.tile_options import TileOptions
-from deepot.photo.pixels import Pixels
-from deepot.restoration.degradations import load_degradation
-from deepot.restoration.loading import load_restorer
-from deepot.transport.binned_moments import BinnedMoments
-from deepot.transport.gaussian import Gaussian, transport_matrix, wasserstein2_squared
-from deepot.transport.mixture_fit import fit_mixture_map
-from deepot.transport.mixture_operator import MixtureTransport
-from deepot.transport.moments import Moments, merge_in_order
-from deepot.transport.patch_operator import PatchTransport
-from deepot.transport.transport_map import CalibrationKind, TransportMap, fit_map
+from deepot.inference import (
+    Enhancer,
+    TileOptions,
+    TransportMode,
+    fit_images,
+    paired_moments,
+    photo_binned_moments,
+    photo_moments,
+)
+from deepot.photo import Pixels
+from deepot.restoration import load_degradation, load_restorer
+from deepot.transport import (
+    BinnedMoments,
+    CalibrationKind,
+    Gaussian,
+    MixtureTransport,
+    Moments,
+    PatchTransport,
+    TransportMap,
+    fit_map,
+    fit_mixture_map,
+    merge_in_order,
+    transport_matrix,
+    wasserstein2_squared,
+)
 
 try:
     __version__ = version("deepot")

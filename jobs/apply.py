@@ -4,9 +4,9 @@ import argparse
 
 from jobs.finish import execute_job
 from jobs.flags import add_job_arguments
-from pipeline.config.job import Job
-from pipeline.runs.summary import RunSummary
-from pipeline.stages.driver import RunOptions, apply_job, open_run, plan_job
+from pipeline.config import Job
+from pipeline.runs import RunSummary
+from pipeline.stages import RunOptions, apply_job, open_run, plan_job
 
 add_arguments = add_job_arguments
 

@@ -16,8 +16,7 @@ from jobs.console import print_error
 from jobs.lines import LoggedStdout
 from pipeline.failures import error_message
 from pipeline.redaction import redact
-from pipeline.telemetry import logs
-from pipeline.telemetry.logs import LogFormat
+from pipeline.telemetry import LOG_FORMAT_ENV, LogFormat, configure_logging
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 all done, 1 done but too many images failed (or verify found differences), 2 the job could not run.
     """
     args = _build_parser().parse_args(arguments)
-    restore_logging = logs.configure_logging(args.log_format, args.verbose)
+    restore_logging = configure_logging(args.log_format, args.verbose)
     if not args.verbose:
         warnings.simplefilter("ignore")
         for name in ("diffusers", "botocore", "s3fs"):
@@ -111,8 +110,8 @@ def _build_parser() -> argparse.ArgumentParser:
             "--log-format",
             type=LogFormat,
             choices=list(LogFormat),
-            default=os.environ.get(logs.LOG_FORMAT_ENV) or LogFormat.TEXT,
-            help=f"json: everything on standard error is lines of JSON; default: {logs.LOG_FORMAT_ENV}, or text",
+            default=os.environ.get(LOG_FORMAT_ENV) or LogFormat.TEXT,
+            help=f"json: everything on standard error is lines of JSON; default: {LOG_FORMAT_ENV}, or text",
         )
         module.add_arguments(command)
     return parser

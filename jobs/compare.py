@@ -4,9 +4,9 @@ import argparse
 
 from jobs.console import print_json
 from jobs.flags import add_json_flag, file_with_suffix
-from pipeline.curation.distances import load_moments, pairwise_distances, plot_distances
+from pipeline.curation import load_moments, pairwise_distances, plot_distances
 from pipeline.errors import ConfigError
-from pipeline.storage.objects import absolute_uri, write
+from pipeline.storage import absolute_uri, write
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

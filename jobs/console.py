@@ -10,8 +10,8 @@ from tqdm import tqdm
 from jobs.lines import LoggedProgress
 from pipeline.advice import advice_for
 from pipeline.progress import Progress
-from pipeline.runs.summary import RunSummary
-from pipeline.telemetry.logs import LogFormat, current_log_format
+from pipeline.runs import RunSummary
+from pipeline.telemetry import LogFormat, current_log_format
 
 
 class ProgressBars:
@@ -85,8 +85,8 @@ def print_error_codes(result: RunSummary) -> None:
 
 def print_missing_count(result: RunSummary) -> None:
     """Print how many photos are no longer where they came from."""
-    if result.vanished:
-        print(f"         {result.vanished} of them have vanished since; their results stay")
+    if result.missing:
+        print(f"         {result.missing} of them have missing since; their results stay")
 
 
 def print_drift(drift: Mapping[str, object] | None) -> None:
@@ -94,7 +94,8 @@ def print_drift(drift: Mapping[str, object] | None) -> None:
     if drift and drift["new_images"]:
         print(
             f"drift    {drift['new_images']} new calibration photos; with them the restored side has moved by "
-            f"{drift['relative_drift']:.1%} of the map's way" + ("; the map was fitted again" if drift["refitted"] else "")
+            f"{drift['relative_drift']:.1%} of the map's way"
+            + ("; the map was fitted again" if drift["refitted"] else "")
         )
 
 

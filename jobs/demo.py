@@ -5,13 +5,13 @@ from pathlib import Path
 
 import yaml
 
-from deepot.restoration.degradations import load_degradation
+from deepot.restoration import load_degradation
 from jobs.console import make_progress, print_summary
 from jobs.demo_photos import degrade_and_restore, write_comparison, write_packaged_photos
-from pipeline.config.loading import load_job
+from pipeline.config import load_job
 from pipeline.errors import ConfigError
-from pipeline.runs.paths import RunPaths
-from pipeline.stages.driver import RunOptions, run_job
+from pipeline.runs import RunPaths
+from pipeline.stages import RunOptions, run_job
 
 _RESTORERS = {"noise": "nlm:sigma=50", "jpeg": "nlm:sigma=10", "blur": "identity", "downscale": "resize:factor=4"}
 
@@ -19,7 +19,7 @@ _RESTORERS = {"noise": "nlm:sigma=50", "jpeg": "nlm:sigma=10", "blur": "identity
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the demo does and where."""
     parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder of all results")
-    parser.add_argument("--degradation", default="noise:sigma=50", help="as source.degrade of a job file")
+    parser.add_argument("--degradation", default="noise:sigma=50", help="as calibration.degradation of a job file")
     parser.add_argument("--restorer", help="as restorer of a job file; chosen by the degradation if not given")
     parser.add_argument("--alpha", type=float, default=0.0, help="0 full transport, 1 the restored photo itself")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON for a scheduler")
@@ -42,8 +42,11 @@ def main(args: argparse.Namespace) -> int:
             {
                 "name": f"demo: {args.degradation}",
                 "input": {"images": str(folder / "restored")},
-                "reference": {"images": str(folder / "clean")},
-                "source": {"degrade": args.degradation, "restorer": restorer},
+                "calibration": {
+                    "reference": str(folder / "clean"),
+                    "degradation": args.degradation,
+                    "restorer": restorer,
+                },
                 "transport": {"alpha": args.alpha},
                 "output": {"uri": str(folder / "enhanced")},
             },

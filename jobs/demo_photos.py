@@ -7,10 +7,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from deepot.errors import SpecError
-from deepot.inference.calibration import degrade_photo
-from deepot.photo.pixels import Pixels
-from deepot.restoration.degradations import load_degradation, rng_for
-from deepot.restoration.loading import load_restorer
+from deepot.inference import degrade_photo
+from deepot.photo import Pixels
+from deepot.restoration import load_degradation, load_restorer, rng_for
 from pipeline.errors import ConfigError
 from pipeline.progress import Progress
 

@@ -5,10 +5,9 @@ from itertools import groupby
 
 from jobs.console import print_json
 from jobs.flags import add_json_flag, file_with_suffix
-from pipeline.curation.duplicates import find_duplicates
-from pipeline.curation.export import write_parquet
-from pipeline.runs.paths import RunPaths
-from pipeline.storage.objects import absolute_uri
+from pipeline.curation import find_duplicates, write_parquet
+from pipeline.runs import RunPaths
+from pipeline.storage import absolute_uri
 
 _MAX_SHOWN = 20
 

@@ -2,14 +2,13 @@
 
 import argparse
 
-from deepot.evaluation.bootstrap import BootstrapEstimate
+from deepot.evaluation import BootstrapEstimate
 from jobs.console import print_json
 from jobs.flags import add_job_arguments, job_from_args, run_options_from_args
-from pipeline.evaluation.evaluate import evaluate_job
-from pipeline.reporting.curve import nan_to_none
-from pipeline.reporting.report import write_report
-from pipeline.stages.driver import open_run
-from pipeline.storage.folders import exists
+from pipeline.evaluation import evaluate_job
+from pipeline.reporting import nan_to_none, write_report
+from pipeline.stages import open_run
+from pipeline.storage import exists
 
 add_arguments = add_job_arguments
 

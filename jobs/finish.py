@@ -6,17 +6,17 @@ from collections.abc import Callable
 from deepot.errors import DeepotError
 from jobs.console import print_summary
 from jobs.flags import job_from_args, run_options_from_args
-from pipeline.config.job import Job
+from pipeline.config import Job
 from pipeline.redaction import redact
-from pipeline.runs.summary import RunSummary
-from pipeline.stages.driver import RunOptions
-from pipeline.telemetry.notifications import make_notifier
+from pipeline.runs import RunSummary
+from pipeline.stages import RunOptions
+from pipeline.telemetry import make_notifier
 
 
 def execute_job(args: argparse.Namespace, action: Callable[[Job, RunOptions], RunSummary]) -> int:
     """Do a job, print its totals and tell those whom it names, however it ended; returns the exit status."""
     job, options = job_from_args(args), run_options_from_args(args)
-    notifier = make_notifier(job.notify, options.allow_code)
+    notifier = make_notifier(job.notify)
     context = {"name": job.name, "command": args.command}
     try:
         result = action(job, options)

@@ -7,16 +7,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import yaml
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from jobs.console import make_progress
-from pipeline.config.job import Job
-from pipeline.config.loading import load_job
+from pipeline.config import ConfigSection, Job, load_job
 from pipeline.errors import ConfigError
 from pipeline.redaction import redact
-from pipeline.stages.driver import RunOptions
+from pipeline.stages import RunOptions
 
 _MAX_PORT = 65_535
 
@@ -29,7 +27,11 @@ def add_job_arguments(parser: argparse.ArgumentParser) -> None:
     for key, field in _iter_keys(Job):
         note = (field.description or "") + _describe_default(field)
         keys.add_argument(
-            f"--{key}", metavar="VALUE", dest=f"key:{key}", type=_parse_yaml, help=note.replace("%", "%%").lstrip()
+            f"--{key}",
+            metavar="VALUE",
+            dest=f"key:{key}",
+            type=_parser_for(field),
+            help=note.replace("%", "%%").lstrip(),
         )
 
 
@@ -103,33 +105,46 @@ def file_with_suffix(suffix: str) -> Callable[[str], str]:
     return check_suffix
 
 
-def _parse_yaml(text: str) -> Any:  # noqa: ANN401 — whatever YAML reads
+def _parser_for(field: FieldInfo) -> Callable[[str], object]:
+    """How the text of a flag is read: as YAML for lists, as it stands for everything else.
+
+    Numbers and booleans are converted by the model, so a name, path or date stays the text that was typed.
+    """
+    return _parse_list if typing.get_origin(field.annotation) is tuple else str
+
+
+def _parse_list(text: str) -> object:
+    """A list in YAML's flow style, or its only item."""
+    if not text.lstrip().startswith("["):
+        return [text]
     try:
         return yaml.safe_load(text)
-    except Exception as error:
-        raise argparse.ArgumentTypeError(f"'{redact(text)}' is not YAML") from error
+    except yaml.YAMLError as error:
+        raise argparse.ArgumentTypeError(f"'{redact(text)}' is not a list such as [a, b]") from error
 
 
 def _describe_default(field: FieldInfo) -> str:
     """What a key is where nobody sets it, as YAML; nothing where it has to be given or stays away."""
-    if field.is_required() or field.default in (None, ()):
+    if field.is_required() or field.default in (None, ()) or isinstance(field.default, ConfigSection):
         return ""
     yaml_text = yaml.safe_dump(to_jsonable_python(field.default), default_flow_style=True, width=1000)
     return f" (default: {yaml_text.splitlines()[0]})"
 
 
-def _iter_keys(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+def _iter_keys(section: type[ConfigSection], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     for name, field in section.model_fields.items():
         inner = _section_type(field.annotation)
         if inner is None:
             yield prefix + name, field
         else:
+            if inner.shorthand:
+                yield prefix + name, field
             yield from _iter_keys(inner, f"{prefix}{name}.")
 
 
-def _section_type(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 — any type expression
+def _section_type(annotation: Any) -> type[ConfigSection] | None:  # noqa: ANN401 — any type expression
     """The section that a field holds, through `ConfigSection | None`."""
     for candidate in (annotation, *typing.get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+        if isinstance(candidate, type) and issubclass(candidate, ConfigSection):
             return candidate
     return None

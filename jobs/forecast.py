@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from pipeline.estimation.forecast import JobEstimate
-from pipeline.estimation.stratified_sampling import TotalEstimate
+from pipeline.estimation import JobEstimate, TotalEstimate
 
 _HOUR_S, _GIB = 3600, 2**30
 

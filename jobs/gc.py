@@ -5,9 +5,9 @@ import re
 
 from jobs.console import print_json
 from jobs.flags import add_json_flag
-from pipeline.maintenance.gc import OrphanKind, find_orphans, read_storage_clock, remove_orphans
-from pipeline.runs.paths import RunPaths
-from pipeline.storage.objects import absolute_uri
+from pipeline.maintenance import OrphanKind, find_orphans, read_storage_clock, remove_orphans
+from pipeline.runs import RunPaths
+from pipeline.storage import absolute_uri
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 

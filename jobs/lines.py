@@ -5,7 +5,7 @@ import logging
 import time
 from typing import TextIO
 
-from pipeline.telemetry import logs
+from pipeline.telemetry import set_log_context
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class LoggedProgress:
 
     def begin(self, stage: str, total: int) -> None:
         """The stage is that of all further lines."""
-        logs.set_log_context(stage=stage)
+        set_log_context(stage=stage)
         self._total, self._images, self._failed = total, 0, 0
         self._started_s = self._last_logged_s = time.monotonic()
         log.info("%s begins", stage, extra={"total": total})

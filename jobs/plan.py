@@ -7,8 +7,8 @@ from jobs.console import print_json
 from jobs.flags import add_job_arguments, job_from_args, run_options_from_args
 from jobs.forecast import print_estimate
 from pipeline.errors import ConfigError
-from pipeline.estimation.estimate import estimate_job
-from pipeline.stages.driver import open_run, plan_job
+from pipeline.estimation import estimate_job
+from pipeline.stages import open_run, plan_job
 
 _DEFAULT_PILOT_PHOTOS = 16
 _MIB = 2**20
@@ -40,7 +40,7 @@ def main(args: argparse.Namespace) -> int:
     print(f"images   {summary.found} ({summary.found_bytes / _MIB:.1f} MiB)")
     print(f"new      {summary.new} ({summary.new_bytes / _MIB:.1f} MiB) in {summary.shards} shards")
     if summary.missing:
-        print(f"vanished {summary.missing} that were planned earlier; their results stay")
+        print(f"missing {summary.missing} that were planned earlier; their results stay")
     record: dict[str, Any] = {
         "run": context.run.uri,
         "images": summary.found,
@@ -48,7 +48,7 @@ def main(args: argparse.Namespace) -> int:
         "new": summary.new,
         "new_bytes": summary.new_bytes,
         "shards": summary.shards,
-        "vanished": summary.missing,
+        "missing": summary.missing,
     }
     if args.estimate is not None:
         record["estimate"] = print_estimate(estimate_job(context, args.estimate, args.workers), args.price_per_hour)

@@ -2,9 +2,9 @@
 
 import argparse
 
-from pipeline.reporting.report import write_report
-from pipeline.runs.paths import RunPaths
-from pipeline.storage.objects import absolute_uri
+from pipeline.reporting import write_report
+from pipeline.runs import RunPaths
+from pipeline.storage import absolute_uri
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,13 +4,15 @@ import argparse
 
 from jobs.finish import execute_job
 from jobs.flags import add_job_arguments
-from pipeline.stages.driver import run_job
+from pipeline.stages import run_job
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The job, and what only a whole run can do."""
     add_job_arguments(parser)
-    parser.add_argument("--reapply-latest-map", action="store_true", help="do again, with the latest map, what earlier ones did")
+    parser.add_argument(
+        "--reapply-latest-map", action="store_true", help="do again, with the latest map, what earlier ones did"
+    )
     parser.add_argument(
         "--retry-failed", action="store_true", help="do again the shards of images that failed in a way that may pass"
     )

@@ -4,10 +4,9 @@ import argparse
 
 from jobs.console import make_progress, print_json
 from jobs.flags import add_json_flag, parse_positive_int
-from pipeline.curation.export import PHOTO_KINDS, export_photos
-from pipeline.curation.query import select_rows
-from pipeline.runs.paths import RunPaths
-from pipeline.storage.objects import absolute_uri
+from pipeline.curation import PHOTO_KINDS, export_photos, select_rows
+from pipeline.runs import RunPaths
+from pipeline.storage import absolute_uri
 
 _MAX_SHOWN, _MAX_SKIPPED_SHOWN = 20, 10
 

@@ -7,10 +7,9 @@ from datetime import timedelta
 
 from jobs.console import print_error_codes, print_json, print_missing_count
 from jobs.flags import add_json_flag
-from pipeline.runs.paths import RunPaths
-from pipeline.runs.summary import RunProgress, RunSummary
-from pipeline.storage.objects import absolute_uri
-from pipeline.telemetry.throughput import ThroughputMeter
+from pipeline.runs import RunPaths, RunProgress, RunSummary
+from pipeline.storage import absolute_uri
+from pipeline.telemetry import ThroughputMeter
 
 _WATCH_INTERVAL_S = 10.0
 _MOVE_UP_AND_CLEAR = "\x1b[{}F\x1b[J"  # to the beginning of a line further up, and nothing below it

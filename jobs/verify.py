@@ -4,10 +4,9 @@ import argparse
 
 from jobs.console import make_progress, print_json
 from jobs.flags import add_json_flag
-from pipeline.maintenance.verify import VerificationReport, verify_run
-from pipeline.runs.paths import RunPaths
-from pipeline.runs.requeue import requeue_shards
-from pipeline.storage.objects import absolute_uri
+from pipeline.maintenance import VerificationReport, verify_run
+from pipeline.runs import RunPaths, requeue_shards
+from pipeline.storage import absolute_uri
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -64,7 +64,7 @@ ADVICE_BY_CODE: dict[ErrorCode, CodeAdvice] = {
         f"Look at the file. If it is sound: {_RETRY_HINT}",
     ),
     ErrorCode.TIMED_OUT: CodeAdvice(
-        "It took longer than limits.image_s.", f"Look at the file, or raise the limit. {_RETRY_HINT}"
+        "It took longer than limits.image_timeout_s.", f"Look at the file, or raise the limit. {_RETRY_HINT}"
     ),
     ErrorCode.INTERNAL: CodeAdvice("An error of the program or of a network.", "Read error_message, and report it."),
 }

@@ -51,7 +51,7 @@ class ErrorCode(StrEnum):
     EMPTY_FILE = "empty_file"
     NOT_AN_IMAGE = "not_an_image"
     DAMAGED = "damaged"
-    MISSING = "vanished"
+    MISSING = "missing"
     READ_FAILED = "read_failed"
     WRITE_FAILED = "write_failed"
     UNSUPPORTED_OUTPUT = "unsupported_output"

@@ -43,7 +43,7 @@ def embedded_autoencoder():
 def ray_session():
     import ray
 
-    from pipeline.cluster import session as cluster
+    from pipeline import cluster
 
     with pytest.MonkeyPatch.context() as patch:
         for key, value in cluster.RAY_ENVIRONMENT.items():

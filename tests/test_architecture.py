@@ -1,58 +1,159 @@
-"""Imports go one way, jobs → pipeline → deepot, and each package leaves the others' libraries alone."""
+"""Imports go one way, rooms import each other through their public faces only, and libraries stay where they belong."""
 
 import ast
+import importlib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FORBIDDEN = {
+MAX_LINES, MAX_MODULES_BESIDE_ROOMS = 320, 6
+FORBIDDEN_LIBRARIES = {
     "deepot": {"jobs", "pipeline", "ray", "fsspec", "s3fs", "pyarrow", "pydantic", "yaml", "tqdm", "argparse"},
     "pipeline": {"jobs", "tqdm", "argparse"},
     "jobs": {"ray", "fsspec", "s3fs", "torch", "diffusers"},
 }
-ONLY_IN = {
-    "ray": {
-        "pipeline/cluster/worker_actor.py",
-        "pipeline/cluster/session.py",
-        "pipeline/cluster/dispatcher.py",
-        "pipeline/telemetry/prometheus_metrics.py",
-        "pipeline/cluster/actor_pool.py",
-    },
-    "fsspec": {"pipeline/storage/objects.py", "pipeline/storage/listing.py", "pipeline/storage/atomic.py"},
-    "diffusers": {"deepot/autoencoder/loading.py"},
+LIBRARIES_ONLY_IN = {
+    "ray": {"pipeline.cluster", "pipeline.telemetry"},
+    "fsspec": {"pipeline.storage"},
+    "diffusers": {"deepot.autoencoder"},
 }
-MODULES = sorted(path for package in FORBIDDEN for path in (ROOT / package).rglob("*.py"))
+MAY_IMPORT = {
+    "deepot.errors": ("", ""),
+    "deepot.tiling": ("", ""),
+    "deepot.photo": ("errors", ""),
+    "deepot.spec": ("errors", ""),
+    "deepot.autoencoder": ("errors spec", ""),
+    "deepot.restoration": ("autoencoder errors photo spec tiling", ""),
+    "deepot.transport": ("autoencoder errors", ""),
+    "deepot.inference": ("autoencoder errors photo restoration tiling transport", ""),
+    "deepot.evaluation": ("autoencoder inference photo spec tiling transport", ""),
+    "pipeline.progress": ("", ""),
+    "pipeline.redaction": ("", ""),
+    "pipeline.errors": ("errors", ""),
+    "pipeline.advice": ("", "errors"),
+    "pipeline.failures": ("", "errors redaction"),
+    "pipeline.imageio": ("errors photo spec", "errors"),
+    "pipeline.storage": ("", "errors redaction"),
+    "pipeline.config": ("errors inference transport", "errors imageio redaction storage"),
+    "pipeline.sources": ("", "config errors imageio storage"),
+    "pipeline.outputs": ("", "config errors imageio sources storage"),
+    "pipeline.runs": ("inference", "config errors failures imageio outputs sources storage"),
+    "pipeline.curation": ("errors transport", "errors imageio outputs progress runs sources storage"),
+    "pipeline.telemetry": ("", "config errors progress redaction runs"),
+    "pipeline.workers": (
+        "autoencoder inference photo restoration transport",
+        "config errors failures imageio outputs runs sources storage telemetry",
+    ),
+    "pipeline.calibration": (
+        "autoencoder inference photo restoration transport",
+        "config errors failures imageio progress runs sources storage workers",
+    ),
+    "pipeline.cluster": ("autoencoder spec", "config errors failures runs telemetry workers"),
+    "pipeline.maintenance": ("", "calibration config errors outputs progress runs sources storage"),
+    "pipeline.reporting": ("errors evaluation transport", "advice calibration errors imageio runs sources storage"),
+    "pipeline.stages": (
+        "transport",
+        "calibration cluster config errors progress reporting runs sources storage telemetry workers",
+    ),
+    "pipeline.estimation": ("", "calibration cluster config errors progress runs sources stages storage workers"),
+    "pipeline.evaluation": (
+        "evaluation inference photo restoration tiling transport",
+        "calibration cluster config errors failures imageio reporting sources stages storage workers",
+    ),
+}
+"""Room, from the ground up → the rooms of deepot, and the rooms of pipeline, that it may import."""
 
 
-def imports(path):
+def iter_rooms(package):
+    return sorted(
+        path.name for path in (ROOT / package).iterdir() if (path / "__init__.py").exists() and path.name != "embedded"
+    )
+
+
+ROOMS = {f"{package}.{room}" for package in ("deepot", "pipeline") for room in iter_rooms(package)}
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in FORBIDDEN_LIBRARIES
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+
+
+def room_of(module):
+    """The room, or the module beside the rooms, that a module belongs to."""
+    return ".".join(module.split(".")[:2])
+
+
+def iter_imports(path):
+    """Modules that a file imports, and whether the import names a public face or a module beside the rooms."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{path}: relative import"
-            yield node.module
+            submodules = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in MODULES else node.module for name in submodules)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_go_down_only(path):
-    found = {name.partition(".")[0] for name in imports(path)}
-    place = path.relative_to(ROOT).as_posix()
-    assert not found & FORBIDDEN[place.partition("/")[0]], f"{place} imports what its layer must not know"
-    for library, allowed in ONLY_IN.items():
-        assert library not in found or place in allowed, f"{library} belongs into {allowed}"
+@pytest.mark.parametrize("module", MODULES)
+def test_module_imports_only_what_its_layer_may_know(module):
+    found = {name.partition(".")[0] for name in iter_imports(MODULES[module])}
+    assert not found & FORBIDDEN_LIBRARIES[module.partition(".")[0]], f"{module} imports what its layer must not know"
+    for library, allowed in LIBRARIES_ONLY_IN.items():
+        assert library not in found or room_of(module) in allowed, f"{library} belongs into {allowed}"
 
 
-def test_there_are_no_cycles():
-    edges = {}
-    for path in MODULES:
-        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        edges[name] = {found for found in imports(path) if found.partition(".")[0] in FORBIDDEN}
+@pytest.mark.parametrize("module", MODULES)
+def test_module_imports_other_rooms_through_their_public_face(module):
+    for name in iter_imports(MODULES[module]):
+        if room_of(name) in ROOMS and room_of(name) != room_of(module):
+            assert name == room_of(name), f"{module} imports {name}: import from {room_of(name)}"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if "." in name and not name.startswith("jobs")])
+def test_room_imports_only_rooms_of_the_table(module):
+    room = room_of(module)
+    assert room in MAY_IMPORT or module == "deepot.embedded", f"{room} is not in the table"
+    of_deepot, of_pipeline = MAY_IMPORT.get(room, ("", ""))
+    allowed = {f"deepot.{name}" for name in of_deepot.split()} | {f"pipeline.{name}" for name in of_pipeline.split()}
+    for name in iter_imports(MODULES[module]):
+        if name.partition(".")[0] in ("deepot", "pipeline") and room_of(name) != room and "." in name:
+            assert room_of(name) in allowed, f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS))
+def test_room_exports_a_sorted_public_face(room):
+    face = importlib.import_module(room)
+    assert face.__all__ == sorted(set(face.__all__), key=lambda name: (not name.isupper(), not name[0].isupper(), name))
+    assert all(not name.startswith("_") and hasattr(face, name) for name in face.__all__)
+
+
+def test_there_are_no_import_cycles():
+    edges = {name: {found for found in iter_imports(path) if found in MODULES} for name, path in MODULES.items()}
+    done = set()
 
     def visit(name, path):
         assert name not in path, f"import cycle: {' → '.join([*path, name])}"
-        for found in edges.get(name, ()):
-            visit(found, [*path, name])
+        if name not in done:
+            for found in edges.get(name, ()):
+                visit(found, [*path, name])
+            done.add(name)
 
     for name in edges:
         visit(name, [])
+
+
+@pytest.mark.parametrize("package", ["deepot", "pipeline"])
+def test_few_modules_lie_beside_the_rooms(package):
+    beside = [path for path in (ROOT / package).glob("*.py") if path.name != "__init__.py"]
+    assert len(beside) <= MAX_MODULES_BESIDE_ROOMS
+
+
+def test_no_file_is_long():
+    folders = ("deepot", "pipeline", "jobs", "tests", "tools", "benchmarks")
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    assert {name: lines for name, lines in lengths.items() if lines > MAX_LINES} == {}

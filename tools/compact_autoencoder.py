@@ -14,8 +14,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from training import DECODER_BITS, load_network
 
-from deepot.autoencoder.loading import EMBEDDED_MODULES
-from deepot.autoencoder.quantize import MAX_BITS, quantize_weights
+from deepot.autoencoder import EMBEDDED_MODULES, MAX_BITS, quantize_weights
 
 
 def main(arguments: Sequence[str]) -> None:

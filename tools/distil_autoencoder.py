@@ -25,7 +25,7 @@ from lesson import Chunk, load_chunks
 from torch import Tensor, nn
 from training import Length, Training, absolute_loss, chosen_device, distilling, load_network, network, write_json
 
-from deepot.evaluation.image_metrics import psnr
+from deepot.evaluation import psnr
 
 WIDTHS = (64, 64, 128, 128)  # at factor 1 (where there are no layers), 2, 4, 8
 LAYERS = {"encoder": (0, 2, 2, 2), "decoder": (0, 2, 3, 3)}

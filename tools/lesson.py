@@ -29,17 +29,11 @@ from torch import Tensor
 from train_autoencoder import Photos
 from train_denoiser import Mend
 
-from deepot.autoencoder.autoencoder import LoadedAutoencoder
-from deepot.autoencoder.loading import load_autoencoder
-from deepot.photo.pixels import Pixels
-from deepot.restoration.degradations import load_degradation
-from deepot.restoration.loading import load_restorer
-from deepot.restoration.restorer import Restorer
+from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
+from deepot.photo import Pixels
+from deepot.restoration import Restorer, load_degradation, load_restorer
 from deepot.spec import fingerprint, parse_spec
-from deepot.transport.gaussian import transport_matrix
-from deepot.transport.moments import Moments
-from deepot.transport.patch_moments import compute_patch_moments
-from deepot.transport.patch_operator import PatchTransport
+from deepot.transport import Moments, PatchTransport, compute_patch_moments, transport_matrix
 
 CROP, PATCH, BATCH = 128, 3, 4
 HELD_OUT, HELD_OUT_SEED = 350, 7

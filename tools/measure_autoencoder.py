@@ -19,10 +19,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from deepot.autoencoder.autoencoder import LoadedAutoencoder
-from deepot.autoencoder.loading import load_autoencoder
-from deepot.evaluation.image_metrics import psnr
-from deepot.photo.pixels import Pixels
+from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
+from deepot.evaluation import psnr
+from deepot.photo import Pixels
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 

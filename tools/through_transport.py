@@ -24,8 +24,8 @@ from torch import Tensor
 from torch.func import functional_call
 from training import Length, Training, absolute_loss, chosen_device, distilling, load_network, write_json
 
-from deepot.autoencoder.quantize import fake_quantize
-from deepot.inference.detail_filter import high_pass
+from deepot.autoencoder import fake_quantize
+from deepot.inference import high_pass
 
 DRAWN = torch.tensor([3.0, 1.0, 2.0, 1.0, 3.0, 1.0, 1.0])  # how often each of lesson.WAYS is, the heavier ones more
 SAMPLE = 16  # photos that the critic's maps are normalised on

@@ -122,7 +122,7 @@ def as_autoencoder(
     missing_attributes = [part for part in ("factor", "channels", "encode", "decode") if not hasattr(autoencoder, part)]
     if missing_attributes or not isinstance(autoencoder, Autoencoder):
         raise AutoencoderError(
-            f"vae '{name}': {type(autoencoder).__name__} lacks {', '.join(missing_attributes)} (see deepot.Autoencoder)"
+            f"autoencoder '{name}': {type(autoencoder).__name__} lacks {', '.join(missing_attributes)} (see deepot.Autoencoder)"
         )
     target_device = torch.device(device) if device is not None else default_device()
     target_dtype = dtype or default_dtype(target_device)
@@ -150,7 +150,7 @@ def _check_latent_shape(autoencoder: LoadedAutoencoder) -> None:
     latents = autoencoder.encode(torch.zeros(1, 3, side_cells * autoencoder.factor, side_cells * autoencoder.factor))
     if latents.shape != (1, autoencoder.channels, side_cells, side_cells):
         raise AutoencoderError(
-            f"vae '{autoencoder.name}' says factor {autoencoder.factor} and {autoencoder.channels} channels, but encodes a square of "
+            f"autoencoder '{autoencoder.name}' says factor {autoencoder.factor} and {autoencoder.channels} channels, but encodes a square of "
             f"{side_cells * autoencoder.factor} pixels to {tuple(latents.shape)}"
         )
 

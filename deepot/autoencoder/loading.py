@@ -101,7 +101,7 @@ def load_autoencoder(
     if is_factory(name) and not Path(name).exists():
         if not allow_code:
             raise AutoencoderError(
-                f"vae '{name}' runs code of that module: allow it with --allow-code or DEEPOT_ALLOW_CODE=1"
+                f"autoencoder '{name}' runs code of that module: allow it with --allow-code or DEEPOT_ALLOW_CODE=1"
             )
         return as_autoencoder(call_factory(name), name, device=device, dtype=dtype)
     return as_autoencoder(DiffusersAutoencoder(_load_pretrained(name)), name, device=device, dtype=dtype)
@@ -125,14 +125,14 @@ def _load_pretrained(name: str) -> nn.Module:
     supported = ("AutoencoderKL", "AutoencoderTiny", "AutoencoderDC")
     location, _, subfolder = name.partition("#")
     if location.startswith((".", "/", "~")) and not Path(location).expanduser().is_dir():
-        raise AutoencoderError(f"vae '{name}': there is no such folder")
+        raise AutoencoderError(f"autoencoder '{name}': there is no such folder")
     options: dict[str, Any] = {"subfolder": subfolder} if subfolder else {}
     location = str(Path(location).expanduser()) if Path(location).expanduser().is_dir() else location
     try:
         config = diffusers.AutoencoderKL.load_config(location, **options)
         class_name = config.get("_class_name")
         if class_name not in supported:
-            raise AutoencoderError(f"vae '{name}' is a {class_name}; deepot runs {', '.join(supported)}")
+            raise AutoencoderError(f"autoencoder '{name}' is a {class_name}; deepot runs {', '.join(supported)}")
         options |= {"torch_dtype": torch.float32, "low_cpu_mem_usage": False, "use_safetensors": True}
         model, loading_info = getattr(diffusers, class_name).from_pretrained(
             location, output_loading_info=True, **options
@@ -140,13 +140,13 @@ def _load_pretrained(name: str) -> nn.Module:
     except (OSError, ValueError, RuntimeError) as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise AutoencoderError(
-            f"vae '{name}' cannot be loaded: it is neither 'embedded', nor a folder saved by diffusers here, "
+            f"autoencoder '{name}' cannot be loaded: it is neither 'embedded', nor a folder saved by diffusers here, "
             f"nor to be had from the hub ({first_line})"
         ) from error
     if loading_info["missing_keys"]:  # diffusers makes them up
         missing_keys = sorted(loading_info["missing_keys"])
         raise AutoencoderError(
-            f"vae '{name}': its weights lack {len(missing_keys)} tensors of a {class_name}, such as {missing_keys[0]}"
+            f"autoencoder '{name}': its weights lack {len(missing_keys)} tensors of a {class_name}, such as {missing_keys[0]}"
         )
     loaded: nn.Module = model.eval()
     return loaded

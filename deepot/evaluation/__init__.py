@@ -1,1 +1,33 @@
 """Image metrics, variants of photos and the bootstrap."""
+
+from deepot.evaluation.bootstrap import BootstrapEstimate
+from deepot.evaluation.image_metrics import frechet_distance, psnr, ssim
+from deepot.evaluation.metric_accumulator import MetricAccumulator, MetricFn, estimate_metrics
+from deepot.evaluation.variants import (
+    CLEAN,
+    CLEAN_RECONSTRUCTION,
+    RESTORED,
+    RESTORED_RECONSTRUCTION,
+    PhotoVariants,
+    SweepPoint,
+    compute_variants,
+    sweep_points,
+)
+
+__all__ = [
+    "CLEAN",
+    "CLEAN_RECONSTRUCTION",
+    "RESTORED",
+    "RESTORED_RECONSTRUCTION",
+    "BootstrapEstimate",
+    "MetricAccumulator",
+    "MetricFn",
+    "PhotoVariants",
+    "SweepPoint",
+    "compute_variants",
+    "estimate_metrics",
+    "frechet_distance",
+    "psnr",
+    "ssim",
+    "sweep_points",
+]

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepot.transport.moments import Moments
+from deepot.transport import Moments
 
 MAX_BOOTSTRAP_BLOCKS = 64
 """Photos are drawn in at most so many blocks."""

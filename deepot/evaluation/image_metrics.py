@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepot.transport.gaussian import wasserstein2_squared
-from deepot.transport.moments import Moments
+from deepot.transport import Moments, wasserstein2_squared
 
 
 def psnr(image: Tensor, truth: Tensor) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deepot.autoencoder.autoencoder import default_device
+from deepot.autoencoder import default_device
 from deepot.evaluation.bootstrap import (
     MAX_BOOTSTRAP_BLOCKS,
     BootstrapEstimate,
@@ -19,10 +19,9 @@ from deepot.evaluation.bootstrap import (
 )
 from deepot.evaluation.image_metrics import frechet_distance, psnr, ssim
 from deepot.evaluation.variants import CLEAN, PhotoVariants, SweepPoint
-from deepot.inference.modes import Preserve
+from deepot.inference import Preserve
 from deepot.spec import call_factory, fingerprint
-from deepot.transport.moments import Moments, merge_in_order
-from deepot.transport.patch_moments import compute_patch_moments
+from deepot.transport import Moments, compute_patch_moments, merge_in_order
 
 MAX_PSNR = 100.0
 """What an image that equals the clean one counts as, in dB: one infinity would be the mean of all."""

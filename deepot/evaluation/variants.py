@@ -6,13 +6,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from deepot.autoencoder.autoencoder import LoadedAutoencoder
-from deepot.inference.detail_filter import high_pass
-from deepot.inference.enhancer import luma_difference
-from deepot.inference.modes import Preserve, TransportMode
-from deepot.inference.tiled_autoencoder import check_finite, encode_tiled, make_tile_decoder
-from deepot.photo.pixels import Pixels
-from deepot.tiling.tiles import Span, TilePlan
+from deepot.autoencoder import LoadedAutoencoder
+from deepot.inference import (
+    Preserve,
+    TransportMode,
+    check_finite,
+    encode_tiled,
+    high_pass,
+    luma_difference,
+    make_tile_decoder,
+)
+from deepot.photo import Pixels
+from deepot.tiling import Span, TilePlan
 
 CLEAN, RESTORED = "clean", "restored"
 RESTORED_RECONSTRUCTION, CLEAN_RECONSTRUCTION = "round trip of restored", "round trip of clean"

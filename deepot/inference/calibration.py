@@ -7,18 +7,24 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from deepot.autoencoder.autoencoder import LoadedAutoencoder
+from deepot.autoencoder import LoadedAutoencoder
 from deepot.inference.tile_options import TileOptions
 from deepot.inference.tiled_autoencoder import encode_tiled
-from deepot.photo.pixels import Pixels
-from deepot.restoration.degradations import Degradation
-from deepot.restoration.restorer import Restorer
-from deepot.tiling.oom_retry import retry_with_smaller_tiles
-from deepot.transport.binned_moments import BinnedMoments, compute_binned_patch_moments
-from deepot.transport.mixture_fit import check_mixture_components, fit_mixture_map
-from deepot.transport.moments import Moments, merge_in_order
-from deepot.transport.patch_moments import compute_patch_moments
-from deepot.transport.transport_map import CalibrationKind, TransportMap, fit_map
+from deepot.photo import Pixels
+from deepot.restoration import Degradation, Restorer
+from deepot.tiling import retry_with_smaller_tiles
+from deepot.transport import (
+    BinnedMoments,
+    CalibrationKind,
+    Moments,
+    TransportMap,
+    check_mixture_components,
+    compute_binned_patch_moments,
+    compute_patch_moments,
+    fit_map,
+    fit_mixture_map,
+    merge_in_order,
+)
 
 
 def photo_moments(

@@ -8,16 +8,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from deepot.autoencoder.autoencoder import LoadedAutoencoder
+from deepot.autoencoder import LoadedAutoencoder
 from deepot.inference.detail_filter import high_pass
 from deepot.inference.modes import Preserve, TransportMode
 from deepot.inference.tile_options import TileOptions
 from deepot.inference.tiled_autoencoder import check_finite, encode_tiled, make_tile_decoder
-from deepot.photo.pixels import LUMA_WEIGHTS, Pixels
-from deepot.tiling.oom_retry import retry_with_smaller_tiles
-from deepot.tiling.tiles import Span, StitchedBlock, TilePlan
-from deepot.transport.naturalness import PatchNll
-from deepot.transport.transport_map import TransportMap
+from deepot.photo import LUMA_WEIGHTS, Pixels
+from deepot.tiling import Span, StitchedBlock, TilePlan, retry_with_smaller_tiles
+from deepot.transport import PatchNll, TransportMap
 
 _CHUNK_VALUES = 4_000_000  # latent values compared at a time: 32 MB in float64
 
@@ -27,16 +25,16 @@ class EnhanceStats:
     """What transporting one image gave, besides its pixels.
 
     Attributes:
-        transport_cost: mean (z′ − z)² per latent value.
-        naturalness: Gaussian negative log-likelihood of its latent patches under the reference (see `PatchNll`).
-        naturalness_output: the same of the transported latents z′.
+        transport_mse: mean (z′ − z)² per latent value.
+        patch_nll: Gaussian negative log-likelihood of its latent patches under the reference (see `PatchNll`).
+        patch_nll_output: the same of the transported latents z′.
         n_tiles: tiles a pass through the autoencoder.
         seconds: by phase: encode, transport, decode.
     """
 
-    transport_cost: float
-    naturalness: float
-    naturalness_output: float
+    transport_mse: float
+    patch_nll: float
+    patch_nll_output: float
     n_tiles: int
     seconds: dict[str, float]
 
@@ -64,7 +62,7 @@ class Enhancer:
             transport_map: the map.
             alpha: α.
             mode: how the output is put together.
-            preserve: what is left out of the map, e.g. ("colour",).
+            preserve: what is left out of the map, e.g. ("chroma",).
             tiles: how large photos are cut; the defaults of `TileOptions` if None.
 
         Raises:
@@ -118,8 +116,8 @@ class Enhancer:
             torch.cuda.synchronize(self.autoencoder.device)  # or the encoder's time would count as the transport's
         encode_end = time.perf_counter()
         transported = self._operator(latents)
-        transport_cost = mean_square_difference(transported, latents)
-        naturalness, naturalness_output = self._naturalness(latents), self._naturalness(transported)
+        transport_mse = mean_square_difference(transported, latents)
+        naturalness, patch_nll_output = self._naturalness(latents), self._naturalness(transported)
         transport_end = time.perf_counter()
         if self.alpha != 1:
             for top, left, values in self._iter_differences(pixels, latents, transported, plan):
@@ -129,7 +127,7 @@ class Enhancer:
             "transport": transport_end - encode_end,
             "decode": time.perf_counter() - transport_end,
         }
-        return EnhanceStats(transport_cost, naturalness, naturalness_output, plan.count, seconds)
+        return EnhanceStats(transport_mse, naturalness, patch_nll_output, plan.count, seconds)
 
     def _iter_differences(
         self, pixels: Pixels, latents: Tensor, transported: Tensor, plan: TilePlan

@@ -24,5 +24,5 @@ class Preserve(StrEnum):
     MEAN: the map has no mean shift; patches like the mean of the calibration's restored ones stay.
     """
 
-    CHROMA = "colour"
+    CHROMA = "chroma"
     MEAN = "mean"

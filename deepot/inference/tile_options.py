@@ -3,10 +3,10 @@
 import math
 from dataclasses import dataclass
 
-from deepot.autoencoder.autoencoder import LoadedAutoencoder
+from deepot.autoencoder import LoadedAutoencoder
 from deepot.inference.detail_filter import FILTER_RADIUS
-from deepot.photo.pixels import Pixels
-from deepot.tiling.tiles import TilePlan
+from deepot.photo import Pixels
+from deepot.tiling import TilePlan
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepot.autoencoder.autoencoder import LoadedAutoencoder
-from deepot.autoencoder.shared_stats import TensorFn
+from deepot.autoencoder import LoadedAutoencoder, TensorFn
 from deepot.errors import AutoencoderError
-from deepot.photo.pixels import Pixels
-from deepot.tiling.tiles import Span, TilePlan
+from deepot.photo import Pixels
+from deepot.tiling import Span, TilePlan
 
 
 def encode_tiled(autoencoder: LoadedAutoencoder, pixels: Pixels, plan: TilePlan) -> Tensor:
@@ -61,6 +60,6 @@ def check_finite(autoencoder: LoadedAutoencoder, values: Tensor) -> None:
     """
     if not all(map(math.isfinite, (float(extreme) for extreme in values.aminmax()))):  # NaN is both extremes
         raise AutoencoderError(
-            f"vae '{autoencoder.name}' gave values that are not finite in {str(autoencoder.dtype).removeprefix('torch.')}: where "
+            f"autoencoder '{autoencoder.name}' gave values that are not finite in {str(autoencoder.dtype).removeprefix('torch.')}: where "
             "the range of that type is too small for an autoencoder, compute.dtype float32 or bfloat16 helps"
         )

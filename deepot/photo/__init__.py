@@ -1,1 +1,14 @@
 """Samples of photos: pixels, ICC profiles, alpha and quality scores."""
+
+from deepot.photo.colour_difference import compare_lab_grids, lab_grid
+from deepot.photo.pixels import LUMA_WEIGHTS, Pixels
+from deepot.photo.quality_scores import QualityScores, score_quality
+
+__all__ = [
+    "LUMA_WEIGHTS",
+    "Pixels",
+    "QualityScores",
+    "compare_lab_grids",
+    "lab_grid",
+    "score_quality",
+]

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageFilter
 from torch import Tensor, nn
 
-from deepot.autoencoder.autoencoder import default_device
+from deepot.autoencoder import default_device
 from deepot.errors import RestorerError
 from deepot.restoration.restorer import Restorer
 from deepot.spec import build_from_spec, call_factory, fingerprint, is_factory, parse_spec

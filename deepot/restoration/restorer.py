@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from deepot.errors import RestorerError
-from deepot.photo.pixels import Pixels
-from deepot.tiling.oom_retry import retry_with_smaller_tiles
-from deepot.tiling.tiles import Span, TilePlan
+from deepot.photo import Pixels
+from deepot.tiling import Span, TilePlan, retry_with_smaller_tiles
 
 _CELL_PIXELS = 8  # tiles of restorers start at multiples of 8 pixels, as models that fold pixels need
 _DEFAULT_WINDOW, _MIN_WINDOW = 1024, 256  # sides of a tile in pixels, at first and at least

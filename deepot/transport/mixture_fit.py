@@ -14,13 +14,16 @@ def check_mixture_components(components: int, patch_size: int, calibration: Cali
         ValueError: they cannot; the message names the way out.
     """
     if components < 1:
-        raise ValueError(f"components is {components}, it must be 1 or more")
+        raise ValueError(f"the number of mixture components is {components}, it must be 1 or more")
     if components > 1 and patch_size == 1:
-        raise ValueError("components tell patches apart by their detail, and patches of 1 have none: patch_size 3 has")
+        raise ValueError(
+            "mixture components separate patches by their detail, and patches of size 1 have none: use patch_size 3"
+        )
     if components > 1 and not calibration.has_same_scenes:
         raise ValueError(
-            f"components is {components}, but the two sets are of other scenes: one may show more texture than the "
-            "other, and then classes do not match; calibrate with source.degrade, or leave components at 1"
+            f"there are {components} mixture components, but the two sets show different scenes: one may show more texture than the "
+            "other, and then classes do not match; calibrate with calibration.degradation, "
+            "or leave transport.mixture_components at 1"
         )
 
 

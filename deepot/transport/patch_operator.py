@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepot.autoencoder.precision import disable_tf32
+from deepot.autoencoder import disable_tf32
 
 MAX_BAND_VALUES = 8_000_000
 """Patch values unfolded at a time: 64 MB in float64."""

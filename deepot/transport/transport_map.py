@@ -14,7 +14,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from deepot.autoencoder.autoencoder import LoadedAutoencoder
+from deepot.autoencoder import LoadedAutoencoder
 from deepot.errors import MapError
 from deepot.transport.gaussian import Affine, Gaussian, affine_transport, wasserstein2_squared
 from deepot.transport.mixture_operator import MixtureTransport

@@ -6,10 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from deepot.autoencoder.autoencoder import LoadedAutoencoder
-from deepot.transport.drift import estimate_sampling_variance, measure_drift_distance
-from deepot.transport.moments import Moments, merge_in_order
-from deepot.transport.transport_map import CalibrationKind, TransportMap
+from deepot.autoencoder import LoadedAutoencoder
+from deepot.transport import (
+    CalibrationKind,
+    Moments,
+    TransportMap,
+    estimate_sampling_variance,
+    measure_drift_distance,
+    merge_in_order,
+)
 from pipeline.calibration.maps import fit_and_store_map, load_map, read_fitted_shard_counts
 from pipeline.calibration.moments import (
     REFERENCE_SIDE,
@@ -20,10 +25,9 @@ from pipeline.calibration.moments import (
     read_merged_moments,
     read_moment_blocks,
 )
-from pipeline.config.job import Job, RefitPolicy
-from pipeline.runs.paths import RunPaths
-from pipeline.storage.folders import list_names
-from pipeline.storage.objects import create_if_absent, join_uri, read, utc_timestamp, write
+from pipeline.calibration.paths import CalibrationPaths
+from pipeline.config import Job, RefitPolicy
+from pipeline.storage import create_if_absent, join_uri, list_names, read, utc_timestamp, write
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +71,7 @@ class Drift:
 
 def update_map(
     job: Job,
-    run: RunPaths,
+    paths: CalibrationPaths,
     autoencoder: LoadedAutoencoder,
     tasks: Sequence[MomentsTask],
     compute_moments: Callable[[], MomentBlocks],
@@ -78,28 +82,28 @@ def update_map(
 
     Args:
         job: the job.
-        run: its run.
+        paths: of the calibration.
         autoencoder: the autoencoder.
         tasks: all tasks of the statistics.
         compute_moments: gathers the moments that are missing, and gives all of them; called only where there are new photos.
     """
     _warn_if_input_unused(job)
-    current_map = load_map(job, run)
+    current_map = load_map(job, paths)
     shard_counts = {side: len(list_shard_numbers(tasks, side)) for side in (SOURCE_SIDE, REFERENCE_SIDE)}
-    fitted_shard_counts = read_fitted_shard_counts(run, current_map) if current_map else {}
+    fitted_shard_counts = read_fitted_shard_counts(paths, current_map) if current_map else {}
     if current_map and fitted_shard_counts == shard_counts:
         return Drift(current_map.sha256, current_map.info.source_images, map_distance=current_map.info.wasserstein2)
     moment_blocks = compute_moments()
     if current_map:
         drift = _measure_drift(
-            run, current_map, list_shard_numbers(tasks, SOURCE_SIDE), fitted_shard_counts[SOURCE_SIDE]
+            paths, current_map, list_shard_numbers(tasks, SOURCE_SIDE), fitted_shard_counts[SOURCE_SIDE]
         )
-        record_uri = run.drift(current_map.sha256, shard_counts[SOURCE_SIDE])
+        record_uri = paths.drift(current_map.sha256, shard_counts[SOURCE_SIDE])
         create_if_absent(record_uri, _to_json(drift))
         if not _should_refit(job, drift):
             return drift
-    binned_moments = read_binned_moments(tasks) if job.transport.components > 1 else None
-    fitted = fit_and_store_map(job, run, autoencoder, *moment_blocks, binned_moments, shard_counts)
+    binned_moments = read_binned_moments(tasks) if job.transport.mixture_components > 1 else None
+    fitted = fit_and_store_map(job, paths, autoencoder, *moment_blocks, binned_moments, shard_counts)
     if not current_map:
         return Drift(fitted.sha256, fitted.info.source_images, map_distance=fitted.info.wasserstein2)
     if fitted.sha256 != current_map.sha256:
@@ -108,10 +112,10 @@ def update_map(
     return drift
 
 
-def read_drift_records(run: RunPaths) -> list[dict[str, Any]]:
+def read_drift_records(paths: CalibrationPaths) -> list[dict[str, Any]]:
     """What was noticed whenever photos were added to the calibration, in the order of time."""
     found = [
-        json.loads(read(join_uri(run.drift(), name))) for name in list_names(run.drift()) if name.endswith(".json")
+        json.loads(read(join_uri(paths.drift(), name))) for name in list_names(paths.drift()) if name.endswith(".json")
     ]
     return sorted(found, key=lambda record: (record["images"] + record["new_images"], record["noticed"]))
 
@@ -120,18 +124,18 @@ def _warn_if_input_unused(job: Job) -> None:
     """Say so where `refit: drift` is likely to be a mistake: nothing of the input is in the calibration."""
     if job.transport.refit is RefitPolicy.DRIFT and job.calibration_kind is CalibrationKind.PAIRED:
         log.warning(
-            "transport.refit is drift, but with reference.images and source.degrade only new photos of the reference "
-            "can move the map, and new input never does: leave out reference to calibrate from the input"
+            "transport.refit is drift, but with calibration.reference and calibration.degradation only new reference "
+            "photos can change the map, never new input: leave out calibration.reference to calibrate from the input"
         )
 
 
-def _measure_drift(run: RunPaths, current_map: TransportMap, numbers: Sequence[int], n_fitted: int) -> Drift:
+def _measure_drift(paths: CalibrationPaths, current_map: TransportMap, numbers: Sequence[int], n_fitted: int) -> Drift:
     """The shards of the source side now, against the first so many of them."""
     map_distance = current_map.info.wasserstein2
     drift = Drift(current_map.sha256, current_map.info.source_images, map_distance=map_distance)
-    if not numbers[n_fitted:] or (new := read_merged_moments(run, SOURCE_SIDE, numbers[n_fitted:])).count < 2:
+    if not numbers[n_fitted:] or (new := read_merged_moments(paths, SOURCE_SIDE, numbers[n_fitted:])).count < 2:
         return drift
-    old = read_moment_blocks(run, SOURCE_SIDE, numbers[:n_fitted])
+    old = read_moment_blocks(paths, SOURCE_SIDE, numbers[:n_fitted])
     distance = measure_drift_distance(merge_in_order(old), new, estimate_sampling_variance(old))
     beyond_chance = distance.excess
     # where the map has no distance to cover, any drift is as large as the map

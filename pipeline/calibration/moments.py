@@ -4,29 +4,22 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from deepot.autoencoder.autoencoder import LoadedAutoencoder
-from deepot.inference.calibration import degrade_photo, photo_binned_moments, photo_moments
-from deepot.inference.tile_options import TileOptions
-from deepot.photo.pixels import Pixels
-from deepot.restoration.degradations import rng_for
-from deepot.transport.binned_moments import BinnedMoments
-from deepot.transport.moments import MergeableT, Moments, merge_in_order
-from deepot.transport.transport_map import CalibrationKind
+from deepot.autoencoder import LoadedAutoencoder
+from deepot.inference import TileOptions, degrade_photo, photo_binned_moments, photo_moments
+from deepot.photo import Pixels
+from deepot.restoration import rng_for
+from deepot.transport import BinnedMoments, CalibrationKind, MergeableT, Moments, merge_in_order
+from pipeline.calibration.paths import CalibrationPaths
 from pipeline.calibration.photo_lists import append_photos, iter_photo_shards
-from pipeline.config.job import Job
+from pipeline.config import Job, Photos
 from pipeline.errors import ErrorCode, NothingFoundError, RunError
 from pipeline.failures import DEVICE_ERRORS, error_code, error_message
-from pipeline.imageio.image_file import decode
+from pipeline.imageio import decode
 from pipeline.progress import Progress
-from pipeline.runs.paths import RunPaths
-from pipeline.runs.plan import find_images
-from pipeline.runs.sharding import Shard
-from pipeline.sources.fetch import read_input
-from pipeline.sources.sampling import sample_by_hash
-from pipeline.storage.folders import list_names
-from pipeline.storage.objects import Entry, read, write
-from pipeline.workers.models import Models, load_models, tile_options
-from pipeline.workers.watchdog import hard_deadline, scaled_timeout_s
+from pipeline.runs import Shard
+from pipeline.sources import find_images, read_input, sample_by_hash
+from pipeline.storage import Entry, list_names, read, write
+from pipeline.workers import Models, hard_deadline, load_models, scaled_timeout_s, tile_options
 
 log = logging.getLogger(__name__)
 
@@ -45,14 +38,14 @@ class MomentsTask:
     Attributes:
         job: the job.
         allow_code: whether `module:factory` may be imported.
-        run: where the moments go.
+        paths: of the calibration.
         side: source, reference, or both where the same photos serve both.
         shard: the photos.
     """
 
     job: Job
     allow_code: bool
-    run: RunPaths
+    paths: CalibrationPaths
     side: str
     shard: Shard
 
@@ -78,7 +71,7 @@ TaskExecutor = Callable[
 
 
 def make_moments_tasks(
-    job: Job, run: RunPaths, allow_code: bool, exclude: Sequence[str], *, relist: bool = True
+    job: Job, paths: CalibrationPaths, allow_code: bool, exclude: Sequence[str], *, relist: bool = True
 ) -> list[MomentsTask]:
     """The statistics of a job as tasks, over frozen lists of photos.
 
@@ -86,7 +79,7 @@ def make_moments_tasks(
 
     Args:
         job: the job.
-        run: its run.
+        paths: of the calibration.
         allow_code: whether `module:factory` may be imported.
         exclude: folders whose files are not photos of the input.
         relist: list the photos again, so that new ones are added; otherwise those of the lists are all.
@@ -95,23 +88,22 @@ def make_moments_tasks(
         NothingFoundError: there are no photos of a side.
         StorageError: they cannot be listed.
     """
-    if job.calibration_kind is CalibrationKind.UNPAIRED and job.reference and job.source and job.source.images:
-        photo_sets: list[tuple[str, str, int, tuple[str, ...]]] = [
-            (REFERENCE_SIDE, job.reference.images, job.reference.limit, ()),
-            (SOURCE_SIDE, job.source.images, job.source.limit, ()),
-        ]
-    elif job.reference:
-        photo_sets = [(BOTH_SIDES, job.reference.images, job.reference.limit, ())]
+    given, limit = job.calibration, job.calibration_limit
+    photo_sets: dict[str, tuple[Photos, Sequence[str]]] = {}
+    if given and given.reference and given.restored and job.calibration_kind is CalibrationKind.UNPAIRED:
+        photo_sets = {REFERENCE_SIDE: (given.reference, ()), SOURCE_SIDE: (given.restored, ())}
+    elif given and given.reference:
+        photo_sets = {BOTH_SIDES: (given.reference, ())}
     else:
-        limit = job.source.limit if job.source else 1
-        photo_sets = [(BOTH_SIDES, job.input.images, limit, tuple(exclude))]
-    for side, uri, limit, excluded in photo_sets if relist else []:
-        label = f"{side} photos" if side != BOTH_SIDES else "photos to calibrate from"
-        append_photos(run, side, sample_by_hash(find_images(uri, label, excluded), limit))
+        photo_sets = {BOTH_SIDES: (job.input, exclude)}
+    for side, (photos, excluded_folders) in photo_sets.items() if relist else ():
+        label = f"{side} photos" if side != BOTH_SIDES else "calibration photos"
+        found = find_images(photos.images, label, excluded_folders, photos.exclude)
+        append_photos(paths, side, sample_by_hash(found, limit))
     return [
-        MomentsTask(job, allow_code, run, side, shard)
-        for side, *_ in photo_sets
-        for shard in iter_photo_shards(run, side)
+        MomentsTask(job, allow_code, paths, side, shard)
+        for side in photo_sets
+        for shard in iter_photo_shards(paths, side)
     ]
 
 
@@ -127,7 +119,7 @@ def compute_moments(
     Raises:
         NothingFoundError: not one photo of a side could be used.
     """
-    run, remaining = tasks[0].run, list_pending_tasks(tasks)
+    paths, remaining = tasks[0].paths, list_pending_tasks(tasks)
     progress.begin("statistics", sum(len(task.shard.entries) for task in remaining))
     for result in _run_tasks(remaining, execute):
         for uri, why in result.unusable:
@@ -135,7 +127,7 @@ def compute_moments(
         progress.advance(result.images + len(result.unusable), len(result.unusable))
     progress.end()
     source, reference = (
-        read_moment_blocks(run, side, list_shard_numbers(tasks, side)) for side in (SOURCE_SIDE, REFERENCE_SIDE)
+        read_moment_blocks(paths, side, list_shard_numbers(tasks, side)) for side in (SOURCE_SIDE, REFERENCE_SIDE)
     )
     for side, found in ((SOURCE_SIDE, source), (REFERENCE_SIDE, reference)):
         if not any(block.count for block in found):
@@ -145,8 +137,8 @@ def compute_moments(
 
 def list_pending_tasks(tasks: Sequence[MomentsTask]) -> list[MomentsTask]:
     """Of these tasks of one run, those whose moments are not stored yet."""
-    run = tasks[0].run
-    done = {side: list_names(run.moments(side, 0).rpartition("/")[0]) for side in (SOURCE_SIDE, REFERENCE_SIDE)}
+    paths = tasks[0].paths
+    done = {side: list_names(paths.moments(side, 0).rpartition("/")[0]) for side in (SOURCE_SIDE, REFERENCE_SIDE)}
     return [task for task in tasks if not all(_moments_file_name(task) in done[side] for side in list_sides(task))]
 
 
@@ -201,9 +193,9 @@ def _entry_key(entry: Entry) -> str:
 
 def read_binned_moments(tasks: Sequence[MomentsTask]) -> tuple[BinnedMoments, BinnedMoments]:
     """The levels of the source and of the reference side, which the tasks of a mixture store beside the moments."""
-    run = tasks[0].run
+    paths = tasks[0].paths
     uris = (
-        [run.binned_moments(side, number) for number in list_shard_numbers(tasks, side)]
+        [paths.binned_moments(side, number) for number in list_shard_numbers(tasks, side)]
         for side in (SOURCE_SIDE, REFERENCE_SIDE)
     )
     source, reference = (merge_in_order(BinnedMoments.from_bytes(read(uri), uri) for uri in side) for side in uris)
@@ -215,15 +207,15 @@ def compute_shard_moments(task: MomentsTask) -> MomentsTaskResult:
     models = load_models(task.job, task.allow_code)
     dimension = models.autoencoder.channels * task.job.transport.patch_size**2
     metadata = {"autoencoder_sha256": models.autoencoder.sha256}
-    if task.job.transport.components == 1:
+    if task.job.transport.mixture_components == 1:
         moments, unusable = _accumulate(task, models, photo_moments, Moments.empty(dimension))
     else:
         binned, unusable = _accumulate(task, models, photo_binned_moments, BinnedMoments.empty(dimension))
         for side, total in binned.items():  # before the moments, which say that the shard is done
-            write(task.run.binned_moments(side, task.shard.number), total.to_bytes(metadata))
+            write(task.paths.binned_moments(side, task.shard.number), total.to_bytes(metadata))
         moments = {side: total.total() for side, total in binned.items()}
     for side, shard_moments in moments.items():
-        write(task.run.moments(side, task.shard.number), shard_moments.to_bytes(metadata))
+        write(task.paths.moments(side, task.shard.number), shard_moments.to_bytes(metadata))
     return MomentsTaskResult(len(task.shard.entries) - len(unusable), tuple(unusable))
 
 
@@ -239,10 +231,10 @@ def _accumulate(
     unusable = []
     for entry in task.shard.entries:
         try:
-            with hard_deadline(limits.image_s):
+            with hard_deadline(limits.image_timeout_s):
                 data = read_input(entry, limits)
                 photo = decode(data, limits.max_pixels).pixels
-            with hard_deadline(scaled_timeout_s(limits.image_s, photo.width * photo.height)):
+            with hard_deadline(scaled_timeout_s(limits.image_timeout_s, photo.width * photo.height)):
                 sides = _make_sides(task, models, data, photo)
                 found = {side: measure(models.autoencoder, pixels, patch_size, tiles) for side, pixels in sides.items()}
         except DEVICE_ERRORS:
@@ -260,25 +252,25 @@ def _make_sides(task: MomentsTask, models: Models, data: bytes, pixels: Pixels) 
         return {REFERENCE_SIDE: pixels}
     if task.side == SOURCE_SIDE or models.degradation is None:
         return {SOURCE_SIDE: models.calibration_restorer(pixels)}
-    natural = pixels if task.job.reference else models.restorer(pixels)
+    natural = pixels if task.job.calibration and task.job.calibration.reference else models.restorer(pixels)
     return {
         SOURCE_SIDE: models.calibration_restorer(degrade_photo(natural, models.degradation, rng_for(data))),
         REFERENCE_SIDE: natural,
     }
 
 
-def read_moment_blocks(run: RunPaths, side: str, numbers: Sequence[int]) -> list[Moments]:
+def read_moment_blocks(paths: CalibrationPaths, side: str, numbers: Sequence[int]) -> list[Moments]:
     """The moments of some shards of a side, which have been gathered, in blocks of neighbours."""
     block_size = -(-len(numbers) // MAX_MOMENT_BLOCKS)
     return [
-        read_merged_moments(run, side, numbers[first : first + block_size])
+        read_merged_moments(paths, side, numbers[first : first + block_size])
         for first in range(0, len(numbers), block_size)
     ]
 
 
-def read_merged_moments(run: RunPaths, side: str, numbers: Iterable[int]) -> Moments:
+def read_merged_moments(paths: CalibrationPaths, side: str, numbers: Iterable[int]) -> Moments:
     """The moments of some shards of a side, which have been gathered."""
-    uris = (run.moments(side, number) for number in numbers)
+    uris = (paths.moments(side, number) for number in numbers)
     return merge_in_order(Moments.from_bytes(read(uri), uri) for uri in uris)
 
 
@@ -293,4 +285,4 @@ def list_sides(task: MomentsTask) -> tuple[str, ...]:
 
 
 def _moments_file_name(task: MomentsTask) -> str:
-    return task.run.moments(SOURCE_SIDE, task.shard.number).rpartition("/")[2]
+    return task.paths.moments(SOURCE_SIDE, task.shard.number).rpartition("/")[2]

@@ -8,10 +8,9 @@ from typing import Any
 
 from pipeline.cluster.resources import WorkerResources, plan_workers, with_fixed_gpu_share
 from pipeline.cluster.worker_actor import MAX_TASKS_IN_FLIGHT, WorkerActor
-from pipeline.config.job import Compute, Job
+from pipeline.config import Compute, Job
 from pipeline.errors import PipelineError
-from pipeline.telemetry import logs
-from pipeline.telemetry import prometheus_metrics as metrics
+from pipeline.telemetry import current_log_format, set_worker_count
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +145,7 @@ class ActorPool:
 
     def export_size(self) -> None:
         """Export how many actors there are that have started."""
-        metrics.set_worker_count(sum(1 for _ in self.running))
+        set_worker_count(sum(1 for _ in self.running))
 
     def close(self) -> None:
         """Let all actors go, with whatever they are at."""
@@ -156,14 +155,14 @@ class ActorPool:
             ray.kill(actor.handle)
         self._actors.clear()
         self._pending.clear()
-        metrics.set_worker_count(0)
+        set_worker_count(0)
 
     def _scale_up(self) -> None:
         """Start actors where there are fewer than the cluster has room for, or the job wants."""
         self._refreshed_at = time.monotonic()
         wanted = min(plan_cluster_workers(self._compute).count, self.max_size)
         for _ in range(wanted - len(self._actors)):
-            actor = PooledActor(self._actor_class.remote(self._job, self._allow_code, logs.current_log_format()))
+            actor = PooledActor(self._actor_class.remote(self._job, self._allow_code, current_log_format()))
             self._actors.append(actor)
             self._pending[actor.handle.ready.remote()] = actor
 

@@ -8,13 +8,11 @@ from typing import Any, TypeVar
 
 from pipeline.cluster.actor_pool import POLL_INTERVAL_S, ActorPool, PooledActor
 from pipeline.cluster.worker_actor import MAX_TASKS_IN_FLIGHT
-from pipeline.config.job import Job
+from pipeline.config import Job
 from pipeline.errors import PipelineError
-from pipeline.runs.commits import ManifestFile
-from pipeline.telemetry import prometheus_metrics as metrics
-from pipeline.workers.pool import WorkerDiedError, WorkerOutOfMemoryError
-from pipeline.workers.shard_worker import WorkerConfig, WorkItem
-from pipeline.workers.watchdog import ImageTimeoutError
+from pipeline.runs import ManifestFile
+from pipeline.telemetry import start_metrics_export
+from pipeline.workers import ImageTimeoutError, WorkerConfig, WorkerDiedError, WorkerOutOfMemoryError, WorkItem
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +97,7 @@ class RayWorkerPool:
         Raises:
             PipelineError: no worker can be started.
         """
-        metrics.start_metrics_export(config.run, config.job.name)
+        start_metrics_export(config.run, config.job.name)
         self._config = config  # goes with every call: a few KB, which Ray's store, full or not, has no part in
         self.actor_pool.max_size = max_workers
         self.actor_pool.scale_down(len(self.actor_pool) - max_workers)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.config.job import Compute
+from pipeline.config import Compute
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ def with_fixed_gpu_share(compute: Compute, resources: WorkerResources) -> Comput
 
     Their results would differ in the last bits, and as many workers of one kind would be wanted as fit of the other.
     """
-    return compute.model_copy(update={"gpus_per_actor": resources.gpus})
+    return compute.model_copy(update={"gpus_per_worker": resources.gpus})
 
 
 def cores_per_worker(node: Mapping[str, float], cpus: float, gpus: float) -> int:
@@ -56,14 +56,14 @@ def plan_workers(nodes: Sequence[Mapping[str, float]], compute: Compute) -> Work
     """
     cpus = [node.get("CPU", 0.0) for node in nodes]
     gpus = [node.get("GPU", 0.0) for node in nodes]
-    gpus_per_worker = float(any(gpus)) if compute.gpus_per_actor == "auto" else compute.gpus_per_actor
+    gpus_per_worker = float(any(gpus)) if compute.gpus_per_worker == "auto" else compute.gpus_per_worker
     if gpus_per_worker:
         n_fitting, cpus_per_worker = sum(_workers_per_node(has, gpus_per_worker) for has in gpus), 0.0
     else:
         n_fitting = sum(int(has // compute.threads) for has in cpus)
         cpus_per_worker = float(compute.threads) if n_fitting else max(cpus, default=0.0) or float(compute.threads)
-    if compute.actors != "auto":
-        shared_cpus = sum(cpus) / compute.actors or 1.0
-        return WorkerResources(compute.actors, min(cpus_per_worker, shared_cpus), gpus_per_worker)
-    wanted = n_fitting if compute.max_actors == "auto" else compute.max_actors
-    return WorkerResources(max(1, wanted, compute.min_actors), cpus_per_worker, gpus_per_worker)
+    if compute.workers != "auto":
+        shared_cpus = sum(cpus) / compute.workers or 1.0
+        return WorkerResources(compute.workers, min(cpus_per_worker, shared_cpus), gpus_per_worker)
+    wanted = n_fitting if compute.max_workers == "auto" else compute.max_workers
+    return WorkerResources(max(1, wanted, compute.min_workers), cpus_per_worker, gpus_per_worker)

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.cluster.dispatcher import RayWorkerPool
-from pipeline.config.job import Job
+from pipeline.config import Job
 from pipeline.errors import PipelineError
-from pipeline.telemetry import logs
-from pipeline.telemetry import prometheus_metrics as metrics
+from pipeline.telemetry import route_logger, stop_metrics_export
 
 _OBJECT_STORE_BYTES = 256 * 2**20  # only small things go through it
 _CONNECT_TIMEOUT_S = 15.0
@@ -90,7 +89,7 @@ def _ray_runtime(address: str | None, metrics_port: int | None) -> Iterator[None
         os.environ.setdefault(key, value)
     import ray
 
-    logs.route_logger("ray")
+    route_logger("ray")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
@@ -115,7 +114,7 @@ def _ray_runtime(address: str | None, metrics_port: int | None) -> Iterator[None
     try:
         yield
     finally:
-        metrics.stop_metrics_export()
+        stop_metrics_export()
         if not already_initialized:
             ray.shutdown()
 

@@ -10,18 +10,23 @@ from typing import TypeVar
 
 import torch
 
-from deepot.autoencoder.autoencoder import LoadedAutoencoder
+from deepot.autoencoder import LoadedAutoencoder
 from deepot.spec import is_factory
 from pipeline.cluster.resources import cores_per_worker
-from pipeline.config.job import Job
+from pipeline.config import Job
 from pipeline.errors import PipelineError
 from pipeline.failures import DEVICE_ERRORS
-from pipeline.runs.commits import ManifestFile
-from pipeline.telemetry import logs
-from pipeline.telemetry import prometheus_metrics as metrics
-from pipeline.workers.models import load_models, set_torch_threads
-from pipeline.workers.shard_worker import ShardWorker, WorkerConfig, WorkItem
-from pipeline.workers.watchdog import ImageTimeoutError, hard_deadline
+from pipeline.runs import ManifestFile
+from pipeline.telemetry import LogFormat, configure_logging, set_log_context, start_metrics_export
+from pipeline.workers import (
+    ImageTimeoutError,
+    ShardWorker,
+    WorkerConfig,
+    WorkItem,
+    hard_deadline,
+    load_models,
+    set_torch_threads,
+)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -34,8 +39,8 @@ _WATCHDOG_POLL_S = 2.0  # between two looks at whether an image hangs
 class WorkerActor:
     """A worker process: the models of a job, and what the stages do with them."""
 
-    def __init__(self, job: Job, allow_code: bool, log_format: logs.LogFormat) -> None:
-        logs.configure_logging(log_format)
+    def __init__(self, job: Job, allow_code: bool, log_format: LogFormat) -> None:
+        configure_logging(log_format)
         _hide_unassigned_gpus()
         models = load_models(job, allow_code)
         self._cores = _own_cores()
@@ -63,7 +68,7 @@ class WorkerActor:
         uris = {entry.uri for entry in item.entries}
         future = self._executor.submit(worker.process, item)
         while True:
-            with hard_deadline(_WATCHDOG_POLL_S + self._job.limits.image_s):
+            with hard_deadline(_WATCHDOG_POLL_S + self._job.limits.image_timeout_s):
                 wait([future], timeout=_WATCHDOG_POLL_S)
             if future.done():
                 with _exit_on_device_error():
@@ -76,8 +81,8 @@ class WorkerActor:
         """The shard worker, made at the first call: the map is not there any earlier."""
         with self._configure_lock:
             if self._worker is None or self._worker.config != config:
-                logs.set_log_context(run=config.run.uri, stage="apply")
-                metrics.start_metrics_export(config.run, config.job.name)
+                set_log_context(run=config.run.uri, stage="apply")
+                start_metrics_export(config.run, config.job.name)
                 self._worker = ShardWorker(config, self._cores)
             return self._worker
 
@@ -111,11 +116,11 @@ def _check_gpu_visible(job: Job, autoencoder: LoadedAutoencoder) -> None:
     """
     import ray
 
-    if ray.get_gpu_ids() and autoencoder.device.type == "cpu" and not is_factory(job.vae):
+    if ray.get_gpu_ids() and autoencoder.device.type == "cpu" and not is_factory(job.autoencoder):
         cuda_build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
         raise PipelineError(
             f"Ray has a GPU for this worker, but PyTorch {torch.__version__}, built for {cuda_build}, sees none: "
-            "install the PyTorch that fits the node's driver, or a newer driver, or set compute.gpus_per_actor: 0"
+            "install the PyTorch that fits the node's driver, or a newer driver, or set compute.gpus_per_worker: 0"
         )
 
 

@@ -1,1 +1,37 @@
-"""The job file as frozen models."""
+"""The job file as frozen models, and the fingerprints of a job."""
+
+from pipeline.config.job import FINGERPRINT_LENGTH, Job
+from pipeline.config.loading import load_job, parse_job
+from pipeline.config.output_layout import OutputLayout, fixed_folder, output_folder
+from pipeline.config.sections import (
+    ENV_PREFIX,
+    Calibration,
+    Compute,
+    ConfigSection,
+    Evaluation,
+    Limits,
+    Notifications,
+    Photos,
+    RefitPolicy,
+    is_http_url,
+)
+
+__all__ = [
+    "ENV_PREFIX",
+    "FINGERPRINT_LENGTH",
+    "Calibration",
+    "Compute",
+    "ConfigSection",
+    "Evaluation",
+    "Job",
+    "Limits",
+    "Notifications",
+    "OutputLayout",
+    "Photos",
+    "RefitPolicy",
+    "fixed_folder",
+    "is_http_url",
+    "load_job",
+    "output_folder",
+    "parse_job",
+]

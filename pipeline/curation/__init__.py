@@ -1,1 +1,17 @@
 """Selecting, exporting and comparing photos, and finding duplicates."""
+
+from pipeline.curation.distances import load_moments, pairwise_distances, plot_distances
+from pipeline.curation.duplicates import find_duplicates
+from pipeline.curation.export import PHOTO_KINDS, export_photos, write_parquet
+from pipeline.curation.query import select_rows
+
+__all__ = [
+    "PHOTO_KINDS",
+    "export_photos",
+    "find_duplicates",
+    "load_moments",
+    "pairwise_distances",
+    "plot_distances",
+    "select_rows",
+    "write_parquet",
+]

@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepot.errors import MomentsError
-from deepot.transport.gaussian import wasserstein2_squared
-from deepot.transport.moments import Moments, merge_in_order, read_autoencoder_sha256
+from deepot.transport import Moments, merge_in_order, read_autoencoder_sha256, wasserstein2_squared
 from pipeline.errors import StorageError
-from pipeline.storage.folders import list_names
-from pipeline.storage.objects import join_uri, read
+from pipeline.storage import join_uri, list_names, read
 
 
 def load_moments(uris: Sequence[str]) -> list[Moments]:
@@ -46,7 +44,7 @@ class _SameAutoencoder:
             if autoencoder_sha256 != known:
                 raise MomentsError(
                     f"{first} and {uri} were gathered with different autoencoders ({known[:12]} and {autoencoder_sha256[:12]}), so "
-                    "a distance between them means nothing: gather both with the same vae (deepot fit)"
+                    "a distance between them means nothing: gather both with the same autoencoder (deepot fit)"
                 )
         return moments
 

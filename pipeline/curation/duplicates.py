@@ -7,11 +7,11 @@ import pyarrow.compute as pc
 
 from pipeline.curation.query import select_rows
 from pipeline.errors import ConfigError
-from pipeline.runs.paths import RunPaths
+from pipeline.runs import RunPaths
 
 MAX_HAMMING_DISTANCE = 15
 _HASH_BITS = 64
-_COLUMNS = ("file_name", "source_uri", "output_uri", "phash", "width", "height", "source_size")
+_COLUMNS = ("file_name", "input_uri", "output_uri", "phash", "width", "height", "input_size")
 _PAIRS_SQL = """
     SELECT DISTINCT a.id AS first, b.id AS second
     FROM bands a JOIN bands b ON a.band = b.band AND a.bits = b.bits AND a.id < b.id
@@ -26,18 +26,18 @@ _GROUPS_SQL = """
         FROM photos
     )
     WHERE photos > 1 ORDER BY leader, place
-""".format(best="width::BIGINT * height DESC, source_size DESC, file_name")
+""".format(best="width::BIGINT * height DESC, input_size DESC, file_name")
 
 
 def find_duplicates(run: RunPaths, max_distance: int) -> pa.Table:
-    """Groups of photos that look the same, the largest photo of each group first; vanished photos are in none.
+    """Groups of photos that look the same, the largest photo of each group first; missing photos are in none.
 
     Two photos are in one group if their hashes differ in at most `max_distance` bits, or if a chain of such photos joins them.
     Of two hashes that differ in at most k bits, one of k + 1 bands is the same: only those are compared.
 
     Returns:
-        Columns group (from 1), keep (the first of its group), and of the manifest file_name, source_uri, output_uri,
-        phash, width, height and source_size, and photos (of the group).
+        Columns group (from 1), keep (the first of its group), and of the manifest file_name, input_uri, output_uri,
+        phash, width, height and input_size, and photos (of the group).
 
     Raises:
         ConfigError: `max_distance` below 0 or above 15.
@@ -50,7 +50,7 @@ def find_duplicates(run: RunPaths, max_distance: int) -> pa.Table:
         raise ConfigError(
             f"{max_distance} bits: photos that look the same differ in 0 to {MAX_HAMMING_DISTANCE} of the 64 bits of their hash"
         )
-    rows = select_rows(run, "phash IS NOT NULL AND file_name NOT IN (FROM vanished)").select(_COLUMNS)
+    rows = select_rows(run, "phash IS NOT NULL AND file_name NOT IN (FROM missing)").select(_COLUMNS)
     hashes = pc.unique(rows["phash"])
     with duckdb.connect() as connection:
         connection.register("hashes", pa.table({"id": pa.array(range(len(hashes)), pa.int64()), "phash": hashes}))

@@ -12,15 +12,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import ConfigError, ImageError, RunError, StorageError
-from pipeline.imageio.file_suffix import extension_for
-from pipeline.outputs.tar_writer import TarWriter
+from pipeline.imageio import extension_for
+from pipeline.outputs import TarWriter
 from pipeline.progress import Progress
-from pipeline.sources.members import read_photo
-from pipeline.storage.folders import list_names
-from pipeline.storage.objects import absolute_uri, join_uri, sha256_hex, write
-from pipeline.storage.prefetch import prefetch_map
+from pipeline.sources import read_photo
+from pipeline.storage import absolute_uri, join_uri, list_names, prefetch_map, sha256_hex, write
 
-PHOTO_KINDS = ("output", "source")
+PHOTO_KINDS = ("output", "input")
 _READER_THREADS, _MAX_SHARD_PHOTOS, _MAX_SHARD_BYTES = 16, 1000, 256 * 2**20
 
 

@@ -7,9 +7,7 @@ import pyarrow as pa
 
 from deepot.errors import DeepotError
 from pipeline.errors import ConfigError, RunError
-from pipeline.runs.manifest import MANIFEST_SCHEMA, iter_manifest_tables
-from pipeline.runs.missing_inputs import iter_missing_inputs
-from pipeline.runs.paths import RunPaths, require_run
+from pipeline.runs import MANIFEST_SCHEMA, RunPaths, iter_manifest_tables, iter_missing_inputs, require_run
 
 _CREATE_MANIFEST_SQL = "CREATE TABLE manifest AS SELECT * FROM committed WHERE starts_with(coalesce(map_sha256, ''), ?)"
 """A table: sub-queries read it again, which they cannot do with what is streamed into it."""
@@ -30,7 +28,7 @@ def select_rows(
     Args:
         run: the run.
         where: an SQL expression over the columns of `manifest.SCHEMA`; in sub-queries `manifest` is a table of
-            all these latest rows, and `vanished` one of the `file_name` of every photo that is gone.
+            all these latest rows, and `missing` one of the `file_name` of every photo that is gone.
         order: SQL expressions to sort by, each with DESC if need be.
         limit: at most so many rows.
         map_sha256: or its first digits: only what this map has made, and of that the latest.
@@ -58,7 +56,7 @@ def select_rows(
         duckdb.connect(config=_DUCKDB_SETTINGS | {"temp_directory": spill_folder}) as connection,
     ):
         connection.register("committed", pa.RecordBatchReader.from_batches(MANIFEST_SCHEMA, batches()))
-        connection.register("vanished", pa.table({"file_name": pa.array(iter_missing_inputs(run), pa.string())}))
+        connection.register("missing", pa.table({"file_name": pa.array(iter_missing_inputs(run), pa.string())}))
         try:
             connection.execute(_CREATE_MANIFEST_SQL, [map_sha256]).execute(_KEEP_LATEST_ROWS_SQL)
             chosen = connection.table("manifest").filter(where).order(order)

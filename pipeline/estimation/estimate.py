@@ -9,24 +9,18 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.calibration import moments as statistics
-from pipeline.calibration.maps import load_map
-from pipeline.calibration.moments import MomentsTask
-from pipeline.cluster import session as cluster
-from pipeline.cluster.actor_pool import plan_cluster_workers
-from pipeline.config.job import Job
-from pipeline.config.output_layout import OutputLayout
+from pipeline import cluster
+from pipeline.calibration import MomentsTask, list_pending_tasks, list_sides, load_map
+from pipeline.cluster import plan_cluster_workers
+from pipeline.config import Job, OutputLayout
 from pipeline.errors import NothingFoundError
 from pipeline.estimation.forecast import JobEstimate
 from pipeline.estimation.pilot import PhotoTiming, PilotResult, PilotTask, run_pilot
 from pipeline.estimation.stratified_sampling import TotalEstimate, estimate_total, sample_strata, stratify_by_size
-from pipeline.runs.commits import list_committed_shards
-from pipeline.runs.paths import RunPaths
-from pipeline.runs.plan import read_plan
-from pipeline.runs.sharding import Shard
-from pipeline.sources.sampling import sample_by_hash
-from pipeline.stages.driver import JobContext, list_calibration_tasks
-from pipeline.storage.objects import Entry
+from pipeline.runs import RunPaths, Shard, list_committed_shards, read_plan
+from pipeline.sources import sample_by_hash
+from pipeline.stages import JobContext, list_calibration_tasks
+from pipeline.storage import Entry
 
 _CALIBRATION_PHOTOS_PER_SIDE = (
     4  # of each side: they are at most some thousands, and photos of an archive are most of the work
@@ -130,8 +124,8 @@ def _list_calibration_tasks(context: JobContext) -> tuple[list[MomentsTask], lis
     if context.job.map is not None:
         return [], []
     tasks = list_calibration_tasks(context)
-    pending = statistics.list_pending_tasks(tasks)
-    return (tasks, pending) if pending or load_map(context.job, context.run) is None else ([], [])
+    pending = list_pending_tasks(tasks)
+    return (tasks, pending) if pending or load_map(context.job, context.calibration) is None else ([], [])
 
 
 def _make_pilot_tasks(
@@ -152,6 +146,7 @@ def _make_pilot_tasks(
             context.job,
             context.options.allow_code,
             context.run,
+            context.calibration,
             context.fingerprint,
             tuple(by_size[part::n_tasks]),
             tuple(side_samples),
@@ -183,4 +178,4 @@ def _estimate_over_remaining(
 def _count_writes(job: Job, remaining: EstimateSample, pending: Sequence[MomentsTask]) -> int:
     """Requests that write: results, a part and a commit of each shard, moments."""
     results = remaining.images if job.output.layout is OutputLayout.FILES else remaining.shards
-    return results + 2 * remaining.shards + sum(len(statistics.list_sides(task)) for task in pending)
+    return results + 2 * remaining.shards + sum(len(list_sides(task)) for task in pending)

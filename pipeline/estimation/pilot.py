@@ -6,19 +6,24 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from pipeline.calibration import moments as statistics
-from pipeline.calibration.maps import find_latest_map_uri, fit_and_store_map, load_map
-from pipeline.calibration.moments import MomentsTask, MomentsTaskResult
-from pipeline.config.job import Job
+from pipeline.calibration import (
+    CalibrationPaths,
+    MomentsTask,
+    MomentsTaskResult,
+    TaskExecutor,
+    compute_moments,
+    dry_run_photos,
+    find_latest_map_uri,
+    fit_and_store_map,
+    load_map,
+    read_binned_moments,
+)
+from pipeline.config import Job
 from pipeline.errors import RunError
 from pipeline.progress import NullProgress
-from pipeline.runs.manifest import PHASES, read_manifest_file
-from pipeline.runs.paths import RunPaths
-from pipeline.runs.sharding import Shard
-from pipeline.storage.folders import delete_folder, list_names
-from pipeline.storage.objects import Entry, join_uri, read
-from pipeline.workers.models import load_models
-from pipeline.workers.shard_worker import ShardWorker, WorkerConfig, WorkItem
+from pipeline.runs import PHASES, RunPaths, Shard, read_manifest_file
+from pipeline.storage import Entry, delete_folder, join_uri, list_names, read
+from pipeline.workers import ShardWorker, WorkerConfig, WorkItem, load_models
 
 _MOMENTS_FOLDERS = ("source", "reference", "source-levels", "reference-levels")
 
@@ -31,6 +36,7 @@ class PilotTask:
         job: the job.
         allow_code: whether `module:factory` may be imported.
         run: of the job; nothing is written there.
+        calibration_paths: of the job; nothing is written there.
         fingerprint: of the run.
         photos: to transport.
         calibration: statistics of photos, to time, and to fit a map from where there is none; empty if neither.
@@ -39,6 +45,7 @@ class PilotTask:
     job: Job
     allow_code: bool
     run: RunPaths
+    calibration_paths: CalibrationPaths
     fingerprint: str
     photos: tuple[Entry, ...]
     calibration: tuple[MomentsTask, ...]
@@ -95,32 +102,38 @@ def run_pilot(pilot: PilotTask) -> PilotResult:
             "run": join_uri(scratch_uri, "run"),
         }
     )
-    run = RunPaths(join_uri(scratch_uri, "run", "trial"))
+    run, scratch = (
+        RunPaths(join_uri(scratch_uri, "run", "pilot")),
+        CalibrationPaths(join_uri(scratch_uri, "calibration")),
+    )
     load_models(job, pilot.allow_code)  # or the first photo would wait for them
     try:
-        return _time_stages(replace(pilot, job=job), run)
+        return _time_stages(replace(pilot, job=job), run, scratch)
     finally:
         delete_folder(scratch_uri)
 
 
-def _time_stages(pilot: PilotTask, run: RunPaths) -> PilotResult:
+def _time_stages(pilot: PilotTask, run: RunPaths, scratch: CalibrationPaths) -> PilotResult:
     job, calibration_s, fit_s, moments_bytes = pilot.job, dict[str, list[float]](), 0.0, 0
-    transport, stored_map_uri = load_map(job, pilot.run), find_latest_map_uri(job, pilot.run)
+    transport, stored_map_uri = (
+        load_map(job, pilot.calibration_paths),
+        find_latest_map_uri(job, pilot.calibration_paths),
+    )
     if pilot.calibration:
         models = load_models(job, pilot.allow_code)
         pending = [
-            replace(task, job=job, run=run, shard=Shard(number, (entry,)))
+            replace(task, job=job, paths=scratch, shard=Shard(number, (entry,)))
             for _, side in groupby(pilot.calibration, key=lambda task: task.side)
             for number, (task, entry) in enumerate((task, entry) for task in side for entry in task.shard.entries)
         ]
-        statistics.dry_run_photos(pending[0])  # what is done once only is not counted
-        side_moments = statistics.compute_moments(pending, _make_timed_executor(calibration_s), NullProgress())
-        binned_moments = statistics.read_binned_moments(pending) if job.transport.components > 1 else None
-        moments_bytes = sum(_largest_file_bytes(run, folder) for folder in _MOMENTS_FOLDERS)
+        dry_run_photos(pending[0])  # what is done once only is not counted
+        side_moments = compute_moments(pending, _make_timed_executor(calibration_s), NullProgress())
+        binned_moments = read_binned_moments(pending) if job.transport.mixture_components > 1 else None
+        moments_bytes = sum(_largest_file_bytes(scratch, folder) for folder in _MOMENTS_FOLDERS)
         if transport is None:
             started = time.perf_counter()
-            transport = fit_and_store_map(job, run, models.autoencoder, *side_moments, binned_moments)
-            fit_s, stored_map_uri = time.perf_counter() - started, find_latest_map_uri(job, run)
+            transport = fit_and_store_map(job, scratch, models.autoencoder, *side_moments, binned_moments)
+            fit_s, stored_map_uri = time.perf_counter() - started, find_latest_map_uri(job, scratch)
     if transport is None:
         raise RunError(f"{pilot.run.uri} has no map, and there is nothing to fit one from")
     worker = ShardWorker(
@@ -135,14 +148,14 @@ def _time_stages(pilot: PilotTask, run: RunPaths) -> PilotResult:
     wall_per_phase_second = seconds / sum(phases) if sum(phases) else 0.0
     photos = tuple(
         PhotoTiming(
-            row["source_uri"], phase * wall_per_phase_second, row["output_bytes"] or 0, row["status"], row["error_code"]
+            row["input_uri"], phase * wall_per_phase_second, row["output_bytes"] or 0, row["status"], row["error_code"]
         )
         for row, phase in zip(rows, phases, strict=True)
     )
     return PilotResult(photos, manifest_file.size / len(rows), calibration_s, moments_bytes, fit_s)
 
 
-def _make_timed_executor(seconds: dict[str, list[float]]) -> statistics.TaskExecutor:
+def _make_timed_executor(seconds: dict[str, list[float]]) -> TaskExecutor:
     """Does tasks of one photo each one after the other, and notes how long each took, by its side."""
 
     def execute(
@@ -163,7 +176,7 @@ def _run_timed(
         yield result
 
 
-def _largest_file_bytes(run: RunPaths, folder: str) -> int:
+def _largest_file_bytes(paths: CalibrationPaths, folder: str) -> int:
     """Bytes of the largest file of moments in a folder."""
-    folder_uri = join_uri(run.uri, "moments", folder)
+    folder_uri = join_uri(paths.uri, "moments", folder)
     return max((len(read(join_uri(folder_uri, name))) for name in list_names(folder_uri)), default=0)

@@ -13,14 +13,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from deepot.evaluation.bootstrap import BootstrapEstimate
-from deepot.evaluation.metric_accumulator import MetricFn
-from deepot.evaluation.variants import CLEAN, RESTORED, SweepPoint, sweep_points
-from deepot.restoration.degradations import load_degradation
-from deepot.transport.transport_map import TransportMap
-from pipeline.calibration.maps import find_latest_map_uri
-from pipeline.cluster import session as cluster
-from pipeline.config.job import Evaluation
+from deepot.evaluation import CLEAN, RESTORED, BootstrapEstimate, MetricFn, SweepPoint, sweep_points
+from deepot.restoration import load_degradation
+from deepot.transport import TransportMap
+from pipeline import cluster
+from pipeline.calibration import find_latest_map_uri
+from pipeline.config import Evaluation
 from pipeline.errors import ConfigError, NothingFoundError
 from pipeline.evaluation.tasks import (
     PhotoTask,
@@ -31,12 +29,10 @@ from pipeline.evaluation.tasks import (
     prepare_photo,
     require_evaluation_config,
 )
-from pipeline.reporting.curve import EvaluationResult, plot_curve, read_evaluation
-from pipeline.runs.plan import find_images
-from pipeline.sources.sampling import sample_by_hash
-from pipeline.stages.driver import JobContext, load_or_fit_map
-from pipeline.storage.folders import delete_folder, exists, list_names
-from pipeline.storage.objects import Entry, join_uri, read, sha256_hex, write
+from pipeline.reporting import EvaluationResult, plot_curve, read_evaluation
+from pipeline.sources import find_images, sample_by_hash
+from pipeline.stages import JobContext, load_or_fit_map
+from pipeline.storage import Entry, delete_folder, exists, join_uri, list_names, read, sha256_hex, write
 
 Execute = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
 """Runs a function on many items, results in any order."""
@@ -53,8 +49,8 @@ def evaluate_job(context: JobContext) -> EvaluationResult:
     if (config.features or config.metrics) and not context.options.allow_code:
         raise ConfigError("evaluate.features and evaluate.metrics run code of the modules they name: add --allow-code")
     metric_fns = [MetricFn(spec) for spec in filter(None, (config.features, *config.metrics))]
-    if config.degrade is not None:
-        load_degradation(config.degrade)  # what is wrong with it is said before any work
+    if config.degradation is not None:
+        load_degradation(config.degradation)  # what is wrong with it is said before any work
     pairs = _pair_photos(context, config)
     with cluster.ray_session(context.options.address, context.options.metrics_port) as session:
         transport = load_or_fit_map(context)
@@ -97,7 +93,7 @@ def _prepare_photos(
     context: JobContext, pairs: Sequence[tuple[Entry, Entry | None]], folder: str, execute: Execute
 ) -> dict[int, str]:
     """Store the versions of photos that are not there yet; the numbers of those that cannot be used, and why."""
-    job, options, uri = context.job, context.options, find_latest_map_uri(context.job, context.run)
+    job, options, uri = context.job, context.options, find_latest_map_uri(context.job, context.calibration)
     done = list_names(join_uri(folder, "photos"))
     pending = [
         PhotoTask(job, options.allow_code, uri, folder, number, *pair)
@@ -130,7 +126,7 @@ def _measure_points(
 def _pair_photos(context: JobContext, config: Evaluation) -> list[tuple[Entry, Entry | None]]:
     """The clean photos, each with its damaged version where that is in the input."""
     originals = list(find_images(config.clean, "evaluate.clean"))
-    if config.degrade is not None:
+    if config.degradation is not None:
         return [(entry, None) for entry in sample_by_hash(originals, config.limit)]
     by_stem: dict[str, Entry] = {}
     for entry in originals:
@@ -138,7 +134,7 @@ def _pair_photos(context: JobContext, config: Evaluation) -> list[tuple[Entry, E
             both = f"'{by_stem[_strip_suffix(entry.key)].key}' and '{entry.key}'"
             raise ConfigError(f"evaluate.clean {config.clean} has {both}: which is the original? keep one of the two")
         by_stem[_strip_suffix(entry.key)] = entry
-    photos = list(find_images(context.job.input.images, "input", context.excluded_folders))
+    photos = list(find_images(context.job.input.images, "input", context.excluded_folders, context.job.input.exclude))
     matched = [photo for photo in photos if _strip_suffix(photo.key) in by_stem]
     if not matched:
         raise ConfigError(

@@ -8,23 +8,28 @@ import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from deepot.evaluation.metric_accumulator import MetricAccumulator, MetricFn, estimate_metrics
-from deepot.evaluation.variants import CLEAN, RESTORED, PhotoVariants, SweepPoint, compute_variants
-from deepot.inference.calibration import degrade_photo
-from deepot.inference.modes import Preserve
-from deepot.photo.pixels import Pixels
-from deepot.restoration.degradations import load_degradation, rng_for
-from deepot.tiling.oom_retry import retry_with_smaller_tiles
-from deepot.transport.moments import Moments
-from deepot.transport.transport_map import TransportMap
-from pipeline.config.job import Evaluation, Job, Limits
+from deepot.evaluation import (
+    CLEAN,
+    RESTORED,
+    MetricAccumulator,
+    MetricFn,
+    PhotoVariants,
+    SweepPoint,
+    compute_variants,
+    estimate_metrics,
+)
+from deepot.inference import Preserve, degrade_photo
+from deepot.photo import Pixels
+from deepot.restoration import load_degradation, rng_for
+from deepot.tiling import retry_with_smaller_tiles
+from deepot.transport import Moments, TransportMap
+from pipeline.config import Evaluation, Job, Limits
 from pipeline.errors import ConfigError, ErrorCode, ImageError
 from pipeline.failures import DEVICE_ERRORS, error_message
-from pipeline.imageio.image_file import decode
-from pipeline.sources.fetch import read_input
-from pipeline.storage.folders import exists
-from pipeline.storage.objects import Entry, join_uri, read, write
-from pipeline.workers.models import Models, load_models, tile_options
+from pipeline.imageio import decode
+from pipeline.sources import read_input
+from pipeline.storage import Entry, exists, join_uri, read, write
+from pipeline.workers import Models, load_models, tile_options
 
 MIN_SIDE = 16
 """Of a photo to be measured, in pixels: SSIM has a window of 11."""
@@ -96,7 +101,7 @@ def prepare_photo(task: PhotoTask) -> tuple[int, str | None]:
             raise ImageError(
                 ErrorCode.UNSUPPORTED_OUTPUT, f"with sides below {min_side} pixels it is too small to be measured"
             )
-        keep_mean = Preserve.MEAN in task.job.transport.keep
+        keep_mean = Preserve.MEAN in task.job.transport.preserve
         operator = transport.operator_on(models.autoencoder.device, keep_mean=keep_mean)
         tiles = tile_options(task.job)
 
@@ -125,7 +130,7 @@ def measure_point(task: PointTask) -> None:
     for number in task.photo_numbers:
         tensors = load_tensors(read(join_uri(task.folder, "photos", photo_file_name(number))))
         transport = task.job.transport
-        scores.add(PhotoVariants(**tensors), point, transport.patch_size, features, metrics, transport.keep)
+        scores.add(PhotoVariants(**tensors), point, transport.patch_size, features, metrics, transport.preserve)
     record: dict[str, Any] = asdict(point) | {"photos": scores.per_photo}
     if point.name in (CLEAN, RESTORED):
         write(_scores_uri(task.scores_folder, point.name), _serialize_moments(scores))
@@ -155,7 +160,7 @@ def _load_clean_and_restored(task: PhotoTask, config: Evaluation, models: Models
     if task.input_photo is not None:
         restored = models.restorer(_load_8bit(task.input_photo, task.job.limits)[0])
     else:
-        degradation = load_degradation(config.degrade or "")
+        degradation = load_degradation(config.degradation or "")
         generator = rng_for(b"evaluate" + data)  # not the noise that calibration gives this photo
         restored = models.calibration_restorer(degrade_photo(clean, degradation, generator))
         clean = Pixels(clean.samples[: restored.height, : restored.width])  # downscaling cuts to whole multiples

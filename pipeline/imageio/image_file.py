@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from deepot.errors import UnsupportedImageError
-from deepot.photo.pixels import Pixels
+from deepot.photo import Pixels
 from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio import pillow_reader as reading
 from pipeline.imageio import signatures as headers

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deepot.errors import SpecError
-from deepot.photo.pixels import Pixels
+from deepot.photo import Pixels
 from deepot.spec import build_from_spec, parse_spec
 from pipeline.imageio.formats.heif import HEIF_MAX_BITS
 from pipeline.imageio.plugins import PLUGIN_MODULES, register_plugin

@@ -6,7 +6,7 @@ from typing import Any
 from PIL import Image, JpegImagePlugin
 
 from deepot.errors import UnsupportedImageError
-from deepot.photo.pixels import Pixels
+from deepot.photo import Pixels
 from pipeline.imageio import signatures as headers
 from pipeline.imageio.formats import heif, jpeg, jpeg2000, jxl, png, ppm
 from pipeline.imageio.metadata import cicp as nclx

@@ -4,7 +4,7 @@ import io
 from dataclasses import replace
 from typing import Any
 
-from deepot.photo.pixels import Pixels
+from deepot.photo import Pixels
 from pipeline.imageio.formats import heif, jpeg, jpeg2000, jxl, png, ppm
 from pipeline.imageio.formats.jpeg_segments import fit_to_segments
 from pipeline.imageio.metadata.ifd import read_orientation, with_orientation

@@ -1,1 +1,13 @@
 """Verification of results and garbage collection."""
+
+from pipeline.maintenance.gc import OrphanKind, find_orphans, read_storage_clock, remove_orphans
+from pipeline.maintenance.verify import VerificationReport, verify_run
+
+__all__ = [
+    "OrphanKind",
+    "VerificationReport",
+    "find_orphans",
+    "read_storage_clock",
+    "remove_orphans",
+    "verify_run",
+]

@@ -11,23 +11,24 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain, islice
 
-from pipeline.calibration.maps import list_map_uris
-from pipeline.config.job import Job, output_folder
-from pipeline.config.loading import parse_job
-from pipeline.config.output_layout import OutputLayout
+from pipeline.calibration import calibration_of_run, list_run_maps
+from pipeline.config import Job, OutputLayout, output_folder, parse_job
 from pipeline.errors import RunError, StorageError
-from pipeline.outputs.naming import is_parquet_row_key, output_key_for
-from pipeline.outputs.writers import parse_shard_number
-from pipeline.runs.commits import ManifestFile, list_committed_shards, read_commit
-from pipeline.runs.hash_set import HashSet
-from pipeline.runs.manifest import read_manifest_file
-from pipeline.runs.output_ownership import read_output_owner
-from pipeline.runs.paths import RunPaths, require_run
-from pipeline.runs.plan import count_planned_images, read_plan
-from pipeline.sources.members import parse_member_uri
-from pipeline.storage.listing import get_mtime, iter_files
-from pipeline.storage.objects import Entry, delete, read, sha256_hex, write
-from pipeline.storage.prefetch import prefetch_map
+from pipeline.outputs import is_parquet_row_key, output_key_for, parse_shard_number
+from pipeline.runs import (
+    HashSet,
+    ManifestFile,
+    RunPaths,
+    count_planned_images,
+    list_committed_shards,
+    read_commit,
+    read_manifest_file,
+    read_output_owner,
+    read_plan,
+    require_run,
+)
+from pipeline.sources import parse_member_uri
+from pipeline.storage import Entry, delete, get_mtime, iter_files, prefetch_map, read, sha256_hex, write
 
 _IO_THREADS, _MAX_AHEAD = 16, 64  # shards whose manifests are read, and files that are removed, at a time
 _RECHECK_BATCH = 10_000  # orphans between two looks at what has been committed meanwhile
@@ -65,7 +66,11 @@ def find_orphans(run: RunPaths, changed_before: float) -> Iterator[Orphan]:
     committed = list_committed_shards(run)
     referenced = HashSet(_iter_referenced_uris(run, committed, rows=bool(outputs)))
     run_files = (Orphan(kind, entry) for entry in iter_files(run.uri) if (kind := _classify(entry)))
-    files_found = chain(run_files, _find_unnamed_results(job, run, outputs) if outputs else ())
+    files_found = chain(
+        run_files,
+        _find_partial_calibration_files(job, run),
+        _find_unnamed_results(job, run, outputs) if outputs else (),
+    )
     candidates = (
         each for each in files_found if 0 < each.entry.mtime < changed_before and each.entry.uri not in referenced
     )
@@ -118,8 +123,16 @@ def _classify(entry: Entry) -> OrphanKind | None:
 
 def _find_owned_outputs(job: Job, run: RunPaths) -> list[str]:
     """The output folders, of each map if they are apart, as long as they are the run's."""
-    found = sorted({output_folder(job, sha256_hex(read(uri))) for uri in list_map_uris(job, run)})
+    run_id = run.uri.rpartition("/")[2]
+    map_uris = [job.map] if job.map else list_run_maps(calibration_of_run(run))
+    found = sorted({output_folder(job.output.uri, sha256_hex(read(uri)), run_id) for uri in map_uris})
     return [output for output in found if read_output_owner(output) == run.uri]
+
+
+def _find_partial_calibration_files(job: Job, run: RunPaths) -> Iterator[Orphan]:
+    """Half-written files of the calibration that the run uses."""
+    files = iter_files(calibration_of_run(run).uri) if job.map is None else iter(())
+    return (Orphan(OrphanKind.PARTIAL, entry) for entry in files if _classify(entry) is OrphanKind.PARTIAL)
 
 
 def _find_unnamed_results(job: Job, run: RunPaths, outputs: Iterable[str]) -> Iterator[Orphan]:

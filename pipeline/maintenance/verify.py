@@ -11,19 +11,20 @@ from typing import Any
 
 from pipeline.errors import RunError, StorageError
 from pipeline.progress import Progress
-from pipeline.runs.commits import list_committed_shards, read_commit
-from pipeline.runs.paths import RunPaths, require_run
-from pipeline.runs.plan import count_planned_images
-from pipeline.runs.requeue import (
+from pipeline.runs import (
     MAX_SHARDS_AHEAD,
     READ_THREADS,
     Finding,
     Problem,
+    RunPaths,
+    count_planned_images,
     find_row_problem,
+    list_committed_shards,
+    read_commit,
     read_rows_to_check,
+    require_run,
 )
-from pipeline.storage.objects import read
-from pipeline.storage.prefetch import prefetch_map
+from pipeline.storage import prefetch_map, read
 
 
 @dataclass(frozen=True)

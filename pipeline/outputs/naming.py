@@ -3,9 +3,7 @@
 import re
 from functools import lru_cache
 
-from pipeline.imageio.extensions import EXTENSIONS, IMAGE_EXTENSIONS
-from pipeline.imageio.image_file import DecodedImage, add_format_extension
-from pipeline.imageio.output_formats import parse_output_format
+from pipeline.imageio import EXTENSIONS, IMAGE_EXTENSIONS, DecodedImage, add_format_extension, parse_output_format
 
 _PARQUET_ROW_KEY = re.compile(r".*\.parquet/\d{8,}", re.IGNORECASE | re.DOTALL)
 _load_output_format = lru_cache(parse_output_format)

@@ -3,7 +3,7 @@
 import io
 import tarfile
 
-from pipeline.storage.filenames import unescape_filename
+from pipeline.storage import unescape_filename
 
 
 class TarWriter:

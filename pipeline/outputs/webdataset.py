@@ -4,10 +4,9 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.imageio.extensions import has_image_extension
-from pipeline.sources.discovery import read_tar_index
-from pipeline.sources.members import parse_member_uri, sanitize_path, webdataset_key, webdataset_sample
-from pipeline.storage.objects import read_range
+from pipeline.imageio import has_image_extension
+from pipeline.sources import parse_member_uri, read_tar_index, sanitize_path, webdataset_key, webdataset_sample
+from pipeline.storage import read_range
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def group_by_key(items: Sequence[tuple[dict[str, Any], str, bytes]]) -> list[Tar
     keys: dict[tuple[str, str], str] = {}
     entries: dict[str, TarEntry] = {}
     for row, name, data in items:
-        tar, source = _tar_origin(row["source_uri"])
+        tar, source = _tar_origin(row["input_uri"])
         wanted_key = sanitize_path(webdataset_key(source)) or _key_from_path(row["file_name"])
         suffix = "." + name.rpartition(".")[2]
         if source:

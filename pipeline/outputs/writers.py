@@ -8,12 +8,12 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.config.output_layout import OutputLayout
+from pipeline.config import OutputLayout
 from pipeline.errors import ErrorCode, ImageError
 from pipeline.outputs.tar_writer import TarWriter
 from pipeline.outputs.webdataset import group_by_key, iter_tar_files
-from pipeline.sources.members import make_member_uri
-from pipeline.storage.objects import delete, join_uri, write
+from pipeline.sources import make_member_uri
+from pipeline.storage import delete, join_uri, write
 
 _ROW_GROUP_BYTES, _MAX_CELL_BYTES = 2**30, 2**31 - 2
 _SHARD_FILE_NAME = re.compile(r"(\d{5,})(?:-[01]+)?\.(?:tar|parquet)")

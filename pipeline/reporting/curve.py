@@ -5,9 +5,8 @@ import json
 import math
 from dataclasses import asdict, dataclass
 
-from deepot.evaluation.bootstrap import BootstrapEstimate
-from deepot.evaluation.variants import CLEAN_RECONSTRUCTION, RESTORED, RESTORED_RECONSTRUCTION, SweepPoint
-from pipeline.storage.objects import join_uri, read
+from deepot.evaluation import CLEAN_RECONSTRUCTION, RESTORED, RESTORED_RECONSTRUCTION, BootstrapEstimate, SweepPoint
+from pipeline.storage import join_uri, read
 
 PREFERRED_FEATURE_SET = (
     "map 3"  # what the plot shows; the deepest one where there are fewer, the latents where there is none

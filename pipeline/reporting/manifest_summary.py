@@ -8,13 +8,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.runs.manifest import PHASES
+from pipeline.runs import PHASES
 
 MAX_LISTED, MAX_SAMPLED_ROWS = 50, 20_000
 _FAILURE_COLUMNS = ["file_name", "status", "error_code", "error_message"]
 _SAMPLE_COLUMNS = [
-    *("file_name", "source_uri", "output_uri", "width", "height"),
-    *("transport_cost", "naturalness", "naturalness_output"),
+    *("file_name", "input_uri", "output_uri", "width", "height"),
+    *("transport_mse", "patch_nll", "patch_nll_output"),
 ]
 
 

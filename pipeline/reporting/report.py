@@ -3,7 +3,7 @@
 import base64
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -12,24 +12,21 @@ from markupsafe import Markup
 from PIL import Image
 
 from deepot.errors import DeepotError
-from deepot.transport.naturalness import PatchNll
-from deepot.transport.transport_map import TransportMap
+from deepot.transport import PatchNll, TransportMap
 from pipeline.advice import advice_for
-from pipeline.calibration.drift import read_drift_records
-from pipeline.calibration.maps import list_run_maps
+from pipeline.calibration import calibration_of_run, list_run_maps, read_drift_records
 from pipeline.errors import RunError
-from pipeline.imageio.image_file import decode
+from pipeline.imageio import decode
 from pipeline.reporting.curve import read_evaluation
 from pipeline.reporting.manifest_summary import MAX_LISTED, ManifestSummary, summarize_manifest
-from pipeline.runs.manifest import iter_manifest_tables
-from pipeline.runs.missing_inputs import iter_missing_inputs
-from pipeline.runs.paths import RunPaths, require_run
-from pipeline.sources.members import read_photo
-from pipeline.storage.folders import exists, list_names
-from pipeline.storage.objects import absolute_uri, read, write
+from pipeline.runs import RunPaths, iter_manifest_tables, iter_missing_inputs, require_run
+from pipeline.sources import read_photo
+from pipeline.storage import absolute_uri, exists, list_names, read, write
 
 _MAX_PAIRS, _CROP_SIDE = 8, 360
-_TEMPLATES = jinja2.Environment(loader=jinja2.PackageLoader("pipeline.reporting", "."), autoescape=True, undefined=jinja2.StrictUndefined)
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("pipeline.reporting", "."), autoescape=True, undefined=jinja2.StrictUndefined
+)
 
 
 def write_report(run: RunPaths) -> str:
@@ -57,9 +54,9 @@ def write_report(run: RunPaths) -> str:
         plot=Markup(_plot_naturalness(summary, PatchNll(transport.reference, transport.info.patch_size).expected)),
         restores=run_json["job"]["restorer"] != "identity",
         evaluations=_load_evaluations(run),
-        drifts=read_drift_records(run)[-MAX_LISTED:],
-        vanished=first_missing,
-        vanished_count=len(first_missing) + sum(1 for _ in missing),
+        drifts=_load_drift_records(run, run_json),
+        missing=first_missing,
+        missing_count=len(first_missing) + sum(1 for _ in missing),
     )
     write(run.report, page.encode())
     return run.report
@@ -67,10 +64,15 @@ def write_report(run: RunPaths) -> str:
 
 def _load_map(run: RunPaths, map_uri: str | None) -> TransportMap:
     """The map that the job names, or the latest of the run."""
-    map_uris = [absolute_uri(map_uri)] if map_uri else list_run_maps(run)
+    map_uris = [absolute_uri(map_uri)] if map_uri else list_run_maps(calibration_of_run(run))
     if not map_uris:
         raise RunError(f"{run.uri} has no map yet: run 'deepot fit' or 'deepot run' first")
     return TransportMap.from_bytes(read(map_uris[-1]), map_uris[-1])
+
+
+def _load_drift_records(run: RunPaths, run_json: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The latest drift records of the run's calibration; none where the job names its map."""
+    return [] if run_json["job"]["map"] else read_drift_records(calibration_of_run(run))[-MAX_LISTED:]
 
 
 def _load_evaluations(run: RunPaths) -> list[dict[str, Any]]:
@@ -90,7 +92,7 @@ def _crop_pairs(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     pairs = []
     for row in chosen:
         try:
-            before, after = (_crop_to_data_uri(row[column]) for column in ("source_uri", "output_uri"))
+            before, after = (_crop_to_data_uri(row[column]) for column in ("input_uri", "output_uri"))
         except (DeepotError, OSError):
             continue  # a photo that is gone by now has no picture in the report; its row is counted all the same
         pairs.append(row | {"before": before, "after": after})
@@ -114,8 +116,8 @@ def _to_data_uri(image: Image.Image) -> str:
 
 def _plot_naturalness(summary: ManifestSummary, natural_mean: float) -> str:
     """Naturalness before and after, as SVG, with a line where natural photos lie on average."""
-    rows = [row for row in summary.sampled_rows if row["naturalness"] is not None]
-    before, after = ([row[column] for row in rows] for column in ("naturalness", "naturalness_output"))
+    rows = [row for row in summary.sampled_rows if row["patch_nll"] is not None]
+    before, after = ([row[column] for row in rows] for column in ("patch_nll", "patch_nll_output"))
     from matplotlib.figure import Figure  # here: it takes half a second
 
     figure = Figure(figsize=(7, 3.2), layout="constrained")

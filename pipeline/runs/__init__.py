@@ -1,1 +1,96 @@
 """The files of one run: plan, shards, commits, manifest, summary, lease and ownership."""
+
+from pipeline.runs.case_collisions import check_case_collisions
+from pipeline.runs.commits import ManifestFile, commit, list_committed_shards, read_commit
+from pipeline.runs.hash_set import HashSet
+from pipeline.runs.lease import hold_lease
+from pipeline.runs.manifest import (
+    MANIFEST_SCHEMA,
+    PHASES,
+    find_shards_of_map,
+    iter_manifest_tables,
+    new_manifest_file_name,
+    read_manifest,
+    read_manifest_file,
+    write_manifest_file,
+)
+from pipeline.runs.missing_inputs import iter_missing_inputs
+from pipeline.runs.numbered_files import list_numbered_files
+from pipeline.runs.output_ownership import OWNER_FILE, check_output_claim, claim_output, read_output_owner
+from pipeline.runs.paths import RUNS_FOLDER, RunPaths, require_run
+from pipeline.runs.plan import (
+    PlanSummary,
+    clear_success_marker,
+    count_planned_images,
+    extend_plan,
+    iter_shards_by_descending_cost,
+    read_plan,
+    read_shards,
+    shards_to_parquet,
+)
+from pipeline.runs.requeue import (
+    MAX_SHARDS_AHEAD,
+    READ_THREADS,
+    Finding,
+    Problem,
+    find_retriable_failures,
+    find_row_problem,
+    read_rows_to_check,
+    requeue_shards,
+)
+from pipeline.runs.rows import aggregate_page_stats, mark_failed, new_row
+from pipeline.runs.sharding import Shard, estimate_cost, split_into_shards
+from pipeline.runs.summary import RunProgress, RunSummary, finalize_run, summarize_run
+
+__all__ = [
+    "MANIFEST_SCHEMA",
+    "MAX_SHARDS_AHEAD",
+    "OWNER_FILE",
+    "PHASES",
+    "READ_THREADS",
+    "RUNS_FOLDER",
+    "Finding",
+    "HashSet",
+    "ManifestFile",
+    "PlanSummary",
+    "Problem",
+    "RunPaths",
+    "RunProgress",
+    "RunSummary",
+    "Shard",
+    "aggregate_page_stats",
+    "check_case_collisions",
+    "check_output_claim",
+    "claim_output",
+    "clear_success_marker",
+    "commit",
+    "count_planned_images",
+    "estimate_cost",
+    "extend_plan",
+    "finalize_run",
+    "find_retriable_failures",
+    "find_row_problem",
+    "find_shards_of_map",
+    "hold_lease",
+    "iter_manifest_tables",
+    "iter_missing_inputs",
+    "iter_shards_by_descending_cost",
+    "list_committed_shards",
+    "list_numbered_files",
+    "mark_failed",
+    "new_manifest_file_name",
+    "new_row",
+    "read_commit",
+    "read_manifest",
+    "read_manifest_file",
+    "read_output_owner",
+    "read_plan",
+    "read_rows_to_check",
+    "read_shards",
+    "requeue_shards",
+    "require_run",
+    "shards_to_parquet",
+    "split_into_shards",
+    "summarize_run",
+    "write_manifest_file",
+]

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from pipeline.errors import RunError
-from pipeline.outputs.naming import output_key_for
+from pipeline.outputs import output_key_for
 from pipeline.runs.output_ownership import OWNER_FILE
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.plan import read_plan
-from pipeline.storage.folders import exists
-from pipeline.storage.objects import join_uri
+from pipeline.storage import exists, join_uri
 
 _HASH_BYTES = 16  # of a name's hash
 _HASH_DTYPE = np.dtype([("folded", np.bytes_, _HASH_BYTES), ("exact", np.bytes_, _HASH_BYTES)])

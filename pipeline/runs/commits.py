@@ -8,9 +8,7 @@ from functools import partial
 from pipeline.errors import RunError
 from pipeline.runs.lease import check_lease
 from pipeline.runs.paths import RunPaths
-from pipeline.storage.folders import iter_names
-from pipeline.storage.objects import create_if_absent, read
-from pipeline.storage.prefetch import prefetch_map
+from pipeline.storage import create_if_absent, iter_names, prefetch_map, read
 
 _COMMIT_READ_THREADS, _MAX_COMMITS_AHEAD = (
     16,

@@ -9,11 +9,10 @@ import time
 import uuid
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Protocol
 
 from pipeline.errors import RunError, StorageError
-from pipeline.runs.paths import RunPaths
-from pipeline.storage.objects import create_if_absent, delete, read, supports_conditional_create, write
+from pipeline.storage import create_if_absent, delete, read, supports_conditional_create, write
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +24,20 @@ LEASE_TTL_S = 120.0
 _STALE_CHECK_HEARTBEATS = 1.5  # of a driver that seems gone: its clock may be another
 
 
+class LeasedFolder(Protocol):
+    """A folder that one driver at a time writes to: a run, or a calibration."""
+
+    @property
+    def uri(self) -> str:
+        """The folder."""
+
+    @property
+    def lease(self) -> str:
+        """The file that names the driver at work."""
+
+
 @contextmanager
-def hold_lease(run: RunPaths, exclusive: bool = False) -> Iterator[None]:
+def hold_lease(run: LeasedFolder, exclusive: bool = False) -> Iterator[None]:
     """Be the driver of a run for as long as the context lasts; within itself it only looks whether that is still so.
 
     Where storage decides between two creates of one object, any number of drivers share the shards, and there is no
@@ -62,7 +73,7 @@ def hold_lease(run: RunPaths, exclusive: bool = False) -> Iterator[None]:
         own_lease.release()
 
 
-def check_lease(run: RunPaths) -> None:
+def check_lease(run: LeasedFolder) -> None:
     """Nothing, unless this process is a driver of the run by a lease that is another's by now.
 
     Raises:
@@ -75,7 +86,7 @@ def check_lease(run: RunPaths) -> None:
 class Lease:
     """The lease of one driver: whose turn it is, as far as this one knows."""
 
-    def __init__(self, run: RunPaths, has_conditional_create: bool = False) -> None:
+    def __init__(self, run: LeasedFolder, has_conditional_create: bool = False) -> None:
         self._run, self._has_conditional_create = run, has_conditional_create
         self.driver_id = uuid.uuid4().hex
         self._identity = {"driver": self.driver_id, "host": socket.gethostname(), "process": os.getpid()}

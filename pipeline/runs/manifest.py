@@ -14,8 +14,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import RunError
 from pipeline.runs.commits import ManifestFile, list_committed_shards, read_commit
 from pipeline.runs.paths import RunPaths, require_run
-from pipeline.storage.objects import read, sha256_hex, write
-from pipeline.storage.prefetch import prefetch_map
+from pipeline.storage import prefetch_map, read, sha256_hex, write
 
 MANIFEST_VERSION = "1"
 """Of what columns mean; one that is added, or gone, is no new version."""
@@ -25,10 +24,10 @@ PHASES = ("read", "restore", "encode", "transport", "decode", "write")
 MANIFEST_SCHEMA = pa.schema(
     [
         ("file_name", pa.string()),
-        ("source_uri", pa.string()),
-        ("source_etag", pa.string()),
-        ("source_size", pa.int64()),
-        ("source_sha256", pa.string()),
+        ("input_uri", pa.string()),
+        ("input_etag", pa.string()),
+        ("input_size", pa.int64()),
+        ("input_sha256", pa.string()),
         ("output_uri", pa.string()),
         ("output_sha256", pa.string()),
         ("output_bytes", pa.int64()),
@@ -47,13 +46,13 @@ MANIFEST_SCHEMA = pa.schema(
         ("has_alpha", pa.bool_()),
         ("has_icc", pa.bool_()),
         ("has_exif", pa.bool_()),
-        ("transport_cost", pa.float64()),
-        ("naturalness", pa.float64()),
-        ("naturalness_output", pa.float64()),
+        ("transport_mse", pa.float64()),
+        ("patch_nll", pa.float64()),
+        ("patch_nll_output", pa.float64()),
         *((f"seconds_{phase}", pa.float64()) for phase in PHASES),
         ("n_tiles", pa.int32()),
         ("delta_e", pa.float64()),
-        ("colour_drift", pa.float64()),
+        ("mean_colour_delta_e", pa.float64()),
         ("dtype", pa.string()),
         ("alpha", pa.float64()),
         ("map_sha256", pa.string()),

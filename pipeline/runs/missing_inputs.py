@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import RunError
 from pipeline.runs.numbered_files import PARQUET_OPTIONS, ROWS_PER_BATCH, iter_parquet_batches, list_numbered_files
 from pipeline.runs.paths import RunPaths
-from pipeline.storage.objects import Entry, create_if_absent, utc_timestamp
+from pipeline.storage import Entry, create_if_absent, utc_timestamp
 
 PRESENCE_SCHEMA = pa.schema(
     [("key", pa.string()), ("uri", pa.string()), ("gone", pa.bool_()), ("noticed", pa.string())]
@@ -37,7 +37,7 @@ class PresenceTracker:
         self.n_missing = 0
         """Photos that are gone by now, those of earlier listings included."""
         self.n_changes = 0
-        """Photos that have vanished or come back since the last listing."""
+        """Photos that have missing or come back since the last listing."""
 
     def observe(self, entry: Entry, present: bool) -> None:
         """A planned photo is there or is not; in the order of keys, further versions of one photo do not count."""
@@ -90,4 +90,4 @@ def _read_presence_records(uri: str) -> Iterator[tuple[str, bool]]:
 
 def list_presence_files(run: RunPaths) -> list[tuple[int, str]]:
     """Numbers and URIs of the files of marks, in order."""
-    return list_numbered_files(run.uri, "vanished", "parquet")
+    return list_numbered_files(run.uri, "missing", "parquet")

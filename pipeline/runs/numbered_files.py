@@ -7,9 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import RunError
-from pipeline.storage.folders import list_names
-from pipeline.storage.objects import join_uri
-from pipeline.storage.ranged_file import open_ranged
+from pipeline.storage import join_uri, list_names, open_ranged
 
 ROWS_PER_BATCH = 50_000
 """Of a Parquet file, that are written and read at a time."""

@@ -2,15 +2,14 @@
 
 import json
 
-from pipeline.config.output_layout import OutputLayout
+from pipeline.config import OutputLayout
 from pipeline.errors import RunError
-from pipeline.imageio.extensions import has_image_extension
-from pipeline.outputs.writers import parse_shard_number
+from pipeline.imageio import has_image_extension
+from pipeline.outputs import parse_shard_number
 from pipeline.runs.paths import RUNS_FOLDER, RunPaths
-from pipeline.storage.listing import iter_files
-from pipeline.storage.objects import create_if_absent, join_uri, read, write
+from pipeline.storage import create_if_absent, iter_files, join_uri, read, write
 
-OWNER_FILE = "_deepot.json"
+OWNER_FILE = "_owner.json"
 """The file in an output folder that says which run its photos are of."""
 
 

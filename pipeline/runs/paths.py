@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.errors import RunError
-from pipeline.storage.folders import exists, list_names
-from pipeline.storage.objects import join_uri
+from pipeline.storage import exists, join_uri, list_names
 
 RUNS_FOLDER = "_deepot"
 """The folder of the runs in an output folder, unless the job names another."""
@@ -45,32 +44,8 @@ class RunPaths:
         return join_uri(self.uri, f"plan-{number:04d}.parquet")
 
     def presence_records(self, number: int) -> str:
-        """Marks of photos that have vanished or come back, numbered from 1."""
-        return join_uri(self.uri, f"vanished-{number:04d}.parquet")
-
-    def map(self, number: int = 1) -> str:
-        """A map of the run, numbered from 1; a refitted one is one more."""
-        return join_uri(self.uri, f"map-{number:04d}.safetensors")
-
-    def map_provenance(self, map_sha256: str) -> str:
-        """Which shards of the statistics a map was fitted from."""
-        return join_uri(self.uri, "moments", "basis", f"{map_sha256[:16]}.json")
-
-    def drift(self, map_sha256: str = "", shards: int = 0) -> str:
-        """How far the source had moved from a map by so many shards, or the folder of all that is known of that."""
-        return join_uri(self.uri, "drift", f"{map_sha256[:16]}-{shards:05d}.json" if map_sha256 else "").rstrip("/")
-
-    def photo_list(self, side: str, number: int) -> str:
-        """A frozen list of photos of one side of the calibration, numbered from 1."""
-        return join_uri(self.uri, "moments", f"{side}-{number:04d}.parquet")
-
-    def moments(self, side: str, shard: int) -> str:
-        """Moments of one shard of the `source` or `reference` side."""
-        return join_uri(self.uri, "moments", side, f"{shard:05d}.safetensors")
-
-    def binned_moments(self, side: str, shard: int) -> str:
-        """The same by level of detail, where the map is of a mixture."""
-        return join_uri(self.uri, "moments", f"{side}-levels", f"{shard:05d}.safetensors")
+        """Marks of photos that have missing or come back, numbered from 1."""
+        return join_uri(self.uri, f"missing-{number:04d}.parquet")
 
     def manifest(self, name: str = "") -> str:
         """A manifest part, or the folder of them."""

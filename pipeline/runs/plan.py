@@ -12,14 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.errors import NothingFoundError, RunError, StorageError
+from pipeline.errors import RunError
 from pipeline.runs.missing_inputs import PresenceTracker
 from pipeline.runs.numbered_files import PARQUET_OPTIONS, ROWS_PER_BATCH, iter_parquet_batches, list_numbered_files
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.sharding import Shard, estimate_costs, split_into_shards
-from pipeline.sources.discovery import discover_images
-from pipeline.storage.folders import exists
-from pipeline.storage.objects import Entry, absolute_uri, create_if_absent, delete
+from pipeline.storage import Entry, create_if_absent, delete, exists
 
 PLAN_SCHEMA = pa.schema(
     [
@@ -49,7 +47,7 @@ class PlanSummary:
         new_bytes: of these.
         shards: that the new ones make.
         missing: images of earlier plans that are gone, whenever that was noticed.
-        presence_changes: images that have vanished or come back since the last plan.
+        presence_changes: images that have missing or come back since the last plan.
     """
 
     found: int = 0
@@ -59,36 +57,6 @@ class PlanSummary:
     shards: int = 0
     missing: int = 0
     presence_changes: int = 0
-
-
-def find_images(uri: str, label: str, exclude: Sequence[str] = ()) -> Iterator[Entry]:
-    """Stream the images that a URI names (see `photos`) in the order of their keys, but for excluded folders.
-
-    Raises:
-        NothingFoundError: there are none.
-        StorageError: the place does not exist or cannot be listed.
-    """
-    excluded_prefixes = tuple(absolute_uri(folder).rstrip("/") + "/" for folder in exclude)
-    kept, excluded_uri = 0, ""
-    try:
-        for entry in discover_images(uri):
-            if entry.uri.startswith(excluded_prefixes):
-                excluded_uri = entry.uri
-            else:
-                kept += 1
-                yield entry
-    except FileNotFoundError as error:
-        raise StorageError(f"{label} {uri}: there is no such folder, bucket or file") from error
-    if not kept and excluded_uri:
-        (folder, *_) = (folder.rstrip("/") for folder in excluded_prefixes if excluded_uri.startswith(folder))
-        raise NothingFoundError(
-            f"{label} {uri}: no images found but in {folder}, where this job's own files go, and those are never taken "
-            f"({excluded_uri} for one): name another output.uri or run"
-        )
-    if not kept:
-        raise NothingFoundError(
-            f"{label} {uri}: no images found; in folders they are known by their suffixes, such as .jpg and .tif"
-        )
 
 
 def extend_plan(

@@ -11,12 +11,11 @@ from pipeline.runs.commits import ManifestFile, list_committed_shards, read_comm
 from pipeline.runs.manifest import read_manifest_file
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.plan import clear_success_marker, count_planned_images, find_last_shards
-from pipeline.sources.members import read_photo
-from pipeline.storage.objects import delete, sha256_hex
-from pipeline.storage.prefetch import prefetch_map
+from pipeline.sources import read_photo
+from pipeline.storage import delete, prefetch_map, sha256_hex
 
 READ_THREADS, _MAX_COMMITS_AHEAD, MAX_SHARDS_AHEAD = 8, 1000, 64
-_COLUMNS = ["status", "output_uri", "output_sha256", "retriable", "source_uri"]
+_COLUMNS = ["status", "output_uri", "output_sha256", "retriable", "input_uri"]
 
 
 class Problem(StrEnum):
@@ -106,7 +105,7 @@ def _find_shard_failures(run: RunPaths, shard: int) -> list[Finding]:
 def find_row_problem(row: dict[str, Any]) -> Finding | None:
     """What is wrong with a row; None where nothing is."""
     if row["status"] != "ok":
-        return Finding(row["shard"], row["source_uri"], Problem.RETRIABLE) if row["retriable"] else None
+        return Finding(row["shard"], row["input_uri"], Problem.RETRIABLE) if row["retriable"] else None
     try:
         problem = (
             None if sha256_hex(read_photo(row["output_uri"])) == row["output_sha256"] else Problem.CHECKSUM_MISMATCH

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from deepot.inference.enhancer import EnhanceStats
+from deepot.inference import EnhanceStats
 from pipeline.errors import ErrorCode
 from pipeline.failures import error_code, error_message
 from pipeline.runs.manifest import MANIFEST_SCHEMA, PHASES
-from pipeline.storage.objects import Entry
+from pipeline.storage import Entry
 
 
 def new_row(entry: Entry, shard: int, attempt: int) -> dict[str, Any]:
@@ -17,9 +17,9 @@ def new_row(entry: Entry, shard: int, attempt: int) -> dict[str, Any]:
         | {f"seconds_{phase}": 0.0 for phase in PHASES}
         | {
             "file_name": entry.key,
-            "source_uri": entry.uri,
-            "source_etag": entry.etag,
-            "source_size": entry.size,
+            "input_uri": entry.uri,
+            "input_etag": entry.etag,
+            "input_size": entry.size,
             "status": "failed",
             "retriable": False,
             "attempt": attempt,
@@ -31,7 +31,7 @@ def new_row(entry: Entry, shard: int, attempt: int) -> dict[str, Any]:
 def aggregate_page_stats(page_stats: Sequence[EnhanceStats], sizes: Sequence[int]) -> dict[str, Any]:
     """The columns of a photo whose pages gave these outcomes: sums of tiles and seconds, means weighted by size."""
     columns: dict[str, Any] = {"n_tiles": sum(outcome.n_tiles for outcome in page_stats)}
-    for name in ("transport_cost", "naturalness", "naturalness_output"):
+    for name in ("transport_mse", "patch_nll", "patch_nll_output"):
         values = [getattr(outcome, name) for outcome in page_stats]
         columns[name] = sum(value * size for value, size in zip(values, sizes, strict=True)) / sum(sizes)
     for phase in page_stats[0].seconds:

@@ -7,8 +7,8 @@ from itertools import chain, islice
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.sources.members import webdataset_sample
-from pipeline.storage.objects import Entry
+from pipeline.sources import webdataset_sample
+from pipeline.storage import Entry
 
 _MAX_SHARD_IMAGES, _TARGET_SHARDS, _MAX_SHARD_BYTES = 32, 64, 512 * 2**20
 _MAX_SHARD_COST = 32 * 12_000_000  # pixels

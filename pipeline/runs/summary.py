@@ -10,7 +10,7 @@ from pipeline.runs.commits import list_committed_shards, read_commits
 from pipeline.runs.missing_inputs import iter_missing_inputs, list_presence_files
 from pipeline.runs.paths import RunPaths, require_run
 from pipeline.runs.plan import clear_success_marker, count_images_in_plan_file, list_plan_files
-from pipeline.storage.objects import utc_timestamp, write
+from pipeline.storage import utc_timestamp, write
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class RunSummary:
         failed: images that failed.
         codes: error codes and how often.
         complete: whether there is a plan and every shard of it is committed.
-        vanished: photos of the plan that the last listing did not hold.
+        missing: photos of the plan that the last listing did not hold.
         done_now: images worked on by this call.
         retried: failed images that this call has tried again, with the others of their shards.
         seconds: that this call took.
@@ -39,7 +39,7 @@ class RunSummary:
     failed: int
     codes: dict[str, int]
     complete: bool
-    vanished: int = 0
+    missing: int = 0
     done_now: int = 0
     retried: int = 0
     seconds: float = 0.0
@@ -47,8 +47,8 @@ class RunSummary:
 
     @property
     def counts(self) -> dict[str, str | int]:
-        """What a scheduler is told of any run: run, inputs, ok, skipped, failed, vanished."""
-        return {key: getattr(self, key) for key in ("run", "inputs", "ok", "skipped", "failed", "vanished")}
+        """What a scheduler is told of any run: run, inputs, ok, skipped, failed, missing."""
+        return {key: getattr(self, key) for key in ("run", "inputs", "ok", "skipped", "failed", "missing")}
 
     @property
     def json_fields(self) -> dict[str, object]:
@@ -112,7 +112,7 @@ class RunProgress:
             self._status_counts["failed"],
             dict(sorted(self._error_codes.items())),
             complete=bool(self._images_per_shard) and set(self._images_per_shard) == self._committed,
-            vanished=self._n_missing,
+            missing=self._n_missing,
         )
 
 
@@ -139,7 +139,7 @@ def finalize_run(run: RunPaths, done_now: int, seconds: float) -> RunSummary:
                 f"{run.uri}: {result.inputs} images were planned, but the commits count "
                 f"{result.ok} ok, {result.skipped} skipped and {result.failed} failed"
             )
-        record = {key: getattr(result, key) for key in ("inputs", "ok", "skipped", "failed", "codes", "vanished")}
+        record = {key: getattr(result, key) for key in ("inputs", "ok", "skipped", "failed", "codes", "missing")}
         write(run.success_marker, json.dumps(record | {"finished": utc_timestamp()}, sort_keys=True).encode())
         if list_plan_files(run) != plan_files:
             clear_success_marker(run)  # another driver has planned more meanwhile, and finishes it

@@ -15,13 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import ContainerError, StorageError
-from pipeline.imageio.extensions import has_image_extension
+from pipeline.imageio import has_image_extension
 from pipeline.sources.lists import name_clash_message, read_list, resolve_names
 from pipeline.sources.members import make_member_uri, sanitize_path
-from pipeline.storage.filenames import escape_filename
-from pipeline.storage.listing import list_images
-from pipeline.storage.objects import Entry
-from pipeline.storage.ranged_file import open_ranged
+from pipeline.storage import Entry, escape_filename, list_objects, open_ranged
 
 DEFAULT_COLUMN = "image"
 """The column of a Parquet file that holds photos unless another is named."""
@@ -30,6 +27,11 @@ _PARSER_ERRORS = (ValueError, ArithmeticError, LookupError, EOFError, NotImpleme
 _CONTAINER_URI = re.compile(
     r"(?P<place>.+\.(?P<kind>tar|zip|parquet|txt))(#(?P<column>[^/#]+))?", re.IGNORECASE | re.DOTALL
 )
+
+
+def list_images(uri: str) -> Iterator[Entry]:
+    """Every image below a folder, by its extension, every file that matches a glob, or one file."""
+    return list_objects(uri, has_image_extension)
 
 
 def discover_images(uri: str) -> Iterator[Entry]:

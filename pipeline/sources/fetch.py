@@ -1,11 +1,11 @@
 """Fetch: the bytes of a planned photo, within the limits of the job."""
 
-from pipeline.config.job import Limits
+from pipeline.config import Limits
 from pipeline.errors import ContainerError, ErrorCode, ImageError, StorageError
 from pipeline.sources.members import is_container, read_photo
-from pipeline.storage.objects import Entry
+from pipeline.storage import Entry
 
-_RESERVED_NAMES = ("_deepot", "_deepot.json")  # what runs keep in the output folder
+_RESERVED_NAMES = ("_deepot", "_owner.json")  # what runs keep in the output folder
 
 
 def read_input(entry: Entry, limits: Limits) -> bytes:

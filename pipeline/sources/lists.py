@@ -5,9 +5,7 @@ from functools import lru_cache
 
 from pipeline.errors import StorageError
 from pipeline.sources.members import parse_member_uri, resolve_relative, sanitize_path
-from pipeline.storage.listing import stat
-from pipeline.storage.objects import Entry, read
-from pipeline.storage.prefetch import prefetch_map
+from pipeline.storage import Entry, prefetch_map, read, stat
 
 _STAT_THREADS = 32  # threads that ask storage about a photo each
 

@@ -18,8 +18,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import ContainerError
 from pipeline.sources.zip_member import MAX_OVERHEAD_BYTES, extract_member
-from pipeline.storage.objects import absolute_uri, join_uri, read, read_range
-from pipeline.storage.ranged_file import open_ranged
+from pipeline.storage import absolute_uri, join_uri, open_ranged, read, read_range
 
 _ROW_GROUP_LOCKS = tuple(threading.Lock() for _ in range(8))
 _MEMBER = re.compile(r"(?P<container>.+?\.(?P<kind>tar|zip|parquet))#(?P<place>.+)", re.IGNORECASE | re.DOTALL)

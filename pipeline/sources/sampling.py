@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
 
-from pipeline.storage.objects import Entry, sha256_hex
+from pipeline.storage import Entry, sha256_hex
 
 
 class HashSampler:

@@ -1,1 +1,26 @@
 """The order of the stages, the shard scheduler and resuming."""
+
+from pipeline.stages.driver import (
+    apply_job,
+    fit_job,
+    list_calibration_tasks,
+    load_or_fit_map,
+    plan_job,
+    run_job,
+)
+from pipeline.stages.job_context import JobContext, RunOptions, open_run, prepare_run
+from pipeline.stages.shard_scheduler import ShardScheduler
+
+__all__ = [
+    "JobContext",
+    "RunOptions",
+    "ShardScheduler",
+    "apply_job",
+    "fit_job",
+    "list_calibration_tasks",
+    "load_or_fit_map",
+    "open_run",
+    "plan_job",
+    "prepare_run",
+    "run_job",
+]

@@ -8,16 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from pipeline.errors import ErrorCode, RunError
 from pipeline.progress import Progress
-from pipeline.runs.commits import ManifestFile, commit
-from pipeline.runs.manifest import new_manifest_file_name, write_manifest_file
-from pipeline.runs.paths import RunPaths
-from pipeline.runs.rows import new_row
-from pipeline.runs.sharding import Shard
-from pipeline.telemetry import prometheus_metrics as metrics
-from pipeline.telemetry.logs import log_unprocessed
-from pipeline.workers.pool import WorkerDiedError, WorkerPool
-from pipeline.workers.shard_worker import WorkItem
-from pipeline.workers.watchdog import ImageTimeoutError
+from pipeline.runs import ManifestFile, RunPaths, Shard, commit, new_manifest_file_name, new_row, write_manifest_file
+from pipeline.telemetry import log_unprocessed, record_image
+from pipeline.workers import ImageTimeoutError, WorkerDiedError, WorkerPool, WorkItem
 
 log = logging.getLogger(__name__)
 
@@ -132,13 +125,14 @@ class ShardScheduler:
 
     def _on_timeout(self, item: WorkItem, uri: str) -> None:
         """An image of this work hangs: it gets its row, and the others are done again by another worker."""
-        log.warning("%s takes longer than limits.image_s", uri, extra={"shard": item.shard, "photo": uri})
+        log.warning("%s takes longer than limits.image_timeout_s", uri, extra={"shard": item.shard, "photo": uri})
         timed_out = replace(item, entries=tuple(entry for entry in item.entries if entry.uri == uri))
         others = tuple(entry for entry in item.entries if entry.uri != uri)
         if others:
             self._retries.append(replace(item, entries=others, attempt=item.attempt + 1))
         self._accept(
-            timed_out, self._write_failure_row(timed_out, ErrorCode.TIMED_OUT, "it took longer than limits.image_s")
+            timed_out,
+            self._write_failure_row(timed_out, ErrorCode.TIMED_OUT, "it took longer than limits.image_timeout_s"),
         )
 
     def _write_failure_row(self, item: WorkItem, code: ErrorCode, message: str) -> ManifestFile:
@@ -150,7 +144,7 @@ class ShardScheduler:
             "retriable": code.retriable,
         }
         log_unprocessed(row)
-        metrics.record_image(row)
+        record_image(row)
         return write_manifest_file(self._run, new_manifest_file_name(item.shard, item.attempt), [row])
 
     def _accept(self, item: WorkItem, manifest_file: ManifestFile) -> None:

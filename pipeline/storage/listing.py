@@ -9,17 +9,20 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import glob_translate
 
 from pipeline.errors import StorageError
-from pipeline.imageio.extensions import has_image_extension
 from pipeline.storage.filenames import escape_filename
 from pipeline.storage.folders import iter_s3_pages
 from pipeline.storage.objects import Entry, resolve_filesystem, with_retries
 
 
-def list_images(uri: str) -> Iterator[Entry]:
-    """Every image below a folder (by its suffix), every file that matches a glob, or one file.
+def list_objects(uri: str, accepts: Callable[[str], bool]) -> Iterator[Entry]:
+    """Every object below a folder whose name is accepted, every file that matches a glob, or one file.
 
     Nothing is held but a page of the store's answer (S3) or one folder (elsewhere), so that a collection of any size
     can be listed. Keys come in ascending order of their code points, each once.
+
+    Args:
+        uri: a folder, a glob or a file.
+        accepts: whether an object of such a name is wanted; asked for folders only.
 
     Raises:
         FileNotFoundError: no such folder, bucket or file.
@@ -35,7 +38,7 @@ def list_images(uri: str) -> Iterator[Entry]:
         yield _to_entry(fs, _stat_raw(uri), root)
         return
     else:
-        root, matches = path.rstrip("/"), has_image_extension
+        root, matches = path.rstrip("/"), accepts
         path_prefix = root + "/"
     previous_key = ""
     for entry in _iter_objects(uri, fs, root, path_prefix, matches):

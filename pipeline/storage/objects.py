@@ -52,6 +52,12 @@ def join_uri(uri: str, *names: str) -> str:
     return "/".join([uri.rstrip("/"), *names])
 
 
+def parent_uri(uri: str) -> str:
+    """The folder above; empty for a bucket or the root of a file system."""
+    parent = uri.rstrip("/").rpartition("/")[0]
+    return "" if parent.endswith((":/", ":")) else parent
+
+
 def with_retries(function: Callable[P, T]) -> Callable[P, T]:
     """Try again what may pass, and turn what does not into a StorageError that says what to do."""
 

@@ -80,9 +80,9 @@ def route_logger(library: str) -> None:
 def log_unprocessed(row: Mapping[str, Any]) -> None:
     """Log a manifest row that is not of an image that is done."""
     if row["status"] != "ok":
-        fields = {"shard": row["shard"], "photo": row["source_uri"], "code": row["error_code"]}
+        fields = {"shard": row["shard"], "photo": row["input_uri"], "code": row["error_code"]}
         level = logging.INFO if row["status"] == "skipped" else logging.WARNING
-        log.log(level, "%s %s: %s", row["source_uri"], row["status"], row["error_message"], extra=fields)
+        log.log(level, "%s %s: %s", row["input_uri"], row["status"], row["error_message"], extra=fields)
 
 
 class TextFormatter(logging.Formatter):

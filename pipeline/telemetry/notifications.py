@@ -4,7 +4,6 @@ import http.client
 import json
 import logging
 import os
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -13,15 +12,12 @@ from urllib.parse import urlsplit
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixed
 
-from pipeline.config.job import ENV_PREFIX, Notifications, is_http_url
+from pipeline.config import ENV_PREFIX, Notifications, is_http_url
 from pipeline.errors import ConfigError
-from pipeline.redaction import redact
 
 log = logging.getLogger(__name__)
 
 _RESPONSE_TIMEOUT_S, _MAX_ATTEMPTS, _RETRY_WAIT_S = 10.0, 3, 1.0
-_COMMAND_TIMEOUT_S = 60.0
-_MAX_OUTPUT_CHARS = 200  # characters of a command's output that a warning shows
 
 
 @dataclass(frozen=True)
@@ -31,34 +27,26 @@ class Notifier:
     Attributes:
         url: of the webhook, which is a secret; None for none.
         webhook_label: the webhook as it may be shown.
-        command: program and arguments; empty for none.
     """
 
     url: str | None = field(default=None, repr=False)
     webhook_label: str = ""
-    command: tuple[str, ...] = ()
 
     def send(self, payload: Mapping[str, object]) -> None:
         """Send a line of JSON to all of them; where one cannot be told that is a warning and nothing else."""
         line = json.dumps(payload).encode()
         if self.url is not None:
             _post_webhook(self.url, self.webhook_label, line)
-        if self.command:
-            _run_command(self.command, line)
 
 
-def make_notifier(notify: Notifications | None, allow_code: bool) -> Notifier:
+def make_notifier(notify: Notifications | None) -> Notifier:
     """Look up whom a job wants told, before its work begins.
 
     Raises:
-        ConfigError: the webhook's environment variable is not set or holds no URL, or the command is not allowed.
+        ConfigError: the webhook's environment variable is not set or holds no URL.
     """
     if notify is None:
         return Notifier()
-    if notify.command and not allow_code:
-        raise ConfigError(
-            f"notify.command runs the program '{notify.command[0]}': allow it with --allow-code or DEEPOT_ALLOW_CODE=1"
-        )
     url, label = notify.webhook, ""
     if url is not None and url.startswith(ENV_PREFIX):
         name = url.removeprefix(ENV_PREFIX)
@@ -68,7 +56,7 @@ def make_notifier(notify: Notifications | None, allow_code: bool) -> Notifier:
             raise ConfigError(f"notify.webhook is {notify.webhook}, but the environment variable {name} {problem}")
     elif url is not None:
         label = f"at {urlsplit(url).hostname}"  # the path of a webhook is what lets one post to it
-    return Notifier(url, label, notify.command)
+    return Notifier(url, label)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -113,26 +101,3 @@ def _describe_error(error: Exception) -> str:
         return f"it answered {error.code}"
     reason = getattr(error, "reason", error)
     return f"{type(reason).__name__} {getattr(reason, 'strerror', None) or ''}".strip()
-
-
-def _run_command(command: tuple[str, ...], line: bytes) -> None:
-    try:
-        completed = subprocess.run(
-            command,
-            input=line + b"\n",
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_COMMAND_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        reason = (
-            f"it took longer than {_COMMAND_TIMEOUT_S:.0f} s"
-            if isinstance(error, subprocess.TimeoutExpired)
-            else str(error)
-        )
-        log.warning("notify.command '%s' did not run: %s", command[0], redact(reason))
-        return
-    if completed.returncode:
-        output = redact(" ".join(completed.stdout.decode(errors="replace").split()))[-_MAX_OUTPUT_CHARS:]
-        log.warning("notify.command '%s' ended with status %d: %s", command[0], completed.returncode, output)

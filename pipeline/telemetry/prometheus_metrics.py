@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.progress import Progress
-from pipeline.runs.manifest import PHASES
-from pipeline.runs.paths import RunPaths
+from pipeline.runs import PHASES, RunPaths
 
 _BUSY_INTERVAL_S = 1.0  # between two times that the busy seconds of an image that takes long are counted
 _COMMON_TAGS = ("run", "name")

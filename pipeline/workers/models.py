@@ -5,13 +5,10 @@ from functools import lru_cache
 
 import torch
 
-from deepot.autoencoder.autoencoder import LoadedAutoencoder
-from deepot.autoencoder.loading import load_autoencoder
-from deepot.inference.tile_options import TileOptions
-from deepot.restoration.degradations import Degradation, load_degradation
-from deepot.restoration.loading import load_restorer
-from deepot.restoration.restorer import Restorer
-from pipeline.config.job import Job
+from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
+from deepot.inference import TileOptions
+from deepot.restoration import Degradation, Restorer, load_degradation, load_restorer
+from pipeline.config import Job
 
 
 @dataclass(frozen=True)
@@ -33,9 +30,9 @@ class Models:
     def fingerprints(self) -> dict[str, str]:
         """What identifies them in the fingerprint of a run."""
         return {
-            "codec": self.autoencoder.sha256,
+            "autoencoder": self.autoencoder.sha256,
             "restorer": self.restorer.sha256,
-            "source_restorer": self.calibration_restorer.sha256,
+            "calibration_restorer": self.calibration_restorer.sha256,
         }
 
 
@@ -50,12 +47,14 @@ def load_models(job: Job, allow_code: bool) -> Models:
     dtype = None if job.compute.dtype == "auto" else getattr(torch, job.compute.dtype)
     restorer = load_restorer(job.restorer, allow_code=allow_code)
     return Models(
-        autoencoder=load_autoencoder(job.vae, dtype=dtype, allow_code=allow_code),
+        autoencoder=load_autoencoder(job.autoencoder, dtype=dtype, allow_code=allow_code),
         restorer=restorer,
         calibration_restorer=restorer
         if job.calibration_restorer == job.restorer
         else load_restorer(job.calibration_restorer, allow_code=allow_code),
-        degradation=load_degradation(job.source.degrade) if job.source and job.source.degrade else None,
+        degradation=load_degradation(job.calibration.degradation)
+        if job.calibration and job.calibration.degradation
+        else None,
     )
 
 
@@ -66,5 +65,5 @@ def set_torch_threads(job: Job) -> None:
 
 def tile_options(job: Job) -> TileOptions:
     """The tile sizes of a job, `auto` resolved."""
-    size, overlap = job.tiles.size, job.tiles.overlap
+    size, overlap = job.tiles.max_side, job.tiles.overlap
     return TileOptions(TileOptions.size if size == "auto" else size, None if overlap == "auto" else overlap)

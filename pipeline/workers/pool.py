@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from pipeline.errors import ErrorCode
-from pipeline.runs.commits import ManifestFile
+from pipeline.runs import ManifestFile
 from pipeline.workers.shard_worker import WorkItem
 from pipeline.workers.watchdog import ImageTimeoutError
 

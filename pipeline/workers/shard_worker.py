@@ -12,25 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 import deepot
-from deepot.inference.enhancer import Enhancer, EnhanceStats
-from deepot.photo.colour_difference import compare_lab_grids, lab_grid
-from deepot.photo.quality_scores import QualityScores, score_quality
-from deepot.transport.transport_map import TransportMap
-from pipeline.config.job import Job, Limits
-from pipeline.config.output_layout import OutputLayout
+from deepot.inference import Enhancer, EnhanceStats
+from deepot.photo import QualityScores, compare_lab_grids, lab_grid, score_quality
+from deepot.transport import TransportMap
+from pipeline.config import Job, Limits, OutputLayout
 from pipeline.errors import ErrorCode, StorageError
 from pipeline.failures import DEVICE_ERRORS
-from pipeline.imageio.image_file import DecodedImage, add_format_extension, decode, encode
-from pipeline.outputs.naming import output_key_for
-from pipeline.outputs.writers import Writer, make_writer
-from pipeline.runs.commits import ManifestFile
-from pipeline.runs.manifest import new_manifest_file_name, write_manifest_file
-from pipeline.runs.paths import RunPaths
-from pipeline.runs.rows import aggregate_page_stats, mark_failed, new_row
-from pipeline.sources.fetch import read_input
-from pipeline.storage.objects import Entry, read, sha256_hex
-from pipeline.telemetry import prometheus_metrics as metrics
-from pipeline.telemetry.logs import log_unprocessed
+from pipeline.imageio import DecodedImage, add_format_extension, decode, encode
+from pipeline.outputs import Writer, make_writer, output_key_for
+from pipeline.runs import (
+    ManifestFile,
+    RunPaths,
+    aggregate_page_stats,
+    mark_failed,
+    new_manifest_file_name,
+    new_row,
+    write_manifest_file,
+)
+from pipeline.sources import read_input
+from pipeline.storage import Entry, read, sha256_hex
+from pipeline.telemetry import log_unprocessed, record_image, track_busy_time
 from pipeline.workers.models import load_models, set_torch_threads, tile_options
 from pipeline.workers.watchdog import Watchdog
 from pipeline.workers.write_queue import WriteQueue
@@ -110,7 +111,7 @@ class ShardWorker:
             transport,
             alpha=options.alpha,
             mode=options.mode,
-            preserve=options.keep,
+            preserve=options.preserve,
             tiles=tile_options(config.job),
         )
         self._constant_columns = {
@@ -124,7 +125,7 @@ class ShardWorker:
         self._readers = ThreadPoolExecutor(self._threads.readers, "read")
         self._writers = ThreadPoolExecutor(self._threads.writers, "write")
         self._compute_lock = threading.Lock()
-        self.watchdog = Watchdog(config.job.limits.image_s)
+        self.watchdog = Watchdog(config.job.limits.image_timeout_s)
 
     def process(self, item: WorkItem) -> ManifestFile:
         """Do every image of a piece of work, store its results and its manifest part, and say what the part holds.
@@ -175,14 +176,14 @@ class ShardWorker:
     def _process_image(self, row: dict[str, Any], future: "Future[_LoadedPhoto]") -> "_Processed | None":
         """Restore and transport one photo, page by page; what that says goes into the row."""
         try:
-            with self.watchdog.track(row["source_uri"]) as deadline:
+            with self.watchdog.track(row["input_uri"]) as deadline:
                 loaded = future.result()
-                row |= {"source_sha256": loaded.sha256, "seconds_read": loaded.seconds}
+                row |= {"input_sha256": loaded.sha256, "seconds_read": loaded.seconds}
                 photo = loaded.photo
                 row |= photo.properties
                 self.watchdog.extend(deadline, photo.pixel_count)
                 row |= asdict(loaded.scores)
-                with metrics.track_busy_time(self._models.autoencoder.device.type):
+                with track_busy_time(self._models.autoencoder.device.type):
                     outcomes = [self._process_page(row, photo, number) for number in range(len(photo.pages))]
         except DEVICE_ERRORS:
             raise
@@ -203,7 +204,7 @@ class ShardWorker:
         """Finish an image, and say so."""
         row = self._write_result(writer, row, processed)
         log_unprocessed(row)
-        metrics.record_image(row)
+        record_image(row)
         return row
 
     def _write_result(self, writer: Writer, row: dict[str, Any], processed: "_Processed | None") -> dict[str, Any]:
@@ -213,10 +214,10 @@ class ShardWorker:
         started = time.perf_counter()
         options = self.config.job.output
         try:
-            with self.watchdog.track(row["source_uri"]) as deadline:
+            with self.watchdog.track(row["input_uri"]) as deadline:
                 self.watchdog.extend(deadline, processed.photo.pixel_count)
                 colour_change = compare_lab_grids(processed.input_lab_grid, lab_grid(processed.photo.pixels))
-                row |= {"delta_e": colour_change.delta_e, "colour_drift": colour_change.mean_colour_delta_e}
+                row |= {"delta_e": colour_change.delta_e, "mean_colour_delta_e": colour_change.mean_colour_delta_e}
                 data = encode(processed.photo, processed.photo.pages, options.format, options.metadata)
                 key_for = output_key_for if options.layout is OutputLayout.FILES else add_format_extension
                 writer.add(row, key_for(row["file_name"], options.format, processed.photo), data)

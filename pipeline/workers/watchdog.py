@@ -12,7 +12,7 @@ _BASE_PIXELS = 10_000_000  # an image of so many may take the limit
 
 
 def scaled_timeout_s(image_timeout_s: float, pixels: int) -> float:
-    """How long an image may take: `limits.image_s`, or as much longer as it has more than ten megapixels."""
+    """How long an image may take: `limits.image_timeout_s`, or as much longer as it has more than ten megapixels."""
     return image_timeout_s * max(1.0, pixels / _BASE_PIXELS)
 
 

@@ -15,11 +15,11 @@ from pipeline.config.job import Compute
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = [
     ({}, {"cpu": 1}, "1 of CPUs"),
-    ({"max_actors": 40}, {"cpu": 5}, "5 of CPUs"),
-    ({"max_actors": 100}, {"cpu": 10, "gpu": 3}, "10 of CPUs, and 3 with GPUs, whose cores are used"),
-    ({"max_actors": 10, "gpus_per_actor": 1}, {"gpu": 10}, "10 with GPUs"),
-    ({"max_actors": 10, "gpus_per_actor": 0.5}, {"gpu": 5}, "5 with GPUs"),
-    ({"max_actors": 40, "gpus_per_actor": 1}, {"gpu": 10}, "10 with GPUs; 30 workers have no room"),
+    ({"max_workers": 40}, {"cpu": 5}, "5 of CPUs"),
+    ({"max_workers": 100}, {"cpu": 10, "gpu": 3}, "10 of CPUs, and 3 with GPUs, whose cores are used"),
+    ({"max_workers": 10, "gpus_per_worker": 1}, {"gpu": 10}, "10 with GPUs"),
+    ({"max_workers": 10, "gpus_per_worker": 0.5}, {"gpu": 5}, "5 with GPUs"),
+    ({"max_workers": 40, "gpus_per_worker": 1}, {"gpu": 10}, "10 with GPUs; 30 workers have no room"),
 ]
 
 

@@ -124,7 +124,7 @@ def test_the_job_on_kubernetes_grows_the_group_that_it_means():
     compute = parse_job(yaml.safe_load(config["data"]["job.yaml"])).compute
     groups = {group["groupName"]: group for group in job["spec"]["rayClusterSpec"]["workerGroupSpecs"]}
     assert plan_workers([{"CPU": 0.0}], compute) == WorkerResources(groups["gpu"]["maxReplicas"], 0.0, 1.0)
-    otherwise = compute.model_copy(update={"gpus_per_actor": 0})
+    otherwise = compute.model_copy(update={"gpus_per_worker": 0})
     assert plan_workers([{"CPU": 0.0}], otherwise) == WorkerResources(10, 1.0, 0.0)
 
 

@@ -63,15 +63,15 @@ def cron(tmp_path):
 def test_the_crontab_as_cron_runs_it(cron, tmp_path):
     """A whole run, with Ray and the embedded autoencoder."""
     write_photos(tmp_path / "photos", 2)
-    job = {"input": {"images": "photos"}, "source": {"degrade": "blur:sigma=1"}, "output": {"uri": "enhanced"}}
-    (tmp_path / "job.yaml").write_text(yaml.safe_dump(job | {"compute": {"actors": 1}}))
+    job = {"input": {"images": "photos"}, "calibration": {"degradation": "blur:sigma=1"}, "output": {"uri": "enhanced"}}
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(job | {"compute": {"workers": 1}}))
     process = cron(f'PYTHONPATH={shlex.quote(str(ROOT))} exec {shlex.quote(sys.executable)} -m jobs.cli "$@"')
     mailed, _ = process.communicate(timeout=240)
     log = (tmp_path / "job.log").read_text()
     assert mailed == "", log
     lines = [json.loads(line) for line in log.splitlines()]
     (told,) = [line for line in lines if "done_now" in line]
-    assert (told["ok"], told["done_now"], told["vanished"]) == (2, 2, 0)
+    assert (told["ok"], told["done_now"], told["missing"]) == (2, 2, 0)
     assert len(list((tmp_path / "enhanced").rglob("*.png"))) == 2
 
 

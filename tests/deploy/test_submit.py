@@ -103,7 +103,7 @@ def test_submitted_jobs(server, tmp_path):
     """One that is followed to its end, one that cannot run, and one that is let go and stopped."""
     _, url = server
     (tmp_path / "jobs").mkdir()
-    content = small_job_config(tmp_path, 4, compute={"shard_images": 2, "dtype": "float32", "max_actors": 1})
+    content = small_job_config(tmp_path, 4, compute={"images_per_shard": 2, "dtype": "float32", "max_workers": 1})
     (tmp_path / "jobs" / "scans.yaml").write_text(yaml.safe_dump(content))
     deepot = [sys.executable, "-m", "jobs.cli", "run", "--address", "auto", "--json"]
 

@@ -20,7 +20,7 @@ from tests.support.image_corpus import ODD_FILES, PHOTO_KINDS
 from tests.support.photos import small_job_config
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICK = {"shard_images": 2, "dtype": "float32", "actors": 2}
+QUICK = {"images_per_shard": 2, "dtype": "float32", "workers": 2}
 
 
 @pytest.fixture
@@ -86,9 +86,9 @@ def test_help_says_what_keys_are_where_nobody_sets_them(capsys):
     [
         ({"transport": {"apha": 1}}, "unknown key 'transport.apha'; did you mean 'alpha'?"),
         ({"input": {"images": "/no/such/folder"}}, "no such folder, bucket or file"),
-        ({"vae": "/no/such/vae"}, "vae '/no/such/vae': there is no such folder"),
+        ({"autoencoder": "/no/such/vae"}, "autoencoder '/no/such/vae': there is no such folder"),
         ({"restorer": "nln:sigma=5"}, "did you mean 'nlm'?"),
-        ({"source": {"degrade": "noise:sigma=-5"}}, "sigma is -5, it must be above 0"),
+        ({"calibration": {"degradation": "noise:sigma=-5"}}, "sigma is -5, it must be above 0"),
         ({"output": {"uri": "/proc/enhanced"}}, "/proc/enhanced/_deepot"),
         ({"output": {"uri": "s3://no-such-bucket/x"}}, "no such bucket"),
         ({"map": "/no/map.safetensors"}, "map /no/map.safetensors: there is no such file"),
@@ -178,7 +178,7 @@ def test_commands_in_turn(job_file, capsys, tmp_path, in_process):
 
     fitted, applied = told("fit", job, *flags), told("apply", job, *flags)
     assert fitted["run"] == applied["run"]
-    counts = {"run", "inputs", "ok", "skipped", "failed", "vanished"}
+    counts = {"run", "inputs", "ok", "skipped", "failed", "missing"}
     assert set(applied) == counts | {"done_now", "retried", "seconds", "drift"}
     assert (applied["ok"], applied["done_now"]) == (6, 6)
     run = applied["run"]
@@ -194,7 +194,7 @@ def test_commands_in_turn(job_file, capsys, tmp_path, in_process):
     assert main(["status", str(tmp_path)]) == 2
 
     other = job_file(
-        vae="tests.support.fake_autoencoders:smooth",
+        autoencoder="tests.support.fake_autoencoders:smooth",
         map=f"{run}/map-0001.safetensors",
         output={"uri": str(tmp_path / "other")},
     )
@@ -217,7 +217,7 @@ def test_a_folder_of_odd_files_gives_each_of_them_one_row(job_file, capsys, tmp_
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(make())
         expected[name] = status, code
-    job = job_file(input={"images": str(folder)}, compute=QUICK | {"shard_images": 20})
+    job = job_file(input={"images": str(folder)}, compute=QUICK | {"images_per_shard": 20})
     assert main(["run", job, "--allow-code", "--json"]) == 1, "more than a hundredth of the photos failed"
     out, err = capsys.readouterr()
     told = json.loads(out.strip().splitlines()[-1])
@@ -276,7 +276,7 @@ def test_the_job_on_s3(job_file, s3, tmp_path, in_process, capsys):
             client.upload_file(str(path), "archive", f"{side}/{path.relative_to(tmp_path / side)}")
     changes = {
         "input": {"images": "s3://archive/restored/**/*.png"},
-        "reference": {"images": "s3://archive/natural/"},
+        "calibration": {"reference": "s3://archive/natural/", "degradation": "blur:sigma=1"},
         "output": {"uri": "s3://archive/enhanced"},
     }
     flags = ["--allow-code", "--json", "--log-format", "json"]

@@ -58,7 +58,7 @@ def test_a_photo_is_transported_alike(maps, case, mode, dtype):
     def work(device):
         codec = placed(case[0], device, dtype)
         pixels = Pixels.from_image(soften(make_photo(9, 121, 99)))
-        outcome = Enhancer(codec, maps[case], mode=mode, preserve=("colour",), tiles=CODECS[case[0]][1]).enhance(pixels)
+        outcome = Enhancer(codec, maps[case], mode=mode, preserve=("chroma",), tiles=CODECS[case[0]][1]).enhance(pixels)
         return pixels.samples, replace(outcome, seconds={})
 
     (samples, outcome), (found, told), _ = both(work)
@@ -116,7 +116,9 @@ def test_versions_and_their_scores_are_alike(maps, monkeypatch):
         place = device
         codec, scores = placed("exact", device), MetricAccumulator()
         sides = [Pixels.from_image(image) for image in (make_photo(9, 61, 45), soften(make_photo(9, 61, 45)))]
-        found = compute_variants(codec, maps["exact", 1].operator_on(device), *sides, TileOptions(32).plan(codec, sides[0]))
+        found = compute_variants(
+            codec, maps["exact", 1].operator_on(device), *sides, TileOptions(32).plan(codec, sides[0])
+        )
         assert {tensor.device.type for tensor in vars(found).values()} == {"cpu"}
         scores.add(
             found,

@@ -73,8 +73,10 @@ def main(folder, what):
     from tests.support.photos import small_job_config
 
     held = filled_store() if what == "store" else little_memory()
-    compute = {"shard_images": 2, "dtype": "float32", "actors": 1 if what == "store" else 2}
-    job = parse_job(small_job_config(folder, 5, 3, vae="tests.support.fake_autoencoders:leaking_memory", compute=compute))
+    compute = {"images_per_shard": 2, "dtype": "float32", "workers": 1 if what == "store" else 2}
+    job = parse_job(
+        small_job_config(folder, 5, 3, autoencoder="tests.support.fake_autoencoders:leaking_memory", compute=compute)
+    )
     if what != "store":
         Image.new("RGB", (48, 36), (9, 9, 9)).save(folder / what / "poison.png")
     result = run_job(job, RunOptions(allow_code=True))

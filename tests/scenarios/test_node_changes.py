@@ -92,11 +92,10 @@ def main(folder):
         return parse_job(
             {
                 "input": {"images": str(folder / "restored")},
-                "reference": {"images": str(folder / "natural")},
-                "source": {"degrade": "blur:sigma=1"},
-                "vae": f"tests.support.fake_autoencoders:{vae}",
+                "calibration": {"reference": str(folder / "natural"), "degradation": "blur:sigma=1"},
+                "autoencoder": f"tests.support.fake_autoencoders:{vae}",
                 "output": {"uri": str(folder / output)},
-                "compute": {"shard_images": 2, "dtype": "float32"},
+                "compute": {"images_per_shard": 2, "dtype": "float32"},
             }
         )
 

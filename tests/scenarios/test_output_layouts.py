@@ -80,7 +80,7 @@ def one_container(folder, kind):
 
 @pytest.mark.filterwarnings("ignore:.*unclosed file", "ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset's
 @pytest.mark.parametrize(
-    ("kind", "layout"), [("tar", "parquet"), ("zip", "webdataset"), ("bytes", "parquet"), ("struct", "mirror")]
+    ("kind", "layout"), [("tar", "parquet"), ("zip", "webdataset"), ("bytes", "parquet"), ("struct", "files")]
 )
 def test_selected_photos_are_whole_samples_for_webdataset(rows_of, tmp_path, kind, layout):  # noqa: F811
     import webdataset
@@ -126,13 +126,13 @@ def test_a_sample_of_several_photos_stays_one(tmp_path, form, names, expected):
     files = {name: name.encode() for name in names} | {"0001.json": b"{}", "0001.m/x.png": b"x", "0002.png": b"2"}
     for number in (0, 1):
         tar(tmp_path / f"in-{number}.tar", files)
-    rows = [{"source_uri": entry.uri, "file_name": entry.key} for entry in discover_images(f"{tmp_path}/in-*.tar")]
+    rows = [{"input_uri": entry.uri, "file_name": entry.key} for entry in discover_images(f"{tmp_path}/in-*.tar")]
     into = WebDatasetWriter(str(tmp_path / "out"), 0, "")
     for row in rows:
-        into.add(row, add_format_extension(row["file_name"], form), b"result of " + read_photo(row["source_uri"]))
+        into.add(row, add_format_extension(row["file_name"], form), b"result of " + read_photo(row["input_uri"]))
     into.close(rows)
     for row in rows:
-        assert read_photo(row["output_uri"]) == b"result of " + read_photo(row["source_uri"])
+        assert read_photo(row["output_uri"]) == b"result of " + read_photo(row["input_uri"])
     read = list(webdataset.WebDataset(f"{tmp_path}/out/00000.tar", shardshuffle=False))
     keys = [sample["__key__"] for sample in read]
     assert keys == ["0001", "0001.m/x", "0002", "0001-2", "0001.m/x-2", "0002-2"]
@@ -174,7 +174,7 @@ def test_a_row_without_a_name_gets_the_suffix_of_its_format(rows_of, tmp_path): 
 
 @pytest.mark.parametrize("kind", [WebDatasetWriter, ParquetShardWriter])
 def test_pieces_of_a_shard_replace_what_a_dead_worker_left_of_the_whole(tmp_path, kind):
-    row = {"source_uri": "x.png", "file_name": "x.png"}
+    row = {"input_uri": "x.png", "file_name": "x.png"}
     for piece in ("", "0", "10", "11"):
         into = kind(str(tmp_path), 7, piece)
         into.add(row, "x.png", b"data")
@@ -198,7 +198,7 @@ def test_nothing_is_written_for_a_shard_without_results(tmp_path):
 def test_equal_keys_of_two_tars_stay_two_samples(tmp_path):
     for number in (0, 1):
         tar(tmp_path / f"in-{number}.tar", {"0001.jpg": bytes([number]), "0001.txt": f"of {number}".encode()})
-    rows = [{"source_uri": entry.uri, "file_name": entry.key} for entry in discover_images(f"{tmp_path}/in-*.tar")]
+    rows = [{"input_uri": entry.uri, "file_name": entry.key} for entry in discover_images(f"{tmp_path}/in-*.tar")]
     into = WebDatasetWriter(str(tmp_path / "out"), 0, "")
     for number, row in enumerate(rows):
         into.add(row, row["file_name"], b"result %d" % number)

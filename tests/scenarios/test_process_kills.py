@@ -84,13 +84,13 @@ def forks():
 
 @pytest.fixture
 def job_file(tmp_path):
-    return lambda images=12, vae="shuffle", **changes: written(tmp_path, images, vae, **changes)
+    return lambda images=12, autoencoder="shuffle", **changes: written(tmp_path, images, autoencoder, **changes)
 
 
-def written(folder, images=12, vae="shuffle", **changes):
+def written(folder, images=12, autoencoder="shuffle", **changes):
     """A job file over photos in a folder."""
-    compute = {"shard_images": 2, "dtype": "float32", "actors": 1}
-    given = {"vae": f"tests.support.fake_autoencoders:{vae}", "compute": compute} | changes
+    compute = {"images_per_shard": 2, "dtype": "float32", "workers": 1}
+    given = {"autoencoder": f"tests.support.fake_autoencoders:{autoencoder}", "compute": compute} | changes
     folder.mkdir(exist_ok=True)
     (folder / "job.yaml").write_text(yaml.safe_dump(small_job_config(folder, images, 3, **given)))
     return str(folder / "job.yaml")
@@ -275,7 +275,7 @@ def children(pid):
 
 @pytest.mark.soak
 def test_workers_are_killed(cluster, forks, job_file, tmp_path, record_fault):
-    job = job_file(images=24, vae="slow", compute={"shard_images": 2, "dtype": "float32", "actors": 2})
+    job = job_file(images=24, autoencoder="slow", compute={"images_per_shard": 2, "dtype": "float32", "workers": 2})
     with record_fault("kill -9 of a worker") as tally:
         with driver(forks, job, cluster) as process:
             for least in (1, 4):
@@ -290,7 +290,7 @@ def test_workers_are_killed(cluster, forks, job_file, tmp_path, record_fault):
 
 @pytest.mark.soak
 def test_a_node_is_lost_and_another_joins(cluster, forks, job_file, tmp_path, record_fault):
-    job = job_file(images=16, vae="slow", compute={"shard_images": 2, "dtype": "float32", "actors": 3})
+    job = job_file(images=16, autoencoder="slow", compute={"images_per_shard": 2, "dtype": "float32", "workers": 3})
     with (
         record_fault("kill -9 of a node's raylet, another node added") as tally,
         driver(forks, job, cluster) as process,
@@ -307,7 +307,7 @@ def test_a_node_is_lost_and_another_joins(cluster, forks, job_file, tmp_path, re
 
 def test_a_driver_and_a_node_are_killed(cluster, forks, tmp_path):
     """In the middle of apply; after that the files and rows are those of a run that nobody disturbed."""
-    changes = {"vae": "slow", "compute": {"shard_images": 2, "dtype": "float32", "actors": 3}}
+    changes = {"autoencoder": "slow", "compute": {"images_per_shard": 2, "dtype": "float32", "workers": 3}}
     job, folder = written(tmp_path / "disturbed", 24, **changes), tmp_path / "disturbed"
     with driver(forks, job, cluster) as process:
         until(lambda: len(commits(folder)) >= 2, process)
@@ -329,7 +329,10 @@ def test_a_driver_and_a_node_are_killed(cluster, forks, tmp_path):
     assert not list(folder.rglob("*.partial")), "what was half written is hidden, and gc takes it away"
 
     quiet = tmp_path / "quiet"
-    changes |= {"input": {"images": f"{folder}/restored"}, "reference": {"images": f"{folder}/natural"}}
+    changes |= {
+        "input": {"images": f"{folder}/restored"},
+        "calibration": {"reference": f"{folder}/natural", "degradation": "blur:sigma=1"},
+    }
     finish(forks, written(quiet, 24, **changes), cluster)
     assert outcome(account(FaultTally(""), quiet / "enhanced"), quiet) == outcome(run, folder)
 
@@ -361,7 +364,7 @@ def test_two_drivers_on_a_small_run(cluster, forks, tmp_path):
 def test_calibration_photos_that_kill_their_worker(cluster, forks, job_file, tmp_path, record_fault):
     from PIL import Image
 
-    job = job_file(images=4, vae="crashing")
+    job = job_file(images=4, autoencoder="crashing")
     Image.new("RGB", (48, 36), (9, 9, 9)).save(tmp_path / "natural" / "poison.png")
     with record_fault("a calibration photo that kills every worker") as tally:
         tally.injected = 1
@@ -389,11 +392,10 @@ def on_s3(s3, folder, images, actors):
             client.put_object(Bucket=bucket, Key=key, Body=file.getvalue())
     job = {
         "input": {"images": f"s3://{bucket}/restored"},
-        "reference": {"images": f"s3://{bucket}/natural"},
-        "source": {"degrade": "blur:sigma=1"},
-        "vae": "tests.support.fake_autoencoders:shuffle",
+        "calibration": {"reference": f"s3://{bucket}/natural", "degradation": "blur:sigma=1"},
+        "autoencoder": "tests.support.fake_autoencoders:shuffle",
         "output": {"uri": f"s3://{bucket}/enhanced"},
-        "compute": {"shard_images": 2, "dtype": "float32", "actors": actors},
+        "compute": {"images_per_shard": 2, "dtype": "float32", "workers": actors},
     }
     (folder / "job.yaml").write_text(yaml.safe_dump(job))
     return str(folder / "job.yaml"), f"s3://{bucket}/enhanced"

@@ -93,8 +93,8 @@ def test_a_photo_goes_through_whole_and_in_tiles(real, transport):
         pixels = Pixels.from_image(image)
         outcome = enhancer.enhance(pixels)
         assert (outcome.n_tiles > 1) == (tiles.size < 1024), tiles.plan(real.codec, pixels)
-        assert 0 < outcome.transport_cost < np.inf
-        assert np.isfinite([outcome.naturalness, outcome.naturalness_output]).all()
+        assert 0 < outcome.transport_mse < np.inf
+        assert np.isfinite([outcome.patch_nll, outcome.patch_nll_output]).all()
         result = pixels.to_image()
         assert (result.size, result.mode) == (image.size, "RGB")
         results.append(np.asarray(result).astype(int) - np.asarray(image))

@@ -22,10 +22,16 @@ def secret(request):
     return request.param
 
 
-@pytest.mark.parametrize("place", ["input", "reference", "output", "run", "map"])
+@pytest.mark.parametrize("place", ["input", "calibration", "output", "run", "map"])
 def test_a_secret_in_a_uri_stops_the_job_and_is_shown_nowhere(tmp_path, capsys, in_process, place):
     uri = f"s3://AKIAEXAMPLE:{SECRET}@bucket/x"
-    whole = {"input": {"images": uri}, "reference": {"images": uri}, "output": {"uri": uri}, "run": uri, "map": uri}
+    whole = {
+        "input": {"images": uri},
+        "calibration": {"reference": uri},
+        "output": {"uri": uri},
+        "run": uri,
+        "map": uri,
+    }
     job = tmp_path / "job.yaml"
     job.write_text(yaml.safe_dump(small_job_config(tmp_path, 1, 1, **{place: whole[place]})))
     assert main(["run", str(job), "--allow-code", "--verbose"]) == 2
@@ -39,7 +45,7 @@ def test_a_secret_in_a_uri_stops_the_job_and_is_shown_nowhere(tmp_path, capsys, 
 def test_a_planted_secret_is_nowhere(make_job, tmp_path, monkeypatch, caplog, capsys, secret):
     """Photos whose errors tell it, in the input and in the calibration."""
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
-    job = make_job(vae="tests.support.fake_autoencoders:leaking_secret")
+    job = make_job(autoencoder="tests.support.fake_autoencoders:leaking_secret")
     for side in ("restored", "natural"):
         Image.new("RGB", (48, 36), (9, 9, 9)).save(tmp_path / side / "poison.png")
     result = run_in_process(job)
@@ -74,7 +80,7 @@ def test_logs_and_tracebacks_of_the_command_line_hide_it(tmp_path, monkeypatch, 
 @pytest.mark.parametrize("codec", ["out_of_memory", "leaking_secret"])
 def test_a_calibration_photo_that_fails_is_left_out(make_job, tmp_path, caplog, monkeypatch, codec):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    job = make_job(vae=f"tests.support.fake_autoencoders:{codec}")
+    job = make_job(autoencoder=f"tests.support.fake_autoencoders:{codec}")
     Image.new("RGB", (48, 36), (9, 9, 9)).save(tmp_path / "natural" / "poison.png")
     assert run_in_process(job).ok == 6
     code = {"out_of_memory": "out_of_memory", "leaking_secret": "internal"}[codec]

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from deepot.transport.transport_map import TransportMap
+from pipeline.calibration import CalibrationPaths, calibration_of_run
 from pipeline.calibration import moments as statistics
 from pipeline.calibration import photo_lists as calibration
 from pipeline.calibration.drift import read_drift_records
@@ -30,8 +31,8 @@ def entries(keys, size=1):
     return [Entry(f"u/{key}", key, size, "", 0.0) for key in sorted(keys)]
 
 
-def keys(run):
-    return [[entry.key for entry in shard.entries] for shard in iter_photo_shards(run, "both")]
+def keys(paths):
+    return [[entry.key for entry in shard.entries] for shard in iter_photo_shards(paths, "both")]
 
 
 def add_natural(folder, *seeds, noise=20.0):
@@ -59,25 +60,25 @@ def again(make_job, tmp_path):
 
 
 def test_lists_are_only_added_to(storage_folder):
-    run = RunPaths(storage_folder)
-    append_photos(run, "both", sample_by_hash(entries("abc"), 10))
-    first = read(run.photo_list("both", 1))
-    append_photos(run, "both", sample_by_hash(entries("abc"), 10))
-    assert keys(run) == [["a"], ["b"], ["c"]]
-    append_photos(run, "both", sample_by_hash(entries("bcde"), 10))
-    assert keys(run) == [["a"], ["b"], ["c"], ["d"], ["e"]], "what has vanished still counts"
-    assert [shard.number for shard in iter_photo_shards(run, "both")] == [0, 1, 2, 3, 4]
-    append_photos(run, "both", sample_by_hash([*entries("b", size=2), *entries("cde")], 10))
-    assert keys(run)[5:] == [["b"]], "what has changed is another photo"
-    assert read(run.photo_list("both", 1)) == first
+    paths = CalibrationPaths(storage_folder)
+    append_photos(paths, "both", sample_by_hash(entries("abc"), 10))
+    first = read(paths.photo_list("both", 1))
+    append_photos(paths, "both", sample_by_hash(entries("abc"), 10))
+    assert keys(paths) == [["a"], ["b"], ["c"]]
+    append_photos(paths, "both", sample_by_hash(entries("bcde"), 10))
+    assert keys(paths) == [["a"], ["b"], ["c"], ["d"], ["e"]], "what is missing still counts"
+    assert [shard.number for shard in iter_photo_shards(paths, "both")] == [0, 1, 2, 3, 4]
+    append_photos(paths, "both", sample_by_hash([*entries("b", size=2), *entries("cde")], 10))
+    assert keys(paths)[5:] == [["b"]], "what has changed is another photo"
+    assert read(paths.photo_list("both", 1)) == first
     assert list_names(f"{storage_folder}/moments") == {"both-0001.parquet", "both-0002.parquet", "both-0003.parquet"}
 
 
 def test_the_limit_holds_for_each_listing(tmp_path):
-    run, all_keys = RunPaths(str(tmp_path)), [f"{number:04d}" for number in range(2000)]
-    append_photos(run, "both", sample_by_hash(entries(all_keys[:1000]), 100))
-    append_photos(run, "both", sample_by_hash(entries(all_keys), 100))
-    found = [key for shard in keys(run) for key in shard]
+    paths, all_keys = CalibrationPaths(str(tmp_path)), [f"{number:04d}" for number in range(2000)]
+    append_photos(paths, "both", sample_by_hash(entries(all_keys[:1000]), 100))
+    append_photos(paths, "both", sample_by_hash(entries(all_keys), 100))
+    found = [key for shard in keys(paths) for key in shard]
     assert len(set(found)) == len(found)
     assert 130 < len(found) < 170, "twice the photos, half of the limit more"
 
@@ -92,11 +93,11 @@ def test_of_two_drivers_the_list_of_one_counts(tmp_path, monkeypatch):
     def enlist_other():
         with monkeypatch.context() as patch:
             patch.setattr(calibration, "create_if_absent", create_if_absent)
-            append_photos(run, "both", sample_by_hash(entries("xyz"), 10))
+            append_photos(paths, "both", sample_by_hash(entries("xyz"), 10))
 
     monkeypatch.setattr(calibration, "create_if_absent", beaten)
-    append_photos(run, "both", sample_by_hash(entries("abc"), 10))
-    assert keys(run) == [["x"], ["y"], ["z"]]
+    append_photos(paths, "both", sample_by_hash(entries("abc"), 10))
+    assert keys(paths) == [["x"], ["y"], ["z"]]
 
 
 def test_new_photos_are_read_once_and_their_moments_join_the_old(again, reads, tmp_path):
@@ -109,7 +110,10 @@ def test_new_photos_are_read_once_and_their_moments_join_the_old(again, reads, t
     add_natural(tmp_path, 100, 101)
     second = again()
     assert sorted(reads) == ["late 100.png", "late 101.png"]
-    old, new, whole = (read_merged_moments(run, SOURCE_SIDE, numbers) for numbers in (range(6), range(6, 8), range(8)))
+    old, new, whole = (
+        read_merged_moments(calibration_of_run(run), SOURCE_SIDE, numbers)
+        for numbers in (range(6), range(6, 8), range(8))
+    )
     assert (old.images, new.images) == (6, 2)
     torch.testing.assert_close(old.merge(new).scatter, whole.scatter, rtol=1e-12, atol=0)
     assert (second.drift["images"], second.drift["new_images"]) == (6, 2)
@@ -117,11 +121,11 @@ def test_new_photos_are_read_once_and_their_moments_join_the_old(again, reads, t
     beyond = max(0.0, second.drift["merged_distance"] ** 2 - second.drift["expected_by_chance"] ** 2) ** 0.5
     assert second.drift["relative_drift"] == pytest.approx(beyond / second.drift["map_distance"])
     assert second.drift["expected_by_chance"] > 0
-    assert len(list_run_maps(run)) == 1, "never, unless the job says otherwise"
+    assert len(list_run_maps(calibration_of_run(run))) == 1, "never, unless the job says otherwise"
     reads.clear()
     assert again().drift == second.drift, "reported by every run, until a map is fitted from it"
     assert reads == []
-    (noticed,) = read_drift_records(run)
+    (noticed,) = read_drift_records(calibration_of_run(run))
     assert noticed == noticed | second.drift
     assert "<h2>Drift</h2>" in read(run.report).decode()
 
@@ -134,7 +138,7 @@ def test_a_drift_beyond_the_limit_gives_another_map_beside_the_first(again, tmp_
     make_photo(100).save(tmp_path / "restored" / "late.png")
     same = again(**settings)
     assert same.drift["relative_drift"] < 0.2
-    assert (same.drift["refitted"], len(list_run_maps(run))) == (False, 1)
+    assert (same.drift["refitted"], len(list_run_maps(calibration_of_run(run)))) == (False, 1)
     add_natural(tmp_path, *range(200, 206), noise=90.0)
     make_photo(7).save(tmp_path / "restored" / "later.png")
     make_photo(8).save(tmp_path / "restored" / "photo 01.png")
@@ -143,7 +147,7 @@ def test_a_drift_beyond_the_limit_gives_another_map_beside_the_first(again, tmp_
     assert other.drift["refitted"]
     assert (other.run, other.done_now, other.complete) == (first.run, 2, True)
 
-    one, two = (TransportMap.from_bytes(read(uri)) for uri in list_run_maps(run))
+    one, two = (TransportMap.from_bytes(read(uri)) for uri in list_run_maps(calibration_of_run(run)))
     assert two.info.source_images == 13
     assert other.drift["map_sha256"] == one.sha256 != two.sha256
     rows = read_manifest(run).to_pylist()
@@ -157,7 +161,7 @@ def test_a_drift_beyond_the_limit_gives_another_map_beside_the_first(again, tmp_
     latest = {row["file_name"]: row["map_sha256"] for row in select_rows(run).to_pylist()}
     assert len(latest) == 8
     assert latest["photo 01.png"] == two.sha256
-    assert [record["refitted"] for record in read_drift_records(run)] == [False, True]
+    assert [record["refitted"] for record in read_drift_records(calibration_of_run(run))] == [False, True]
     assert again(**settings).drift["new_images"] == 0, "measured from the new map on"
     assert list(find_orphans(run, time.time() + 9)) == [], "results of older maps are results"
     stray = tmp_path / "out" / one.sha256[:16] / "later.png"
@@ -170,12 +174,12 @@ def test_always_fits_again_whenever_there_is_something_new(again, tmp_path):
     assert again(refit="always").drift["refitted"] is False
     add_natural(tmp_path, 100)
     assert again().drift["refitted"] is False
-    assert [record["refitted"] for record in read_drift_records(run)] == [False]
+    assert [record["refitted"] for record in read_drift_records(calibration_of_run(run))] == [False]
     assert again(refit="always").drift["refitted"] is True
-    assert [record["refitted"] for record in read_drift_records(run)] == [True], "asked for later"
+    assert [record["refitted"] for record in read_drift_records(calibration_of_run(run))] == [True], "asked for later"
     (tmp_path / "natural" / "late 101.png").write_bytes(b"no photo")
     assert again(refit="always").drift["refitted"] is False, "a photo that cannot be used gives no other map"
-    assert len(list_run_maps(run)) == 2
+    assert len(list_run_maps(calibration_of_run(run))) == 2
 
 
 def test_what_earlier_maps_did_is_done_again_only_when_asked(again, tmp_path):
@@ -183,11 +187,11 @@ def test_what_earlier_maps_did_is_done_again_only_when_asked(again, tmp_path):
     add_natural(tmp_path, 100, 101)
     (tmp_path / "restored" / "photo 02.png").unlink()
     assert again(refit="always").done_now == 0
-    one, two = (TransportMap.from_bytes(read(uri)).sha256 for uri in list_run_maps(run))
+    one, two = (TransportMap.from_bytes(read(uri)).sha256 for uri in list_run_maps(calibration_of_run(run)))
     result = again(redo=True)
-    assert (result.done_now, result.inputs, result.vanished, result.complete) == (5, 11, 1, True)
+    assert (result.done_now, result.inputs, result.missing, result.complete) == (5, 11, 1, True)
     assert again(redo=True).done_now == again().done_now == 0
-    assert {row["map_sha256"] for row in select_rows(run, "file_name NOT IN (FROM vanished)").to_pylist()} == {two}
+    assert {row["map_sha256"] for row in select_rows(run, "file_name NOT IN (FROM missing)").to_pylist()} == {two}
     old, new = (select_rows(run, map_sha256=sha[:12]).to_pylist() for sha in (one, two))
     assert ([row["map_sha256"] for row in old], [row["map_sha256"] for row in new]) == ([one] * 6, [two] * 5)
     for row in old + new:
@@ -197,7 +201,7 @@ def test_what_earlier_maps_did_is_done_again_only_when_asked(again, tmp_path):
 
 
 def test_unpaired_sides_grow_apart(make_job, tmp_path):
-    folders = {"reference": {"images": str(tmp_path / "natural")}, "source": {"images": str(tmp_path / "other")}}
+    folders = {"calibration": {"reference": str(tmp_path / "natural"), "restored": str(tmp_path / "other")}}
     (tmp_path / "other").mkdir()
     for seed in range(4):
         make_photo(seed, noise=5.0).save(tmp_path / "other" / f"{seed}.png")
@@ -209,7 +213,9 @@ def test_unpaired_sides_grow_apart(make_job, tmp_path):
     add_natural(tmp_path, 100)
     found = run_in_process(job)
     assert (found.drift["new_images"], found.drift["merged_distance"], found.drift["refitted"]) == (0, 0.0, True)
-    assert [read_merged_moments(run, side, range(5)).images for side in (SOURCE_SIDE, REFERENCE_SIDE)] == [5, 5]
+    assert [
+        read_merged_moments(calibration_of_run(run), side, range(5)).images for side in (SOURCE_SIDE, REFERENCE_SIDE)
+    ] == [5, 5]
 
 
 def test_input_that_is_calibrated_from_is_listed_once(make_job, tmp_path, reads, monkeypatch):
@@ -217,7 +223,7 @@ def test_input_that_is_calibrated_from_is_listed_once(make_job, tmp_path, reads,
     for module in (run_module, statistics):
         real = module.find_images
         monkeypatch.setattr(module, "find_images", lambda uri, *rest, real=real: listed.append(uri) or real(uri, *rest))
-    job = make_job(reference=None, source={"degrade": "blur:sigma=1", "limit": 100})
+    job = make_job(calibration={"degradation": "blur:sigma=1", "limit": 100})
     assert run_in_process(job).drift["images"] == 6
     for seed in range(6):
         make_photo(seed).save(tmp_path / "restored" / f"late {seed}.png")
@@ -232,7 +238,7 @@ def test_following_drift_where_new_input_cannot_move_it_is_told_once(again, make
         assert caplog.text.count("new input never does") == (policy == "drift")
     caplog.clear()
     output = {"uri": str(tmp_path / "self" / "{map}")}
-    run_in_process(make_job(reference=None, output=output, transport={"refit": "drift"}))
+    run_in_process(make_job(calibration={"degradation": "blur:sigma=1"}, output=output, transport={"refit": "drift"}))
     assert "new input" not in caplog.text
 
 

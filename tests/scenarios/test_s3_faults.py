@@ -8,6 +8,7 @@ import pytest
 from s3fs import S3FileSystem
 
 from pipeline.errors import StorageError
+from pipeline.sources.discovery import list_images
 from pipeline.storage import folders, listing
 from pipeline.storage import objects as storage
 from tests.support.s3_fault_proxy import FAULT_KINDS
@@ -84,7 +85,7 @@ def test_a_create_that_landed_unheard_is_known_as_ones_own(faulty_s3, bucket, mo
 
 @pytest.mark.parametrize("answer", ["ignored", "501"])
 def test_an_endpoint_without_conditional_create_is_noticed(faulty_s3, bucket, answer):
-    faulty_s3.conditional, faulty_s3.rejects_conditions = answer != "ignored", answer == "501"
+    faulty_s3.forwards_conditions, faulty_s3.rejects_conditions = answer != "ignored", answer == "501"
     assert not storage.supports_conditional_create(bucket)
     assert storage.create_if_absent(f"{bucket}/x", b"1")
     assert not storage.create_if_absent(f"{bucket}/x", b"2")
@@ -96,7 +97,7 @@ def test_odd_keys(faulty_s3, bucket):
     for key in ODD_KEYS:
         assert storage.create_if_absent(f"{bucket}/in/{key}", key.encode())
         assert not storage.create_if_absent(f"{bucket}/in/{key}", b"other")
-    found = list(listing.list_images(f"{bucket}/in"))
+    found = list(list_images(f"{bucket}/in"))
     assert [entry.key for entry in found] == sorted(ODD_KEYS)
     assert all(storage.read(entry.uri) == entry.key.encode() for entry in found)
     for entry in found:

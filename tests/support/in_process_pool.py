@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from pipeline.cluster import session as cluster
+from pipeline import cluster
 from pipeline.stages.driver import RunOptions, run_job
 from pipeline.workers.shard_worker import ShardWorker
 

@@ -40,11 +40,10 @@ def small_job_config(folder, n_images=6, n_reference=4, **changes):
         write_photos(folder / "natural", n_reference, restored=False)
     content = {
         "input": {"images": str(folder / "restored")},
-        "reference": {"images": str(folder / "natural")},
-        "source": {"degrade": "blur:sigma=1"},
-        "vae": "tests.support.fake_autoencoders:shuffle",
+        "calibration": {"reference": str(folder / "natural"), "degradation": "blur:sigma=1"},
+        "autoencoder": "tests.support.fake_autoencoders:shuffle",
         "output": {"uri": str(folder / "enhanced")},
-        "compute": {"shard_images": 2, "dtype": "float32"},
+        "compute": {"images_per_shard": 2, "dtype": "float32"},
     }
     return content | changes
 

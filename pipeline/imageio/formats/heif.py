@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from deepot.photo.pixels import Pixels
+from deepot.photo import Pixels
 from pipeline.imageio.bit_depth import from_uint16, to_uint16
 
 HEIF_MAX_BITS = 12

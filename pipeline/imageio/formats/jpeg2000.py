@@ -6,7 +6,7 @@ import struct
 import imagecodecs
 import numpy as np
 
-from deepot.photo.pixels import Pixels
+from deepot.photo import Pixels
 from pipeline.imageio.bit_depth import from_uint16, to_uint16
 from pipeline.imageio.formats.isobmff import iter_boxes, pack_box
 from pipeline.imageio.metadata.gps import mentions_location

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import imagecodecs
 
 from deepot.errors import UnsupportedImageError
-from deepot.photo.pixels import Pixels
+from deepot.photo import Pixels
 from pipeline.imageio.bit_depth import to_uint16
 from pipeline.imageio.formats.isobmff import iter_boxes, pack_box
 from pipeline.imageio.metadata.ifd import with_orientation

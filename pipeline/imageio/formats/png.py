@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import imagecodecs
 import numpy as np
 
-from deepot.photo.pixels import Pixels
+from deepot.photo import Pixels
 from pipeline.imageio.metadata import cicp as nclx
 from pipeline.imageio.metadata import photoshop
 from pipeline.imageio.metadata.gps import mentions_location

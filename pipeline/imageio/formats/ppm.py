@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from deepot.errors import UnsupportedImageError
-from deepot.photo.pixels import Pixels
+from deepot.photo import Pixels
 from pipeline.imageio.bit_depth import from_uint16, to_uint16
 
 _NUMBER = rb"(?:\s|#[^\r\n]*[\r\n])+(\d{1,10})"

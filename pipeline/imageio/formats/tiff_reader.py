@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image, UnidentifiedImageError
 
 from deepot.errors import UnsupportedImageError
-from deepot.photo.pixels import Pixels
+from deepot.photo import Pixels
 from pipeline.imageio.metadata.ifd import ORIENTATION, read_ifd
 from pipeline.imageio.metadata.tiff_tags import ICC_TAG, PIXEL_LAYOUT_TAGS, PageStyle
 

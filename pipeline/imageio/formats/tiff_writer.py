@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import tifffile
 
-from deepot.photo.pixels import Pixels
+from deepot.photo import Pixels
 from pipeline.imageio.metadata.ifd import EXIF_IFD, GPS_IFD, Ifd, read_ifd
 from pipeline.imageio.metadata.tiff_tags import PIXEL_LAYOUT_TAGS, RESOLUTION_TAGS, PageStyle
 

@@ -143,7 +143,7 @@ def test_colour_can_be_kept(codec, transport, mode):
         np.asarray(each).astype(float)
         for each in (
             image,
-            *(Enhancer(codec, transport, mode=mode, preserve=keep)(image) for keep in ((), ("colour",))),
+            *(Enhancer(codec, transport, mode=mode, preserve=keep)(image) for keep in ((), ("chroma",))),
         )
     )
     inside = ((free > 0) & (free < 255) & (kept > 0) & (kept < 255)).all(-1)
@@ -156,7 +156,7 @@ def test_colour_can_be_kept(codec, transport, mode):
 
 
 def test_a_single_name_will_do_and_an_unknown_one_is_named(codec, transport):
-    assert Enhancer(codec, transport, preserve="colour").preserve == {Preserve.CHROMA}
+    assert Enhancer(codec, transport, preserve="chroma").preserve == {Preserve.CHROMA}
     with pytest.raises(ValueError, match="'colours' is not a valid Preserve"):
         Enhancer(codec, transport, preserve="colours")
 
@@ -222,13 +222,13 @@ def test_sixteen_bits_stay_sixteen_bits(codec, transport):
 def test_what_it_reports(codec, transport):
     enhancer = Enhancer(codec, transport)
     outcome = enhancer.enhance(Pixels.from_image(photo().resize((80, 60)).resize((160, 120))))
-    assert outcome.transport_cost > 0
-    assert outcome.naturalness_output > outcome.naturalness, "variance that was missing costs likelihood of a Gaussian"
+    assert outcome.transport_mse > 0
+    assert outcome.patch_nll_output > outcome.patch_nll, "variance that was missing costs likelihood of a Gaussian"
     assert set(outcome.seconds) == {"encode", "transport", "decode"}
 
 
 def test_naturalness_is_the_gaussian_likelihood(codec, transport):
-    from deepot.transport.naturalness import PatchNll
+    from deepot.transport.patch_nll import PatchNll
     from deepot.transport.patch_operator import extract_patches
 
     latents = codec.encode(Pixels.from_image(photo()).to_rgb())
@@ -240,7 +240,7 @@ def test_naturalness_is_the_gaussian_likelihood(codec, transport):
 
 
 def test_the_reference_itself_has_the_expected_naturalness(codec):
-    from deepot.transport.naturalness import PatchNll
+    from deepot.transport.patch_nll import PatchNll
 
     pixels = Pixels.from_image(photo())
     moments = deepot.photo_moments(codec, pixels, 3)

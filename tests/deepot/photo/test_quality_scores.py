@@ -94,9 +94,9 @@ def test_what_maps_say_is_judged_beside_the_scores(tmp_path):
     judging = judge("tests.support.fake_autoencoders:shuffle", [("blur:sigma=1", "identity")], photos_in(tmp_path))
     photos = {f"{index}.png": make_photo(index, 96, 80) for index in range(6, 10)}
     found = measure(photos, judging)["damages"]
-    assert judging.names == ("naturalness", "off", "cost blur")
+    assert judging.names == ("patch_nll", "off", "cost blur")
     assert found["blur:sigma=2"]["areas"].keys() == {*DAMAGES, *judging.names}
-    assert found["blur:sigma=2"]["areas"]["naturalness"] == found["blur:sigma=2"]["areas"]["cost blur"] == 0
+    assert found["blur:sigma=2"]["areas"]["patch_nll"] == found["blur:sigma=2"]["areas"]["cost blur"] == 0
 
 
 @pytest.mark.parametrize("kind", ["kodak", "natural"])

@@ -161,9 +161,12 @@ def test_the_file_keeps_everything_and_a_single_map_has_the_format_it_had():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"components": 0}, "components is 0, it must be 1 or more"),
-        ({"components": 3, "patch_size": 1}, "patches of 1 have none: patch_size 3 has"),
-        ({"components": 3, "calibration": CalibrationKind.UNPAIRED, "shrinkage_se": 0}, "calibrate with source.degrade"),
+        ({"components": 0}, "mixture components is 0, it must be 1 or more"),
+        ({"components": 3, "patch_size": 1}, "patches of size 1 have none: use patch_size 3"),
+        (
+            {"components": 3, "calibration": CalibrationKind.UNPAIRED, "shrinkage_se": 0},
+            "calibrate with calibration.degradation",
+        ),
     ],
 )
 def test_what_cannot_be_fitted_is_said(changes, message):

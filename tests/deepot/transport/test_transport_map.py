@@ -54,7 +54,7 @@ def test_sets_of_one_kind_give_a_map_that_says_it_does_nothing():
     assert found.info.uncertainty_summary.startswith("none: the two sets differ by no more than chance")
 
 
-@pytest.mark.parametrize("doubt", [-1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("shrinkage_se", [-1.0, float("nan"), float("inf")])
 def test_a_doubt_that_is_none(doubt):
     with pytest.raises(ValueError, match="must be a number from 0 on"):
         fitted(blocks(3, 1.0, 0), blocks(3, 2.0, 1), CalibrationKind.UNPAIRED, doubt=doubt)

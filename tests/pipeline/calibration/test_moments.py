@@ -16,8 +16,8 @@ def gather(make_job):
 
     def do(deadly):
         calls = []
-        opened = open_run(make_job(images=12, reference=None), RunOptions(allow_code=True))
-        pending = statistics.make_moments_tasks(opened.job, opened.run, True, opened.excluded_folders)
+        opened = open_run(make_job(images=12, calibration={"degradation": "blur:sigma=1"}), RunOptions(allow_code=True))
+        pending = statistics.make_moments_tasks(opened.job, opened.calibration, True, opened.excluded_folders)
 
         def execute(function, tasks):
             for task in tasks:

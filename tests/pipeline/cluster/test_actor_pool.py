@@ -17,7 +17,7 @@ def clock(monkeypatch):
 
 
 def test_a_crew_that_waits_for_room_says_so_now_and_then(make_job, clock, caplog):
-    roster = ActorPool(make_job(compute={"gpus_per_actor": 1}), False)
+    roster = ActorPool(make_job(compute={"gpus_per_worker": 1}), False)
     roster._refreshed_at, roster._actors = 1e9, [PooledActor(None)]
     told = []
     for at in range(100, 400, 10):

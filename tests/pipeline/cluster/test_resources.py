@@ -20,23 +20,23 @@ GPU, POOR, MANY = {"CPU": 16.0, "GPU": 1.0}, {"CPU": 2.0, "GPU": 4.0}, {"CPU": 9
         ([SMALL], {"threads": 8}, WorkerResources(1, 4.0, 0.0)),
         ([HEAD, GPU, LARGE], {}, WorkerResources(1, 0.0, 1.0)),  # the CPU-only node does nothing
         ([GPU, POOR, MANY], {"threads": 4}, WorkerResources(13, 0.0, 1.0)),  # few cores keep no GPU idle
-        ([GPU, POOR], {"gpus_per_actor": 0.5}, WorkerResources(10, 0.0, 0.5)),
-        ([GPU], {"gpus_per_actor": 0.1}, WorkerResources(10, 0.0, 0.1)),
+        ([GPU, POOR], {"gpus_per_worker": 0.5}, WorkerResources(10, 0.0, 0.5)),
+        ([GPU], {"gpus_per_worker": 0.1}, WorkerResources(10, 0.0, 0.1)),
         (
             [GPU, POOR],
-            {"gpus_per_actor": 0.3},
+            {"gpus_per_worker": 0.3},
             WorkerResources(15, 0.0, 0.3),
         ),  # not 4 / 0.3: no worker is on two of them
-        ([GPU, GPU, MANY], {"gpus_per_actor": 2}, WorkerResources(4, 0.0, 2.0)),
-        ([GPU, LARGE], {"gpus_per_actor": 0}, WorkerResources(46, 1.0, 0.0)),
+        ([GPU, GPU, MANY], {"gpus_per_worker": 2}, WorkerResources(4, 0.0, 2.0)),
+        ([GPU, LARGE], {"gpus_per_worker": 0}, WorkerResources(46, 1.0, 0.0)),
         ([HEAD], {}, WorkerResources(1, 1.0, 0.0)),
-        ([HEAD], {"gpus_per_actor": 1}, WorkerResources(1, 0.0, 1.0)),
-        ([HEAD], {"gpus_per_actor": 1, "max_actors": 10}, WorkerResources(10, 0.0, 1.0)),
-        ([SMALL], {"max_actors": 2}, WorkerResources(2, 1.0, 0.0)),
-        ([SMALL], {"min_actors": 3}, WorkerResources(4, 1.0, 0.0)),
-        ([SMALL], {"min_actors": 6}, WorkerResources(6, 1.0, 0.0)),
-        ([SMALL], {"min_actors": 2, "max_actors": 3}, WorkerResources(3, 1.0, 0.0)),
-        ([SMALL], {"actors": 8}, WorkerResources(8, 0.5, 0.0)),
+        ([HEAD], {"gpus_per_worker": 1}, WorkerResources(1, 0.0, 1.0)),
+        ([HEAD], {"gpus_per_worker": 1, "max_workers": 10}, WorkerResources(10, 0.0, 1.0)),
+        ([SMALL], {"max_workers": 2}, WorkerResources(2, 1.0, 0.0)),
+        ([SMALL], {"min_workers": 3}, WorkerResources(4, 1.0, 0.0)),
+        ([SMALL], {"min_workers": 6}, WorkerResources(6, 1.0, 0.0)),
+        ([SMALL], {"min_workers": 2, "max_workers": 3}, WorkerResources(3, 1.0, 0.0)),
+        ([SMALL], {"workers": 8}, WorkerResources(8, 0.5, 0.0)),
         ([], {}, WorkerResources(1, 1.0, 0.0)),
     ],
 )
@@ -72,11 +72,11 @@ def test_a_workers_share_of_cores_is_that_of_its_gpus(node, cpus, gpus, expected
 @pytest.mark.parametrize(
     ("compute", "said"),
     [
-        ({"min_actors": 5, "max_actors": 4}, "min_actors is 5, more than max_actors, which is 4"),
-        ({"gpus_per_actor": 1.5}, "gpus_per_actor is 1.5: a share of a GPU, or a whole number of them"),
+        ({"min_workers": 5, "max_workers": 4}, "min_workers is 5, more than max_workers, which is 4"),
+        ({"gpus_per_worker": 1.5}, "gpus_per_worker is 1.5: give a fraction of one GPU, or a whole number of GPUs"),
     ],
 )
 def test_what_no_cluster_can_give_is_refused(compute, said):
-    job = {"input": {"images": "in"}, "output": {"uri": "out"}, "source": {"degrade": "noise:sigma=50"}}
+    job = {"input": {"images": "in"}, "output": {"uri": "out"}, "calibration": {"degradation": "noise:sigma=50"}}
     with pytest.raises(ConfigError, match=said):
         parse_job(job | {"compute": compute})

@@ -23,14 +23,19 @@ from pipeline.errors import PipelineError
 )
 def test_a_gpu_is_not_held_by_a_worker_that_computes_on_the_cpu(monkeypatch, vae, gpus, device, refused):
     job = parse_job(
-        {"input": {"images": "in"}, "output": {"uri": "out"}, "source": {"degrade": "noise:sigma=50"}, "vae": vae}
+        {
+            "input": {"images": "in"},
+            "output": {"uri": "out"},
+            "calibration": {"degradation": "noise:sigma=50"},
+            "autoencoder": vae,
+        }
     )
     monkeypatch.setattr(ray, "get_gpu_ids", lambda: gpus)
     codec = SimpleNamespace(device=torch.device(device))
     if not refused:
         actor._check_gpu_visible(job, codec)
         return
-    with pytest.raises(PipelineError, match=r"Ray has a GPU for this worker.*gpus_per_actor: 0"):
+    with pytest.raises(PipelineError, match=r"Ray has a GPU for this worker.*gpus_per_worker: 0"):
         actor._check_gpu_visible(job, codec)
 
 

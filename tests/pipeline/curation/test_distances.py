@@ -57,7 +57,7 @@ def test_moments_of_different_autoencoders_are_not_compared(files, tmp_path, cap
         told = capsys.readouterr().err
         assert all(name in told for name in (files[0], f"{other}/00000.safetensors"))
         assert "different autoencoders" in told
-        assert "the same vae (deepot fit)" in told
+        assert "the same autoencoder (deepot fit)" in told
     (tmp_path / "silent" / "00001.safetensors").write_bytes((tmp_path / "0.safetensors").read_bytes())
     (tmp_path / "silent" / "00002.safetensors").write_bytes((tmp_path / "other" / "00000.safetensors").read_bytes())
     assert main(["compare", silent, silent]) == 2
@@ -74,11 +74,11 @@ def test_the_moments_of_two_archives_come_from_one_fit(make_job, tmp_path):
     """As docs/curation.md has it: reference.images and source.images."""
     write_photos(tmp_path / "1910", 4, restored=False)
     write_photos(tmp_path / "1920", 4)
-    job = make_job(reference={"images": str(tmp_path / "1910")}, source={"images": str(tmp_path / "1920")})
+    job = make_job(calibration={"reference": str(tmp_path / "1910"), "restored": str(tmp_path / "1920")})
     with without_ray():
         opened = open_run(job, OPTIONS)
         fit_job(opened)
-    gathered = load_moments([f"{opened.run.uri}/moments/{side}" for side in ("reference", "source")])
+    gathered = load_moments([f"{opened.calibration.uri}/moments/{side}" for side in ("reference", "source")])
     for year, found in zip(("1910", "1920"), gathered, strict=True):
         photos = (Pixels.from_image(Image.open(path)) for path in (tmp_path / year).rglob("*.png"))
         direct = merge_in_order(photo_moments(opened.models.autoencoder, photo, 3) for photo in photos)

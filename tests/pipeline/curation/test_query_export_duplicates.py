@@ -85,7 +85,7 @@ def test_a_folder_that_is_no_run_is_no_empty_run(tmp_path, capsys):
 
 @pytest.mark.parametrize("where", ["nose > 3", "status = ", "true); DROP TABLE manifest; --"])
 def test_a_wrong_expression_is_named_with_the_columns(run, where):
-    with pytest.raises(ConfigError, match=r"where '.*columns are file_name, source_uri"):
+    with pytest.raises(ConfigError, match=r"where '.*columns are file_name, input_uri"):
         select_rows(run, where)
 
 
@@ -195,8 +195,8 @@ def test_a_plan_without_a_column_is_one_sentence(tmp_path):
 
 def test_exports_as_list_as_parquet_and_as_tar_shards(run, tmp_path):
     rows = select_rows(run)
-    listed = export_photos(rows, str(tmp_path / "kept.txt"), "source", NullProgress())
-    assert (tmp_path / "kept.txt").read_text().splitlines() == rows["source_uri"].to_pylist()
+    listed = export_photos(rows, str(tmp_path / "kept.txt"), "input", NullProgress())
+    assert (tmp_path / "kept.txt").read_text().splitlines() == rows["input_uri"].to_pylist()
     assert listed.skipped == ()
     export_photos(rows, str(tmp_path / "kept.parquet"), "output", NullProgress())
     assert pq.read_table(tmp_path / "kept.parquet").equals(rows)

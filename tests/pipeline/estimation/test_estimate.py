@@ -8,6 +8,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from jobs.cli import main
+from pipeline.calibration import calibration_of_run
 from pipeline.cluster.resources import WorkerResources
 from pipeline.errors import NothingFoundError
 from pipeline.estimation import estimate
@@ -40,14 +41,14 @@ def files(folder):
     return {str(path): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("layout", ["mirror", "webdataset"])
+@pytest.mark.parametrize("layout", ["files", "webdataset"])
 def test_a_sample_of_all_tells_bytes_and_requests_as_they_come(planned, make_job, tmp_path, layout):
     output = {"uri": str(tmp_path / "enhanced"), "layout": layout}
     opened = planned(make_job(output=output))
     before, held = files(tmp_path), set(MemoryFileSystem.store)
     found = estimate.estimate_job(opened, 100)
     after = files(tmp_path)
-    assert {name for name in after.keys() - before.keys()} == {opened.run.photo_list("both", 1)}, (
+    assert {name for name in after.keys() - before.keys()} == {opened.calibration.photo_list("both", 1)}, (
         "as `deepot fit` would"
     )
     assert set(MemoryFileSystem.store) == held, "nothing is kept in memory"
@@ -65,10 +66,12 @@ def test_a_sample_of_all_tells_bytes_and_requests_as_they_come(planned, make_job
     run = RunPaths(run_job(opened.job, HOW).run)
     rows = read_manifest(run)
     assert found.result_bytes.value == pytest.approx(sum(rows["output_bytes"].to_pylist()), rel=0.01), "another map"
-    moments = files(Path(run.uri) / "moments" / "source") | files(Path(run.uri) / "moments" / "reference")
+    moments = files(Path(opened.calibration.uri) / "moments" / "source") | files(
+        Path(opened.calibration.uri) / "moments" / "reference"
+    )
     parts = sum(part.size for _, parts in iter_commits(run) for part in parts)
     assert found.run_folder_bytes == pytest.approx(parts + sum(map(len, moments.values())), rel=0.4)
-    results = len(files(tmp_path / "enhanced")) - len(files(tmp_path / "enhanced" / "_deepot")) - 1  # _deepot.json
+    results = len(files(tmp_path / "enhanced")) - len(files(tmp_path / "enhanced" / "_deepot")) - 1  # _owner.json
     assert found.writes == results + len(moments) + 2 * len(list(iter_commits(run)))
     with pytest.raises(NothingFoundError, match="nothing is left to do"):
         estimate.estimate_job(opened, 100)
@@ -90,7 +93,7 @@ class Stopwatch(NullProgress):
 def test_the_job_takes_as_long_as_its_estimate(planned, make_job, monkeypatch):
     """With an autoencoder that sleeps, so that a busy machine does not matter; one worker does all."""
     monkeypatch.setattr("tests.support.fake_autoencoders.time.sleep", lambda _, sleep=time.sleep: sleep(0.04))
-    job = make_job(12, vae="tests.support.fake_autoencoders:slow")
+    job = make_job(12, autoencoder="tests.support.fake_autoencoders:slow")
     found = estimate.estimate_job(planned(job), 8, workers=1)
     assert (found.pilot_photos, found.images) == (8, 12)
     watch = Stopwatch()
@@ -104,7 +107,7 @@ def test_the_job_takes_as_long_as_its_estimate(planned, make_job, monkeypatch):
 def test_a_few_of_many_are_tried_and_a_map_that_exists_is_used(planned, make_job, tmp_path):
     job = make_job()
     run = RunPaths(run_job(job, HOW).run)
-    more = planned(make_job(input={"images": str(tmp_path / "natural")}, map=run.map()))
+    more = planned(make_job(input={"images": str(tmp_path / "natural")}, map=calibration_of_run(run).map()))
     found = estimate.estimate_job(more, 2, workers=50)
     assert (found.calibration_images, found.calibration_s, found.fit_s) == (0, TotalEstimate(0, 0), 0)
     assert (found.images, found.pilot_photos, found.workers) == (6, 6, 50)
@@ -133,15 +136,16 @@ def test_photos_that_cannot_be_done_are_part_of_the_estimate(planned, make_job, 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"reference": None},
-        {"source": {"images": "SOURCE"}},
-        {"transport": {"components": 3}},
+        {"calibration": {"degradation": "blur:sigma=1"}},
+        {"calibration": {"restored": "SOURCE"}},
+        {"transport": {"mixture_components": 3}},
     ],
     ids=["self", "unpaired", "mixture"],
 )
 def test_every_way_of_calibrating_can_be_tried(planned, make_job, tmp_path, changes):
-    if "source" in changes:
-        changes = {"source": {"images": str(tmp_path / "restored")}}
+    if "restored" in changes.get("calibration", ()):
+        folders = {"reference": str(tmp_path / "natural"), "restored": str(tmp_path / "restored")}
+        changes = {"calibration": folders}
     found = estimate.estimate_job(planned(make_job(**changes)), 8)
     assert found.calibration_s.value > 0
     assert found.error_counts == {}
@@ -152,9 +156,8 @@ def test_the_command(make_job, tmp_path, capsys):
     path = tmp_path / "job.yaml"
     content = {
         "input": {"images": str(tmp_path / "restored")},
-        "reference": {"images": str(tmp_path / "natural")},
-        "source": {"degrade": "blur:sigma=1"},
-        "vae": "tests.support.fake_autoencoders:shuffle",
+        "calibration": {"reference": str(tmp_path / "natural"), "degradation": "blur:sigma=1"},
+        "autoencoder": "tests.support.fake_autoencoders:shuffle",
         "output": {"uri": str(tmp_path / "enhanced")},
     }
     path.write_text(json.dumps(content))

@@ -45,8 +45,8 @@ def test_what_is_kept_is_measured_as_it_is_written(make_job, tmp_path, in_proces
     write_photos(tmp_path / "clean", 6, restored=False)
     wanted = {"clean": str(tmp_path / "clean"), "alphas": [0], "modes": ["detail"], "replicates": 20}
     maps = {}
-    for keep in ((), ("colour", "mean")):
-        job = make_job(evaluate=wanted, transport={"keep": keep}, run=str(tmp_path / "-".join(("run", *keep))))
+    for keep in ((), ("chroma", "mean")):
+        job = make_job(evaluate=wanted, transport={"preserve": keep}, run=str(tmp_path / "-".join(("run", *keep))))
         found = evaluate_job(open_run(job, HOW))
         maps[keep] = found.points[SweepPoint("detail", 0.0)]["psnr"].value
     run_job(job, HOW)
@@ -118,7 +118,7 @@ def test_it_measures_what_the_run_writes(evaluated_job, tmp_path, ray_session):
 
 def test_it_degrades_clean_photos_itself(make_job, tmp_path, in_process):
     write_photos(tmp_path / "clean", 3, restored=False)
-    wanted = {"clean": str(tmp_path / "clean"), "degrade": "blur:sigma=1", "crop": 24}
+    wanted = {"clean": str(tmp_path / "clean"), "degradation": "blur:sigma=1", "crop": 24}
     found = evaluate_job(open_run(make_job(evaluate=MEASURED | wanted), HOW))
     assert found.points[SweepPoint("residual", 0.0)]["fall of map 1"].value > 0.1
     assert found.points[SweepPoint("restored")]["psnr"].value < 40
@@ -161,10 +161,10 @@ def test_what_is_lacking_is_named(make_job, evaluated_job, tmp_path, in_process)
     with pytest.raises(ConfigError, match=r"give evaluate\.clean"):
         evaluate_job(open_run(make_job(), HOW))
     with pytest.raises(ConfigError, match="--allow-code"):
-        embedded = make_job(vae="embedded", evaluate=MEASURED | {"clean": str(tmp_path / "clean")})
+        embedded = make_job(autoencoder="embedded", evaluate=MEASURED | {"clean": str(tmp_path / "clean")})
         evaluate_job(open_run(embedded, RunOptions()))
     with pytest.raises(SpecError, match="did you mean 'blur'"):
-        evaluate_job(open_run(evaluated_job(degrade="blurr:sigma=1"), HOW))
+        evaluate_job(open_run(evaluated_job(degradation="blurr:sigma=1"), HOW))
     (tmp_path / "clean" / "photo 01.tif").write_bytes(b"")
     with pytest.raises(ConfigError, match="keep one of the two"):
         evaluate_job(open_run(evaluated_job(), HOW))
@@ -198,7 +198,9 @@ def test_a_map_of_another_autoencoder_is_refused(evaluated_job, tmp_path, in_pro
     opened = open_run(evaluated_job(), HOW)
     fit_job(opened)
     (path,) = (tmp_path / "enhanced").rglob("map-0001.safetensors")
-    other = evaluated_job().model_copy(update={"map": str(path), "vae": "tests.support.fake_autoencoders:smooth"})
+    other = evaluated_job().model_copy(
+        update={"map": str(path), "autoencoder": "tests.support.fake_autoencoders:smooth"}
+    )
     with pytest.raises(MapError, match="fitted with the autoencoder"):
         evaluate_job(open_run(other, HOW))
 
@@ -206,10 +208,10 @@ def test_a_map_of_another_autoencoder_is_refused(evaluated_job, tmp_path, in_pro
 def test_sizes_that_downscaling_cuts(evaluated_job, tmp_path, in_process):
     for path in (tmp_path / "clean").rglob("*.png"):
         make_photo(3, 50, 39).save(path)
-    job = evaluated_job(degrade="downscale:factor=4").model_copy(update={"restorer": "resize:factor=4"})
+    job = evaluated_job(degradation="downscale:factor=4").model_copy(update={"restorer": "resize:factor=4"})
     assert evaluate_job(open_run(job, HOW)).photos == 6
 
 
 def test_evaluating_changes_no_fingerprint(make_job, evaluated_job):
-    assert make_job().fingerprint({}) == evaluated_job().fingerprint({})
+    assert make_job().run_fingerprint({}) == evaluated_job().run_fingerprint({})
     assert json.loads(evaluated_job().model_dump_json())["evaluate"]["alphas"] == [0, 0.5]

@@ -48,7 +48,7 @@ def test_only_what_nothing_names_is_removed(make_job, tmp_path, capsys):
 
 def test_results_of_another_run_are_never_orphans(make_job, tmp_path):
     first = RunPaths(run_in_process(make_job()).run)
-    write(str(tmp_path / "enhanced" / "_deepot.json"), json.dumps({"run": "another"}).encode())
+    write(str(tmp_path / "enhanced" / "_owner.json"), json.dumps({"run": "another"}).encode())
     (tmp_path / "enhanced" / "photo 01.png").unlink()
     write(first.manifest("dead.parquet"), b"x")
     assert {orphan.kind for orphan in find_orphans(first, time.time() + 60)} == {OrphanKind.MANIFEST_FILE}

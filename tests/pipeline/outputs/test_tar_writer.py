@@ -45,10 +45,10 @@ def test_names_that_are_no_utf8_go_from_tar_to_tar(tmp_path):
             tar.addfile(info, io.BytesIO(data))
     entries = list(discover_images(f"{tmp_path}/in.tar"))
     shards_to_parquet(split_into_shards(entries))
-    rows = [{"source_uri": entry.uri, "file_name": entry.key} for entry in entries]
+    rows = [{"input_uri": entry.uri, "file_name": entry.key} for entry in entries]
     into = WebDatasetWriter(str(tmp_path), 0, "")
     for row in rows:
-        into.add(row, row["file_name"], b"result of " + read_photo(row["source_uri"]))
+        into.add(row, row["file_name"], b"result of " + read_photo(row["input_uri"]))
     into.close(rows)
     with tarfile.open(tmp_path / "00000.tar") as tar:
         found = {os.fsencode(name): tar.extractfile(name).read() for name in tar.getnames()}
@@ -67,10 +67,10 @@ def test_long_and_foreign_names_and_their_sidecars_go_from_tar_to_tar(tmp_path):
         "写真.txt": "春".encode(),
     }
     (tmp_path / "in.tar").write_bytes(written(files)[0])
-    rows = [{"source_uri": entry.uri, "file_name": entry.key} for entry in discover_images(f"{tmp_path}/in.tar")]
+    rows = [{"input_uri": entry.uri, "file_name": entry.key} for entry in discover_images(f"{tmp_path}/in.tar")]
     into = WebDatasetWriter(str(tmp_path), 0, "")
     for row in rows:
-        into.add(row, row["file_name"], b"result of " + read_photo(row["source_uri"]))
+        into.add(row, row["file_name"], b"result of " + read_photo(row["input_uri"]))
     into.close(rows)
     uri = f"{tmp_path}/00000.tar"
     found = {name: read_range(uri, start, start + size) for name, start, size in read_tar_index(uri)}

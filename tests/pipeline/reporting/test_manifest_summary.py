@@ -18,7 +18,7 @@ from tests.support.in_process_pool import run_in_process
 
 
 def rows(numbers, **values):
-    done = {"status": "ok", "seconds_encode": 0.5, "naturalness": 1.0, "naturalness_output": 2.0} | values
+    done = {"status": "ok", "seconds_encode": 0.5, "patch_nll": 1.0, "patch_nll_output": 2.0} | values
     return [new_row(Entry(f"/in/{number}", f"{number}", 1, "", 0.0), 0, 1) | done for number in numbers]
 
 

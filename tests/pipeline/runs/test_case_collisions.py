@@ -31,8 +31,8 @@ def test_hashes_that_end_in_zeros_are_hashes_too(monkeypatch):
 
 
 def test_this_disk_tells_case(storage_folder):
-    write(f"{storage_folder}/_deepot.json", b"{}")
-    assert not is_case_insensitive(storage_folder, "_deepot.json")
+    write(f"{storage_folder}/_owner.json", b"{}")
+    assert not is_case_insensitive(storage_folder, "_owner.json")
 
 
 def test_photos_that_would_be_one_file_are_refused_before_any_is_lost(make_job, tmp_path, monkeypatch):

@@ -9,7 +9,8 @@ from pipeline.errors import RunError, StorageError
 from pipeline.runs import missing_inputs as module
 from pipeline.runs.missing_inputs import iter_missing_inputs
 from pipeline.runs.paths import RunPaths
-from pipeline.runs.plan import PlanSummary, count_planned_images, extend_plan, find_images
+from pipeline.runs.plan import PlanSummary, count_planned_images, extend_plan
+from pipeline.sources.find import find_images
 from pipeline.storage.folders import list_names
 from pipeline.storage.objects import Entry, create_if_absent, read
 from tests.support.in_process_pool import run_in_process
@@ -20,7 +21,7 @@ def entries(keys, size=1):
 
 
 def marks(run):
-    return sorted(name for name in list_names(run.uri) if name.startswith("vanished"))
+    return sorted(name for name in list_names(run.uri) if name.startswith("missing"))
 
 
 def test_what_a_listing_no_longer_holds_is_marked_until_it_is_back(storage_folder):
@@ -30,7 +31,7 @@ def test_what_a_listing_no_longer_holds_is_marked_until_it_is_back(storage_folde
     assert extend_plan(run, entries("bdeg"), 2) == PlanSummary(4, 4, 1, 1, 1, missing=3, presence_changes=3)
     assert list(iter_missing_inputs(run)) == ["a", "c", "f"], "at the head, in the middle and at the end of the listing"
     assert extend_plan(run, entries("bdeg"), 2) == PlanSummary(4, 4, missing=3)
-    assert marks(run) == ["vanished-0001.parquet"], "nothing changed, nothing written"
+    assert marks(run) == ["missing-0001.parquet"], "nothing changed, nothing written"
     first = read(run.presence_records(1))
     assert extend_plan(run, entries("abdeg"), 2) == PlanSummary(5, 5, missing=2, presence_changes=1)
     assert list(iter_missing_inputs(run)) == ["c", "f"]
@@ -94,17 +95,17 @@ def test_an_empty_place_is_an_error_and_no_disappearance(tmp_path):
 def test_a_run_tells_of_vanished_photos_and_keeps_their_results(make_job, tmp_path):
     job = make_job()
     first = run_in_process(job)
-    assert first.vanished == 0
+    assert first.missing == 0
     (tmp_path / "restored" / "photo 01.png").unlink()
     again = run_in_process(job)
-    assert (again.vanished, again.done_now, again.inputs, again.complete) == (1, 0, 6, True)
-    assert again.counts["vanished"] == 1
+    assert (again.missing, again.done_now, again.inputs, again.complete) == (1, 0, 6, True)
+    assert again.counts["missing"] == 1
     run = RunPaths(again.run)
-    assert json.loads(read(run.success_marker))["vanished"] == 1
+    assert json.loads(read(run.success_marker))["missing"] == 1
     page = read(run.report).decode()
-    assert "<b>1</b>vanished" in page
+    assert "<b>1</b>missing" in page
     assert "<li>photo 01.png</li>" in page
     assert (tmp_path / "enhanced" / "photo 01.png").exists()
-    present = select_rows(run, "file_name NOT IN (FROM vanished)")
+    present = select_rows(run, "file_name NOT IN (FROM missing)")
     assert len(select_rows(run)) == 6
     assert set(select_rows(run)["file_name"].to_pylist()) - set(present["file_name"].to_pylist()) == {"photo 01.png"}

@@ -15,9 +15,9 @@ import pytest
 
 from pipeline.config.job import Limits
 from pipeline.errors import ErrorCode, ImageError, StorageError
-from pipeline.runs.plan import find_images
 from pipeline.sources import members
 from pipeline.sources.fetch import read_input
+from pipeline.sources.find import find_images
 from pipeline.sources.members import read_photo, sanitize_path
 from tests.support.image_corpus import encode_image, make_corpus_photo
 

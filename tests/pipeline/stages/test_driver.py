@@ -17,6 +17,7 @@ import deepot
 from deepot.transport.binned_moments import BinnedMoments
 from deepot.transport.moments import Moments
 from deepot.transport.transport_map import TransportMap
+from pipeline.calibration import calibration_of_run
 from pipeline.calibration import moments as statistics
 from pipeline.calibration.maps import fit_and_store_map
 from pipeline.calibration.moments import SOURCE_SIDE, compute_shard_moments
@@ -32,9 +33,9 @@ from pipeline.runs.plan import PlanSummary, count_planned_images, extend_plan, i
 from pipeline.runs.requeue import Problem
 from pipeline.runs.sharding import Shard, estimate_cost, split_into_shards
 from pipeline.runs.summary import summarize_run
+from pipeline.sources.discovery import list_images
 from pipeline.sources.sampling import HashSampler, sample_by_hash
 from pipeline.stages.driver import RunOptions, apply_job, fit_job, open_run, plan_job, run_job
-from pipeline.storage.listing import list_images
 from pipeline.storage.objects import Entry, read
 from pipeline.telemetry import logs
 from tests.support.in_process_pool import run_in_process
@@ -221,9 +222,11 @@ def test_the_map_is_bit_identical_in_any_order_of_completion(make_job, tmp_path,
     maps = []
     for execute, place in ((lambda f, t: [f(task) for task in t], "a"), (shuffled, "b")):
         opened = open_run(make_job(run=str(tmp_path / place)), HOW)
-        pending = statistics.make_moments_tasks(opened.job, opened.run, True, opened.excluded_folders)
+        pending = statistics.make_moments_tasks(opened.job, opened.calibration, True, opened.excluded_folders)
         source, reference = statistics.compute_moments(pending, execute, NullProgress())
-        maps.append(fit_and_store_map(opened.job, opened.run, opened.models.autoencoder, source, reference).to_bytes())
+        maps.append(
+            fit_and_store_map(opened.job, opened.calibration, opened.models.autoencoder, source, reference).to_bytes()
+        )
     assert maps[0] == maps[1]
 
 
@@ -232,14 +235,14 @@ def test_the_map_does_not_depend_on_the_threads_of_who_starts_the_job(make_job, 
     for threads in (1, 2):
         torch.set_num_threads(threads)
         job = make_job(images=4, output={"uri": str(tmp_path / f"out-{threads}")})
-        maps.append(read(RunPaths(run_in_process(job).run).map()))
+        maps.append(read(calibration_of_run(RunPaths(run_in_process(job).run)).map()))
     torch.set_num_threads(before)
     assert maps[0] == maps[1]
 
 
 def test_statistics_go_on_where_they_stopped(make_job):
     opened = open_run(make_job(), HOW)
-    pending = statistics.make_moments_tasks(opened.job, opened.run, True, opened.excluded_folders)
+    pending = statistics.make_moments_tasks(opened.job, opened.calibration, True, opened.excluded_folders)
     compute_shard_moments(pending[1])
     done = []
 
@@ -249,13 +252,13 @@ def test_statistics_go_on_where_they_stopped(make_job):
 
     statistics.compute_moments(pending, count, NullProgress())
     assert done == [0, 2, 3, 4, 5]
-    path = opened.run.moments(SOURCE_SIDE, 0)
+    path = opened.calibration.moments(SOURCE_SIDE, 0)
     assert Moments.from_bytes(read(path)).images == 1
 
 
 def test_many_shards_make_few_blocks_of_neighbours(make_job, monkeypatch):
     opened = open_run(make_job(), HOW)
-    pending = statistics.make_moments_tasks(opened.job, opened.run, True, opened.excluded_folders)
+    pending = statistics.make_moments_tasks(opened.job, opened.calibration, True, opened.excluded_folders)
     whole, _ = statistics.compute_moments(pending, lambda f, t: [f(task) for task in t], NullProgress())
     monkeypatch.setattr(statistics, "MAX_MOMENT_BLOCKS", 4)
     blocks, _ = statistics.compute_moments(pending, lambda f, t: [f(task) for task in t], NullProgress())
@@ -264,17 +267,17 @@ def test_many_shards_make_few_blocks_of_neighbours(make_job, monkeypatch):
 
 
 def test_unpaired_and_self_calibration(make_job, tmp_path):
-    unpaired = make_job(reference={"images": str(tmp_path / "natural")}, source={"images": str(tmp_path / "restored")})
-    alone = make_job(reference=None, source={"degrade": "blur:sigma=1", "limit": 4})
+    unpaired = make_job(calibration={"reference": str(tmp_path / "natural"), "restored": str(tmp_path / "restored")})
+    alone = make_job(calibration={"degradation": "blur:sigma=1", "limit": 4})
     for job, images in ((unpaired, 6), (alone, 4)):
         opened = open_run(job, HOW)
-        pending = statistics.make_moments_tasks(job, opened.run, True, opened.excluded_folders)
+        pending = statistics.make_moments_tasks(job, opened.calibration, True, opened.excluded_folders)
         source, reference = statistics.compute_moments(pending, lambda f, t: [f(task) for task in t], NullProgress())
         assert [sum(block.images for block in side) for side in (source, reference)] == [images, images]
-        transport = fit_and_store_map(job, opened.run, opened.models.autoencoder, source, reference)
+        transport = fit_and_store_map(job, opened.calibration, opened.models.autoencoder, source, reference)
         assert transport.info.wasserstein2 > 0
-        assert transport.info.shrinkage_se == job.calibration_mode.default_shrinkage_se
-        assert transport.info.calibration == job.calibration
+        assert transport.info.shrinkage_se == job.calibration_kind.default_shrinkage_se
+        assert transport.info.calibration == job.calibration_kind
         assert transport.info.standard_error >= 0
         assert 0 <= transport.info.shrinkage_factor <= 1
         assert 1 < transport.info.effective_images <= images
@@ -284,9 +287,9 @@ def test_a_mixture_is_fitted_from_levels_that_go_on_where_they_stopped(make_job,
     """In any order of completion to the bit, and with the moments of a single map beside the levels."""
     maps = []
     for place in ("a", "b"):
-        opened = open_run(make_job(run=str(tmp_path / place), transport={"components": 3}), HOW)
-        job, run = opened.job, opened.run
-        pending = statistics.make_moments_tasks(job, run, True, opened.excluded_folders)
+        opened = open_run(make_job(run=str(tmp_path / place), transport={"mixture_components": 3}), HOW)
+        job, paths = opened.job, opened.calibration
+        pending = statistics.make_moments_tasks(job, paths, True, opened.excluded_folders)
         for task in pending[:2]:
             compute_shard_moments(task)
         done = []
@@ -299,10 +302,10 @@ def test_a_mixture_is_fitted_from_levels_that_go_on_where_they_stopped(make_job,
         assert done == [2, 3, 4, 5]
         levels = statistics.read_binned_moments(pending)
         assert [side.images for side in levels] == [6, 6]
-        shard = BinnedMoments.from_bytes(read(run.binned_moments(SOURCE_SIDE, 0)))
-        assert Moments.from_bytes(read(run.moments(SOURCE_SIDE, 0))).to_bytes() == shard.total().to_bytes()
-        maps.append(fit_and_store_map(job, run, opened.models.autoencoder, source, reference, levels))
-    assert maps[0].to_bytes() == maps[1].to_bytes() == read(run.map())
+        shard = BinnedMoments.from_bytes(read(paths.binned_moments(SOURCE_SIDE, 0)))
+        assert Moments.from_bytes(read(paths.moments(SOURCE_SIDE, 0))).to_bytes() == shard.total().to_bytes()
+        maps.append(fit_and_store_map(job, paths, opened.models.autoencoder, source, reference, levels))
+    assert maps[0].to_bytes() == maps[1].to_bytes() == read(paths.map())
     assert maps[0].info.mixture_components == len(maps[0].components) == 3
 
 
@@ -311,7 +314,7 @@ def test_calibration_without_one_usable_photo_is_an_error(make_job, tmp_path):
     for path in (tmp_path / "natural").rglob("*.png"):
         path.write_bytes(b"no photo")
     opened = open_run(job, HOW)
-    pending = statistics.make_moments_tasks(job, opened.run, True, opened.excluded_folders)
+    pending = statistics.make_moments_tasks(job, opened.calibration, True, opened.excluded_folders)
     with pytest.raises(NothingFoundError, match="not one photo of the source side"):
         statistics.compute_moments(pending, lambda f, t: [f(task) for task in t], NullProgress())
 
@@ -327,8 +330,8 @@ def test_a_whole_run_and_a_second_one_that_finds_nothing_to_do(make_job, tmp_pat
     for row in manifest.to_pylist():
         assert row["status"] == "ok"
         assert row["output_uri"] == str(tmp_path / "enhanced" / row["file_name"])
-        assert row["transport_cost"] > 0
-        before, after = (np.asarray(Image.open(row[key])) for key in ("source_uri", "output_uri"))
+        assert row["transport_mse"] > 0
+        before, after = (np.asarray(Image.open(row[key])) for key in ("input_uri", "output_uri"))
         assert before.shape == after.shape
         assert (before != after).any()
     assert verify_run(run, NullProgress()) == VerificationReport(6, (), 6)
@@ -359,36 +362,37 @@ def test_a_whole_run_and_a_second_one_that_finds_nothing_to_do(make_job, tmp_pat
 
 
 def test_a_run_with_a_mixture(make_job, tmp_path, in_process):
-    result = run_job(make_job(transport={"components": 3}), HOW)
+    result = run_job(make_job(transport={"mixture_components": 3}), HOW)
     assert (result.ok, result.complete) == (6, True)
-    transport = TransportMap.from_bytes(read(RunPaths(result.run).map()))
+    transport = TransportMap.from_bytes(read(calibration_of_run(RunPaths(result.run)).map()))
     assert transport.info.mixture_components == 3
     assert "<th>components</th><td>3</td>" in read(RunPaths(result.run).report).decode()
     codec = deepot.load_autoencoder(
         "tests.support.fake_autoencoders:shuffle", dtype=torch.float32, device="cpu", allow_code=True
     )
     for row in read_manifest(RunPaths(result.run)).to_pylist():
-        expected = deepot.Enhancer(codec, transport)(Image.open(row["source_uri"]))
+        expected = deepot.Enhancer(codec, transport)(Image.open(row["input_uri"]))
         np.testing.assert_array_equal(np.asarray(Image.open(row["output_uri"])), np.asarray(expected))
 
 
 def test_workers_do_not_change_the_map_or_the_photos(make_job, tmp_path, ray_session):
     seen = set()
     for actors in (1, 2, 4):
-        compute = {"shard_images": 1, "dtype": "float32", "actors": actors}
+        compute = {"images_per_shard": 1, "dtype": "float32", "workers": actors}
         job = make_job(
             compute=compute, output={"uri": str(tmp_path / f"out-{actors}")}, run=str(tmp_path / f"run-{actors}")
         )
         result = run_job(job, HOW)
         photos = [entry.key + str(read(entry.uri)) for entry in list_images(str(tmp_path / f"out-{actors}"))]
-        seen.add((read(RunPaths(result.run).map()), tuple(photos)))
+        seen.add((read(calibration_of_run(RunPaths(result.run)).map()), tuple(photos)))
         assert len(photos) == 6
     assert len(seen) == 1
 
 
 def test_an_image_that_kills_its_worker_costs_one_row(make_job, tmp_path, ray_session):
     job = make_job(
-        vae="tests.support.fake_autoencoders:crashing", compute={"shard_images": 3, "dtype": "float32", "actors": 2}
+        autoencoder="tests.support.fake_autoencoders:crashing",
+        compute={"images_per_shard": 3, "dtype": "float32", "workers": 2},
     )
     Image.new("RGB", (48, 36), (9, 9, 9)).save(tmp_path / "restored" / "poison.png")
     result = run_job(job, HOW)
@@ -400,7 +404,9 @@ def test_an_image_that_kills_its_worker_costs_one_row(make_job, tmp_path, ray_se
 def test_a_calibration_photo_that_kills_its_worker_is_left_out(make_job, tmp_path, ray_session, monkeypatch, caplog):
     """Each death takes seconds, so that here the first one is enough; on a cluster it is in `make soak`."""
     monkeypatch.setattr(module, "_MAX_WORKER_DEATHS", 1)
-    job = make_job(images=2, vae="tests.support.fake_autoencoders:crashing", compute={"dtype": "float32", "actors": 1})
+    job = make_job(
+        images=2, autoencoder="tests.support.fake_autoencoders:crashing", compute={"dtype": "float32", "workers": 1}
+    )
     for path in sorted((tmp_path / "natural").rglob("*.png"))[2:]:
         path.unlink()
     Image.new("RGB", (48, 36), (9, 9, 9)).save(tmp_path / "natural" / "poison.png")
@@ -418,8 +424,10 @@ def test_a_calibration_photo_that_kills_its_worker_is_left_out(make_job, tmp_pat
     ],
 )
 def test_an_image_that_hangs_or_takes_what_all_need_costs_one_row(make_job, tmp_path, ray_session, codec, code):
-    compute = {"shard_images": 4, "dtype": "float32", "actors": 1}
-    job = make_job(images=4, vae=f"tests.support.fake_autoencoders:{codec}", compute=compute, limits={"image_s": 2})
+    compute = {"images_per_shard": 4, "dtype": "float32", "workers": 1}
+    job = make_job(
+        images=4, autoencoder=f"tests.support.fake_autoencoders:{codec}", compute=compute, limits={"image_timeout_s": 2}
+    )
     Image.new("RGB", (48, 36), (9, 9, 9)).save(tmp_path / "restored" / "poison.png")
     result = run_job(job, HOW)
     rows = {row["file_name"]: row["error_code"] for row in read_manifest(RunPaths(result.run)).to_pylist()}
@@ -441,7 +449,9 @@ def test_other_settings_do_not_write_over_photos(make_job, tmp_path, in_process)
 
 def test_apply_with_a_given_map(make_job, tmp_path, in_process):
     first = run_job(make_job(), HOW)
-    job = make_job(map=RunPaths(first.run).map(), reference=None, source=None, output={"uri": str(tmp_path / "second")})
+    job = make_job(
+        map=calibration_of_run(RunPaths(first.run)).map(), calibration=None, output={"uri": str(tmp_path / "second")}
+    )
     second = run_job(job, HOW)
     assert second.ok == 6
     assert {read(entry.uri) for entry in list_images(str(tmp_path / "second"))} == {
@@ -487,7 +497,7 @@ def test_an_item_whose_workers_die_is_given_up_in_the_end(make_job, ray_session,
             raise OutOfMemoryError("killed")
         return name
 
-    crew = module.RayWorkerPool(make_job(compute={"actors": 1, "dtype": "float32"}), allow_code=True)
+    crew = module.RayWorkerPool(make_job(compute={"workers": 1, "dtype": "float32"}), allow_code=True)
     done = crew.map_unordered(task, ["fine", "crashes", "starves"], on_worker_death=lambda name: f"{name}: dead")
     assert sorted(done) == ["crashes: dead", "fine", "starves: dead"]
     with pytest.raises(PipelineError, match="died 2 times over the same work"):

@@ -10,9 +10,8 @@ from s3fs import S3FileSystem
 
 from pipeline.runs.commits import list_committed_shards
 from pipeline.runs.paths import RunPaths
-from pipeline.sources.discovery import read_tar_index
+from pipeline.sources.discovery import list_images, read_tar_index
 from pipeline.storage import folders
-from pipeline.storage.listing import list_images
 from pipeline.storage.objects import join_uri, write
 from pipeline.storage.ranged_file import open_ranged
 from tests.support.in_process_pool import run_in_process
@@ -79,9 +78,9 @@ def test_one_question_tells_whether_something_is_there(s3, asked):
     client.create_bucket(Bucket="flat")
     for number in range(20):
         client.put_object(Bucket="flat", Key=f"out/{number}.jpg", Body=b"")
-    write("s3://flat/out/_deepot.json", b"{}")
+    write("s3://flat/out/_owner.json", b"{}")
     asked.clear()
-    assert folders.exists("s3://flat/out/_deepot.json")
+    assert folders.exists("s3://flat/out/_owner.json")
     assert asked == {"head_object": 1}, "a folder of a hundred million photos is not listed for it"
 
 

@@ -13,12 +13,12 @@ from pipeline.maintenance.verify import verify_run
 from pipeline.progress import NullProgress
 from pipeline.runs.manifest import read_manifest
 from pipeline.runs.paths import RunPaths
-from pipeline.runs.plan import find_images
+from pipeline.sources.discovery import list_images
+from pipeline.sources.find import find_images
 from pipeline.storage import folders
 from pipeline.storage import listing as module
 from pipeline.storage import objects as storage
 from pipeline.storage.filenames import escape_filename, escape_surrogates, unescape_filename
-from pipeline.storage.listing import list_images
 from tests.pipeline.storage.test_objects import KEYS
 from tests.support.in_process_pool import run_in_process
 
@@ -83,7 +83,8 @@ def test_results_are_never_input(tmp_path):
     assert [entry.key for entry in found] == ["a.png", "enhanced2/b.png"]
     for folder in ("enhanced", "enhanced/*.png"):
         with pytest.raises(
-            NothingFoundError, match=r"but in .*/enhanced, where this job's .*: name another output\.uri"
+            NothingFoundError,
+            match=r"the only images are in .*/enhanced, where this job's .*: name another output\.uri",
         ):
             list(find_images(str(tmp_path / folder), "input", ["/elsewhere", str(tmp_path / "enhanced")]))
 

@@ -1,8 +1,6 @@
 """Who is told how a job ended, against a server on loopback; a webhook that fails costs nothing but a warning."""
 
 import json
-import re
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from unittest.mock import Mock
@@ -16,7 +14,7 @@ from pipeline.config.job import Notifications
 from pipeline.config.loading import parse_job
 from pipeline.errors import ConfigError
 from pipeline.runs.summary import RunSummary
-from pipeline.stages.driver import RunOptions, open_run
+from pipeline.stages.driver import RunOptions, open_run, prepare_run
 from pipeline.storage.objects import read
 from pipeline.telemetry import notifications as notify
 from pipeline.telemetry.notifications import make_notifier
@@ -72,8 +70,8 @@ def hook(monkeypatch):
 
 def test_the_line_for_a_scheduler_is_posted(hook, monkeypatch):
     monkeypatch.setenv("DEEPOT_HOOK", hook.url)
-    make_notifier(Notifications(webhook="env:DEEPOT_HOOK"), False).send(DONE.json_fields)
-    make_notifier(Notifications(webhook=hook.url), False).send({"exit_status": 2})
+    make_notifier(Notifications(webhook="env:DEEPOT_HOOK")).send(DONE.json_fields)
+    make_notifier(Notifications(webhook=hook.url)).send({"exit_status": 2})
     assert hook.posted == [
         (f"/{SECRET}", "application/json", DONE.json_fields),
         (f"/{SECRET}", "application/json", {"exit_status": 2}),
@@ -89,7 +87,7 @@ def test_what_may_pass_is_tried_again_and_redirects_are_not_followed(
 ):
     monkeypatch.setattr(notify, "_RESPONSE_TIMEOUT_S", 0.2)
     hook.statuses = statuses
-    make_notifier(Notifications(webhook=hook.url), False).send({})
+    make_notifier(Notifications(webhook=hook.url)).send({})
     assert (hook.asked, len(hook.posted)) == (asked, posted)
     assert ("was not told" in caplog.text) == (not posted)
     assert "not-to-be-seen" not in caplog.text
@@ -98,41 +96,19 @@ def test_what_may_pass_is_tried_again_and_redirects_are_not_followed(
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/{}", "http://nowhere.invalid/{}", "http://a b/{}"])
 def test_a_webhook_that_is_not_there_is_a_warning_without_its_secret(url, caplog, monkeypatch, hook):
     monkeypatch.setenv("DEEPOT_HOOK", url.format(SECRET))
-    make_notifier(Notifications(webhook="env:DEEPOT_HOOK"), False).send({})
+    make_notifier(Notifications(webhook="env:DEEPOT_HOOK")).send({})
     assert "the webhook in DEEPOT_HOOK was not told" in caplog.text
     assert "not-to-be-seen" not in caplog.text
-
-
-def test_a_command_reads_the_line_and_its_failure_is_a_warning(tmp_path, caplog, monkeypatch):
-    script = "import sys, pathlib; pathlib.Path(sys.argv[1]).write_text(sys.stdin.read())"
-    command = (sys.executable, "-c", script, str(tmp_path / "told"))
-    make_notifier(Notifications(command=command), True).send(DONE.json_fields)
-    assert json.loads((tmp_path / "told").read_text()) == DONE.json_fields
-    assert not caplog.records
-    monkeypatch.setattr(notify, "_COMMAND_TIMEOUT_S", 0.2)
-    for bad, why in [
-        (
-            (sys.executable, "-c", "print('no such channel'); raise SystemExit(3)"),
-            "ended with status 3: no such channel",
-        ),
-        (("/no/such/program",), "did not run: .*No such file"),
-        ((sys.executable, "-c", "import time; time.sleep(9)"), "did not run: it took longer than"),
-    ]:
-        caplog.clear()
-        make_notifier(Notifications(command=bad), True).send({})
-        assert re.search(why, caplog.text)
 
 
 def test_what_cannot_be_told_is_refused_before_the_work(monkeypatch):
     monkeypatch.delenv("DEEPOT_HOOK", raising=False)
     with pytest.raises(ConfigError, match="the environment variable DEEPOT_HOOK is not set"):
-        make_notifier(Notifications(webhook="env:DEEPOT_HOOK"), False)
+        make_notifier(Notifications(webhook="env:DEEPOT_HOOK"))
     for url in ("file:///etc/passwd", "http://[/"):
         monkeypatch.setenv("DEEPOT_HOOK", url)
         with pytest.raises(ConfigError, match="DEEPOT_HOOK holds no http:// or https:// URL"):
-            make_notifier(Notifications(webhook="env:DEEPOT_HOOK"), False)
-    with pytest.raises(ConfigError, match="allow it with --allow-code"):
-        make_notifier(Notifications(command=("true",)), False)
+            make_notifier(Notifications(webhook="env:DEEPOT_HOOK"))
 
 
 @pytest.mark.parametrize("given", [f"hooks.example/{SECRET}", {"webhook": f"hooks.example/{SECRET}"}])
@@ -147,8 +123,8 @@ def test_a_webhook_may_have_a_token_in_it():
     url = "https://hooks.example/send?access_token=not-to-be-seen"
     assert parse_job(content | {"notify": {"webhook": url}}).notify.webhook == url
     with pytest.raises(ConfigError, match="holds credentials"):
-        parse_job(content | {"notify": {"command": ["post", url]}})
-    with pytest.raises(ConfigError, match="before the host are not sent") as caught:
+        parse_job(content | {"name": url})
+    with pytest.raises(ConfigError, match="a URL with a user name or password is not accepted") as caught:
         parse_job(content | {"notify": {"webhook": "https://me:not-to-be-seen@hooks.example/x"}})
     assert "not-to-be-seen" not in str(caught.value)
 
@@ -158,7 +134,7 @@ def test_a_job_tells_how_it_ended(hook, make_job, tmp_path, capsys):
     job = make_job(name="scans", notify={"webhook": hook.url})
     path = tmp_path / "job.yaml"
     path.write_text(
-        json.dumps(small_job_config(tmp_path, name="scans", vae="/no/such/vae", notify={"webhook": hook.url}))
+        json.dumps(small_job_config(tmp_path, name="scans", autoencoder="/no/such/vae", notify={"webhook": hook.url}))
     )
     options = _build_parser().parse_args(["run", str(path), "--allow-code", "--json"])
 
@@ -178,5 +154,6 @@ def test_a_job_tells_how_it_ended(hook, make_job, tmp_path, capsys):
     assert json.loads(out.splitlines()[-1]) == DONE.json_fields
     assert "not-to-be-seen" not in out + err
     opened = open_run(job, RunOptions(allow_code=True))
+    prepare_run(opened)
     assert b"not-to-be-seen" not in read(opened.run.run_json)
     assert opened.fingerprint == open_run(make_job(name="scans"), RunOptions(allow_code=True)).fingerprint

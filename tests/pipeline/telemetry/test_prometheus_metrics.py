@@ -5,7 +5,8 @@ import time
 import pytest
 
 from jobs.cli import main
-from pipeline.cluster import session as cluster
+from pipeline import cluster
+from pipeline.cluster import session
 from pipeline.errors import ErrorCode, PipelineError
 from pipeline.progress import NullProgress
 from pipeline.runs.manifest import PHASES
@@ -111,13 +112,15 @@ def test_nothing_is_counted_before_the_start_and_after_the_stop(exported):
     ],
 )
 def test_a_port_that_cannot_be_meant(tmp_path, capsys, flags, message):
-    (tmp_path / "job.yaml").write_text("{input: {images: in}, output: {uri: out}, source: {degrade: 'blur:sigma=1'}}")
+    (tmp_path / "job.yaml").write_text(
+        "{input: {images: in}, output: {uri: out}, calibration: {degradation: 'blur:sigma=1'}}"
+    )
     assert main(["run", str(tmp_path / "job.yaml"), *flags]) == 2
     assert message in capsys.readouterr().err
 
 
 def test_a_ray_that_exports_nothing_is_said_to_be_so(monkeypatch):
-    monkeypatch.setenv(cluster._LOOPBACK_ONLY_ENV, "1")  # as it was
+    monkeypatch.setenv(session._LOOPBACK_ONLY_ENV, "1")  # as it was
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(PipelineError, match=r"pip install 'deepot\[cluster\]'"), cluster.ray_session(metrics_port=8080):
         pass

@@ -15,7 +15,7 @@ from pipeline.config.loading import parse_job
 from pipeline.errors import ConfigError
 from pipeline.imageio.image_file import decode
 from pipeline.progress import NullProgress
-from pipeline.runs.plan import find_images
+from pipeline.sources.find import find_images
 from pipeline.stages.driver import RunOptions, open_run
 from pipeline.storage.objects import Entry, read
 from pipeline.workers import shard_worker as shard
@@ -33,13 +33,19 @@ def rows_of(make_job, tmp_path):
     def do(**changes):
         opened = open_run(make_job(**changes), RunOptions(allow_code=True))
         job, run = opened.job, opened.run
-        pending = statistics.make_moments_tasks(job, run, True, opened.excluded_folders)
+        pending = statistics.make_moments_tasks(job, opened.calibration, True, opened.excluded_folders)
         sides = statistics.compute_moments(
             pending, lambda function, tasks: [function(task) for task in tasks], NullProgress()
         )
-        transport = fit_and_store_map(job, run, opened.models.autoencoder, *sides)
+        transport = fit_and_store_map(job, opened.calibration, opened.models.autoencoder, *sides)
         setup = WorkerConfig(
-            job, True, run, job.output.uri, opened.fingerprint, find_latest_map_uri(job, run), transport.sha256
+            job,
+            True,
+            run,
+            job.output.uri,
+            opened.fingerprint,
+            find_latest_map_uri(job, opened.calibration),
+            transport.sha256,
         )
         entries = tuple(find_images(job.input.images, "input", opened.excluded_folders))
         part = ShardWorker(setup).process(WorkItem(0, entries))
@@ -65,7 +71,7 @@ def test_alpha_one_gives_every_photo_back(rows_of, kinds, tmp_path):
     rows = rows_of(input={"images": str(tmp_path / "kinds")}, transport={"alpha": 1})
     assert rows.keys() == kinds.keys()
     for name, row in rows.items():
-        assert (row["status"], row["delta_e"], row["colour_drift"]) == ("ok", 0, 0), (name, row["error_message"])
+        assert (row["status"], row["delta_e"], row["mean_colour_delta_e"]) == ("ok", 0, 0), (name, row["error_message"])
         before = decode((tmp_path / "kinds" / name).read_bytes(), LOTS)
         after = decode(read(row["output_uri"]), LOTS)
         assert row["pages"] == len(before.pages)
@@ -82,7 +88,7 @@ def test_every_photo_is_changed_and_keeps_its_kind(rows_of, kinds, tmp_path):
         after = decode(read(row["output_uri"]), LOTS)
         assert after.properties == before.properties | {"mode": kinds[name].result_mode or before.properties["mode"]}
         assert name == "one.png" or row["delta_e"] > 0.1
-        assert row["colour_drift"] < row["delta_e"] + 0.5
+        assert row["mean_colour_delta_e"] < row["delta_e"] + 0.5
         for page, same in zip(before.pages, after.pages, strict=True):
             if name != "one.png":
                 assert not np.array_equal(same.samples, page.samples), name
@@ -104,7 +110,7 @@ def test_a_format_with_options_and_what_it_cannot_hold(rows_of, kinds, tmp_path)
 @pytest.mark.parametrize(
     "odd",
     [
-        {"vae": "tests.support.fake_autoencoders:raising_unexpected"},
+        {"autoencoder": "tests.support.fake_autoencoders:raising_unexpected"},
         {"restorer": "tests.support.fake_autoencoders:raising_restorer"},
     ],
 )
@@ -155,7 +161,7 @@ def test_formats_that_cannot_be_meant():
                 {
                     "input": {"images": "i"},
                     "output": {"uri": "o", "format": form},
-                    "source": {"degrade": "noise:sigma=1"},
+                    "calibration": {"degradation": "noise:sigma=1"},
                 }
             )
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepot.autoencoder.precision import disable_tf32
+from deepot.autoencoder import disable_tf32
 from deepot.transport.gaussian import Gaussian
 from deepot.transport.linalg import eigh_psd
 

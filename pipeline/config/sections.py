@@ -1,0 +1,239 @@
+"""The sections of a job file as frozen models: one declaration for YAML keys, flags and documentation."""
+
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from deepot.errors import SpecError
+from deepot.inference import Preserve, TransportMode
+from pipeline.config.output_layout import OutputLayout
+from pipeline.imageio import MetadataPolicy, parse_output_format
+from pipeline.storage import absolute_uri
+
+Auto = Literal["auto"]
+Uri = Annotated[str, AfterValidator(absolute_uri)]
+"""A URI; a local path becomes absolute, so that a job means the same wherever it is started."""
+ENV_PREFIX = "env:"
+"""Precedes the name of an environment variable that holds a webhook's URL."""
+
+
+class ConfigSection(BaseModel):
+    """A section of a job: frozen, and closed to unknown keys.
+
+    A section with a `shorthand` may be given as plain text, which becomes the value of that key.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    shorthand: ClassVar[str] = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand_shorthand(cls, content: Any) -> Any:  # noqa: ANN401 — whatever the job file holds
+        return {cls.shorthand: content} if cls.shorthand and isinstance(content, str) else content
+
+
+class Photos(ConfigSection):
+    """A collection of photos; a plain URI stands for one without exclusions."""
+
+    shorthand: ClassVar[str] = "images"
+
+    images: Uri = Field(
+        description="folder, glob, file, .txt list, .tar, .zip or .parquet#column; a path or any fsspec URI"
+    )
+    exclude: tuple[str, ...] = Field(
+        (), description="patterns of file names below it to leave out; * matches / too, e.g. [thumbs/*, *_old.jpg]"
+    )
+
+    @field_validator("exclude", mode="before")
+    @classmethod
+    def _as_tuple(cls, patterns: object) -> object:
+        return (patterns,) if isinstance(patterns, str) else patterns
+
+
+class Calibration(ConfigSection):
+    """The photos that the map is fitted from, and how its restored side is made."""
+
+    reference: Photos | None = Field(None, description="natural photos, as the results should look")
+    degradation: str | None = Field(
+        None, description="what happened to the input's photos, e.g. noise:sigma=50 or jpeg:quality=20"
+    )
+    restorer: str | None = Field(None, description="what repaired them; default: the job's restorer")
+    restored: Photos | None = Field(None, description="restored photos of other scenes than the reference's (unpaired)")
+    limit: int = Field(2000, ge=1, description="at most this many photos of each side, chosen by a hash of their names")
+
+
+class RefitPolicy(StrEnum):
+    """When a map is fitted again."""
+
+    NEVER = "never"
+    DRIFT = "drift"
+    ALWAYS = "always"
+
+
+class Transport(ConfigSection):
+    """The map and how it is applied."""
+
+    alpha: float = Field(0.0, ge=-4, le=4, description="0: full transport; 1: the restored photo itself")
+    mode: TransportMode = Field(
+        TransportMode.DETAIL, description="detail, residual (colours may change too), or plain as published"
+    )
+    preserve: tuple[Preserve, ...] = Field(
+        (), description="what the map must not change: [chroma], [mean] (no mean shift)"
+    )
+    patch_size: int = Field(3, ge=1, le=15, description="side of the latent patches, odd")
+    mixture_components: int = Field(
+        1, ge=1, le=5, description="Gaussians per side: 1 as published; 3: smooth, medium and textured patches apart"
+    )
+    shrinkage_se: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Auto = Field(
+        "auto", description="standard errors by which the map is shrunk; auto: 0, or 1 for unpaired sets"
+    )
+    refit: RefitPolicy = Field(
+        RefitPolicy.NEVER,
+        description="when new calibration photos give a new map: never, drift (beyond drift_limit), or always",
+    )
+    drift_limit: float = Field(
+        0.1,
+        gt=0,
+        allow_inf_nan=False,
+        description="how far the restored side may drift, relative to the distance that the map covers",
+    )
+
+    @field_validator("preserve", mode="before")
+    @classmethod
+    def _as_tuple(cls, preserve: object) -> object:
+        return (preserve,) if isinstance(preserve, str) else preserve
+
+    @model_validator(mode="after")
+    def _check_patch_size(self) -> "Transport":
+        if self.patch_size % 2 == 0:
+            raise ValueError(f"patch_size is {self.patch_size}, it must be odd")
+        return self
+
+
+class Output(ConfigSection):
+    """Where results go and in which format; a plain URI stands for the folder with the defaults."""
+
+    shorthand: ClassVar[str] = "uri"
+
+    uri: Uri = Field(
+        description="folder of the results; {map} and {run} in it become the fingerprints of the map and of the run"
+    )
+    layout: OutputLayout = Field(
+        OutputLayout.FILES, description="files (the input's folders and names), webdataset or parquet"
+    )
+    format: str = Field("same", description="same: the input's; or a format with options, e.g. jpeg:quality=90")
+    metadata: MetadataPolicy = Field(
+        MetadataPolicy.KEEP, description="keep, strip-gps (coordinates), strip (EXIF, XMP, IPTC, text)"
+    )
+
+    @field_validator("format")
+    @classmethod
+    def _check_format(cls, text: str) -> str:
+        try:
+            parse_output_format(text)
+        except SpecError as error:
+            raise ValueError(str(error)) from error
+        return text
+
+
+class Tiles(ConfigSection):
+    """How large photos are cut."""
+
+    max_side: Annotated[int, Field(ge=64)] | Auto = Field(
+        "auto", description="side of a square with as many pixels as a tile may have; auto: 1424"
+    )
+    overlap: Annotated[int, Field(ge=0)] | Auto = Field("auto", description="pixels; auto: what the autoencoder needs")
+
+
+class Compute(ConfigSection):
+    """What the work runs on; only dtype changes results."""
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="auto: the device's fastest")
+    workers: Annotated[int, Field(ge=1)] | Auto = Field("auto", description="worker processes; auto: as many as fit")
+    min_workers: int = Field(1, ge=1, description="workers that are requested even where fewer fit")
+    max_workers: Annotated[int, Field(ge=1)] | Auto = Field(
+        "auto", description="workers that an autoscaling cluster grows to; auto: as many as fit"
+    )
+    gpus_per_worker: Annotated[float, Field(ge=0)] | Auto = Field("auto", description="auto: 1 where there are GPUs")
+    threads: int = Field(1, ge=1, description="CPU threads per worker")
+    images_per_shard: Annotated[int, Field(ge=1)] | Auto = Field("auto", description="images committed together")
+
+    @model_validator(mode="after")
+    def _check_workers(self) -> "Compute":
+        if self.max_workers != "auto" and self.min_workers > self.max_workers:
+            raise ValueError(f"min_workers is {self.min_workers}, more than max_workers, which is {self.max_workers}")
+        if self.gpus_per_worker != "auto" and self.gpus_per_worker > 1 and self.gpus_per_worker % 1:
+            raise ValueError(
+                f"gpus_per_worker is {self.gpus_per_worker}: give a fraction of one GPU, or a whole number of GPUs"
+            )
+        return self
+
+
+class Limits(ConfigSection):
+    """What is skipped, and when a job counts as failed."""
+
+    max_pixels: int = Field(400_000_000, ge=1, description="larger images are skipped")
+    max_bytes: int = Field(4 * 2**30, ge=1, description="larger files are skipped")
+    image_timeout_s: float = Field(
+        1800.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="seconds for an image of up to 10 megapixels, in proportion for larger ones; then it fails",
+    )
+    max_error_rate: float = Field(
+        0.01, ge=0, le=1, description="above this fraction of failed images the exit status is 1"
+    )
+
+
+class Evaluation(ConfigSection):
+    """What `deepot evaluate` measures; it changes no photo of a run."""
+
+    clean: Uri = Field(description="folder, glob or file of clean originals")
+    degradation: str | None = Field(
+        None,
+        description="applied to them before calibration.restorer; without it the input holds the same photos by name",
+    )
+    features: str | None = Field(None, description="module:factory of a feature network that returns a list of maps")
+    metrics: tuple[str, ...] = Field((), description="module:factory of further metrics, (image, clean) → number")
+    modes: tuple[TransportMode, ...] = Field(
+        (TransportMode.DETAIL, TransportMode.RESIDUAL, TransportMode.PLAIN),
+        min_length=1,
+        description="modes to sweep",
+    )
+    alphas: tuple[Annotated[float, Field(ge=-4, le=4)], ...] = Field(
+        (-0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.25, 1.5), min_length=1, description="values of α to sweep"
+    )
+    crop: int = Field(1024, ge=16, description="side of the centre crop that is measured, in pixels")
+    limit: int = Field(200, ge=1, description="at most this many photos, chosen by a hash of their names")
+    replicates: int = Field(100, ge=0, description="bootstrap replicates for the intervals")
+
+
+class Notifications(ConfigSection):
+    """Who is notified when a job ends."""
+
+    webhook: str | None = Field(
+        None,
+        description="URL that the JSON line of --json is posted to; env:NAME for a variable that holds it",
+        repr=False,
+    )
+
+    @field_validator("webhook")
+    @classmethod
+    def _check_webhook(cls, text: str | None) -> str | None:
+        if text is not None and not text.startswith(ENV_PREFIX) and not is_http_url(text):
+            raise PydanticCustomError("webhook", "it is neither an http:// or https:// URL nor env:NAME")
+        if text is not None and "@" in text.partition("://")[2].partition("/")[0]:
+            raise PydanticCustomError("webhook", "a URL with a user name or password is not accepted")
+        return text
+
+
+def is_http_url(url: str) -> bool:
+    """Whether a text is an http:// or https:// URL."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False
