@@ -55,9 +55,9 @@ def test_sets_of_one_kind_give_a_map_that_says_it_does_nothing():
 
 
 @pytest.mark.parametrize("shrinkage_se", [-1.0, float("nan"), float("inf")])
-def test_a_doubt_that_is_none(doubt):
+def test_fit_map_invalid_shrinkage_raises(shrinkage_se):
     with pytest.raises(ValueError, match="must be a number from 0 on"):
-        fitted(blocks(3, 1.0, 0), blocks(3, 2.0, 1), CalibrationKind.UNPAIRED, doubt=doubt)
+        fitted(blocks(3, 1.0, 0), blocks(3, 2.0, 1), CalibrationKind.UNPAIRED, doubt=shrinkage_se)
 
 
 def test_one_unpaired_image_is_an_error_that_names_the_way_out():

@@ -107,7 +107,8 @@ def test_the_job_takes_as_long_as_its_estimate(planned, make_job, monkeypatch):
 def test_a_few_of_many_are_tried_and_a_map_that_exists_is_used(planned, make_job, tmp_path):
     job = make_job()
     run = RunPaths(run_job(job, HOW).run)
-    more = planned(make_job(input={"images": str(tmp_path / "natural")}, map=calibration_of_run(run).map()))
+    output, known_map = str(tmp_path / "other"), calibration_of_run(run).map()
+    more = planned(make_job(input={"images": str(tmp_path / "natural")}, output=output, map=known_map))
     found = estimate.estimate_job(more, 2, workers=50)
     assert (found.calibration_images, found.calibration_s, found.fit_s) == (0, TotalEstimate(0, 0), 0)
     assert (found.images, found.pilot_photos, found.workers) == (6, 6, 50)

@@ -197,9 +197,8 @@ def test_a_photo_that_cannot_be_used_is_left_out(evaluated_job, tmp_path, in_pro
 def test_a_map_of_another_autoencoder_is_refused(evaluated_job, tmp_path, in_process):
     opened = open_run(evaluated_job(), HOW)
     fit_job(opened)
-    (path,) = (tmp_path / "enhanced").rglob("map-0001.safetensors")
     other = evaluated_job().model_copy(
-        update={"map": str(path), "autoencoder": "tests.support.fake_autoencoders:smooth"}
+        update={"map": opened.calibration.map(), "autoencoder": "tests.support.fake_autoencoders:smooth"}
     )
     with pytest.raises(MapError, match="fitted with the autoencoder"):
         evaluate_job(open_run(other, HOW))
