@@ -8,7 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 from jobs.lines import LoggedProgress
-from pipeline.advice import advice_for
+from pipeline.errors import advice_for
 from pipeline.progress import Progress
 from pipeline.runs import RunSummary
 from pipeline.telemetry import LogFormat, current_log_format

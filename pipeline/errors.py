@@ -1,27 +1,28 @@
-"""The exceptions of the pipeline, and the closed set of codes by which an image can fail.
+"""The exceptions of the pipeline, and the closed set of codes for images that were not done.
 
 DeepotError
-└── PipelineError           a job that could not run; the message is one sentence with the way out
-    ├── ConfigError         a job file or option that cannot be meant
-    ├── StorageError        storage that cannot be reached, listed, read or written
-    │   └── ContainerError  a tar, ZIP or Parquet file whose photos cannot be told
-    ├── NothingFoundError   no images where some were expected
-    └── RunError            a run folder that is not what the job needs
-
-ImageError                  one image that cannot be done; becomes its manifest row, never stops a job
+├── PipelineError           a job that cannot run; the message is one sentence with the way out
+│   ├── ConfigError         a job file or option that is wrong
+│   ├── StorageError        storage that cannot be reached, listed, read or written
+│   │   └── ContainerError  a tar, ZIP or Parquet file whose photos cannot be listed or read
+│   ├── NothingFoundError   no images where some were expected
+│   ├── RunError            a run folder that is not what the job needs
+│   └── WorkerDiedError     a worker process that ended before its work was done; in pipeline.workers
+└── ImageError              one image that cannot be done; becomes its manifest row, never stops a job
 """
 
 from enum import StrEnum
+from typing import NamedTuple
 
 from deepot.errors import DeepotError
 
 
 class PipelineError(DeepotError):
-    """A job that could not run."""
+    """A job that cannot run."""
 
 
 class ConfigError(PipelineError):
-    """A job file or option that cannot be meant."""
+    """A job file or option that is wrong."""
 
 
 class StorageError(PipelineError):
@@ -29,7 +30,7 @@ class StorageError(PipelineError):
 
 
 class ContainerError(StorageError):
-    """A tar, ZIP or Parquet file whose photos cannot be told: damaged, or two of one name."""
+    """A tar, ZIP or Parquet file whose photos cannot be listed or read: it is corrupt, or two have one name."""
 
 
 class NothingFoundError(PipelineError):
@@ -40,26 +41,106 @@ class RunError(PipelineError):
     """A run folder that is not what the job needs."""
 
 
-class ErrorCode(StrEnum):
-    """Why an image was skipped or failed. Skipped: deepot leaves such images alone. Failed: it should have worked."""
+class CodeAdvice(NamedTuple):
+    """What to tell a person about a code.
 
-    ANIMATED = "animated"
-    UNSUPPORTED_MODE = "unsupported_mode"
-    UNSUPPORTED_BIT_DEPTH = "unsupported_bit_depth"
-    UNSUPPORTED_FORMAT = "unsupported_format"
-    TOO_LARGE = "too_large"
-    EMPTY_FILE = "empty_file"
-    NOT_AN_IMAGE = "not_an_image"
-    DAMAGED = "damaged"
-    MISSING = "missing"
-    READ_FAILED = "read_failed"
-    WRITE_FAILED = "write_failed"
-    UNSUPPORTED_OUTPUT = "unsupported_output"
-    UNSAFE_NAME = "unsafe_name"
-    OUT_OF_MEMORY = "out_of_memory"
-    WORKER_DIED = "worker_died"
-    TIMED_OUT = "timed_out"
-    INTERNAL = "internal"
+    Attributes:
+        meaning: why the image was not done.
+        action: what to do about it.
+    """
+
+    meaning: str
+    action: str
+
+
+_RETRY = "Run the job again with `--retry-failed`."
+
+
+class ErrorCode(StrEnum):
+    """Why an image was skipped or failed. Skipped: deepot leaves such images alone. Failed: it should have worked.
+
+    Each member is its code, as rows and commits hold it, what the code means, and what a person should do.
+    """
+
+    meaning: str
+    action: str
+
+    def __new__(cls, code: str, meaning: str = "", action: str = "") -> "ErrorCode":
+        """Make a member whose value is the code alone."""
+        member = str.__new__(cls, code)
+        member._value_, member.meaning, member.action = code, meaning, action
+        return member
+
+    ANIMATED = "animated", "It has several frames or photos.", "Extract the one you want to a file of its own."
+    UNSUPPORTED_MODE = (
+        "unsupported_mode",
+        "Its colour mode cannot be restored exactly from RGB.",
+        "Convert it to RGB or grey.",
+    )
+    UNSUPPORTED_BIT_DEPTH = (
+        "unsupported_bit_depth",
+        "It has more bits per sample than can be kept.",
+        "Convert it to fewer bits.",
+    )
+    UNSUPPORTED_FORMAT = (
+        "unsupported_format",
+        "Its format, or this variant of it, is not read.",
+        "Install deepot[formats] for HEIF and JPEG XL, or convert it.",
+    )
+    TOO_LARGE = (
+        "too_large",
+        "It has more pixels or bytes than the limits allow.",
+        "Raise limits.max_pixels or limits.max_bytes.",
+    )
+    EMPTY_FILE = "empty_file", "The file has no bytes.", "Restore it from a backup, or remove it."
+    NOT_AN_IMAGE = (
+        "not_an_image",
+        "It is not an image, whatever its name says.",
+        "Look at it: text, HTML or an unknown format?",
+    )
+    DAMAGED = (
+        "damaged",
+        "It begins like an image and cannot be decoded.",
+        "Restore it from a backup, or scan it again.",
+    )
+    MISSING = (
+        "missing",
+        "It was listed and no longer exists.",
+        "Nothing, if it was moved: the next run finds it in its new place.",
+    )
+    READ_FAILED = "read_failed", "Storage did not return it, after several attempts.", _RETRY
+    WRITE_FAILED = (
+        "write_failed",
+        "Storage did not accept the result, or a disk is full.",
+        f"Free some space. {_RETRY}",
+    )
+    UNSUPPORTED_OUTPUT = (
+        "unsupported_output",
+        "The output format cannot hold the result.",
+        "Set output.format: png or tiff.",
+    )
+    UNSAFE_NAME = (
+        "unsafe_name",
+        "Its name points outside the output folder (`..`) or to the run's own files, is too long for a result, "
+        "or belongs to a folder there.",
+        "Rename it, and find out where the name comes from.",
+    )
+    OUT_OF_MEMORY = (
+        "out_of_memory",
+        "There was not enough memory for it.",
+        f"Use fewer workers or smaller tiles. {_RETRY}",
+    )
+    WORKER_DIED = (
+        "worker_died",
+        "It crashed every worker process that worked on it, finally alone.",
+        f"Look at the file. If it is sound: {_RETRY}",
+    )
+    TIMED_OUT = (
+        "timed_out",
+        "It took longer than limits.image_timeout_s.",
+        f"Look at the file, or raise the limit. {_RETRY}",
+    )
+    INTERNAL = "internal", "An error of the program or of a network.", "Read error_message, and report it."
 
     @property
     def skipped(self) -> bool:
@@ -84,3 +165,23 @@ class ImageError(DeepotError):
     def __init__(self, code: ErrorCode, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+def advice_for(code: str) -> CodeAdvice:
+    """Return what a code means and what to do, for a code from a row or commit of any version of deepot."""
+    try:
+        known = ErrorCode(code)
+    except ValueError:
+        return CodeAdvice("A code of another version of deepot.", "Look it up in that version's documentation.")
+    return CodeAdvice(known.meaning, known.action)
+
+
+def error_code_table() -> str:
+    """Return all codes as a Markdown table, for the documentation."""
+    rows = [
+        f"| `{code.value}` | {'skipped' if code.skipped else 'failed'} | {'yes' if code.retriable else 'no'} "
+        f"| {code.meaning} | {code.action} |"
+        for code in ErrorCode
+    ]
+    head = ["| code | status | worth a retry | meaning | what to do |", "| --- | --- | --- | --- | --- |"]
+    return "\n".join([*head, *rows])

@@ -1,4 +1,4 @@
-"""Faults: what may go wrong with one image while its neighbours go on, and what is said of it."""
+"""The error code and message of any exception that one image raises."""
 
 import errno
 
@@ -8,23 +8,19 @@ from pipeline.errors import ErrorCode, ImageError
 from pipeline.redaction import redact
 
 DEVICE_ERRORS = (torch.AcceleratorError,)
-"""What a device raises that from then on answers nothing else: the process that has it must end.
+"""What a device raises that is unusable from then on: the process that holds it must end.
 
-Any other `Exception` over one image, whatever decoder, restorer or autoencoder raises it, is a matter of that image.
+Any other `Exception`, whatever decoder, restorer or autoencoder raises it, fails one image and no other.
 """
 
 _MAX_MESSAGE_CHARS = 300
-_FILENAME_ERRNOS = {
-    errno.ENAMETOOLONG,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.EEXIST,
-}  # what lies there is a folder, or a file
-_OUT_OF_MEMORY_TEXT = "can't allocate memory"  # torch says so in a RuntimeError
+_FILENAME_ERRNOS = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+"""The name is too long, or taken by a folder, or by a file where a folder must be."""
+_OUT_OF_MEMORY_TEXT = "can't allocate memory"  # of the RuntimeError that torch raises on a CPU
 
 
 def error_code(error: BaseException, default: ErrorCode = ErrorCode.INTERNAL) -> ErrorCode:
-    """The code of an error; `default` where it says nothing of itself."""
+    """Return the code of an error; `default` if nothing in it is more specific."""
     if isinstance(error, ImageError):
         return error.code
     if not _FILENAME_ERRNOS.isdisjoint(getattr(each, "errno", None) for each in (error, error.__cause__)):
@@ -35,6 +31,6 @@ def error_code(error: BaseException, default: ErrorCode = ErrorCode.INTERNAL) ->
 
 
 def error_message(error: BaseException) -> str:
-    """An error in a line, without secrets and of characters that can be stored."""
+    """Return the message of an error in one line, without secrets, in characters that can be stored."""
     line = " ".join(str(error).split()).encode(errors="backslashreplace").decode()
     return (redact(line) or type(error).__name__)[:_MAX_MESSAGE_CHARS]

@@ -1,29 +1,29 @@
-"""Progress: what a stage tells while it works; who shows it is not the pipeline's business."""
+"""How a stage reports its progress, and to whom: the `Progress` protocol."""
 
 from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told of a stage's images as they are finished."""
+    """Receives the progress of one stage after the other."""
 
     def begin(self, stage: str, total: int) -> None:
-        """A stage starts; it has `estimate_total` images to do."""
+        """Start a stage of `total` images."""
 
     def advance(self, images: int, failed: int) -> None:
-        """So many more images are finished, of which so many failed."""
+        """Count `images` more as finished, `failed` of them without a result."""
 
     def end(self) -> None:
-        """The stage is over."""
+        """End the stage."""
 
 
 class NullProgress:
-    """Progress that nobody sees."""
+    """Progress that is not shown."""
 
     def begin(self, stage: str, total: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def advance(self, images: int, failed: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def end(self) -> None:
-        """Nothing."""
+        """Do nothing."""

@@ -1,4 +1,4 @@
-"""Credentials: found in URIs, and taken out of every text that is kept or shown."""
+"""Finding credentials in URIs, and removing them from every text that is stored or shown."""
 
 import json
 import os
@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
 _USER_AND_PASSWORD = re.compile(
-    r"(?:(?<=s3://)|(?<=s3a://)|(?<=://)(?![^/@\s:]*:\d{1,5}[/?#]))"  # elsewhere that is a port
+    r"(?:(?<=s3://)|(?<=s3a://)|(?<=://)(?![^/@\s:]*:\d{1,5}[/?#]))"  # of other protocols that is a port
     r"(?!arn:)[^/@\s:]*:(?!:)(?:[^\s\"'<>]*|[^/\s]*)(?=@)"
 )
-"""A name and a password, which may have slashes in it as secrets of AWS have: up to the last @ that there is."""
+"""A name and a password, which may have slashes as the secrets of AWS have: up to the last @."""
 _TOKEN_AS_USER = re.compile(r"(?i)(?:(?<=https://)|(?<=http://))[^/@\s:?#]+(?=@)")
 _SECRET_QUERY_VALUE = re.compile(
     r"(?i)(?<=[?&;])((?:[\w.-]*(?:signature|credential|token|secret|password|api[-_]?key|accountkey)|sig)=)[^&;\s'\"]+"
@@ -18,14 +18,14 @@ _SECRET_QUERY_VALUE = re.compile(
 _SECRET_VARIABLE = re.compile(
     r"(?i)(?:secret|token|password|passwd|passphrase|connection_string|signature|sas|(?:access|account|storage|api|sas)_?key)$"
 )
-_FSSPEC_VARIABLE = re.compile(r"FSSPEC_[A-Z0-9]+")  # of a whole protocol, as JSON
-_MIN_SECRET_CHARS = 8  # characters: what is shorter would be found in innocent words
+_FSSPEC_VARIABLE = re.compile(r"FSSPEC_[A-Z0-9]+")  # all settings of a protocol, as JSON
+_MIN_SECRET_CHARS = 8  # shorter ones would be found in innocent words
 
 
 def has_credentials(uri: str) -> bool:
     """Whether a URI holds a password (`s3://key:secret@bucket`), a token or the signature of a signed link.
 
-    A local path holds none, whatever it looks like.
+    A local path never does, whatever it looks like.
     """
     if "://" not in uri or uri.startswith("file://"):
         return False
@@ -33,16 +33,16 @@ def has_credentials(uri: str) -> bool:
 
 
 def redact(text: str) -> str:
-    """A text without passwords and signatures of URIs, and without the secrets that the environment holds."""
+    """Return a text with `…` for the passwords and signatures of URIs and for the secrets of the environment."""
     text = _SECRET_QUERY_VALUE.sub(r"\1…", _TOKEN_AS_USER.sub("…", _USER_AND_PASSWORD.sub("…", text)))
     for secret in sorted(_iter_secrets(os.environ), key=len, reverse=True):
-        for shape in (secret, quote(secret, safe="", errors="replace")):
-            text = text.replace(shape, "…")
+        for spelling in (secret, quote(secret, safe="", errors="replace")):
+            text = text.replace(spelling, "…")
     return text
 
 
 def _iter_secrets(environment: Mapping[str, str]) -> Iterator[str]:
-    """Values of variables whose names say that they are secrets: of AWS, Azure, Google, fsspec and others."""
+    """Yield the values of variables whose names mark them as secrets: of AWS, Azure, Google, fsspec and others."""
     for name, value in environment.items():
         if _SECRET_VARIABLE.search(name) and len(value) >= _MIN_SECRET_CHARS:
             yield value
@@ -53,7 +53,7 @@ def _iter_secrets(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def _flatten_json(value: str) -> dict[str, str]:
-    """What a protocol's JSON says, groups in it included."""
+    """Return the names and values in the JSON settings of a protocol, those of nested objects included."""
     found: dict[str, str] = {}
     try:
         json.loads(value, object_pairs_hook=lambda pairs: found.update((name, str(each)) for name, each in pairs))

@@ -85,14 +85,14 @@ def faulty_s3(s3, monkeypatch):
     import fsspec
     from s3fs import S3FileSystem
 
-    from pipeline.storage import atomic as whole
+    from pipeline.storage import probes
 
     upstream = int(s3["AWS_ENDPOINT_URL"].rpartition(":")[2])
     with FaultProxy(upstream) as proxy:
         for key, value in (s3_settings(proxy.port) | {"AWS_MAX_ATTEMPTS": "2"}).items():
             monkeypatch.setenv(key, value)
         monkeypatch.setitem(fsspec.config.conf, "s3", {"config_kwargs": {"read_timeout": 1, "connect_timeout": 1}})
-        monkeypatch.setattr(whole, "_PROBE_RESULTS", {})
+        monkeypatch.setattr(probes, "_PROBE_RESULTS", {})
         S3FileSystem.clear_instance_cache()
         yield proxy
     S3FileSystem.clear_instance_cache()

@@ -31,7 +31,6 @@ MAY_IMPORT = {
     "pipeline.progress": ("", ""),
     "pipeline.redaction": ("", ""),
     "pipeline.errors": ("errors", ""),
-    "pipeline.advice": ("", "errors"),
     "pipeline.failures": ("", "errors redaction"),
     "pipeline.imageio": ("errors photo spec", "errors"),
     "pipeline.storage": ("", "errors redaction"),
@@ -51,7 +50,7 @@ MAY_IMPORT = {
     ),
     "pipeline.cluster": ("autoencoder spec", "config errors failures runs telemetry workers"),
     "pipeline.maintenance": ("", "calibration config errors outputs progress runs sources storage"),
-    "pipeline.reporting": ("errors evaluation transport", "advice calibration errors imageio runs sources storage"),
+    "pipeline.reporting": ("errors evaluation transport", "calibration errors imageio runs sources storage"),
     "pipeline.stages": (
         "transport",
         "calibration cluster config errors progress reporting runs sources storage telemetry workers",

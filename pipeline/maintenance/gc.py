@@ -4,8 +4,6 @@ Files may be many millions: they are listed as a stream, and of what commits nam
 """
 
 import json
-import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +11,7 @@ from itertools import chain, islice
 
 from pipeline.calibration import calibration_of_run, list_run_maps
 from pipeline.config import Job, OutputLayout, output_folder, parse_job
-from pipeline.errors import RunError, StorageError
+from pipeline.errors import RunError
 from pipeline.outputs import is_parquet_row_key, output_key_for, parse_shard_number
 from pipeline.runs import (
     HashSet,
@@ -28,7 +26,17 @@ from pipeline.runs import (
     require_run,
 )
 from pipeline.sources import parse_member_uri
-from pipeline.storage import Entry, delete, get_mtime, iter_files, prefetch_map, read, sha256_hex, write
+from pipeline.storage import (
+    Entry,
+    delete,
+    get_mtime,
+    is_temporary_name,
+    iter_files,
+    prefetch_map,
+    read,
+    sha256_hex,
+    storage_clock,
+)
 
 _IO_THREADS, _MAX_AHEAD = 16, 64  # shards whose manifests are read, and files that are removed, at a time
 _RECHECK_BATCH = 10_000  # orphans between two looks at what has been committed meanwhile
@@ -88,15 +96,7 @@ def read_storage_clock(run: RunPaths) -> float:
         RunError: there is no run in that folder.
     """
     require_run(run)
-    probe = f"{run.uri}/.{uuid.uuid4().hex}.partial"
-    try:
-        write(probe, b"")
-        try:
-            return get_mtime(probe) or time.time()
-        finally:
-            delete(probe)
-    except StorageError:  # who may only read sees what there is to remove
-        return time.time()
+    return storage_clock(run.uri)
 
 
 def remove_orphans(found: Iterable[Orphan]) -> Iterator[Orphan]:
@@ -116,7 +116,7 @@ def _remove_if_unchanged(orphan: Orphan) -> bool:
 
 def _classify(entry: Entry) -> OrphanKind | None:
     folder, _, name = entry.key.rpartition("/")
-    if name.startswith(".") and name.endswith(".partial"):
+    if is_temporary_name(name):
         return OrphanKind.PARTIAL
     return OrphanKind.MANIFEST_FILE if folder == "manifest" and name.endswith(".parquet") else None
 

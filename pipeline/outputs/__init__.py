@@ -1,8 +1,10 @@
-"""Where, in which container and under which name a result is written."""
+"""Where, in which layout, and under which name a result is written."""
 
+from pipeline.outputs.layouts import make_writer
 from pipeline.outputs.naming import is_parquet_row_key, output_key_for
+from pipeline.outputs.shard_file_writer import parse_shard_number
 from pipeline.outputs.tar_writer import TarWriter
-from pipeline.outputs.writers import Writer, make_writer, parse_shard_number
+from pipeline.outputs.writer import Writer
 
 __all__ = [
     "TarWriter",

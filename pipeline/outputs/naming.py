@@ -1,4 +1,4 @@
-"""Naming: the names under which results mirror their inputs; no two inputs meet in one."""
+"""The names of results in the layout `files`: they mirror the inputs, and no two inputs get the same one."""
 
 import re
 from functools import lru_cache
@@ -10,34 +10,35 @@ _load_output_format = lru_cache(parse_output_format)
 
 
 def is_parquet_row_key(key: str) -> bool:
-    """Whether a key is the number of a row of a Parquet file whose photo has no name there."""
+    """Whether a key is the row number of a photo that has no name in its Parquet file."""
     return _PARQUET_ROW_KEY.fullmatch(key) is not None
 
 
 def output_key_for(key: str, format_spec: str, photo: DecodedImage | None = None) -> str:
-    """The name of a result where results mirror their inputs: two different inputs have two different ones.
+    """Return the name of a result; two different inputs get two different names.
 
-    With `same` it is the input's own. With a format, one that has that format's suffix keeps its name, the format's
-    suffix is put behind others (`a.tif.png`), and twice behind names that have none of a photo (`a.png.png`). So
-    `a.png` can only come from `a.png`; a name like `a.tif.png`, which could come from `a.tif`, gets one more.
+    With the format `same` it is the input's own name. With another format, a name that has an extension of that format
+    keeps it, other names get the format's extension appended (`a.tif.png`), and names without any photo extension get
+    it twice (`a.png.png`). So only `a.png` can become `a.png`; a name like `a.tif.png`, which `a.tif` would get, is
+    extended once more.
 
     Args:
         key: the input's name.
-        format_spec: as for `encode`.
-        photo: the input; without it a row without a name keeps its number where `format_spec` is `same`.
+        format_spec: as for `imageio.encode`.
+        photo: the input; without it a row without a name keeps its number if `format_spec` is `same`.
     """
     if is_parquet_row_key(key):
         return add_format_extension(key, format_spec, photo)
     output_format = _load_output_format(format_spec)
     if output_format is None:
         return key
-    suffixes, suffix = EXTENSIONS[output_format.name], _image_suffix(key)
-    if not suffix:
-        return key + 2 * suffixes[0]
-    keeps = suffix in suffixes and not _image_suffix(key[: -len(suffix)])
-    return key if keeps else key + suffixes[0]
+    extensions, extension = EXTENSIONS[output_format.name], _image_extension(key)
+    if not extension:
+        return key + 2 * extensions[0]
+    is_unambiguous = extension in extensions and not _image_extension(key[: -len(extension)])
+    return key if is_unambiguous else key + extensions[0]
 
 
-def _image_suffix(name: str) -> str:
-    """The suffix of a photo that a name ends in, in lower case; empty if it ends in none."""
-    return next((suffix for suffix in IMAGE_EXTENSIONS if name.lower().endswith(suffix)), "")
+def _image_extension(name: str) -> str:
+    """Return the photo extension that a name ends in, in lower case; empty if it ends in none."""
+    return next((extension for extension in IMAGE_EXTENSIONS if name.lower().endswith(extension)), "")

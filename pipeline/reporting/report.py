@@ -13,9 +13,8 @@ from PIL import Image
 
 from deepot.errors import DeepotError
 from deepot.transport import PatchNll, TransportMap
-from pipeline.advice import advice_for
 from pipeline.calibration import calibration_of_run, list_run_maps, read_drift_records
-from pipeline.errors import RunError
+from pipeline.errors import RunError, advice_for
 from pipeline.imageio import decode
 from pipeline.reporting.curve import read_evaluation
 from pipeline.reporting.manifest_summary import MAX_LISTED, ManifestSummary, summarize_manifest

@@ -8,10 +8,9 @@ import numpy as np
 
 from pipeline.errors import RunError
 from pipeline.outputs import output_key_for
-from pipeline.runs.output_ownership import OWNER_FILE
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.plan import read_plan
-from pipeline.storage import exists, join_uri
+from pipeline.storage import is_case_insensitive
 
 _HASH_BYTES = 16  # of a name's hash
 _HASH_DTYPE = np.dtype([("folded", np.bytes_, _HASH_BYTES), ("exact", np.bytes_, _HASH_BYTES)])
@@ -32,16 +31,11 @@ def check_case_collisions(run: RunPaths, output: str, format_spec: str) -> None:
     def result_keys() -> Iterator[str]:
         return (output_key_for(entry.key, format_spec) for shard in read_plan(run) for entry in shard.entries)
 
-    if is_case_insensitive(output, OWNER_FILE) and (collision := find_case_collision(result_keys)):
+    if is_case_insensitive(output) and (collision := find_case_collision(result_keys)):
         raise RunError(
             f"{output} does not tell upper from lower case: '{collision[0]}' and '{collision[1]}' would be one file there; "
             "name another output.uri, or rename one of these photos"
         )
-
-
-def is_case_insensitive(folder: str, name: str) -> bool:
-    """Whether a folder on a disk, which has a file of that name, has it by the name in other letters too."""
-    return "://" not in folder and exists(join_uri(folder, name.swapcase()))
 
 
 def find_case_collision(names: Callable[[], Iterable[str]]) -> tuple[str, str] | None:

@@ -1,21 +1,22 @@
-"""Sources: where photos live besides folders: tar shards, ZIP files, Parquet columns and lists."""
+"""Which photos a URI names, in folders, tar shards, ZIP files, Parquet columns and lists, and reading one."""
 
-from pipeline.sources.discovery import discover_images, read_tar_index
-from pipeline.sources.fetch import read_input
-from pipeline.sources.members import (
+from pipeline.sources.archives import read_tar_index
+from pipeline.sources.find import find_images
+from pipeline.sources.member_uri import (
+    make_cell_uri,
     make_member_uri,
     parse_member_uri,
-    read_photo,
     sanitize_path,
     webdataset_key,
     webdataset_sample,
 )
+from pipeline.sources.reading import read_input, read_photo
 from pipeline.sources.sampling import HashSampler, sample_by_hash
 
 __all__ = [
     "HashSampler",
-    "discover_images",
     "find_images",
+    "make_cell_uri",
     "make_member_uri",
     "parse_member_uri",
     "read_input",
@@ -26,5 +27,3 @@ __all__ = [
     "webdataset_key",
     "webdataset_sample",
 ]
-
-from pipeline.sources.find import find_images

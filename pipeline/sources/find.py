@@ -17,11 +17,12 @@ def find_images(
         uri: as for `discover_images`.
         label: what the images are, for messages: `input`, `calibration.reference`.
         excluded_folders: folders whose images are left out.
-        excluded_patterns: shell patterns of keys that are left out; `*` matches `/` too.
+        excluded_patterns: shell patterns of keys that are left out, case-sensitive; `*` matches `/` too. Inside a
+            container the key begins with the container's own (`box.zip/scan.png`).
 
     Raises:
-        NothingFoundError: there are none.
-        StorageError: the place does not exist or cannot be listed.
+        NothingFoundError: there are none, or all of them are excluded.
+        StorageError: the folder, bucket or file does not exist, or cannot be listed.
     """
     excluded_prefixes = tuple(absolute_uri(folder).rstrip("/") + "/" for folder in excluded_folders)
     n_found, n_excluded, excluded_uri = 0, 0, ""
@@ -35,17 +36,19 @@ def find_images(
                 n_found += 1
                 yield entry
     except FileNotFoundError as error:
-        raise StorageError(f"{label} {uri}: there is no such folder, bucket or file") from error
+        raise StorageError(f"{label} {uri}: there is no such folder, bucket or file; check its spelling") from error
     if n_found:
         return
     if n_excluded:
         patterns = ", ".join(excluded_patterns)
-        raise NothingFoundError(f"{label} {uri}: all {n_excluded} images are excluded by the patterns {patterns}")
+        raise NothingFoundError(
+            f"{label} {uri}: all {n_excluded} images are excluded by the patterns {patterns}: narrow them"
+        )
     if excluded_uri:
         (folder, *_) = (prefix.rstrip("/") for prefix in excluded_prefixes if excluded_uri.startswith(prefix))
         raise NothingFoundError(
             f"{label} {uri}: the only images are in {folder}, where this job's own files go, and those are never input "
-            f"({excluded_uri} for one): name another output.uri or run"
+            f"(for example {excluded_uri}): name another output.uri or run"
         )
     raise NothingFoundError(
         f"{label} {uri}: no images found; in folders they are recognised by their extensions, such as .jpg and .tif"

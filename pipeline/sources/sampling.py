@@ -1,4 +1,4 @@
-"""Sample: photos chosen by a hash of their names, out of a listing that may be going elsewhere."""
+"""Sampling photos by a hash of their names, from a listing that may be on its way elsewhere."""
 
 import heapq
 from collections.abc import Iterable, Iterator
@@ -8,15 +8,15 @@ from pipeline.storage import Entry, sha256_hex
 
 
 class HashSampler:
-    """Chooses at most `limit` entries by the hashes of their keys: from all over, and the same ones each time."""
+    """Select at most `limit` entries by the hashes of their keys: spread over all, and the same ones each time."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._heap: list[tuple[int, int, Entry]] = []  # a heap, the largest hash first
+        self._heap: list[tuple[int, int, Entry]] = []  # the largest hash first
         self._n_seen = 0
 
     def tee(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """Entries as they are; what is chosen of them is known once they have all been drawn."""
+        """Yield the entries unchanged; `selection` is complete once they have all been drawn."""
         for entry in entries:
             self._n_seen += 1
             item = -int(sha256_hex(entry.key.encode()), 16), self._n_seen, entry
@@ -27,12 +27,12 @@ class HashSampler:
             yield entry
 
     def selection(self) -> list[Entry]:
-        """The chosen ones in the order of their keys."""
+        """Return the selected entries in the order of their keys."""
         return sorted((entry for *_, entry in self._heap), key=attrgetter("key"))
 
 
 def sample_by_hash(entries: Iterable[Entry], limit: int) -> list[Entry]:
-    """At most `limit` of the entries, in the order of their keys."""
+    """Return at most `limit` of the entries, in the order of their keys."""
     sampler = HashSampler(limit)
     for _ in sampler.tee(entries):
         pass

@@ -2,23 +2,26 @@
 
 from pipeline.storage.filenames import escape_filename, unescape_filename
 from pipeline.storage.folders import delete_folder, exists, iter_names, list_names
-from pipeline.storage.listing import get_mtime, iter_files, list_objects, stat
+from pipeline.storage.listing import iter_files, list_objects
 from pipeline.storage.objects import (
-    Entry,
-    absolute_uri,
     create_if_absent,
     delete,
-    join_uri,
-    parent_uri,
+    get_mtime,
+    is_case_insensitive,
     read,
     read_range,
     sha256_hex,
+    stat,
+    storage_clock,
     supports_conditional_create,
     utc_timestamp,
     write,
 )
 from pipeline.storage.prefetch import prefetch_map
 from pipeline.storage.ranged_file import open_ranged
+from pipeline.storage.store import Entry
+from pipeline.storage.temporary_names import is_temporary_name
+from pipeline.storage.uris import absolute_uri, is_local_path, join_uri, parent_uri, strip_protocol
 
 __all__ = [
     "Entry",
@@ -29,6 +32,9 @@ __all__ = [
     "escape_filename",
     "exists",
     "get_mtime",
+    "is_case_insensitive",
+    "is_local_path",
+    "is_temporary_name",
     "iter_files",
     "iter_names",
     "join_uri",
@@ -41,6 +47,8 @@ __all__ = [
     "read_range",
     "sha256_hex",
     "stat",
+    "storage_clock",
+    "strip_protocol",
     "supports_conditional_create",
     "unescape_filename",
     "utc_timestamp",

@@ -1,7 +1,7 @@
-"""Undecoded: file names whose bytes are no UTF-8, as text that can be stored everywhere, and back.
+"""File names whose bytes are not UTF-8, escaped to text that can be stored everywhere, and back.
 
-Python shows such a byte as half a surrogate pair, which no Parquet file, JSON line or terminal takes. Here the byte
-0x80 + n is the private character U+F780 + n; a name that has such a character of its own has its bytes shown so, too.
+Python decodes such a byte to half a surrogate pair, which Parquet files, JSON lines and terminals refuse. Here the byte
+0x80 + n is the private-use character U+F780 + n; in a name that has such a character itself, its bytes are escaped too.
 """
 
 import re
@@ -13,17 +13,17 @@ _ESCAPED = re.compile(r"[\uf780-\uf7ff]+")
 
 
 def escape_filename(name: str) -> str:
-    """A name as Python reads it from a disk or a tar, as text that can be stored; once only."""
+    """Return a name that Python read from a disk or a tar as text that can be stored; to be applied once."""
     return _NEEDS_ESCAPE.sub(_escape_match, name)
 
 
 def escape_surrogates(name: str) -> str:
-    """A name as somebody typed it: what is text in it stays as it is."""
+    """Return a name that somebody typed as text that can be stored; what is text in it stays as it is."""
     return _SURROGATES.sub(_escape_match, name)
 
 
 def unescape_filename(name: str) -> str:
-    """A name as Python hands it to a disk or a tar; the inverse of `shown`."""
+    """Return a name as Python hands it to a disk or a tar; the inverse of `escape_filename`."""
     return _ESCAPED.sub(_unescape_match, name)
 
 

@@ -1,26 +1,25 @@
-"""Parts: a stored object as a file of which only what is wanted is read; each read is tried again by itself."""
+"""A stored object as a seekable file of which only what is asked for is read, each read with its own retries."""
 
 import contextlib
 import io
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from pipeline.errors import ContainerError
-from pipeline.storage.objects import resolve_filesystem, with_retries
+from pipeline.errors import StorageError
+from pipeline.storage.resolve import resolve_store
+from pipeline.storage.retries import with_retries
 
-_BUFFER_BYTES = 64 * 2**10  # what is read less than that at a time, such as the headers of a tar
-_READ_AHEAD_BYTES = (
-    4 * 2**20
-)  # that storage is asked for beyond what is wanted: more than it gives while a request waits
+_BUFFER_BYTES = 64 * 2**10  # smaller reads, such as the headers of a tar, are served from a buffer of this size
+_READ_AHEAD_BYTES = 4 * 2**20  # more than a store sends in the time that another request takes
 
 
 @contextlib.contextmanager
 def open_ranged(uri: str) -> Iterator[BinaryIO]:
-    """An object as a file that can be read in parts.
+    """Open an object as a file that can be read in ranges.
 
     Raises:
-        FileNotFoundError: there is none.
-        StorageError: it cannot be opened or read, after retries; a ContainerError where what reads it finds it damaged.
+        FileNotFoundError: there is no such object.
+        StorageError: it cannot be opened or read, after retries, or its reader finds it corrupt (OSError).
     """
     with io.BufferedReader(_RangedReader(uri, _open_with_retries(uri)), _BUFFER_BYTES) as file:
         try:
@@ -28,13 +27,13 @@ def open_ranged(uri: str) -> Iterator[BinaryIO]:
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise ContainerError(f"{uri}: {error}") from error
+            raise StorageError(f"{uri}: {error}") from error
 
 
 class _RangedReader(io.RawIOBase):
-    """Reads of an fsspec file."""
+    """Reads of a store's file."""
 
-    def __init__(self, uri: str, file: Any) -> None:  # noqa: ANN401 — fsspec has no types
+    def __init__(self, uri: str, file: BinaryIO) -> None:
         self._uri, self._file, self._position = uri, file, 0
 
     def readable(self) -> bool:
@@ -62,13 +61,12 @@ class _RangedReader(io.RawIOBase):
 
 
 @with_retries
-def _open_with_retries(uri: str) -> Any:  # noqa: ANN401
-    fs, path = resolve_filesystem(uri)
-    return fs.open(path, "rb", block_size=_READ_AHEAD_BYTES)  # s3fs would hold 50 MiB of each file
+def _open_with_retries(uri: str) -> BinaryIO:
+    store, path = resolve_store(uri)
+    return store.open(path, _READ_AHEAD_BYTES)  # s3fs would hold 50 MiB of each file by default
 
 
 @with_retries
-def _read_at(uri: str, file: Any, start: int, length: int) -> bytes:  # noqa: ANN401
+def _read_at(uri: str, file: BinaryIO, start: int, length: int) -> bytes:
     file.seek(start)  # a read that failed may have left it anywhere
-    data: bytes = file.read(length)
-    return data
+    return file.read(length)

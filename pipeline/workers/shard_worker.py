@@ -15,11 +15,11 @@ import deepot
 from deepot.inference import Enhancer, EnhanceStats
 from deepot.photo import QualityScores, compare_lab_grids, lab_grid, score_quality
 from deepot.transport import TransportMap
-from pipeline.config import Job, Limits, OutputLayout
+from pipeline.config import Job, Limits
 from pipeline.errors import ErrorCode, StorageError
 from pipeline.failures import DEVICE_ERRORS
-from pipeline.imageio import DecodedImage, add_format_extension, decode, encode
-from pipeline.outputs import Writer, make_writer, output_key_for
+from pipeline.imageio import DecodedImage, decode, encode
+from pipeline.outputs import Writer, make_writer
 from pipeline.runs import (
     ManifestFile,
     RunPaths,
@@ -219,8 +219,7 @@ class ShardWorker:
                 colour_change = compare_lab_grids(processed.input_lab_grid, lab_grid(processed.photo.pixels))
                 row |= {"delta_e": colour_change.delta_e, "mean_colour_delta_e": colour_change.mean_colour_delta_e}
                 data = encode(processed.photo, processed.photo.pages, options.format, options.metadata)
-                key_for = output_key_for if options.layout is OutputLayout.FILES else add_format_extension
-                writer.add(row, key_for(row["file_name"], options.format, processed.photo), data)
+                writer.add(row, writer.key_for(row["file_name"], options.format, processed.photo), data)
         except Exception as error:
             mark_failed(row, error, _write_error_code(error))
             return row

@@ -35,11 +35,8 @@ from pipeline.runs.rows import mark_failed, new_row
 from pipeline.runs.summary import finalize_run
 from pipeline.stages import shard_scheduler as apply
 from pipeline.stages.shard_scheduler import ShardScheduler
-from pipeline.storage import atomic as whole
-from pipeline.storage import folders
-from pipeline.storage import objects as storage
 from pipeline.storage import prefetch as ahead
-from pipeline.storage import ranged_file as pipeline_parts
+from pipeline.storage import probes, resolve
 from pipeline.storage.objects import Entry, sha256_hex, write
 from pipeline.workers.pool import WorkerDiedError
 from tests.support.in_process_pool import QueueWorkerPool
@@ -241,9 +238,8 @@ class CommitProtocol(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.bucket, self.drivers = Bucket(), []
         self.bucket.ask = self._ask
-        for module in (storage, folders, pipeline_parts):
-            self.patch.setattr(module, "resolve_filesystem", lambda uri: (self.bucket, uri.removeprefix("s3://")))
-        self.patch.setattr(whole, "_PROBE_RESULTS", {"model": self.decides})
+        self.patch.setattr(resolve, "resolve_filesystem", lambda uri: (self.bucket, uri.removeprefix("s3://")))
+        self.patch.setattr(probes, "_PROBE_RESULTS", {"model": self.decides})
         self.patch.setattr(apply, "ThreadPoolExecutor", Inline)
         self.patch.setattr(ahead, "ThreadPoolExecutor", Inline)
         self.patch.setattr("tenacity.nap.time.sleep", lambda _: None)

@@ -26,7 +26,7 @@ from pipeline.redaction import has_credentials, redact
 from pipeline.reporting.manifest_summary import ManifestSummary
 from pipeline.reporting.report import _plot_naturalness
 from pipeline.sources.discovery import list_images
-from pipeline.sources.fetch import read_input
+from pipeline.sources.reading import read_input, read_photo
 from pipeline.storage.objects import Entry, read
 from tests.support.photos import make_photo
 from tests.support.spandrel_import import can_import_spandrel

@@ -24,9 +24,9 @@ from pipeline.runs.lease import hold_lease
 from pipeline.runs.manifest import read_manifest
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.requeue import Problem, find_retriable_failures
-from pipeline.sources.members import _read_row_group
+from pipeline.sources.parquet_column import _read_row_group
 from pipeline.stages.driver import RunOptions, open_run, plan_job, requeue_failed, run_job
-from pipeline.storage import atomic as whole
+from pipeline.storage import local_store
 from pipeline.storage.folders import exists, list_names
 from pipeline.storage.objects import delete, read, write
 from pipeline.workers import shard_worker as shard
@@ -173,7 +173,7 @@ def test_what_storage_does_not_give_is_told_and_left_alone(make_job, tmp_path, c
 @pytest.fixture
 def no_room(monkeypatch):
     """A context in which one photo finds no room; manifests do."""
-    real = whole._write_temporary
+    real = local_store._write_temporary
 
     def full(path, data):
         if path.endswith("3.png"):
@@ -184,7 +184,7 @@ def no_room(monkeypatch):
     def context():
         with monkeypatch.context() as patch:
             patch.setattr("tenacity.nap.time.sleep", lambda _: None)
-            patch.setattr(whole, "_write_temporary", full)
+            patch.setattr(local_store, "_write_temporary", full)
             yield
 
     return context

@@ -18,7 +18,8 @@ from pipeline.evaluation import evaluate
 from pipeline.evaluation.evaluate import evaluate_job
 from pipeline.stages.driver import RunOptions, fit_job, open_run, run_job
 from pipeline.storage.folders import delete_folder, list_names
-from pipeline.storage.objects import join_uri, read
+from pipeline.storage.objects import read
+from pipeline.storage.uris import join_uri
 from tests.support.in_process_pool import InProcessWorkerPool
 from tests.support.photos import make_photo, write_photos
 

@@ -62,7 +62,7 @@ def test_an_age_is_one_by_the_clock_of_the_storage(make_job, monkeypatch, capsys
     run = RunPaths(run_in_process(make_job()).run)
     write(run.manifest("00000-1-late.parquet"), b"of a shard in work")
     now = time.time()
-    monkeypatch.setattr("pipeline.maintenance.gc.time.time", lambda: now + 10 * 86400)
+    monkeypatch.setattr("time.time", lambda: now + 10 * 86400)
     assert told(capsys, "gc", run.uri)[1]["removed"] == 0
     os.utime(run.manifest("00000-1-late.parquet"), (now - 86401,) * 2)
     assert told(capsys, "gc", run.uri)[1]["removed"] == 1

@@ -5,8 +5,7 @@ from PIL import Image
 
 from pipeline.errors import RunError
 from pipeline.runs import case_collisions as casing
-from pipeline.runs.case_collisions import find_case_collision, is_case_insensitive
-from pipeline.storage.objects import write
+from pipeline.runs.case_collisions import find_case_collision
 from tests.support.in_process_pool import run_in_process
 
 
@@ -30,14 +29,9 @@ def test_hashes_that_end_in_zeros_are_hashes_too(monkeypatch):
     assert find_case_collision(lambda: iter(["B.png", "a.png", "b.png"])) == ("B.png", "b.png")
 
 
-def test_this_disk_tells_case(storage_folder):
-    write(f"{storage_folder}/_owner.json", b"{}")
-    assert not is_case_insensitive(storage_folder, "_owner.json")
-
-
 def test_photos_that_would_be_one_file_are_refused_before_any_is_lost(make_job, tmp_path, monkeypatch):
     job = make_job()
-    monkeypatch.setattr(casing, "exists", lambda _: True)
+    monkeypatch.setattr(casing, "is_case_insensitive", lambda _: True)
     assert run_in_process(job).ok == 6
     Image.new("RGB", (40, 30)).save(tmp_path / "restored" / "PHOTO 01.png")
     with pytest.raises(RunError, match=r"'PHOTO 01.png' and 'photo 01.png' would be one file there"):

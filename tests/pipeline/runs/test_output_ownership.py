@@ -7,7 +7,8 @@ from pipeline.errors import RunError
 from pipeline.runs import output_ownership as claims
 from pipeline.runs.output_ownership import OWNER_FILE, claim_output, read_output_owner
 from pipeline.runs.paths import RunPaths
-from pipeline.storage.objects import join_uri, read, write
+from pipeline.storage.objects import read, write
+from pipeline.storage.uris import join_uri
 from tests.support.in_process_pool import OPTIONS, run_in_process
 
 

@@ -15,10 +15,10 @@ import pytest
 
 from pipeline.config.job import Limits
 from pipeline.errors import ErrorCode, ImageError, StorageError
-from pipeline.sources import members
-from pipeline.sources.fetch import read_input
+from pipeline.sources import parquet_column
+from pipeline.sources.reading import read_input, read_photo
 from pipeline.sources.find import find_images
-from pipeline.sources.members import read_photo, sanitize_path
+from pipeline.sources.member_uri import sanitize_path
 from tests.support.image_corpus import encode_image, make_corpus_photo
 
 NAMES = ["b/0002.png", "0001.jpg", "Ü #1+2.webp"]
@@ -127,14 +127,14 @@ def test_a_row_group_is_read_once_whoever_wants_its_photos(tmp_path, monkeypatch
     """Threads that read a shard ahead, or verify it, come at the same moment."""
     pq.write_table(pa.table({"image": [bytes([number]) for number in range(8)]}), tmp_path / "p.parquet")
     entries = list(find_images(str(tmp_path / "p.parquet"), "input"))
-    reads, real = [], members.open_ranged
+    reads, real = [], parquet_column.open_container
 
     def opened(uri):
         reads.append(uri)
         time.sleep(0.05)
         return real(uri)
 
-    monkeypatch.setattr(members, "open_ranged", opened)
+    monkeypatch.setattr(parquet_column, "open_container", opened)
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(lambda entry: read_photo(entry.uri), entries)) == [bytes([i]) for i in range(8)]
     assert len(reads) == 1

@@ -1,75 +1,33 @@
-import errno
-import os
+"""Objects by their URIs: retried attempts, creates that landed unnoticed, and the storage's clock."""
+
+import time
 
 import pytest
 
-from pipeline.errors import ErrorCode, StorageError
-from pipeline.failures import error_code
-from pipeline.storage import atomic as whole
-from pipeline.storage import folders
-from pipeline.storage import objects as storage
-
-KEYS = ["a b.jpg", "deep/er/ü#1.PNG", "deep/x%20+.tif", "notes.txt"]
-
-
-def test_put_read_names(storage_folder):
-    for key in KEYS:
-        storage.write(storage.join_uri(storage_folder, key), key.encode())
-    for key in KEYS:
-        assert storage.read(storage.join_uri(storage_folder, key)) == key.encode()
-    assert folders.list_names(storage_folder) == {"a b.jpg", "deep", "notes.txt"}
-    assert folders.list_names(storage.join_uri(storage_folder, "nothing")) == set()
-    assert folders.exists(storage.join_uri(storage_folder, "notes.txt"))
-    assert not folders.exists(storage.join_uri(storage_folder, "notes"))
+from pipeline.errors import StorageError
+from pipeline.storage import objects, resolve
+from pipeline.storage.folders import list_names
+from pipeline.storage.objects import create_if_absent, delete, get_mtime, read, storage_clock, write
+from pipeline.storage.temporary_names import is_temporary_name
+from pipeline.storage.uris import join_uri
 
 
-def test_a_range_ends_where_the_object_ends(storage_folder):
-    where = storage.join_uri(storage_folder, "short")
-    for content in (b"0123456789", b""):
-        storage.write(where, content)
-        assert storage.read_range(where, 4, 20) == content[4:]
-        assert storage.read_range(where, 12, 20) == b""
-
-
-def test_create_lets_the_first_one_win_and_knows_its_own_work(storage_folder):
-    where = storage.join_uri(storage_folder, "commits", "00000.json")
-    assert storage.create_if_absent(where, b"mine")
-    assert not storage.create_if_absent(where, b"yours")
-    assert storage.create_if_absent(where, b"mine"), "the answer to the first write may have been lost"
-    assert storage.read(where) == b"mine"
-
-
-def test_nothing_half_written_is_left_behind(tmp_path, monkeypatch):
-    def full(_):
-        raise OSError(28, "No space left on device")
-
-    storage.write(str(tmp_path / "x"), b"old")
-    monkeypatch.setattr(whole.os, "fsync", full)
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
-    with pytest.raises(StorageError, match="No space left"):
-        storage.write(str(tmp_path / "x"), b"new")
-    assert [path.name for path in tmp_path.iterdir()] == ["x"]
-    assert (tmp_path / "x").read_bytes() == b"old"
 
 
-@pytest.mark.parametrize("name", ["日" * 83 + ".png", "é" * 125 + ".png", "a" * 251 + ".png"])
-def test_every_name_that_fits_can_be_written(tmp_path, name):
-    where = str(tmp_path / name)
-    storage.write(where, b"x")
-    assert storage.create_if_absent(where, b"x") and storage.read(where) == b"x"
-    assert [path.name for path in tmp_path.iterdir()] == [name]
+def test_create_if_absent_lets_the_first_one_win_and_knows_its_own_work(storage_folder):
+    uri = join_uri(storage_folder, "commits", "00000.json")
+    assert create_if_absent(uri, b"mine")
+    assert not create_if_absent(uri, b"yours")
+    assert create_if_absent(uri, b"mine"), "the answer to the first write may have been lost"
+    assert read(uri) == b"mine"
 
 
-def test_a_name_that_is_too_long_is_not_tried_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: pytest.fail("it waits"))
-    with pytest.raises(StorageError, match="too long") as caught:
-        storage.write(str(tmp_path / ("a" * 256)), b"x")
-    assert error_code(caught.value, ErrorCode.WRITE_FAILED) is ErrorCode.UNSAFE_NAME
-
-
-def test_passing_faults_are_tried_again(tmp_path, monkeypatch):
-    storage.write(str(tmp_path / "x"), b"data")
-    real, calls = storage.resolve_filesystem, []
+def test_read_is_retried_after_transient_faults(tmp_path, monkeypatch):
+    write(str(tmp_path / "x"), b"data")
+    real, calls = resolve.resolve_filesystem, []
 
     def flaky(uri):
         calls.append(uri)
@@ -77,42 +35,43 @@ def test_passing_faults_are_tried_again(tmp_path, monkeypatch):
             raise ConnectionResetError("reset by peer")
         return real(uri)
 
-    monkeypatch.setattr(storage, "resolve_filesystem", flaky)
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
-    assert storage.read(str(tmp_path / "x")) == b"data"
+    monkeypatch.setattr(resolve, "resolve_filesystem", flaky)
+    assert read(str(tmp_path / "x")) == b"data"
     assert len(calls) == 3
 
 
-def test_a_name_is_on_the_disk_before_the_next_write(tmp_path, monkeypatch):
-    """What a rename or link did is lost in a power failure until its folder is synced, new folders with it."""
-    real, synced = os.fsync, []
-
-    def fsync(handle):
-        synced.append(os.readlink(f"/proc/self/fd/{handle}").removeprefix(str(tmp_path)))
-        real(handle)
-
-    monkeypatch.setattr(whole.os, "fsync", fsync)
-    whole._PROBE_RESULTS[str(tmp_path / "run" / "commits")] = True
-    for write in (storage.write, storage.create_if_absent):
-        synced.clear()
-        write(str(tmp_path / "out" / "deep" / "a.png") if write is storage.write else f"{tmp_path}/run/commits/0", b"x")
-        made = {"/out", "/out/deep"} if write is storage.write else {"/run", "/run/commits"}
-        assert {place for place in synced if not place.endswith(".partial")} == made | {""}
-        assert synced[-1] == max(made, key=len), "the folder, after the rename or link"
-    synced.clear()
-    storage.write(str(tmp_path / "out" / "deep" / "b.png"), b"x")
-    assert [place for place in synced if not place.endswith(".partial")] == ["/out/deep"]
+def test_get_mtime_of_a_missing_object_raises(storage_folder):
+    write(join_uri(storage_folder, "x"), b"")
+    with pytest.raises(FileNotFoundError):
+        get_mtime(join_uri(storage_folder, "y"))
 
 
-@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP])
-def test_file_systems_that_sync_no_folders_are_written_to(tmp_path, monkeypatch, code):
-    real = os.fsync
+def test_storage_clock_dates_the_objects_of_the_folder(storage_folder, monkeypatch):
+    """This machine's clock may be days ahead."""
+    write(join_uri(storage_folder, "before"), b"")
+    now = time.time()
+    with monkeypatch.context() as patch:
+        patch.setattr(objects.time, "time", lambda: now + 10 * 86400)
+        found = storage_clock(storage_folder)
+    write(join_uri(storage_folder, "after"), b"")
+    assert int(get_mtime(join_uri(storage_folder, "before"))) <= found
+    assert int(found) <= get_mtime(join_uri(storage_folder, "after"))
+    assert list_names(storage_folder) == {"before", "after"}, "the probe is deleted"
 
-    def fsync(handle):
-        if os.path.isdir(f"/proc/self/fd/{handle}"):
-            raise OSError(code, os.strerror(code))
-        real(handle)
 
-    monkeypatch.setattr(whole.os, "fsync", fsync)
-    storage.write(str(tmp_path / "new" / "x"), b"data")
-    assert storage.read(str(tmp_path / "new" / "x")) == b"data"
+def test_storage_clock_without_the_right_to_write_is_this_machines(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise StorageError("read-only")
+
+    monkeypatch.setattr(objects, "write", refuse)
+    monkeypatch.setattr(objects.time, "time", lambda: 1234.5)
+    assert storage_clock(str(tmp_path)) == 1234.5
+
+
+def test_temporary_names_are_told_from_those_of_photos():
+    assert is_temporary_name(".0123456789abcdef.partial")
+    assert not any(map(is_temporary_name, ["a.partial", ".a.png", "a.png", ".partial.png"]))
+
+
+def test_delete_accepts_a_missing_object(storage_folder):
+    delete(join_uri(storage_folder, "none"))

@@ -1,4 +1,4 @@
-"""Files that are read in parts: every read is tried again by itself, and what is wrong is said of the file."""
+"""Stored objects as seekable files: every read has its own retries, and storage faults are no corrupt files."""
 
 import io
 import tarfile
@@ -11,18 +11,19 @@ import pytest
 from pipeline.errors import StorageError
 from pipeline.runs.plan import read_shards, shards_to_parquet
 from pipeline.runs.sharding import split_into_shards
-from pipeline.sources import discovery as containers
-from pipeline.sources import members
+from pipeline.sources.archives import read_tar_index
 from pipeline.sources.discovery import discover_images
-from pipeline.sources.members import read_photo
-from pipeline.storage import ranged_file as parts
-from pipeline.storage.objects import Entry, write
+from pipeline.sources.parquet_column import _read_row_group
+from pipeline.sources.reading import read_photo
+from pipeline.storage import ranged_file
+from pipeline.storage.objects import write
 from pipeline.storage.ranged_file import open_ranged
+from pipeline.storage.store import Entry
 
 PHOTOS = {f"{number}.png": bytes([number]) * 40_000 for number in range(4)}
 
 
-def tar():
+def make_tar():
     with io.BytesIO() as file:
         with tarfile.open(fileobj=file, mode="w") as archive:
             for name, data in PHOTOS.items():
@@ -32,7 +33,7 @@ def tar():
         return file.getvalue()
 
 
-def box():
+def make_zip():
     with io.BytesIO() as file:
         with zipfile.ZipFile(file, "w") as archive:
             for name, data in PHOTOS.items():
@@ -40,20 +41,20 @@ def box():
         return file.getvalue()
 
 
-def column():
+def make_parquet():
     rows = [{"bytes": data, "path": name} for name, data in PHOTOS.items()]
     with io.BytesIO() as file:
         pq.write_table(pa.table({"image": rows}), file, row_group_size=2)
         return file.getvalue()
 
 
-CONTAINERS = {"a.tar": tar, "a.zip": box, "a.parquet": column}
+CONTAINERS = {"a.tar": make_tar, "a.zip": make_zip, "a.parquet": make_parquet}
 
 
 @pytest.fixture(autouse=True)
-def nothing_remembered(monkeypatch):
-    containers.read_tar_index.cache_clear()
-    members._read_row_group.cache_clear()
+def empty_caches(monkeypatch):
+    read_tar_index.cache_clear()
+    _read_row_group.cache_clear()
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
 
 
@@ -74,18 +75,18 @@ class Flaky:
 
 @pytest.fixture
 def flaky(monkeypatch):
-    made, real = [], parts._open_with_retries
+    made, real = [], ranged_file._open_with_retries
 
     def opening(uri):
         made.append(Flaky(real(uri)))
         return made[-1]
 
-    monkeypatch.setattr(parts, "_open_with_retries", opening)
+    monkeypatch.setattr(ranged_file, "_open_with_retries", opening)
     return made
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
-def test_a_read_that_breaks_off_is_made_again(tmp_path, flaky, name):
+def test_read_that_breaks_off_is_retried(tmp_path, flaky, name):
     write(str(tmp_path / name), CONTAINERS[name]())
     found = {
         entry.key.rpartition("/")[2].lstrip("0"): read_photo(entry.uri)
@@ -95,7 +96,7 @@ def test_a_read_that_breaks_off_is_made_again(tmp_path, flaky, name):
     assert sum(file.reads for file in flaky) >= 2
 
 
-def test_a_plan_is_read_through_breaks(tmp_path, flaky):
+def test_plan_is_read_although_reads_break_off(tmp_path, flaky):
     shards = list(split_into_shards([Entry("u", f"k{number}", 1, "", 0.0) for number in range(9)], 4))
     write(str(tmp_path / "plan.parquet"), shards_to_parquet(shards))
     assert list(read_shards(str(tmp_path / "plan.parquet"))) == shards
@@ -103,19 +104,19 @@ def test_a_plan_is_read_through_breaks(tmp_path, flaky):
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
-def test_what_cannot_be_read_is_not_taken_for_damaged(tmp_path, monkeypatch, name):
+def test_container_that_cannot_be_read_is_not_taken_for_corrupt(tmp_path, monkeypatch, name):
     class Dead(Flaky):
         def read(self, length):
             raise TimeoutError("no answer")
 
-    real = parts._open_with_retries
-    monkeypatch.setattr(parts, "_open_with_retries", lambda uri: Dead(real(uri)))
+    real = ranged_file._open_with_retries
+    monkeypatch.setattr(ranged_file, "_open_with_retries", lambda uri: Dead(real(uri)))
     write(str(tmp_path / name), CONTAINERS[name]())
     with pytest.raises(StorageError, match=f"{name}: TimeoutError: no answer"):
         list(discover_images(str(tmp_path / name)))
 
 
-def test_a_file_is_read_where_it_is_asked(tmp_path):
+def test_open_ranged_reads_where_it_was_sought(tmp_path):
     data = bytes(range(256)) * 1000
     write(str(tmp_path / "x"), data)
     with open_ranged(str(tmp_path / "x")) as file:
@@ -129,18 +130,45 @@ def test_a_file_is_read_where_it_is_asked(tmp_path):
         pass
 
 
-def test_containers_over_faulty_s3(faulty_s3, s3):
+def test_open_ranged_reads_the_headers_of_a_tar_without_its_files(s3):
+    """But for as much as storage sends in the time of a request."""
     import boto3
 
-    boto3.client("s3", endpoint_url=s3["AWS_ENDPOINT_URL"]).create_bucket(Bucket="parts")
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="tars")
+    with io.BytesIO() as file:
+        with tarfile.open(fileobj=file, mode="w") as archive:
+            for number in range(6):
+                info = tarfile.TarInfo(f"{number}.tif")
+                info.size = 12 * 2**20
+                archive.addfile(info, io.BytesIO(bytes(info.size)))
+        client.put_object(Bucket="tars", Key="scans.tar", Body=file.getvalue())
+    with open_ranged("s3://tars/scans.tar") as found:
+        raw = found.raw._file
+        with tarfile.open(fileobj=found, mode="r:") as tar:
+            assert len(tar.getmembers()) == 6
+        assert raw.cache.total_requested_bytes < 32 * 2**20, "of 72"
+    assert len(read_tar_index("s3://tars/scans.tar")) == 6
+
+
+def test_file_that_its_reader_finds_corrupt_is_named(tmp_path):
+    write(str(tmp_path / "x"), b"")
+    with pytest.raises(StorageError, match=r"/x: not what it says"), open_ranged(str(tmp_path / "x")):
+        raise OSError("not what it says")
+
+
+def test_containers_are_read_over_faulty_s3(faulty_s3, s3):
+    import boto3
+
+    boto3.client("s3", endpoint_url=s3["AWS_ENDPOINT_URL"]).create_bucket(Bucket="ranged")
     for name, make in CONTAINERS.items():
-        write(f"s3://parts/{name}", make())
+        write(f"s3://ranged/{name}", make())
     faulty_s3.kinds, faulty_s3.rate = ("slow_down", "internal", "reset", "short"), 0.2
     for _ in range(10):
         for name in CONTAINERS:
-            containers.read_tar_index.cache_clear()
-            members._read_row_group.cache_clear()
-            assert [read_photo(entry.uri) for entry in discover_images(f"s3://parts/{name}")] == list(PHOTOS.values())
+            read_tar_index.cache_clear()
+            _read_row_group.cache_clear()
+            assert [read_photo(entry.uri) for entry in discover_images(f"s3://ranged/{name}")] == list(PHOTOS.values())
         if set(faulty_s3.injected) == set(faulty_s3.kinds):
             return
     pytest.fail(f"not every fault was met in {faulty_s3.requests} requests: {faulty_s3.injected}")

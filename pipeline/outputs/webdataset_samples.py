@@ -1,0 +1,111 @@
+"""Grouping results into the samples of WebDataset: files whose names are equal up to the first dot."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.imageio import has_image_extension
+from pipeline.outputs.shard_file_writer import Result
+from pipeline.sources import parse_member_uri, read_tar_index, sanitize_path, webdataset_key, webdataset_sample
+from pipeline.storage import read_range
+
+
+@dataclass(frozen=True)
+class TarEntry:
+    """A result in a tar.
+
+    Attributes:
+        row: manifest row of the photo.
+        source_tar: URI of the tar that the photo came from; empty if it came from elsewhere.
+        source_name: its name in that tar.
+        sample_key: key of its sample in the new tar.
+        suffix: what follows the key in its new name.
+        data: the encoded result.
+    """
+
+    row: dict[str, Any]
+    source_tar: str
+    source_name: str
+    sample_key: str
+    suffix: str
+    data: bytes
+
+    @property
+    def name(self) -> str:
+        """Name of the file in the new tar."""
+        return self.sample_key + self.suffix
+
+
+def group_by_key(results: Sequence[Result]) -> list[TarEntry]:
+    """Return results in the order of their samples, with names that are unique in the new tar.
+
+    Photos from tars keep the keys of their samples; others get their names, with dots as underscores, for keys.
+    """
+    keys: dict[tuple[str, str], str] = {}
+    entries: dict[str, TarEntry] = {}
+    for row, name, data in results:
+        tar, source_name = _tar_origin(row["input_uri"])
+        wanted_key = sanitize_path(webdataset_key(source_name)) or _key_from_path(row["file_name"])
+        suffix = "." + name.rpartition(".")[2]
+        if source_name:
+            suffix = _output_suffix(tar, source_name, "" if name == row["file_name"] else suffix)
+        sample_key = keys.get((tar, wanted_key))
+        if sample_key is None or sample_key + suffix in entries:
+            sample_key = keys[tar, wanted_key] = _unique_key(wanted_key, keys.values())
+        entries[sample_key + suffix] = TarEntry(row, tar, source_name, sample_key, suffix, data)
+    order = {key: index for index, key in enumerate(dict.fromkeys(entry.sample_key for entry in entries.values()))}
+    return sorted(entries.values(), key=lambda entry: order[entry.sample_key])
+
+
+def iter_tar_files(entries: Sequence[TarEntry]) -> Iterator[tuple[str, bytes]]:
+    """Yield the names and contents of the new tar's files: every result, followed by its sample's other files."""
+    written = set()
+    for entry in entries:
+        yield entry.name, entry.data
+        for rest, content in _iter_sidecars(entry):
+            if entry.sample_key + rest not in written:
+                written.add(entry.sample_key + rest)
+                yield entry.sample_key + rest, content
+
+
+def _tar_origin(uri: str) -> tuple[str, str]:
+    """Return the tar that a photo came from and its name there; empty if it came from elsewhere or has no key."""
+    member = parse_member_uri(uri)
+    return (member.container, member.name) if member is not None and webdataset_sample(uri) else ("", "")
+
+
+def _key_from_path(name: str) -> str:
+    """Return a key for a photo that does not come from a tar."""
+    folder, slash, last = name.rpartition("/")
+    return folder + slash + (last.rpartition(".")[0] or last).replace(".", "_")
+
+
+def _unique_key(wanted: str, taken: Collection[str]) -> str:
+    candidate, number = wanted, 1
+    while candidate in taken:
+        number += 1
+        candidate = f"{wanted}-{number}"
+    return candidate
+
+
+def _output_suffix(tar: str, name: str, new_extension: str) -> str:
+    """Return what follows the key in a member's name, with its extension replaced by a new one if that is not empty.
+
+    If the tar holds a photo whose name differs in nothing but the extension, the new one is appended instead.
+    """
+    suffix = name[len(webdataset_key(name)) :]
+    if not new_extension:
+        return suffix
+    stem = name.rpartition(".")[0]
+    siblings = [each for each, *_ in read_tar_index(tar) if each.rpartition(".")[0] == stem and each != name]
+    if not any(map(has_image_extension, siblings)):
+        suffix = suffix.rpartition(".")[0]
+    return suffix + new_extension
+
+
+def _iter_sidecars(entry: TarEntry) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of a photo's sample in its own tar that are not photos: their names after the key, contents."""
+    key = webdataset_key(entry.source_name)
+    for name, start, size in read_tar_index(entry.source_tar) if entry.source_tar else ():
+        if webdataset_key(name) == key and not has_image_extension(name):
+            yield name[len(key) :], read_range(entry.source_tar, start, start + size)

@@ -1,0 +1,22 @@
+"""The layout `webdataset`: one tar a shard, in the samples of the tars that the photos came from."""
+
+from collections.abc import Sequence
+
+from pipeline.outputs.shard_file_writer import Result, ShardFileWriter
+from pipeline.outputs.tar_writer import TarWriter
+from pipeline.outputs.webdataset_samples import group_by_key, iter_tar_files
+from pipeline.sources import make_member_uri
+from pipeline.storage import write
+
+
+class WebDatasetWriter(ShardFileWriter):
+    """Writes a tar as WebDataset reads it; what belonged to a photo in its own tar goes along."""
+
+    suffix = ".tar"
+
+    def _write(self, uri: str, results: Sequence[Result]) -> None:
+        entries, tar = group_by_key(results), TarWriter()
+        offsets = {name: tar.add(name, content) for name, content in iter_tar_files(entries)}
+        write(uri, tar.close())
+        for entry in entries:
+            entry.row["output_uri"] = make_member_uri(uri, offsets[entry.name], len(entry.data), entry.name)

@@ -1,0 +1,39 @@
+"""What writes the results of a shard: the `Writer` protocol."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from pipeline.imageio import DecodedImage
+
+
+class Writer(Protocol):
+    """Writes the results of one shard, or of a part of it."""
+
+    def key_for(self, name: str, format_spec: str, photo: DecodedImage) -> str:
+        """Return the name of a photo's result in this layout.
+
+        Args:
+            name: key of the input.
+            format_spec: as for `imageio.encode`.
+            photo: the input.
+        """
+
+    def add(self, row: dict[str, Any], key: str, data: bytes) -> None:
+        """Take one result; called by several threads.
+
+        Args:
+            row: manifest row of the photo, the same object that `close` gets.
+            key: from `key_for`.
+            data: the encoded result.
+
+        Raises:
+            ImageError: the layout cannot hold it.
+            StorageError: it cannot be written.
+        """
+
+    def close(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Write what has not been written yet, and set `output_uri` in the rows whose results were added.
+
+        Raises:
+            StorageError: it cannot be written.
+        """

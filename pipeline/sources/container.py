@@ -1,0 +1,58 @@
+"""What every kind of container must do: the `Container` protocol, and opening one."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import BinaryIO, Protocol
+
+from pipeline.errors import ContainerError
+from pipeline.sources.member_uri import ArchiveMember
+from pipeline.storage import Entry, open_ranged
+
+
+class Container(Protocol):
+    """A kind of file that holds photos, or names them.
+
+    Attributes:
+        has_columns: whether `#column` after its name says which column to take.
+    """
+
+    has_columns: bool
+
+    def entries(self, file: Entry, column: str) -> Iterator[Entry]:
+        """Stream the photos of one file in the order of their keys.
+
+        Raises:
+            ContainerError: the file is corrupt, or two of its photos have one name.
+            StorageError: it cannot be read, or has no such column.
+        """
+
+    def names_photos(self, files: Sequence[Entry], column: str) -> bool:
+        """Whether the files name photos that lie elsewhere, so that several may name one, and in any order."""
+
+    def read_member(self, member: ArchiveMember, max_inflated_bytes: int) -> bytes:
+        """Return the bytes of a photo.
+
+        Raises:
+            ValueError, TypeError, LookupError: the location does not name a photo.
+            ImageError: the photo is corrupt, inflates to more than allowed, or is packed in a way that is not read.
+            FileNotFoundError: there is no such container.
+            StorageError: the container cannot be read.
+        """
+
+
+@contextmanager
+def open_container(uri: str) -> Iterator[BinaryIO]:
+    """Open a container for a reader that raises OSError over corrupt bytes.
+
+    Raises:
+        ContainerError: the reader raised OSError.
+        FileNotFoundError: there is no such file.
+        StorageError: storage cannot be read, after retries.
+    """
+    with open_ranged(uri) as file:
+        try:
+            yield file
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise ContainerError(f"{uri}: {error}") from error

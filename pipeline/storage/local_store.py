@@ -1,0 +1,126 @@
+"""Files on a disk, or on a share that is mounted like one."""
+
+import errno
+import os
+import shutil
+
+from pipeline.errors import StorageError
+from pipeline.storage.filenames import escape_filename, unescape_filename
+from pipeline.storage.fsspec_store import FsspecStore
+from pipeline.storage.probes import probe_once
+from pipeline.storage.temporary_names import temporary_path
+
+
+class LocalStore(FsspecStore):
+    """An `ObjectStore` of files: written beside their place, synced, and renamed or linked into it.
+
+    Paths hold the bytes of a name as Python reads them from the disk; URIs and keys hold them escaped.
+    """
+
+    def to_path(self, path: str) -> str:
+        """Return the path with the bytes of its name."""
+        return unescape_filename(path)
+
+    def to_uri(self, path: str) -> str:
+        """Return the path in characters that can be stored."""
+        return escape_filename(path)
+
+    def write(self, path: str, data: bytes) -> None:
+        """Rename a complete file into place."""
+        os.replace(_write_temporary(path, data), path)
+        _fsync_folder(os.path.dirname(path))
+
+    def create(self, path: str, data: bytes) -> None:
+        """Link a complete file into place, where the file system has links."""
+        if self.supports_conditional_create(os.path.dirname(path)):
+            _create_by_link(path, data)
+        else:
+            super().create(path, data)
+
+    def supports_conditional_create(self, folder: str) -> bool:
+        """Whether the file system of a folder has hard links."""
+        return probe_once(folder, lambda: _probe_hard_links(temporary_path(folder)))
+
+    def is_case_insensitive(self, folder: str) -> bool:
+        """Whether a new file is also found by its name in capitals, as on most disks of Windows and macOS."""
+        probe = _write_temporary(f"{folder}/probe", b"")
+        try:
+            return os.path.lexists(f"{folder}/{os.path.basename(probe).upper()}")
+        finally:
+            os.unlink(probe)
+
+    def delete_folder(self, path: str) -> None:
+        """Delete the files, and the folders with them."""
+        super().delete_folder(path)
+        if self._fs.exists(path):
+            shutil.rmtree(path)
+
+    def _to_key(self, path: str) -> str:
+        return escape_filename(path)
+
+
+def _probe_hard_links(probe: str) -> bool:
+    """Whether files can be linked into place."""
+    try:
+        _create_by_link(probe, b"probe")
+    except OSError as error:
+        if error.errno in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
+            return False
+        raise
+    os.unlink(probe)
+    return True
+
+
+def _create_by_link(path: str, data: bytes) -> None:
+    temporary = _write_temporary(path, data)
+    try:
+        os.link(temporary, path)
+    finally:
+        os.unlink(temporary)
+    _fsync_folder(os.path.dirname(path))
+
+
+def _write_temporary(path: str, data: bytes) -> str:
+    """Write a complete, synced file beside `path`, and return its path."""
+    folder = os.path.dirname(path)
+    _make_folder(folder)
+    temporary = temporary_path(folder)
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+    return temporary
+
+
+def _make_folder(folder: str) -> None:
+    """Create a folder and its missing ancestors, and sync their parents."""
+    missing, ancestor = list[str](), folder
+    while not os.path.isdir(ancestor) and os.path.dirname(ancestor) != ancestor:
+        missing.append(ancestor)
+        ancestor = os.path.dirname(ancestor)
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except FileNotFoundError as error:
+        raise StorageError(f"the folder {folder} cannot be created: {error.strerror}") from error
+    for created in missing:
+        _fsync_folder(os.path.dirname(created))
+
+
+def _fsync_folder(folder: str) -> None:
+    """Flush the names in a folder to the disk, so that after a power failure no commit names a file that is gone."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # a folder may be writable and not readable
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF):  # folders cannot be synced here
+            raise
+    finally:
+        os.close(handle)

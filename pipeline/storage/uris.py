@@ -1,0 +1,33 @@
+"""The grammar of URIs and local paths."""
+
+from pathlib import Path
+
+from pipeline.storage.filenames import escape_surrogates
+
+
+def absolute_uri(uri: str) -> str:
+    """Return a local path as an absolute one without `file://`, and any other URI as it is."""
+    if uri.startswith("file://"):
+        uri = uri.removeprefix("file://")
+    return escape_surrogates(str(Path(uri).expanduser().absolute())) if is_local_path(uri) else uri
+
+
+def is_local_path(uri: str) -> bool:
+    """Whether a text names a file without saying a protocol."""
+    return "://" not in uri
+
+
+def strip_protocol(uri: str) -> str:
+    """Return a URI without its protocol: bucket or host, and path."""
+    return uri if is_local_path(uri) else uri.partition("://")[2]
+
+
+def join_uri(uri: str, *names: str) -> str:
+    """Return the URI of something below a folder."""
+    return "/".join([uri.rstrip("/"), *names])
+
+
+def parent_uri(uri: str) -> str:
+    """Return the URI of the folder that holds something; empty for a bucket or the root of a file system."""
+    parent = uri.rstrip("/").rpartition("/")[0]
+    return "" if parent.endswith((":/", ":")) else parent
