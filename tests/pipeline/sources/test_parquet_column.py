@@ -1,0 +1,122 @@
+"""Columns of Parquet files: bytes, structs and URIs of every Arrow type, and reading a cell."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.config.job import Limits
+from pipeline.errors import ErrorCode, ImageError, StorageError
+from pipeline.sources import parquet_column
+from pipeline.sources.find import find_images
+from pipeline.sources.reading import read_input, read_photo
+from tests.support.containers import PHOTO_NAMES, find_photos, photo_bytes, write_parquet
+
+STRING_TYPES = [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())]
+
+
+@pytest.mark.parametrize("layout", ["bytes", "struct", "uris"])
+def test_column_gives_its_photos_in_order(tmp_path, layout):
+    for name in PHOTO_NAMES:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(photo_bytes(name))
+    column = {
+        "bytes": [photo_bytes(name) for name in PHOTO_NAMES],
+        "struct": [{"bytes": photo_bytes(name), "path": name} for name in PHOTO_NAMES],
+        "uris": [str(tmp_path / PHOTO_NAMES[0]), *PHOTO_NAMES[1:]],
+    }[layout]
+    pq.write_table(pa.table({"scan": column, "year": [1, 2, 3]}), tmp_path / "p.parquet", row_group_size=2)
+    photos = find_photos(f"{tmp_path}/p.parquet#scan")
+    if layout == "uris":
+        assert photos == {str(tmp_path / name).lstrip("/"): photo_bytes(name) for name in PHOTO_NAMES}
+    else:
+        assert list(photos.values()) == [photo_bytes(name) for name in PHOTO_NAMES]
+    if layout == "struct":
+        assert list(photos) == ["p.parquet/00000000.png", "p.parquet/00000001.jpg", "p.parquet/00000002.webp"]
+
+
+@pytest.mark.parametrize("column", ["", "#none", "#year"])
+def test_column_that_is_missing_or_holds_no_photos_is_named_with_the_others(tmp_path, column):
+    pq.write_table(pa.table({"scan": [b"1"], "year": [1912]}), tmp_path / "p.parquet")
+    name = column.removeprefix("#") or "image"
+    with pytest.raises(StorageError, match=rf"no column '{name}' .*its columns are scan, year: name one"):
+        find_photos(f"{tmp_path}/p.parquet{column}")
+
+
+@pytest.mark.parametrize("dtype", [pa.binary(), pa.large_binary(), pa.binary_view()], ids=str)
+def test_bytes_of_every_type_are_read(tmp_path, dtype):
+    write_parquet(tmp_path / "p.parquet", pa.array([b"one", b"two"], dtype))
+    assert list(find_photos(tmp_path / "p.parquet").values()) == [b"one", b"two"]
+
+
+def test_paths_without_bytes_are_relative_to_the_file(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"one")
+    write_parquet(tmp_path / "p.parquet", [{"bytes": None, "path": "a.png"}, {"bytes": b"two", "path": "b.png"}])
+    assert list(find_photos(tmp_path / "p.parquet").values()) == [b"one", b"two"]
+
+
+@pytest.mark.parametrize("cells", [[b"1", None], [{"bytes": b"1", "path": "a"}, {"bytes": None, "path": None}]])
+def test_empty_cell_is_a_missing_photo(tmp_path, cells):
+    write_parquet(tmp_path / "p.parquet", cells)
+    entries = list(find_images(f"{tmp_path}/p.parquet", "input"))
+    assert read_input(entries[0], Limits()) == b"1"
+    with pytest.raises(ImageError, match="no longer exists") as caught:
+        read_input(entries[1], Limits())
+    assert caught.value.code is ErrorCode.MISSING
+
+
+@pytest.mark.parametrize("dtype", STRING_TYPES, ids=str)
+def test_uris_in_several_files_come_in_order_and_once(tmp_path, dtype):
+    """Whatever order they have in the files; one of these is corrupt."""
+    for name in "abcd":
+        (tmp_path / f"{name}.png").write_bytes(name.encode())
+    (tmp_path / "0.parquet").write_bytes(b"nothing of the kind")
+    for number, names in enumerate(["dab", "cb"], 1):
+        write_parquet(tmp_path / f"{number}.parquet", pa.array([f"{tmp_path}/{name}.png" for name in names], dtype))
+    keys = [entry.key for entry in find_images(f"{tmp_path}/*.parquet", "input")]
+    assert keys == sorted(keys), "a plan takes entries in the order of their keys"
+    assert sorted(key.rpartition("/")[2] for key in keys) == ["0.parquet", "a.png", "b.png", "c.png", "d.png"]
+
+
+def test_row_that_does_not_exist_is_not_retriable(tmp_path):
+    write_parquet(tmp_path / "p.parquet", [b"1"])
+    (entry,) = find_images(str(tmp_path / "p.parquet"), "input")
+    beyond = entry._replace(uri=entry.uri.removesuffix("/0") + "/9")
+    with pytest.raises(ImageError, match="does not name a photo") as caught:
+        read_input(beyond, Limits())
+    assert caught.value.code is ErrorCode.DAMAGED
+
+
+class CountingLock:
+    """A lock that counts who has asked for it."""
+
+    def __init__(self):
+        self.asked, self._lock = threading.Semaphore(0), threading.Lock()
+
+    def __enter__(self):
+        self.asked.release()
+        self._lock.acquire()
+
+    def __exit__(self, *_):
+        self._lock.release()
+
+
+def test_row_group_is_read_once_by_all_threads_that_want_its_photos(tmp_path, monkeypatch):
+    """Threads that read a shard ahead, or verify it, come at the same moment."""
+    write_parquet(tmp_path / "p.parquet", [bytes([number]) for number in range(8)])
+    entries = list(find_images(str(tmp_path / "p.parquet"), "input"))
+    lock, reads, real = CountingLock(), [], parquet_column.open_container
+
+    def open_when_all_have_come(uri):
+        reads.append(uri)
+        if len(reads) == 1:
+            assert all(lock.asked.acquire(timeout=60) for _ in range(8))
+        return real(uri)
+
+    monkeypatch.setattr(parquet_column, "_ROW_GROUP_LOCKS", (lock,))
+    monkeypatch.setattr(parquet_column, "open_container", open_when_all_have_come)
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(lambda entry: read_photo(entry.uri), entries)) == [bytes([i]) for i in range(8)]
+    assert len(reads) == 1
