@@ -1,5 +1,6 @@
 """The grammar of URIs and local paths."""
 
+import os
 from pathlib import Path
 
 from pipeline.storage.filenames import escape_surrogates
@@ -9,7 +10,9 @@ def absolute_uri(uri: str) -> str:
     """Return a local path as an absolute one without `file://`, and any other URI as it is."""
     if uri.startswith("file://"):
         uri = uri.removeprefix("file://")
-    return escape_surrogates(str(Path(uri).expanduser().absolute())) if is_local_path(uri) else uri
+    if not is_local_path(uri):
+        return uri
+    return escape_surrogates(str(Path(os.path.expanduser(uri)).absolute()))  # Path's own raises for unknown users
 
 
 def is_local_path(uri: str) -> bool:

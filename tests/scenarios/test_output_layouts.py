@@ -1,7 +1,6 @@
 """Results as tar shards and Parquet files, read by the libraries that people read them with."""
 
 import io
-import zipfile
 
 import numpy as np
 import pyarrow as pa
@@ -14,17 +13,19 @@ from pipeline.errors import StorageError
 from pipeline.imageio.extensions import EXTENSIONS
 from pipeline.imageio.image_file import add_format_extension, decode
 from pipeline.maintenance.verify import verify_run
-from pipeline.outputs import writers as sinks
-from pipeline.outputs.writers import ParquetShardWriter, WebDatasetWriter
+from pipeline.outputs import parquet_writer, webdataset_writer
+from pipeline.outputs.parquet_writer import ParquetShardWriter
+from pipeline.outputs.webdataset_writer import WebDatasetWriter
 from pipeline.progress import NullProgress
 from pipeline.runs.manifest import MANIFEST_SCHEMA, read_manifest
 from pipeline.runs.paths import RunPaths
-from pipeline.sources.discovery import discover_images, read_tar_index
-from pipeline.sources.members import read_photo
+from pipeline.sources.archives import read_tar_index
+from pipeline.sources.discovery import discover_images
+from pipeline.sources.reading import read_photo
 from pipeline.stages.driver import RunOptions
 from pipeline.storage.objects import read_range, sha256_hex
-from tests.pipeline.sources.test_discovery import NAMES, picture_bytes, samples, tar
 from tests.pipeline.workers.test_shard_worker import rows_of  # noqa: F401 — a fixture
+from tests.support.containers import PHOTO_NAMES, photo_bytes, sample_files, write_parquet, write_tar, write_zip
 from tests.support.in_process_pool import run_in_process
 
 LOTS = 10**9
@@ -32,13 +33,13 @@ LOTS = 10**9
 
 @pytest.fixture
 def shards(tmp_path):
-    tar(tmp_path / "in-0.tar", samples())
-    tar(tmp_path / "in-1.tar", {"0009.jpg": picture_bytes("0009.jpg"), "0009.cls": b"3", "0010.jpg": b"no photo"})
+    write_tar(tmp_path / "in-0.tar", sample_files())
+    write_tar(tmp_path / "in-1.tar", {"0009.jpg": photo_bytes("0009.jpg"), "0009.cls": b"3", "0010.jpg": b"no photo"})
     return f"{tmp_path}/in-*.tar"
 
 
-def agree(rows):
-    """Every row's URI leads to the bytes it speaks of."""
+def assert_results_match(rows):
+    """Every row's URI leads to the bytes that its hash and size are of."""
     for row in rows.values():
         if row["status"] == "ok":
             data = read_photo(row["output_uri"])
@@ -47,11 +48,11 @@ def agree(rows):
 
 
 @pytest.mark.filterwarnings("ignore:.*unclosed file", "ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset's
-def test_webdataset_in_and_out(rows_of, shards, tmp_path):  # noqa: F811
+def test_webdataset_reads_the_results_of_its_own_tars(rows_of, shards, tmp_path):  # noqa: F811
     import webdataset
 
     rows = rows_of(input={"images": shards}, output={"uri": str(tmp_path / "out"), "layout": "webdataset"})
-    agree(rows)
+    assert_results_match(rows)
     assert rows["in-1.tar/0010.jpg"]["error_code"] == "not_an_image"
     assert [path.name for path in (tmp_path / "out").glob("*.tar")] == ["00000.tar"]
     read = {
@@ -63,30 +64,26 @@ def test_webdataset_in_and_out(rows_of, shards, tmp_path):  # noqa: F811
     assert read["b/0002"]["png"].shape == (8, 18, 3)
 
 
-def one_container(folder, kind):
-    """Photos inside of one file; returns what names them."""
-    files = samples()
+def make_container(folder, kind):
+    """Write photos into one file; returns its URI."""
+    files = sample_files()
     if kind == "tar":
-        return str(tar(folder / "box.tar", files))
+        return str(write_tar(folder / "box.tar", files))
     if kind == "zip":
-        with zipfile.ZipFile(folder / "box.zip", "w") as archive:
-            for name, data in files.items():
-                archive.writestr(name, data)
-        return str(folder / "box.zip")
-    cells = [{"bytes": files[name], "path": name} if kind == "struct" else files[name] for name in NAMES]
-    pq.write_table(pa.table({"scan": cells}), folder / "box.parquet")
-    return f"{folder}/box.parquet#scan"
+        return str(write_zip(folder / "box.zip", files))
+    cells = [{"bytes": files[name], "path": name} if kind == "struct" else files[name] for name in PHOTO_NAMES]
+    return f"{write_parquet(folder / 'box.parquet', cells, 'scan')}#scan"
 
 
 @pytest.mark.filterwarnings("ignore:.*unclosed file", "ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset's
 @pytest.mark.parametrize(
     ("kind", "layout"), [("tar", "parquet"), ("zip", "webdataset"), ("bytes", "parquet"), ("struct", "files")]
 )
-def test_selected_photos_are_whole_samples_for_webdataset(rows_of, tmp_path, kind, layout):  # noqa: F811
+def test_exported_photos_are_samples_of_webdataset(rows_of, tmp_path, kind, layout):  # noqa: F811
     import webdataset
 
     rows = rows_of(
-        input={"images": one_container(tmp_path, kind)}, output={"uri": str(tmp_path / "out"), "layout": layout}
+        input={"images": make_container(tmp_path, kind)}, output={"uri": str(tmp_path / "out"), "layout": layout}
     )
     table = pa.Table.from_pylist(list(rows.values()), schema=MANIFEST_SCHEMA)
     for side in PHOTO_KINDS:
@@ -101,11 +98,11 @@ def test_selected_photos_are_whole_samples_for_webdataset(rows_of, tmp_path, kin
                 np.testing.assert_array_equal(sample[suffix], np.asarray(image))
 
 
-def test_webdataset_with_another_format_keeps_samples_together(rows_of, shards, tmp_path):  # noqa: F811
+def test_results_in_another_format_stay_in_their_samples(rows_of, shards, tmp_path):  # noqa: F811
     rows = rows_of(
         input={"images": shards}, output={"uri": str(tmp_path / "out"), "layout": "webdataset", "format": "png"}
     )
-    agree(rows)
+    assert_results_match(rows)
     assert rows["in-0.tar/0001.jpg"]["output_uri"].endswith("/0001.png")
 
 
@@ -120,17 +117,17 @@ def test_webdataset_with_another_format_keeps_samples_together(rows_of, shards, 
         ("png", ["0001.tif", "0001.jpg"], {"tif.png", "jpg.png"}),
     ],
 )
-def test_a_sample_of_several_photos_stays_one(tmp_path, form, names, expected):
+def test_sample_of_several_photos_stays_one_sample(tmp_path, form, names, expected):
     import webdataset
 
     files = {name: name.encode() for name in names} | {"0001.json": b"{}", "0001.m/x.png": b"x", "0002.png": b"2"}
     for number in (0, 1):
-        tar(tmp_path / f"in-{number}.tar", files)
+        write_tar(tmp_path / f"in-{number}.tar", files)
     rows = [{"input_uri": entry.uri, "file_name": entry.key} for entry in discover_images(f"{tmp_path}/in-*.tar")]
-    into = WebDatasetWriter(str(tmp_path / "out"), 0, "")
+    writer = WebDatasetWriter(str(tmp_path / "out"), 0, "")
     for row in rows:
-        into.add(row, add_format_extension(row["file_name"], form), b"result of " + read_photo(row["input_uri"]))
-    into.close(rows)
+        writer.add(row, add_format_extension(row["file_name"], form), b"result of " + read_photo(row["input_uri"]))
+    writer.close(rows)
     for row in rows:
         assert read_photo(row["output_uri"]) == b"result of " + read_photo(row["input_uri"])
     read = list(webdataset.WebDataset(f"{tmp_path}/out/00000.tar", shardshuffle=False))
@@ -140,11 +137,11 @@ def test_a_sample_of_several_photos_stays_one(tmp_path, form, names, expected):
         assert {name for name in sample if not name.startswith("__")} == expected | {"json"}
 
 
-def test_parquet_is_what_hugging_face_datasets_load(rows_of, tmp_path, monkeypatch):  # noqa: F811
+def test_parquet_results_are_loaded_by_hugging_face_datasets(rows_of, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     datasets = pytest.importorskip("datasets")
     rows = rows_of(output={"uri": str(tmp_path / "out"), "layout": "parquet"})
-    agree(rows)
+    assert_results_match(rows)
     loaded = datasets.load_dataset(
         "parquet", data_files=f"{tmp_path}/out/*.parquet", split="train", cache_dir=str(tmp_path / "cache")
     )
@@ -155,54 +152,54 @@ def test_parquet_is_what_hugging_face_datasets_load(rows_of, tmp_path, monkeypat
             np.testing.assert_array_equal(np.asarray(sample["image"]), np.asarray(image))
 
 
-def test_parquet_is_what_duckdb_reads_and_what_deepot_takes_in_again(rows_of, tmp_path):  # noqa: F811
+def test_parquet_results_are_read_by_duckdb_and_by_deepot_again(rows_of, tmp_path):  # noqa: F811
     import duckdb
 
     rows = rows_of(output={"uri": str(tmp_path / "out"), "layout": "parquet"})
-    told = duckdb.sql(f"SELECT file_name, octet_length(image.bytes) FROM '{tmp_path}/out/*.parquet'").fetchall()
-    assert dict(told) == {name: row["output_bytes"] for name, row in rows.items()}
+    sizes = duckdb.sql(f"SELECT file_name, octet_length(image.bytes) FROM '{tmp_path}/out/*.parquet'").fetchall()
+    assert dict(sizes) == {name: row["output_bytes"] for name, row in rows.items()}
     again = rows_of(input={"images": f"{tmp_path}/out/*.parquet"}, output={"uri": str(tmp_path / "second")})
-    agree(again)
+    assert_results_match(again)
     assert sorted(again)[0].startswith("00000.parquet/00000000.png")
 
 
-def test_a_row_without_a_name_gets_the_suffix_of_its_format(rows_of, tmp_path):  # noqa: F811
-    pq.write_table(pa.table({"image": [picture_bytes("x.jpg")]}), tmp_path / "p.parquet")
+def test_result_of_a_row_without_a_name_gets_an_extension(rows_of, tmp_path):  # noqa: F811
+    write_parquet(tmp_path / "p.parquet", [photo_bytes("x.jpg")])
     rows = rows_of(input={"images": str(tmp_path / "p.parquet")})
     assert rows["p.parquet/00000000"]["output_uri"].endswith("p.parquet/00000000.jpg")
 
 
 @pytest.mark.parametrize("kind", [WebDatasetWriter, ParquetShardWriter])
-def test_pieces_of_a_shard_replace_what_a_dead_worker_left_of_the_whole(tmp_path, kind):
+def test_parts_of_a_bisected_shard_replace_the_file_of_the_dead_worker(tmp_path, kind):
     row = {"input_uri": "x.png", "file_name": "x.png"}
-    for piece in ("", "0", "10", "11"):
-        into = kind(str(tmp_path), 7, piece)
-        into.add(row, "x.png", b"data")
-        into.close([row])
+    for split_path in ("", "0", "10", "11"):
+        writer = kind(str(tmp_path), 7, split_path)
+        writer.add(row, "x.png", b"data")
+        writer.close([row])
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         f"00007-{end}{kind.suffix}" for end in ("0", "10", "11")
     ]
     assert read_photo(row["output_uri"]) == b"data"
     first = (tmp_path / f"00007-0{kind.suffix}").read_bytes()
-    into = kind(str(tmp_path), 7, "0")
-    into.add(row, "x.png", b"data")
-    into.close([row])
+    writer = kind(str(tmp_path), 7, "0")
+    writer.add(row, "x.png", b"data")
+    writer.close([row])
     assert (tmp_path / f"00007-0{kind.suffix}").read_bytes() == first, "the same bytes after a retry"
 
 
-def test_nothing_is_written_for_a_shard_without_results(tmp_path):
+def test_shard_without_results_has_no_file(tmp_path):
     WebDatasetWriter(str(tmp_path), 0, "").close([])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_equal_keys_of_two_tars_stay_two_samples(tmp_path):
+def test_equal_keys_of_two_tars_become_two_samples(tmp_path):
     for number in (0, 1):
-        tar(tmp_path / f"in-{number}.tar", {"0001.jpg": bytes([number]), "0001.txt": f"of {number}".encode()})
+        write_tar(tmp_path / f"in-{number}.tar", {"0001.jpg": bytes([number]), "0001.txt": f"of {number}".encode()})
     rows = [{"input_uri": entry.uri, "file_name": entry.key} for entry in discover_images(f"{tmp_path}/in-*.tar")]
-    into = WebDatasetWriter(str(tmp_path / "out"), 0, "")
+    writer = WebDatasetWriter(str(tmp_path / "out"), 0, "")
     for number, row in enumerate(rows):
-        into.add(row, row["file_name"], b"result %d" % number)
-    into.close(rows)
+        writer.add(row, row["file_name"], b"result %d" % number)
+    writer.close(rows)
     assert [read_photo(row["output_uri"]) for row in rows] == [b"result 0", b"result 1"]
     index = {
         name: read_range(f"{tmp_path}/out/00000.tar", start, start + size)
@@ -211,20 +208,20 @@ def test_equal_keys_of_two_tars_stay_two_samples(tmp_path):
     assert (index["0001.txt"], index["0001-2.txt"]) == (b"of 0", b"of 1")
 
 
-def test_results_of_more_bytes_than_arrow_counts_are_several_row_groups(rows_of, tmp_path, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(sinks, "_ROW_GROUP_BYTES", 15_000)
+def test_results_that_exceed_a_row_group_are_written_in_several(rows_of, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(parquet_writer, "MAX_ROW_GROUP_BYTES", 15_000)
     rows = rows_of(output={"uri": str(tmp_path / "out"), "layout": "parquet"})
-    agree(rows)
+    assert_results_match(rows)
     groups = pq.ParquetFile(tmp_path / "out" / "00000.parquet").num_row_groups
     assert 1 < groups < len(rows)
     assert len({row["output_uri"] for row in rows.values()}) == len(rows)
 
 
-def test_a_result_that_no_cell_holds_fails_alone(rows_of, tmp_path, monkeypatch):  # noqa: F811
+def test_result_that_exceeds_a_cell_fails_alone(rows_of, tmp_path, monkeypatch):  # noqa: F811
     sizes = sorted(row["output_bytes"] for row in rows_of().values())
-    monkeypatch.setattr(sinks, "_MAX_CELL_BYTES", sizes[-2])
+    monkeypatch.setattr(parquet_writer, "MAX_CELL_BYTES", sizes[-2])
     rows = rows_of(output={"uri": str(tmp_path / "out"), "layout": "parquet"})
-    agree(rows)
+    assert_results_match(rows)
     assert [row["error_code"] for row in rows.values() if row["status"] != "ok"] == ["unsupported_output"]
 
 
@@ -232,7 +229,7 @@ def test_a_result_that_no_cell_holds_fails_alone(rows_of, tmp_path, monkeypatch)
     ("error", "code"), [(StorageError("no room"), "write_failed"), (pa.ArrowCapacityError("too much"), "internal")]
 )
 @pytest.mark.parametrize("layout", ["webdataset", "parquet"])
-def test_a_file_of_results_that_cannot_be_written_fails_its_photos_and_no_other(
+def test_shard_file_that_cannot_be_written_fails_its_photos_and_no_others(
     make_job,
     tmp_path,
     monkeypatch,
@@ -240,8 +237,9 @@ def test_a_file_of_results_that_cannot_be_written_fails_its_photos_and_no_other(
     error,
     code,
 ):
-    """The job goes on; it stopped, and at the same shard whenever it was started again."""
-    real, kind = sinks.write, {"webdataset": "tar", "parquet": "parquet"}[layout]
+    """The job goes on with the next shard."""
+    module, kind = {"webdataset": (webdataset_writer, "tar"), "parquet": (parquet_writer, "parquet")}[layout]
+    real = module.write
 
     def refuse(uri, data):
         if uri.endswith(f"00001.{kind}"):
@@ -250,7 +248,7 @@ def test_a_file_of_results_that_cannot_be_written_fails_its_photos_and_no_other(
 
     job = make_job(output={"uri": str(tmp_path / "enhanced"), "layout": layout})
     with monkeypatch.context() as patch:
-        patch.setattr(sinks, "write", refuse)
+        patch.setattr(module, "write", refuse)
         result = run_in_process(job)
     assert (result.ok, result.failed, result.codes, result.complete) == (4, 2, {code: 2}, True)
     failed = [row for row in read_manifest(RunPaths(result.run)).to_pylist() if row["status"] == "failed"]
@@ -261,14 +259,14 @@ def test_a_file_of_results_that_cannot_be_written_fails_its_photos_and_no_other(
         assert run_in_process(job, RunOptions(allow_code=True, retry_failed=True)).ok == 6
 
 
-def test_a_tar_that_goes_away_before_its_other_files_are_read_fails_its_photos(rows_of, shards, tmp_path, monkeypatch):  # noqa: F811
-    real = sinks.group_by_key
+def test_tar_deleted_before_its_sidecars_are_read_fails_its_photos(rows_of, shards, tmp_path, monkeypatch):  # noqa: F811
+    real = webdataset_writer.group_by_key
 
-    def in_samples(done):
+    def delete_and_group(results):
         (tmp_path / "in-0.tar").unlink(missing_ok=True)
         read_tar_index.cache_clear()
-        return real(done)
+        return real(results)
 
-    monkeypatch.setattr(sinks, "group_by_key", in_samples)
+    monkeypatch.setattr(webdataset_writer, "group_by_key", delete_and_group)
     rows = rows_of(input={"images": shards}, output={"uri": str(tmp_path / "out"), "layout": "webdataset"})
     assert {row["error_code"] for row in rows.values()} == {"write_failed", "not_an_image"}

@@ -1,4 +1,4 @@
-"""Naming: no two inputs have one result, and most names stay what they are."""
+"""Names of results: no two inputs get the same one, and most names stay as they are."""
 
 import itertools
 
@@ -16,27 +16,27 @@ from tests.support import image_corpus as corpus
 from tests.support.in_process_pool import run_in_process
 from tests.support.photos import make_photo
 
-FORMS = ["same", "png", "jpeg:quality=80", "tiff", "jpeg2000", "heif"]
+FORMATS = ["same", "png", "jpeg:quality=80", "tiff", "jpeg2000", "heif"]
 PIECES = ["scan", ".", ".png", ".PNG", ".tif", ".tiff", ".jpg", ".jpeg", ".jp2", ".gif", ".dng", "/", "x.parquet/"]
 NAMES = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=5).map("".join)
 
 
-def test_no_two_short_names_meet():
+def test_short_names_get_different_results():
     keys = {"".join(pieces) for count in range(5) for pieces in itertools.product(PIECES, repeat=count)}
-    for form in ("same", "png", "jpeg"):
-        assert len({output_key_for(key, form) for key in keys}) == len(keys)
+    for format_spec in ("same", "png", "jpeg"):
+        assert len({output_key_for(key, format_spec) for key in keys}) == len(keys)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # on a busy machine
-@given(st.sets(NAMES.filter(lambda name: not is_parquet_row_key(name)), max_size=30), st.sampled_from(FORMS))
-def test_no_two_names_meet(keys, form):
+@given(st.sets(NAMES.filter(lambda name: not is_parquet_row_key(name)), max_size=30), st.sampled_from(FORMATS))
+def test_any_names_and_their_results_get_different_results(keys, format_spec):
     pytest.importorskip("pillow_heif")
-    with_results = keys | {output_key_for(key, form) for key in keys}
-    assert len({output_key_for(key, form) for key in with_results}) == len(with_results)
+    with_results = keys | {output_key_for(key, format_spec) for key in keys}
+    assert len({output_key_for(key, format_spec) for key in with_results}) == len(with_results)
 
 
 @pytest.mark.parametrize(
-    ("key", "form", "expected"),
+    ("key", "format_spec", "expected"),
     [
         ("a/2019.05 scan.PNG", "png", "a/2019.05 scan.PNG"),
         ("a.tif", "png", "a.tif.png"),
@@ -49,13 +49,13 @@ def test_no_two_names_meet(keys, form):
         ("p.parquet/00000007.png", "png", "p.parquet/00000007.png"),
     ],
 )
-def test_names_of_results(key, form, expected):
-    assert output_key_for(key, form) == expected
+def test_output_key_keeps_names_that_are_unambiguous(key, format_spec, expected):
+    assert output_key_for(key, format_spec) == expected
 
 
-@pytest.mark.parametrize("form", ["png", "same"])
-def test_inputs_whose_names_differ_by_a_suffix_have_two_results(make_job, tmp_path, form):
-    job = make_job(3, output={"uri": str(tmp_path / "enhanced"), "format": form})
+@pytest.mark.parametrize("format_spec", ["png", "same"])
+def test_inputs_that_differ_by_an_extension_have_two_results(make_job, tmp_path, format_spec):
+    job = make_job(3, output={"uri": str(tmp_path / "enhanced"), "format": format_spec})
     folder = tmp_path / "restored"
     (folder / "scan.tif").write_bytes(corpus.encode_tiff(np.asarray(make_photo(1))))
     for number, name in enumerate(["scan.tif.png", "x.jpg.png", "x.jpg"]):

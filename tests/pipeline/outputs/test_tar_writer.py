@@ -1,4 +1,4 @@
-"""Tars: names of any kind, places of bytes, and what WebDatasetWriter makes of them."""
+"""Tars written in memory: names of any kind, offsets, and what WebDataset reads."""
 
 import io
 import os
@@ -7,11 +7,12 @@ import tarfile
 import pytest
 
 from pipeline.outputs.tar_writer import TarWriter
-from pipeline.outputs.writers import WebDatasetWriter
+from pipeline.outputs.webdataset_writer import WebDatasetWriter
 from pipeline.runs.plan import shards_to_parquet
 from pipeline.runs.sharding import split_into_shards
-from pipeline.sources.discovery import discover_images, read_tar_index
-from pipeline.sources.members import read_photo
+from pipeline.sources.archives import read_tar_index
+from pipeline.sources.discovery import discover_images
+from pipeline.sources.reading import read_photo
 from pipeline.storage.objects import read_range
 
 LONG = "/".join(["a folder of the archive whose name goes on and on"] * 6)
@@ -23,21 +24,21 @@ FILES = {
 }
 
 
-def written(files):
+def write_tar(files):
     tar = TarWriter()
-    places = {name: tar.add(name, data) for name, data in files.items()}
-    return tar.close(), places
+    offsets = {name: tar.add(name, data) for name, data in files.items()}
+    return tar.close(), offsets
 
 
-def test_every_name_comes_back_and_lies_where_it_was_said_to():
-    data, places = written(FILES)
+def test_add_keeps_every_name_and_returns_its_offset():
+    data, offsets = write_tar(FILES)
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         assert {member.name: tar.extractfile(member).read() for member in tar} == FILES
-        assert {member.name: member.offset_data for member in tar} == places
-    assert written(FILES)[0] == data, "the same files, the same bytes"
+        assert {member.name: member.offset_data for member in tar} == offsets
+    assert write_tar(FILES)[0] == data, "the same files, the same bytes"
 
 
-def test_names_that_are_no_utf8_go_from_tar_to_tar(tmp_path):
+def test_names_that_are_not_utf8_are_kept_from_tar_to_tar(tmp_path):
     with tarfile.open(tmp_path / "in.tar", "w", format=tarfile.GNU_FORMAT, encoding="latin-1") as tar:
         for name, data in {"café.png": b"1", "café.txt": b"coffee", "é/b.png": b"2"}.items():
             info = tarfile.TarInfo(name)
@@ -46,10 +47,10 @@ def test_names_that_are_no_utf8_go_from_tar_to_tar(tmp_path):
     entries = list(discover_images(f"{tmp_path}/in.tar"))
     shards_to_parquet(split_into_shards(entries))
     rows = [{"input_uri": entry.uri, "file_name": entry.key} for entry in entries]
-    into = WebDatasetWriter(str(tmp_path), 0, "")
+    writer = WebDatasetWriter(str(tmp_path), 0, "")
     for row in rows:
-        into.add(row, row["file_name"], b"result of " + read_photo(row["input_uri"]))
-    into.close(rows)
+        writer.add(row, row["file_name"], b"result of " + read_photo(row["input_uri"]))
+    writer.close(rows)
     with tarfile.open(tmp_path / "00000.tar") as tar:
         found = {os.fsencode(name): tar.extractfile(name).read() for name in tar.getnames()}
     assert found == {b"caf\xe9.png": b"result of 1", b"caf\xe9.txt": b"coffee", b"\xe9/b.png": b"result of 2"}
@@ -57,7 +58,7 @@ def test_names_that_are_no_utf8_go_from_tar_to_tar(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:.*unclosed file", "ignore::pytest.PytestUnraisableExceptionWarning")  # webdataset's
-def test_long_and_foreign_names_and_their_sidecars_go_from_tar_to_tar(tmp_path):
+def test_long_names_and_sidecars_are_kept_from_tar_to_tar(tmp_path):
     import webdataset
 
     files = {
@@ -66,12 +67,12 @@ def test_long_and_foreign_names_and_their_sidecars_go_from_tar_to_tar(tmp_path):
         "写真.png": b"2",
         "写真.txt": "春".encode(),
     }
-    (tmp_path / "in.tar").write_bytes(written(files)[0])
+    (tmp_path / "in.tar").write_bytes(write_tar(files)[0])
     rows = [{"input_uri": entry.uri, "file_name": entry.key} for entry in discover_images(f"{tmp_path}/in.tar")]
-    into = WebDatasetWriter(str(tmp_path), 0, "")
+    writer = WebDatasetWriter(str(tmp_path), 0, "")
     for row in rows:
-        into.add(row, row["file_name"], b"result of " + read_photo(row["input_uri"]))
-    into.close(rows)
+        writer.add(row, row["file_name"], b"result of " + read_photo(row["input_uri"]))
+    writer.close(rows)
     uri = f"{tmp_path}/00000.tar"
     found = {name: read_range(uri, start, start + size) for name, start, size in read_tar_index(uri)}
     assert found == files | {f"{LONG}/0001.jpg": b"result of 1", "写真.png": b"result of 2"}

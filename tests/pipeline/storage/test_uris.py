@@ -12,6 +12,7 @@ def test_absolute_uri_resolves_local_paths_only(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert absolute_uri("a/b.png") == f"{tmp_path}/a/b.png"
     assert absolute_uri("~/x") == str(Path.home() / "x")
+    assert absolute_uri("~no-such-user/x") == f"{tmp_path}/~no-such-user/x"
     assert absolute_uri("file:///x/y") == "/x/y"
     assert absolute_uri("s3://bucket/x") == "s3://bucket/x"
     assert absolute_uri(os.fsdecode(b"/caf\xe9.png")) == "/caf\uf7e9.png"
