@@ -1,4 +1,4 @@
-"""A disk that is really full, under the results or under everything: with room again the same command does the rest."""
+"""A disk that is full, of results or of everything: once there is room, the same command does the rest."""
 
 import subprocess
 from collections import Counter
@@ -20,7 +20,7 @@ ROOM = "64m"
 
 @contextmanager
 def small_disk(folder, size):
-    """A file system of its own in memory; it can be made larger."""
+    """Mount a file system in memory; yields a function that resizes it."""
     folder.mkdir()
     try:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True)
@@ -37,21 +37,21 @@ def no_waiting(monkeypatch):
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
 
 
-def assert_sound(run):
-    """Every input has a row, every result is what its row says, and nothing half-written is left."""
+def assert_complete(run):
+    """Every input has one row, and every result is what its row says."""
     rows = Counter(row["file_name"] for row in read_manifest(run).to_pylist())
     assert len(rows) == IMAGES and set(rows.values()) == {1}
     assert verify_run(run, NullProgress()).n_corrupt == 0
 
 
-def test_the_disk_of_the_results_is_full(make_job, tmp_path):
+def test_full_disk_of_the_results_fails_photos_and_not_the_job(make_job, tmp_path):
     with small_disk(tmp_path / "enhanced", "64k") as resize:
         job = make_job(images=IMAGES, run=str(tmp_path / "run"))
         result = run_in_process(job)
         run = RunPaths(result.run)
         assert 0 < result.ok < IMAGES
         assert result.codes == {"write_failed": IMAGES - result.ok}
-        assert_sound(run)
+        assert_complete(run)
         assert not list(tmp_path.rglob("*.partial"))
         resize(ROOM)
         requeue_shards(run, verify_run(run, NullProgress()).findings)
@@ -60,8 +60,8 @@ def test_the_disk_of_the_results_is_full(make_job, tmp_path):
 
 
 @pytest.mark.parametrize("size_kb", [8, 500, 1500])
-def test_the_disk_of_everything_is_full(make_job, tmp_path, size_kb):
-    """At whatever stage: the job says so and stops."""
+def test_full_disk_of_the_run_stops_the_job_and_a_rerun_completes_it(make_job, tmp_path, size_kb):
+    """At whatever stage that happens."""
     with small_disk(tmp_path / "enhanced", f"{size_kb}k") as resize:
         job = make_job(images=IMAGES)
         with pytest.raises(StorageError, match="No space left"):
@@ -73,13 +73,13 @@ def test_the_disk_of_everything_is_full(make_job, tmp_path, size_kb):
         run = RunPaths(result.run)
         requeue_shards(run, verify_run(run, NullProgress()).findings)
         assert run_in_process(job).ok == IMAGES
-        assert_sound(run)
+        assert_complete(run)
         assert verify_run(run, NullProgress()) == VerificationReport(IMAGES, (), IMAGES)
 
 
 @pytest.mark.soak
-def test_the_disk_fills_up_at_every_stage(make_job, tmp_path, record_fault):
-    """The job stops at one stage after the other, the disk being a little larger each time."""
+def test_disk_that_fills_up_at_every_stage_loses_nothing(make_job, tmp_path, record_fault):
+    """The disk is a little larger each time, so that the job stops at one stage after the other."""
     with record_fault("the disk is full") as tally, small_disk(tmp_path / "enhanced", "4k") as resize:
         job = make_job(images=IMAGES)
         for size_kb in range(8, 10_000, 150):
@@ -96,5 +96,5 @@ def test_the_disk_fills_up_at_every_stage(make_job, tmp_path, record_fault):
         run_in_process(job)
         rows = Counter(row["file_name"] for row in read_manifest(run).to_pylist())
         tally.lost, tally.doubled = IMAGES - len(rows), sum(count > 1 for count in rows.values())
-        assert_sound(run)
+        assert_complete(run)
         assert verify_run(run, NullProgress()) == VerificationReport(IMAGES, (), IMAGES)

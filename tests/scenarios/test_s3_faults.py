@@ -1,4 +1,4 @@
-"""Storage over S3 that throttles, breaks off, hangs and loses answers: nothing is lost, doubled or half there."""
+"""Storage over an S3 that throttles, breaks off, hangs and loses answers: nothing is lost, doubled or incomplete."""
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -33,8 +33,8 @@ def bucket(faulty_s3, s3):
     return f"s3://{name}"
 
 
-def work_through(proxy, bucket, name, writers=8):
-    """Write, create twice, read and list through the proxy: every write whole, every create with one winner."""
+def exercise_storage(proxy, bucket, name, writers=8):
+    """Write, create twice, read and list through the proxy: every object is complete, every create has one winner."""
     data = bytes(range(256)) * 200
     keys = [f"{name}-{number}" for number in range(writers)]
     with ThreadPoolExecutor(writers) as pool:
@@ -47,30 +47,30 @@ def work_through(proxy, bucket, name, writers=8):
     assert folders.list_names(f"{bucket}/c/{name}") == set(keys)
 
 
-def test_every_fault_is_survived(faulty_s3, bucket):
-    """A fifth of the requests is broken, until every kind of fault has been met."""
+def test_storage_survives_every_kind_of_fault(faulty_s3, bucket):
+    """A fifth of the requests fails, until every kind of fault has occurred."""
     assert storage.supports_conditional_create(bucket)
     faulty_s3.rate, faulty_s3.timeout_s = 0.2, 1.3
     for turn in range(20):
-        work_through(faulty_s3, bucket, f"turn {turn}")
+        exercise_storage(faulty_s3, bucket, f"turn {turn}")
         if set(faulty_s3.injected) == set(FAULT_KINDS):
             return
-    pytest.fail(f"not every fault was met in {faulty_s3.requests} requests: {faulty_s3.injected}")
+    pytest.fail(f"not every fault occurred in {faulty_s3.requests} requests: {faulty_s3.injected}")
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("kind", FAULT_KINDS)
-def test_one_fault_over_and_over(faulty_s3, bucket, kind, record_fault):
+def test_storage_survives_one_kind_of_fault_for_long(faulty_s3, bucket, kind, record_fault):
     assert storage.supports_conditional_create(bucket)
     faulty_s3.kinds, faulty_s3.rate, faulty_s3.timeout_s = (kind,), 0.2, 1.3
     with record_fault(f"S3, 20 % of the requests: {kind.replace('_', ' ')}", has_rows=False) as tally:
         for turn in range(5):
-            work_through(faulty_s3, bucket, f"turn {turn}")
+            exercise_storage(faulty_s3, bucket, f"turn {turn}")
         tally.injected = faulty_s3.injected[kind]
         assert tally.injected > 0
 
 
-def test_a_create_that_landed_unheard_is_known_as_ones_own(faulty_s3, bucket, monkeypatch):
+def test_create_whose_answer_was_lost_is_recognised_as_ones_own(faulty_s3, bucket, monkeypatch):
     monkeypatch.setattr(S3FileSystem, "retries", 1)
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
     assert storage.supports_conditional_create(bucket)
@@ -84,16 +84,16 @@ def test_a_create_that_landed_unheard_is_known_as_ones_own(faulty_s3, bucket, mo
 
 
 @pytest.mark.parametrize("answer", ["ignored", "501"])
-def test_an_endpoint_without_conditional_create_is_noticed(faulty_s3, bucket, answer):
+def test_endpoint_without_conditional_create_is_detected(faulty_s3, bucket, answer):
     faulty_s3.forwards_conditions, faulty_s3.rejects_conditions = answer != "ignored", answer == "501"
     assert not storage.supports_conditional_create(bucket)
     assert storage.create_if_absent(f"{bucket}/x", b"1")
     assert not storage.create_if_absent(f"{bucket}/x", b"2")
     assert storage.read(f"{bucket}/x") == b"1"
-    assert folders.list_names(bucket) == {"x"}, "the probe is cleared away"
+    assert folders.list_names(bucket) == {"x"}, "the probe is deleted"
 
 
-def test_odd_keys(faulty_s3, bucket):
+def test_unusual_keys_are_created_listed_and_deleted(faulty_s3, bucket):
     for key in ODD_KEYS:
         assert storage.create_if_absent(f"{bucket}/in/{key}", key.encode())
         assert not storage.create_if_absent(f"{bucket}/in/{key}", b"other")

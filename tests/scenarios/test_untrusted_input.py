@@ -1,4 +1,4 @@
-"""Files, names, job files and weights that somebody made to do harm: refused, in words, and nothing else happens."""
+"""Files, names, job files and weights made to do harm are refused with a reason, and nothing is executed."""
 
 import io
 import json
@@ -6,7 +6,6 @@ import pickle
 import struct
 import time
 import zlib
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,24 +16,19 @@ from deepot.errors import AutoencoderError, DeepotError
 from deepot.transport.binned_moments import BinnedMoments
 from deepot.transport.moments import Moments
 from deepot.transport.transport_map import TransportMap
-from pipeline.advice import ADVICE_BY_CODE, advice_for, error_code_table
 from pipeline.config.job import Limits
 from pipeline.config.loading import load_job
-from pipeline.errors import ConfigError, ErrorCode, ImageError, StorageError
+from pipeline.errors import ConfigError, ErrorCode, ImageError
 from pipeline.imageio.image_file import decode, encode
-from pipeline.redaction import has_credentials, redact
 from pipeline.reporting.manifest_summary import ManifestSummary
 from pipeline.reporting.report import _plot_naturalness
 from pipeline.sources.discovery import list_images
-from pipeline.sources.reading import read_input, read_photo
-from pipeline.storage.objects import Entry, read
+from pipeline.sources.reading import read_input
+from pipeline.storage.store import Entry
 from tests.support.photos import make_photo
 from tests.support.spandrel_import import can_import_spandrel
 
-SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"  # of AWS's documentation
-PARTS = (*SECRET.split("/"), SECRET.replace("/", "-"))
-LOTS = 400_000_000
-
+MAX_PIXELS = 400_000_000
 
 EMPTY = (b"IDAT", zlib.compress(bytes(14)))
 HUGE = b"x\0\0" + zlib.compress(bytes(2**27))
@@ -58,7 +52,7 @@ def saved(kind="JPEG", **options):
         return file.getvalue()
 
 
-def endless_tiff():
+def cyclic_tiff():
     """Directories that point to each other in a circle."""
     entries = [(256, 4, 1, 8), (257, 4, 1, 8), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 200)]
     entries += [(277, 3, 1, 1), (278, 4, 1, 8), (279, 4, 1, 64)]
@@ -72,14 +66,14 @@ def endless_tiff():
 def tile_bomb(side, bits=8):
     """A TIFF page of 16 × 16 in one tile of `side` × `side`."""
     entries = [(256, 3, 16), (257, 3, 16), (258, 3, bits), (259, 3, 8), (262, 3, 1), (277, 3, 1)]
-    content = zlib.compress(bytes(min(side * side * bits // 8, 2**24)), 1)  # larger ones are not even looked at
+    content = zlib.compress(bytes(min(side * side * bits // 8, 2**24)), 1)  # larger ones are refused by their header
     start = 8 + 2 + 12 * (len(entries) + 4) + 4
     entries += [(322, 4, side), (323, 4, side), (324, 4, start), (325, 4, len(content))]
     directory = b"".join(struct.pack("<HHII", code, kind, 1, value) for code, kind, value in entries)
     return b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + bytes(4) + content
 
 
-def endless_gif():
+def gif_of_many_frames():
     with io.BytesIO() as file:
         make_photo(1).convert("P").resize((4, 4)).save(file, "GIF")
         data = file.getvalue()
@@ -89,14 +83,14 @@ def endless_gif():
 
 BOMBS = {
     "a PNG of 65,535 × 65,535": png(header(65535, 65535), EMPTY, END),
-    "a PNG whose pixels are not there": png(header(4000, 4000), EMPTY, END),
+    "a PNG without most of its pixels": png(header(4000, 4000), EMPTY, END),
     "a text of 128 MB in a PNG": png(header(2, 2), (b"zTXt", HUGE), EMPTY, END),
     "a profile of 128 MB in a PNG": png(header(2, 2), (b"iCCP", HUGE), EMPTY, END),
     "a BMP with a negative width": b"BM"
     + struct.pack("<IHHIIiiHHIIiiII", 60, 0, 0, 54, 40, -5, 9, 1, 24, 0, 0, 1, 1, 0, 0),
-    "a TIFF without an end": endless_tiff(),
+    "a TIFF whose directories form a circle": cyclic_tiff(),
     "a small page in a TIFF tile of 32,768 × 32,768": tile_bomb(32_768),
-    "a GIF without an end": endless_gif(),
+    "a GIF of 20,000 frames": gif_of_many_frames(),
     "SVG": b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>',
     "HTML": b"<!doctype html><html><body onload=alert(1)>",
     "PostScript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(/tmp/pwned) (w) file\n",
@@ -104,14 +98,14 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_hostile_file_is_one_refused_image(name):
+def test_hostile_file_is_refused_or_read_without_its_payload(name):
     started = time.monotonic()
     try:
-        decode(BOMBS[name], LOTS)
+        decode(BOMBS[name], MAX_PIXELS)
     except ImageError as error:
         assert error.code is not ErrorCode.INTERNAL
     else:
-        assert "in a PNG" in name or "TIFF" in name, "refused, or read without what is hostile"
+        assert "in a PNG" in name or "TIFF" in name, "refused, or read without its payload"
     assert time.monotonic() - started < 10
 
 
@@ -119,10 +113,10 @@ def test_a_hostile_file_is_one_refused_image(name):
     "junk", [b"\xff" * 64, b"MM\0*\0\0\0\xff" + b"\1" * 40, b"II*\0\x08\0\0\0\xff\xff" + b"\xfe" * 50, b""]
 )
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_malformed_metadata_never_stops_a_job(kind, junk):
+def test_malformed_metadata_fails_one_image_at_most(kind, junk):
     for options in ({"exif": b"Exif\0\0" + junk}, {"icc_profile": junk or b"x"}):
         try:
-            photo = decode(saved(kind, **options), LOTS)
+            photo = decode(saved(kind, **options), MAX_PIXELS)
             encode(photo, photo.pixels, "same", "keep")
         except ImageError as error:
             assert error.code in (ErrorCode.DAMAGED, ErrorCode.UNSUPPORTED_OUTPUT)
@@ -131,13 +125,13 @@ def test_malformed_metadata_never_stops_a_job(kind, junk):
 @pytest.mark.parametrize(
     "key", ["../x.png", "a/../../x.png", "a//b.png", "./x.png", "_deepot/x/commits/0.png", "a\0b.png"]
 )
-def test_names_that_lead_elsewhere_are_refused(key):
+def test_key_that_leads_out_of_the_output_folder_is_refused(key):
     with pytest.raises(ImageError) as caught:
         read_input(Entry(f"s3://bucket/in/{key}", key, 1, "", 0.0), Limits())
     assert caught.value.code is ErrorCode.UNSAFE_NAME
 
 
-def test_symbolic_links_in_a_folder_are_not_followed(tmp_path):
+def test_symbolic_links_in_an_input_folder_are_not_followed(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "elsewhere").mkdir()
     for path in (tmp_path / "in" / "real.png", tmp_path / "elsewhere" / "secret.png"):
@@ -149,13 +143,13 @@ def test_symbolic_links_in_a_folder_are_not_followed(tmp_path):
         assert [entry.key for entry in list_images(str(uri))] == ["real.png"]
 
 
-def test_files_over_the_limit_are_not_even_read():
+def test_file_over_the_limit_is_not_read():
     with pytest.raises(ImageError) as caught:
         read_input(Entry("s3://nowhere/x.png", "x.png", 5 * 2**30, "", 0.0), Limits())
     assert caught.value.code is ErrorCode.TOO_LARGE
 
 
-def test_names_are_only_names_in_a_plot():
+def test_names_in_a_plot_are_not_markup():
     names = ["$\\frac{$.png", "--><script>.png", "a&b<i>.png"]
     rows = [{"file_name": name, "patch_nll": 1.0, "patch_nll_output": 2.0} for name in names]
     assert "<script>" not in _plot_naturalness(ManifestSummary(sampled_rows=rows), 1.0)
@@ -180,7 +174,7 @@ LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "\n".join(
         "a: &a [*a]\ninput: *a",
     ],
 )
-def test_a_hostile_job_file_is_one_short_sentence(tmp_path, text):
+def test_hostile_job_file_is_refused_in_one_short_sentence(tmp_path, text):
     (tmp_path / "job.yaml").write_text(text)
     started = time.monotonic()
     with pytest.raises(ConfigError) as caught:
@@ -189,7 +183,7 @@ def test_a_hostile_job_file_is_one_short_sentence(tmp_path, text):
     assert time.monotonic() - started < 5
 
 
-def test_an_override_of_what_is_no_mapping_is_said_so(tmp_path):
+def test_override_below_a_value_that_is_no_mapping_names_both(tmp_path):
     (tmp_path / "job.yaml").write_text("input: 5\noutput: {uri: x}\nreference:\n")
     with pytest.raises(ConfigError, match=r"'input\.images' cannot be set: 'input' is not a mapping"):
         load_job(tmp_path / "job.yaml", {"input.images": "x"})
@@ -197,79 +191,7 @@ def test_an_override_of_what_is_no_mapping_is_said_so(tmp_path):
         load_job(tmp_path / "job.yaml", {"reference.images": "x"})
 
 
-@pytest.mark.parametrize(
-    "uri",
-    [
-        f"s3://AKIAPLANTED:{SECRET}@bucket/x",
-        f"s3://AKIAPLANTED:8080/{SECRET}@bucket/x",
-        f"s3://AKIAPLANTED:a@{SECRET}@bucket/x@y:z.png",
-        f"https://me:{SECRET}@host:8080/x.png",
-        f"https://{SECRET.replace('/', '-')}@host/x.png",
-        *(
-            f"https://host/x.png?{name}={SECRET}&a=1"
-            for name in ("X-Amz-Signature", "X-Goog-Signature", "access_token", "Signature", "sig", "api_key")
-        ),
-    ],
-)
-def test_credentials_in_a_uri_are_refused_and_never_shown(tmp_path, uri):
-    (tmp_path / "job.yaml").write_text(
-        f"input: {{images: '{uri}'}}\noutput: {{uri: x}}\nsource: {{degrade: 'blur:sigma=1'}}"
-    )
-    for refuse in (lambda: load_job(tmp_path / "job.yaml"), lambda: read(uri)):
-        with pytest.raises((ConfigError, StorageError), match="credentials") as caught:
-            refuse()
-        assert not any(part in str(caught.value) for part in PARTS)
-    assert has_credentials(uri) and not any(part in redact(f"cannot read {uri}: no") for part in PARTS)
-
-
-@pytest.mark.parametrize(
-    "uri",
-    [
-        "s3://bucket/a:b@c.png",
-        "s3://bucket/12:30/you@home.png",
-        "s3://arn:aws:s3:us-west-2:123456789012:accesspoint/scans/a@b.png",
-        "https://host:8443/a@b:c.png",
-        "https://host/a@b.png?page=1",
-        "sftp://user@host/x:y@z.png",
-        "abfs://container@account.dfs.core.windows.net/a:b@c.png",
-        "zip://a.png::s3://bucket/you@home.zip",
-        "/scans/a:b@c.png",
-        "/scans/x.php?token=abcdefgh&sig=1.png",
-        "a:b@c.png",
-        "file:///scans/a:b@c.png?sig=1",
-        "s3://bucket/x.tar#512+9/a:b@c.png",
-    ],
-)
-def test_names_that_look_like_credentials_are_names(uri):
-    assert not has_credentials(uri)
-    if "?" not in uri:
-        assert redact(f"cannot read {uri}: no") == f"cannot read {uri}: no"
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        *(
-            (name, SECRET)
-            for name in (
-                *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HF_TOKEN", "FSSPEC_S3_SECRET", "FSSPEC_GCS_TOKEN"),
-                *("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_CLIENT_SECRET", "AZURE_STORAGE_SAS_TOKEN", "GOOGLE_API_KEY"),
-            )
-        ),
-        ("AZURE_STORAGE_CONNECTION_STRING", f"AccountName=scans;AccountKey={SECRET};EndpointSuffix=core"),
-        ("FSSPEC_S3", f'{{"key": "AKIAPLANTED", "client_kwargs": {{"aws_secret_access_key": "{SECRET}"}}}}'),
-    ],
-)
-def test_secrets_of_the_environment_are_taken_out_of_messages(monkeypatch, name, value):
-    monkeypatch.setenv(name, value)
-    assert redact(f"signed with {SECRET}") == "signed with …"
-    assert SECRET not in redact(f"cannot use {value}")
-    assert (
-        redact("s3://bucket/a@b:c.png?x=1 and sftp://user@host/x") == "s3://bucket/a@b:c.png?x=1 and sftp://user@host/x"
-    )
-
-
-def lying(header, length=None, data=b"\0" * 64):
+def make_safetensors(header, length=None, data=b"\0" * 64):
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(text) if length is None else length) + text + data
 
@@ -278,29 +200,29 @@ def tensor(shape, offsets, dtype="F64"):
     return {"mean": {"dtype": dtype, "shape": shape, "data_offsets": offsets}}
 
 
-LIES = {
-    "a header longer than the file": lying({}, 2**40),
-    "a header of 16 EiB": lying({}, 2**64 - 1),
-    "a header that is no JSON": lying(b"{{{{"),
-    "a header of nested lists": lying(b"[" * 100_000),
-    "more data than there is": lying(tensor([2**40], [0, 2**43])),
-    "a shape that overflows": lying(tensor([2**33, 2**33], [0, 64])),
-    "a shape of other size": lying(tensor([9], [0, 64])),
-    "data that ends before it begins": lying(tensor([8], [64, 0])),
-    "two tensors of the same bytes": lying(tensor([8], [0, 64]) | {"scatter": tensor([8], [0, 64])["mean"]}),
-    "an unknown type": lying(tensor([8], [0, 64], "X99")),
-    "a negative size": lying(tensor([-8], [0, 64])),
-    "no tensors": lying({}, data=b""),
+FALSE_HEADERS = {
+    "a header longer than the file": make_safetensors({}, 2**40),
+    "a header of 16 EiB": make_safetensors({}, 2**64 - 1),
+    "a header that is no JSON": make_safetensors(b"{{{{"),
+    "a header of nested lists": make_safetensors(b"[" * 100_000),
+    "more data than there is": make_safetensors(tensor([2**40], [0, 2**43])),
+    "a shape that overflows": make_safetensors(tensor([2**33, 2**33], [0, 64])),
+    "a shape of other size": make_safetensors(tensor([9], [0, 64])),
+    "data that ends before it begins": make_safetensors(tensor([8], [64, 0])),
+    "two tensors of the same bytes": make_safetensors(tensor([8], [0, 64]) | {"scatter": tensor([8], [0, 64])["mean"]}),
+    "an unknown type": make_safetensors(tensor([8], [0, 64], "X99")),
+    "a negative size": make_safetensors(tensor([-8], [0, 64])),
+    "no tensors": make_safetensors({}, data=b""),
 }
 
 
-@pytest.mark.parametrize("name", LIES)
-def test_safetensors_with_lying_headers_are_refused(tmp_path, name):
+@pytest.mark.parametrize("name", FALSE_HEADERS)
+def test_safetensors_with_false_headers_are_refused(tmp_path, name):
     for reader in (TransportMap.from_bytes, Moments.from_bytes, BinnedMoments.from_bytes):
         with pytest.raises(DeepotError):
-            reader(LIES[name])
+            reader(FALSE_HEADERS[name])
     (tmp_path / "config.json").write_text('{"_class_name": "AutoencoderTiny"}')
-    (tmp_path / "diffusion_pytorch_model.safetensors").write_bytes(LIES[name])
+    (tmp_path / "diffusion_pytorch_model.safetensors").write_bytes(FALSE_HEADERS[name])
     with pytest.raises(AutoencoderError):
         load_autoencoder(str(tmp_path))
 
@@ -313,7 +235,7 @@ class Payload:
         return (open, (self.marker, "w"))
 
 
-def test_pickled_weights_are_never_executed(tmp_path):
+def test_pickled_autoencoder_is_never_executed(tmp_path):
     marker = tmp_path / "pwned"
     folder = tmp_path / "vae"
     folder.mkdir()
@@ -328,7 +250,7 @@ def test_pickled_weights_are_never_executed(tmp_path):
     assert not marker.exists()
 
 
-def test_a_restorer_checkpoint_that_is_a_pickle_is_never_executed(tmp_path):
+def test_pickled_restorer_is_never_executed(tmp_path):
     if not can_import_spandrel():
         pytest.skip("spandrel is not installed")
     from deepot.errors import RestorerError
@@ -342,18 +264,7 @@ def test_a_restorer_checkpoint_that_is_a_pickle_is_never_executed(tmp_path):
     assert not marker.exists()
 
 
-def test_every_code_has_its_advice():
-    assert set(ADVICE_BY_CODE) == set(ErrorCode)
-    assert all(f"| `{code.value}` |" in error_code_table() for code in ErrorCode)
-    assert advice_for("damaged") == ADVICE_BY_CODE[ErrorCode.DAMAGED] != advice_for("of_tomorrow")
-    assert not any(code.skipped and code.retriable for code in ErrorCode)
-
-
-def test_an_image_of_one_colour_is_no_bomb():
+def test_image_of_one_colour_is_not_taken_for_a_bomb():
     with io.BytesIO() as file:
         Image.new("L", (2000, 2000)).save(file, "PNG")
-        assert decode(file.getvalue(), LOTS).pixels.width == 2000
-
-
-def test_the_document_has_the_table_of_codes():
-    assert error_code_table() in (Path(__file__).parents[2] / "docs" / "reliability.md").read_text(encoding="utf-8")
+        assert decode(file.getvalue(), MAX_PIXELS).pixels.width == 2000

@@ -1,4 +1,4 @@
-"""An S3 server as a process of its own, and a proxy before it that breaks a share of the requests."""
+"""An S3 server in a process of its own, and a proxy in front of it that makes a share of the requests fail."""
 
 import http.client
 import random
@@ -25,7 +25,7 @@ sys.stdin.read()
 
 @contextmanager
 def run_s3_server():
-    """moto's S3 server in its own process; yields its port. It ends when its standard input is closed."""
+    """Run moto's S3 server in its own process, which ends when its standard input is closed; yields its port."""
     command = [sys.executable, "-W", "ignore", "-c", SERVER_SCRIPT]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, text=True, **pipes) as process:
@@ -34,16 +34,16 @@ def run_s3_server():
 
 
 class FaultProxy:
-    """Passes requests on to a server; of each it may make one of `KINDS`, drawn from a seed, and counts them.
+    """Forwards requests to a server, and injects faults of `FAULT_KINDS`, drawn from a seed.
 
     Attributes:
-        rate: share of the requests that are broken.
-        kinds: what may be done to them.
-        timeout_s: how long an answer is held back by `timeout`; the client must wait less.
-        forwards_conditions: whether `If-None-Match` reaches the server; without it, it is one that ignores the condition.
-        rejects_conditions: whether such a request is answered by 501, as endpoints do that know they cannot.
-        injected: how often each kind was made.
-        requests: how many requests came.
+        rate: share of the requests that fail.
+        kinds: the kinds of faults that may be injected.
+        timeout_s: how long `timeout` holds back an answer; the client must wait less.
+        forwards_conditions: whether `If-None-Match` reaches the server; without it the endpoint ignores the condition.
+        rejects_conditions: whether such a request is answered by 501, as by endpoints that do not support it.
+        injected: number of faults by kind.
+        requests: number of requests.
     """
 
     def __init__(self, upstream, rate=0.0, seed=0, kinds=FAULT_KINDS, timeout_s=2.0):
@@ -64,7 +64,7 @@ class FaultProxy:
         self._server.server_close()
 
     def choose_fault(self, method):
-        """The fault of this request; None for most."""
+        """Draw the fault of a request; None for most."""
         with self._lock:
             self.requests += 1
             kinds = [kind for kind in self.kinds if (method == "GET") or kind != "short"]
@@ -83,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length", 0))
         body = self.rfile.read(length) if length else b""
         if "chunked" in self.headers.get("Transfer-Encoding", ""):
-            raise NotImplementedError("the clients of these tests send their length")
+            raise NotImplementedError("the clients of these tests send a Content-Length")
         kind = self.proxy.choose_fault(self.command)
         if self.proxy.rejects_conditions and self.headers["If-None-Match"]:
             return self._send_s3_error(501, "NotImplemented")
@@ -143,7 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send_answer(status, [("Content-Type", "application/xml")], body)
 
     def _reset_connection(self):
-        """End the connection with RST, whatever is under way."""
+        """Reset the connection (RST), whatever is being sent."""
         self.wfile.flush()
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True
@@ -152,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_one_request(self):
         try:
             super().handle_one_request()
-        except (OSError, ValueError):  # the client is gone, or the connection was reset on purpose
+        except (OSError, ValueError):  # the client is gone, or the connection was reset
             self.close_connection = True
 
     def finish(self):
