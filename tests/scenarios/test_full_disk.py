@@ -62,8 +62,8 @@ def test_full_disk_of_the_results_fails_photos_and_not_the_job(make_job, tmp_pat
 @pytest.mark.parametrize("size_kb", [8, 500, 1500])
 def test_full_disk_of_the_run_stops_the_job_and_a_rerun_completes_it(make_job, tmp_path, size_kb):
     """At whatever stage that happens."""
-    with small_disk(tmp_path / "enhanced", f"{size_kb}k") as resize:
-        job = make_job(images=IMAGES)
+    with small_disk(tmp_path / "disk", f"{size_kb}k") as resize:
+        job = make_job(images=IMAGES, output={"uri": str(tmp_path / "disk" / "enhanced")})
         with pytest.raises(StorageError, match="No space left"):
             run_in_process(job)
         assert not list(tmp_path.rglob("*.partial"))
@@ -80,8 +80,8 @@ def test_full_disk_of_the_run_stops_the_job_and_a_rerun_completes_it(make_job, t
 @pytest.mark.soak
 def test_disk_that_fills_up_at_every_stage_loses_nothing(make_job, tmp_path, record_fault):
     """The disk is a little larger each time, so that the job stops at one stage after the other."""
-    with record_fault("the disk is full") as tally, small_disk(tmp_path / "enhanced", "4k") as resize:
-        job = make_job(images=IMAGES)
+    with record_fault("the disk is full") as tally, small_disk(tmp_path / "disk", "4k") as resize:
+        job = make_job(images=IMAGES, output={"uri": str(tmp_path / "disk" / "enhanced")})
         for size_kb in range(8, 10_000, 150):
             try:
                 run = RunPaths(run_in_process(job).run)
