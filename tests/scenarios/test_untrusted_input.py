@@ -24,7 +24,7 @@ from pipeline.errors import ConfigError, ErrorCode, ImageError, StorageError
 from pipeline.imageio.image_file import decode, encode
 from pipeline.redaction import has_credentials, redact
 from pipeline.reporting.manifest_summary import ManifestSummary
-from pipeline.reporting.report import _plot_naturalness
+from pipeline.reporting.report import _plot_patch_nll
 from pipeline.sources.discovery import list_images
 from pipeline.sources.fetch import read_input
 from pipeline.storage.objects import Entry, read
@@ -158,7 +158,7 @@ def test_files_over_the_limit_are_not_even_read():
 def test_names_are_only_names_in_a_plot():
     names = ["$\\frac{$.png", "--><script>.png", "a&b<i>.png"]
     rows = [{"file_name": name, "patch_nll": 1.0, "patch_nll_output": 2.0} for name in names]
-    assert "<script>" not in _plot_naturalness(ManifestSummary(sampled_rows=rows), 1.0)
+    assert "<script>" not in _plot_patch_nll(ManifestSummary(sampled_rows=rows), 1.0)
 
 
 LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "\n".join(
