@@ -6,7 +6,6 @@ from enum import Enum
 from typing import Any
 
 import yaml
-from annotated_types import Ge, Gt, Le, Lt
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
@@ -62,7 +61,7 @@ def parse_value(key: str, field: FieldInfo, text: str) -> object:
         return _parse_list(key, text)
     leaves, bounds = _leaf_types(field)
     if int in leaves or float in leaves:
-        annotation: Any = typing.Annotated[field.annotation, *field.metadata]
+        annotation: Any = typing.Annotated[field.annotation, field]
         try:
             TypeAdapter(annotation).validate_python(text)
         except ValidationError:
@@ -88,13 +87,17 @@ def _parse_list(key: str, text: str) -> list[object]:
 def _describe_number(leaves: set[Any], bounds: list[Any]) -> str:
     """Describe the numbers that a key takes, such as "a whole number of at least 1, or auto"."""
     text = "a number" if float in leaves else "a whole number"
-    lower = next((f"of at least {bound.ge}" for bound in bounds if isinstance(bound, Ge)), "")
-    lower = next((f"above {bound.gt}" for bound in bounds if isinstance(bound, Gt)), lower)
-    upper = next((f"at most {bound.le}" for bound in bounds if isinstance(bound, Le)), "")
-    upper = next((f"below {bound.lt}" for bound in bounds if isinstance(bound, Lt)), upper)
-    words = [text, " and ".join(filter(None, (lower, upper)))]
+    at_least, above, at_most = (
+        next((getattr(bound, name) for bound in bounds if hasattr(bound, name)), None) for name in ("ge", "gt", "le")
+    )
+    if at_least is not None and at_most is not None:
+        text += f" from {at_least} to {at_most}"
+    elif at_least is not None:
+        text += f" of at least {at_least}"
+    elif above is not None:
+        text += f" above {above}"
     choices = [choice for leaf in leaves for choice in _choices(leaf)]
-    return " ".join(filter(None, words)) + (f", or {' or '.join(choices)}" if choices else "")
+    return text + (f", or {' or '.join(choices)}" if choices else "")
 
 
 def _describe_default(field: FieldInfo) -> str:

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
@@ -44,7 +45,7 @@ def absolute_uri(uri: str) -> str:
     """A local path made absolute; a URI with a protocol as it is."""
     if uri.startswith("file://"):
         uri = uri.removeprefix("file://")
-    return uri if "://" in uri else escape_surrogates(str(Path(uri).expanduser().absolute()))
+    return uri if "://" in uri else escape_surrogates(str(Path(os.path.expanduser(uri)).absolute()))
 
 
 def join_uri(uri: str, *names: str) -> str:
