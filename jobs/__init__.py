@@ -1,1 +1,1 @@
-"""jobs: what a person runs; each module parses a command line and makes one call."""
+"""The command line: one module per command, each of which parses its arguments and makes one call."""

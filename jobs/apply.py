@@ -1,8 +1,8 @@
-"""Transport the planned images with a map that exists."""
+"""Plan new photos and process them with an existing map."""
 
 import argparse
 
-from jobs.finish import execute_job
+from jobs.execution import execute_job
 from jobs.flags import add_job_arguments
 from pipeline.config import Job
 from pipeline.runs import RunSummary
@@ -12,7 +12,7 @@ add_arguments = add_job_arguments
 
 
 def main(args: argparse.Namespace) -> int:
-    """Plan what is new and apply the map to what is not done."""
+    """Plan new photos, apply the map to everything that is not committed, and return the exit status."""
     return execute_job(args, _plan_and_apply)
 
 

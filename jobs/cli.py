@@ -1,4 +1,4 @@
-"""The command line: one entry point, a module for each command."""
+"""The `deepot` command: parses the command line, runs one command and reports how it ended."""
 
 import argparse
 import logging
@@ -8,20 +8,21 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from typing import NoReturn
 
 import deepot
 from deepot.errors import DeepotError
 from jobs import apply, compare, demo, duplicates, evaluate, fit, gc, plan, report, run, select, status, verify
 from jobs.console import print_error
-from jobs.lines import LoggedStdout
+from jobs.log_output import LoggedStdout
 from pipeline.failures import error_message
 from pipeline.redaction import redact
 from pipeline.telemetry import LOG_FORMAT_ENV, LogFormat, configure_logging
 
 log = logging.getLogger(__name__)
 
-_STOPPED_MESSAGE = "stopped; the same command goes on where it stopped"
-_BUG_MESSAGE = "an error of the program, please report it with what --verbose shows"
+_STOPPED_MESSAGE = "stopped; run the same command again to resume"
+_BUG_MESSAGE = "internal error, please report it with the output of --verbose"
 
 COMMANDS = {
     "demo": demo,
@@ -40,11 +41,23 @@ COMMANDS = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """Reports an error as one sentence, without the usage, which lists more than fifty flags."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2 and a sentence with the command, the message and where to read more."""
+        self.exit(2, f"{self.prog}: {redact(message)}; see '{self.prog} --help'\n")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
+    Args:
+        arguments: the command line without the program's name; `sys.argv` by default.
+
     Returns:
-        0 all done, 1 done but too many images failed (or verify found differences), 2 the job could not run.
+        The exit status: 0 all done; 1 done, but too many images failed or a check found differences; 2 the command
+        could not run; 130 interrupted.
     """
     args = _build_parser().parse_args(arguments)
     restore_logging = configure_logging(args.log_format, args.verbose)
@@ -59,9 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run_as_text(args: argparse.Namespace) -> int:
-    """Run a command; what goes wrong is one sentence on standard error."""
+    """Run a command and print an error as one sentence on standard error."""
     try:
-        status: int = COMMANDS[args.command].main(args)
+        exit_status: int = COMMANDS[args.command].main(args)
     except Exception as error:
         if args.verbose:
             print_error(redact(traceback.format_exc()))
@@ -70,7 +83,7 @@ def _run_as_text(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print_error(f"deepot {args.command}: {_STOPPED_MESSAGE}")
         return 130
-    return status
+    return exit_status
 
 
 def _format_error(error: Exception) -> str:
@@ -80,10 +93,10 @@ def _format_error(error: Exception) -> str:
 
 
 def _run_as_json(args: argparse.Namespace) -> int:
-    """Run a command; all that it has to say are lines of JSON."""
+    """Run a command and write its output and errors as lines of JSON."""
     try:
         with redirect_stdout(LoggedStdout(sys.stdout)):
-            status: int = COMMANDS[args.command].main(args)
+            exit_status: int = COMMANDS[args.command].main(args)
     except DeepotError as error:
         log.error("%s", error, exc_info=args.verbose)
         return 2
@@ -93,25 +106,25 @@ def _run_as_json(args: argparse.Namespace) -> int:
     except Exception:
         log.exception(_BUG_MESSAGE)
         return 2
-    return status
+    return exit_status
 
 
 def _build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="deepot", description="Make restored photos look real: Deep Optimal Transport for archives."
+    parser = _Parser(
+        prog="deepot", description="Make restored photos look real: Deep Optimal Transport for photo archives."
     )
     parser.add_argument("--version", action="version", version=f"deepot {deepot.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in COMMANDS.items():
         summary = (module.__doc__ or "").splitlines()[0]
         command = commands.add_parser(name, help=summary, description=summary)
-        command.add_argument("--verbose", action="store_true", help="logs, and whole tracebacks")
+        command.add_argument("--verbose", action="store_true", help="print logs, warnings and full tracebacks")
         command.add_argument(
             "--log-format",
             type=LogFormat,
             choices=list(LogFormat),
             default=os.environ.get(LOG_FORMAT_ENV) or LogFormat.TEXT,
-            help=f"json: everything on standard error is lines of JSON; default: {LOG_FORMAT_ENV}, or text",
+            help=f"json: write everything on standard error as lines of JSON (default: ${LOG_FORMAT_ENV}, or text)",
         )
         module.add_arguments(command)
     return parser

@@ -1,4 +1,4 @@
-"""Console: progress bars, results and errors as a person or a scheduler reads them."""
+"""Progress bars, summaries and errors on the terminal, and the line of JSON for schedulers."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from jobs.lines import LoggedProgress
+from jobs.log_output import LoggedProgress
 from pipeline.errors import advice_for
 from pipeline.progress import Progress
 from pipeline.runs import RunSummary
@@ -15,22 +15,22 @@ from pipeline.telemetry import LogFormat, current_log_format
 
 
 class ProgressBars:
-    """Progress on standard error: images done of all, images a second, time left, failures."""
+    """Progress bars on standard error with the count, the rate, the time left and the failures of a stage."""
 
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None
         self._failed = 0
 
     def begin(self, stage: str, total: int) -> None:
-        """A new bar."""
+        """Show a new bar for a stage of `total` images."""
         self._failed = 0
-        interval_s = 0.2 if sys.stderr.isatty() else 10.0  # a log file gets a line now and then
+        interval_s = 0.2 if sys.stderr.isatty() else 10.0  # few lines where standard error is a log file
         self._bar = tqdm(
             total=total, desc=f"{stage:10}", unit=" images", file=sys.stderr, dynamic_ncols=True, mininterval=interval_s
         )
 
     def advance(self, images: int, failed: int) -> None:
-        """Move the bar on."""
+        """Add images to the bar, `failed` of which failed."""
         if self._bar is not None:
             self._failed += failed
             if self._failed:
@@ -38,7 +38,7 @@ class ProgressBars:
             self._bar.update(images)
 
     def end(self) -> None:
-        """Leave the bar as it stands."""
+        """Close the bar and leave its last state on the screen."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -48,18 +48,18 @@ _PROGRESS_BARS = ProgressBars()
 
 
 def print_error(line: str) -> None:
-    """A line on standard error of its own, below the bar of a stage that has broken off."""
+    """Print a line on standard error, below the bar of the interrupted stage."""
     _PROGRESS_BARS.end()
     print(line, file=sys.stderr)
 
 
 def make_progress() -> Progress:
-    """How progress is shown: bars, or log lines where those are JSON."""
+    """Return progress bars, or progress as log lines if the log format is JSON."""
     return LoggedProgress() if current_log_format() is LogFormat.JSON else _PROGRESS_BARS
 
 
 def print_summary(result: RunSummary, as_json: bool, max_error_rate: float) -> int:
-    """Print the totals of a run; returns the exit status."""
+    """Print the totals of a run and return the exit status: 1 if more than `max_error_rate` of the images failed."""
     print(f"run      {result.run}")
     print(
         f"images   {result.inputs}: {result.ok} ok, {result.skipped} skipped, {result.failed} failed"
@@ -69,7 +69,7 @@ def print_summary(result: RunSummary, as_json: bool, max_error_rate: float) -> i
     print_missing_count(result)
     print_drift(result.drift)
     if result.retried:
-        print(f"retried  {result.retried} failed images, with the others of their shards")
+        print(f"retried  {result.retried} failed images, together with the rest of their shards")
     print(f"now      {result.done_now} images in {result.seconds:.1f} s")
     if as_json:
         print_json(**result.json_fields)
@@ -77,28 +77,28 @@ def print_summary(result: RunSummary, as_json: bool, max_error_rate: float) -> i
 
 
 def print_error_codes(result: RunSummary) -> None:
-    """Print why images were not done, and how many."""
+    """Print how many images were skipped or failed for each error code, and what to do about it."""
     for code, count in result.codes.items():
         advice = advice_for(code)
         print(f"         {count} × {code}: {advice.meaning} {advice.action}")
 
 
 def print_missing_count(result: RunSummary) -> None:
-    """Print how many photos are no longer where they came from."""
+    """Print how many planned photos are missing from the input."""
     if result.missing:
-        print(f"         {result.missing} of them have missing since; their results stay")
+        print(f"         {result.missing} photos are missing from the input now; their results are kept")
 
 
 def print_drift(drift: Mapping[str, object] | None) -> None:
-    """Print how far the photos of the calibration have moved, where there are new ones."""
+    """Print how far the restored side of the calibration has drifted, if there are new calibration photos."""
     if drift and drift["new_images"]:
         print(
-            f"drift    {drift['new_images']} new calibration photos; with them the restored side has moved by "
-            f"{drift['relative_drift']:.1%} of the map's way"
+            f"drift    {drift['new_images']} new calibration photos; they move the restored side by "
+            f"{drift['relative_drift']:.1%} of the map distance"
             + ("; the map was fitted again" if drift["refitted"] else "")
         )
 
 
 def print_json(**values: object) -> None:
-    """The line that a scheduler reads."""
+    """Print one line of JSON for a scheduler."""
     print(json.dumps(values), flush=True)

@@ -1,4 +1,4 @@
-"""The whole job on packaged photos, without network: degrade, restore, calibrate, transport, report."""
+"""Run a complete job on packaged photos, without network access."""
 
 import argparse
 from pathlib import Path
@@ -8,6 +8,7 @@ import yaml
 from deepot.restoration import load_degradation
 from jobs.console import make_progress, print_summary
 from jobs.demo_photos import degrade_and_restore, write_comparison, write_packaged_photos
+from jobs.flags import add_json_flag, number
 from pipeline.config import load_job
 from pipeline.errors import ConfigError
 from pipeline.runs import RunPaths
@@ -17,46 +18,64 @@ _RESTORERS = {"noise": "nlm:sigma=50", "jpeg": "nlm:sigma=10", "blur": "identity
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the demo does and where."""
-    parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder of all results")
-    parser.add_argument("--degradation", default="noise:sigma=50", help="as calibration.degradation of a job file")
-    parser.add_argument("--restorer", help="as restorer of a job file; chosen by the degradation if not given")
-    parser.add_argument("--alpha", type=float, default=0.0, help="0 full transport, 1 the restored photo itself")
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON for a scheduler")
+    """Add the folder, the degradation, the restorer and α."""
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("demo-output"),
+        metavar="FOLDER",
+        help="output folder (default: demo-output)",
+    )
+    parser.add_argument(
+        "--degradation",
+        default="noise:sigma=50",
+        help="degradation of the photos, as in calibration.degradation of a job file (default: noise:sigma=50)",
+    )
+    parser.add_argument(
+        "--restorer",
+        help="restorer, as in calibration.restorer of a job file (default: one that suits the degradation)",
+    )
+    parser.add_argument(
+        "--alpha",
+        type=number(-4, 4),
+        default=0.0,
+        metavar="NUMBER",
+        help="0: full transport; 1: the restored photo itself (default: 0)",
+    )
+    add_json_flag(parser)
 
 
 def main(args: argparse.Namespace) -> int:
-    """Make the photos, write the job file, run it, show where the results are."""
-    load_degradation(args.degradation)  # what is wrong with it is said first
+    """Degrade and restore the photos, write and run a job for them, and print where the results are."""
+    load_degradation(args.degradation)  # raises before anything is written
     degradation_name = args.degradation.partition(":")[0]
     restorer = args.restorer or _RESTORERS.get(degradation_name)
     if restorer is None:
-        raise ConfigError(f"the demo knows no restorer for '{args.degradation}'; name one with --restorer")
+        raise ConfigError(
+            f"the demo has no restorer for the degradation '{args.degradation}': name one with --restorer"
+        )
     folder = args.output.absolute()
     progress_bars = make_progress()
     clean = write_packaged_photos(folder / "clean")
     degrade_and_restore(clean, folder, args.degradation, restorer, progress_bars)
     job_file = folder / "job.yaml"
-    job_file.write_text(
-        yaml.safe_dump(
-            {
-                "name": f"demo: {args.degradation}",
-                "input": {"images": str(folder / "restored")},
-                "calibration": {
-                    "reference": str(folder / "clean"),
-                    "degradation": args.degradation,
-                    "restorer": restorer,
-                },
-                "transport": {"alpha": args.alpha},
-                "output": {"uri": str(folder / "enhanced")},
-            },
-            sort_keys=False,
-        )
-    )
+    job_file.write_text(_job_text(folder, args.degradation, restorer, args.alpha))
     job = load_job(job_file)
     result = run_job(job, RunOptions(overwrite=True, progress=progress_bars))
     write_comparison(folder, sorted(path.name for path in clean)[:4])
-    status = print_summary(result, args.json, job.limits.max_error_rate)
-    print(f"job      {job_file}\nphotos   {folder / 'enhanced'}\nstrip    {folder / 'comparison.png'}")
+    exit_status = print_summary(result, args.json, job.limits.max_error_rate)
+    print(f"job      {job_file}\nphotos   {folder / 'enhanced'}\ncompare  {folder / 'comparison.png'}")
     print(f"report   {RunPaths(result.run).report}")
-    return status
+    return exit_status
+
+
+def _job_text(folder: Path, degradation: str, restorer: str, alpha: float) -> str:
+    """Return a job file for the demo's folders, as YAML."""
+    job = {
+        "name": f"demo: {degradation}",
+        "input": str(folder / "restored"),
+        "output": str(folder / "enhanced"),
+        "calibration": {"reference": str(folder / "clean"), "degradation": degradation, "restorer": restorer},
+        "transport": {"alpha": alpha},
+    }
+    return yaml.safe_dump(job, sort_keys=False)

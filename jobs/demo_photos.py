@@ -1,4 +1,4 @@
-"""The demo's photos: those that scikit-image and scikit-learn ship, degraded and restored."""
+"""The photos of the demo: sample photos of scikit-image and scikit-learn, degraded and restored."""
 
 import io
 from importlib.resources import files
@@ -21,7 +21,14 @@ _SIDE_MULTIPLE, _CROP, _GAP, _CAPTION_HEIGHT = 4, 224, 4, 16
 
 
 def write_packaged_photos(folder: Path) -> list[Path]:
-    """Put the colour photos of scikit-image and scikit-learn into a folder as PNG; sides are cut to multiples of 4."""
+    """Write the colour photos of scikit-image and scikit-learn as PNG, with sides cropped to multiples of 4.
+
+    Returns:
+        The paths of the photos.
+
+    Raises:
+        ConfigError: one of the two packages is not installed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for package, names in _PACKAGED_PHOTOS.items():
@@ -30,7 +37,7 @@ def write_packaged_photos(folder: Path) -> list[Path]:
                 source = files(package) / name
             except ModuleNotFoundError as error:
                 raise ConfigError(
-                    "the demo's photos come with scikit-image and scikit-learn: pip install 'deepot[demo]'"
+                    "the demo needs the photos in scikit-image and scikit-learn: pip install 'deepot[demo]'"
                 ) from error
             with source.open("rb") as file, Image.open(file) as image:
                 width, height = (side // _SIDE_MULTIPLE * _SIDE_MULTIPLE for side in image.size)
@@ -41,11 +48,18 @@ def write_packaged_photos(folder: Path) -> list[Path]:
 
 
 def degrade_and_restore(photos: list[Path], folder: Path, degradation: str, restorer: str, progress: Progress) -> None:
-    """Write `degraded/` and `restored/` beside the clean photos.
+    """Write the degraded and the restored photos to the subfolders `degraded` and `restored`.
+
+    Args:
+        photos: the clean photos.
+        folder: folder of the demo.
+        degradation: degradation, as `name:option=value`.
+        restorer: restorer, as `name:option=value`.
+        progress: is advanced by every photo.
 
     Raises:
-        SpecError: a degradation or restorer that there is not.
-        ConfigError: the restored photos have not the size of the clean ones.
+        SpecError: an unknown degradation or restorer.
+        ConfigError: a restored photo differs in size from the clean one.
     """
     try:
         degrade, restore = load_degradation(degradation), load_restorer(restorer)
@@ -63,8 +77,8 @@ def degrade_and_restore(photos: list[Path], folder: Path, degradation: str, rest
         restored_photo = restore(degraded_photo)
         if restored_photo.samples.shape != clean.samples.shape:
             raise ConfigError(
-                f"restorer '{restorer}' makes {path.name} {restored_photo.width} × {restored_photo.height}, "
-                f"the clean photo is {clean.width} × {clean.height}; name another with --restorer"
+                f"restorer '{restorer}' returns {path.name} in {restored_photo.width} × {restored_photo.height} "
+                f"pixels, but the clean photo has {clean.width} × {clean.height}: name another restorer with --restorer"
             )
         _write_png_if_changed(restored_photo.to_image(), folder / "restored" / path.name)
         progress.advance(1, 0)
@@ -72,7 +86,7 @@ def degrade_and_restore(photos: list[Path], folder: Path, degradation: str, rest
 
 
 def write_comparison(folder: Path, names: list[str]) -> None:
-    """Write comparison.png: the middle of some photos, degraded, restored, enhanced and clean, pixel for pixel."""
+    """Write comparison.png: the centre of some photos at full resolution, degraded, restored, enhanced and clean."""
     columns = ("degraded", "restored", "enhanced", "clean")
     step = _CROP + _GAP
     strip = Image.new("RGB", (step * len(columns) - _GAP, step * len(names) - _GAP + _CAPTION_HEIGHT), "white")
@@ -94,7 +108,7 @@ def write_comparison(folder: Path, names: list[str]) -> None:
 
 
 def _write_png_if_changed(image: Image.Image, path: Path) -> None:
-    """Write a PNG unless the file holds just that: a second demo finds its photos unchanged."""
+    """Write a PNG unless the file has the same bytes, so that a second demo finds its input unchanged."""
     with io.BytesIO() as file:
         image.save(file, "PNG")
         if not path.exists() or path.read_bytes() != file.getvalue():

@@ -1,36 +1,39 @@
-"""Find photos of a run that look the same, by their perceptual hashes."""
+"""Find photos of a run that look the same by their perceptual hashes."""
 
 import argparse
 from itertools import groupby
 
 from jobs.console import print_json
-from jobs.flags import add_json_flag, file_with_suffix
-from pipeline.curation import find_duplicates, write_parquet
-from pipeline.runs import RunPaths
-from pipeline.storage import absolute_uri
+from jobs.flags import add_json_flag, add_run_argument, file_with_suffix, run_from_args, whole_number
+from pipeline.curation import MAX_HAMMING_DISTANCE, find_duplicates, write_parquet
 
-_MAX_SHOWN = 20
+_MAX_SHOWN, _DEFAULT_BITS = 20, 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The run's folder, and how alike."""
-    parser.add_argument("run", metavar="RUN", help="folder of the run, the one with run.json")
-    parser.add_argument("--bits", type=int, default=4, help="of 64 that the hashes of two photos may differ in (4)")
+    """Add the run, how similar photos must be, and where to write the groups."""
+    add_run_argument(parser)
+    parser.add_argument(
+        "--bits",
+        type=whole_number(0, MAX_HAMMING_DISTANCE),
+        default=_DEFAULT_BITS,
+        help=f"bits, of 64, in which the hashes of two such photos may differ (default: {_DEFAULT_BITS})",
+    )
     parser.add_argument(
         "--to",
         type=file_with_suffix(".parquet"),
         metavar="FILE.parquet",
-        help="write all groups: group, keep, file_name, …",
+        help="write all groups, one row per photo: group, keep, file_name, …",
     )
     add_json_flag(parser)
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print the groups, the largest photo of each first."""
-    table = find_duplicates(RunPaths(absolute_uri(args.run).rstrip("/")), args.bits)
+    """Print the groups with the largest photo of each first, and write all of them if asked to."""
+    table = find_duplicates(run_from_args(args), args.bits)
     rows = table.to_pylist()
     groups = [list(group) for _, group in groupby(rows, key=lambda row: row["group"])]
-    print(f"groups   {len(groups)} of photos that look the same, {len(rows)} photos in all")
+    print(f"groups   {len(groups)} of photos that look the same, {len(rows)} photos in total")
     for group in groups[:_MAX_SHOWN]:
         print("         " + " = ".join(row["file_name"] for row in group))
     if len(groups) > _MAX_SHOWN:

@@ -1,4 +1,4 @@
-"""Gather the statistics and fit the map, nothing else."""
+"""Compute the calibration statistics and fit the map, without processing the input."""
 
 import argparse
 
@@ -11,7 +11,7 @@ add_arguments = add_job_arguments
 
 
 def main(args: argparse.Namespace) -> int:
-    """Fit the map of a job and say what it was fitted from."""
+    """Fit the map of a job and print what it was fitted from."""
     context = open_run(job_from_args(args), run_options_from_args(args))
     fit_result = fit_job(context)
     transport, drift = fit_result.transport, fit_result.drift
@@ -19,19 +19,19 @@ def main(args: argparse.Namespace) -> int:
     print(f"map      {find_latest_map_uri(context.job, context.calibration)}")
     print(f"from     {info.calibration}: {info.source_images} restored and {info.reference_images} natural images")
     print(f"         {info.source_patches} and {info.reference_patches} latent patches of {info.autoencoder}")
-    print(f"fitted   {info.mixture_components} Gaussian(s) a side, patches of {info.patch_size}")
+    print(f"fitted   {info.mixture_components} Gaussian(s) per side, patches of {info.patch_size}")
     print(f"W2       {info.wasserstein2:.4f} between the two sides")
-    print(f"trust    {info.uncertainty_summary}")
+    print(f"accuracy {info.uncertainty_summary}")
     print_drift(drift.json_fields if drift else None)
     if args.json:
         print_json(
             run=context.run.uri,
             map_sha256=transport.sha256,
             calibration=info.calibration,
-            components=info.mixture_components,
-            doubt=info.shrinkage_se,
+            mixture_components=info.mixture_components,
+            shrinkage_se=info.shrinkage_se,
+            shrinkage_factor=info.shrinkage_factor,
             wasserstein2=info.wasserstein2,
-            share=info.shrinkage_factor,
             standard_error=info.standard_error,
             effective_images=info.effective_images,
             drift=drift.json_fields if drift else None,

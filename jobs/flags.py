@@ -1,150 +1,142 @@
-"""Flags: every key of a job file as a dotted command-line flag, from the one declaration in `pipeline.config.job`."""
+"""Command-line flags: one for every key of a job file, and those that several commands share."""
 
 import argparse
+import math
 import os
-import typing
-from collections.abc import Callable, Iterator
-from typing import Any
-
-import yaml
-from pydantic.fields import FieldInfo
-from pydantic_core import to_jsonable_python
+from collections.abc import Callable
 
 from jobs.console import make_progress
-from pipeline.config import ConfigSection, Job, load_job
+from jobs.job_keys import describe_key, iter_keys, parse_value, value_name
+from pipeline.config import Job, load_job
 from pipeline.errors import ConfigError
-from pipeline.redaction import redact
+from pipeline.runs import RunPaths
 from pipeline.stages import RunOptions
+from pipeline.storage import absolute_uri
 
 _MAX_PORT = 65_535
+_KEY_PREFIX = "key:"
 
 
 def add_job_arguments(parser: argparse.ArgumentParser) -> None:
-    """The job file, a flag for every key in it, and how the job is carried out."""
+    """Add the job file, a flag for each of its keys, and the options of a run."""
     parser.add_argument("job", metavar="JOB.yaml", help="the job file")
     add_run_options(parser)
-    keys = parser.add_argument_group("keys of the job file, laid over it")
-    for key, field in _iter_keys(Job):
-        note = (field.description or "") + _describe_default(field)
+    keys = parser.add_argument_group("keys of the job file", "Each of these flags overrides a key of the job file.")
+    for key, field in iter_keys(Job):
         keys.add_argument(
             f"--{key}",
-            metavar="VALUE",
-            dest=f"key:{key}",
-            type=_parser_for(field),
-            help=note.replace("%", "%%").lstrip(),
+            metavar=value_name(field),
+            dest=f"{_KEY_PREFIX}{key}",
+            help=describe_key(field).replace("%", "%%"),
         )
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """What does not belong into a job file."""
-    parser.add_argument("--address", help="a Ray cluster, e.g. auto; without it Ray starts on this machine")
+    """Add the options of a run that are not part of a job file."""
+    parser.add_argument("--address", help="address of a Ray cluster, or auto (default: start Ray on this machine)")
     parser.add_argument(
-        "--allow-code", action="store_true", help="let the job name module:factory, which runs its code"
+        "--allow-code", action="store_true", help="allow module:factory in the job, which imports and runs that module"
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="write over photos in the output folder that are not this run's"
+        "--overwrite", action="store_true", help="overwrite photos in the output folder that this run did not write"
     )
     parser.add_argument(
         "--metrics-port",
-        type=int,
+        type=whole_number(1, _MAX_PORT),
         metavar="PORT",
-        help="without --address: metrics for Prometheus are at 127.0.0.1:PORT/metrics while the command runs",
+        help="serve Prometheus metrics at 127.0.0.1:PORT/metrics while the command runs; only without --address",
     )
     add_json_flag(parser)
 
 
+def add_run_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the folder of a run."""
+    parser.add_argument("run", metavar="RUN", help="folder of the run: the one that contains run.json")
+
+
 def add_json_flag(parser: argparse.ArgumentParser) -> None:
-    """How a command tells its result."""
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON for a scheduler")
+    """Add --json."""
+    parser.add_argument("--json", action="store_true", help="print one line of JSON at the end, for schedulers")
 
 
 def job_from_args(args: argparse.Namespace) -> Job:
-    """The job that a command line names, its flags laid over the file."""
-    values = {key.removeprefix("key:"): value for key, value in vars(args).items() if key.startswith("key:")}
-    return load_job(args.job, {key: value for key, value in values.items() if value is not None})
+    """Return the job that the command line names: its job file with the flags applied.
+
+    Raises:
+        ConfigError: the job file or a flag is not valid.
+    """
+    fields = dict(iter_keys(Job))
+    texts = {key.removeprefix(_KEY_PREFIX): text for key, text in vars(args).items() if key.startswith(_KEY_PREFIX)}
+    return load_job(
+        args.job, {key: parse_value(key, fields[key], text) for key, text in texts.items() if text is not None}
+    )
+
+
+def run_from_args(args: argparse.Namespace) -> RunPaths:
+    """Return the paths of the run that the command line names."""
+    return RunPaths(absolute_uri(args.run).rstrip("/"))
 
 
 def run_options_from_args(args: argparse.Namespace) -> RunOptions:
-    """How the command is to be carried out.
+    """Return the options of a run.
 
     Raises:
-        ConfigError: a port for metrics that there cannot be.
+        ConfigError: a metrics port together with a cluster's address.
     """
-    port = args.metrics_port
-    if port is not None and args.address is not None:
+    if args.metrics_port is not None and args.address is not None:
         raise ConfigError(
-            "--metrics-port is for Ray on this machine; each machine of a cluster exports its metrics where "
-            "'ray start --metrics-export-port' said"
+            "--metrics-port works only with Ray on this machine; with --address leave it out and read the metrics of "
+            "each node from the port given to 'ray start --metrics-export-port'"
         )
-    if port is not None and not 1 <= port <= _MAX_PORT:
-        raise ConfigError(f"--metrics-port {port} is not from 1 to {_MAX_PORT}")
-    allowed = args.allow_code or os.environ.get("DEEPOT_ALLOW_CODE") == "1"
-    redo, retry = (getattr(args, name, False) for name in ("reapply_latest_map", "retry_failed"))
-    return RunOptions(args.address, allowed, args.overwrite, redo, retry, make_progress(), port)
+    return RunOptions(
+        args.address,
+        args.allow_code or os.environ.get("DEEPOT_ALLOW_CODE") == "1",
+        args.overwrite,
+        getattr(args, "reapply_latest_map", False),
+        getattr(args, "retry_failed", False),
+        make_progress(),
+        args.metrics_port,
+    )
 
 
-def parse_positive_int(text: str) -> int:
-    """A whole number from 1 on, for argparse."""
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1 on")
-    return number
+def whole_number(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
+    """Return an argparse type for whole numbers from `minimum` to `maximum`."""
+    span = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = minimum - 1
+        if number < minimum or (maximum is not None and number > maximum):
+            raise argparse.ArgumentTypeError(f"'{text}' is not possible: give a whole number {span}")
+        return number
+
+    return parse
+
+
+def number(minimum: float, maximum: float = math.inf) -> Callable[[str], float]:
+    """Return an argparse type for finite numbers from `minimum` to `maximum`."""
+    span = f"of at least {minimum:g}" if maximum == math.inf else f"from {minimum:g} to {maximum:g}"
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (minimum <= value <= maximum and math.isfinite(value)):
+            raise argparse.ArgumentTypeError(f"'{text}' is not possible: give a number {span}")
+        return value
+
+    return parse
 
 
 def file_with_suffix(suffix: str) -> Callable[[str], str]:
-    """For argparse: a file name with the suffix of what is written there."""
+    """Return an argparse type for names of files with a suffix."""
 
     def check_suffix(text: str) -> str:
         if not text.lower().endswith(suffix):
-            raise argparse.ArgumentTypeError(f"'{text}' would be a {suffix} file: name it so")
+            raise argparse.ArgumentTypeError(f"'{text}' would be a {suffix} file: give a name that ends with {suffix}")
         return text
 
     return check_suffix
-
-
-def _parser_for(field: FieldInfo) -> Callable[[str], object]:
-    """How the text of a flag is read: as YAML for lists, as it stands for everything else.
-
-    Numbers and booleans are converted by the model, so a name, path or date stays the text that was typed.
-    """
-    return _parse_list if typing.get_origin(field.annotation) is tuple else str
-
-
-def _parse_list(text: str) -> object:
-    """A list in YAML's flow style, or its only item."""
-    if not text.lstrip().startswith("["):
-        return [text]
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise argparse.ArgumentTypeError(f"'{redact(text)}' is not a list such as [a, b]") from error
-
-
-def _describe_default(field: FieldInfo) -> str:
-    """What a key is where nobody sets it, as YAML; nothing where it has to be given or stays away."""
-    if field.is_required() or field.default in (None, ()) or isinstance(field.default, ConfigSection):
-        return ""
-    yaml_text = yaml.safe_dump(to_jsonable_python(field.default), default_flow_style=True, width=1000)
-    return f" (default: {yaml_text.splitlines()[0]})"
-
-
-def _iter_keys(section: type[ConfigSection], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    for name, field in section.model_fields.items():
-        inner = _section_type(field.annotation)
-        if inner is None:
-            yield prefix + name, field
-        else:
-            if inner.shorthand:
-                yield prefix + name, field
-            yield from _iter_keys(inner, f"{prefix}{name}.")
-
-
-def _section_type(annotation: Any) -> type[ConfigSection] | None:  # noqa: ANN401 — any type expression
-    """The section that a field holds, through `ConfigSection | None`."""
-    for candidate in (annotation, *typing.get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, ConfigSection):
-            return candidate
-    return None

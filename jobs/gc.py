@@ -1,33 +1,32 @@
-"""Remove what a run left behind: uncommitted parts, half-written files, results that no row names."""
+"""Remove uncommitted manifest files, partial files and results that no manifest row names."""
 
 import argparse
 import re
 
 from jobs.console import print_json
-from jobs.flags import add_json_flag
+from jobs.flags import add_json_flag, add_run_argument, run_from_args
 from pipeline.maintenance import OrphanKind, find_orphans, read_storage_clock, remove_orphans
-from pipeline.runs import RunPaths
-from pipeline.storage import absolute_uri
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The run's folder, the age, and whether to remove anything."""
-    parser.add_argument("run", metavar="RUN", help="folder of the run, the one with run.json")
+    """Add the run, the minimum age of files to remove, and --dry-run."""
+    add_run_argument(parser)
     parser.add_argument(
         "--older-than",
         type=parse_age_s,
         default="1d",
         metavar="AGE",
-        help="leave alone what was changed since: 90s, 30m, 24h, 7d (default: 1d); a driver may still be at work on it",
+        help="keep files that were changed more recently, as a running job may still need them: 90s, 30m, 24h, 7d "
+        "(default: 1d)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
+    parser.add_argument("--dry-run", action="store_true", help="list what would be removed, without removing it")
     add_json_flag(parser)
 
 
 def parse_age_s(text: str) -> float:
-    """Seconds of an age such as 24h."""
+    """Return the seconds of an age such as `24h`."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
     if match is None:
         raise argparse.ArgumentTypeError(f"'{text}' is not an age: give a number and s, m, h or d, such as 24h")
@@ -35,8 +34,8 @@ def parse_age_s(text: str) -> float:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Remove the orphans of a run and say how many."""
-    run = RunPaths(absolute_uri(args.run).rstrip("/"))
+    """Remove the orphaned files of a run and print how many there were."""
+    run = run_from_args(args)
     found = find_orphans(run, read_storage_clock(run) - args.older_than)
     counts, size = dict.fromkeys(OrphanKind, 0), 0
     for orphan in found if args.dry_run else remove_orphans(found):

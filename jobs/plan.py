@@ -1,11 +1,11 @@
-"""Dry run: images, bytes and shards, and what is new since the last plan; writes the plan, changes no photo."""
+"""List the input and write the plan."""
 
 import argparse
 from typing import Any
 
 from jobs.console import print_json
-from jobs.flags import add_job_arguments, job_from_args, run_options_from_args
-from jobs.forecast import print_estimate
+from jobs.estimate_output import print_estimate
+from jobs.flags import add_job_arguments, job_from_args, number, run_options_from_args, whole_number
 from pipeline.errors import ConfigError
 from pipeline.estimation import estimate_job
 from pipeline.stages import open_run, plan_job
@@ -15,32 +15,42 @@ _MIB = 2**20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The job, and what else to say of it."""
+    """Add the job and the options of an estimate."""
     parser.add_argument(
         "--estimate",
         nargs="?",
-        type=int,
+        type=whole_number(1),
         const=_DEFAULT_PILOT_PHOTOS,
         metavar="PHOTOS",
-        help=f"try out so many photos ({_DEFAULT_PILOT_PHOTOS}), keep nothing of them, and tell time, cost and storage",
+        help="estimate time, cost and storage from a pilot run on this many photos, which keeps no results "
+        f"(default: {_DEFAULT_PILOT_PHOTOS})",
     )
-    parser.add_argument("--workers", type=int, help="for --estimate: that will share the work; those there are now")
     parser.add_argument(
-        "--price-per-hour", type=float, metavar="PRICE", help="for --estimate: of one worker, in any currency"
+        "--workers",
+        type=whole_number(1),
+        metavar="NUMBER",
+        help="with --estimate: number of workers to estimate for (default: as many as fit now)",
+    )
+    parser.add_argument(
+        "--price-per-hour",
+        type=number(0),
+        metavar="PRICE",
+        help="with --estimate: price of one worker for an hour, in any currency",
     )
     add_job_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> int:
-    """Show what a run would do."""
-    _check_args(args)
+    """Write the plan and print what a run would process."""
+    if args.estimate is None and (args.workers is not None or args.price_per_hour is not None):
+        raise ConfigError("--workers and --price-per-hour need --estimate: add it")
     context = open_run(job_from_args(args), run_options_from_args(args))
     summary = plan_job(context)
     print(f"run      {context.run.uri}")
     print(f"images   {summary.found} ({summary.found_bytes / _MIB:.1f} MiB)")
     print(f"new      {summary.new} ({summary.new_bytes / _MIB:.1f} MiB) in {summary.shards} shards")
     if summary.missing:
-        print(f"missing {summary.missing} that were planned earlier; their results stay")
+        print(f"missing  {summary.missing} that were planned earlier; their results are kept")
     record: dict[str, Any] = {
         "run": context.run.uri,
         "images": summary.found,
@@ -55,18 +65,3 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print_json(**record)
     return 0
-
-
-def _check_args(args: argparse.Namespace) -> None:
-    """See that numbers can be meant.
-
-    Raises:
-        ConfigError: they cannot.
-    """
-    for name, value in (("estimate", args.estimate), ("workers", args.workers)):
-        if value is not None and value < 1:
-            raise ConfigError(f"--{name} is {value}, it must be at least 1")
-    if args.price_per_hour is not None and not 0 <= args.price_per_hour < float("inf"):
-        raise ConfigError(f"--price-per-hour is {args.price_per_hour}, it must be a price")
-    if args.estimate is None and (args.workers or args.price_per_hour is not None):
-        raise ConfigError("--workers and --price-per-hour are for --estimate; give that too")

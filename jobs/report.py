@@ -1,18 +1,14 @@
-"""Write the report page of a run again."""
+"""Write the report page of a run from what is committed so far."""
 
 import argparse
 
+from jobs.flags import add_run_argument, run_from_args
 from pipeline.reporting import write_report
-from pipeline.runs import RunPaths
-from pipeline.storage import absolute_uri
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The run's folder."""
-    parser.add_argument("run", metavar="RUN", help="folder of the run, the one with run.json")
+add_arguments = add_run_argument
 
 
 def main(args: argparse.Namespace) -> int:
-    """Write the report and say where."""
-    print(write_report(RunPaths(absolute_uri(args.run).rstrip("/"))))
+    """Write the report and print its URI."""
+    print(write_report(run_from_args(args)))
     return 0

@@ -1,23 +1,27 @@
-"""Plan, fit, apply and report; run it again and it goes on where it stopped."""
+"""Plan, fit, apply and report; run it again to resume."""
 
 import argparse
 
-from jobs.finish import execute_job
+from jobs.execution import execute_job
 from jobs.flags import add_job_arguments
 from pipeline.stages import run_job
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The job, and what only a whole run can do."""
+    """Add the job and the options that only a full run has."""
     add_job_arguments(parser)
     parser.add_argument(
-        "--reapply-latest-map", action="store_true", help="do again, with the latest map, what earlier ones did"
+        "--reapply-latest-map",
+        action="store_true",
+        help="process again, with the latest map, the photos that an earlier map was applied to",
     )
     parser.add_argument(
-        "--retry-failed", action="store_true", help="do again the shards of images that failed in a way that may pass"
+        "--retry-failed",
+        action="store_true",
+        help="process again the shards that contain failures which may be temporary",
     )
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run the whole job."""
+    """Run all stages of a job and return the exit status."""
     return execute_job(args, run_job)

@@ -1,57 +1,65 @@
-"""Choose photos of a run by an SQL expression over their manifest rows."""
+"""Select photos of a run with an SQL expression over the manifest, and export them."""
 
 import argparse
 
 from jobs.console import make_progress, print_json
-from jobs.flags import add_json_flag, parse_positive_int
+from jobs.flags import add_json_flag, add_run_argument, run_from_args, whole_number
 from pipeline.curation import PHOTO_KINDS, export_photos, select_rows
-from pipeline.runs import RunPaths
-from pipeline.storage import absolute_uri
 
 _MAX_SHOWN, _MAX_SKIPPED_SHOWN = 20, 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which photos, and where to."""
-    parser.add_argument("run", metavar="RUN", help="folder of the run, the one with run.json")
+    """Add the run, the selection and where to export it."""
+    add_run_argument(parser)
     parser.add_argument(
         "--where",
         default="true",
         metavar="SQL",
-        help="over the manifest's columns, e.g. \"status = 'ok' AND noise < 3\"",
+        help="condition over the columns of the manifest, e.g. \"status = 'ok' AND noise < 3\"",
     )
-    parser.add_argument("--order", default="file_name", metavar="SQL", help='e.g. "sharpness DESC"')
-    parser.add_argument("--map", default="", metavar="SHA256", help="only what this map made; its first digits do")
-    parser.add_argument("--limit", type=parse_positive_int, help="at most so many")
+    parser.add_argument(
+        "--order",
+        default="file_name",
+        metavar="SQL",
+        help='what to sort by, e.g. "sharpness DESC" (default: file_name)',
+    )
+    parser.add_argument(
+        "--map", default="", metavar="SHA256", help="only results of this map; the first digits are enough"
+    )
+    parser.add_argument("--limit", type=whole_number(1), metavar="NUMBER", help="select at most this many photos")
     parser.add_argument(
         "--to",
-        metavar="PLACE",
-        help="a list (….txt), Parquet (….parquet) or a folder of tar shards for WebDataset (…/)",
+        metavar="TARGET",
+        help="export as a list (NAME.txt), as Parquet (NAME.parquet) or as tar shards for WebDataset (FOLDER/)",
     )
     parser.add_argument(
-        "--photos", choices=PHOTO_KINDS, default="output", help="which photos lists and tar shards hold"
+        "--photos",
+        choices=PHOTO_KINDS,
+        default="output",
+        help="which photos lists and tar shards contain (default: output)",
     )
     add_json_flag(parser)
 
 
 def main(args: argparse.Namespace) -> int:
-    """Choose and export, or show the first; 1 where chosen photos could not be exported."""
-    rows = select_rows(RunPaths(absolute_uri(args.run).rstrip("/")), args.where, args.order, args.limit, args.map)
-    print(f"chosen   {len(rows)} photos")
+    """Export the selected photos, or print the first of them; return 1 if a photo could not be exported."""
+    rows = select_rows(run_from_args(args), args.where, args.order, args.limit, args.map)
+    print(f"selected {len(rows)} photos")
     if args.to is None:
         for name in rows["file_name"][:_MAX_SHOWN].to_pylist():
             print(f"         {name}")
         if len(rows) > _MAX_SHOWN:
             print(f"         … {len(rows) - _MAX_SHOWN} more; --to writes all of them")
         if args.json:
-            print_json(chosen=len(rows))
+            print_json(selected=len(rows))
         return 0
     exported = export_photos(rows, args.to, args.photos, make_progress())
     print(f"written  {exported.photos} to {exported.uri}")
-    for name, why in exported.skipped[:_MAX_SKIPPED_SHOWN]:
-        print(f"without  {name}: {why}")
+    for name, reason in exported.skipped[:_MAX_SKIPPED_SHOWN]:
+        print(f"skipped  {name}: {reason}")
     if len(exported.skipped) > _MAX_SKIPPED_SHOWN:
-        print(f"without  … {len(exported.skipped) - _MAX_SKIPPED_SHOWN} more")
+        print(f"skipped  … {len(exported.skipped) - _MAX_SKIPPED_SHOWN} more")
     if args.json:
-        print_json(chosen=len(rows), written=exported.photos, uri=exported.uri)
+        print_json(selected=len(rows), written=exported.photos, skipped=len(exported.skipped), uri=exported.uri)
     return int(bool(exported.skipped))

@@ -1,34 +1,33 @@
-"""Read every result again and compare it with its manifest row; --requeue puts back what is missing or differs."""
+"""Check every result of a run against its manifest row; with --requeue, queue missing or corrupt ones again."""
 
 import argparse
 
 from jobs.console import make_progress, print_json
-from jobs.flags import add_json_flag
+from jobs.flags import add_json_flag, add_run_argument, run_from_args
 from pipeline.maintenance import VerificationReport, verify_run
 from pipeline.runs import RunPaths, requeue_shards
-from pipeline.storage import absolute_uri
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The run's folder, and whether to mend it."""
-    parser.add_argument("run", metavar="RUN", help="folder of the run, the one with run.json")
+    """Add the run and --requeue."""
+    add_run_argument(parser)
     parser.add_argument(
         "--requeue",
         action="store_true",
-        help="take back the commits of shards with missing or different results, or failures that may pass; "
-        "the next 'deepot run' does them again",
+        help="revoke the commits of shards with missing or corrupt results, or with failures that may be temporary; "
+        "the next 'deepot run' processes them again",
     )
     add_json_flag(parser)
 
 
 def main(args: argparse.Namespace) -> int:
-    """Verify a run; 1 where something is missing or differs and was not requeued, or where storage does not give it."""
-    run = RunPaths(absolute_uri(args.run).rstrip("/"))
+    """Verify a run; return 1 if a result cannot be read, or is missing or corrupt and was not requeued."""
+    run = run_from_args(args)
     report = verify_run(run, make_progress())
     record = _print_report(run, report)
     if args.requeue:
         requeued = requeue_shards(run, report.findings)
-        print(f"{requeued.shards} shards of {requeued.images} images put back: the next 'deepot run' does them again")
+        print(f"requeued {requeued.shards} shards of {requeued.images} images: 'deepot run' processes them again")
         record |= {"requeued_shards": requeued.shards, "requeued_images": requeued.images}
     if args.json:
         print_json(**record)
@@ -36,17 +35,17 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _print_report(run: RunPaths, report: VerificationReport) -> dict[str, object]:
-    """Print what was found; returns what a scheduler is told of it."""
+    """Print the findings and return the values for the line of JSON."""
     for finding in report.findings:
         print(f"{finding.uri}: {finding.problem}")
     print(
-        f"{report.n_checked} results checked, {report.n_corrupt} missing or different, {report.n_unreadable} unreadable, "
-        f"{report.n_retriable} failures that may pass"
+        f"checked  {report.n_checked} results: {report.n_corrupt} missing or corrupt, "
+        f"{report.n_unreadable} unreadable; {report.n_retriable} failures may be temporary"
     )
     if report.n_uncommitted:
         print(
-            f"{report.n_uncommitted} of {report.n_planned} planned images have no commit: "
-            "the run is not finished, 'deepot run' does them"
+            f"pending  {report.n_uncommitted} of {report.n_planned} planned images have no commit: "
+            "run 'deepot run' to process them"
         )
     return {
         "run": run.uri,

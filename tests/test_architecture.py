@@ -55,7 +55,10 @@ MAY_IMPORT = {
         "transport",
         "calibration cluster config errors progress reporting runs sources storage telemetry workers",
     ),
-    "pipeline.estimation": ("", "calibration cluster config errors progress runs sources stages storage workers"),
+    "pipeline.estimation": (
+        "transport",
+        "calibration cluster config errors progress runs sources stages storage workers",
+    ),
     "pipeline.evaluation": (
         "evaluation inference photo restoration tiling transport",
         "calibration cluster config errors failures imageio reporting sources stages storage workers",

@@ -115,7 +115,7 @@ def estimate_metrics(
 
     Yields:
         "psnr" (dB), "ssim", further metrics: means over photos. "map 1" …, "latents": Fréchet distances; for the
-        latents that is their W2² over the variance of the clean ones. "fall of map 1" …: 1 − distance / distance of x*.
+        latents that is their W2² over the variance of the clean ones. "reduction of map 1" …: 1 − distance / distance of x*.
     """
     n_photos = len(measured.per_photo["psnr"])
     counts = resample_counts(n_photos, replicates if n_photos > 1 else 0)
@@ -131,7 +131,7 @@ def estimate_metrics(
             reduction = 1 - value / restored_value
             replicates_restored = np.where(replicates_restored > 0, replicates_restored, np.nan)
             yield (
-                f"fall of {name}",
+                f"reduction of {name}",
                 BootstrapEstimate.from_replicates(
                     reduction, correct_bias(1 - replicates_measured / replicates_restored, reduction)
                 ),

@@ -44,7 +44,7 @@ class Photos(ConfigSection):
         description="folder, glob, file, .txt list, .tar, .zip or .parquet#column; a path or any fsspec URI"
     )
     exclude: tuple[str, ...] = Field(
-        (), description="patterns of file names below it to leave out; * matches / too, e.g. [thumbs/*, *_old.jpg]"
+        (), description="patterns of file names below it to leave out; * matches / too, e.g. ['thumbs/*', '*_old.jpg']"
     )
 
     @field_validator("exclude", mode="before")

@@ -1,4 +1,4 @@
-"""Duplicates: photos of a run whose perceptual hashes differ in a few bits at most."""
+"""Groups of photos that look the same: their perceptual hashes differ in at most a few bits."""
 
 from itertools import pairwise
 
@@ -18,37 +18,44 @@ _PAIRS_SQL = """
     WHERE bit_count(xor(a.hash, b.hash)) <= ?
 """
 _GROUPS_SQL = """
-    SELECT dense_rank() OVER (ORDER BY leader) AS group, place = 1 AS keep, * EXCLUDE (leader, place)
+    SELECT dense_rank() OVER (ORDER BY leader) AS group, position = 1 AS keep, * EXCLUDE (leader, position)
     FROM (
-        SELECT row_number() OVER (PARTITION BY label ORDER BY {best}) AS place,
+        SELECT row_number() OVER (PARTITION BY label ORDER BY {best}) AS position,
             first_value(file_name) OVER (PARTITION BY label ORDER BY {best}) AS leader,
             count(*) OVER (PARTITION BY label) AS photos, * EXCLUDE label
         FROM photos
     )
-    WHERE photos > 1 ORDER BY leader, place
+    WHERE photos > 1 ORDER BY leader, position
 """.format(best="width::BIGINT * height DESC, input_size DESC, file_name")
 
 
 def find_duplicates(run: RunPaths, max_distance: int) -> pa.Table:
-    """Groups of photos that look the same, the largest photo of each group first; missing photos are in none.
+    """Find groups of photos that look the same, without photos that are missing from the input.
 
-    Two photos are in one group if their hashes differ in at most `max_distance` bits, or if a chain of such photos joins them.
-    Of two hashes that differ in at most k bits, one of k + 1 bands is the same: only those are compared.
+    Two photos are in one group if their hashes differ in at most `max_distance` bits, or if a chain of such photos
+    joins them. If two hashes differ in at most k bits, they agree in at least one of k + 1 bands, so only hashes that
+    agree in a band are compared.
+
+    Args:
+        run: the run.
+        max_distance: Hamming distance of two hashes of 64 bits, from 0 to `MAX_HAMMING_DISTANCE`.
 
     Returns:
-        Columns group (from 1), keep (the first of its group), and of the manifest file_name, input_uri, output_uri,
-        phash, width, height and input_size, and photos (of the group).
+        One row per photo, sorted by group with the largest photo first: group (from 1), keep (whether it is the first
+        of its group), photos (number in the group), and the columns file_name, input_uri, output_uri, phash, width,
+        height and input_size of the manifest.
 
     Raises:
-        ConfigError: `max_distance` below 0 or above 15.
+        ConfigError: `max_distance` is out of range.
     """
-    import duckdb  # here: every command imports this module, and few need these libraries
+    import duckdb  # imported here, as every command imports this module and few need these libraries
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     if not 0 <= max_distance <= MAX_HAMMING_DISTANCE:
         raise ConfigError(
-            f"{max_distance} bits: photos that look the same differ in 0 to {MAX_HAMMING_DISTANCE} of the 64 bits of their hash"
+            f"a distance of {max_distance} bits is not possible: give one from 0 to {MAX_HAMMING_DISTANCE}, of the "
+            f"{_HASH_BITS} bits of a hash"
         )
     rows = select_rows(run, "phash IS NOT NULL AND file_name NOT IN (FROM missing)").select(_COLUMNS)
     hashes = pc.unique(rows["phash"])
@@ -67,7 +74,7 @@ def find_duplicates(run: RunPaths, max_distance: int) -> pa.Table:
 
 
 def _bands_sql(max_distance: int) -> str:
-    """SQL: every hash once for each of bits + 1 bands of its bits."""
+    """Return SQL that lists every hash once per band, for `max_distance` + 1 bands of its bits."""
     edges = [_HASH_BITS * band // (max_distance + 1) for band in range(max_distance + 2)]
     return " UNION ALL ".join(
         f"SELECT id, hash, {band} AS band, (hash >> {start}) & {(1 << (stop - start)) - 1}::UBIGINT AS bits "

@@ -1,4 +1,4 @@
-"""Export: chosen photos as a list, as a Parquet file, or as tar shards that WebDatasetWriter reads."""
+"""Exporting selected photos as a list, as a Parquet file, or as tar shards in WebDataset format."""
 
 import io
 import json
@@ -24,12 +24,12 @@ _READER_THREADS, _MAX_SHARD_PHOTOS, _MAX_SHARD_BYTES = 16, 1000, 256 * 2**20
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What an export wrote.
+    """The result of an export.
 
     Attributes:
-        uri: where.
-        photos: how many.
-        skipped: photos that are not in it, and why.
+        uri: URI of the file or folder.
+        photos: number of exported photos.
+        skipped: name and reason of each photo that was not exported.
     """
 
     uri: str
@@ -38,17 +38,18 @@ class ExportResult:
 
 
 def export_photos(rows: pa.Table, destination: str, photo_kind: str, progress: Progress) -> ExportResult:
-    """Write chosen rows of a manifest as what the name says: `….txt`, `….parquet`, or a folder of tar shards, `…/`.
+    """Export rows of a manifest in the format that the destination's name implies.
 
     Args:
-        rows: of `pipeline.runs.manifest.SCHEMA`.
-        destination: where.
-        photo_kind: whose photos a list and tar shards hold: `output` or `source`.
-        progress: told of photos that are packed.
+        rows: rows with the schema `pipeline.runs.MANIFEST_SCHEMA`.
+        destination: a list of URIs (`NAME.txt`), a Parquet file of the rows (`NAME.parquet`), or a folder for tar
+            shards (`FOLDER/`).
+        photo_kind: which photos a list and tar shards contain, `output` or `input`.
+        progress: is advanced by every photo in a tar shard.
 
     Raises:
-        ConfigError: a name that says none of the three.
-        RunError: the folder holds tar shards already.
+        ConfigError: the destination's name implies no format.
+        RunError: the folder already contains tar shards.
     """
     uri = absolute_uri(destination).rstrip("/") + ("/" if destination.endswith("/") else "")
     if destination.endswith(".parquet"):
@@ -61,32 +62,33 @@ def export_photos(rows: pa.Table, destination: str, photo_kind: str, progress: P
     if destination.endswith("/"):
         return _export_tars(rows, uri, photo_kind, progress)
     raise ConfigError(
-        f"'{destination}': name a list (….txt), a Parquet file (….parquet) or a folder for tar shards (…/)"
+        f"'{destination}' implies no format: name a list (NAME.txt), a Parquet file (NAME.parquet) or a folder for tar "
+        "shards (FOLDER/)"
     )
 
 
 def write_parquet(rows: pa.Table, destination: str) -> None:
-    """Write a table as one Parquet file."""
-    sink = io.BytesIO()
-    pq.write_table(rows, sink)
-    write(absolute_uri(destination), sink.getvalue())
+    """Write a table as a Parquet file."""
+    buffer = io.BytesIO()
+    pq.write_table(rows, buffer)
+    write(absolute_uri(destination), buffer.getvalue())
 
 
 def _list_rows_without_photo(rows: pa.Table, photo_kind: str) -> tuple[tuple[str, str], ...]:
     rows_without = rows.filter(pc.is_null(rows[f"{photo_kind}_uri"])).select(["file_name", "status"]).to_pylist()
-    return tuple((row["file_name"], f"it has no {photo_kind}: {row['status']}") for row in rows_without)
+    return tuple((row["file_name"], f"no {photo_kind} photo, its status is {row['status']}") for row in rows_without)
 
 
 def _export_tars(rows: pa.Table, folder: str, photo_kind: str, progress: Progress) -> ExportResult:
-    """Tar shards 000000.tar, … of photos, each with its row as JSON beside it."""
+    """Write tar shards 000000.tar, 000001.tar, … of photos, each followed by its row as JSON."""
     if any(name.endswith(".tar") for name in list_names(folder)):
-        raise RunError(f"{folder} holds tar shards already, and two selections must not mix: name another folder")
+        raise RunError(f"{folder} already contains tar shards, and two selections must not mix: name another folder")
     skipped = [*_list_rows_without_photo(rows, photo_kind)]
-    chosen = rows.filter(pc.is_valid(rows[f"{photo_kind}_uri"]))
-    progress.begin("pack", len(chosen))
+    selected = rows.filter(pc.is_valid(rows[f"{photo_kind}_uri"]))
+    progress.begin("pack", len(selected))
     shard, photos = _TarShard(), 0
     number = 0
-    for row, outcome in _read_photos(chosen, photo_kind):
+    for row, outcome in _read_photos(selected, photo_kind):
         if isinstance(outcome, str):
             skipped.append((row["file_name"], outcome))
         else:
@@ -103,26 +105,26 @@ def _export_tars(rows: pa.Table, folder: str, photo_kind: str, progress: Progres
 
 
 def _read_photos(rows: pa.Table, photo_kind: str) -> Iterator[tuple[dict[str, Any], tuple[str, bytes] | str]]:
-    """Rows with the suffix and bytes of their photos, or with the reason why there are none."""
+    """Prefetch photos; yield each row with the suffix and bytes of its photo, or with the reason to skip it."""
 
     def read_one(row: dict[str, Any]) -> tuple[str, bytes] | str:
         try:
             data = read_photo(row[f"{photo_kind}_uri"])
         except FileNotFoundError:
-            return "it is no longer there"
+            return "the file no longer exists"
         except (StorageError, ImageError) as error:
             return str(error)
         if sha256_hex(data) != row[f"{photo_kind}_sha256"]:
-            return "it is not the photo of its row: the sha256 differs"
+            return "the file has changed since the run: its sha256 differs from the manifest"
         suffix = extension_for(row[f"{photo_kind}_uri"], data)
-        return (suffix, data) if suffix else "neither its name nor its bytes say what format it is of"
+        return (suffix, data) if suffix else "unknown image format, by its name and by its bytes"
 
     row_batches = (batch.to_pylist() for batch in rows.to_batches(_MAX_SHARD_PHOTOS))
     return prefetch_map(read_one, chain.from_iterable(row_batches), _READER_THREADS)
 
 
 class _TarShard:
-    """A tar file of photos, each with its row beside it."""
+    """A tar file of photos, each followed by its row as JSON."""
 
     def __init__(self) -> None:
         self.photos = 0
@@ -130,15 +132,15 @@ class _TarShard:
 
     @property
     def is_full(self) -> bool:
-        """Whether it should be written."""
+        """Whether the shard has enough photos or bytes to be written."""
         return self.photos >= _MAX_SHARD_PHOTOS or self._tar.size >= _MAX_SHARD_BYTES
 
     def add(self, key: str, suffix: str, photo: bytes, row: dict[str, Any]) -> None:
-        """A photo and its row."""
+        """Add a photo and its row."""
         self.photos += 1
         self._tar.add(key + suffix, photo)
         self._tar.add(f"{key}.json", json.dumps(row).encode())
 
     def close(self) -> bytes:
-        """All of its bytes."""
+        """Return the bytes of the tar file."""
         return self._tar.close()

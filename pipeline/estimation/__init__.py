@@ -1,7 +1,6 @@
-"""Pilot runs and estimates of the remaining work."""
+"""Estimates of the time, cost and storage of a job from a pilot run on a sample of its photos."""
 
-from pipeline.estimation.estimate import estimate_job
-from pipeline.estimation.forecast import JobEstimate
+from pipeline.estimation.estimate import JobEstimate, estimate_job
 from pipeline.estimation.stratified_sampling import TotalEstimate
 
 __all__ = [

@@ -1,126 +1,137 @@
-"""Estimate: what is left of a job in hours and bytes, from a few of its photos tried out on its workers."""
+"""Estimating what is left of a job in hours, bytes and requests, from a pilot run on the workers of the job."""
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline import cluster
 from pipeline.calibration import MomentsTask, list_pending_tasks, list_sides, load_map
 from pipeline.cluster import plan_cluster_workers
 from pipeline.config import Job, OutputLayout
-from pipeline.errors import NothingFoundError
-from pipeline.estimation.forecast import JobEstimate
 from pipeline.estimation.pilot import PhotoTiming, PilotResult, PilotTask, run_pilot
-from pipeline.estimation.stratified_sampling import TotalEstimate, estimate_total, sample_strata, stratify_by_size
-from pipeline.runs import RunPaths, Shard, list_committed_shards, read_plan
+from pipeline.estimation.plan_sample import PlanSample, sample_remaining
+from pipeline.estimation.stratified_sampling import TotalEstimate, estimate_total
+from pipeline.runs import Shard
 from pipeline.sources import sample_by_hash
 from pipeline.stages import JobContext, list_calibration_tasks
-from pipeline.storage import Entry
 
-_CALIBRATION_PHOTOS_PER_SIDE = (
-    4  # of each side: they are at most some thousands, and photos of an archive are most of the work
-)
-_MIN_PHOTOS_PER_WORKER = 4  # at the least: with fewer a worker waits for the first and the last
-_SEED = 0
+_CALIBRATION_PHOTOS_PER_SIDE = 4  # few, as a calibration has thousands of photos at most and an archive far more
+_MIN_PHOTOS_PER_WORKER = 4  # with fewer, reading the first and writing the last photo would dominate
+_HOUR_S = 3600
 
 
 @dataclass(frozen=True)
-class EstimateSample:
-    """What is left of a job, and a draw of it.
+class JobEstimate:
+    """What is left of a job.
 
     Attributes:
-        shards: that are not committed.
-        images: in them.
-        strata: places of the images, by size.
-        sampled: of each group, the places of those to try out.
-        entries: those to try out, by their places.
+        images: images to process.
+        calibration_images: calibration photos whose statistics are missing.
+        pilot_photos: photos in the pilot run.
+        strata: number of size groups that the pilot photos were sampled from.
+        pilot_s: seconds that the pilot run took.
+        workers: workers that the estimate is for.
+        pilot_workers: workers that took part in the pilot run.
+        cpus: CPUs per worker.
+        gpus: GPUs per worker.
+        apply_s: worker seconds for processing the images.
+        calibration_s: worker seconds for the calibration statistics.
+        fit_s: seconds for fitting the map, in the driver.
+        result_bytes: bytes of all results.
+        run_folder_bytes: bytes of manifest rows and moments.
+        reads: requests that read photos.
+        writes: requests that write results and the run's own files.
+        error_counts: number of pilot photos that failed or were skipped, by error code.
     """
 
-    shards: int
     images: int
-    strata: list[NDArray[np.int64]]
-    sampled: list[NDArray[np.int64]]
-    entries: dict[int, Entry]
+    calibration_images: int
+    pilot_photos: int
+    strata: int
+    pilot_s: float
+    workers: int
+    pilot_workers: int
+    cpus: float
+    gpus: float
+    apply_s: TotalEstimate
+    calibration_s: TotalEstimate
+    fit_s: float
+    result_bytes: TotalEstimate
+    run_folder_bytes: float
+    reads: int
+    writes: int
+    error_counts: dict[str, int]
+
+    @property
+    def worker_hours(self) -> TotalEstimate:
+        """Hours of all workers together."""
+        return (self.apply_s + self.calibration_s) * (1 / _HOUR_S)
+
+    @property
+    def hours(self) -> TotalEstimate:
+        """Hours from start to end, with all workers busy except while the map is fitted."""
+        return self.worker_hours * (1 / self.workers) + TotalEstimate(self.fit_s / _HOUR_S, 0)
+
+
+@dataclass(frozen=True)
+class _RemainingWork:
+    """What is left of a job: images to process, and all and pending tasks of its calibration."""
+
+    images: PlanSample
+    tasks: Sequence[MomentsTask]
+    pending: Sequence[MomentsTask]
+
+    @property
+    def calibration_images(self) -> int:
+        return sum(len(task.shard.entries) for task in self.pending)
 
 
 def estimate_job(context: JobContext, pilot_photos: int, workers: int | None = None) -> JobEstimate:
-    """Try out photos of a job whose plan is written, and tell what is left of it.
+    """Run a pilot on some photos of a planned job and estimate what is left of it.
 
     Args:
-        context: the job.
-        pilot_photos: about so many are tried out, twice as many as there are groups at the least.
-        workers: that will share the work; None for as many as there is room for now.
+        context: a job whose plan is written.
+        pilot_photos: about how many photos to process in the pilot run; at least two per size group.
+        workers: number of workers to estimate for; None for as many as fit now.
 
     Raises:
-        NothingFoundError: nothing is left to do.
+        NothingFoundError: all planned images are committed.
     """
     job, options = context.job, context.options
-    remaining = _sample_remaining(context.run, pilot_photos)
-    tasks, pending = _list_calibration_tasks(context)
+    work = _RemainingWork(sample_remaining(context.run, pilot_photos), *_list_calibration_tasks(context))
     started = time.perf_counter()
     with (
         cluster.ray_session(options.address, options.metrics_port) as session,
         session.worker_pool(job, options.allow_code) as pool,
     ):
         resources = plan_cluster_workers(job.compute)
-        pilot_tasks = _make_pilot_tasks(context, remaining, tasks, resources.count)
-        results = list(pool.map_unordered(run_pilot, pilot_tasks))
+        results = list(pool.map_unordered(run_pilot, _make_pilot_tasks(context, work, resources.count)))
     return JobEstimate(
-        images=remaining.images,
-        calibration_images=sum(len(task.shard.entries) for task in pending),
-        pilot_photos=len(remaining.entries),
-        strata=len(remaining.strata),
+        images=work.images.images,
+        calibration_images=work.calibration_images,
+        pilot_photos=len(work.images.entries),
+        strata=len(work.images.strata),
         pilot_s=time.perf_counter() - started,
         workers=workers or resources.count,
-        pilot_workers=len(pilot_tasks),
+        pilot_workers=len(results),
         cpus=resources.cpus,
         gpus=resources.gpus,
-        apply_s=_estimate_over_remaining(remaining, results, lambda photo: photo.seconds),
-        calibration_s=_estimate_calibration_s(tasks, pending, results),
-        fit_s=max(each.fit_s for each in results),
-        result_bytes=_estimate_over_remaining(remaining, results, lambda photo: photo.result_bytes),
-        run_folder_bytes=remaining.images * float(np.mean([each.row_bytes for each in results]))
-        + len(pending) * max(each.moments_bytes for each in results),
-        reads=remaining.images + sum(len(task.shard.entries) for task in pending),
-        writes=_count_writes(job, remaining, pending),
-        error_counts=dict(Counter(photo.error for each in results for photo in each.photos if photo.error)),
+        apply_s=_estimate_over_remaining(work.images, results, lambda photo: photo.seconds),
+        calibration_s=_estimate_calibration_s(work, results),
+        fit_s=max(result.fit_s for result in results),
+        result_bytes=_estimate_over_remaining(work.images, results, lambda photo: photo.result_bytes),
+        run_folder_bytes=_estimate_run_folder_bytes(work, results),
+        reads=work.images.images + work.calibration_images,
+        writes=_count_writes(job, work),
+        error_counts=dict(Counter(photo.error for result in results for photo in result.photos if photo.error)),
     )
 
 
-def _sample_remaining(run: RunPaths, pilot_photos: int) -> EstimateSample:
-    """The images without a commit, and a draw of them; the plan is read twice and never held."""
-    done = list_committed_shards(run)
-
-    def shards() -> Iterator[Shard]:
-        return (shard for shard in read_plan(run) if shard.number not in done)
-
-    def entries() -> Iterator[Entry]:
-        return chain.from_iterable(shard.entries for shard in shards())
-
-    counts = Counter[str]()
-    sizes = np.fromiter((entry.size for shard in _count_shards(shards(), counts) for entry in shard.entries), np.int64)
-    if not len(sizes):
-        raise NothingFoundError(f"{run.uri}: nothing is left to do, so there is nothing to estimate")
-    strata = stratify_by_size(sizes)
-    sampled = sample_strata(strata, pilot_photos, np.random.default_rng(_SEED))
-    sampled_positions = {int(place) for places in sampled for place in places}
-    sampled_entries = {place: entry for place, entry in enumerate(entries()) if place in sampled_positions}
-    return EstimateSample(counts["shards"], len(sizes), strata, sampled, sampled_entries)
-
-
-def _count_shards(shards: Iterator[Shard], counts: Counter[str]) -> Iterator[Shard]:
-    for shard in shards:
-        counts["shards"] += 1
-        yield shard
-
-
 def _list_calibration_tasks(context: JobContext) -> tuple[list[MomentsTask], list[MomentsTask]]:
-    """The statistics of the job, none where nothing is to be gathered or fitted; and those that are pending."""
+    """Return all calibration tasks of a job and the pending ones; none if the map is given or up to date."""
     if context.job.map is not None:
         return [], []
     tasks = list_calibration_tasks(context)
@@ -128,18 +139,16 @@ def _list_calibration_tasks(context: JobContext) -> tuple[list[MomentsTask], lis
     return (tasks, pending) if pending or load_map(context.job, context.calibration) is None else ([], [])
 
 
-def _make_pilot_tasks(
-    context: JobContext, remaining: EstimateSample, tasks: Sequence[MomentsTask], workers: int
-) -> list[PilotTask]:
-    """The draw shared out to as many workers as there are, large photos and small ones to each."""
+def _make_pilot_tasks(context: JobContext, work: _RemainingWork, workers: int) -> list[PilotTask]:
+    """Distribute the sampled images over the workers, small and large ones to each."""
     side_samples = []
-    for side in sorted({task.side for task in tasks}):
-        side_tasks = [task for task in tasks if task.side == side]
+    for side in sorted({task.side for task in work.tasks}):
+        side_tasks = [task for task in work.tasks if task.side == side]
         entries = sample_by_hash(
             (entry for task in side_tasks for entry in task.shard.entries), _CALIBRATION_PHOTOS_PER_SIDE
         )
         side_samples.append(replace(side_tasks[0], shard=Shard(0, tuple(entries))))
-    by_size = sorted(remaining.entries.values(), key=lambda entry: (entry.size, entry.key))
+    by_size = sorted(work.images.entries.values(), key=lambda entry: (entry.size, entry.key))
     n_tasks = max(1, min(workers, len(by_size) // _MIN_PHOTOS_PER_WORKER))
     return [
         PilotTask(
@@ -148,34 +157,40 @@ def _make_pilot_tasks(
             context.run,
             context.calibration,
             context.fingerprint,
-            tuple(by_size[part::n_tasks]),
+            tuple(by_size[offset::n_tasks]),
             tuple(side_samples),
         )
-        for part in range(n_tasks)
+        for offset in range(n_tasks)
     ]
 
 
-def _estimate_calibration_s(
-    tasks: Sequence[MomentsTask], pending: Sequence[MomentsTask], results: Sequence[PilotResult]
-) -> TotalEstimate:
-    """Seconds of workers for the statistics that are pending; all trials had the same photos of each side."""
-    sides = sorted({task.side for task in tasks})
-    counts = [sum(len(task.shard.entries) for task in pending if task.side == side) for side in sides]
-    return estimate_total(
-        counts, [np.mean([each.calibration_s[side] for each in results], axis=0).tolist() for side in sides]
-    )
+def _estimate_calibration_s(work: _RemainingWork, results: Sequence[PilotResult]) -> TotalEstimate:
+    """Estimate the worker seconds for the pending statistics; every pilot task had the same photos of each side."""
+    sides = sorted({task.side for task in work.tasks})
+    counts = [sum(len(task.shard.entries) for task in work.pending if task.side == side) for side in sides]
+    seconds = [np.mean([result.calibration_s[side] for result in results], axis=0).tolist() for side in sides]
+    return estimate_total(counts, seconds)
 
 
 def _estimate_over_remaining(
-    remaining: EstimateSample, results: Sequence[PilotResult], value: Callable[[PhotoTiming], float]
+    remaining: PlanSample, results: Sequence[PilotResult], value: Callable[[PhotoTiming], float]
 ) -> TotalEstimate:
-    """A total over the images that are left, from those that were tried."""
-    timings = {photo.uri: photo for each in results for photo in each.photos}
-    values = [[value(timings[remaining.entries[int(place)].uri]) for place in places] for places in remaining.sampled]
-    return estimate_total([len(group) for group in remaining.strata], values)
+    """Estimate the total of a value over the remaining images from the pilot photos."""
+    timings = {photo.uri: photo for result in results for photo in result.photos}
+    values = [
+        [value(timings[remaining.entries[int(position)].uri]) for position in stratum] for stratum in remaining.sampled
+    ]
+    return estimate_total([len(stratum) for stratum in remaining.strata], values)
 
 
-def _count_writes(job: Job, remaining: EstimateSample, pending: Sequence[MomentsTask]) -> int:
-    """Requests that write: results, a part and a commit of each shard, moments."""
-    results = remaining.images if job.output.layout is OutputLayout.FILES else remaining.shards
-    return results + 2 * remaining.shards + sum(len(list_sides(task)) for task in pending)
+def _estimate_run_folder_bytes(work: _RemainingWork, results: Sequence[PilotResult]) -> float:
+    """Estimate the bytes of the remaining manifest rows and pending moments."""
+    row_bytes = float(np.mean([result.row_bytes for result in results]))
+    return work.images.images * row_bytes + len(work.pending) * max(result.moments_bytes for result in results)
+
+
+def _count_writes(job: Job, work: _RemainingWork) -> int:
+    """Count the requests that write results, the manifest file and commit of each shard, and moments."""
+    shards = work.images.shards
+    results = work.images.images if job.output.layout is OutputLayout.FILES else shards
+    return results + 2 * shards + sum(len(list_sides(task)) for task in work.pending)

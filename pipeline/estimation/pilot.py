@@ -1,11 +1,13 @@
-"""Trial: a few photos of a job through all of it, into memory, with a clock beside them; no Ray in here."""
+"""Pilot runs: timing some photos of a job through all of its stages, with all files in memory and without Ray."""
 
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
+from typing import Any
 
+from deepot.transport import TransportMap
 from pipeline.calibration import (
     CalibrationPaths,
     MomentsTask,
@@ -30,16 +32,16 @@ _MOMENTS_FOLDERS = ("source", "reference", "source-levels", "reference-levels")
 
 @dataclass(frozen=True)
 class PilotTask:
-    """What one worker tries out.
+    """The pilot run of one worker.
 
     Attributes:
         job: the job.
         allow_code: whether `module:factory` may be imported.
-        run: of the job; nothing is written there.
-        calibration_paths: of the job; nothing is written there.
-        fingerprint: of the run.
-        photos: to transport.
-        calibration: statistics of photos, to time, and to fit a map from where there is none; empty if neither.
+        run: the job's run; nothing is written to it.
+        calibration_paths: the job's calibration; nothing is written to it.
+        fingerprint: fingerprint of the run.
+        photos: photos to process.
+        calibration: tasks whose photos are timed, and from which a map is fitted if there is none; may be empty.
     """
 
     job: Job
@@ -53,14 +55,14 @@ class PilotTask:
 
 @dataclass(frozen=True)
 class PhotoTiming:
-    """What one photo took.
+    """The time of one photo in a pilot run.
 
     Attributes:
-        uri: of the photo.
-        seconds: of a worker, its share of what a worker waits for included.
-        result_bytes: of its result; 0 where it was not done.
+        uri: URI of the photo.
+        seconds: wall time of the worker, including a proportional part of the time it waited.
+        result_bytes: bytes of the result; 0 if there is none.
         status: ok, skipped or failed.
-        error: the code of a photo that was not done.
+        error: error code of a skipped or failed photo.
     """
 
     uri: str
@@ -72,14 +74,14 @@ class PhotoTiming:
 
 @dataclass(frozen=True)
 class PilotResult:
-    """What a trial took.
+    """The times and sizes of a pilot run.
 
     Attributes:
-        photos: each transported photo.
-        row_bytes: of a manifest row.
-        calibration_s: seconds of each photo of the calibration, side by side.
-        moments_bytes: of the moments of one shard, all sides.
-        fit_s: seconds that fitting the map took.
+        photos: one timing per photo.
+        row_bytes: bytes of a manifest row.
+        calibration_s: seconds of each calibration photo, by side.
+        moments_bytes: bytes of the moments of one shard, all sides together.
+        fit_s: seconds for fitting the map; 0 if there was one.
     """
 
     photos: tuple[PhotoTiming, ...]
@@ -89,94 +91,136 @@ class PilotResult:
     fit_s: float
 
 
+@dataclass(frozen=True)
+class _CalibrationTiming:
+    """The timed calibration of a pilot run: its map, where that is stored, and times and sizes as in `PilotResult`."""
+
+    transport: TransportMap | None
+    map_uri: str
+    calibration_s: dict[str, list[float]] = field(default_factory=dict)
+    moments_bytes: int = 0
+    fit_s: float = 0.0
+
+
 def run_pilot(pilot: PilotTask) -> PilotResult:
-    """Calibrate, fit and transport a few photos, and keep nothing.
+    """Calibrate, fit and process some photos, then delete everything that was written.
 
     Raises:
-        DeepotError: the job cannot do these photos at all.
+        DeepotError: the job cannot process these photos at all.
     """
-    scratch_uri = f"memory://deepot-trial-{uuid.uuid4().hex}"
+    scratch_uri = f"memory://deepot-pilot-{uuid.uuid4().hex}"
     job = pilot.job.model_copy(
         update={
             "output": pilot.job.output.model_copy(update={"uri": join_uri(scratch_uri, "output")}),
             "run": join_uri(scratch_uri, "run"),
         }
     )
-    run, scratch = (
-        RunPaths(join_uri(scratch_uri, "run", "pilot")),
-        CalibrationPaths(join_uri(scratch_uri, "calibration")),
-    )
-    load_models(job, pilot.allow_code)  # or the first photo would wait for them
+    run = RunPaths(join_uri(scratch_uri, "run", "pilot"))
+    load_models(job, pilot.allow_code)  # otherwise loading would count as time of the first photo
     try:
-        return _time_stages(replace(pilot, job=job), run, scratch)
+        pilot = replace(pilot, job=job)
+        calibration = _time_calibration(pilot, CalibrationPaths(join_uri(scratch_uri, "calibration")))
+        photos, row_bytes = _time_apply(pilot, run, calibration)
+        return PilotResult(photos, row_bytes, calibration.calibration_s, calibration.moments_bytes, calibration.fit_s)
     finally:
         delete_folder(scratch_uri)
 
 
-def _time_stages(pilot: PilotTask, run: RunPaths, scratch: CalibrationPaths) -> PilotResult:
-    job, calibration_s, fit_s, moments_bytes = pilot.job, dict[str, list[float]](), 0.0, 0
-    transport, stored_map_uri = (
-        load_map(job, pilot.calibration_paths),
-        find_latest_map_uri(job, pilot.calibration_paths),
-    )
-    if pilot.calibration:
-        models = load_models(job, pilot.allow_code)
-        pending = [
-            replace(task, job=job, paths=scratch, shard=Shard(number, (entry,)))
-            for _, side in groupby(pilot.calibration, key=lambda task: task.side)
-            for number, (task, entry) in enumerate((task, entry) for task in side for entry in task.shard.entries)
-        ]
-        dry_run_photos(pending[0])  # what is done once only is not counted
-        side_moments = compute_moments(pending, _make_timed_executor(calibration_s), NullProgress())
-        binned_moments = read_binned_moments(pending) if job.transport.mixture_components > 1 else None
-        moments_bytes = sum(_largest_file_bytes(scratch, folder) for folder in _MOMENTS_FOLDERS)
-        if transport is None:
-            started = time.perf_counter()
-            transport = fit_and_store_map(job, scratch, models.autoencoder, *side_moments, binned_moments)
-            fit_s, stored_map_uri = time.perf_counter() - started, find_latest_map_uri(job, scratch)
-    if transport is None:
-        raise RunError(f"{pilot.run.uri} has no map, and there is nothing to fit one from")
+def _time_calibration(pilot: PilotTask, scratch: CalibrationPaths) -> _CalibrationTiming:
+    """Time the statistics of the calibration photos, and fitting a map if the job has none yet."""
+    job = pilot.job
+    transport = load_map(job, pilot.calibration_paths)
+    map_uri = find_latest_map_uri(job, pilot.calibration_paths)
+    if not pilot.calibration:
+        return _CalibrationTiming(transport, map_uri)
+    tasks = [
+        replace(task, job=job, paths=scratch, shard=Shard(number, (entry,)))
+        for _, side in groupby(pilot.calibration, key=lambda task: task.side)
+        for number, (task, entry) in enumerate((task, entry) for task in side for entry in task.shard.entries)
+    ]
+    dry_run_photos(tasks[0])  # warms up, so that one-time work is not counted
+    seconds: dict[str, list[float]] = {}
+    side_moments = compute_moments(tasks, _make_timed_executor(seconds), NullProgress())
+    binned_moments = read_binned_moments(tasks) if job.transport.mixture_components > 1 else None
+    moments_bytes = sum(_largest_file_bytes(scratch, folder) for folder in _MOMENTS_FOLDERS)
+    if transport is not None:
+        return _CalibrationTiming(transport, map_uri, seconds, moments_bytes)
+    autoencoder = load_models(job, pilot.allow_code).autoencoder
+    started = time.perf_counter()
+    transport = fit_and_store_map(job, scratch, autoencoder, *side_moments, binned_moments)
+    fit_s = time.perf_counter() - started
+    return _CalibrationTiming(transport, find_latest_map_uri(job, scratch), seconds, moments_bytes, fit_s)
+
+
+def _time_apply(
+    pilot: PilotTask, run: RunPaths, calibration: _CalibrationTiming
+) -> tuple[tuple[PhotoTiming, ...], float]:
+    """Time the photos; returns their timings and the bytes of a manifest row.
+
+    Raises:
+        RunError: there is no map and nothing to fit one from.
+    """
+    if calibration.transport is None:
+        raise RunError(f"{pilot.run.uri} has no map, and there is nothing to fit one from: run 'deepot fit' first")
     worker = ShardWorker(
-        WorkerConfig(job, pilot.allow_code, run, job.output.uri, pilot.fingerprint, stored_map_uri, transport.sha256)
+        WorkerConfig(
+            pilot.job,
+            pilot.allow_code,
+            run,
+            pilot.job.output.uri,
+            pilot.fingerprint,
+            calibration.map_uri,
+            calibration.transport.sha256,
+        )
     )
-    worker.process(WorkItem(0, pilot.photos[:1]))
+    worker.process(WorkItem(0, pilot.photos[:1]))  # warms up
     started = time.perf_counter()
     manifest_file = worker.process(WorkItem(1, pilot.photos))
     seconds = time.perf_counter() - started
     rows = read_manifest_file(run, manifest_file).to_pylist()
+    return time_photos(rows, seconds), manifest_file.size / len(rows)
+
+
+def time_photos(rows: Sequence[Mapping[str, Any]], seconds: float) -> tuple[PhotoTiming, ...]:
+    """Distribute the wall time of a shard over its photos.
+
+    A worker reads, computes and writes at the same time, so the phases of all photos add up to more or less than the
+    wall time: each photo gets a share in proportion to its phases, or an equal share if no phase took any time.
+
+    Args:
+        rows: rows of the manifest.
+        seconds: wall time of the shard.
+    """
     phases = [sum(row[f"seconds_{phase}"] for phase in PHASES) for row in rows]
-    wall_per_phase_second = seconds / sum(phases) if sum(phases) else 0.0
-    photos = tuple(
+    weights = phases if any(phases) else [1.0] * len(rows)
+    return tuple(
         PhotoTiming(
-            row["input_uri"], phase * wall_per_phase_second, row["output_bytes"] or 0, row["status"], row["error_code"]
+            row["input_uri"],
+            seconds * weight / sum(weights),
+            row["output_bytes"] or 0,
+            row["status"],
+            row["error_code"],
         )
-        for row, phase in zip(rows, phases, strict=True)
+        for row, weight in zip(rows, weights, strict=True)
     )
-    return PilotResult(photos, manifest_file.size / len(rows), calibration_s, moments_bytes, fit_s)
 
 
 def _make_timed_executor(seconds: dict[str, list[float]]) -> TaskExecutor:
-    """Does tasks of one photo each one after the other, and notes how long each took, by its side."""
+    """Return an executor that runs tasks of one photo each in order and appends their times to `seconds`, by side."""
 
     def execute(
         function: Callable[[MomentsTask], MomentsTaskResult], tasks: Sequence[MomentsTask]
     ) -> Iterable[MomentsTaskResult]:
-        return _run_timed(function, tasks, seconds)
+        for task in tasks:
+            started = time.perf_counter()
+            result = function(task)
+            seconds.setdefault(task.side, []).append(time.perf_counter() - started)
+            yield result
 
     return execute
 
 
-def _run_timed(
-    function: Callable[[MomentsTask], MomentsTaskResult], tasks: Sequence[MomentsTask], seconds: dict[str, list[float]]
-) -> Iterator[MomentsTaskResult]:
-    for task in tasks:
-        started = time.perf_counter()
-        result = function(task)
-        seconds.setdefault(task.side, []).append(time.perf_counter() - started)
-        yield result
-
-
 def _largest_file_bytes(paths: CalibrationPaths, folder: str) -> int:
-    """Bytes of the largest file of moments in a folder."""
+    """Return the bytes of the largest moments file in a folder; 0 if there is none."""
     folder_uri = join_uri(paths.uri, "moments", folder)
     return max((len(read(join_uri(folder_uri, name))) for name in list_names(folder_uri)), default=0)

@@ -1,4 +1,4 @@
-"""Strata: a total over many files, told from a few: groups by size, a draw from each, and how sure it is."""
+"""Stratified sampling of files by size, and estimates of totals with their standard errors."""
 
 import math
 from collections.abc import Sequence
@@ -8,79 +8,88 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_STRATA = 4
-_MIN_SAMPLES_PER_STRATUM = 2  # of a group: of one alone nothing says how much they differ
+_MIN_SAMPLES_PER_STRATUM = 2  # the variance of a single sample is unknown
 
 
 @dataclass(frozen=True)
 class TotalEstimate:
-    """An estimated total.
-
-    Attributes:
-        value: the estimate.
-        standard_error: its standard error.
-    """
+    """An estimated total with its standard error, in the unit of the value."""
 
     value: float
     standard_error: float
 
     @property
     def low(self) -> float:
-        """Two standard errors less, at least nothing."""
+        """The value minus two standard errors, at least 0."""
         return max(0.0, self.value - 2 * self.standard_error)
 
     @property
     def high(self) -> float:
-        """Two standard errors more."""
+        """The value plus two standard errors."""
         return self.value + 2 * self.standard_error
 
     def __mul__(self, factor: float) -> "TotalEstimate":
         return TotalEstimate(self.value * factor, self.standard_error * factor)
 
     def __add__(self, other: "TotalEstimate") -> "TotalEstimate":
-        """The sum of two totals whose errors have nothing to do with each other."""
+        """Return the sum of two totals with independent errors."""
         return TotalEstimate(self.value + other.value, math.hypot(self.standard_error, other.standard_error))
 
 
 def stratify_by_size(sizes: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Places of files in a list, in at most four groups from small files to large, each of about as many bytes.
+    """Group files by size into at most `MAX_STRATA` strata of about as many bytes each, from small files to large.
 
-    So the few large files, in which most of the work is, are drawn from as often as the many small ones.
+    So the few large files, which are most of the work, are sampled as often as the many small ones.
+
+    Args:
+        sizes: file sizes in bytes, (n,).
+
+    Returns:
+        The positions of the files of each stratum; no stratum is empty.
     """
     order = np.argsort(sizes, kind="stable")
     bytes_up_to = np.cumsum(sizes[order], dtype=np.float64)
     if not len(order):
         return []
     cuts = np.searchsorted(bytes_up_to, bytes_up_to[-1] * np.arange(1, MAX_STRATA) / MAX_STRATA)
-    return [group for group in np.split(order, cuts) if len(group)]
+    return [stratum for stratum in np.split(order, cuts) if len(stratum)]
 
 
 def sample_strata(
     strata: Sequence[NDArray[np.int64]], images: int, generator: np.random.Generator
 ) -> list[NDArray[np.int64]]:
-    """Places drawn from each group, about `images` in all, two of a group at the least."""
+    """Sample each stratum without replacement.
+
+    Args:
+        strata: positions of the files of each stratum.
+        images: about how many files to sample in total; at least two per stratum, if it has as many.
+        generator: source of randomness.
+
+    Returns:
+        The sampled positions of each stratum, sorted.
+    """
     per_stratum = max(_MIN_SAMPLES_PER_STRATUM, -(-images // max(1, len(strata))))
-    return [np.sort(generator.choice(group, min(per_stratum, len(group)), replace=False)) for group in strata]
+    return [np.sort(generator.choice(stratum, min(per_stratum, len(stratum)), replace=False)) for stratum in strata]
 
 
 def estimate_total(counts: Sequence[int], values: Sequence[Sequence[float]]) -> TotalEstimate:
-    """A total from what was measured of those drawn.
+    """Estimate a total from a stratified sample.
 
-    Sum over groups of N·mean, with the standard error of stratified sampling: its square is the sum of
-    N²·(1 − n/N)·s²/n, where s² is the variance of the n values drawn of N (Cochran 1977, eq. 5.12).
+    The estimate is the sum over strata of N·mean. Its squared standard error is the sum of N²·(1 − n/N)·s²/n, where
+    s² is the variance of the n values sampled from N (Cochran 1977, eq. 5.12).
 
     Args:
-        counts: files of each group, N.
-        values: of those drawn of each group; at least two, or all of them.
+        counts: number of files in each stratum, N.
+        values: values of the sampled files of each stratum; at least two, or all of them.
 
     Raises:
-        ValueError: there is nothing drawn of a group, or one of several.
+        ValueError: a stratum has too few values.
     """
     value = variance = 0.0
     for count, sampled in zip(counts, values, strict=True):
-        if len(sampled) < min(_MIN_SAMPLES_PER_STRATUM, count):
-            raise ValueError(
-                f"{len(sampled)} of {count} files were measured, at least {min(_MIN_SAMPLES_PER_STRATUM, count)} are needed"
-            )
+        minimum = min(_MIN_SAMPLES_PER_STRATUM, count)
+        if len(sampled) < minimum:
+            raise ValueError(f"{len(sampled)} of {count} files were measured, at least {minimum} are needed")
         value += count * float(np.mean(sampled))
         if count > len(sampled):
             variance += count**2 * (1 - len(sampled) / count) * float(np.var(sampled, ddof=1)) / len(sampled)

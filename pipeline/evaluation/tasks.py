@@ -1,4 +1,4 @@
-"""Measure: the two tasks of an evaluation: one makes the versions of a photo, one measures a version of all photos."""
+"""The two tasks of an evaluation: preparing the variants of a photo, and measuring a variant over all photos."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -22,9 +22,10 @@ from deepot.inference import Preserve, degrade_photo
 from deepot.photo import Pixels
 from deepot.restoration import load_degradation, rng_for
 from deepot.tiling import retry_with_smaller_tiles
-from deepot.transport import Moments, TransportMap
+from deepot.transport import TransportMap
 from pipeline.config import Evaluation, Job, Limits
 from pipeline.errors import ConfigError, ErrorCode, ImageError
+from pipeline.evaluation.moments_file import moments_from_bytes, moments_to_bytes
 from pipeline.failures import DEVICE_ERRORS, error_message
 from pipeline.imageio import decode
 from pipeline.sources import read_input
@@ -32,21 +33,21 @@ from pipeline.storage import Entry, exists, join_uri, read, write
 from pipeline.workers import Models, load_models, tile_options
 
 MIN_SIDE = 16
-"""Of a photo to be measured, in pixels: SSIM has a window of 11."""
+"""Minimum side of a photo to be measured, in pixels; the window of SSIM is 11."""
 
 
 @dataclass(frozen=True)
 class PhotoTask:
-    """One photo to prepare.
+    """A photo to prepare.
 
     Attributes:
-        job: the job; it has `evaluate`.
+        job: a job with `evaluate`.
         allow_code: whether `module:factory` may be imported.
-        find_latest_map_uri: the map.
-        folder: of the evaluation.
-        number: of the photo.
-        clean: the original.
-        input_photo: its damaged version in the input; None where the original is to be degraded.
+        map_uri: URI of the map.
+        folder: folder of the evaluation.
+        number: number of the photo.
+        clean: the clean original.
+        input_photo: its degraded version in the input; None if the original is to be degraded.
     """
 
     job: Job
@@ -60,13 +61,13 @@ class PhotoTask:
 
 @dataclass(frozen=True)
 class PointTask:
-    """One point to measure.
+    """A point of the sweep to measure.
 
     Attributes:
-        job: the job; its `module:factory` are allowed.
-        folder: of the evaluation.
-        scores_folder: folder of what is measured of these photos.
-        photo_numbers: of the photos.
+        job: a job with `evaluate`, whose `module:factory` may be imported.
+        folder: folder of the evaluation.
+        scores_folder: folder of the scores of these photos.
+        photo_numbers: numbers of the photos.
         point: the point.
     """
 
@@ -78,20 +79,25 @@ class PointTask:
 
 
 def require_evaluation_config(job: Job) -> Evaluation:
-    """The job's `evaluate`.
+    """Return the `evaluate` section of a job.
 
     Raises:
-        ConfigError: it has none.
+        ConfigError: the job has none.
     """
     if job.evaluate is None:
-        raise ConfigError("the job says nothing of evaluate: give evaluate.clean, a folder of clean originals")
+        raise ConfigError("the job has no evaluate section: give evaluate.clean, a folder of clean originals")
     return job.evaluate
 
 
 def prepare_photo(task: PhotoTask) -> tuple[int, str | None]:
-    """Restore, transport and decode one photo and store its versions; returns its number, and why it cannot be used."""
+    """Restore and transport one photo and store its variants.
+
+    Returns:
+        The number of the photo, and the reason if it cannot be used.
+    """
     models = load_models(task.job, task.allow_code)
-    config, transport = require_evaluation_config(task.job), _load_map(task)
+    config = require_evaluation_config(task.job)
+    transport = TransportMap.from_bytes(read(task.map_uri), task.map_uri)
     try:
         clean, restored = (
             _crop_centre(pixels, config.crop) for pixels in _load_clean_and_restored(task, config, models)
@@ -99,7 +105,8 @@ def prepare_photo(task: PhotoTask) -> tuple[int, str | None]:
         min_side = max(MIN_SIDE, task.job.transport.patch_size * models.autoencoder.factor)
         if min(clean.height, clean.width) < min_side:
             raise ImageError(
-                ErrorCode.UNSUPPORTED_OUTPUT, f"with sides below {min_side} pixels it is too small to be measured"
+                ErrorCode.UNSUPPORTED_OUTPUT,
+                f"it is too small to be measured: its sides must be at least {min_side} pixels",
             )
         keep_mean = Preserve.MEAN in task.job.transport.preserve
         operator = transport.operator_on(models.autoencoder.device, keep_mean=keep_mean)
@@ -119,7 +126,7 @@ def prepare_photo(task: PhotoTask) -> tuple[int, str | None]:
 
 
 def measure_point(task: PointTask) -> None:
-    """Measure one point on all photos and store its numbers: the body of a task."""
+    """Measure one point on all photos and store its scores; does nothing if they are stored already."""
     config, point = require_evaluation_config(task.job), task.point
     if exists(point_uri(task.scores_folder, point)):
         return
@@ -133,49 +140,47 @@ def measure_point(task: PointTask) -> None:
         scores.add(PhotoVariants(**tensors), point, transport.patch_size, features, metrics, transport.preserve)
     record: dict[str, Any] = asdict(point) | {"photos": scores.per_photo}
     if point.name in (CLEAN, RESTORED):
-        write(_scores_uri(task.scores_folder, point.name), _serialize_moments(scores))
+        write(_moments_uri(task.scores_folder, point.name), moments_to_bytes(scores))
     if point.name != CLEAN:
-        clean, before = (
-            _deserialize_moments(read(_scores_uri(task.scores_folder, name))) for name in (CLEAN, RESTORED)
+        clean, restored = (
+            moments_from_bytes(read(_moments_uri(task.scores_folder, name))) for name in (CLEAN, RESTORED)
         )
-        found = estimate_metrics(scores, clean, before, config.replicates)
-        record["estimates"] = {name: asdict(estimate) for name, estimate in found}
+        estimates = estimate_metrics(scores, clean, restored, config.replicates)
+        record["estimates"] = {name: asdict(estimate) for name, estimate in estimates}
     write(point_uri(task.scores_folder, point), json.dumps(record).encode())
 
 
 def photo_file_name(number: int) -> str:
-    """The file that the versions of a photo are stored in."""
+    """Return the name of the file that stores the variants of a photo."""
     return f"{number:05d}.safetensors"
 
 
 def point_uri(folder: str, point: SweepPoint) -> str:
-    """The file that the numbers of a point are stored in."""
+    """Return the URI of the file that stores the scores of a point."""
     name = point.name.replace(" ", "-") + ("" if point.alpha is None else f"_{point.alpha!r}")
     return join_uri(folder, f"{name}.json")
 
 
 def _load_clean_and_restored(task: PhotoTask, config: Evaluation, models: Models) -> tuple[Pixels, Pixels]:
-    """The clean photo and the restored one, of 8 bits and one size, either grey or RGB."""
+    """Load the clean and the restored photo, in 8 bits, grey or RGB, and of the same size."""
     clean, data = _load_8bit(task.clean, task.job.limits)
     if task.input_photo is not None:
         restored = models.restorer(_load_8bit(task.input_photo, task.job.limits)[0])
     else:
         degradation = load_degradation(config.degradation or "")
-        generator = rng_for(b"evaluate" + data)  # not the noise that calibration gives this photo
+        generator = rng_for(b"evaluate" + data)  # another noise than in the calibration
         restored = models.calibration_restorer(degrade_photo(clean, degradation, generator))
-        clean = Pixels(clean.samples[: restored.height, : restored.width])  # downscaling cuts to whole multiples
+        clean = Pixels(
+            clean.samples[: restored.height, : restored.width]
+        )  # downscaling crops to multiples of its factor
     if restored.samples.shape[:2] != clean.samples.shape[:2]:
         sizes = [f"{pixels.width} × {pixels.height}" for pixels in (restored, clean)]
-        raise ImageError(ErrorCode.DAMAGED, f"restored it has {sizes[0]} pixels, its clean original {sizes[1]}")
+        raise ImageError(ErrorCode.DAMAGED, f"the restored photo has {sizes[0]} pixels, its clean original {sizes[1]}")
     return clean, restored
 
 
-def _load_map(task: PhotoTask) -> TransportMap:
-    return TransportMap.from_bytes(read(task.map_uri), task.map_uri)
-
-
 def _load_8bit(entry: Entry, limits: Limits) -> tuple[Pixels, bytes]:
-    """A photo in 8 bits, grey or RGB, and its bytes."""
+    """Read a photo; return it in 8 bits, grey or RGB, and the bytes of the file."""
     try:
         data = read_input(entry, limits)
         pixels = decode(data, limits.max_pixels).pixels
@@ -190,27 +195,5 @@ def _crop_centre(pixels: Pixels, crop: int) -> Pixels:
     return Pixels(pixels.samples[top : top + height, left : left + width].copy())
 
 
-def _scores_uri(folder: str, name: str) -> str:
+def _moments_uri(folder: str, name: str) -> str:
     return join_uri(folder, f"{name}.safetensors")
-
-
-def _serialize_moments(scores: MetricAccumulator) -> bytes:
-    """The moments of a point as one safetensors file."""
-    tensors = {}
-    for name, blocks in scores.block_moments.items():
-        for index, block in enumerate(blocks):
-            tensors[f"{name}/{index:02d}/count"] = torch.tensor([block.count, block.images])
-            tensors[f"{name}/{index:02d}/mean"] = block.mean.contiguous()
-            tensors[f"{name}/{index:02d}/scatter"] = block.scatter.contiguous()
-    return save_tensors(tensors)
-
-
-def _deserialize_moments(data: bytes) -> MetricAccumulator:
-    """Scores with the moments of `_packed`, and without per-photo numbers."""
-    tensors, scores = load_tensors(data), MetricAccumulator()
-    for key in sorted(key for key in tensors if key.endswith("/count")):
-        start = key.removesuffix("/count")
-        count, images = tensors[key].tolist()
-        moments = Moments(count, images, tensors[f"{start}/mean"], tensors[f"{start}/scatter"])
-        scores.block_moments.setdefault(start.partition("/")[0], []).append(moments)
-    return scores

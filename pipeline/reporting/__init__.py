@@ -1,11 +1,11 @@
-"""Report pages and plots."""
+"""Report pages and plots of runs and evaluations."""
 
-from pipeline.reporting.curve import EvaluationResult, nan_to_none, plot_curve, read_evaluation
+from pipeline.reporting.evaluation_curve import plot_curve
+from pipeline.reporting.evaluation_result import EvaluationResult, read_evaluation
 from pipeline.reporting.report import write_report
 
 __all__ = [
     "EvaluationResult",
-    "nan_to_none",
     "plot_curve",
     "read_evaluation",
     "write_report",

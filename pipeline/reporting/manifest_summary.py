@@ -1,4 +1,4 @@
-"""Survey: what a report says of a manifest, gathered part by part, so that a manifest of any length is never held."""
+"""A summary of a manifest in constant memory, from its tables one after the other."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -20,15 +20,15 @@ _SAMPLE_COLUMNS = [
 
 @dataclass
 class ManifestSummary:
-    """The rows of a manifest, summed up.
+    """Counts, times and sampled rows of a manifest.
 
     Attributes:
-        status_counts: rows by their status.
-        error_code_counts: rows by their error code.
-        phase_seconds: seconds of all rows, by phase.
-        failures: the first rows that are not done, `FAILURES` at most.
-        sampled_rows: rows that are done, from all over the manifest, `MAX_SAMPLED_ROWS` at most: every `sample_step`-th.
-        sample_step: 1 where that is all of them.
+        status_counts: number of rows by status.
+        error_code_counts: number of rows by error code.
+        phase_seconds: seconds of all rows by phase.
+        failures: the first skipped or failed rows, at most `MAX_LISTED`.
+        sampled_rows: every `sample_step`-th row with status ok, at most `MAX_SAMPLED_ROWS`.
+        sample_step: 1 if all these rows are sampled, otherwise a power of two.
     """
 
     status_counts: Counter[str] = field(default_factory=Counter)
@@ -39,29 +39,28 @@ class ManifestSummary:
     sample_step: int = 1
 
     def add(self, table: pa.Table) -> None:
-        """Some more rows, of `pipeline.runs.manifest.SCHEMA`."""
+        """Add a table with the schema `pipeline.runs.MANIFEST_SCHEMA`."""
         done = pc.equal(table["status"], "ok")
         self._sample(table.select(_SAMPLE_COLUMNS).filter(done))
-        for column, counted in (("status", self.status_counts), ("error_code", self.error_code_counts)):
+        for column, totals in (("status", self.status_counts), ("error_code", self.error_code_counts)):
             values, counts = table[column].drop_null().value_counts().flatten()
-            counted.update(dict(zip(values.to_pylist(), counts.to_pylist(), strict=True)))
+            totals.update(dict(zip(values.to_pylist(), counts.to_pylist(), strict=True)))
         for phase in PHASES:
             self.phase_seconds[phase] += pc.sum(table[f"seconds_{phase}"]).as_py() or 0.0
         n_free = MAX_LISTED - len(self.failures)
         self.failures += table.select(_FAILURE_COLUMNS).filter(pc.invert(done)).slice(0, n_free).to_pylist()
 
     def _sample(self, done: pa.Table) -> None:
-        """Every `sample_step`-th of all rows that are done; where these become too many, every second of them."""
-        seen = self.status_counts["ok"]
-        self.sampled_rows += done.take(
-            pa.array(range(-seen % self.sample_step, len(done), self.sample_step), pa.int64())
-        ).to_pylist()
+        """Sample every `sample_step`-th row, and drop every second sampled row whenever there are too many."""
+        first = -self.status_counts["ok"] % self.sample_step
+        positions = pa.array(range(first, len(done), self.sample_step), pa.int64())
+        self.sampled_rows += done.take(positions).to_pylist()
         while len(self.sampled_rows) > MAX_SAMPLED_ROWS:
             self.sampled_rows, self.sample_step = self.sampled_rows[::2], 2 * self.sample_step
 
 
 def summarize_manifest(tables: Iterable[pa.Table]) -> ManifestSummary:
-    """Sum up the tables of a manifest."""
+    """Summarize the tables of a manifest."""
     summary = ManifestSummary()
     for table in tables:
         summary.add(table)

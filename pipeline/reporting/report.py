@@ -1,4 +1,4 @@
-"""Report: one HTML page of a run, with pairs of photos and the distance to natural ones, everything inside it."""
+"""The report of a run: one HTML page without external files."""
 
 import base64
 import io
@@ -16,7 +16,7 @@ from deepot.transport import PatchNll, TransportMap
 from pipeline.calibration import calibration_of_run, list_run_maps, read_drift_records
 from pipeline.errors import RunError, advice_for
 from pipeline.imageio import decode
-from pipeline.reporting.curve import read_evaluation
+from pipeline.reporting.evaluation_result import read_evaluation
 from pipeline.reporting.manifest_summary import MAX_LISTED, ManifestSummary, summarize_manifest
 from pipeline.runs import RunPaths, iter_manifest_tables, iter_missing_inputs, require_run
 from pipeline.sources import read_photo
@@ -29,10 +29,13 @@ _TEMPLATES = jinja2.Environment(
 
 
 def write_report(run: RunPaths) -> str:
-    """Write the report of what is committed of a run; returns its URI.
+    """Write the report of a run from its commits.
+
+    Returns:
+        The URI of the report.
 
     Raises:
-        RunError: there is no run in that folder, or no map in it.
+        RunError: the folder has no run, or the run has no map yet.
     """
     require_run(run)
     run_json = json.loads(read(run.run_json))
@@ -41,7 +44,7 @@ def write_report(run: RunPaths) -> str:
     missing = iter_missing_inputs(run)
     first_missing = list(islice(missing, MAX_LISTED))
     page = _TEMPLATES.get_template("report.html.j2").render(
-        about=run_json,
+        run=run_json,
         map=transport.info,
         map_sha256=transport.sha256,
         counts={"images": summary.status_counts.total()}
@@ -50,8 +53,8 @@ def write_report(run: RunPaths) -> str:
         codes=[(count, code, advice_for(code)) for code, count in summary.error_code_counts.most_common()],
         phases=summary.phase_seconds,
         pairs=_crop_pairs(summary.sampled_rows),
-        plot=Markup(_plot_naturalness(summary, PatchNll(transport.reference, transport.info.patch_size).expected)),
-        restores=run_json["job"]["restorer"] != "identity",
+        plot=Markup(_plot_patch_nll(summary, PatchNll(transport.reference, transport.info.patch_size).expected)),
+        has_restorer=run_json["job"]["restorer"] != "identity",
         evaluations=_load_evaluations(run),
         drifts=_load_drift_records(run, run_json),
         missing=first_missing,
@@ -62,7 +65,7 @@ def write_report(run: RunPaths) -> str:
 
 
 def _load_map(run: RunPaths, map_uri: str | None) -> TransportMap:
-    """The map that the job names, or the latest of the run."""
+    """Load the map that the job names, or the latest one of the run."""
     map_uris = [absolute_uri(map_uri)] if map_uri else list_run_maps(calibration_of_run(run))
     if not map_uris:
         raise RunError(f"{run.uri} has no map yet: run 'deepot fit' or 'deepot run' first")
@@ -70,36 +73,35 @@ def _load_map(run: RunPaths, map_uri: str | None) -> TransportMap:
 
 
 def _load_drift_records(run: RunPaths, run_json: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The latest drift records of the run's calibration; none where the job names its map."""
+    """Read the latest drift records of the run's calibration; there are none if the job names a map."""
     return [] if run_json["job"]["map"] else read_drift_records(calibration_of_run(run))[-MAX_LISTED:]
 
 
 def _load_evaluations(run: RunPaths) -> list[dict[str, Any]]:
-    """The plots of the evaluations that are complete."""
-    found = []
+    """Read the plots and notes of the finished evaluations."""
+    evaluations = []
     for name in sorted(list_names(run.evaluation())):
         if exists(run.evaluation(name, "evaluation.json")):
             png = base64.b64encode(read(run.evaluation(name, "curve.png"))).decode()
             note = read_evaluation(run.evaluation(name)).note
-            found.append({"name": name, "plot": f"data:image/png;base64,{png}", "note": note})
-    return found
+            evaluations.append({"name": name, "plot": f"data:image/png;base64,{png}", "note": note})
+    return evaluations
 
 
 def _crop_pairs(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The middle of photos from all over the collection, before and after, at full resolution."""
-    chosen = rows[:: max(1, len(rows) // _MAX_PAIRS)][:_MAX_PAIRS]
+    """Crop the centre of some photos, before and after, at full resolution."""
     pairs = []
-    for row in chosen:
+    for row in rows[:: max(1, len(rows) // _MAX_PAIRS)][:_MAX_PAIRS]:
         try:
             before, after = (_crop_to_data_uri(row[column]) for column in ("input_uri", "output_uri"))
         except (DeepotError, OSError):
-            continue  # a photo that is gone by now has no picture in the report; its row is counted all the same
+            continue  # the photo no longer exists; its row is counted all the same
         pairs.append(row | {"before": before, "after": after})
     return pairs
 
 
 def _crop_to_data_uri(uri: str) -> str:
-    """The middle of a photo as a data URI."""
+    """Return the centre of a photo as a data URI."""
     pixels = decode(read_photo(uri), max_pixels=10**12).pixels
     rows, columns = (
         slice(max(0, (side - _CROP_SIDE) // 2), (side + _CROP_SIDE) // 2) for side in (pixels.height, pixels.width)
@@ -113,11 +115,11 @@ def _to_data_uri(image: Image.Image) -> str:
         return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def _plot_naturalness(summary: ManifestSummary, natural_mean: float) -> str:
-    """Naturalness before and after, as SVG, with a line where natural photos lie on average."""
+def _plot_patch_nll(summary: ManifestSummary, natural_mean: float) -> str:
+    """Plot the patch NLL before and after as SVG, with a line at the mean of natural photos."""
     rows = [row for row in summary.sampled_rows if row["patch_nll"] is not None]
     before, after = ([row[column] for row in rows] for column in ("patch_nll", "patch_nll_output"))
-    from matplotlib.figure import Figure  # here: it takes half a second
+    from matplotlib.figure import Figure  # imported here as it takes half a second
 
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     axes = figure.subplots()
@@ -129,7 +131,7 @@ def _plot_naturalness(summary: ManifestSummary, natural_mean: float) -> str:
         axes.set_yticks(range(len(rows)), [rows[i]["file_name"][-28:] for i in order], fontsize=7, parse_math=False)
     else:
         axes.hist([before, after], bins=40, label=["before", "after"], color=["#b5651d", "#1d6fb5"])
-        axes.set_ylabel("photos" if summary.sample_step == 1 else f"photos, one of {summary.sample_step}")
+        axes.set_ylabel("photos" if summary.sample_step == 1 else f"photos, 1 in {summary.sample_step}")
     axes.axvline(natural_mean, color="#2a8f4e", linestyle="--", label="natural photos, mean")
     axes.set_xlabel("negative log-likelihood of latent patches under natural photos (nats per dimension)")
     axes.legend(loc="lower right")

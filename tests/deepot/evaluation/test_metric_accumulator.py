@@ -34,15 +34,15 @@ def test_estimates_of_transport_that_helps(make_variants):
         "latents",
         "map 1",
         "map 2",
-        "fall of map 1",
-        "fall of latents",
+        "reduction of map 1",
+        "reduction of latents",
     } <= set(found)
-    assert found["fall of map 1"].low > 0.1
+    assert found["reduction of map 1"].low > 0.1
     assert all(e.low <= e.value <= e.high for name, e in found.items() if not np.isnan(e.low))
     assert dict(estimate_metrics(clean, clean, before, 10))["psnr"].value == MAX_PSNR
     itself = dict(estimate_metrics(clean, clean, before, 10))
     assert itself["map 1"].value == pytest.approx(0, abs=1e-9)
-    assert itself["fall of map 1"].value == pytest.approx(1)
+    assert itself["reduction of map 1"].value == pytest.approx(1)
     assert np.isnan(dict(estimate_metrics(after, clean, before, 0))["psnr"].low)
 
 

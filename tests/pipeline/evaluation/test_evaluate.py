@@ -102,7 +102,7 @@ def test_it_measures_what_the_run_writes(evaluated_job, tmp_path, ray_session):
             )
             assert row["psnr"] == pytest.approx(psnr(written, clean), abs=1e-6)
     after = found.points[SweepPoint("residual", 0.0)]
-    assert after["fall of map 1"].value > 0.1
+    assert after["reduction of map 1"].value > 0.1
     assert after["latents"].value < found.points[SweepPoint("restored")]["latents"].value
     assert found.points[SweepPoint("restored")]["tests.support.fake_autoencoders:largest_error"].value > 0
     assert Image.open(io.BytesIO(read(join_uri(found.folder, "curve.png")))).width > 400
@@ -121,7 +121,7 @@ def test_it_degrades_clean_photos_itself(make_job, tmp_path, in_process):
     write_photos(tmp_path / "clean", 3, restored=False)
     wanted = {"clean": str(tmp_path / "clean"), "degradation": "blur:sigma=1", "crop": 24}
     found = evaluate_job(open_run(make_job(evaluate=MEASURED | wanted), HOW))
-    assert found.points[SweepPoint("residual", 0.0)]["fall of map 1"].value > 0.1
+    assert found.points[SweepPoint("residual", 0.0)]["reduction of map 1"].value > 0.1
     assert found.points[SweepPoint("restored")]["psnr"].value < 40
 
 

@@ -60,11 +60,11 @@ def test_the_report_of_many_photos_says_that_it_shows_some_of_them(make_job, mon
     write_report(run)
     page = read(run.report).decode()
     assert "<!-- photos -->" in page
-    assert "the line of the 6 photos of" in page
+    assert "the 6 natural photos that" in page
     assert "… 10 more" in page, "of the 60 that are not done 50 are listed"
     monkeypatch.setattr(survey, "MAX_SAMPLED_ROWS", 99)
     write_report(run)
-    assert "<!-- photos, one of 2 -->" in read(run.report).decode()
+    assert "<!-- photos, 1 in 2 -->" in read(run.report).decode()
 
 
 def test_parts_are_read_some_at_a_time(tmp_path, monkeypatch):

@@ -135,8 +135,8 @@ def test_watching_ends_with_the_run(storage_folder, monkeypatch, capsys, flags):
     assert slept == [4, 4]
     if flags:
         first, second, last = map(json.loads, lines)
-        assert (first["ok"], first["images_per_s"], first["left_s"]) == (0, None, None)
-        assert (second["ok"], second["images_per_s"], second["left_s"], second["complete"]) == (2, 0.5, 4, False)
+        assert (first["ok"], first["images_per_s"], first["remaining_s"]) == (0, None, None)
+        assert (second["ok"], second["images_per_s"], second["remaining_s"], second["complete"]) == (2, 0.5, 4, False)
         assert (last["failed"], last["codes"], last["complete"]) == (2, {"damaged": 2}, True)
     else:
         assert lines[0].endswith("0 of 4 (0.0%): 0 ok, 0 skipped, 0 failed")

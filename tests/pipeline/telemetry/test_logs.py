@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from jobs.cli import main
-from jobs.lines import LoggedProgress, LoggedStdout
+from jobs.log_output import LoggedProgress, LoggedStdout
 from pipeline.telemetry import logs
 from pipeline.telemetry.logs import LogFormat
 

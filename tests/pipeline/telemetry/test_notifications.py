@@ -9,7 +9,7 @@ import pytest
 from tenacity import wait_none
 
 from jobs.cli import _build_parser, main
-from jobs.finish import execute_job
+from jobs.execution import execute_job
 from pipeline.config.job import Notifications
 from pipeline.config.loading import parse_job
 from pipeline.errors import ConfigError

@@ -1,4 +1,4 @@
-"""Lines: what commands print and tell of their progress, as JSON log lines."""
+"""Standard output and progress of a command as log lines, for the JSON log format."""
 
 import io
 import logging
@@ -13,13 +13,13 @@ _LOG_INTERVAL_S = 10.0
 
 
 class LoggedStdout(io.TextIOBase):
-    """Standard output whose lines become log lines, but for those that are JSON already."""
+    """A standard output that turns lines into log messages and passes lines of JSON on unchanged."""
 
     def __init__(self, stdout: TextIO) -> None:
         self._stdout, self._partial_line = stdout, ""
 
     def write(self, text: str) -> int:
-        """Take text; lines go on when they are whole."""
+        """Add text; a line is logged or passed on once it is complete."""
         *lines, self._partial_line = (self._partial_line + text).split("\n")
         for line in lines:
             if line.startswith("{"):
@@ -31,30 +31,30 @@ class LoggedStdout(io.TextIOBase):
 
 
 class LoggedProgress:
-    """Progress as log lines: when a stage begins and ends, and every ten seconds."""
+    """Progress as log lines: at the start and the end of a stage, and every ten seconds."""
 
     def __init__(self) -> None:
         self._total = self._images = self._failed = 0
         self._started_s = self._last_logged_s = time.monotonic()
 
     def begin(self, stage: str, total: int) -> None:
-        """The stage is that of all further lines."""
+        """Log the start of a stage, which all log lines name from now on."""
         set_log_context(stage=stage)
         self._total, self._images, self._failed = total, 0, 0
         self._started_s = self._last_logged_s = time.monotonic()
-        log.info("%s begins", stage, extra={"total": total})
+        log.info("%s: starting", stage, extra={"total": total})
 
     def advance(self, images: int, failed: int) -> None:
-        """Count, and tell now and then."""
+        """Add images, `failed` of which failed, and log the counts if the last line is ten seconds old."""
         self._images += images
         self._failed += failed
         if time.monotonic() - self._last_logged_s >= _LOG_INTERVAL_S:
             self._last_logged_s = time.monotonic()
-            self._log_counts("images so far")
+            self._log_counts("in progress")
 
     def end(self) -> None:
-        """Tell the rest."""
-        self._log_counts("the stage is over")
+        """Log the final counts of the stage."""
+        self._log_counts("finished")
 
     def _log_counts(self, message: str) -> None:
         seconds = round(time.monotonic() - self._started_s, 3)

@@ -1,4 +1,4 @@
-"""Finish: the end of a job as a person, a scheduler and those that the job names are told of it."""
+"""Running a job from the command line: its summary, its exit status and its notification."""
 
 import argparse
 from collections.abc import Callable
@@ -14,7 +14,15 @@ from pipeline.telemetry import make_notifier
 
 
 def execute_job(args: argparse.Namespace, action: Callable[[Job, RunOptions], RunSummary]) -> int:
-    """Do a job, print its totals and tell those whom it names, however it ended; returns the exit status."""
+    """Run a job, print its summary and send its notification, whether it succeeds or fails.
+
+    Args:
+        args: the parsed command line.
+        action: runs the job.
+
+    Returns:
+        The exit status.
+    """
     job, options = job_from_args(args), run_options_from_args(args)
     notifier = make_notifier(job.notify)
     context = {"name": job.name, "command": args.command}
@@ -23,14 +31,14 @@ def execute_job(args: argparse.Namespace, action: Callable[[Job, RunOptions], Ru
     except BaseException as error:
         notifier.send(context | {"exit_status": _exit_status(error), "error": _error_text(error)})
         raise
-    status = print_summary(result, args.json, job.limits.max_error_rate)
-    notifier.send(result.json_fields | context | {"exit_status": status})
-    return status
+    exit_status = print_summary(result, args.json, job.limits.max_error_rate)
+    notifier.send(result.json_fields | context | {"exit_status": exit_status})
+    return exit_status
 
 
 def _exit_status(error: BaseException) -> int:
-    """The exit status that an error leads to, as in `jobs.cli`."""
-    if isinstance(error, SystemExit):  # Ray's answer to SIGTERM
+    """Return the exit status that `jobs.cli` gives for an error."""
+    if isinstance(error, SystemExit):  # raised by Ray on SIGTERM
         return error.code if isinstance(error.code, int) else 1
     return 130 if isinstance(error, KeyboardInterrupt) else 2
 

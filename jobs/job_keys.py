@@ -1,0 +1,144 @@
+"""The keys of a job file as flags: their names, descriptions and types, from the declaration in `pipeline.config`."""
+
+import typing
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
+
+from pipeline.config import ConfigSection, Job
+from pipeline.errors import ConfigError
+from pipeline.redaction import redact
+
+
+def iter_keys(section: type[ConfigSection] = Job, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Iterate over the dotted keys of a section and their fields.
+
+    A section with a shorthand is a key itself, beside the keys in it.
+    """
+    for name, field in section.model_fields.items():
+        inner = _section_type(field)
+        if inner is None:
+            yield prefix + name, field
+        else:
+            if inner.shorthand:
+                yield prefix + name, field
+            yield from iter_keys(inner, f"{prefix}{name}.")
+
+
+def describe_key(field: FieldInfo) -> str:
+    """Return the description of a key with its default."""
+    return (field.description or "") + _describe_default(field)
+
+
+def value_name(field: FieldInfo) -> str:
+    """Return the placeholder for the value of a key in help texts."""
+    leaves, _ = _leaf_types(field)
+    choices = [choice for leaf in leaves for choice in _choices(leaf)]
+    if _is_list(field):
+        return "LIST"
+    if _section_type(field):
+        return "URI"
+    if int in leaves or float in leaves:
+        return "|".join(["NUMBER", *choices])
+    return "|".join(choices) if choices else "TEXT"
+
+
+def parse_value(key: str, field: FieldInfo, text: str) -> object:
+    """Return the value that the text of a flag has.
+
+    Text stays as it is, so that `1912`, `yes`, `null` and `box #3` can be names and paths. Lists are written as in
+    YAML's flow style, `[a, b]`; any other text is the only item of a list.
+
+    Raises:
+        ConfigError: not a number where the key is one, or a list that cannot be parsed.
+    """
+    if _is_list(field):
+        return _parse_list(key, text)
+    leaves, bounds = _leaf_types(field)
+    if int in leaves or float in leaves:
+        annotation: Any = typing.Annotated[field.annotation, field]
+        try:
+            TypeAdapter(annotation).validate_python(text)
+        except ValidationError:
+            raise ConfigError(f"--{key} is '{redact(text)}': give {_describe_number(leaves, bounds)}") from None
+    return text
+
+
+def _parse_list(key: str, text: str) -> list[object]:
+    """Parse `[a, b]`, all items as text; any other text, a glob such as `[0-9]*.jpg` too, is one item."""
+    stripped = text.strip()
+    if not (stripped.startswith("[") and stripped.endswith("]")):
+        return [text]
+    try:
+        items: list[object] = yaml.load(stripped, yaml.BaseLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"--{key} is '{redact(text)}', which is not a list: write [a, b], with quotes around items that "
+            'contain one of *&!,[]{}#:, such as ["*.tmp", b]'
+        ) from error
+    return items
+
+
+def _describe_number(leaves: set[Any], bounds: list[Any]) -> str:
+    """Describe the numbers that a key takes, such as "a whole number of at least 1, or auto"."""
+    text = "a number" if float in leaves else "a whole number"
+    at_least, above, at_most = (
+        next((getattr(bound, name) for bound in bounds if hasattr(bound, name)), None) for name in ("ge", "gt", "le")
+    )
+    if at_least is not None and at_most is not None:
+        text += f" from {at_least} to {at_most}"
+    elif at_least is not None:
+        text += f" of at least {at_least}"
+    elif above is not None:
+        text += f" above {above}"
+    choices = [choice for leaf in leaves for choice in _choices(leaf)]
+    return text + (f", or {' or '.join(choices)}" if choices else "")
+
+
+def _describe_default(field: FieldInfo) -> str:
+    """Return the default as YAML, or nothing if the key is required or has no value by default."""
+    if field.is_required() or field.default in (None, ()) or isinstance(field.default, ConfigSection):
+        return ""
+    yaml_text = yaml.safe_dump(to_jsonable_python(field.default), default_flow_style=True, width=1000)
+    return f" (default: {yaml_text.splitlines()[0]})"
+
+
+def _leaf_types(field: FieldInfo) -> tuple[set[Any], list[Any]]:
+    """Return the types in a field's annotation, inside of unions, and the bounds of its numbers."""
+    leaves, bounds, pending = set[Any](), list[Any](field.metadata), [field.annotation]
+    while pending:
+        annotation = pending.pop()
+        origin = typing.get_origin(annotation)
+        if origin is typing.Annotated:
+            inner, *metadata = typing.get_args(annotation)
+            pending.append(inner)
+            bounds += [bound for each in metadata for bound in getattr(each, "metadata", [each])]
+        elif origin is typing.Literal or not typing.get_args(annotation):
+            leaves.add(annotation)
+        else:
+            pending += typing.get_args(annotation)
+    return leaves - {type(None)}, bounds
+
+
+def _choices(leaf: Any) -> tuple[str, ...]:  # noqa: ANN401 — any type expression
+    """Return the values of a `Literal` or an enum, nothing for other types."""
+    if typing.get_origin(leaf) is typing.Literal:
+        return typing.get_args(leaf)
+    return tuple(str(member.value) for member in leaf) if isinstance(leaf, type) and issubclass(leaf, Enum) else ()
+
+
+def _is_list(field: FieldInfo) -> bool:
+    return typing.get_origin(field.annotation) is tuple
+
+
+def _section_type(field: FieldInfo) -> type[ConfigSection] | None:
+    """Return the section that a field holds, also if it is optional."""
+    for candidate in _leaf_types(field)[0]:
+        if isinstance(candidate, type) and issubclass(candidate, ConfigSection):
+            return candidate
+    return None

@@ -1,0 +1,59 @@
+"""The distortion–perception plot of an evaluation."""
+
+import io
+
+from deepot.evaluation import CLEAN_RECONSTRUCTION, RESTORED, RESTORED_RECONSTRUCTION, SweepPoint
+from pipeline.reporting.evaluation_result import Estimates
+
+PREFERRED_FEATURE_SET = "map 3"
+"""What the plot shows; the deepest feature map if there are fewer, the latents if there are none."""
+_MODE_COLORS = {"detail": "#1d8a4e", "residual": "#1d6fb5", "plain": "#b5651d"}
+_CONTROL_MARKERS = {
+    RESTORED: ("*", "x*, α = 1"),
+    RESTORED_RECONSTRUCTION: ("s", RESTORED_RECONSTRUCTION),
+    CLEAN_RECONSTRUCTION: ("D", CLEAN_RECONSTRUCTION),
+}
+
+
+def plot_curve(points: dict[SweepPoint, Estimates]) -> bytes:
+    """Plot a Fréchet distance over PSNR as a PNG: a line per mode, a marker per control."""
+    from matplotlib.figure import Figure  # imported here as it takes half a second
+
+    name = _feature_set_to_plot(next(iter(points.values())))
+
+    figure = Figure(figsize=(7, 4.6), layout="constrained")
+    axes = figure.subplots()
+    for mode, color in _MODE_COLORS.items():
+        line = sorted((point for point in points if point.name == mode), key=lambda point: point.alpha or 0.0)
+        if not line:
+            continue
+        psnrs = [points[point]["psnr"].value for point in line]
+        estimates = [points[point][name] for point in line]
+        distances = [each.value for each in estimates]
+        bars = [
+            [max(0.0, each.value - each.low) for each in estimates],
+            [max(0.0, each.high - each.value) for each in estimates],
+        ]
+        axes.errorbar(psnrs, distances, yerr=bars, marker=".", color=color, ecolor=f"{color}55", label=mode)
+        for point, position in zip(line, zip(psnrs, distances, strict=True), strict=True):
+            axes.annotate(f"{point.alpha:g}", position, textcoords="offset points", xytext=(4, 4), fontsize=8)
+    for control, (marker, label) in _CONTROL_MARKERS.items():
+        of_control = points[SweepPoint(control)]
+        axes.plot([of_control["psnr"].value], [of_control[name].value], marker, color="#333", markersize=9, label=label)
+    axes.set(
+        xlabel="PSNR (dB), higher is closer to the original",
+        ylabel=f"Fréchet distance of {name}, lower is more realistic",
+        ylim=(0, None),
+    )
+    axes.grid(alpha=0.25)
+    axes.legend()
+    with io.BytesIO() as file:
+        figure.savefig(file, format="png", dpi=120)
+        return file.getvalue()
+
+
+def _feature_set_to_plot(estimates: Estimates) -> str:
+    feature_maps = [name for name in estimates if name.startswith("map ")]
+    if PREFERRED_FEATURE_SET in feature_maps:
+        return PREFERRED_FEATURE_SET
+    return feature_maps[-1] if feature_maps else "latents"
