@@ -1,62 +1,65 @@
-"""Does throughput follow the nodes? Photos a second while nodes join and leave under one run.
+"""Throughput while nodes join and leave during one run, in photos per second.
 
-    python benchmarks/elastic.py PHOTOS --json FILE
+    python benchmarks/bench_node_changes.py PHOTOS --json FILE
 
-A Ray cluster of several nodes on this machine, each with room for one worker. The autoencoder does nothing and takes a
-quarter of a second for it, as if each node had a GPU of its own, so that the cores of this machine are not the limit.
-A rate is that of the last half of a phase: workers have to start first.
+The Ray cluster has several nodes on this machine, each with room for one worker. The autoencoder waits for a quarter of
+a second per photo, as if each node had a GPU, so that the cores of this machine are not the limit. The rate of a phase
+is that of its second half, as workers have to start first.
 """
 
-import argparse
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from record import save
-from scheduling import crops
+from benchmarks._results import make_parser, save_results
+from benchmarks.bench_scheduling import pythonpath, write_crops
 
 PHASES = (1, 2, 4, 2, 1)
-"""Nodes with room for a worker, one phase after the other."""
+"""Number of nodes in each phase."""
 
 
-class EnoughError(Exception):
+class StopRunError(Exception):
     """All phases are over, so the run may end."""
 
 
-class Clock:
-    """Progress that notes when photos are finished, and ends the run when it is told to."""
+class ThroughputProgress:
+    """Progress that records when photos finish, and ends the run when `over` is set."""
 
     def __init__(self) -> None:
         self.stage, self.over = "", False
         self.finished: list[float] = []
 
     def begin(self, stage: str, total: int) -> None:
-        """A stage starts."""
+        """Start a stage."""
         self.stage = stage
 
     def advance(self, images: int, failed: int) -> None:
-        """Note the time; a failure is not what is to be measured."""
+        """Record the time.
+
+        Raises:
+            RuntimeError: a photo failed.
+            StopRunError: `over` is set.
+        """
         if failed:
-            raise RuntimeError("a photo failed")
+            raise RuntimeError(f"{failed} photos failed; the manifest of the run says why")
         if self.over:
-            raise EnoughError
+            raise StopRunError
         if self.stage == "apply":
             self.finished += [time.monotonic()] * images
 
     def end(self) -> None:
-        """Nothing."""
+        """End the stage."""
 
     def rate(self, since: float, until: float) -> float:
-        """Photos a second between two times."""
-        return sum(since < each <= until for each in self.finished) / (until - since)
+        """Return the photos per second between two times."""
+        return sum(since < moment <= until for moment in self.finished) / (until - since)
 
 
 def measure(folder: Path, phase_s: float) -> list[dict[str, Any]]:
-    """Photos a second of each phase."""
+    """Return the number of nodes and the photos per second of each phase."""
     from ray.cluster_utils import Cluster
 
     from pipeline.config import parse_job
@@ -64,57 +67,59 @@ def measure(folder: Path, phase_s: float) -> list[dict[str, Any]]:
 
     job = parse_job(
         {
-            "input": {"images": str(folder / "photos")},
+            "input": str(folder / "photos"),
             "calibration": {"degradation": "blur:sigma=1", "limit": 4},
-            "autoencoder": "null_codec:waiting",
-            "output": {"uri": str(folder / "out")},
+            "autoencoder": "benchmarks.null_autoencoder:waiting_autoencoder",
+            "output": str(folder / "out"),
             "compute": {"images_per_shard": 2},
         }
     )
-    small = {"object_store_memory": 80 * 2**20}
-    cluster, clock = Cluster(True, head_node_args={"num_cpus": 0, "include_dashboard": False, **small}), Clock()
+    memory = {"object_store_memory": 80 * 2**20}
+    cluster, progress = (
+        Cluster(True, head_node_args={"num_cpus": 0, "include_dashboard": False, **memory}),
+        ThroughputProgress(),
+    )
 
     def run() -> None:
         try:
-            run_job(job, RunOptions(cluster.address, allow_code=True, progress=clock))
-        except EnoughError:
+            run_job(job, RunOptions(cluster.address, allow_code=True, progress=progress))
+        except StopRunError:
             return
 
-    nodes, found = [cluster.add_node(num_cpus=1, **small)], []
+    nodes, results = [cluster.add_node(num_cpus=1, **memory)], []
     try:
         thread = Thread(target=run)
         thread.start()
-        while not clock.finished:
+        while not progress.finished:
             time.sleep(0.1)
             if not thread.is_alive():
-                raise RuntimeError("the run has ended before its first photo")
-        for wanted in PHASES:
-            while len(nodes) < wanted:
-                nodes.append(cluster.add_node(num_cpus=1, **small))
-            while len(nodes) > wanted:
+                raise RuntimeError("the run ended before its first photo")
+        for n_nodes in PHASES:
+            while len(nodes) < n_nodes:
+                nodes.append(cluster.add_node(num_cpus=1, **memory))
+            while len(nodes) > n_nodes:
                 cluster.remove_node(nodes.pop(), allow_graceful=False)
             time.sleep(phase_s)
             now = time.monotonic()
-            found.append({"nodes": wanted, "photos_per_s": clock.rate(now - phase_s / 2, now)})
-            print(f"{wanted} nodes: {found[-1]['photos_per_s']:.2f} photos/s", flush=True)
-        clock.over = True
+            results.append({"nodes": n_nodes, "photos_per_s": progress.rate(now - phase_s / 2, now)})
+            print(f"{n_nodes} nodes: {results[-1]['photos_per_s']:.2f} photos/s", flush=True)
+        progress.over = True
         thread.join(60)
-        return found
+        return results
     finally:
         cluster.shutdown()
 
 
 def main() -> None:
-    """Print the rates."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", type=Path)
-    parser.add_argument("--phase-s", type=float, default=30.0)
-    parser.add_argument("--json", type=Path)
+    """Measure and print the rates."""
+    parser = make_parser(__doc__)
+    parser.add_argument("photos", type=Path, help="folder of photos to take crops from")
+    parser.add_argument("--phase-s", type=float, default=30.0, help="seconds of a phase")
     options = parser.parse_args()
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+    os.environ["PYTHONPATH"] = pythonpath()
     with tempfile.TemporaryDirectory() as name:
-        crops(options.photos, Path(name) / "photos", int(4 * sum(PHASES) * options.phase_s), 64)
-        save(options.json, options, measure(Path(name), options.phase_s))
+        write_crops(options.photos, Path(name) / "photos", int(4 * sum(PHASES) * options.phase_s), 64)
+        save_results(options.json, options, measure(Path(name), options.phase_s))
 
 
 if __name__ == "__main__":

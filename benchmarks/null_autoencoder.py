@@ -1,38 +1,40 @@
-"""An autoencoder that does nothing, so that what is left is everything else."""
+"""Autoencoders without any arithmetic, for measuring everything around the autoencoder."""
 
 import time
 
 from torch import Tensor
 
+WAIT_S = 0.25
 
-class Null:
-    """Latents are the pixels."""
+
+class NullAutoencoder:
+    """An autoencoder whose latents are the pixels."""
 
     factor, channels, halo = 1, 3, 0
 
     def encode(self, images: Tensor) -> Tensor:
-        """The images."""
+        """Return the images."""
         return images
 
     def decode(self, latents: Tensor) -> Tensor:
-        """The images."""
+        """Return the latents."""
         return latents
 
 
-def codec() -> Null:
-    """For `vae: null_codec:codec`."""
-    return Null()
-
-
-class Waiting(Null):
-    """The same, a quarter of a second later: a worker that waits for a GPU of its own."""
+class WaitingAutoencoder(NullAutoencoder):
+    """The same, but encoding waits for a quarter of a second, as if for a GPU of the worker's own."""
 
     def encode(self, images: Tensor) -> Tensor:
-        """The images."""
-        time.sleep(0.25)
+        """Return the images after `WAIT_S` seconds."""
+        time.sleep(WAIT_S)
         return images
 
 
-def waiting() -> Waiting:
-    """For `vae: null_codec:waiting`."""
-    return Waiting()
+def autoencoder() -> NullAutoencoder:
+    """Return the autoencoder of `autoencoder: benchmarks.null_autoencoder:autoencoder`."""
+    return NullAutoencoder()
+
+
+def waiting_autoencoder() -> WaitingAutoencoder:
+    """Return the autoencoder of `autoencoder: benchmarks.null_autoencoder:waiting_autoencoder`."""
+    return WaitingAutoencoder()

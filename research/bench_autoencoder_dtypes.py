@@ -1,63 +1,60 @@
-"""Seconds a megapixel of codecs' encode and decode, by dtype, on this device, in turn.
+"""Seconds per megapixel of autoencoders' encode and decode in float32 and bfloat16, on this device, in turns.
 
-python benchmarks/precision.py --vae embedded --vae taef2:codec --allow-code --json FILE
+python research/bench_autoencoder_dtypes.py --autoencoder embedded --autoencoder taef2:codec --allow-code --json FILE
 """
 
-import argparse
 import statistics
 import time
-from pathlib import Path
 
 import torch
-from record import save
 
+from benchmarks._results import make_parser, save_results
 from deepot.autoencoder import LoadedAutoencoder, default_device, default_dtype, load_autoencoder
 
 DTYPES = (torch.float32, torch.bfloat16)
 
 
-def round_trip(codec: LoadedAutoencoder, image: torch.Tensor) -> float:
-    """Seconds of one encode and decode."""
+def time_round_trip(autoencoder: LoadedAutoencoder, image: torch.Tensor) -> float:
+    """Return the seconds of one encode and one decode."""
     started = time.perf_counter()
-    codec.decode(codec.encode(image))
-    if codec.device.type == "cuda":
+    autoencoder.decode(autoencoder.encode(image))
+    if autoencoder.device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - started
 
 
 def main() -> None:
-    """Time the round trip of one tile by each codec in each dtype, one after the other in every round."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--vae", action="append", help="as in a job file; several are timed in turn")
+    """Time one tile through each autoencoder in each dtype, in turns."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--autoencoder", action="append", help="default: embedded; may be given more than once")
     parser.add_argument("--allow-code", action="store_true")
-    parser.add_argument("--side", type=int, default=512)
+    parser.add_argument("--side", type=int, default=512, help="of the tile, in pixels")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    codecs = {
-        (name, str(dtype).removeprefix("torch.")): load_autoencoder(name, dtype=dtype, allow_code=options.allow_code)
-        for name in options.vae or ["embedded"]
+    autoencoders = {
+        (spec, str(dtype).removeprefix("torch.")): load_autoencoder(spec, dtype=dtype, allow_code=options.allow_code)
+        for spec in options.autoencoder or ["embedded"]
         for dtype in DTYPES
     }
     image = torch.rand(1, 3, options.side, options.side, generator=torch.Generator().manual_seed(0))
-    for codec in codecs.values():
-        round_trip(codec, image)  # the first one takes longer
-    seconds: dict[tuple[str, str], list[float]] = {key: [] for key in codecs}
+    for autoencoder in autoencoders.values():
+        time_round_trip(autoencoder, image)  # the first call takes longer
+    seconds: dict[tuple[str, str], list[float]] = {key: [] for key in autoencoders}
     for _ in range(options.repeats):
-        for key, codec in codecs.items():
-            seconds[key].append(round_trip(codec, image) / (options.side**2 / 1e6))
-    first = next(iter(codecs))[0]
-    for (name, dtype), values in seconds.items():
+        for key, autoencoder in autoencoders.items():
+            seconds[key].append(time_round_trip(autoencoder, image) / (options.side**2 / 1e6))
+    first = next(iter(autoencoders))[0]
+    for (spec, dtype), values in seconds.items():
         median = statistics.median(values)
         ratio = median / statistics.median(seconds[first, dtype])
-        print(f"{name:16} {dtype:9} {median:7.2f} s a megapixel ({ratio:.2f} of {first}'s; {options.threads} threads)")
+        print(f"{spec:16} {dtype:9} {median:7.2f} s/megapixel ({ratio:.2f} of {first}'s; {options.threads} threads)")
     chosen = str(default_dtype(default_device())).removeprefix("torch.")
     amx, avx512 = torch.cpu._is_amx_tile_supported(), torch.cpu._is_avx512_bf16_supported()
-    print(f"chosen here: {chosen}; AMX: {amx}, AVX512_BF16: {avx512}")
-    timed = [{"autoencoder": name, "dtype": dtype, "seconds": values} for (name, dtype), values in seconds.items()]
-    save(options.json, options, {"chosen": chosen, "seconds_per_megapixel": timed})
+    print(f"deepot's default here: {chosen}; AMX: {amx}, AVX512_BF16: {avx512}")
+    rows = [{"autoencoder": spec, "dtype": dtype, "seconds": values} for (spec, dtype), values in seconds.items()]
+    save_results(options.json, options, {"default_dtype": chosen, "seconds_per_megapixel": rows})
 
 
 if __name__ == "__main__":

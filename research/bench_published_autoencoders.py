@@ -1,23 +1,22 @@
-"""Published autoencoders at their real size through the whole transport: seconds, peak memory, what tiles change.
+"""Published autoencoders at their real size through the whole transport: seconds, peak memory, effect of tiles.
 
-    python benchmarks/real_autoencoders.py sd-vae-ft-mse flux.1 --side 512 --tile 256 --threads 2 --json FILE
+    python research/bench_published_autoencoders.py sd-vae-ft-mse flux.1 --side 512 --tile 256 --threads 2 --json FILE
 
-The configurations are the published ones, the weights are random: time and memory do not depend on their values, but
-what tiles change says nothing about a trained autoencoder, nor does the result look like anything. Each autoencoder is
-saved as diffusers saves it and loaded from the folder by `load_autoencoder`; its map takes the blurred photo to the photo
-itself, and it is the blurred photo that is transported: once whole, once in tiles.
+The configurations are the published ones and the weights are random: time and memory do not depend on their values,
+but the effect of tiles says nothing about a trained autoencoder, and the result does not look like a photo. Each
+autoencoder is saved as diffusers saves it and loaded from the folder by `load_autoencoder`. Its map takes the blurred
+photo to the photo itself, and the blurred photo is transported: once in one piece, once in tiles.
 
-The whole and the tiled transport are processes of their own. Memory is the process's peak above what it held with
-model, map and photo loaded, of the accelerator's memory on CUDA. Loading is from files that were just written, without
-the import of the libraries. Seconds a megapixel are of one pass, encoding apart first, then the whole transport (which
-encodes once and decodes twice); on CUDA after one that is not counted. Processor seconds are those of all threads
-together in the transport: beside other work they say more than the clock. Differences are of 8-bit samples.
+The two transports run in processes of their own. Memory is the peak of the process above what it held with model, map
+and photo loaded; on CUDA, of the device's memory. Loading is from files that were just written, without the import of
+the libraries. Seconds per megapixel are of one pass, first encoding alone, then the whole transport (encode once,
+decode twice); on CUDA after a warm-up. CPU seconds are those of all threads in the transport, which say more than the
+clock on a busy machine. Differences are of 8-bit samples.
 """
 
 import argparse
 import json
 import platform
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -32,6 +31,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
+from benchmarks._results import make_parser, peak_rss_mib
 from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
 from deepot.inference import Enhancer, TileOptions, degrade_photo, encode_tiled, fit_images
 from deepot.photo import Pixels
@@ -41,24 +41,24 @@ from deepot.transport import TransportMap
 
 @dataclass(frozen=True)
 class Configuration:
-    """What a published autoencoder's `config.json` says.
+    """The contents of a published autoencoder's `config.json`.
 
     Attributes:
-        kind: diffusers' class.
+        class_name: of diffusers.
         settings: its arguments.
     """
 
-    kind: str
+    class_name: str
     settings: dict[str, Any]
 
     def build(self) -> Any:  # noqa: ANN401  # diffusers is untyped
-        """The autoencoder with random weights, the same every time."""
+        """Return the autoencoder with random weights, the same every time."""
         import diffusers
 
         torch.manual_seed(0)
-        model = getattr(diffusers, self.kind)(**self.settings).eval()
+        model = getattr(diffusers, self.class_name)(**self.settings).eval()
         for parameter in model.parameters():
-            if parameter.dim() > 1:  # torch's own start is so small that 30 layers on the input no longer shows
+            if parameter.dim() > 1:  # with torch's own initialisation the input no longer shows after 30 layers
                 torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
         return model
 
@@ -129,8 +129,8 @@ CONFIGURATIONS = {
 }
 
 
-def photo(path: Path | None, side: int) -> Image.Image:
-    """A square RGB photo: the middle of a file's, scikit-image's astronaut, or waves where that is not installed."""
+def make_photo(path: Path | None, side: int) -> Image.Image:
+    """Return a square RGB photo: the centre of a file's, scikit-image's astronaut, or waves without scikit-image."""
     if path is not None:
         image = Image.open(path).convert("RGB")
     elif find_spec("skimage"):
@@ -144,72 +144,72 @@ def photo(path: Path | None, side: int) -> Image.Image:
     return ImageOps.fit(image, (side, side))
 
 
-def codec_in(folder: Path, options: argparse.Namespace) -> LoadedAutoencoder:
-    """The autoencoder that `prepare_photo` has saved."""
+def load_saved(folder: Path, options: argparse.Namespace) -> LoadedAutoencoder:
+    """Load the autoencoder that `prepare` has saved."""
     torch.set_num_threads(options.threads)
     dtype = getattr(torch, options.dtype) if options.dtype else None
     return load_autoencoder(str(folder / "model"), device=options.device, dtype=dtype)
 
 
 def prepare(name: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Save the model, the map and the photo that is to be transported; what they are."""
+    """Save the model, the map and the photo to transport; return what they are."""
     model = CONFIGURATIONS[name].build()
     model.save_pretrained(folder / "model")
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    codec = codec_in(folder, options)
-    natural = photo(options.photo, options.side)
+    autoencoder = load_saved(folder, options)
+    natural = make_photo(options.photo, options.side)
     blur = load_degradation("blur:sigma=2")
     restored = degrade_photo(Pixels.from_image(natural), blur, np.random.default_rng(0))
-    transport = fit_images(codec, [restored.to_image()], [natural], patch_size=options.patch_size)
+    transport = fit_images(autoencoder, [restored.to_image()], [natural], patch_size=options.patch_size)
     transport.save(folder / "map.safetensors")
     np.save(folder / "restored.npy", restored.samples)
     return {
         "configuration": name,
         "parameters": parameters,
-        "factor": codec.factor,
-        "channels": codec.channels,
-        "halo": codec.halo,
-        "device": str(codec.device),
-        "dtype": str(codec.dtype),
+        "factor": autoencoder.factor,
+        "channels": autoencoder.channels,
+        "halo": autoencoder.halo,
+        "device": str(autoencoder.device),
+        "dtype": str(autoencoder.dtype),
     }
 
 
 def transport(name: str, folder: Path, result: str, tiles: TileOptions, options: argparse.Namespace) -> dict[str, Any]:
-    """Transport the saved photo and save it as `result`; what that took."""
+    """Transport the saved photo, save it as `result`, and return the time and memory that took."""
     import diffusers
 
-    getattr(diffusers, CONFIGURATIONS[name].kind)  # diffusers imports a class when it is named
+    getattr(diffusers, CONFIGURATIONS[name].class_name)  # diffusers imports a class at its first use
     started = time.perf_counter()
-    codec = codec_in(folder, options)
-    loading = time.perf_counter() - started
-    enhancer = Enhancer(codec, TransportMap.load(folder / "map.safetensors"), tiles=tiles)
+    autoencoder = load_saved(folder, options)
+    load_seconds = time.perf_counter() - started
+    enhancer = Enhancer(autoencoder, TransportMap.load(folder / "map.safetensors"), tiles=tiles)
     pixels = Pixels(np.load(folder / "restored.npy"))
-    if codec.device.type == "cuda":
+    if autoencoder.device.type == "cuda":
         enhancer.enhance(Pixels(pixels.samples.copy()))
-    held = start_peak(codec.device)
-    plan = enhancer.tiles.plan(codec, pixels)
+    loaded_bytes = reset_peak(autoencoder.device)
+    plan = enhancer.tiles.plan(autoencoder, pixels)
     started = time.perf_counter()
-    encode_tiled(codec, pixels, plan)
-    if codec.device.type == "cuda":
-        torch.cuda.synchronize(codec.device)
-    encoded, busy = time.perf_counter(), time.process_time()
-    outcome = enhancer.enhance(pixels)
-    finished, busy = time.perf_counter(), time.process_time() - busy
+    encode_tiled(autoencoder, pixels, plan)
+    if autoencoder.device.type == "cuda":
+        torch.cuda.synchronize(autoencoder.device)
+    encoded, cpu_started = time.perf_counter(), time.process_time()
+    stats = enhancer.enhance(pixels)
+    finished, cpu_seconds = time.perf_counter(), time.process_time() - cpu_started
     np.save(folder / result, pixels.samples)
     megapixels = pixels.height * pixels.width / 1e6
     return {
-        "tile": [(span[0].stop - span[0].start) * codec.factor for span in (plan.rows, plan.columns)],
-        "tiles": outcome.n_tiles,
-        "load_seconds": loading,
+        "tile": [(span[0].stop - span[0].start) * autoencoder.factor for span in (plan.rows, plan.columns)],
+        "tiles": stats.n_tiles,
+        "load_seconds": load_seconds,
         "encode_seconds_per_megapixel": (encoded - started) / megapixels,
         "transport_seconds_per_megapixel": (finished - encoded) / megapixels,
-        "processor_seconds_per_megapixel": busy / megapixels,
-        "peak_bytes_above_loaded": peak_bytes(codec.device) - held,
+        "cpu_seconds_per_megapixel": cpu_seconds / megapixels,
+        "peak_bytes_above_loaded": peak_bytes(autoencoder.device) - loaded_bytes,
     }
 
 
-def start_peak(device: torch.device) -> int:
-    """Set the record of the largest memory back to what is held now, where the system can; bytes."""
+def reset_peak(device: torch.device) -> int:
+    """Reset the record of peak memory where the system can, and return the bytes in use."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif (counters := Path("/proc/self/clear_refs")).exists():
@@ -218,28 +218,28 @@ def start_peak(device: torch.device) -> int:
 
 
 def peak_bytes(device: torch.device) -> int:
-    """The most memory so far: allocated on the CUDA device, or resident."""
+    """Return the peak of the memory so far: allocated on the CUDA device, or resident."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return int(peak_rss_mib() * 2**20)
 
 
-def alone(function: Callable[..., dict[str, Any]], *arguments: object) -> dict[str, Any]:
+def call_in_process(function: Callable[..., dict[str, Any]], *arguments: object) -> dict[str, Any]:
     """Call a function in a fresh process."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 
 
 def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
-    """All figures of one configuration."""
+    """Return all figures of one configuration."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        record = alone(prepare, name, folder, options)
+        record = call_in_process(prepare, name, folder, options)
         for label, tiles in (
             ("whole", TileOptions(2 * options.side)),
             ("tiled", TileOptions(options.tile, options.overlap)),
         ):
-            record[label] = alone(transport, name, folder, f"{label}.npy", tiles, options)
+            record[label] = call_in_process(transport, name, folder, f"{label}.npy", tiles, options)
         restored, whole, tiled = (
             np.load(folder / f"{label}.npy").astype(np.int16) for label in ("restored", "whole", "tiled")
         )
@@ -249,17 +249,18 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     return record
 
 
-def show(record: dict[str, Any]) -> None:
+def print_record(record: dict[str, Any]) -> None:
     """Print one configuration's figures."""
-    about = f"{record['parameters'] / 1e6:.2f} M parameters, factor {record['factor']}, {record['channels']} channels"
-    print(f"{record['configuration']}: {about}, halo {record['halo']}, {record['dtype']} on {record['device']}")
-    print("         tiles of   load  encode   transport   (processor)  peak above loaded")
+    parameters = f"{record['parameters'] / 1e6:.2f} M parameters"
+    print(f"{record['configuration']}: {parameters}, factor {record['factor']}, {record['channels']} channels, "
+          f"halo {record['halo']}, {record['dtype']} on {record['device']}")  # fmt: skip
+    print("         tiles of   load  encode   transport         (CPU)  peak above loaded")
     for label in ("whole", "tiled"):
         row = record[label]
         print(
             f"  {label}  {row['tiles']:3} {row['tile']:4}  {row['load_seconds']:4.1f} s"
             f"  {row['encode_seconds_per_megapixel']:6.2f}  {row['transport_seconds_per_megapixel']:6.2f} s/MP"
-            f"  ({row['processor_seconds_per_megapixel']:6.2f} s/MP)"
+            f"  ({row['cpu_seconds_per_megapixel']:6.2f} s/MP)"
             f"  {row['peak_bytes_above_loaded'] / 1e6:8.0f} MB"
         )
     print(
@@ -270,29 +271,29 @@ def show(record: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Measure the configurations one after the other and tell."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(CONFIGURATIONS)}; all unless named")
-    parser.add_argument("--photo", type=Path)
-    parser.add_argument("--side", type=int, default=512)
-    parser.add_argument("--tile", type=int, default=256, help="raised to the least that overlap and halo allow")
-    parser.add_argument("--overlap", type=int, default=72, help="the most for tiles of 256 at factor 8")
+    """Measure the configurations one after the other."""
+    parser = make_parser(__doc__)
+    known = ", ".join(CONFIGURATIONS)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"configurations: {known}; default: all")
+    parser.add_argument("--photo", type=Path, help="a photo file; default: scikit-image's astronaut")
+    parser.add_argument("--side", type=int, default=512, help="of the photo, in pixels")
+    parser.add_argument("--tile", type=int, default=256, help="raised to the minimum for overlap and halo")
+    parser.add_argument("--overlap", type=int, default=72, help="the maximum for tiles of 256 at factor 8")
     parser.add_argument("--patch-size", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device")
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"))
-    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if unknown := set(options.names) - set(CONFIGURATIONS):
-        parser.error(f"no configuration {', '.join(sorted(unknown))}; there are {', '.join(CONFIGURATIONS)}")
-    about = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}
-    about |= {key: getattr(options, key) for key in ("side", "tile", "overlap", "patch_size", "threads")}
+        parser.error(f"unknown configuration {', '.join(sorted(unknown))}; known are {known}")
+    content = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}
+    content |= {key: getattr(options, key) for key in ("side", "tile", "overlap", "patch_size", "threads")}
     records = []
     for name in options.names or CONFIGURATIONS:
         records.append(measure(name, options))
-        show(records[-1])
+        print_record(records[-1])
         if options.json:
-            options.json.write_text(json.dumps(about | {"configurations": records}, indent=2) + "\n")
+            options.json.write_text(json.dumps(content | {"configurations": records}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

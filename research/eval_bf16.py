@@ -1,12 +1,11 @@
 """What bfloat16 changes: photos through the whole transport in float32 and in bfloat16.
 
-    python benchmarks/rounding.py PHOTOS --vae embedded --json bench-output/rounding.json
+    python research/eval_bf16.py PHOTOS --autoencoder embedded --json FILE
 
-The middles of photos are blurred (σ = 1); a map is fitted from the blurred to the photos themselves and applied to the
-blurred, all of it in either dtype. Differences between the two are of 255; PSNR is that to the photos.
+The centres of photos are blurred (σ = 1). A map is fitted from the blurred photos to the originals and applied to the
+blurred ones, all of it in either dtype. Differences between the two are on the 0–255 scale; PSNR is to the originals.
 """
 
-import argparse
 from pathlib import Path
 from statistics import fmean
 
@@ -14,79 +13,79 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
-from record import save
 
+from benchmarks._results import make_parser, save_results
 from deepot.autoencoder import load_autoencoder
 from deepot.evaluation import psnr
 from deepot.inference import Enhancer, TransportMode, fit_images
 
 Stack = NDArray[np.float64]
+"""Images (n, H, W, 3), 0 to 255."""
 
 
-def middles(folder: Path, count: int, side: int) -> list[Image.Image]:
-    """Square middles of photos."""
-    found = []
+def read_centers(folder: Path, count: int, side: int) -> list[Image.Image]:
+    """Return the centre squares of photos."""
+    images = []
     for path in sorted(path for path in folder.iterdir() if path.is_file())[:count]:
         with Image.open(path) as image:
             left, top = (image.width - side) // 2, (image.height - side) // 2
-            found.append(image.convert("RGB").crop((left, top, left + side, top + side)))
-    return found
+            images.append(image.convert("RGB").crop((left, top, left + side, top + side)))
+    return images
 
 
-def samples(images: list[Image.Image]) -> Stack:
-    """Their pixels (n, H, W, 3), of 255."""
+def to_stack(images: list[Image.Image]) -> Stack:
+    """Stack the samples of images."""
     return np.stack([np.asarray(image, dtype=np.float64) for image in images])
 
 
-def moved(
-    vae: str, dtype: torch.dtype, mode: TransportMode, clean: list[Image.Image], blurred: list[Image.Image]
+def enhance(
+    spec: str, dtype: torch.dtype, mode: TransportMode, clean: list[Image.Image], blurred: list[Image.Image]
 ) -> Stack:
-    """The blurred photos after the transport."""
-    codec = load_autoencoder(vae, dtype=dtype, allow_code=True)
-    enhancer = Enhancer(codec, fit_images(codec, blurred, clean), mode=mode)
-    return samples([enhancer(image) for image in blurred])
+    """Return the blurred photos after the transport."""
+    autoencoder = load_autoencoder(spec, dtype=dtype, allow_code=True)
+    enhancer = Enhancer(autoencoder, fit_images(autoencoder, blurred, clean), mode=mode)
+    return to_stack([enhancer(image) for image in blurred])
 
 
 def mean_psnr(images: Stack, clean: Stack) -> float:
-    """Mean over the photos, in dB."""
+    """Return the mean over the photos, in dB."""
     pairs = (torch.from_numpy(stack / 255).permute(0, 3, 1, 2) for stack in (images, clean))
     return fmean(psnr(image[None], other[None]) for image, other in zip(*pairs, strict=True))
 
 
 def rms(difference: Stack) -> float:
-    """Root mean square."""
+    """Return the root mean square."""
     return float(np.sqrt(np.square(difference).mean()))
 
 
 def main() -> None:
-    """Measure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", type=Path)
-    parser.add_argument("--vae", action="append", help="embedded if none is given; module:factory is allowed")
-    parser.add_argument("--count", type=int, default=8)
-    parser.add_argument("--side", type=int, default=256)
-    parser.add_argument("--json", type=Path)
+    """Compare both dtypes in detail and residual mode."""
+    parser = make_parser(__doc__)
+    parser.add_argument("photos", type=Path, help="folder of photos")
+    parser.add_argument("--autoencoder", action="append", help="default: embedded; may be given more than once")
+    parser.add_argument("--count", type=int, default=8, help="how many photos")
+    parser.add_argument("--side", type=int, default=256, help="of the centre crop, in pixels")
     options = parser.parse_args()
-    clean = middles(options.photos, options.count, options.side)
+    clean = read_centers(options.photos, options.count, options.side)
     blurred = [image.filter(ImageFilter.GaussianBlur(1)) for image in clean]
     results = {}
-    for vae in options.vae or ["embedded"]:
+    for spec in options.autoencoder or ["embedded"]:
         for mode in (TransportMode.DETAIL, TransportMode.RESIDUAL):
-            whole, rounded = (moved(vae, dtype, mode, clean, blurred) for dtype in (torch.float32, torch.bfloat16))
-            found = {
-                "rms": rms(rounded - whole),
-                "most": float(np.abs(rounded - whole).max()),
-                "change": rms(whole - samples(blurred)),
-                "psnr_float32": mean_psnr(whole, samples(clean)),
-                "psnr_bfloat16": mean_psnr(rounded, samples(clean)),
+            exact, rounded = (enhance(spec, dtype, mode, clean, blurred) for dtype in (torch.float32, torch.bfloat16))
+            row = {
+                "rms": rms(rounded - exact),
+                "max": float(np.abs(rounded - exact).max()),
+                "change": rms(exact - to_stack(blurred)),
+                "psnr_float32": mean_psnr(exact, to_stack(clean)),
+                "psnr_bfloat16": mean_psnr(rounded, to_stack(clean)),
             }
-            results[f"{vae} {mode}"] = found
+            results[f"{spec} {mode}"] = row
             print(
-                f"{vae}, {mode}: bfloat16 differs from float32 by {found['rms']:.2f} (root mean square; "
-                f"{found['most']:.0f} at most), where the transport changes {found['change']:.1f}; "
-                f"PSNR {found['psnr_float32']:.2f} and {found['psnr_bfloat16']:.2f} dB"
+                f"{spec}, {mode}: bfloat16 differs from float32 by {row['rms']:.2f} RMS, {row['max']:.0f} at most, "
+                f"where the transport changes {row['change']:.1f} RMS; "
+                f"PSNR {row['psnr_float32']:.2f} and {row['psnr_bfloat16']:.2f} dB"
             )
-    save(options.json, options, results)
+    save_results(options.json, options, results)
 
 
 if __name__ == "__main__":

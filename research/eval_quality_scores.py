@@ -1,15 +1,15 @@
-"""Do the scores of photos tell damaged ones from the originals? Areas under the ROC curve, and milliseconds a photo.
+"""Whether the quality scores tell degraded photos from originals: areas under ROC curves, and milliseconds per photo.
 
-    python benchmarks/scores.py PHOTOS/kodak PHOTOS/natural --reference PHOTOS/natural \
-        --way blur:sigma=1 identity --way noise:sigma=25 nlm:sigma=25 --way jpeg:quality=25 identity --json FILE
+    python research/eval_quality_scores.py PHOTOS/kodak PHOTOS/natural --reference PHOTOS/natural \
+        --history blur:sigma=1 identity --history noise:sigma=25 nlm:sigma=25 --history jpeg:quality=25 identity \
+        --json FILE
 
-Photos are damaged on purpose. An area is how often a damaged photo has the larger score (of sharpness: the smaller
-one), over all pairs of a damaged photo and an original. With `--reference` naturalness is scored under photos of that
-folder (`off`: how far from their mean, either way), and the transport cost by one content-matched map of these for
-each `--way DEGRADE RESTORER`; photos that are tested are not among those.
+An area is the share of all pairs of a degraded photo and an original in which the degraded one has the larger score
+(for sharpness: the smaller one). With `--reference`, the patch negative log-likelihood (`patch_nll`; `off` is its
+distance to the expected value) is computed under photos of that folder, and the transport cost for one paired map of
+these for each `--history DEGRADATION RESTORER`; photos under test are not among those.
 """
 
-import argparse
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -22,111 +22,117 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks._results import make_parser, save_results
 from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
 from deepot.inference import TileOptions, encode_tiled, fit_images, mean_square_difference
 from deepot.photo import Pixels, score_quality
 from deepot.restoration import load_degradation, load_restorer, rng_for
 from deepot.transport import PatchNll, TransportMap
 
-DAMAGES = {
+DEGRADATIONS = {
     "sharpness": ("blur:sigma=0.7", "blur:sigma=1", "blur:sigma=2"),
     "noise": ("noise:sigma=5", "noise:sigma=10", "noise:sigma=25"),
     "blockiness": ("jpeg:quality=75", "jpeg:quality=50", "jpeg:quality=25"),
 }
-"""Scores, and the damage that each of them is to find, from weak to strong."""
-LESS_IS_WORSE = ("sharpness",)
-SIDES = (512, 1024, 2048, 4096)  # pixels of the photos that are timed
+"""Scores, and the degradations that each of them is to find, from weak to strong."""
+LOWER_IS_WORSE = ("sharpness",)
+TIMED_SIDES = (512, 1024, 2048, 4096)  # pixels
 
 
-def area(damaged: Sequence[float], originals: Sequence[float]) -> float:
-    """Area under the ROC curve: how often damaged photos have larger values (Mann and Whitney 1947)."""
-    pairs = np.subtract.outer(np.array(damaged), np.array(originals))
+def area_under_roc(degraded: Sequence[float], originals: Sequence[float]) -> float:
+    """Return how often degraded photos have larger values (Mann and Whitney 1947); ties count half."""
+    pairs = np.subtract.outer(np.array(degraded), np.array(originals))
     return float(((pairs > 0) + (pairs == 0) / 2).mean())
 
 
-def bits(first: str, second: str) -> int:
-    """In how many bits two perceptual hashes differ."""
+def hamming_distance(first: str, second: str) -> int:
+    """Return the number of bits in which two perceptual hashes differ."""
     return (int(first, 16) ^ int(second, 16)).bit_count()
 
 
-class Judge:
-    """What the rows of runs say of a photo: its naturalness under natural photos, and what maps would change."""
+class LatentScores:
+    """The columns of a run that depend on a map: `patch_nll` under natural photos, and the cost of each map.
 
-    def __init__(self, codec: LoadedAutoencoder, maps: Mapping[str, TransportMap]) -> None:
-        """Take maps by name, all of them fitted to the same natural photos."""
+    Args:
+        maps: by name, all of them fitted to the same natural photos.
+    """
+
+    def __init__(self, autoencoder: LoadedAutoencoder, maps: Mapping[str, TransportMap]) -> None:
         first = next(iter(maps.values()))
-        self._codec = codec
-        self._naturalness = PatchNll(first.reference, first.info.patch_size, device=codec.device)
-        self._operators = {f"cost {name}": transport.operator_on(codec.device) for name, transport in maps.items()}
+        self._autoencoder = autoencoder
+        self._patch_nll = PatchNll(first.reference, first.info.patch_size, device=autoencoder.device)
+        self._operators = {f"cost {name}": each.operator_on(autoencoder.device) for name, each in maps.items()}
         self.names = ("patch_nll", "off", *self._operators)
 
     def __call__(self, pixels: Pixels) -> dict[str, float]:
-        """Scores by name."""
-        latents = encode_tiled(self._codec, pixels, TileOptions().plan(self._codec, pixels))
+        """Return the scores of a photo by name."""
+        latents = encode_tiled(self._autoencoder, pixels, TileOptions().plan(self._autoencoder, pixels))
         costs = {name: mean_square_difference(operator(latents), latents) for name, operator in self._operators.items()}
-        naturalness = self._naturalness(latents)
-        return {"patch_nll": naturalness, "off": abs(naturalness - self._naturalness.expected), **costs}
+        patch_nll = self._patch_nll(latents)
+        return {"patch_nll": patch_nll, "off": abs(patch_nll - self._patch_nll.expected), **costs}
 
 
-def judge(vae: str, ways: Sequence[tuple[str, str]], natural: Sequence[Path], patch_size: int = 3) -> Judge:
-    """A judge with a content-matched map for each way of damaging and restoring natural photos."""
-    codec, maps = load_autoencoder(vae, allow_code=True), {}
+def make_latent_scores(
+    spec: str, histories: Sequence[tuple[str, str]], natural: Sequence[Path], patch_size: int = 3
+) -> LatentScores:
+    """Fit a paired map for each degradation and restorer of natural photos."""
+    autoencoder, maps = load_autoencoder(spec, allow_code=True), {}
     photos = {path.name: Image.open(path).convert("RGB") for path in natural}
-    for degrade, restorer in ways:
-        damage, mend = load_degradation(degrade), load_restorer(restorer)
-        damaged = (damage(image, rng_for(name.encode())) for name, image in photos.items())
-        restored = (mend(Pixels.from_image(image)).to_image() for image in damaged)
-        maps[degrade.partition(":")[0]] = fit_images(codec, restored, photos.values(), patch_size=patch_size)
-    return Judge(codec, maps)
+    for degradation, restorer in histories:
+        degrade, restore = load_degradation(degradation), load_restorer(restorer)
+        degraded = (degrade(image, rng_for(name.encode())) for name, image in photos.items())
+        restored = (restore(Pixels.from_image(image)).to_image() for image in degraded)
+        maps[degradation.partition(":")[0]] = fit_images(autoencoder, restored, photos.values(), patch_size=patch_size)
+    return LatentScores(autoencoder, maps)
 
 
-def measure(photos: dict[str, Image.Image], judging: Judge | None = None) -> dict[str, Any]:
-    """Areas by damage, of all scores, and the distance of perceptual hashes from the originals."""
+def measure(photos: Mapping[str, Image.Image], latent_scores: LatentScores | None = None) -> dict[str, Any]:
+    """Return the areas of all scores by degradation, and the distances of perceptual hashes."""
 
-    def scored(image: Image.Image) -> dict[str, Any]:
+    def score(image: Image.Image) -> dict[str, Any]:
         pixels = Pixels.from_image(image)
-        return asdict(score_quality(pixels)) | (judging(pixels) if judging else {})
+        return asdict(score_quality(pixels)) | (latent_scores(pixels) if latent_scores else {})
 
-    originals = {name: scored(image) for name, image in photos.items()}
-    found = {}
-    for damage in (damage for damages in DAMAGES.values() for damage in damages):
-        degrade = load_degradation(damage)
-        damaged = {name: scored(degrade(image, rng_for(name.encode()))) for name, image in photos.items()}
+    originals = {name: score(image) for name, image in photos.items()}
+    rows = {}
+    for degradation in (each for degradations in DEGRADATIONS.values() for each in degradations):
+        degrade = load_degradation(degradation)
+        degraded = {name: score(degrade(image, rng_for(name.encode()))) for name, image in photos.items()}
         areas = {}
-        for name in (*DAMAGES, *(judging.names if judging else ())):
-            values = [[scores[name] or 0.0 for scores in side.values()] for side in (damaged, originals)]
-            areas[name] = area(*(values[::-1] if name in LESS_IS_WORSE else values))
-        moved = [bits(damaged[name]["phash"], originals[name]["phash"]) for name in photos]
-        found[damage] = {"areas": areas, "hash_bits_median": statistics.median(moved), "hash_bits_most": max(moved)}
+        for name in (*DEGRADATIONS, *(latent_scores.names if latent_scores else ())):
+            values = [[scores[name] or 0.0 for scores in side.values()] for side in (degraded, originals)]
+            areas[name] = area_under_roc(*(values[::-1] if name in LOWER_IS_WORSE else values))
+        bits = [hamming_distance(degraded[name]["phash"], originals[name]["phash"]) for name in photos]
+        rows[degradation] = {"areas": areas, "hash_bits_median": statistics.median(bits), "hash_bits_max": max(bits)}
     hashes = [scores["phash"] for scores in originals.values()]
-    nearest = min(bits(a, b) for i, a in enumerate(hashes) for b in hashes[:i])
-    return {"photos": len(photos), "hash_bits_between_photos": nearest, "damages": found}
+    nearest = min(hamming_distance(a, b) for i, a in enumerate(hashes) for b in hashes[:i])
+    return {"photos": len(photos), "hash_bits_between_photos": nearest, "degradations": rows}
 
 
-def show(name: str, found: dict[str, Any]) -> None:
+def print_table(name: str, results: Mapping[str, Any]) -> None:
     """Print the table of a folder."""
-    nearest = found["hash_bits_between_photos"]
-    print(f"{name}: {found['photos']} photos; the hashes of any two differ in {nearest} bits at least")
-    columns = list(next(iter(found["damages"].values()))["areas"])
-    print(f"{'damage':18}" + "".join(f"{column:>13}" for column in columns) + f"{'hash bits':>12}")
-    for damage, row in found["damages"].items():
+    nearest, rows = results["hash_bits_between_photos"], results["degradations"]
+    print(f"{name}: {results['photos']} photos; the hashes of any two differ in at least {nearest} bits")
+    columns = list(next(iter(rows.values()))["areas"])
+    print(f"{'degradation':18}" + "".join(f"{column:>13}" for column in columns) + f"{'hash bits':>12}")
+    for degradation, row in rows.items():
         areas = "".join(f"{value:13.3f}" for value in row["areas"].values())
-        moved = f"{row['hash_bits_median']:.0f} (≤ {row['hash_bits_most']})"
-        print(f"{damage:18}{areas}{moved:>12}", flush=True)
+        bits = f"{row['hash_bits_median']:.0f} (≤ {row['hash_bits_max']})"
+        print(f"{degradation:18}{areas}{bits:>12}", flush=True)
 
 
-def evenly(paths: Sequence[Path], most: int) -> list[Path]:
-    """At most so many of them, from all over."""
-    return list(paths[:: max(1, len(paths) // most)][:most])
+def evenly_spaced(paths: Sequence[Path], limit: int) -> list[Path]:
+    """Return at most this many of the paths, evenly spaced."""
+    return list(paths[:: max(1, len(paths) // limit)][:limit])
 
 
 def photos_in(folder: Path) -> list[Path]:
-    """The photos of a folder."""
+    """Return the photos of a folder."""
     return sorted(path for path in folder.iterdir() if path.suffix in (".png", ".jpg"))
 
 
-def timed(image: Image.Image, side: int, repeats: int = 30) -> float:
-    """Milliseconds that scoring a photo of `side` × `side` pixels takes: the median."""
+def time_scoring(image: Image.Image, side: int, repeats: int = 30) -> float:
+    """Return the median milliseconds of scoring a photo of `side` × `side` pixels."""
     pixels = Pixels.from_image(image.resize((side, side), Image.Resampling.BICUBIC))
     seconds: NDArray[np.float64] = np.empty(repeats)
     for index in range(repeats):
@@ -137,35 +143,32 @@ def timed(image: Image.Image, side: int, repeats: int = 30) -> float:
 
 
 def main() -> None:
-    """Print a table a folder, and the time by size."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--limit", type=int, default=100, help="at most so many photos of a folder, evenly from it")
-    parser.add_argument("--reference", type=Path, help="natural photos for naturalness and transport cost")
-    parser.add_argument("--way", nargs=2, action="append", default=[], metavar=("DEGRADE", "RESTORER"))
-    parser.add_argument("--vae", default="embedded")
-    parser.add_argument("--json", type=Path)
+    """Print a table for each folder, and the time by size."""
+    parser = make_parser(__doc__)
+    parser.add_argument("folders", nargs="+", type=Path, help="folders of .png and .jpg photos")
+    parser.add_argument("--limit", type=int, default=100, help="at most this many photos of a folder, evenly spaced")
+    parser.add_argument("--reference", type=Path, help="natural photos for patch_nll and transport cost")
+    parser.add_argument("--history", nargs=2, action="append", default=[], metavar=("DEGRADATION", "RESTORER"))
+    parser.add_argument("--autoencoder", default="embedded", help="default: embedded")
     options = parser.parse_args()
-    if bool(options.reference) != bool(options.way):
-        parser.error("--reference and --way go together: maps are fitted from the one in the other")
+    if bool(options.reference) != bool(options.history):
+        parser.error("give --reference and --history together: maps are fitted on the one with the other")
     torch.set_num_threads(1)
-    chosen = {folder.name: evenly(photos_in(folder), options.limit) for folder in options.folders}
-    judging = None
+    chosen = {folder.name: evenly_spaced(photos_in(folder), options.limit) for folder in options.folders}
+    latent_scores = None
     if options.reference:
         tested = {path.resolve() for paths in chosen.values() for path in paths}
         natural = [path for path in photos_in(options.reference) if path.resolve() not in tested]
-        judging = judge(options.vae, options.way, evenly(natural, options.limit))
-    report: dict[str, Any] = {}
+        latent_scores = make_latent_scores(options.autoencoder, options.history, evenly_spaced(natural, options.limit))
+    results: dict[str, Any] = {}
     for name, paths in chosen.items():
         photos = {path.name: Image.open(path).convert("RGB") for path in paths}
-        report[name] = measure(photos, judging)
-        show(name, report[name])
-    report["milliseconds"] = {side: timed(next(iter(photos.values())), side) for side in SIDES}
-    for side, milliseconds in report["milliseconds"].items():
-        print(f"{side:5} × {side:4}  {milliseconds:5.2f} ms, {milliseconds / side**2 * 1e6:5.2f} ms a megapixel")
-    from record import save  # here: tests import this file as a module of benchmarks
-
-    save(options.json, options, report)
+        results[name] = measure(photos, latent_scores)
+        print_table(name, results[name])
+    results["milliseconds"] = {side: time_scoring(next(iter(photos.values())), side) for side in TIMED_SIDES}
+    for side, milliseconds in results["milliseconds"].items():
+        print(f"{side:5} × {side:4}  {milliseconds:5.2f} ms, {milliseconds / side**2 * 1e6:5.2f} ms per megapixel")
+    save_results(options.json, options, results)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,20 @@
-"""Seams: how tiles show on ramps and real skies, and how far they are from the image in one piece.
+"""How visible tiles are on ramps and real skies, and how far they are from the image processed in one piece.
 
-    python benchmarks/seams.py PHOTOS embedded kl taef2:codec --allow-code --json FILE
+    python research/eval_tile_seams.py PHOTOS embedded kl taef2:codec --allow-code --json FILE
 
 Images are ramps, and the smoothest upper thirds among some photos, enlarged to the same size. Each goes through the
-transport (residual mode, α = 0, 16 bits) in one piece and in tiles: cut hard, faded into each other, and faded with
-global operations that all tiles have in common (`shared_stats`). The map takes blurred photos to those photos.
+transport (residual mode, α = 0, 16 bits) in one piece and in tiles: cut hard, cross-faded, and cross-faded with
+statistics of global operations that all tiles share (`shared_stats`). The map takes blurred photos to the originals.
 
 For every column and row of the result the mean difference to the next one is taken. `seam` is its mean where tiles
 meet over that elsewhere, `worst` the largest of those lines over that elsewhere, each divided by the same of the image
-in one piece: 1 where tiles do not show. `phase` needs no image in one piece: it is the mean where tiles meet over that
-of the lines elsewhere that lie between two latent positions as well. `new_vs_old` is the root mean square difference to the
-image in one piece, of 255, and `change` that of the image in one piece to what went in. Means over the images of a
-kind.
+in one piece: 1 means that tiles are invisible. `phase` needs no image in one piece: it is the mean where tiles meet
+over that of the lines elsewhere that lie between two latent positions as well. `difference` is the RMS difference to
+the image in one piece, on the 0–255 scale, and `change` that of the image in one piece to the input. All are means over
+the images of a kind.
 
-`kl` is an AutoencoderKL, unless said otherwise of a quarter of the published widths, with random weights. Published
-ones would take minutes a megapixel here, and trained ones are not at hand.
+`kl` is an AutoencoderKL with random weights, by default of a quarter of the published widths. Published ones would take
+minutes per megapixel here, and no trained ones were available.
 """
 
 import argparse
@@ -28,8 +28,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from record import save
 
+from benchmarks._results import make_parser, save_results
 from deepot.autoencoder import Autoencoder, DiffusersAutoencoder, LoadedAutoencoder, as_autoencoder, load_autoencoder
 from deepot.inference import Enhancer, TileOptions, TransportMode, fit_images
 from deepot.photo import Pixels
@@ -37,18 +37,20 @@ from deepot.tiling import TilePlan
 from deepot.transport import TransportMap
 
 Floats = NDArray[np.float64]
+_MIN_MEAN_STEP = 0.5  # skies with smaller differences between neighbours are even areas
+_ONE_PIECE = TileOptions(10**6)
 
 
-class Alone:
+class WithoutSharedStats:
     """An autoencoder whose layers cannot be reached: every tile has its own mean, variance, keys and values."""
 
-    def __init__(self, whole: Autoencoder) -> None:
-        self.factor, self.channels = whole.factor, whole.channels
-        self.encode, self.decode = whole.encode, whole.decode
+    def __init__(self, autoencoder: Autoencoder) -> None:
+        self.factor, self.channels = autoencoder.factor, autoencoder.channels
+        self.encode, self.decode = autoencoder.encode, autoencoder.decode
 
 
-def random_kl(widths: Sequence[int], layers: int) -> Any:  # noqa: ANN401  # diffusers is untyped
-    """GroupNorm everywhere and attention in the middle."""
+def make_random_kl(widths: Sequence[int], layers: int) -> Any:  # noqa: ANN401  # diffusers is untyped
+    """Return an AutoencoderKL with random weights: GroupNorm everywhere and attention in the middle."""
     from diffusers import AutoencoderKL
 
     torch.manual_seed(0)
@@ -63,124 +65,134 @@ def random_kl(widths: Sequence[int], layers: int) -> Any:  # noqa: ANN401  # dif
     return DiffusersAutoencoder(model.eval())
 
 
-def ramps(side: int) -> Floats:
-    """Colours that change evenly, (side, side, 3), of 255."""
+def load(spec: str, options: argparse.Namespace) -> LoadedAutoencoder:
+    """Load an autoencoder, or make the random one."""
+    if spec == "kl":
+        return as_autoencoder(make_random_kl(options.widths, options.layers), spec)
+    return load_autoencoder(spec, allow_code=options.allow_code)
+
+
+def make_ramps(side: int) -> Floats:
+    """Return colours that change evenly, (side, side, 3), 0 to 255."""
     y, x = np.mgrid[:side, :side] / side
     return np.stack([30 + 180 * x, 30 + 180 * y, 40 + 80 * (x + y)], -1)
 
 
-def skies(folder: Path, count: int, side: int) -> Iterator[Floats]:
-    """The smoothest upper thirds of photos that are not quite even, enlarged to (side, side, 3), of 255."""
-    found = []
+def find_skies(folder: Path, count: int, side: int) -> Iterator[Floats]:
+    """Yield the smoothest upper thirds of photos that are not quite even, enlarged to (side, side, 3), 0 to 255."""
+    candidates = []
     for path in sorted(folder.iterdir()):
         with Image.open(path) as image:
             upper = image.convert("RGB").crop((0, 0, image.width, image.height // 3))
-        steps = np.abs(np.diff(np.asarray(upper).astype(float), axis=1)).mean()
-        if steps > 0.5:
-            found.append((float(steps), path.name, upper))
-    for _, _, upper in sorted(found, key=lambda each: each[:2])[:count]:
+        mean_step = np.abs(np.diff(np.asarray(upper).astype(float), axis=1)).mean()
+        if mean_step > _MIN_MEAN_STEP:
+            candidates.append((float(mean_step), path.name, upper))
+    for _, _, upper in sorted(candidates, key=lambda each: each[:2])[:count]:
         yield np.asarray(upper.resize((side, side), Image.Resampling.BICUBIC)).astype(float)
 
 
-def transported(
-    codec: LoadedAutoencoder, transport: TransportMap, image: Floats, tiles: TileOptions
+def fit_deblurring_map(autoencoder: LoadedAutoencoder, photo: Path) -> TransportMap:
+    """Fit a map from a blurred 256 × 256 crop of a photo to that crop."""
+    with Image.open(photo) as image:
+        natural = image.convert("RGB").crop((0, 0, 256, 256))
+    blurred = natural.resize((128, 128), Image.Resampling.BOX).resize((256, 256), Image.Resampling.BICUBIC)
+    return fit_images(autoencoder, [blurred], [natural], patch_size=1)
+
+
+def enhance(
+    autoencoder: LoadedAutoencoder, transport: TransportMap, image: Floats, tiles: TileOptions
 ) -> tuple[Floats, TilePlan]:
-    """The result, of 255, and how it was cut."""
+    """Return the result, 0 to 255, and how it was tiled."""
     pixels = Pixels(np.rint(image * 257).astype(np.uint16))
-    plan = tiles.plan(codec, pixels)
-    Enhancer(codec, transport, mode=TransportMode.RESIDUAL, tiles=tiles).enhance(pixels)
+    plan = tiles.plan(autoencoder, pixels)
+    Enhancer(autoencoder, transport, mode=TransportMode.RESIDUAL, tiles=tiles).enhance(pixels)
     return pixels.samples / 257, plan
 
 
-def at_borders(result: Floats, plan: TilePlan, factor: int) -> tuple[float, float, float]:
-    """Mean and largest difference of lines where tiles meet over the mean of those elsewhere, both ways together.
+def measure_borders(result: Floats, plan: TilePlan, factor: int) -> tuple[float, float, float]:
+    """Measure the lines where tiles meet, columns and rows together.
 
-    The third is the mean over that of lines elsewhere between two latent positions: decoders may show all of those.
+    Returns:
+        Their mean and their largest difference over the mean of lines elsewhere, and their mean over that of lines
+        elsewhere between two latent positions, all of which a decoder may show.
     """
-    near, far, alike = [], [], []
+    at_borders, elsewhere, between_latents = [], [], []
     for axis, spans in ((1, plan.columns), (0, plan.rows)):
         steps = np.abs(np.diff(result, axis=axis)).mean((1 - axis, 2))
-        meeting = np.zeros(len(steps), bool)
+        is_border = np.zeros(len(steps), bool)
         for span in spans[1:]:
             start = span.keep_start * factor
-            meeting[start - 1 : start + span.fade_in * factor] = True
-        near.append(steps[meeting])
-        far.append(steps[~meeting])
-        alike.append(steps[~meeting & (np.arange(1, len(steps) + 1) % factor == 0)])
-    mean, elsewhere = np.concatenate(near).mean(), np.concatenate(far).mean()
+            is_border[start - 1 : start + span.fade_in * factor] = True
+        at_borders.append(steps[is_border])
+        elsewhere.append(steps[~is_border])
+        between_latents.append(steps[~is_border & (np.arange(1, len(steps) + 1) % factor == 0)])
+    mean, mean_elsewhere = np.concatenate(at_borders).mean(), np.concatenate(elsewhere).mean()
     return (
-        float(mean / elsewhere),
-        float(np.concatenate(near).max() / elsewhere),
-        float(mean / np.concatenate(alike).mean()),
+        float(mean / mean_elsewhere),
+        float(np.concatenate(at_borders).max() / mean_elsewhere),
+        float(mean / np.concatenate(between_latents).mean()),
     )
 
 
-def measured(
-    codec: LoadedAutoencoder, transport: TransportMap, image: Floats, size: int
+def measure(
+    autoencoder: LoadedAutoencoder, transport: TransportMap, image: Floats, size: int
 ) -> dict[str, dict[str, float]]:
-    """By the way of tiling."""
-    whole, _ = transported(codec, transport, image, TileOptions(10**6))
-    alone = replace(codec, network=Alone(codec.network))
-    ways = {"cut": (alone, 0), "faded": (alone, None), "settled": (codec, None)}
-    if codec.halo is not None:
-        ways = {"exact": (codec, None)}
+    """Return the figures of an image for each way of tiling."""
+    one_piece, _ = enhance(autoencoder, transport, image, _ONE_PIECE)
+    own_stats = replace(autoencoder, network=WithoutSharedStats(autoencoder.network))
+    ways = {"cut": (own_stats, 0), "faded": (own_stats, None), "shared stats": (autoencoder, None)}
+    if autoencoder.halo is not None:
+        ways = {"exact": (autoencoder, None)}
     found = {}
     for way, (used, overlap) in ways.items():
-        result, plan = transported(used, transport, image, TileOptions(size, overlap))
-        ours, theirs = (at_borders(each, plan, codec.factor) for each in (result, whole))
+        result, plan = enhance(used, transport, image, TileOptions(size, overlap))
+        tiled, whole = (measure_borders(each, plan, autoencoder.factor) for each in (result, one_piece))
         found[way] = {
             "tiles": plan.count,
-            "seam": ours[0] / theirs[0],
-            "worst": ours[1] / theirs[1],
-            "phase": ours[2],
-            "phase_in_one_piece": theirs[2],
-            "apart": float(np.sqrt(np.square(result - whole).mean())),
-            "change": float(np.sqrt(np.square(whole - image).mean())),
+            "seam": tiled[0] / whole[0],
+            "worst": tiled[1] / whole[1],
+            "phase": tiled[2],
+            "phase_in_one_piece": whole[2],
+            "difference": float(np.sqrt(np.square(result - one_piece).mean())),
+            "change": float(np.sqrt(np.square(one_piece - image).mean())),
         }
     return found
 
 
 def main() -> None:
-    """Measure and tell."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", type=Path, help="folder to cut skies from")
-    parser.add_argument("vae", nargs="+", help="embedded, kl, or what a job file names")
-    parser.add_argument("--side", type=int, default=1024, help="of the images")
-    parser.add_argument("--tile", type=int, default=640)
-    parser.add_argument("--skies", type=int, default=3)
+    """Measure every autoencoder and print a Markdown table."""
+    parser = make_parser(__doc__)
+    parser.add_argument("photos", type=Path, help="folder of photos to take skies from")
+    parser.add_argument("autoencoder", nargs="+", help="embedded, kl, or as in a job file")
+    parser.add_argument("--side", type=int, default=1024, help="of the images, in pixels")
+    parser.add_argument("--tile", type=int, default=640, help="side of a tile, in pixels")
+    parser.add_argument("--skies", type=int, default=3, help="how many skies")
     parser.add_argument("--widths", type=int, nargs="+", default=(32, 64, 128, 128), help="channels of kl")
-    parser.add_argument("--layers", type=int, default=2, help="of each block of kl")
+    parser.add_argument("--layers", type=int, default=2, help="layers per block of kl")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--allow-code", action="store_true")
-    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    images = {"ramps": [ramps(options.side)], "skies": list(skies(options.photos, options.skies, options.side))}
-    with Image.open(sorted(options.photos.iterdir())[0]) as photo:
-        natural = photo.convert("RGB").crop((0, 0, 256, 256))
-    blurred = natural.resize((128, 128), Image.Resampling.BOX).resize((256, 256), Image.Resampling.BICUBIC)
+    skies = list(find_skies(options.photos, options.skies, options.side))
+    images = {"ramps": [make_ramps(options.side)], "skies": skies}
     results: dict[str, Any] = {}
-    print("| autoencoder | image | tiles | seam | worst line | phase (in one piece) | from one piece | change |")
+    print("| autoencoder | image | tiles | seam | worst line | phase (in one piece) | difference | change |")
     print("| --- " * 8 + "|")
-    for name in options.vae:
-        codec = (
-            as_autoencoder(random_kl(options.widths, options.layers), name)
-            if name == "kl"
-            else load_autoencoder(name, allow_code=options.allow_code)
-        )
-        transport = fit_images(codec, [blurred], [natural], patch_size=1)
+    for spec in options.autoencoder:
+        autoencoder = load(spec, options)
+        transport = fit_deblurring_map(autoencoder, min(options.photos.iterdir()))
         for kind, some in images.items():
-            found = [measured(codec, transport, image, options.tile) for image in some]
-            results[f"{name} {kind}"] = found
+            found = [measure(autoencoder, transport, image, options.tile) for image in some]
+            results[f"{spec} {kind}"] = found
             for way in found[0]:
                 mean = {key: fmean(each[way][key] for each in found) for key in found[0][way]}
                 phases = f"{mean['phase']:.2f} ({mean['phase_in_one_piece']:.2f})"
                 print(
-                    f"| {name} | {kind} | {way} | {mean['seam']:.2f} | {mean['worst']:.2f} | {phases} "
-                    f"| {mean['apart']:.2f} | {mean['change']:.2f} |",
+                    f"| {spec} | {kind} | {way} | {mean['seam']:.2f} | {mean['worst']:.2f} | {phases} "
+                    f"| {mean['difference']:.2f} | {mean['change']:.2f} |",
                     flush=True,
                 )
-    save(options.json, options, results)
+    save_results(options.json, options, results)
 
 
 if __name__ == "__main__":

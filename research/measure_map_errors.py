@@ -1,83 +1,102 @@
-"""What the map looks like, and how far maps of a dozen photos are from that of all: figures in the latents' own metric.
+"""What the map of all photos looks like, and how far maps of a dozen photos are from it, in the latents' own metric.
 
-    python benchmarks/map_structure.py --vae embedded --natural PHOTOS/natural --degrade noise:sigma=50 \
+    python research/measure_map_errors.py --autoencoder embedded --natural PHOTOS/natural --degradation noise:sigma=50 \
         --restorer ffdnet:denoiser --cache CACHE --allow-code
 
-The photos are those that `few_shot_draws.json` names; their moments are kept in `--cache`, which `few_shot.py` uses
-too. The error of a map T is tr((T − T*) Σ (T − T*)ᵀ) over that of the identity, T* being the content-matched map of all
-photos and Σ the covariance of the restored ones; that of a mean shift is its squared distance likewise.
+The photos are those that `benchmarks/few_photos_draws.json` names; their moments are kept in `--cache`, which
+`benchmarks/eval_few_photos.py` uses too. The error of a map T is tr((T − T*) Σ (T − T*)ᵀ) over that of the identity,
+where T* is the paired map of all photos and Σ the covariance of the restored ones; the error of a mean shift is its
+squared distance likewise.
 """
 
-import argparse
-import json
 import statistics
-from pathlib import Path
+from collections.abc import Sequence
 
 import torch
-from few_shot import DRAWS, WAYS, Affine, Calibrator, published, sides
 from torch import Tensor
 
+from benchmarks._fitting_methods import METHODS, Affine, Draw, MomentsCache, merge_gaussians, published, read_draws
+from benchmarks._results import make_parser, save_results
+from benchmarks.eval_few_photos import add_calibration_options
 from deepot.autoencoder import load_autoencoder
 from deepot.transport import Gaussian, dct_basis, to_frequencies
 
 
-def squared(matrix: Tensor, covariance: Tensor) -> float:
-    """tr(M Σ Mᵀ)."""
+def squared_norm(matrix: Tensor, covariance: Tensor) -> float:
+    """Return tr(M Σ Mᵀ)."""
     return float((matrix @ covariance * matrix).sum())
 
 
-def shift(affine: Affine, gaussian: Gaussian) -> Tensor:
-    """Where a map moves the mean."""
+def mean_shift(affine: Affine, gaussian: Gaussian) -> Tensor:
+    """Return the vector by which a map moves the mean."""
     matrix, bias = affine
     return matrix @ gaussian.mean + bias - gaussian.mean
 
 
 def from_frequencies(maps: Tensor, patch_size: int) -> Tensor:
-    """The matrix (c·p², c·p²) that is maps[f] (c, c) at frequency f."""
+    """Return the matrix (c·p², c·p²) that is maps[f] (c, c) at frequency f."""
     basis = dct_basis(patch_size)
     full = torch.einsum("fi,fab,fj->aibj", basis, maps, basis)
     return full.reshape(maps.shape[1] * patch_size**2, -1)
 
 
+def print_frequencies(self_map: Tensor, paired_map: Tensor, patch_size: int) -> list[dict[str, float]]:
+    """Compare T − I of the self-calibrated and of the paired map frequency by frequency."""
+    rows = []
+    pairs = zip(to_frequencies(self_map, patch_size), to_frequencies(paired_map, patch_size), strict=True)
+    for number, (mine, theirs) in enumerate(pairs):
+        cosine = float((mine * theirs).sum() / mine.norm() / theirs.norm())
+        length = float(mine.norm() / theirs.norm())
+        rows.append({"cosine": cosine, "length": length})
+        frequency = divmod(number, patch_size)
+        print(f"self-calibration at frequency {frequency}: cosine {cosine:.2f}, {length:.2f} times as long as paired")
+    return rows
+
+
+def print_methods(
+    draws: Sequence[Draw], source: Gaussian, reference: Gaussian, paired: Affine
+) -> dict[str, dict[str, list[float]]]:
+    """Print the errors of T and of the mean shift of every method, median and worst."""
+    identity = torch.eye(len(source.mean), dtype=torch.float64)
+    scale = squared_norm(paired[0] - identity, source.covariance)
+    wanted = reference.mean - source.mean
+    results = {}
+    print(f"\n{'error, median (worst) of ' + str(len(draws)) + ' draws':44}{'T':>12}{'mean shift':>16}")
+    for method, fit in METHODS.items():
+        maps = [fit(draw) for draw in draws]
+        errors = [squared_norm(matrix - paired[0], source.covariance) / scale for matrix, _ in maps]
+        shift_errors = [
+            float((mean_shift(each, source) - wanted).square().sum() / wanted.square().sum()) for each in maps
+        ]
+        results[method] = {"matrix": errors, "mean_shift": shift_errors}
+        cells = (f"{statistics.median(found):6.2f} ({max(found):.2f})" for found in (errors, shift_errors))
+        print(f"{method:44}", *cells)
+    return results
+
+
 def main() -> None:
-    """Print how the map of all photos is made up, and the errors of the ways of fitting."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--vae", default="embedded")
-    parser.add_argument("--natural", type=Path, required=True, help="the photos that the draws name")
-    parser.add_argument("--degrade", default="noise:sigma=50")
-    parser.add_argument("--restorer", default="nlm:sigma=50")
-    parser.add_argument("--patch-size", type=int, default=3)
-    parser.add_argument("--draws", type=int, default=20, help="the first so many")
-    parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--allow-code", action="store_true")
+    """Print the structure of the map of all photos, and the errors of the methods of fitting."""
+    parser = make_parser(__doc__)
+    add_calibration_options(parser)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    calibration = Calibrator(load_autoencoder(options.vae, allow_code=options.allow_code), options)
-    given = json.loads(DRAWS.read_text())["draws"][: options.draws]
-    draws = [calibration.draw(options.natural, names) for names in given]
-    paths = [options.natural / name for name in sorted({name for names in given for name in names["photos"]})]
-    natural, restored, again = ([calibration.of(path, number) for path in paths] for number in range(3))
-    source, reference = sides(restored, natural)
-    whole = published(source, reference)
+    cache = MomentsCache(load_autoencoder(options.autoencoder, allow_code=options.allow_code), options)
+    names_of_draws = read_draws(options.draws)
+    draws = [cache.read_draw(options.natural, names) for names in names_of_draws]
+    paths = [options.natural / name for name in sorted({name for names in names_of_draws for name in names["photos"]})]
+    natural, restored, restored_twice = ([cache.read(path, rounds) for path in paths] for rounds in range(3))
+    source, reference = merge_gaussians(restored, natural)
+    paired = published(source, reference)
     identity = torch.eye(len(source.mean), dtype=torch.float64)
-    off = whole[0] - identity
-    blocks = from_frequencies(to_frequencies(off, options.patch_size), options.patch_size)
-    left = squared(off - blocks, source.covariance) / squared(off, source.covariance)
-    print(f"{len(paths)} photos; frequencies apart from one another hold {1 - left:.0%} of T − I")
-    mine = to_frequencies(published(*sides(again, restored))[0] - identity, options.patch_size)
-    theirs = to_frequencies(off, options.patch_size)
-    for number, (first, second) in enumerate(zip(mine, theirs, strict=True)):
-        cosine, length = float((first * second).sum() / first.norm() / second.norm()), first.norm() / second.norm()
-        told = f"cosine {cosine:.2f}, length {float(length):.2f} of the content-matched one"
-        print(f"self-calibration at frequency {divmod(number, options.patch_size)}: {told}")
-    wanted = reference.mean - source.mean
-    print(f"\n{'error, median (worst) of ' + str(len(draws)) + ' draws':40}{'T':>12}{'mean shift':>16}")
-    for way, fit in WAYS.items():
-        maps = [fit(draw) for draw in draws]
-        spread = [squared(matrix - whole[0], source.covariance) / squared(off, source.covariance) for matrix, _ in maps]
-        mean = [float((shift(each, source) - wanted).square().sum() / wanted.square().sum()) for each in maps]
-        print(f"{way:40}", *(f"{statistics.median(found):6.2f} ({max(found):.2f})" for found in (spread, mean)))
+    offset = paired[0] - identity
+    per_frequency = from_frequencies(to_frequencies(offset, options.patch_size), options.patch_size)
+    rest = squared_norm(offset - per_frequency, source.covariance) / squared_norm(offset, source.covariance)
+    print(f"{len(paths)} photos; independent maps of each frequency hold {1 - rest:.0%} of T − I")
+    self_offset = published(*merge_gaussians(restored_twice, restored))[0] - identity
+    frequencies = print_frequencies(self_offset, offset, options.patch_size)
+    methods = print_methods(draws, source, reference, paired)
+    results = {"held_by_frequencies": 1 - rest, "frequencies": frequencies, "methods": methods}
+    save_results(options.json, options, results)
 
 
 if __name__ == "__main__":
