@@ -19,6 +19,7 @@ from benchmarks.bench_scheduling import pythonpath, write_crops
 
 PHASES = (1, 2, 4, 2, 1)
 """Number of nodes in each phase."""
+_OBJECT_STORE_BYTES = 80 * 2**20
 
 
 class StopRunError(Exception):
@@ -74,11 +75,8 @@ def measure(folder: Path, phase_s: float) -> list[dict[str, Any]]:
             "compute": {"images_per_shard": 2},
         }
     )
-    memory = {"object_store_memory": 80 * 2**20}
-    cluster, progress = (
-        Cluster(True, head_node_args={"num_cpus": 0, "include_dashboard": False, **memory}),
-        ThroughputProgress(),
-    )
+    head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
+    cluster, progress = Cluster(True, head_node_args=head), ThroughputProgress()
 
     def run() -> None:
         try:
@@ -86,28 +84,45 @@ def measure(folder: Path, phase_s: float) -> list[dict[str, Any]]:
         except StopRunError:
             return
 
-    nodes, results = [cluster.add_node(num_cpus=1, **memory)], []
+    nodes = [_add_node(cluster)]
     try:
         thread = Thread(target=run)
         thread.start()
         while not progress.finished:
             time.sleep(0.1)
             if not thread.is_alive():
-                raise RuntimeError("the run ended before its first photo")
-        for n_nodes in PHASES:
-            while len(nodes) < n_nodes:
-                nodes.append(cluster.add_node(num_cpus=1, **memory))
-            while len(nodes) > n_nodes:
-                cluster.remove_node(nodes.pop(), allow_graceful=False)
-            time.sleep(phase_s)
-            now = time.monotonic()
-            results.append({"nodes": n_nodes, "photos_per_s": progress.rate(now - phase_s / 2, now)})
-            print(f"{n_nodes} nodes: {results[-1]['photos_per_s']:.2f} photos/s", flush=True)
+                raise RuntimeError("the run ended before its first photo; its error is above")
+        results = run_phases(cluster, nodes, progress, phase_s)
         progress.over = True
         thread.join(60)
         return results
     finally:
         cluster.shutdown()
+
+
+def run_phases(
+    cluster: Any,  # noqa: ANN401 — Ray is untyped
+    nodes: list[Any],
+    progress: ThroughputProgress,
+    phase_s: float,
+) -> list[dict[str, Any]]:
+    """Add and remove nodes phase by phase, and print and return the rate of each phase."""
+    results = []
+    for n_nodes in PHASES:
+        while len(nodes) < n_nodes:
+            nodes.append(_add_node(cluster))
+        while len(nodes) > n_nodes:
+            cluster.remove_node(nodes.pop(), allow_graceful=False)
+        time.sleep(phase_s)
+        now = time.monotonic()
+        rate = progress.rate(now - phase_s / 2, now)
+        results.append({"nodes": n_nodes, "photos_per_s": rate})
+        print(f"{n_nodes} nodes: {rate:.2f} photos/s", flush=True)
+    return results
+
+
+def _add_node(cluster: Any) -> Any:  # noqa: ANN401 — Ray is untyped
+    return cluster.add_node(num_cpus=1, object_store_memory=_OBJECT_STORE_BYTES)
 
 
 def main() -> None:
