@@ -1,4 +1,4 @@
-"""A critic of images: heads on the maps of a trained encoder, which learn to tell a decoder's images from photos."""
+"""A discriminator of images: heads on the feature maps of a trained encoder tell a decoder's images from photos."""
 
 import copy
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from torch.nn import functional
 HIDDEN = 64  # channels of a head
 
 
-class Eyes(nn.Module):
-    """What an AutoencoderDC's encoder, which does not learn, sees: a map for each factor, and its last convolution.
+class EncoderFeatures(nn.Module):
+    """Feature maps of a frozen AutoencoderDC encoder: one for each factor, and its last convolution's.
 
     Args:
         encoder: is copied.
@@ -23,60 +23,60 @@ class Eyes(nn.Module):
         self.encoder = copy.deepcopy(encoder).requires_grad_(False).eval()
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Images (B, 3, h, w) in [-1, 1] → maps (B, c, h/f, w/f)."""
-        seen, maps = self.encoder.conv_in(images), []
+        """Return maps (B, c, h/f, w/f) of images (B, 3, h, w) in [-1, 1]."""
+        hidden, maps = self.encoder.conv_in(images), []
         for layers in self.encoder.down_blocks:
             for layer in layers:
                 if hasattr(layer, "factor"):  # the layer that halves the sides
-                    maps.append(seen)
-                seen = layer(seen)
-        return [*maps, seen, self.encoder.conv_out(seen)]
+                    maps.append(hidden)
+                hidden = layer(hidden)
+        return [*maps, hidden, self.encoder.conv_out(hidden)]
 
 
-class Critic(nn.Module):
-    """How real every position of every map looks: a projected discriminator (Sauer et al. 2021, arXiv 2111.01007).
+class Discriminator(nn.Module):
+    """A projected discriminator (Sauer et al. 2021, arXiv 2111.01007): a score for every position of every map.
 
     Args:
         encoder: of an AutoencoderDC.
-        photos: some, (n, 3, h, w) in [-1, 1]; the channels of the maps are brought to mean 0 and variance 1 on these.
+        photos: some, (n, 3, h, w) in [-1, 1]; the channels of the maps are normalised to mean 0 and variance 1 on them.
     """
 
     def __init__(self, encoder: Any, photos: Tensor) -> None:  # noqa: ANN401 - diffusers has no types
         super().__init__()
-        self.eyes = Eyes(encoder)
+        self.features = EncoderFeatures(encoder)
         with torch.no_grad():
-            maps = self.eyes(photos)
-        self._centres = [seen.mean((0, 2, 3), keepdim=True) for seen in maps]
-        self._scales = [seen.std((0, 2, 3), keepdim=True) + 1e-6 for seen in maps]
-        self.heads = nn.ModuleList(_head(seen.shape[1]) for seen in maps).to(maps[0].device)
+            maps = self.features(photos)
+        self._means = [each.mean((0, 2, 3), keepdim=True) for each in maps]
+        self._stds = [each.std((0, 2, 3), keepdim=True) + 1e-6 for each in maps]
+        self.heads = nn.ModuleList(_make_head(each.shape[1]) for each in maps).to(maps[0].device)
 
-    def look(self, images: Tensor) -> list[Tensor]:
-        """Maps of images (B, 3, h, w), normalised."""
-        normal = zip(self.eyes(images), self._centres, self._scales, strict=True)
-        return [(seen - centre) / scale for seen, centre, scale in normal]
+    def normalized_features(self, images: Tensor) -> list[Tensor]:
+        """Return the normalised maps of images (B, 3, h, w)."""
+        normalizations = zip(self.features(images), self._means, self._stds, strict=True)
+        return [(each - mean) / std for each, mean, std in normalizations]
 
-    def opinions(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """(B, 1, h, w) of each map; above 1 is a photo, below -1 is not."""
-        return [head(seen) for head, seen in zip(self.heads, maps, strict=True)]
+    def scores(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Return a score (B, 1, h, w) for each map: above 1 for photos, below -1 for other images."""
+        return [head(each) for head, each in zip(self.heads, maps, strict=True)]
 
-    def pull(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The gradient at images (B, 3, h, w) of how little they look like photos, and their maps."""
+    def generator_gradient(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the gradient of the generator's loss (minus the scores) at images (B, 3, h, w), and their maps."""
         leaf = images.detach().requires_grad_()
-        maps = self.look(leaf)
-        disbelief = -torch.stack([seen.mean() for seen in self.opinions(maps)]).sum()
-        (gradient,) = torch.autograd.grad(disbelief, leaf)
-        return gradient, [seen.detach() for seen in maps]
+        maps = self.normalized_features(leaf)
+        loss = -torch.stack([score.mean() for score in self.scores(maps)]).sum()
+        (gradient,) = torch.autograd.grad(loss, leaf)
+        return gradient, [each.detach() for each in maps]
 
-    def loss(self, maps: Sequence[Tensor], photos: Tensor) -> Tensor:
-        """Hinge loss of the heads, 0 to about 2: of maps of images that are none, and of photos (B, 3, h, w)."""
+    def loss(self, generated_maps: Sequence[Tensor], photos: Tensor) -> Tensor:
+        """Return the hinge loss of the heads, 0 to about 2, on maps of generated images and on photos (B, 3, h, w)."""
         with torch.no_grad():
-            real = self.look(photos)
-        terms = [functional.relu(1 + seen).mean() for seen in self.opinions(maps)]
-        terms += [functional.relu(1 - seen).mean() for seen in self.opinions(real)]
-        return torch.stack(terms).sum() / len(maps)
+            photo_maps = self.normalized_features(photos)
+        terms = [functional.relu(1 + score).mean() for score in self.scores(generated_maps)]
+        terms += [functional.relu(1 - score).mean() for score in self.scores(photo_maps)]
+        return torch.stack(terms).sum() / len(generated_maps)
 
 
-def _head(channels: int) -> nn.Sequential:
+def _make_head(channels: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(channels, HIDDEN, 1),
         nn.LeakyReLU(0.2),

@@ -1,16 +1,16 @@
-"""Distil the latent space of a teacher into a small local autoencoder: the recipe behind `deepot/embedded`.
+"""Distil the latent space of a teacher into a small local autoencoder.
 
-    python tools/distil_autoencoder.py encoder --lesson LESSON --minutes 40 --out WORK
-    python tools/distil_autoencoder.py decoder --lesson LESSON --minutes 40 --out WORK
-    python tools/distil_autoencoder.py join --out WORK
-    python tools/distil_autoencoder.py both --lesson LESSON --minutes 60 --start WORK/autoencoder --out WORK
+    python tools/embedded_autoencoder/distill.py encoder --dataset DATASET --minutes 40 --out WORK
+    python tools/embedded_autoencoder/distill.py decoder --dataset DATASET --minutes 40 --out WORK
+    python tools/embedded_autoencoder/distill.py join --out WORK
+    python tools/embedded_autoencoder/distill.py both --dataset DATASET --minutes 60 --start WORK/autoencoder --out WORK
 
-`tools/lesson.py` makes the lesson. The encoder learns the teacher's normalised latents from pixels; the decoder learns,
-from those latents, images between the photo and what the teacher decodes, and from latents of restored photos that were
-moved towards natural ones just what the teacher decodes: so moving latents does to its images what it does to the
-teacher's. The two need nothing of each other and may run side by side; `join_uri` puts them into WORK/autoencoder, a
-diffusers folder in float16. `both` trains them together from there, the decoder on its own encoder's latents, and
-replaces that folder when it ends. Each writes a checkpoint every few minutes, and goes on from it with --resume.
+`make_dataset.py` makes the dataset. The encoder learns the teacher's normalised latents from pixels. From those latents
+the decoder learns images between the photo and the teacher's decoding, and from transported latents of restored photos
+the teacher's decoding alone, so that transport changes its images as it changes the teacher's. The two are independent
+and may run side by side; `join` combines them in WORK/autoencoder, a diffusers folder in float16. `both` trains them
+together from there, the decoder on its own encoder's latents, and replaces that folder at the end. Each writes a
+checkpoint every few minutes and resumes from it with --resume.
 """
 
 import argparse
@@ -21,29 +21,40 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lesson import Chunk, load_chunks
 from torch import Tensor, nn
-from training import Length, Training, absolute_loss, chosen_device, distilling, load_network, network, write_json
 
 from deepot.evaluation import psnr
+from tools.embedded_autoencoder.common import (
+    Training,
+    TrainingLength,
+    absolute_loss,
+    add_training_options,
+    is_bfloat16_fast,
+    make_optimizers,
+    resolve_device,
+    to_signed,
+    write_report,
+)
+from tools.embedded_autoencoder.dataset import Chunk, load_held_out, load_training_chunks
+from tools.embedded_autoencoder.network import load_network, make_student
 
-WIDTHS = (64, 64, 128, 128)  # at factor 1 (where there are no layers), 2, 4, 8
-LAYERS = {"encoder": (0, 2, 2, 2), "decoder": (0, 2, 3, 3)}
-LATENT_WEIGHT = 0.5  # of the squared error of latents when both parts learn together
-HELD_OUT_CROPS = 56
+MODULES = ("encoder", "decoder")
+LATENT_WEIGHT = 0.5  # of the squared error of latents when both modules learn together
+EVALUATED_CROPS = 56
+_EVALUATION_BATCH = 4
 
 
 @dataclass(frozen=True)
 class Options:
-    """What one run is asked to do; `steps` wins over `minutes` where both are given."""
+    """Options of one run; `steps` takes precedence over `minutes`."""
 
-    part: str
+    module: str
     out: Path
-    lesson: Path
+    dataset: Path
     minutes: float = 60.0
     steps: int | None = None
     channels: int = 32
-    truth: float = 0.7
+    photo_weight: float = 0.7
     noise: float = 0.0
     learning_rate: float = 3e-3
     batch: int = 4
@@ -56,13 +67,13 @@ class Options:
 
 @dataclass(frozen=True)
 class Batch:
-    """Crops of a lesson, (n, 3, h, w) in [-1, 1], and latents, (n, c, h/8, w/8).
+    """Crops of a dataset, (n, 3, h, w) in [-1, 1], and latents, (n, c, h/8, w/8).
 
     Attributes:
-        inputs: photos, and restored photos.
+        inputs: photos and restored photos.
         latents: the teacher's of them.
-        shift: what moves these latents; zero for photos.
-        targets: what is to be decoded from the moved latents.
+        shift: what transports these latents; zero for photos.
+        targets: what is to be decoded from the shifted latents.
     """
 
     inputs: Tensor
@@ -71,175 +82,173 @@ class Batch:
     targets: Tensor
 
 
-class Lesson:
-    """The chunks of a lesson in memory, and random batches of them.
+class DistillationDataset:
+    """The training chunks of a dataset in memory, and random batches of them.
 
     Args:
-        folder: of the chunks.
-        truth: share of the photo in a photo's target; the rest is the teacher's image of it.
+        folder: of the dataset.
+        photo_weight: of the photo in a photo's target; the rest is the teacher's image of it.
     """
 
-    def __init__(self, folder: Path, truth: float) -> None:
-        self.chunks = load_chunks(folder)
-        self._truth = truth
+    def __init__(self, folder: Path, photo_weight: float) -> None:
+        self.chunks = load_training_chunks(folder)
+        self._photo_weight = photo_weight
 
-    def batch(self, size: int, generator: torch.Generator, device: torch.device) -> Batch:
-        """Crops of one chunk."""
+    def sample(self, size: int, generator: torch.Generator, device: torch.device) -> Batch:
+        """Return crops of one chunk."""
         chunk = self.chunks[int(torch.randint(len(self.chunks), (1,), generator=generator))]
-        natural = len(chunk.crops)
-        drawn = torch.randint(natural + len(chunk.restored), (size,), generator=generator).tolist()
-        rows = [self._natural(chunk, i) if i < natural else self._moved(chunk, i - natural) for i in drawn]
+        n_photos = len(chunk.crops)
+        drawn = torch.randint(n_photos + len(chunk.restored), (size,), generator=generator).tolist()
+        rows = [self._photo(chunk, i) if i < n_photos else self._restored(chunk, i - n_photos) for i in drawn]
         inputs, latents, shift, targets = (torch.stack(column).to(device) for column in zip(*rows, strict=True))
         return Batch(inputs.contiguous(memory_format=torch.channels_last), latents, shift, targets)
 
-    def _natural(self, chunk: Chunk, index: int) -> tuple[Tensor, ...]:
+    def _photo(self, chunk: Chunk, index: int) -> tuple[Tensor, ...]:
         crop, latents = chunk.crops[index], chunk.latents[index].float()
-        target = torch.lerp(chunk.images[index].float(), crop.float(), self._truth)
-        return pixels(crop), latents, torch.zeros_like(latents), pixels(target)
+        target = torch.lerp(chunk.images[index].float(), crop.float(), self._photo_weight)
+        return to_signed(crop), latents, torch.zeros_like(latents), to_signed(target)
 
-    def _moved(self, chunk: Chunk, index: int) -> tuple[Tensor, ...]:
+    def _restored(self, chunk: Chunk, index: int) -> tuple[Tensor, ...]:
         latents = chunk.restored_latents[index].float()
-        shift = chunk.moved_latents[index].float() - latents
-        return pixels(chunk.restored[index]), latents, shift, pixels(chunk.moved_images[index])
+        shift = chunk.transported_latents[index].float() - latents
+        return to_signed(chunk.restored[index]), latents, shift, to_signed(chunk.transported_images[index])
 
 
 class Distillation(Training):
-    """The training of a part, or of both."""
+    """The training of the encoder, the decoder, or both."""
 
     def __init__(self, options: Options) -> None:
-        device = chosen_device(options.device)
+        device = resolve_device(options.device)
         torch.manual_seed(options.seed)
-        self.options, self.lesson = options, Lesson(options.lesson, options.truth)
-        self.autoencoder: Any = load_network(options.start) if options.start else student(options.channels)
+        self.options, self.dataset = options, DistillationDataset(options.dataset, options.photo_weight)
+        self.autoencoder: Any = load_network(options.start) if options.start else make_student(options.channels)
         self.autoencoder.to(device)
-        model: nn.Module = self.autoencoder if options.part == "both" else getattr(self.autoencoder, options.part)
-        length = Length(options.minutes, options.steps)
-        optimizers = distilling(model, options.learning_rate)
-        super().__init__(model, optimizers, length, checkpoint(options.out, options.part), options.seed)
+        model: nn.Module = self.autoencoder if options.module == "both" else getattr(self.autoencoder, options.module)
+        length = TrainingLength(options.minutes, options.steps)
+        optimizers = make_optimizers(model, options.learning_rate)
+        super().__init__(model, optimizers, length, checkpoint_path(options.out, options.module), options.seed)
 
     def loss(self) -> Tensor:
-        """Squared error of latents, absolute error of images, of what is trained."""
-        batch = self.lesson.batch(self.options.batch, self.generator, self.device)
+        """Return the squared error of latents plus the absolute error of images, of what is trained."""
+        batch = self.dataset.sample(self.options.batch, self.generator, self.device)
         latents, terms = batch.latents, []
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=fast_in_bfloat16(self.device)):
-            if self.options.part != "decoder":
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=is_bfloat16_fast(self.device)):
+            if self.options.module != "decoder":
                 latents = self.autoencoder.encoder(batch.inputs)
-                weight = LATENT_WEIGHT if self.options.part == "both" else 1.0
+                weight = LATENT_WEIGHT if self.options.module == "both" else 1.0
                 terms.append(weight * (latents.float() - batch.latents).square().mean())
-            if self.options.part != "encoder":
+            if self.options.module != "encoder":
                 noise = self.options.noise * torch.randn(latents.shape, generator=self.generator).to(latents)
                 images = self.autoencoder.decoder(latents + batch.shift + noise).float()
                 terms.append(absolute_loss(images, batch.targets))
         return torch.stack(terms).sum()
 
 
-def student(channels: int) -> Any:  # noqa: ANN401 - diffusers has no types
-    """The student with random weights."""
-    return network(channels, WIDTHS, LAYERS["encoder"], LAYERS["decoder"])
-
-
-def pixels(image: Tensor) -> Tensor:
-    """Samples of 0 to 255 → [-1, 1]."""
-    return image.float() / 127.5 - 1
-
-
-def fast_in_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices in hardware."""
-    return device.type == "cuda" or torch.cpu._is_amx_tile_supported()
-
-
-def checkpoint(folder: Path, part: str) -> Path:
-    """Where the state of a part's training lies."""
-    return folder / f"{part}.checkpoint.pt"
+def checkpoint_path(folder: Path, module: str) -> Path:
+    """Return the file of a module's training state."""
+    return folder / f"{module}.checkpoint.pt"
 
 
 @torch.inference_mode()
-def held_out(autoencoder: Any, part: str, lesson: Path) -> dict[str, float]:  # noqa: ANN401 - diffusers has no types
-    """What an autoencoder, on the CPU, does on the held-out chunk.
+def evaluate(autoencoder: Any, module: str, dataset: Path) -> dict[str, float]:  # noqa: ANN401 - diffusers has no types
+    """Evaluate an autoencoder, on the CPU, on the held-out chunk.
 
     Returns:
-        Of the encoder, mean squared errors of normalised latents: of photos ("natural") and of restored ones. Of the
-        decoder, PSNR to the photo and to the teacher's image of it, and of moved latents' images to the teacher's.
-        The decoder decodes the teacher's latents if it was trained alone, and its own encoder's otherwise.
+        For the encoder, mean squared errors of normalised latents: of photos (`photo_latents`) and of restored ones
+        (`restored_latents`). For the decoder, PSNR to the photo (`photo`) and to the teacher's image of it (`teacher`),
+        and of the images of transported latents to the teacher's (`transported`). The decoder decodes the teacher's
+        latents if it was trained alone, and its own encoder's otherwise.
     """
-    chunk = Chunk.load(lesson / "held-out.pt")
-    natural, moved = slice(HELD_OUT_CROPS), slice(min(HELD_OUT_CROPS, len(chunk.restored)))
-    latents, restored = chunk.latents[natural].float(), chunk.restored_latents[moved].float()
-    shift = chunk.moved_latents[moved].float() - restored
-    found = {}
-    if part != "decoder":
-        mine, mine_restored = (
-            torch.cat(list(by_fours(autoencoder.encoder, pixels(images))))
-            for images in (chunk.crops[natural], chunk.restored[moved])
+    chunk = load_held_out(dataset)
+    photos = slice(EVALUATED_CROPS)
+    restored = slice(min(EVALUATED_CROPS, len(chunk.restored)))
+    latents, restored_latents = chunk.latents[photos].float(), chunk.restored_latents[restored].float()
+    shift = chunk.transported_latents[restored].float() - restored_latents
+    results = {}
+    if module != "decoder":
+        own, own_restored = (
+            run_in_batches(autoencoder.encoder, to_signed(images))
+            for images in (chunk.crops[photos], chunk.restored[restored])
         )
-        found["natural"] = float((mine - latents).square().mean())
-        found["restored"] = float((mine_restored - restored).square().mean())
-        latents, restored = mine, mine_restored
-    if part != "encoder":
-        image, moved_image = (
-            (torch.cat(list(by_fours(autoencoder.decoder, z))) / 2 + 0.5).clamp(0, 1)
-            for z in (latents, restored + shift)
+        results["photo_latents"] = float((own - latents).square().mean())
+        results["restored_latents"] = float((own_restored - restored_latents).square().mean())
+        latents, restored_latents = own, own_restored
+    if module != "encoder":
+        images, transported_images = (
+            (run_in_batches(autoencoder.decoder, z) / 2 + 0.5).clamp(0, 1) for z in (latents, restored_latents + shift)
         )
-        found["photo"] = psnr(image, chunk.crops[natural].float() / 255)
-        found["teacher"] = psnr(image, chunk.images[natural].float() / 255)
-        found["moved"] = psnr(moved_image, chunk.moved_images[moved].float() / 255)
-    return found
+        results["photo"] = psnr(images, chunk.crops[photos].float() / 255)
+        results["teacher"] = psnr(images, chunk.images[photos].float() / 255)
+        results["transported"] = psnr(transported_images, chunk.transported_images[restored].float() / 255)
+    return results
 
 
-def by_fours(model: nn.Module, batch: Tensor) -> Iterator[Tensor]:
-    """The model's output, four at a time, so that memory stays small."""
-    for part in torch.split(batch, 4):
-        yield model(part)
+def run_in_batches(model: nn.Module, inputs: Tensor) -> Tensor:
+    """Return the model's output, computed in small batches to save memory."""
+
+    def outputs() -> Iterator[Tensor]:
+        for batch in torch.split(inputs, _EVALUATION_BATCH):
+            yield model(batch)
+
+    return torch.cat(list(outputs()))
 
 
 def train(options: Options) -> None:
-    """Train to the end of the time; the record of it is `<part>.json`."""
+    """Train to the end; the report is `<module>.json`."""
     torch.set_num_threads(options.threads)
     training = Distillation(options)
     loss = training.run(options.resume)
     training.model.load_state_dict(training.average)
-    found = held_out(training.autoencoder.cpu(), options.part, options.lesson)
-    if options.part == "both":
+    evaluation = evaluate(training.autoencoder.cpu(), options.module, options.dataset)
+    if options.module == "both":
         training.autoencoder.half().save_pretrained(options.out / "autoencoder")
-    record = training.record(options, final_loss=loss, held_out=found)
-    write_json(options.out / f"{options.part}.json", record)
-    print(found)
+    report = training.report(options, final_loss=loss, held_out=evaluation)
+    write_report(options.out / f"{options.module}.json", report)
+    print(evaluation)
 
 
 def join(folder: Path) -> None:
-    """Put the averaged weights of both parts into `folder`/autoencoder."""
-    parts = {
-        part: torch.load(checkpoint(folder, part), map_location="cpu", weights_only=True)["average"] for part in LAYERS
+    """Write the averaged weights of both modules to `folder`/autoencoder."""
+    averages = {
+        module: torch.load(checkpoint_path(folder, module), map_location="cpu", weights_only=True)["average"]
+        for module in MODULES
     }
-    model = student(parts["encoder"]["conv_out.weight"].shape[0])
-    for part, weights in parts.items():
-        getattr(model, part).load_state_dict(weights)
+    model = make_student(averages["encoder"]["conv_out.weight"].shape[0])
+    for module, weights in averages.items():
+        getattr(model, module).load_state_dict(weights)
     model.half().save_pretrained(folder / "autoencoder")
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Train a part or both, or join the two."""
+    """Train one module or both, or join the two."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="part", required=True)
-    for name in ("encoder", "decoder", "both"):
-        add = commands.add_parser(name).add_argument
-        add("--lesson", type=Path, required=True, help="the folder that tools/lesson.py made")
-        add("--out", type=Path, required=True, help="folder of checkpoints and records")
-        add("--minutes", type=float, default=Options.minutes, help="how long to train (default: 60)")
-        add("--steps", type=int, help="how many steps to take instead")
-        add("--channels", type=int, default=Options.channels, help="latent channels of the lesson (default: 32)")
-        add("--truth", type=float, default=Options.truth, help="share of the photo in a photo's target (default: 0.7)")
-        add("--noise", type=float, default=Options.noise, help="deviation of noise on the decoder's latents (0)")
-        add("--learning-rate", type=float, default=Options.learning_rate, help="at its highest (default: 0.003)")
-        add("--batch", type=int, default=Options.batch, help="crops in a step (default: 4)")
-        add("--seed", type=int, default=Options.seed)
-        add("--threads", type=int, default=Options.threads)
-        add("--device", default=Options.device, help="auto, cpu or cuda")
-        add("--start", type=Path, help="a diffusers folder whose weights to begin from")
-        add("--resume", action="store_true", help="go on from the checkpoint in --out")
+    commands = parser.add_subparsers(dest="module", required=True)
+    for name in (*MODULES, "both"):
+        command = commands.add_parser(name)
+        add = command.add_argument
+        add("--dataset", type=Path, required=True, help="the folder that make_dataset.py wrote")
+        add("--out", type=Path, required=True, help="folder of checkpoints and reports")
+        add("--channels", type=int, default=Options.channels, help="latent channels of the dataset (default: 32)")
+        add(
+            "--photo-weight", type=float, default=Options.photo_weight, help="of the photo in its target (default: 0.7)"
+        )
+        add(
+            "--noise",
+            type=float,
+            default=Options.noise,
+            help="standard deviation on the decoder's latents (default: 0)",
+        )
+        add("--start", type=Path, help="a diffusers folder with the initial weights")
+        add_training_options(
+            command,
+            minutes=Options.minutes,
+            learning_rate=Options.learning_rate,
+            batch=Options.batch,
+            seed=Options.seed,
+        )
     commands.add_parser("join").add_argument("--out", type=Path, required=True, help="folder of both checkpoints")
     values = vars(parser.parse_args(arguments))
-    if values["part"] == "join":
+    if values["module"] == "join":
         join(values["out"])
     else:
         train(Options(**values))

@@ -1,12 +1,13 @@
-"""Train a decoder through the transport, against a critic: the last step of the recipe behind `deepot/embedded`.
+"""Fine-tune a decoder through the transport, against a discriminator: the last training of the recipe.
 
-    python tools/through_transport.py --lesson LESSON --start AUTOENCODER --minutes 60 --out WORK
+    python tools/embedded_autoencoder/finetune_decoder.py --dataset STUDENT-DATASET --start AUTOENCODER --minutes 60 \
+        --out WORK
 
-LESSON is one in the latents of AUTOENCODER, whose encoder stays as it is (`tools/lesson.py --again`). The decoder
-learns images of moved latents from the teacher's, by absolute error, and what makes x* with the details of
-D(z') - D(z*) look like a photo, from a critic; images of unmoved latents, of photos and of restored photos, by absolute
-error. The autoencoder with the averaged decoder is WORK/autoencoder; a checkpoint is written every few minutes, and
---resume goes on from it.
+The dataset is one in the latents of AUTOENCODER (`make_dataset.py --from-dataset`), whose encoder stays as it is. From
+transported latents the decoder learns the teacher's images, by absolute error, and to make x* + H(D(z′) − D(z*)) look
+like a photo, from the discriminator. From other latents it learns photos and restored photos, by absolute error. The
+autoencoder with the averaged decoder is WORK/autoencoder; a checkpoint is written every few minutes, and --resume
+resumes from it.
 """
 
 import argparse
@@ -17,35 +18,47 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from critic import Critic
-from distil_autoencoder import fast_in_bfloat16, held_out, pixels
-from lesson import load_chunks
 from torch import Tensor
 from torch.func import functional_call
-from training import Length, Training, absolute_loss, chosen_device, distilling, load_network, write_json
 
 from deepot.autoencoder import fake_quantize
 from deepot.inference import high_pass
+from tools.embedded_autoencoder.common import (
+    Training,
+    TrainingLength,
+    absolute_loss,
+    add_training_options,
+    is_bfloat16_fast,
+    make_optimizers,
+    resolve_device,
+    to_signed,
+    write_report,
+)
+from tools.embedded_autoencoder.dataset import load_training_chunks
+from tools.embedded_autoencoder.discriminator import Discriminator
+from tools.embedded_autoencoder.distill import evaluate
+from tools.embedded_autoencoder.network import load_network
 
-DRAWN = torch.tensor([3.0, 1.0, 2.0, 1.0, 3.0, 1.0, 1.0])  # how often each of lesson.WAYS is, the heavier ones more
-SAMPLE = 16  # photos that the critic's maps are normalised on
-UNMOVED = 1  # photos, and restored photos, beside each batch
-UNMOVED_WEIGHT = 2.0  # of their loss: it keeps the round trip
+HISTORY_WEIGHTS = torch.tensor([3.0, 1.0, 2.0, 1.0, 3.0, 1.0, 1.0])  # of dataset.HISTORIES in sampling
+NORMALIZATION_PHOTOS = 16  # on which the discriminator's maps are normalised
+PLAIN_PHOTOS = 1  # photos, and restored photos, whose latents are not transported, in each batch
+PLAIN_WEIGHT = 2.0  # of their loss, which keeps the round trip
+REPORT_NAME = "finetune"
 
 
 @dataclass(frozen=True)
 class Options:
-    """What one run is asked to do; `steps` wins over `minutes` where both are given."""
+    """Options of one run; `steps` takes precedence over `minutes`."""
 
     out: Path
-    lesson: Path
+    dataset: Path
     start: Path
     minutes: float = 60.0
     steps: int | None = None
-    adversarial: float = 4.0
-    truth: float = 1.0
+    adversarial_weight: float = 4.0
+    photo_weight: float = 1.0
     learning_rate: float = 1e-3
-    critic_rate: float = 1e-3
+    discriminator_learning_rate: float = 1e-3
     batch: int = 4
     seed: int = 1
     threads: int = 1
@@ -61,147 +74,161 @@ class Batch:
     Attributes:
         photos: x.
         restored: x*.
-        moved: T(z*).
-        images: the teacher's of moved latents.
-        unmoved: latents of other photos and of other restored photos.
-        seen: what is to be decoded from these.
+        latents: z*.
+        transported: z′ = T(z*).
+        teacher_images: the teacher's images of transported latents.
+        plain_latents: latents of other photos and of other restored photos.
+        plain_targets: what is to be decoded from these.
     """
 
     photos: Tensor
     restored: Tensor
     latents: Tensor
-    moved: Tensor
-    images: Tensor
-    unmoved: Tensor
-    seen: Tensor
+    transported: Tensor
+    teacher_images: Tensor
+    plain_latents: Tensor
+    plain_targets: Tensor
 
 
-class Through(Training):
-    """The training of a decoder and of its critic."""
+class DecoderFinetuning(Training):
+    """The training of a decoder and of its discriminator."""
 
     def __init__(self, options: Options) -> None:
-        device = chosen_device(options.device)
+        device = resolve_device(options.device)
         torch.manual_seed(options.seed)
         self.options = options
-        self.chunks = load_chunks(options.lesson)
+        self.chunks = load_training_chunks(options.dataset)
         self.autoencoder: Any = load_network(options.start).to(device)
-        self.critic = Critic(self.autoencoder.encoder, pixels(self.chunks[0].crops[:SAMPLE]).to(device))
-        self._critics = torch.optim.Adam(self.critic.heads.parameters(), options.critic_rate, betas=(0.5, 0.99))
+        photos = to_signed(self.chunks[0].crops[:NORMALIZATION_PHOTOS]).to(device)
+        self.discriminator = Discriminator(self.autoencoder.encoder, photos)
+        self._discriminator_optimizer = torch.optim.Adam(
+            self.discriminator.heads.parameters(), options.discriminator_learning_rate, betas=(0.5, 0.99)
+        )
         model = self.autoencoder.decoder
-        length = Length(options.minutes, options.steps)
-        optimizers = distilling(model, options.learning_rate)
-        super().__init__(model, optimizers, length, options.out / "through.checkpoint.pt", options.seed)
+        length = TrainingLength(options.minutes, options.steps)
+        optimizers = make_optimizers(model, options.learning_rate)
+        checkpoint = options.out / f"{REPORT_NAME}.checkpoint.pt"
+        super().__init__(model, optimizers, length, checkpoint, options.seed)
 
-    def draw(self) -> Batch:
-        """A batch of one chunk."""
-        chunk = self.chunks[self._random(len(self.chunks))]
-        often = DRAWN.repeat(-(-len(chunk.restored) // len(DRAWN)))[: len(chunk.restored)]
-        rows = torch.multinomial(often, self.options.batch, generator=self.generator)
-        natural, restored = (
-            torch.randint(number, (UNMOVED,), generator=self.generator)
-            for number in (len(chunk.crops), len(chunk.restored))
+    def sample(self) -> Batch:
+        """Return a batch of one chunk."""
+        chunk = self.chunks[int(torch.randint(len(self.chunks), (1,), generator=self.generator))]
+        n_restored = len(chunk.restored)
+        weights = HISTORY_WEIGHTS.repeat(-(-n_restored // len(HISTORY_WEIGHTS)))[:n_restored]
+        rows = torch.multinomial(weights, self.options.batch, generator=self.generator)
+        plain, plain_restored = (
+            torch.randint(number, (PLAIN_PHOTOS,), generator=self.generator)
+            for number in (len(chunk.crops), n_restored)
         )
-        seen = torch.lerp(chunk.images[natural].float(), chunk.crops[natural].float(), self.options.truth)
-        parts = (
-            pixels(chunk.crops[rows]),
-            pixels(chunk.restored[rows]),
+        target = torch.lerp(chunk.images[plain].float(), chunk.crops[plain].float(), self.options.photo_weight)
+        tensors = (
+            to_signed(chunk.crops[rows]),
+            to_signed(chunk.restored[rows]),
             chunk.restored_latents[rows].float(),
-            chunk.moved_latents[rows].float(),
-            pixels(chunk.moved_images[rows]),
-            torch.cat([chunk.latents[natural], chunk.restored_latents[restored]]).float(),
-            torch.cat([pixels(seen), pixels(chunk.restored[restored])]),
+            chunk.transported_latents[rows].float(),
+            to_signed(chunk.transported_images[rows]),
+            torch.cat([chunk.latents[plain], chunk.restored_latents[plain_restored]]).float(),
+            torch.cat([to_signed(target), to_signed(chunk.restored[plain_restored])]),
         )
-        return Batch(*(part.to(self.device) for part in parts))
+        return Batch(*(tensor.to(self.device) for tensor in tensors))
 
     def loss(self) -> Tensor:
-        """Absolute errors; the critic's pull, as strong as `adversarial` times theirs, is in the gradient only."""
-        batch = self.draw()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=fast_in_bfloat16(self.device)):
+        """Return the absolute errors; the discriminator's gradient is `adversarial_weight` times as strong as theirs.
+
+        The value is that of the absolute errors alone: the discriminator acts on the gradient only.
+        """
+        batch = self.sample()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=is_bfloat16_fast(self.device)):
             with torch.no_grad():
-                still = self._decoded(batch.latents)
-            images = self._decoded(torch.cat([batch.moved, batch.unmoved]))
-            moved, unmoved = torch.split(images, [len(batch.moved), len(batch.unmoved)])
-            leaf = moved.detach().requires_grad_()
-            error = absolute_loss(leaf, batch.images)
+                decoded = self._decode(batch.latents)
+            images = self._decode(torch.cat([batch.transported, batch.plain_latents]))
+            transported, plain = torch.split(images, [len(batch.transported), len(batch.plain_latents)])
+            leaf = transported.detach().requires_grad_()
+            error = absolute_loss(leaf, batch.teacher_images)
             (gradient,) = torch.autograd.grad(error, leaf)
-            factor = leaf.shape[-1] // batch.moved.shape[-1]
-            result = batch.restored + high_pass(leaf - still, factor)
-            towards, maps = self.critic.pull(result)
-            (pull,) = torch.autograd.grad(result, leaf, towards)
-            self._teach(maps, batch.photos)
-        gradient = gradient + self.options.adversarial * gradient.norm() / pull.norm().clamp(min=1e-12) * pull
-        through = (moved * gradient).sum()
-        total: Tensor = (
-            error.detach() + through - through.detach() + UNMOVED_WEIGHT * absolute_loss(unmoved, batch.seen)
-        )
+            factor = leaf.shape[-1] // batch.transported.shape[-1]
+            enhanced = batch.restored + high_pass(leaf - decoded, factor)
+            enhanced_gradient, maps = self.discriminator.generator_gradient(enhanced)
+            (adversarial,) = torch.autograd.grad(enhanced, leaf, enhanced_gradient)
+            self._train_discriminator(maps, batch.photos)
+        scale = self.options.adversarial_weight * gradient.norm() / adversarial.norm().clamp(min=1e-12)
+        surrogate = (transported * (gradient + scale * adversarial)).sum()  # its gradient is the combined one
+        plain_error = PLAIN_WEIGHT * absolute_loss(plain, batch.plain_targets)
+        total: Tensor = error.detach() + surrogate - surrogate.detach() + plain_error
         return total
 
-    def _decoded(self, latents: Tensor) -> Tensor:
-        """Images in [-1, 1], by the decoder as it will be shipped where that is asked for."""
-        weights = self.shipped(dict(self.model.named_parameters()))
+    def _decode(self, latents: Tensor) -> Tensor:
+        """Return images in [-1, 1], decoded with quantised weights if `bits` is set."""
+        weights = self.quantized(dict(self.model.named_parameters()))
         images: Tensor = functional_call(self.model, weights, (latents,))
         return images.float()
 
-    def shipped(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The decoder's weights as they come back from `bits`, where that is asked for."""
+    def quantized(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the decoder's weights, rounded to `bits` if that is set."""
         bits = self.options.bits
-        return {n: w if bits is None or w.ndim < 2 else fake_quantize(w, bits) for n, w in weights.items()}
+        return {name: w if bits is None or w.ndim < 2 else fake_quantize(w, bits) for name, w in weights.items()}
 
-    def _teach(self, maps: Sequence[Tensor], photos: Tensor) -> None:
-        """A step of the critic."""
-        loss = self.critic.loss(maps, photos)
-        self._critics.zero_grad(set_to_none=True)
+    def _train_discriminator(self, maps: Sequence[Tensor], photos: Tensor) -> None:
+        """Take one step of the discriminator."""
+        loss = self.discriminator.loss(maps, photos)
+        self._discriminator_optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        self._critics.step()
+        self._discriminator_optimizer.step()
         if self.step % 50 == 0:
-            print(f"critic {loss.item():.3f}", flush=True)
+            print(f"discriminator {loss.item():.3f}", flush=True)
 
     def state(self) -> dict[str, Any]:
-        """The critic's state too."""
-        return super().state() | {"critic": self.critic.heads.state_dict(), "critics": self._critics.state_dict()}
+        """Return the state, the discriminator's included."""
+        return super().state() | {
+            "discriminator": self.discriminator.heads.state_dict(),
+            "discriminator_optimizer": self._discriminator_optimizer.state_dict(),
+        }
 
     def load(self) -> dict[str, Any]:
-        """Take up the critic's state too."""
+        """Restore the state, the discriminator's included."""
         state = super().load()
-        self.critic.heads.load_state_dict(state["critic"])
-        self._critics.load_state_dict(state["critics"])
+        self.discriminator.heads.load_state_dict(state["discriminator"])
+        self._discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
         return state
-
-    def _random(self, number: int) -> int:
-        return int(torch.randint(number, (1,), generator=self.generator))
 
 
 def train(options: Options) -> None:
-    """Train to the end of the time; the record of it is `through.json`."""
+    """Train to the end; the report is `finetune.json`."""
     torch.set_num_threads(options.threads)
-    training = Through(options)
+    training = DecoderFinetuning(options)
     loss = training.run(options.resume)
-    training.model.load_state_dict(training.shipped(training.average))
-    found = held_out(training.autoencoder.cpu(), "decoder", options.lesson)
+    training.model.load_state_dict(training.quantized(training.average))
+    evaluation = evaluate(training.autoencoder.cpu(), "decoder", options.dataset)
     training.autoencoder.half().save_pretrained(options.out / "autoencoder")
-    write_json(options.out / "through.json", training.record(options, final_loss=loss, held_out=found))
-    print(found)
+    report = training.report(options, final_loss=loss, held_out=evaluation)
+    write_report(options.out / f"{REPORT_NAME}.json", report)
+    print(evaluation)
 
 
 def main(arguments: Sequence[str]) -> None:
     """Train as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--lesson", type=Path, required=True, help="a lesson in the latents of --start")
+    add("--dataset", type=Path, required=True, help="a dataset in the latents of --start")
     add("--start", type=Path, required=True, help="a diffusers folder")
-    add("--out", type=Path, required=True, help="folder of checkpoints and records")
-    add("--minutes", type=float, default=Options.minutes, help="how long to train (default: 60)")
-    add("--steps", type=int, help="how many steps to take instead")
-    add("--adversarial", type=float, default=Options.adversarial, help="weight of the critic's pull (default: 4)")
-    add("--truth", type=float, default=Options.truth, help="share of the photo in a photo's target (default: 1)")
-    add("--learning-rate", type=float, default=Options.learning_rate, help="of the decoder (default: 0.001)")
-    add("--critic-rate", type=float, default=Options.critic_rate, help="of the critic (default: 0.001)")
-    add("--bits", type=int, choices=range(2, 9), help="train kernels as they come back from so many bits")
-    add("--batch", type=int, default=Options.batch, help="moved crops in a step (default: 4)")
-    add("--seed", type=int, default=Options.seed)
-    add("--threads", type=int, default=Options.threads)
-    add("--device", default=Options.device, help="auto, cpu or cuda")
-    add("--resume", action="store_true", help="go on from the checkpoint in --out")
+    add("--out", type=Path, required=True, help="folder of checkpoints and reports")
+    add(
+        "--adversarial-weight",
+        type=float,
+        default=Options.adversarial_weight,
+        help="of the discriminator's gradient, relative to that of the absolute error (default: 4)",
+    )
+    add("--photo-weight", type=float, default=Options.photo_weight, help="of the photo in its target (default: 1)")
+    add(
+        "--discriminator-learning-rate",
+        type=float,
+        default=Options.discriminator_learning_rate,
+        help="default: 0.001",
+    )
+    add("--bits", type=int, choices=range(2, 9), help="train with kernels quantised to so many bits")
+    add_training_options(
+        parser, minutes=Options.minutes, learning_rate=Options.learning_rate, batch=Options.batch, seed=Options.seed
+    )
     train(Options(**vars(parser.parse_args(arguments))))
 
 

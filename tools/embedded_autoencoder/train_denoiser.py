@@ -1,10 +1,10 @@
-"""Train a small denoiser for squared error: what mends noisy crops of a lesson, as smooth as restoration models do.
+"""Train a small denoiser for squared error: it restores noisy crops of the dataset as smoothly as restoration models.
 
-    python tools/train_denoiser.py --photos PHOTOS/natural --minutes 15 --out denoiser.safetensors
+    python tools/embedded_autoencoder/train_denoiser.py --photos PHOTOS/natural --minutes 15 --out denoiser.safetensors
 
-Convolutions at half resolution that are told the strength of the noise, as in FFDNet (Zhang, Zuo, Zhang 2018, arXiv
-1710.04026), trained on noise that is rounded and clipped to 8 bits. A checkpoint beside the output makes an interrupted
-run go on with --resume.
+Convolutions at half resolution get the noise level as an input, as in FFDNet (Zhang, Zuo, Zhang 2018, arXiv
+1710.04026), and are trained on noise that is rounded and clipped to 8 bits. An interrupted run resumes with --resume
+from the checkpoint beside the output.
 """
 
 import argparse
@@ -18,16 +18,24 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
-from train_autoencoder import Photos
-from training import Length, Training, chosen_device, distilling, write_json
+
+from tools.embedded_autoencoder.common import (
+    Training,
+    TrainingLength,
+    add_training_options,
+    make_optimizers,
+    resolve_device,
+    write_report,
+)
+from tools.embedded_autoencoder.photos import TrainingPhotos
 
 WIDTH, DEPTH = 64, 8
-WEAKEST, STRONGEST = 10.0, 75.0  # standard deviations of the noise, on the 0–255 scale
+MIN_SIGMA, MAX_SIGMA = 10.0, 75.0  # standard deviation of the noise, on the 0–255 scale
 
 
 @dataclass(frozen=True)
 class Options:
-    """What one run is asked to do; `steps` wins over `minutes` where both are given."""
+    """Options of one run; `steps` takes precedence over `minutes`."""
 
     photos: tuple[Path, ...]
     out: Path
@@ -43,7 +51,7 @@ class Options:
 
 
 class Denoiser(nn.Module):
-    """Noisy images (B, 3, H, W) in [0, 1], H and W even, and σ of each, (B,), on that scale → images without noise."""
+    """Noisy images (B, 3, H, W) in [0, 1], H and W even, and σ of each, (B,), on that scale → denoised images."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,20 +59,20 @@ class Denoiser(nn.Module):
         self.layers = nn.ModuleList(nn.Conv2d(before, after, 3, padding=1) for before, after in pairwise(widths))
 
     def forward(self, images: Tensor, sigma: Tensor) -> Tensor:
-        """Take the noise away."""
+        """Remove the noise."""
         folded = functional.pixel_unshuffle(images, 2)
-        seen = torch.cat([folded, sigma.view(-1, 1, 1, 1).expand_as(folded[:, :1])], 1)
+        hidden = torch.cat([folded, sigma.view(-1, 1, 1, 1).expand_as(folded[:, :1])], 1)
         for layer in self.layers[:-1]:
-            seen = functional.relu(layer(seen))
-        noise: Tensor = functional.pixel_shuffle(self.layers[-1](seen), 2)
+            hidden = functional.relu(layer(hidden))
+        noise: Tensor = functional.pixel_shuffle(self.layers[-1](hidden), 2)
         return images - noise
 
 
-class Mend(nn.Module):
-    """A trained denoiser, as a restorer for noise of one strength.
+class DenoiserModel(nn.Module):
+    """A trained denoiser as a restorer model for one noise level.
 
     Args:
-        weights: what `train` wrote.
+        weights: the file that `train` wrote.
         sigma: standard deviation of the noise, on the 0–255 scale.
     """
 
@@ -77,45 +85,50 @@ class Mend(nn.Module):
         self.register_buffer("sigma", torch.tensor([sigma / 255]))
 
     def forward(self, images: Tensor) -> Tensor:
-        """(1, 3, H, W) in [0, 1], of any size → the same."""
+        """Denoise images (1, 3, H, W) in [0, 1] of any size."""
         height, width = images.shape[-2:]
         even = functional.pad(images, (0, width % 2, 0, height % 2), mode="replicate")
-        clean: Tensor = self.denoiser(even, self.sigma)
-        return clean[..., :height, :width]
+        denoised: Tensor = self.denoiser(even, self.sigma)
+        return denoised[..., :height, :width]
 
 
-class Denoising(Training):
+class DenoiserTraining(Training):
     """The training of a denoiser."""
 
-    def __init__(self, options: Options, photos: Photos) -> None:
+    def __init__(self, options: Options, photos: TrainingPhotos) -> None:
         torch.manual_seed(options.seed)
         self.options, self.photos = options, photos
-        model = Denoiser().to(chosen_device(options.device))
-        optimizers = distilling(model, options.learning_rate)
-        length = Length(options.minutes, options.steps)
-        super().__init__(model, optimizers, length, options.out.with_suffix(".checkpoint.pt"), options.seed)
+        model = Denoiser().to(resolve_device(options.device))
+        optimizers = make_optimizers(model, options.learning_rate)
+        length = TrainingLength(options.minutes, options.steps)
+        super().__init__(model, optimizers, length, checkpoint_path(options.out), options.seed)
 
     def loss(self) -> Tensor:
-        """Mean squared error over σ, so that no strength of noise outweighs the others."""
-        photos = (self.photos.batch(self.options.batch, self.generator) + 1) / 2
-        drawn = torch.rand(len(photos), generator=self.generator)
-        sigma = torch.lerp(torch.tensor(WEAKEST), torch.tensor(STRONGEST), drawn) / 255
+        """Return the mean squared error over σ, so that no noise level outweighs the others."""
+        photos = (self.photos.sample(self.options.batch, self.generator) + 1) / 2
+        uniform = torch.rand(len(photos), generator=self.generator)
+        sigma = torch.lerp(torch.tensor(MIN_SIGMA), torch.tensor(MAX_SIGMA), uniform) / 255
         noise = torch.randn(photos.shape, generator=self.generator) * sigma.view(-1, 1, 1, 1)
         noisy = ((photos + noise) * 255).round().clamp(0, 255) / 255
-        photos, noisy, sigma = (part.to(self.device) for part in (photos, noisy, sigma))
+        photos, noisy, sigma = (tensor.to(self.device) for tensor in (photos, noisy, sigma))
         error: Tensor = (self.model(noisy, sigma) - photos).square().mean((1, 2, 3)) / sigma
         return error.mean()
 
 
+def checkpoint_path(out: Path) -> Path:
+    """Return the checkpoint beside the weights."""
+    return out.with_suffix(".checkpoint.pt")
+
+
 def train(options: Options) -> None:
-    """Train to the end of the time; writes the weights, and a record of the run beside them."""
+    """Train to the end; write the weights, and a report beside them."""
     torch.set_num_threads(options.threads)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    photos = Photos(options.photos, options.crop)
-    training = Denoising(options, photos)
+    photos = TrainingPhotos(options.photos, options.crop)
+    training = DenoiserTraining(options, photos)
     loss = training.run(options.resume)
-    about = {"number": len(photos.images), "sha256": photos.fingerprint}
-    write_json(options.out.with_suffix(".json"), training.record(options, photos=about, final_loss=loss))
+    counts = {"number": len(photos.images), "sha256": photos.sha256}
+    write_report(options.out.with_suffix(".json"), training.report(options, photos=counts, final_loss=loss))
     partial = options.out.with_name(options.out.name + ".partial")
     save_file(training.average, partial)
     partial.replace(options.out)
@@ -124,21 +137,19 @@ def train(options: Options) -> None:
 def main(arguments: Sequence[str]) -> None:
     """Train as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--photos", type=Path, nargs="+", required=True, help="folders of photos")
-    add("--out", type=Path, required=True, help="the weights' file")
-    add("--minutes", type=float, default=Options.minutes, help="how long to train (default: 15)")
-    add("--steps", type=int, help="how many steps to take instead")
-    add("--learning-rate", type=float, default=Options.learning_rate, help="at its highest (default: 0.003)")
-    add("--crop", type=int, default=Options.crop, help="side of a crop in pixels, even (default: 96)")
-    add("--batch", type=int, default=Options.batch, help="crops in a step (default: 8)")
-    add("--seed", type=int, default=Options.seed)
-    add("--threads", type=int, default=Options.threads)
-    add("--device", default=Options.device, help="auto, cpu or cuda")
-    add("--resume", action="store_true", help="go on from the checkpoint beside --out")
+    parser.add_argument("--photos", type=Path, nargs="+", required=True, help="folders of photos")
+    parser.add_argument("--out", type=Path, required=True, help="file of the weights")
+    parser.add_argument("--crop", type=int, default=Options.crop, help="side of a crop in pixels, even (default: 96)")
+    add_training_options(
+        parser,
+        minutes=Options.minutes,
+        learning_rate=Options.learning_rate,
+        batch=Options.batch,
+        seed=Options.seed,
+    )
     options = Options(**vars(parser.parse_args(arguments)))
     if options.crop % 2:
-        parser.error(f"--crop {options.crop} is odd: the denoiser works at half resolution")
+        parser.error(f"--crop {options.crop} is odd: the denoiser works at half resolution, so give an even number")
     train(options)
 
 
