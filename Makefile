@@ -29,13 +29,13 @@ soak: $(STAMP)
 # The measurements of docs/performance.md, one after the other; PHOTOS: a folder of photos (`make demo` leaves some).
 PHOTOS ?= demo-output/clean
 bench: $(STAMP)
-	$(BIN)/python benchmarks/operators.py --json bench-output/operators.json
-	$(BIN)/python benchmarks/fitting.py --json bench-output/fitting.json
-	$(BIN)/python benchmarks/planning.py --json bench-output/planning.json
-	$(BIN)/python benchmarks/collecting.py --json bench-output/collecting.json
-	$(BIN)/python benchmarks/scheduling.py $(PHOTOS) --json bench-output/scheduling.json
-	$(BIN)/python benchmarks/kernels.py $(PHOTOS) --json bench-output/kernels.json
-	$(BIN)/python benchmarks/throughput.py $(PHOTOS) --plain --json bench-output/throughput.json
+	$(BIN)/python benchmarks/bench_patch_operator.py --json bench-output/bench_patch_operator.json
+	$(BIN)/python benchmarks/bench_map_fit.py --json bench-output/bench_map_fit.json
+	$(BIN)/python benchmarks/bench_plan.py --json bench-output/bench_plan.json
+	$(BIN)/python benchmarks/bench_gc.py --json bench-output/bench_gc.json
+	$(BIN)/python benchmarks/bench_scheduling.py $(PHOTOS) --json bench-output/bench_scheduling.json
+	$(BIN)/python benchmarks/profile_worker.py $(PHOTOS) --json bench-output/profile_worker.json
+	$(BIN)/python benchmarks/bench_throughput.py $(PHOTOS) --plain --json bench-output/bench_throughput.json
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

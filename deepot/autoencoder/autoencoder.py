@@ -97,7 +97,7 @@ def default_dtype(device: torch.device) -> torch.dtype:
 
     Decided by what the device is, not by timing it: a timing can come out one way on one worker and the other way on
     the next, and the map would then depend on luck. CPUs with AMX or AVX512_BF16 have instructions for bfloat16;
-    without them it is slower than float32 (`benchmarks/precision.py`).
+    without them it is slower than float32 (`research/bench_autoencoder_dtypes.py`).
     """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16

@@ -14,7 +14,7 @@ def run_in_bands(layers: Iterable[nn.Module]) -> None:
     """Let layers work in bands where they are on a CPU; what they give is the same, bit by bit.
 
     RMSNorm is a chain of passes over all values, in float32. Band by band the passes after the first find them in the
-    cache; all at once each of them goes to memory (`benchmarks/passes.py`).
+    cache; all at once each of them goes to memory (`research/bench_autoencoder_variants.py`).
 
     Args:
         layers: that take (B, rows, …, C) and work on each row by itself.

@@ -19,7 +19,7 @@ class PatchNll:
 
     Natural photos have `expected` on average. A smooth image lies below it: patches with too little variance are near
     the middle of the Gaussian, where natural ones hardly ever are. What a photo shows makes more of a difference than
-    noise or compression (`benchmarks/scores.py`).
+    noise or compression (`research/eval_quality_scores.py`).
 
     Attributes:
         expected: the mean over the reference's own patches.

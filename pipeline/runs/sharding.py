@@ -22,8 +22,8 @@ _BYTES_PER_PIXEL = {
     **dict.fromkeys(("heic", "heif"), 0.8),
     **dict.fromkeys(("webp", "avif", "jxl"), 0.35),
 }
-"""Medians of two sets of photos (`benchmarks/sizes.py`). Others have a few times more or less, but those of one listing
-are much alike, and it is those that are compared."""
+"""Medians of two sets of photos (`research/measure_bytes_per_pixel.py`). Others have a few times more or less, but those
+of one listing are much alike, and only those are compared."""
 _JPEG_BYTES_PER_PIXEL = 0.5
 _PER_IMAGE_COST = 2**16
 """Pixels' worth of reading, writing and all else that an image takes whatever its size."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 import deepot
-from benchmarks.real_autoencoders import CONFIGURATIONS
+from research.bench_published_autoencoders import CONFIGURATIONS
 from deepot.inference.enhancer import Enhancer
 from deepot.inference.tile_options import TileOptions
 from deepot.photo.pixels import Pixels

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.scores import DAMAGES, area, bits, judge, measure, photos_in
+from research.eval_quality_scores import (
+    DEGRADATIONS,
+    area_under_roc,
+    hamming_distance,
+    make_latent_scores,
+    measure,
+    photos_in,
+)
 from deepot.photo.pixels import Pixels
 from deepot.photo.quality_scores import score_quality
 from deepot.restoration.degradations import load_degradation, rng_for
@@ -66,8 +73,8 @@ def test_copies_have_near_hashes_and_other_photos_do_not(tmp_path):
         for factor in (0.4, 0.7, 1.6):
             small = image.resize((round(image.width * factor), round(image.height * factor)))
             copy = load_degradation("jpeg:quality=40")(small, rng_for(b""))
-            assert bits(found, scored(copy).phash) <= 4
-    assert min(bits(a, b) for i, a in enumerate(hashes) for b in hashes[:i]) > 16
+            assert hamming_distance(found, scored(copy).phash) <= 4
+    assert min(hamming_distance(a, b) for i, a in enumerate(hashes) for b in hashes[:i]) > 16
 
 
 def test_photos_too_small_or_empty_have_no_numbers_rather_than_wrong_ones():
@@ -82,20 +89,22 @@ def test_long_strips_are_scored():
 
 
 def test_areas_under_the_curve():
-    assert area([2, 3], [0, 1]) == 1
-    assert area([0, 1], [2, 3]) == 0
-    assert area([1, 1], [1, 1]) == 0.5
+    assert area_under_roc([2, 3], [0, 1]) == 1
+    assert area_under_roc([0, 1], [2, 3]) == 0
+    assert area_under_roc([1, 1], [1, 1]) == 0.5
 
 
 def test_what_maps_say_is_judged_beside_the_scores(tmp_path):
     """A blurred photo lies lower among natural ones, and a map against blur has less in it to strengthen."""
     for index in range(6):
         make_photo(index, 96, 80).save(tmp_path / f"{index}.png")
-    judging = judge("tests.support.fake_autoencoders:shuffle", [("blur:sigma=1", "identity")], photos_in(tmp_path))
+    latent_scores = make_latent_scores(
+        "tests.support.fake_autoencoders:shuffle", [("blur:sigma=1", "identity")], photos_in(tmp_path)
+    )
     photos = {f"{index}.png": make_photo(index, 96, 80) for index in range(6, 10)}
-    found = measure(photos, judging)["damages"]
-    assert judging.names == ("patch_nll", "off", "cost blur")
-    assert found["blur:sigma=2"]["areas"].keys() == {*DAMAGES, *judging.names}
+    found = measure(photos, latent_scores)["degradations"]
+    assert latent_scores.names == ("patch_nll", "off", "cost blur")
+    assert found["blur:sigma=2"]["areas"].keys() == {*DEGRADATIONS, *latent_scores.names}
     assert found["blur:sigma=2"]["areas"]["patch_nll"] == found["blur:sigma=2"]["areas"]["cost blur"] == 0
 
 
@@ -105,7 +114,7 @@ def test_damage_ranks_apart_from_real_photos(shared_folder, kind):
     if not folder.is_dir():
         pytest.skip(f"no {folder}")
     paths = sorted(folder.iterdir())[:: 10 if kind == "natural" else 1]
-    found = measure({path.name: Image.open(path).convert("RGB") for path in paths})["damages"]
-    for name, damages in DAMAGES.items():
+    found = measure({path.name: Image.open(path).convert("RGB") for path in paths})["degradations"]
+    for name, damages in DEGRADATIONS.items():
         for damage in damages:
             assert found[damage]["areas"][name] >= 0.9, f"{name} does not find {damage}"

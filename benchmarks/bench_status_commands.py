@@ -1,0 +1,107 @@
+"""Commands that only read a run of very many images: their time, and their memory above the imports.
+
+    python benchmarks/bench_status_commands.py --images 320000 --json bench-output/bench_status_commands.json
+
+The run has a plan, a commit and a manifest file for every 32 images, written without waiting for the disk, and no
+results: photos are not opened. Each command runs in a process of its own.
+"""
+
+import json
+import os
+import random
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+# what commands import when they need it does not count as their memory
+import duckdb  # noqa: F401
+import matplotlib.figure  # noqa: F401
+import scipy.sparse.csgraph  # noqa: F401
+
+from benchmarks._results import make_parser, peak_rss_mib, save_results, time_call
+from benchmarks._synthetic_runs import IMAGES_PER_SHARD, iter_synthetic_entries, write_run_files
+from pipeline.curation import find_duplicates, select_rows
+from pipeline.maintenance import find_orphans
+from pipeline.reporting import write_report
+from pipeline.runs import RunPaths, commit, extend_plan, new_row, read_plan, summarize_run, write_manifest_file
+
+COMMANDS: dict[str, Callable[[RunPaths], object]] = {
+    "status": summarize_run,
+    "gc": lambda run: sum(1 for _ in find_orphans(run, 0.0)),
+    "report": write_report,
+    "select": lambda run: select_rows(run, "noise < 0.001", limit=100),
+    "duplicates": lambda run: find_duplicates(run, 4),
+}
+
+
+def make_run(images: int, folder: str) -> None:
+    """Write a run of so many images, all of them done."""
+    os.fsync = lambda _: None  # type: ignore[assignment]
+    run, rng = write_run_files(folder), random.Random(0)
+    extend_plan(run, iter_synthetic_entries(images), IMAGES_PER_SHARD)
+    for shard in read_plan(run):
+        rows = []
+        for entry in shard.entries:
+            columns: dict[str, object] = {
+                name: rng.random() for name in ("noise", "sharpness", "patch_nll", "patch_nll_output")
+            }
+            columns |= {"status": "ok", "output_uri": f"s3://archive/enhanced/{entry.key}", "input_sha256": "0" * 64}
+            columns |= {"phash": f"{rng.getrandbits(64):016x}", "width": 1000, "height": 1000}
+            rows.append(new_row(entry, shard.number, 1) | columns | {"output_sha256": "1" * 64})
+        commit(run, shard.number, [write_manifest_file(run, f"{shard.number:05d}.parquet", rows)])
+
+
+def call_in_child(call: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """Call a function in a child process and return its result.
+
+    Raises:
+        SystemExit: the child failed.
+    """
+    reading, writing = os.pipe()
+    if not os.fork():
+        with open(writing, "w") as file:
+            json.dump(call(), file)
+        os._exit(0)
+    os.close(writing)
+    with open(reading) as file:
+        text = file.read()
+    if os.wait()[1]:
+        raise SystemExit("a child process failed; its error is above")
+    result: dict[str, float] = json.loads(text)
+    return result
+
+
+def measure_command(name: str, run: RunPaths) -> dict[str, float]:
+    """Return the seconds of a command and its memory above the imports, in MiB."""
+    before = peak_rss_mib()
+    seconds = time_call(lambda: COMMANDS[name](run))
+    return {"seconds": seconds, "mib_above_imports": peak_rss_mib() - before}
+
+
+def main() -> None:
+    """Make a run, and read it with every command."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--images", type=int, default=320_000)
+    parser.add_argument("--command", choices=list(COMMANDS), nargs="*", default=list(COMMANDS))
+    parser.add_argument("--folder", type=Path, help="where to write; default: a temporary folder")
+    options = parser.parse_args()
+    results = {}
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+
+        def make() -> dict[str, float]:
+            make_run(options.images, folder)
+            return {}
+
+        def measure(name: str) -> dict[str, float]:
+            return measure_command(name, RunPaths(f"{folder}/run"))
+
+        call_in_child(make)
+        for name in options.command:
+            results[name] = found = call_in_child(lambda name=name: measure(name))  # type: ignore[misc]
+            print(f"{name:10} {found['seconds']:6.1f} s, {found['mib_above_imports']:6,.0f} MiB above the imports",
+                  flush=True)  # fmt: skip
+    save_results(options.json, options, results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Tools of the development of deepot; no part of the package."""

@@ -1,0 +1,1 @@
+"""How the weights in `deepot/embedded` were made; `build.py` runs all steps."""
