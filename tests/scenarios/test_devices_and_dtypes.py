@@ -9,8 +9,7 @@ from diffusers import AutoencoderKL
 from torch import nn
 
 import deepot
-from deepot.autoencoder.autoencoder import as_autoencoder
-from deepot.autoencoder.loading import DiffusersAutoencoder
+from deepot.autoencoder import DiffusersAutoencoder, as_autoencoder
 from deepot.evaluation.metric_accumulator import MetricAccumulator, MetricFn
 from deepot.evaluation.variants import SweepPoint, compute_variants
 from deepot.inference.calibration import photo_binned_moments, photo_moments

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import deepot
-from deepot.autoencoder.autoencoder import as_autoencoder
+from deepot.autoencoder import as_autoencoder
 from deepot.inference.enhancer import Enhancer
 from deepot.inference.modes import TransportMode
 from deepot.inference.tile_options import TileOptions
@@ -21,7 +21,7 @@ PANORAMA = """
 import resource, sys
 import numpy as np, torch
 import deepot
-from deepot.autoencoder.autoencoder import as_autoencoder
+from deepot.autoencoder import as_autoencoder
 from deepot.inference.enhancer import Enhancer
 from deepot.photo.pixels import Pixels
 from tests.support import fake_autoencoders as codecs
@@ -47,7 +47,7 @@ def ramps(side):
 def kl():
     from diffusers import AutoencoderKL
 
-    from deepot.autoencoder.loading import DiffusersAutoencoder
+    from deepot.autoencoder import DiffusersAutoencoder
 
     torch.manual_seed(0)
     kinds = {"down_block_types": ("DownEncoderBlock2D",) * 3, "up_block_types": ("UpDecoderBlock2D",) * 3}
@@ -101,7 +101,7 @@ def test_with_global_operations_tiles_do_not_show(monkeypatch):
     ratios = {}
     for way, overlap in (("settled", 48), ("cut", 0)):
         if way == "cut":
-            monkeypatch.setattr("deepot.autoencoder.autoencoder.with_shared_statistics", alone)
+            monkeypatch.setattr("deepot.autoencoder.loaded.with_shared_statistics", alone)
         found, plan = change(codec, transport, TileOptions(160, overlap), 288)
         assert plan.count > 1
         ratios[way] = across_borders(ramps(288) + found, plan, codec.factor)
@@ -137,7 +137,7 @@ def test_global_operations_held_at_samples_are_close_to_those_of_the_whole(monke
     for _ in ("settled", "alone"):
         found, plan = change(codec, transport, TileOptions(96, 24), 288)
         apart.append(np.sqrt(np.square(found - whole).mean()))
-        monkeypatch.setattr("deepot.autoencoder.autoencoder.with_shared_statistics", alone)
+        monkeypatch.setattr("deepot.autoencoder.loaded.with_shared_statistics", alone)
     assert plan.count > 9
     assert apart[0] < 0.4 * apart[1], apart
 

@@ -2,7 +2,8 @@ import pytest
 import torch
 from diffusers import AutoencoderDC, AutoencoderKL, AutoencoderTiny
 
-from deepot.autoencoder.autoencoder import as_autoencoder, default_dtype
+from deepot.autoencoder.device import default_dtype
+from deepot.autoencoder.loaded import as_autoencoder
 from deepot.autoencoder.loading import load_autoencoder
 from deepot.errors import AutoencoderError, SpecError
 from tests.support import fake_autoencoders as codecs

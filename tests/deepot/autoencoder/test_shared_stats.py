@@ -5,8 +5,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import nn
 
-from deepot.autoencoder.autoencoder import as_autoencoder
-from deepot.autoencoder.loading import DiffusersAutoencoder
+from deepot.autoencoder import DiffusersAutoencoder, as_autoencoder
 from deepot.autoencoder.shared_stats import with_shared_statistics
 from tests.support import fake_autoencoders as codecs
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from deepot.autoencoder.autoencoder import as_autoencoder
+from deepot.autoencoder import as_autoencoder
 from deepot.inference.enhancer import Enhancer
 from deepot.inference.modes import TransportMode
 from deepot.inference.tile_options import TileOptions

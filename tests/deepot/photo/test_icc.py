@@ -6,7 +6,7 @@ import pytest
 import torch
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from deepot.autoencoder.autoencoder import as_autoencoder
+from deepot.autoencoder import as_autoencoder
 from deepot.inference.enhancer import Enhancer
 from deepot.inference.modes import TransportMode
 from deepot.photo.colour_difference import ciede2000, compare_lab_grids, lab_grid, srgb_to_lab
