@@ -58,6 +58,7 @@ def load_autoencoder(
     return as_autoencoder(DiffusersAutoencoder(_load_pretrained(name)), name, device=device, dtype=dtype)
 
 
+@torch.random.fork_rng(devices=())  # creating a network draws initial weights from the global generator
 def _load_embedded() -> nn.Module:
     import diffusers  # imported here because it takes seconds, and most commands do not need it
 
@@ -70,6 +71,7 @@ def _load_embedded() -> nn.Module:
     return model.eval()
 
 
+@torch.random.fork_rng(devices=())
 def _load_pretrained(name: str) -> nn.Module:
     import diffusers
 

@@ -13,7 +13,7 @@ from deepot.inference.enhancer import Enhancer
 from deepot.inference.modes import TransportMode
 from deepot.inference.tile_options import TileOptions
 from deepot.photo.pixels import Pixels
-from deepot.tiling.tiles import TilePlan
+from deepot.tiling import TilePlan
 from tests.support import fake_autoencoders as codecs
 from tests.support.photos import make_photo, soften
 
