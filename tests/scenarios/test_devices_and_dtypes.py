@@ -9,8 +9,7 @@ from diffusers import AutoencoderKL
 from torch import nn
 
 import deepot
-from deepot.autoencoder.autoencoder import as_autoencoder
-from deepot.autoencoder.loading import DiffusersAutoencoder
+from deepot.autoencoder import DiffusersAutoencoder, as_autoencoder
 from deepot.evaluation.metric_accumulator import MetricAccumulator, MetricFn
 from deepot.evaluation.variants import SweepPoint, compute_variants
 from deepot.inference.calibration import photo_binned_moments, photo_moments
@@ -162,7 +161,7 @@ def test_restorers_go_on_in_smaller_tiles_where_memory_does_not_do():
     photo = Pixels.from_image(make_photo(9, 700, 300))
     wanted, small = restorer("cpu")(photo), restorer("cpu", most=260**2)
     assert np.abs(small(photo).samples.astype(int) - wanted.samples).max() <= 1
-    assert small.window == 256, "the next photo need not try"
+    assert small.window == 1024, "the next photo must start with the same tiles"
     with pytest.raises(torch.OutOfMemoryError):
         restorer("cpu", most=100**2)(photo)
     whole = replace(small, tiled=False, window=1024)

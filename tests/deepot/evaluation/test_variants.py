@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from deepot import Enhancer
-from deepot.autoencoder.autoencoder import as_autoencoder
+from deepot.autoencoder import as_autoencoder
 from deepot.evaluation.variants import (
     CLEAN,
     CLEAN_RECONSTRUCTION,

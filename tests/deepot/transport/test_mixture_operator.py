@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import deepot
-from deepot.autoencoder.autoencoder import as_autoencoder
+from deepot.autoencoder import as_autoencoder
 from deepot.errors import MapError, MomentsError
 from deepot.inference.enhancer import Enhancer
 from deepot.inference.tile_options import TileOptions
