@@ -14,17 +14,18 @@ PACKAGES = ("deepot", "jobs", "pipeline")
 _ROOT = os.path.dirname(os.path.realpath(__file__))
 
 
-def find_shadowing_files(first_folders: Sequence[str] = ()) -> dict[str, str]:
+def find_shadowing_files(first_folders: Sequence[str] = (), packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     """Return the files and folders that Python would import instead of this distribution's packages.
 
     Args:
         first_folders: folders to be searched before those of `sys.path`.
+        packages: the packages that are needed.
 
     Returns:
         Package → path of the file or folder that shadows it.
     """
     search_path = [*first_folders, *sys.path]
-    found = {package: PathFinder.find_spec(package, search_path) for package in PACKAGES}
+    found = {package: PathFinder.find_spec(package, search_path) for package in packages}
     return {package: _location(spec) for package, spec in found.items() if spec and not _is_own(package, spec)}
 
 

@@ -89,7 +89,7 @@ def account(shards: int, folder: str) -> dict[str, float]:
     run = RunPaths(folder)
     write(run.run_json, b"{}")
     extend_plan(run, listed(32 * shards), 32)
-    applied = seconds(lambda: ShardScheduler(run, InstantWorkerPool(), NullProgress())(read_plan(run)))
+    applied = seconds(lambda: ShardScheduler(run, InstantWorkerPool(), NullProgress()).run_shards(read_plan(run)))
     summed = seconds(lambda: finalize_run(run, 0, 0))
     print(f"apply {1000 * applied / shards:.2f} ms a shard, sum {1000 * summed / shards:.2f} ms a shard", flush=True)
     print(f"at most {peak_mib():,.0f} MiB")

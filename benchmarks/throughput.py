@@ -178,7 +178,7 @@ class Pipeline:
         entries = sorted(find_images(str(self._images), "input"), key=estimate_cost, reverse=True)
         shards = list(split_into_shards(entries, 1, 10_000 * self._turns))
         begun = time.perf_counter()
-        ShardScheduler(self.opened.run, self._crew, NullProgress())(shards)
+        ShardScheduler(self.opened.run, self._crew, NullProgress()).run_shards(shards)
         return time.perf_counter() - begun
 
 

@@ -9,7 +9,6 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import cluster
 from pipeline.calibration import MomentsTask, list_pending_tasks, list_sides, load_map
 from pipeline.cluster import plan_cluster_workers
 from pipeline.config import Job, OutputLayout
@@ -19,7 +18,7 @@ from pipeline.estimation.pilot import PhotoTiming, PilotResult, PilotTask, run_p
 from pipeline.estimation.stratified_sampling import TotalEstimate, estimate_total, sample_strata, stratify_by_size
 from pipeline.runs import RunPaths, Shard, list_committed_shards, read_plan
 from pipeline.sources import sample_by_hash
-from pipeline.stages import JobContext, list_calibration_tasks
+from pipeline.stages import JobContext, list_calibration_tasks, worker_session
 from pipeline.storage import Entry
 
 _CALIBRATION_PHOTOS_PER_SIDE = (
@@ -64,7 +63,7 @@ def estimate_job(context: JobContext, pilot_photos: int, workers: int | None = N
     tasks, pending = _list_calibration_tasks(context)
     started = time.perf_counter()
     with (
-        cluster.ray_session(options.address, options.metrics_port) as session,
+        worker_session(options) as session,
         session.worker_pool(job, options.allow_code) as pool,
     ):
         resources = plan_cluster_workers(job.compute)

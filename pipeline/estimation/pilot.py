@@ -10,7 +10,6 @@ from pipeline.calibration import (
     CalibrationPaths,
     MomentsTask,
     MomentsTaskResult,
-    TaskExecutor,
     compute_moments,
     dry_run_photos,
     find_latest_map_uri,
@@ -23,7 +22,7 @@ from pipeline.errors import RunError
 from pipeline.progress import NullProgress
 from pipeline.runs import PHASES, RunPaths, Shard, read_manifest_file
 from pipeline.storage import Entry, delete_folder, join_uri, list_names, read
-from pipeline.workers import ShardWorker, WorkerConfig, WorkItem, load_models
+from pipeline.workers import ShardWorker, TaskExecutor, WorkerConfig, WorkItem, load_models
 
 _MOMENTS_FOLDERS = ("source", "reference", "source-levels", "reference-levels")
 
@@ -155,7 +154,7 @@ def _time_stages(pilot: PilotTask, run: RunPaths, scratch: CalibrationPaths) -> 
     return PilotResult(photos, manifest_file.size / len(rows), calibration_s, moments_bytes, fit_s)
 
 
-def _make_timed_executor(seconds: dict[str, list[float]]) -> TaskExecutor:
+def _make_timed_executor(seconds: dict[str, list[float]]) -> TaskExecutor[MomentsTask, MomentsTaskResult]:
     """Does tasks of one photo each one after the other, and notes how long each took, by its side."""
 
     def execute(

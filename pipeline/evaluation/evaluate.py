@@ -6,7 +6,7 @@ then one task a point measures that version of all photos. At the end the photos
 
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 from deepot.evaluation import CLEAN, RESTORED, BootstrapEstimate, MetricFn, SweepPoint, sweep_points
 from deepot.restoration import load_degradation
 from deepot.transport import TransportMap
-from pipeline import cluster
 from pipeline.calibration import find_latest_map_uri
 from pipeline.config import Evaluation
 from pipeline.errors import ConfigError, NothingFoundError
@@ -31,11 +30,9 @@ from pipeline.evaluation.tasks import (
 )
 from pipeline.reporting import EvaluationResult, plot_curve, read_evaluation
 from pipeline.sources import find_images, sample_by_hash
-from pipeline.stages import JobContext, load_or_fit_map
+from pipeline.stages import JobContext, load_or_fit_map, worker_session
 from pipeline.storage import Entry, delete_folder, exists, join_uri, list_names, read, sha256_hex, write
-
-Execute = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
-"""Runs a function on many items, results in any order."""
+from pipeline.workers import TaskExecutor
 
 
 def evaluate_job(context: JobContext) -> EvaluationResult:
@@ -52,7 +49,7 @@ def evaluate_job(context: JobContext) -> EvaluationResult:
     if config.degradation is not None:
         load_degradation(config.degradation)  # what is wrong with it is said before any work
     pairs = _pair_photos(context, config)
-    with cluster.ray_session(context.options.address, context.options.metrics_port) as session:
+    with worker_session(context.options) as session:
         transport = load_or_fit_map(context)
         transport.check_autoencoder(context.models.autoencoder)
         folder = context.run.evaluation(_compute_evaluation_key(config, metric_fns, pairs, transport))
@@ -65,7 +62,7 @@ def evaluate_job(context: JobContext) -> EvaluationResult:
 
 
 def _measure_and_store(
-    context: JobContext, config: Evaluation, pairs: Sequence[tuple[Entry, Entry | None]], folder: str, execute: Execute
+    context: JobContext, config: Evaluation, pairs: Sequence[tuple[Entry, Entry | None]], folder: str, execute: TaskExecutor[Any, Any]
 ) -> None:
     """Prepare the photos, measure the points, and store what was found."""
     unusable = _prepare_photos(context, pairs, folder, execute)
@@ -90,7 +87,7 @@ def _measure_and_store(
 
 
 def _prepare_photos(
-    context: JobContext, pairs: Sequence[tuple[Entry, Entry | None]], folder: str, execute: Execute
+    context: JobContext, pairs: Sequence[tuple[Entry, Entry | None]], folder: str, execute: TaskExecutor[Any, Any]
 ) -> dict[int, str]:
     """Store the versions of photos that are not there yet; the numbers of those that cannot be used, and why."""
     job, options, uri = context.job, context.options, find_latest_map_uri(context.job, context.calibration)
@@ -110,7 +107,7 @@ def _prepare_photos(
 
 
 def _measure_points(
-    context: JobContext, points: Sequence[SweepPoint], numbers: tuple[int, ...], folder: str, execute: Execute
+    context: JobContext, points: Sequence[SweepPoint], numbers: tuple[int, ...], folder: str, execute: TaskExecutor[Any, Any]
 ) -> list[dict[str, Any]]:
     """What was measured of each point, of just these photos."""
     progress = context.options.progress

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from pipeline.errors import ErrorCode, ImageError
+
 _BASE_PIXELS = 10_000_000  # an image of up to so many pixels may take `limits.image_timeout_s`
 _MIN_TIMER_S = 0.001  # faulthandler refuses a timer of zero
 
@@ -17,7 +19,7 @@ def scaled_timeout_s(image_timeout_s: float, pixels: int) -> float:
     return image_timeout_s * max(1.0, pixels / _BASE_PIXELS)
 
 
-class ImageTimeoutError(Exception):
+class ImageTimeoutError(ImageError):
     """An image has exceeded its time limit.
 
     Attributes:
@@ -25,7 +27,7 @@ class ImageTimeoutError(Exception):
     """
 
     def __init__(self, uri: str) -> None:
-        super().__init__(uri)
+        super().__init__(ErrorCode.TIMED_OUT, uri)
         self.uri = uri
 
 

@@ -92,7 +92,7 @@ def little_memory():
 
     threshold = (get_used_memory() + ROOM_BYTES) / get_system_memory()
     watching = {"memory_usage_threshold": threshold, "memory_monitor_refresh_ms": 100}
-    ray.init(num_cpus=2, include_dashboard=False, object_store_memory=STORE_BYTES, _system_config=watching)
+    ray.init("local", num_cpus=2, include_dashboard=False, object_store_memory=STORE_BYTES, _system_config=watching)
 
 
 def filled_store():
@@ -101,7 +101,7 @@ def filled_store():
     import ray
 
     config = {"automatic_object_spilling_enabled": False, "oom_grace_period_s": 0}
-    ray.init(num_cpus=2, include_dashboard=False, object_store_memory=STORE_BYTES, _system_config=config)
+    ray.init("local", num_cpus=2, include_dashboard=False, object_store_memory=STORE_BYTES, _system_config=config)
     held = []
     with contextlib.suppress(ray.exceptions.ObjectStoreFullError):
         for _ in range(2 * STORE_BYTES // 2**20):  # what does not fit goes to the disk

@@ -64,7 +64,7 @@ def shards(count=20, each=4):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_every_image_has_one_row_in_any_order(run, seed):
-    done = ShardScheduler(run, FakeWorkerPool(run, seed=seed), NullProgress())(shards())
+    done = ShardScheduler(run, FakeWorkerPool(run, seed=seed), NullProgress()).run_shards(shards())
     rows = read_manifest(run).to_pylist()
     assert done == len(rows) == 20
     assert sorted(row["file_name"] for row in rows) == [f"k{i:02d}" for i in range(20)]
@@ -73,7 +73,7 @@ def test_every_image_has_one_row_in_any_order(run, seed):
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("poison", [["k06"], ["k00", "k19"], ["k04", "k05", "k06", "k07"]])
 def test_a_poisonous_image_costs_its_own_row_alone(run, poison, seed):
-    ShardScheduler(run, FakeWorkerPool(run, poison, seed), NullProgress())(shards())
+    ShardScheduler(run, FakeWorkerPool(run, poison, seed), NullProgress()).run_shards(shards())
     rows = {row["file_name"]: row for row in read_manifest(run).to_pylist()}
     assert len(rows) == 20
     assert {key for key, row in rows.items() if row["status"] == "failed"} == set(poison)
@@ -84,8 +84,8 @@ def test_workers_that_die_over_everything_stop_the_job(run):
     """A broken driver or device would make failed rows of an archive, a worker's start for each."""
     everything = [f"k{i:02d}" for i in range(4000)]
     crew = FakeWorkerPool(run, everything)
-    with pytest.raises(RunError, match=r"died over 8 images, each alone, and nothing else.*look at the workers"):
-        ShardScheduler(run, crew, NullProgress())(shards(4000))
+    with pytest.raises(RunError, match=r"8 images each crashed a worker.*nothing has succeeded.*check the workers"):
+        ShardScheduler(run, crew, NullProgress()).run_shards(shards(4000))
     assert len(crew.submitted) < 100
     assert read_manifest(run).num_rows < 8
 
@@ -93,7 +93,7 @@ def test_workers_that_die_over_everything_stop_the_job(run):
 def test_where_only_deadly_shards_are_left_they_are_searched_and_done(run):
     """As a run that is gone on with may have them: each has one photo that kills, and nothing else is to be done."""
     poison = [f"k{i:02d}" for i in range(1, 200, 4)]
-    ShardScheduler(run, FakeWorkerPool(run, poison), NullProgress())(shards(200))
+    ShardScheduler(run, FakeWorkerPool(run, poison), NullProgress()).run_shards(shards(200))
     rows = {row["file_name"]: row["error_code"] for row in read_manifest(run).to_pylist()}
     assert len(rows) == 200
     assert {name for name, code in rows.items() if code} == set(poison)
@@ -114,7 +114,7 @@ def test_memory_that_is_not_back_yet_fails_no_image_that_is_alone(run):
             super()._work()
 
     crew = Slow(run, ["k06"], death=WorkerOutOfMemoryError)
-    ShardScheduler(run, crew, NullProgress())(shards())
+    ShardScheduler(run, crew, NullProgress()).run_shards(shards())
     assert crew.late
     rows = read_manifest(run).to_pylist()
     assert {row["file_name"] for row in rows if row["status"] == "failed"} == {"k06"}
@@ -135,7 +135,7 @@ def test_memory_that_is_not_back_after_each_try_fails_no_other_image(run):
             else:
                 super()._work()
 
-    ShardScheduler(run, Lingering(run, ["k06"], death=WorkerOutOfMemoryError), NullProgress())(shards())
+    ShardScheduler(run, Lingering(run, ["k06"], death=WorkerOutOfMemoryError), NullProgress()).run_shards(shards())
     rows = read_manifest(run).to_pylist()
     assert {row["file_name"] for row in rows if row["status"] == "failed"} == {"k06"}
     assert len(rows) == 20
@@ -143,11 +143,11 @@ def test_memory_that_is_not_back_after_each_try_fails_no_other_image(run):
 
 def test_an_image_for_which_memory_is_short_says_so(run):
     """Whoever else was ended for it is done."""
-    ShardScheduler(run, FakeWorkerPool(run, ["k06"], death=WorkerOutOfMemoryError), NullProgress())(shards())
+    ShardScheduler(run, FakeWorkerPool(run, ["k06"], death=WorkerOutOfMemoryError), NullProgress()).run_shards(shards())
     rows = {row["file_name"]: row for row in read_manifest(run).to_pylist()}
     failed = {key: (row["error_code"], row["retriable"]) for key, row in rows.items() if row["status"] == "failed"}
     assert (len(rows), failed) == (20, {"k06": ("out_of_memory", True)})
-    assert "too little memory for this image, alone" in rows["k06"]["error_message"]
+    assert "ran out of memory while it processed this image alone" in rows["k06"]["error_message"]
 
 
 def test_the_other_driver_wins_or_loses_but_never_both(run):
@@ -156,13 +156,13 @@ def test_the_other_driver_wins_or_loses_but_never_both(run):
         run, "other.parquet", [new_row(entry, 0, 1) | {"status": "ok"} for entry in shard.entries]
     )
     assert commit(run, 0, [other])
-    assert ShardScheduler(run, FakeWorkerPool(run), NullProgress())([shard]) == 0
+    assert ShardScheduler(run, FakeWorkerPool(run), NullProgress()).run_shards([shard]) == 0
     assert [part.name for part in dict(iter_commits(run))[0]] == ["other.parquet"]
 
 
 def test_a_lost_row_stops_the_run(run):
-    with pytest.raises(RunError, match="4 images went in and 3 rows came out"):
-        ShardScheduler(run, FakeWorkerPool(run, lose=True), NullProgress())(shards(4))
+    with pytest.raises(RunError, match="given 4 images and returned 3 rows"):
+        ShardScheduler(run, FakeWorkerPool(run, lose=True), NullProgress()).run_shards(shards(4))
 
 
 def test_what_is_left_of_a_piece_beside_a_hanging_image_stays_that_piece(run):
@@ -180,7 +180,7 @@ def test_what_is_left_of_a_piece_beside_a_hanging_image_stays_that_piece(run):
                 super()._work()
 
     crew = Crew(run)
-    ShardScheduler(run, crew, NullProgress())(shards(4, 4))
+    ShardScheduler(run, crew, NullProgress()).run_shards(shards(4, 4))
     tried = [(work.split_path, len(work.entries)) for work in crew.submitted]
     assert sorted(tried) == [("", 4), ("", 4), ("", 4), ("0", 1), ("0", 2), ("1", 2)]
     rows = {row["file_name"]: row["error_code"] for row in read_manifest(run).to_pylist()}
@@ -188,7 +188,7 @@ def test_what_is_left_of_a_piece_beside_a_hanging_image_stays_that_piece(run):
 
 
 def test_a_manifest_part_that_changed_after_its_commit_is_noticed(run, tmp_path):
-    ShardScheduler(run, FakeWorkerPool(run), NullProgress())(shards(4))
+    ShardScheduler(run, FakeWorkerPool(run), NullProgress()).run_shards(shards(4))
     (part,) = dict(iter_commits(run))[0]
     path = tmp_path / "manifest" / part.name
     path.write_bytes(read(str(path)) + b" ")

@@ -2,7 +2,6 @@
 
 import io
 import struct
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -17,9 +16,10 @@ from pipeline.imageio.image_file import decode
 from pipeline.progress import NullProgress
 from pipeline.sources.find import find_images
 from pipeline.stages.driver import RunOptions, open_run
-from pipeline.storage.objects import Entry, read
-from pipeline.workers import shard_worker as shard
-from pipeline.workers.shard_worker import IoThreads, ShardWorker, WorkerConfig, WorkItem
+from pipeline.storage.objects import read
+from pipeline.workers import photo_reader, result_writer
+from pipeline.workers.shard_worker import ShardWorker
+from pipeline.workers.work_item import WorkerConfig, WorkItem
 from tests.support.fake_autoencoders import UNEXPECTED_ERRORS
 from tests.support.image_corpus import PHOTO_KINDS
 
@@ -128,23 +128,23 @@ def test_whatever_an_image_makes_a_model_raise_is_a_matter_of_that_image(rows_of
 
 
 def test_whatever_an_image_makes_an_encoder_raise_is_a_matter_of_that_image(rows_of, monkeypatch):
-    encode = shard.encode
+    encode = result_writer.encode
 
     def odd(photo, *arguments):
         if photo.properties["width"] == 20:
             raise struct.error("argument out of range")
         return encode(photo, *arguments)
 
-    monkeypatch.setattr(shard, "encode", odd)
-    read_ = shard._load_photo
+    monkeypatch.setattr(result_writer, "encode", odd)
+    load_photo = photo_reader._load_photo
 
     def narrow(entry, limits):
-        found = read_(entry, limits)
+        found = load_photo(entry, limits)
         if entry.key == "photo 01.png":
             found.photo.properties["width"] = 20
         return found
 
-    monkeypatch.setattr(shard, "_load_photo", narrow)
+    monkeypatch.setattr(photo_reader, "_load_photo", narrow)
     rows = rows_of()
     told = [(name, row["error_code"], row["error_message"]) for name, row in rows.items() if row["status"] != "ok"]
     assert told == [("photo 01.png", "internal", "argument out of range")]
@@ -164,30 +164,3 @@ def test_formats_that_cannot_be_meant():
                     "calibration": {"degradation": "noise:sigma=1"},
                 }
             )
-
-
-@pytest.mark.parametrize(
-    ("cores", "sizes", "started"),
-    [
-        (1, [1] * 6, [3, 4, 5, 6, 6, 6]),
-        (8, [1] * 6, [5, 6, 6, 6, 6, 6]),
-        (1, [20 * 2**20] * 4, [2, 3, 4, 4]),
-        (8, [20 * 2**20] * 4, [2, 3, 4, 4]),
-        (8, [12 * 2**20] * 4, [3, 4, 4, 4]),
-        (1, [1, 20 * 2**20, 1, 1], [2, 4, 4, 4]),
-    ],
-)
-def test_large_files_are_read_one_at_a_time(monkeypatch, cores, sizes, started):
-    read_, seen = [], []
-    monkeypatch.setattr(shard, "_load_photo", lambda entry, _limits: read_.append(entry))
-    worker = ShardWorker.__new__(ShardWorker)
-    worker.config = SimpleNamespace(job=SimpleNamespace(limits=None))
-    worker._threads = IoThreads.for_cores(cores)
-    worker._readers = SimpleNamespace(submit=lambda function, *arguments: function(*arguments))
-    entries = [Entry(f"u{number}", f"k{number}", size, "", 0.0) for number, size in enumerate(sizes)]
-    taken = []
-    for entry, _ in worker._read_ahead(entries):
-        taken.append(entry)
-        seen.append(len(read_))
-    assert taken == entries
-    assert seen == started
