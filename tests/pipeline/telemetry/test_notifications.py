@@ -138,11 +138,8 @@ def test_job_notifies_how_it_ended(hook, make_job, tmp_path, capsys):
     """Done, stopped, and unable to run; the secret is in no file of the run."""
     job = make_job(name="scans", notify={"webhook": hook.url})
     path = tmp_path / "job.yaml"
-    path.write_text(
-        json.dumps(
-            small_job_config(tmp_path, name="scans", autoencoder="/no/such/autoencoder", notify={"webhook": hook.url})
-        )
-    )
+    unusable = {"autoencoder": "/no/such/autoencoder", "notify": {"webhook": hook.url}}
+    path.write_text(json.dumps(small_job_config(tmp_path, name="scans", **unusable)))
     options = _build_parser().parse_args(["run", str(path), "--allow-code", "--json"])
 
     assert execute_job(options, lambda *_: DONE) == 1, "a third of the images failed"
