@@ -129,7 +129,7 @@ class Faulty(Shuffle):
     """Crashes, hangs or runs out of memory over a photo that is one grey, by its value of 8 bits: 9, 19 or 29."""
 
     def encode(self, images):
-        grey = round(255 * float(images.mean())) if images.std() == 0 else 0
+        grey = round(255 * float(images.mean())) if images.min() == images.max() else 0
         if grey == 9:
             os._exit(9)
         if grey == 29:
