@@ -11,8 +11,8 @@ from pipeline.stages.driver import (
 )
 from pipeline.stages.job_context import JobContext, RunOptions, open_run
 from pipeline.stages.preparation import prepare_run
+from pipeline.stages.session import worker_session
 from pipeline.stages.shard_scheduler import ShardScheduler
-from pipeline.stages.worker_session import worker_session
 
 __all__ = [
     "FitResult",

@@ -45,8 +45,8 @@ from pipeline.runs import (
 from pipeline.sources import HashSampler, find_images
 from pipeline.stages.job_context import JobContext, RunOptions, open_run
 from pipeline.stages.preparation import prepare_run
+from pipeline.stages.session import worker_session
 from pipeline.stages.shard_scheduler import ShardScheduler
-from pipeline.stages.worker_session import worker_session
 from pipeline.storage import Entry, exists
 from pipeline.telemetry import RemainingGauge
 from pipeline.workers import WorkerConfig, load_models, set_torch_threads

@@ -10,7 +10,7 @@ from pipeline.errors import ErrorCode, RunError
 from pipeline.progress import Progress
 from pipeline.runs import ManifestFile, RunPaths, Shard, commit, new_manifest_file_name, new_row, write_manifest_file
 from pipeline.telemetry import log_unprocessed, record_image
-from pipeline.workers import ImageTimeoutError, WorkerDiedError, WorkerPool, WorkItem
+from pipeline.workers import ImageTimeoutError, ShardPool, WorkerDiedError, WorkItem
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class ShardScheduler:
     time, until the image that crashes its worker is alone. That image gets a row of its own.
     """
 
-    def __init__(self, run: RunPaths, pool: WorkerPool, progress: Progress) -> None:
+    def __init__(self, run: RunPaths, pool: ShardPool, progress: Progress) -> None:
         self._run, self._pool, self._progress = run, pool, progress
         self._states: dict[int, _ShardState] = {}
         self._crash_counts: Counter[int] = Counter()

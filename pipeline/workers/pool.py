@@ -33,11 +33,30 @@ class WorkerOutOfMemoryError(WorkerDiedError):
     code = ErrorCode.OUT_OF_MEMORY
 
 
-class WorkerPool(Protocol):
-    """Worker processes that hold the models of a job.
+class ShardPool(Protocol):
+    """Worker processes that process work items, in any order; all that the shard scheduler requires."""
 
-    They run functions on tasks (`map_unordered`) and, once they are configured, process shards (`submit`, `wait`).
-    """
+    def free_slots(self) -> int:
+        """Return the number of work items that can be submitted now; negative after workers were lost."""
+
+    def submit(self, item: WorkItem, *, exclusive: bool = False) -> None:
+        """Submit a work item.
+
+        Args:
+            item: the work item.
+            exclusive: nothing else is in progress, so that a death of the worker has one cause.
+        """
+
+    def wait(self) -> tuple[WorkItem, ManifestFile | WorkerDiedError | ImageTimeoutError]:
+        """Wait for the next work item to end; returns it with its manifest file, or with why it has none.
+
+        Raises:
+            Exception: whatever else the worker raised.
+        """
+
+
+class WorkerPool(ShardPool, Protocol):
+    """Worker processes that hold the models of a job; they also run functions on tasks, in any order."""
 
     def map_unordered(
         self, function: Callable[[T], R], items: Sequence[T], on_worker_death: Callable[[T], R] | None = None
@@ -58,24 +77,6 @@ class WorkerPool(Protocol):
 
         Raises:
             PipelineError: no worker can start.
-        """
-
-    def free_slots(self) -> int:
-        """Return the number of work items that can be submitted now; negative after workers were lost."""
-
-    def submit(self, item: WorkItem, *, exclusive: bool = False) -> None:
-        """Submit a work item.
-
-        Args:
-            item: the work item.
-            exclusive: nothing else is in progress, so that a death of the worker has one cause.
-        """
-
-    def wait(self) -> tuple[WorkItem, ManifestFile | WorkerDiedError | ImageTimeoutError]:
-        """Wait for the next work item to end; returns it with its manifest file, or with why it has none.
-
-        Raises:
-            Exception: whatever else the worker raised.
         """
 
 
