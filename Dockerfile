@@ -8,6 +8,7 @@ RUN apt-get update \
 
 WORKDIR /opt/deepot
 COPY constraints.txt pyproject.toml README.md LICENSE ./
+COPY deepot_launcher.py ./
 COPY deepot deepot
 COPY pipeline pipeline
 COPY jobs jobs

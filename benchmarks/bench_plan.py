@@ -74,7 +74,7 @@ def measure_scheduling(shards: int, folder: str) -> dict[str, float]:
     run = RunPaths(folder)
     write(run.run_json, b"{}")
     extend_plan(run, iter_synthetic_entries(IMAGES_PER_SHARD * shards), IMAGES_PER_SHARD)
-    apply_s = time_call(lambda: ShardScheduler(run, InstantWorkerPool(), NullProgress())(read_plan(run)))
+    apply_s = time_call(lambda: ShardScheduler(run, InstantWorkerPool(), NullProgress()).run_shards(read_plan(run)))
     summary_s = time_call(lambda: finalize_run(run, 0, 0))
     print(f"apply {1000 * apply_s / shards:.2f} ms/shard, summary {1000 * summary_s / shards:.2f} ms/shard", flush=True)
     print(f"peak {peak_rss_mib():,.0f} MiB")

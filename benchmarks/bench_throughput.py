@@ -195,7 +195,7 @@ class Pipeline:
         entries = sorted(find_images(str(self._images), "input"), key=estimate_cost, reverse=True)
         shards = list(split_into_shards(entries, 1, _SHARDS_PER_REPEAT * self._repeats))
         started = time.perf_counter()
-        ShardScheduler(self.context.run, self._pool, NullProgress())(shards)
+        ShardScheduler(self.context.run, self._pool, NullProgress()).run_shards(shards)
         return time.perf_counter() - started
 
 

@@ -1,4 +1,4 @@
-"""What many tests need: the shared models and photos where they are, small codecs, seeded generators."""
+"""Fixtures of many tests: shared models and photos if they are there, seeded generators, Ray, S3."""
 
 import os
 import sys
@@ -41,15 +41,17 @@ def embedded_autoencoder():
 
 @pytest.fixture(scope="session")
 def ray_session():
+    """A Ray of its own on this machine, with four CPUs; tests beside it may keep the machine busy."""
     import ray
 
-    from pipeline import cluster
+    from pipeline.cluster import RAY_ENVIRONMENT
+    from pipeline.cluster.local_start import start_local_ray
 
     with pytest.MonkeyPatch.context() as patch:
-        for key, value in cluster.RAY_ENVIRONMENT.items():
+        for key, value in RAY_ENVIRONMENT.items():
             patch.setenv(key, value)
         patch.setenv("RAY_metrics_report_interval_ms", "500")
-        ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=100 * 2**20)
+        start_local_ray({"num_cpus": 4, "object_store_memory": 100 * 2**20})
         yield
         ray.shutdown()
 
@@ -65,7 +67,7 @@ def s3_settings(port):
 
 @pytest.fixture(scope="session")
 def s3():
-    """moto's S3 server on loopback, as a process of its own, on a free port; yields the settings that lead to it."""
+    """moto's S3 server on a free port of loopback, in a process of its own; yields the environment variables for it."""
     with run_s3_server() as port, pytest.MonkeyPatch.context() as patch:
         settings = s3_settings(port)
         for key, value in settings.items():
@@ -75,13 +77,13 @@ def s3():
 
 @pytest.fixture
 def record_fault():
-    """Measures what faults a soak test made and what became of them, for the table of docs/reliability.md."""
+    """Records the faults of a soak test and their effects, for the table of docs/reliability.md."""
     return soak.record_fault
 
 
 @pytest.fixture
 def faulty_s3(s3, monkeypatch):
-    """A proxy before the S3 server that breaks what a test asks it to; clients made from now on go through it."""
+    """A proxy before the S3 server that injects faults; clients made from now on use it."""
     import fsspec
     from s3fs import S3FileSystem
 
@@ -100,7 +102,7 @@ def faulty_s3(s3, monkeypatch):
 
 @pytest.fixture
 def in_process():
-    """Stages run in this process, without Ray."""
+    """Runs the stages in this process, without Ray."""
     from tests.support.in_process_pool import without_ray
 
     with without_ray():

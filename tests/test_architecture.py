@@ -61,7 +61,7 @@ MAY_IMPORT = {
     ),
     "pipeline.evaluation": (
         "evaluation inference photo restoration tiling transport",
-        "calibration cluster config errors failures imageio reporting sources stages storage workers",
+        "calibration config errors failures imageio reporting sources stages storage workers",
     ),
 }
 """Room, from the ground up → the rooms of deepot, and the rooms of pipeline, that it may import."""

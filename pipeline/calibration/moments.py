@@ -19,7 +19,7 @@ from pipeline.progress import Progress
 from pipeline.runs import Shard
 from pipeline.sources import find_images, read_input, sample_by_hash
 from pipeline.storage import Entry, list_names, read, write
-from pipeline.workers import Models, hard_deadline, load_models, scaled_timeout_s, tile_options
+from pipeline.workers import Models, TaskExecutor, hard_deadline, load_models, scaled_timeout_s, tile_options
 
 log = logging.getLogger(__name__)
 
@@ -64,10 +64,7 @@ def make_crash_result(task: MomentsTask) -> MomentsTaskResult:
     return MomentsTaskResult(0, crashed_task=task)
 
 
-TaskExecutor = Callable[
-    [Callable[[MomentsTask], MomentsTaskResult], Sequence[MomentsTask]], Iterable[MomentsTaskResult]
-]
-"""Runs a function on tasks, results in any order; in a process or on a cluster."""
+MomentsTaskExecutor = TaskExecutor[MomentsTask, MomentsTaskResult]
 
 
 def make_moments_tasks(
@@ -108,7 +105,7 @@ def make_moments_tasks(
 
 
 def compute_moments(
-    tasks: Sequence[MomentsTask], execute: TaskExecutor, progress: Progress
+    tasks: Sequence[MomentsTask], execute: MomentsTaskExecutor, progress: Progress
 ) -> tuple[list[Moments], list[Moments]]:
     """Gather the moments of all tasks, those that have none yet, in blocks of neighbouring shards.
 
@@ -142,7 +139,7 @@ def list_pending_tasks(tasks: Sequence[MomentsTask]) -> list[MomentsTask]:
     return [task for task in tasks if not all(_moments_file_name(task) in done[side] for side in list_sides(task))]
 
 
-def _run_tasks(tasks: Sequence[MomentsTask], execute: TaskExecutor) -> Iterator[MomentsTaskResult]:
+def _run_tasks(tasks: Sequence[MomentsTask], execute: MomentsTaskExecutor) -> Iterator[MomentsTaskResult]:
     """Do tasks; where one kills its worker its photos are tried alone, and it is done without those that kill."""
     crashed, any_succeeded, n_crashed = list[MomentsTask](), False, 0
     for result in execute(compute_shard_moments, tasks):

@@ -1,4 +1,4 @@
-"""Everything that imports Ray, except the metrics."""
+"""Workers on Ray: sessions, worker pools and their actors."""
 
 from pipeline.cluster.actor_pool import plan_cluster_workers
 from pipeline.cluster.dispatcher import RayWorkerPool

@@ -1,4 +1,4 @@
-"""Crew: the calls that a job's stages make of its actors: those that wait, those in flight, and how each one ends."""
+"""The worker pool on Ray: tasks that wait, tasks in flight, and how each of them ends."""
 
 import logging
 from collections import Counter, deque
@@ -19,17 +19,17 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 R = TypeVar("R")
 
-_MAX_WORKER_DEATHS = 4  # workers that an item of `map_unordered` may take with it
+_MAX_WORKER_DEATHS = 4  # workers that may die on one item of `map_unordered`
 
 
 @dataclass(frozen=True)
 class _Task:
-    """Something for an actor to do.
+    """One call of an actor.
 
     Attributes:
-        argument: the work of apply, or an item.
-        function: for an item; None for work of apply.
-        max_in_flight: calls that an actor may have once it has this one.
+        argument: a work item, or an item of `map_unordered`.
+        function: the function that is run on an item; None for a work item.
+        max_in_flight: the largest number of calls of an actor, this one included.
     """
 
     argument: Any
@@ -41,14 +41,14 @@ class _Task:
 
 
 class RayWorkerPool:
-    """Actors that each hold the models, as many as the cluster takes now; a `pipeline.stages.shard_scheduler.WorkerPool`.
+    """A `WorkerPool` of Ray actors that each hold the models, as many as the cluster has room for.
 
-    They start at the first thing there is to do. Work goes to actors that have started. What was on a node that is
-    known to be lost goes to another one, and nobody blames its images.
+    They start with the first task. Tasks go to actors that have started. What a lost node had goes to other actors and
+    does not count as a death of its worker.
     """
 
     def __init__(self, job: Job, allow_code: bool) -> None:
-        """A crew for a job; nothing is started yet."""
+        """Make a pool for a job; nothing is started yet."""
         self.actor_pool = ActorPool(job, allow_code)
         self._config: WorkerConfig | None = None
         self._in_flight: dict[Any, tuple[_Task, PooledActor]] = {}
@@ -57,15 +57,15 @@ class RayWorkerPool:
     def map_unordered(
         self, function: Callable[[T], R], items: Sequence[T], on_worker_death: Callable[[T], R] | None = None
     ) -> Iterator[R]:
-        """Run a function on many items, one at a time on each actor; results in any order.
+        """Run a function on items, one at a time in each worker, and yield the results in any order.
 
         Args:
-            function: of a module; what it raises ends the work.
-            items: what it is run on.
-            on_worker_death: what to give for an item whose worker died each time; without it that ends the work.
+            function: a function of a module; what it raises ends the iteration.
+            items: the items.
+            on_worker_death: gives the result of an item on which four workers died; None raises an error.
 
         Raises:
-            PipelineError: no worker can be started, or an item's worker died four times.
+            PipelineError: no worker can start, or four workers died on the same item.
         """
         pending, deaths = deque(items), Counter[int]()
         self.actor_pool.max_size = max(self.actor_pool.max_size, len(items))
@@ -81,24 +81,24 @@ class RayWorkerPool:
                 yield outcome
                 continue
             deaths[id(task.argument)] += 1
-            log.warning("a worker died over %s", task)
+            log.warning("a worker died while it processed %s", task)
             if deaths[id(task.argument)] < _MAX_WORKER_DEATHS:
                 pending.append(task.argument)
             elif on_worker_death is not None:
                 yield on_worker_death(task.argument)
             else:
                 raise PipelineError(
-                    f"a worker process died {_MAX_WORKER_DEATHS} times over the same work: {outcome}"
+                    f"{_MAX_WORKER_DEATHS} worker processes died one after the other on the same {task}: {outcome}"
                 ) from outcome
 
     def configure(self, config: WorkerConfig, max_workers: int) -> None:
-        """Tell the crew what apply is about, and that no more than `max_workers` actors are of use to it.
+        """Prepare at most `max_workers` actors for the shards of a run; returns once one of them has started.
 
         Raises:
-            PipelineError: no worker can be started.
+            PipelineError: no worker can start.
         """
         start_metrics_export(config.run, config.job.name)
-        self._config = config  # goes with every call: a few KB, which Ray's store, full or not, has no part in
+        self._config = config  # sent with every call: a few KB, which bypass Ray's object store even if that is full
         self.actor_pool.max_size = max_workers
         self.actor_pool.scale_down(len(self.actor_pool) - max_workers)
         self.actor_pool.start()
@@ -107,30 +107,35 @@ class RayWorkerPool:
         self.actor_pool.export_size()
 
     def free_slots(self) -> int:
-        """How much more work fits: two pieces an actor."""
+        """Return the number of work items that can be submitted now; negative after actors were lost."""
         return MAX_TASKS_IN_FLIGHT * len(self.actor_pool) - len(self._in_flight) - len(self._queue)
 
     def submit(self, item: WorkItem, *, exclusive: bool = False) -> None:
-        """Hand work to the actor that has the least, once one has started and has room.
+        """Submit a work item; it goes to the actor with the fewest calls, once one has started and has room.
+
+        Args:
+            item: the work item.
+            exclusive: nothing else is in progress, so that a death of the worker has one cause.
 
         Raises:
-            RuntimeError: work that goes alone was submitted beside other work.
+            RuntimeError: an exclusive work item was submitted while others are in progress.
         """
         if exclusive and (self._in_flight or self._queue):
-            raise RuntimeError("work that goes alone was submitted beside other work")
+            raise RuntimeError("an exclusive work item was submitted while others are in progress")
         self._submit(_Task(item, max_in_flight=MAX_TASKS_IN_FLIGHT))
 
     def wait(self) -> tuple[WorkItem, ManifestFile | WorkerDiedError | ImageTimeoutError]:
-        """The next finished work.
+        """Wait for the next work item to end; returns it with its manifest file, or with why it has none.
 
         Raises:
-            PipelineError: no worker can be started.
+            PipelineError: no worker can start.
+            Exception: whatever else the worker raised.
         """
         task, outcome = self._next_outcome()
         return task.argument, outcome
 
     def close(self) -> None:
-        """Let the actors go, with whatever they are at."""
+        """Stop the actors, whatever they are doing."""
         self.actor_pool.close()
         self._in_flight.clear()
         self._queue.clear()
@@ -140,14 +145,14 @@ class RayWorkerPool:
         self._dispatch()
 
     def _next_outcome(self) -> tuple[_Task, Any]:
-        """The next call that has ended, with what it gave, its worker's death or the image that hangs."""
+        """Wait for the next call to end; returns it with its result, its worker's death or the image that hangs."""
         while True:
             finished = self._poll()
             if finished is not None:
                 return finished
 
     def _poll(self) -> tuple[_Task, Any] | None:
-        """Wait for one thing to happen, a while at most: an actor has started, or a call has ended."""
+        """Wait a few seconds at most for an actor to start or a call to end; returns what `_collect` returns."""
         import ray
 
         self.actor_pool.refresh()
@@ -161,13 +166,13 @@ class RayWorkerPool:
         return self._collect(ready[0])
 
     def _dispatch(self) -> None:
-        """Give waiting calls to actors that have started, the least busy first."""
+        """Start waiting calls on actors that have started, the one with the fewest calls first."""
         while self._queue:
             task = self._queue[0]
-            available = [member for member in self.actor_pool.running if member.n_in_flight < task.max_in_flight]
+            available = [actor for actor in self.actor_pool.running if actor.n_in_flight < task.max_in_flight]
             if not available:
                 return
-            actor = min(available, key=lambda member: member.n_in_flight)
+            actor = min(available, key=lambda actor: actor.n_in_flight)
             self._queue.popleft()
             actor.n_in_flight += 1
             if task.function is None:
@@ -177,7 +182,7 @@ class RayWorkerPool:
             self._in_flight[reference] = (task, actor)
 
     def _collect(self, reference: Any) -> tuple[_Task, Any] | None:  # noqa: ANN401 — Ray has no types
-        """A call that has ended, with its outcome; None where its node was lost and it waits again."""
+        """Return an ended call with its outcome; None if its node was lost, so that it waits again."""
         import ray
 
         task, actor = self._in_flight.pop(reference)
@@ -193,7 +198,7 @@ class RayWorkerPool:
             node_died = self.actor_pool.died_with_node(actor, error)
             self.actor_pool.remove(actor)
             if node_died:
-                log.warning("a node was lost with %s in work; another worker does it", task)
+                log.warning("a node was lost while it processed %s; another worker takes over", task)
                 self._queue.appendleft(task)
                 self._dispatch()
                 return None
@@ -206,7 +211,7 @@ class RayWorkerPool:
 
 
 def _get_result(reference: Any) -> Any:  # noqa: ANN401
-    """A task's result, or the exception that it raised as it was."""
+    """Return the result of a call, or raise the exception that it raised."""
     import ray
 
     try:

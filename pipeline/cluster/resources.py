@@ -1,4 +1,4 @@
-"""Slots: how many workers the nodes of a cluster take, and what each of them holds."""
+"""How many workers the nodes of a cluster have room for, and what each of them reserves."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from pipeline.config import Compute
 
 @dataclass(frozen=True)
 class WorkerResources:
-    """How many workers there are to be and what Ray is to keep for each one."""
+    """The number of workers, and the CPUs and GPUs that Ray reserves for each of them."""
 
     count: int
     cpus: float
@@ -16,43 +16,44 @@ class WorkerResources:
 
 
 def with_fixed_gpu_share(compute: Compute, resources: WorkerResources) -> Compute:
-    """What a job asks for once its workers are of a kind, with or without GPUs: nodes that come and go change no kind.
+    """Return what a job asks for, with the share of a GPU that its first workers have.
 
-    Their results would differ in the last bits, and as many workers of one kind would be wanted as fit of the other.
+    Nodes that join later must not change the kind of the workers: results of workers with and without GPUs differ in
+    the last bits.
     """
     return compute.model_copy(update={"gpus_per_worker": resources.gpus})
 
 
 def cores_per_worker(node: Mapping[str, float], cpus: float, gpus: float) -> int:
-    """Cores that a worker has of its node for reading, encoding and writing, beside its GPU or its own computing.
+    """Return the number of a node's cores that a worker may use for reading, encoding and writing.
 
     Args:
-        node: what the node has, as Ray counts it.
-        cpus: that Ray keeps for the worker.
-        gpus: that Ray keeps for the worker; its share of these is its share of the cores.
+        node: the resources of the node, as Ray counts them.
+        cpus: the CPUs that Ray reserves for the worker.
+        gpus: the GPUs that Ray reserves for the worker; its share of the node's GPUs is its share of the cores.
     """
     n_cores = node.get("CPU", 0.0) * gpus / node["GPU"] if gpus else cpus
     return max(1, int(n_cores + 1e-9))
 
 
 def _workers_per_node(gpus: float, gpus_per_worker: float) -> int:
-    """Workers that a node's GPUs take: a GPU is shared by whole workers, as none has parts of two."""
+    """The number of workers that the GPUs of a node have room for; no worker shares two GPUs with others."""
     return int(gpus / gpus_per_worker + 1e-9) if gpus_per_worker >= 1 else int(gpus) * int(1 / gpus_per_worker + 1e-9)
 
 
 def plan_workers(nodes: Sequence[Mapping[str, float]], compute: Compute) -> WorkerResources:
     """Divide nodes into workers, as the job asks.
 
-    A worker is on one node, so nodes are divided one by one. Where there are GPUs, workers are on these alone, as
-    photos done without one would have other last bits. They ask for no CPUs, because a node has as many workers as its
-    GPUs take, however few cores it has.
+    A worker runs on one node, so nodes are divided one by one. If any node has GPUs, all workers use GPUs, because
+    results without one differ in the last bits. They reserve no CPUs: a node has as many workers as its GPUs have room
+    for, however few cores it has.
 
-    Where the job says how many workers there may be, so many are wanted whatever the nodes have: those without room
-    are what an autoscaling cluster grows for, and they go with the driver.
+    If the job gives a number of workers, so many are asked for whatever the nodes have: an autoscaling cluster grows
+    for those that have no room yet.
 
     Args:
-        nodes: what each has, as Ray counts it: `CPU`, `GPU`.
-        compute: what the job asks for.
+        nodes: the resources of each node, as Ray counts them: `CPU`, `GPU`.
+        compute: the numbers and sizes of workers that the job asks for.
     """
     cpus = [node.get("CPU", 0.0) for node in nodes]
     gpus = [node.get("GPU", 0.0) for node in nodes]

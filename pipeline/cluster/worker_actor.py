@@ -1,4 +1,4 @@
-"""Actor: a worker process of a crew; it holds a job's models and does what the stages ask."""
+"""The Ray actor of a worker process: it holds the models of a job and runs what the stages submit."""
 
 import contextlib
 import os
@@ -32,12 +32,12 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MAX_TASKS_IN_FLIGHT = 2
-"""Pieces of work that an actor has in apply: one computed, one read ahead."""
-_WATCHDOG_POLL_S = 2.0  # between two looks at whether an image hangs
+"""The number of work items that an actor has: it computes one while it reads ahead for the other."""
+_WATCHDOG_POLL_S = 2.0  # how often is checked whether an image hangs
 
 
 class WorkerActor:
-    """A worker process: the models of a job, and what the stages do with them."""
+    """A worker process with the models of a job."""
 
     def __init__(self, job: Job, allow_code: bool, log_format: LogFormat) -> None:
         configure_logging(log_format)
@@ -51,19 +51,25 @@ class WorkerActor:
         self._executor = ThreadPoolExecutor(MAX_TASKS_IN_FLIGHT, "work")
 
     def ready(self) -> str:
-        """The node that it is on."""
+        """Return the ID of the node; answers once the models are loaded."""
         import ray
 
         return str(ray.get_runtime_context().get_node_id())
 
     def run(self, function: Callable[[T], R], item: T) -> R:
-        """Run a function of another stage, which finds the models loaded."""
+        """Run a function of a stage; `load_models` returns the loaded ones there."""
         set_torch_threads(self._job)
         with _exit_on_device_error():
             return function(item)
 
     def process(self, config: WorkerConfig, item: WorkItem) -> ManifestFile:
-        """Do the work beside this thread, which looks at the clock; where it cannot even do that, the process ends."""
+        """Process a work item in another thread, while this one watches the time limits of its images.
+
+        If native code blocks even this thread, a hard deadline ends the process.
+
+        Raises:
+            ImageTimeoutError: an image has exceeded its time limit; the thread may go on working on it.
+        """
         worker = self._shard_worker(config)
         uris = {entry.uri for entry in item.entries}
         future = self._executor.submit(worker.process, item)
@@ -78,7 +84,7 @@ class WorkerActor:
                 raise ImageTimeoutError(min(expired))
 
     def _shard_worker(self, config: WorkerConfig) -> ShardWorker:
-        """The shard worker, made at the first call: the map is not there any earlier."""
+        """Return the shard worker of a run; it is made with the first work item, as the map has to be fitted before."""
         with self._configure_lock:
             if self._worker is None or self._worker.config != config:
                 set_log_context(run=config.run.uri, stage="apply")
@@ -88,7 +94,7 @@ class WorkerActor:
 
 
 def _own_cores() -> int:
-    """Cores of this node that are this worker's share."""
+    """Return the number of this node's cores that are the share of this worker."""
     import ray
 
     context = ray.get_runtime_context()
@@ -98,9 +104,9 @@ def _own_cores() -> int:
 
 
 def _hide_unassigned_gpus() -> None:
-    """Hide the GPUs of the node where Ray keeps none for this worker.
+    """Hide all GPUs from PyTorch if Ray reserves none for this worker.
 
-    Ray leaves them visible then, and every worker of such a node would compute on the first of them.
+    Ray leaves them visible then, and every such worker would compute on the first of them.
     """
     import ray
 
@@ -109,24 +115,24 @@ def _hide_unassigned_gpus() -> None:
 
 
 def _check_gpu_visible(job: Job, autoencoder: LoadedAutoencoder) -> None:
-    """Refuse to compute on the CPU what Ray keeps a GPU for; where a factory puts its autoencoder is its own matter.
+    """Refuse to compute on the CPU while Ray reserves a GPU; a `module:factory` places its autoencoder itself.
 
     Raises:
-        PipelineError: there is a GPU, and PyTorch sees none.
+        PipelineError: a GPU is reserved for this worker, and PyTorch sees none.
     """
     import ray
 
     if ray.get_gpu_ids() and autoencoder.device.type == "cpu" and not is_factory(job.autoencoder):
         cuda_build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
         raise PipelineError(
-            f"Ray has a GPU for this worker, but PyTorch {torch.__version__}, built for {cuda_build}, sees none: "
+            f"Ray reserves a GPU for this worker, but PyTorch {torch.__version__}, built for {cuda_build}, sees none: "
             "install the PyTorch that fits the node's driver, or a newer driver, or set compute.gpus_per_worker: 0"
         )
 
 
 @contextlib.contextmanager
 def _exit_on_device_error() -> Iterator[None]:
-    """End the process where its device has failed, so that another one takes its place."""
+    """End the process if its device has failed, so that a new process takes its place."""
     try:
         yield
     except DEVICE_ERRORS as error:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline import cluster
 from pipeline.calibration import MomentsTask, list_pending_tasks, list_sides, load_map
 from pipeline.cluster import plan_cluster_workers
 from pipeline.config import Job, OutputLayout
@@ -16,7 +15,7 @@ from pipeline.estimation.plan_sample import PlanSample, sample_remaining
 from pipeline.estimation.stratified_sampling import TotalEstimate, estimate_total
 from pipeline.runs import Shard
 from pipeline.sources import sample_by_hash
-from pipeline.stages import JobContext, list_calibration_tasks
+from pipeline.stages import JobContext, list_calibration_tasks, worker_session
 
 _CALIBRATION_PHOTOS_PER_SIDE = 4  # few, as a calibration has thousands of photos at most and an archive far more
 _MIN_PHOTOS_PER_WORKER = 4  # with fewer, reading the first and writing the last photo would dominate
@@ -104,7 +103,7 @@ def estimate_job(context: JobContext, pilot_photos: int, workers: int | None = N
     work = _RemainingWork(sample_remaining(context.run, pilot_photos), *_list_calibration_tasks(context))
     started = time.perf_counter()
     with (
-        cluster.ray_session(options.address, options.metrics_port) as session,
+        worker_session(options) as session,
         session.worker_pool(job, options.allow_code) as pool,
     ):
         resources = plan_cluster_workers(job.compute)

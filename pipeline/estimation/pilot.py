@@ -12,7 +12,6 @@ from pipeline.calibration import (
     CalibrationPaths,
     MomentsTask,
     MomentsTaskResult,
-    TaskExecutor,
     compute_moments,
     dry_run_photos,
     find_latest_map_uri,
@@ -25,7 +24,7 @@ from pipeline.errors import RunError
 from pipeline.progress import NullProgress
 from pipeline.runs import PHASES, RunPaths, Shard, read_manifest_file
 from pipeline.storage import Entry, delete_folder, join_uri, list_names, read
-from pipeline.workers import ShardWorker, WorkerConfig, WorkItem, load_models
+from pipeline.workers import ShardWorker, TaskExecutor, WorkerConfig, WorkItem, load_models
 
 _MOMENTS_FOLDERS = ("source", "reference", "source-levels", "reference-levels")
 
@@ -205,7 +204,7 @@ def time_photos(rows: Sequence[Mapping[str, Any]], seconds: float) -> tuple[Phot
     )
 
 
-def _make_timed_executor(seconds: dict[str, list[float]]) -> TaskExecutor:
+def _make_timed_executor(seconds: dict[str, list[float]]) -> TaskExecutor[MomentsTask, MomentsTaskResult]:
     """Return an executor that runs tasks of one photo each in order and appends their times to `seconds`, by side."""
 
     def execute(

@@ -7,7 +7,7 @@ scores are kept.
 
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -25,7 +25,6 @@ from deepot.evaluation import (
 )
 from deepot.restoration import load_degradation
 from deepot.transport import TransportMap
-from pipeline import cluster
 from pipeline.calibration import find_latest_map_uri
 from pipeline.config import Evaluation
 from pipeline.errors import ConfigError, NothingFoundError
@@ -40,11 +39,10 @@ from pipeline.evaluation.tasks import (
     require_evaluation_config,
 )
 from pipeline.reporting import EvaluationResult, plot_curve, read_evaluation
-from pipeline.stages import JobContext, load_or_fit_map
+from pipeline.stages import JobContext, load_or_fit_map, worker_session
 from pipeline.storage import Entry, delete_folder, exists, join_uri, list_names, read, sha256_hex, write
+from pipeline.workers import TaskExecutor
 
-Execute = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
-"""Maps a function over items and yields the results in any order."""
 EVALUATION_FORMAT = 2
 """Version of the files of an evaluation; an interrupted evaluation with files of another version starts anew."""
 
@@ -65,7 +63,7 @@ def evaluate_job(context: JobContext) -> EvaluationResult:
     if config.degradation is not None:
         load_degradation(config.degradation)  # raises before any work is done
     pairs = pair_photos(context, config)
-    with cluster.ray_session(context.options.address, context.options.metrics_port) as session:
+    with worker_session(context.options) as session:
         transport = load_or_fit_map(context)
         transport.check_autoencoder(context.models.autoencoder)
         folder = context.run.evaluation(_compute_evaluation_key(config, metric_fns, pairs, transport))
@@ -78,7 +76,11 @@ def evaluate_job(context: JobContext) -> EvaluationResult:
 
 
 def _measure_and_store(
-    context: JobContext, config: Evaluation, pairs: Sequence[tuple[Entry, Entry | None]], folder: str, execute: Execute
+    context: JobContext,
+    config: Evaluation,
+    pairs: Sequence[tuple[Entry, Entry | None]],
+    folder: str,
+    execute: TaskExecutor[Any, Any],
 ) -> None:
     """Prepare the photos, measure the points and store the result."""
     unusable = _prepare_photos(context, pairs, folder, execute)
@@ -105,7 +107,7 @@ def _measure_and_store(
 
 
 def _prepare_photos(
-    context: JobContext, pairs: Sequence[tuple[Entry, Entry | None]], folder: str, execute: Execute
+    context: JobContext, pairs: Sequence[tuple[Entry, Entry | None]], folder: str, execute: TaskExecutor[Any, Any]
 ) -> dict[int, str]:
     """Store the variants that are not stored yet; return the numbers of unusable photos with the reasons."""
     job, options, map_uri = context.job, context.options, find_latest_map_uri(context.job, context.calibration)
@@ -125,7 +127,11 @@ def _prepare_photos(
 
 
 def _measure_points(
-    context: JobContext, points: Sequence[SweepPoint], numbers: tuple[int, ...], folder: str, execute: Execute
+    context: JobContext,
+    points: Sequence[SweepPoint],
+    numbers: tuple[int, ...],
+    folder: str,
+    execute: TaskExecutor[Any, Any],
 ) -> list[dict[str, Any]]:
     """Measure the points on the photos of these numbers; return a record per point."""
     progress = context.options.progress

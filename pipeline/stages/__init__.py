@@ -1,6 +1,7 @@
 """The order of the stages, the shard scheduler and resuming."""
 
 from pipeline.stages.driver import (
+    FitResult,
     apply_job,
     fit_job,
     list_calibration_tasks,
@@ -8,10 +9,13 @@ from pipeline.stages.driver import (
     plan_job,
     run_job,
 )
-from pipeline.stages.job_context import JobContext, RunOptions, open_run, prepare_run
+from pipeline.stages.job_context import JobContext, RunOptions, open_run
+from pipeline.stages.preparation import prepare_run
+from pipeline.stages.session import worker_session
 from pipeline.stages.shard_scheduler import ShardScheduler
 
 __all__ = [
+    "FitResult",
     "JobContext",
     "RunOptions",
     "ShardScheduler",
@@ -23,4 +27,5 @@ __all__ = [
     "plan_job",
     "prepare_run",
     "run_job",
+    "worker_session",
 ]

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from deepot.transport import Moments, TransportMap
-from pipeline import cluster
 from pipeline.calibration import (
     BOTH_SIDES,
     Drift,
@@ -44,7 +43,9 @@ from pipeline.runs import (
     requeue_shards,
 )
 from pipeline.sources import HashSampler, find_images
-from pipeline.stages.job_context import JobContext, RunOptions, open_run, prepare_run
+from pipeline.stages.job_context import JobContext, RunOptions, open_run
+from pipeline.stages.preparation import prepare_run
+from pipeline.stages.session import worker_session
 from pipeline.stages.shard_scheduler import ShardScheduler
 from pipeline.storage import Entry, exists
 from pipeline.telemetry import RemainingGauge
@@ -55,21 +56,30 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FitResult:
-    """The map of a run, and how far its calibration has moved; no drift where the job names the map."""
+    """The map of a run.
+
+    Attributes:
+        transport: the map.
+        drift: how far the calibration has moved since the map was fitted; None if the job names its map.
+    """
 
     transport: TransportMap
     drift: Drift | None = None
 
 
 def plan_job(context: JobContext) -> PlanSummary:
-    """List the input, and freeze what is new of it as one more file of the run's plan.
+    """List the input and append what is new to the plan of the run.
 
-    Where the job is calibrated from its input, the same listing gives the photos of the calibration.
+    If the job is calibrated from its input, the same listing gives the calibration photos.
 
     Raises:
         DeepotError: the job is refused (see `prepare_run`); nothing is written then.
     """
     prepare_run(context)
+    return _plan(context)
+
+
+def _plan(context: JobContext) -> PlanSummary:
     job, run = context.job, context.run
     sampler = HashSampler(job.calibration_limit) if context.calibrates_from_input else None
     entries = _list_input(context)
@@ -87,126 +97,156 @@ def _list_input(context: JobContext) -> Iterator[Entry]:
 
 
 def plan_reapply(context: JobContext) -> PlanSummary:
-    """Plan once more, for the latest map, what earlier ones have done and is still there."""
+    """Plan the photos that have results of an earlier map, and still exist, once more for the latest map."""
     latest = load_or_fit_map(context).sha256
-    uptodate_shards = find_shards_of_map(context.run, latest) | (
-        set(count_planned_images(context.run)) - list_committed_shards(context.run)
-    )
+    uptodate_shards = find_shards_of_map(context.run, latest) | set(_uncommitted_shards(context.run))
     entries = _list_input(context)
     with hold_lease(context.run):
         return extend_plan(context.run, entries, context.job.compute.images_per_shard, uptodate_shards)
 
 
 def requeue_failed(context: JobContext) -> int:
-    """Take back the commits of shards with failures that may pass, so that `apply_job` does them; how many failures."""
+    """Withdraw the commits of shards with retriable failures, so that `apply_job` processes these shards again.
+
+    Returns:
+        The number of retriable failures.
+    """
     run = context.run
     with hold_lease(run):
         found = find_retriable_failures(run)
         requeued = requeue_shards(run, found)
-    log.info("%d failures that may pass: %d shards of %d images again", len(found), requeued.shards, requeued.images)
+    log.info(
+        "%d retriable failures: %d shards with %d images are processed again",
+        *(len(found), requeued.shards, requeued.images),
+    )
     return len(found)
 
 
 def fit_job(context: JobContext, *, relist: bool = True) -> FitResult:
-    """The map of the run, fitted where there is none, and again where new calibration photos and the job want it.
+    """Fit the map of the run, if it has none yet, or if new calibration photos and `transport.refit` ask for another.
 
     Args:
         context: the job.
-        relist: list the photos of the calibration; not needed right after `plan_job` where they are the input's.
+        relist: whether to list the calibration photos again; needless right after `plan_job` if they are the input's.
 
     Raises:
-        NothingFoundError: there are no photos to calibrate from.
-        StorageError: they cannot be listed.
+        DeepotError: the job is refused (see `prepare_run`); nothing is written then.
+        NothingFoundError: not one photo can be used for calibration.
     """
+    if context.job.map is None:
+        prepare_run(context)
+    return _fit(context, relist=relist)
+
+
+def _fit(context: JobContext, *, relist: bool) -> FitResult:
     job, options = context.job, context.options
     if job.map is not None:
-        return FitResult(load_or_fit_map(context))
-    prepare_run(context)
-    set_torch_threads(job)  # whoever has loaded the models: the last bits of a map depend on it
+        return FitResult(_load_fitted_map(context))
+    set_torch_threads(job)  # not those of the thread that loaded the models: a map depends on them in the last bits
 
     def compute_blocks() -> tuple[list[Moments], list[Moments]]:
-        with (
-            cluster.ray_session(options.address, options.metrics_port) as session,
-            session.worker_pool(job, options.allow_code) as pool,
-        ):
-            return compute_moments(
-                pending, partial(pool.map_unordered, on_worker_death=make_crash_result), options.progress
-            )
+        with worker_session(options) as session, session.worker_pool(job, options.allow_code) as pool:
+            execute = partial(pool.map_unordered, on_worker_death=make_crash_result)
+            return compute_moments(pending, execute, options.progress)
 
     with hold_lease(context.calibration):
         pending = list_calibration_tasks(context, relist=relist)
         drift = update_map(job, context.calibration, context.models.autoencoder, pending, compute_blocks)
-    return FitResult(load_or_fit_map(context), drift)
+    return FitResult(_load_fitted_map(context), drift)
 
 
 def load_or_fit_map(context: JobContext) -> TransportMap:
-    """The map that the job names, or the latest of the run; fitted if there is none."""
+    """Return the map that the job names, or the latest of its calibration, which is fitted if there is none."""
     return load_map(context.job, context.calibration) or fit_job(context).transport
 
 
+def _load_fitted_map(context: JobContext) -> TransportMap:
+    transport = load_map(context.job, context.calibration)
+    if transport is None:
+        raise RunError(
+            f"{context.run.uri} has no map yet: run 'deepot fit' or 'deepot run' first, or name a map in the job"
+        )
+    return transport
+
+
 def list_calibration_tasks(context: JobContext, *, relist: bool = True) -> list[MomentsTask]:
-    """The tasks of the statistics, with the photos that are new; without these, where nothing hangs on them."""
+    """Return the tasks that compute the statistics of the calibration photos.
+
+    Args:
+        context: the job.
+        relist: whether to list the photos again, to add new ones.
+
+    Raises:
+        NothingFoundError: there are no photos, and the map depends on them.
+        StorageError: they cannot be listed, and the map depends on them.
+    """
     job, paths = context.job, context.calibration
     try:
         return make_moments_tasks(job, paths, context.options.allow_code, context.excluded_folders, relist=relist)
     except (NothingFoundError, StorageError) as error:
         if job.transport.refit is not RefitPolicy.NEVER or not list_run_maps(paths):
             raise
-        log.warning("no drift can be told, and the map stays as it is: %s", error)
+        log.warning("the map stays as it is, and its drift cannot be measured: %s", error)
         return make_moments_tasks(job, paths, context.options.allow_code, context.excluded_folders, relist=False)
 
 
 def apply_job(context: JobContext) -> RunSummary:
-    """Transport every planned image that is not committed, and sum up.
+    """Process every planned image that is not committed, and summarize the run.
 
     Raises:
-        RunError: no map yet, or the output folder belongs to another run or holds other photos.
+        RunError: there is no map yet, or the output folder belongs to another run or holds other photos.
     """
     started = time.perf_counter()
-    job, run, options = context.job, context.run, context.options
-    transport = load_map(job, context.calibration)
-    if transport is None:
-        raise RunError(f"{run.uri} has no map yet: run 'deepot fit' or 'deepot run' first, or name a map in the job")
+    transport = _load_fitted_map(context)
     transport.check_autoencoder(context.models.autoencoder)
-    uncommitted = _uncommitted_shards(run)
+    uncommitted = _uncommitted_shards(context.run)
     done_now = 0
     if uncommitted:
-        clear_success_marker(run)  # another driver may have summed up before the rest was planned
-        output = context.output_folder(transport.sha256)
-        claim_output(output, run, context.fingerprint, job.output.layout, overwrite=options.overwrite)
-        if job.output.layout is OutputLayout.FILES:
-            check_case_collisions(run, output, job.output.format)
-        options.progress.begin("apply", sum(uncommitted.values()))
-        config = WorkerConfig(
-            job,
-            options.allow_code,
-            run,
-            output,
-            context.fingerprint,
-            find_latest_map_uri(job, context.calibration),
-            transport.sha256,
-        )
-        with (
-            hold_lease(run, context.needs_exclusive_driver),
-            cluster.ray_session(options.address, options.metrics_port) as session,
-            session.worker_pool(job, options.allow_code) as pool,
-        ):
-            pool.configure(config, len(uncommitted))
-            progress = RemainingGauge(options.progress, sum(uncommitted.values()))
-            done_now = ShardScheduler(run, pool, progress)(iter_shards_by_descending_cost(run, uncommitted))
-        options.progress.end()
-    return finalize_run(run, done_now, time.perf_counter() - started)
+        clear_success_marker(context.run)  # another driver may have finished before the rest was planned
+        config = _claim_output(context, transport)
+        context.options.progress.begin("apply", sum(uncommitted.values()))
+        done_now = _process_shards(context, config, uncommitted)
+        context.options.progress.end()
+    return finalize_run(context.run, done_now, time.perf_counter() - started)
+
+
+def _claim_output(context: JobContext, transport: TransportMap) -> WorkerConfig:
+    """Claim the output folder of a map for the run; returns what workers need to write there."""
+    job, run, options = context.job, context.run, context.options
+    output = context.output_folder(transport.sha256)
+    claim_output(output, run, context.fingerprint, job.output.layout, overwrite=options.overwrite)
+    if job.output.layout is OutputLayout.FILES:
+        check_case_collisions(run, output, job.output.format)
+    map_uri = find_latest_map_uri(job, context.calibration)
+    return WorkerConfig(job, options.allow_code, run, output, context.fingerprint, map_uri, transport.sha256)
+
+
+def _process_shards(context: JobContext, config: WorkerConfig, uncommitted: dict[int, int]) -> int:
+    """Process shards on workers; returns the number of images that this call committed."""
+    job, run, options = context.job, context.run, context.options
+    with (
+        hold_lease(run, context.needs_exclusive_driver),
+        worker_session(options) as session,
+        session.worker_pool(job, options.allow_code) as pool,
+    ):
+        pool.configure(config, len(uncommitted))
+        progress = RemainingGauge(options.progress, sum(uncommitted.values()))
+        return ShardScheduler(run, pool, progress).run_shards(iter_shards_by_descending_cost(run, uncommitted))
 
 
 def run_job(job: Job, options: RunOptions) -> RunSummary:
-    """Plan, fit, apply, report: the whole job, or what is left of it."""
+    """Run all stages of a job, or what is left of them: plan, fit, apply, report.
+
+    Raises:
+        DeepotError: the job cannot run; nothing is written if it is refused (see `prepare_run`).
+    """
     started = time.perf_counter()
-    with _ray_session_with_models(job, options):
+    with _session_with_models(job, options):
         context = open_run(job, options)
         prepare_run(context)
         with hold_lease(context.run, context.needs_exclusive_driver):
-            plan_summary = plan_job(context)
-            drift = fit_job(context, relist=not context.calibrates_from_input).drift
+            plan_summary = _plan(context)
+            drift = _fit(context, relist=not context.calibrates_from_input).drift
             retried = requeue_failed(context) if options.retry_failed else 0
             if options.reapply_latest_map:
                 plan_reapply(context)
@@ -218,16 +258,16 @@ def run_job(job: Job, options: RunOptions) -> RunSummary:
 
 
 def _uncommitted_shards(run: RunPaths) -> dict[int, int]:
-    """Shards of the plan without a commit, and how many images each has."""
+    """Planned shards without a commit → the number of their images."""
     done = list_committed_shards(run)
     return {number: images for number, images in count_planned_images(run).items() if number not in done}
 
 
 @contextmanager
-def _ray_session_with_models(job: Job, options: RunOptions) -> Iterator[None]:
-    """A session, and the models in memory: Ray waits for processes while they load."""
+def _session_with_models(job: Job, options: RunOptions) -> Iterator[None]:
+    """Start the workers' session while the models load into this process."""
     with ThreadPoolExecutor(1, "models") as executor:
         loading = executor.submit(load_models, job, options.allow_code)
-        with cluster.ray_session(options.address, options.metrics_port):
+        with worker_session(options):
             loading.result()
             yield

@@ -1,4 +1,4 @@
-"""Apply: shards to workers, their commits, and the search for the image that kills a worker."""
+"""Hand shards to workers, commit them, and find the images that crash their workers."""
 
 import logging
 from collections import Counter, deque
@@ -10,50 +10,54 @@ from pipeline.errors import ErrorCode, RunError
 from pipeline.progress import Progress
 from pipeline.runs import ManifestFile, RunPaths, Shard, commit, new_manifest_file_name, new_row, write_manifest_file
 from pipeline.telemetry import log_unprocessed, record_image
-from pipeline.workers import ImageTimeoutError, WorkerDiedError, WorkerPool, WorkItem
+from pipeline.workers import ImageTimeoutError, ShardPool, WorkerDiedError, WorkItem
 
 log = logging.getLogger(__name__)
 
-_COMMIT_THREADS, _MAX_PENDING_COMMITS = 8, 64  # a commit waits for the disk or the network, so the crew need not
+_COMMIT_THREADS, _MAX_PENDING_COMMITS = 8, 64  # commits wait for storage; the workers do not wait for commits
+_MAX_WORKER_DEATHS = 2  # workers that a shard may crash before it is bisected
+_MAX_QUARANTINED = 16  # shards that may wait for their bisection while nothing has succeeded
+_MAX_FAILURES_WITHOUT_SUCCESS = 8  # images that may crash a worker alone while nothing has succeeded
 _CRASH_MESSAGES = {
-    ErrorCode.WORKER_DIED: "the worker process died over this image, alone, after its shard had killed others",
-    ErrorCode.OUT_OF_MEMORY: "there was too little memory for this image, alone, after its shard had ended other workers",
+    ErrorCode.WORKER_DIED: "the worker process died while it processed this image alone",
+    ErrorCode.OUT_OF_MEMORY: "the worker process ran out of memory while it processed this image alone",
 }
-_MAX_WORKER_DEATHS = 2  # workers that a shard may kill before it is searched for the image that does it
-_MAX_QUARANTINED, _MAX_FAILURES_WITHOUT_SUCCESS = (
-    16,
-    8,
-)  # shards that may wait to be searched, and images lost alone, while nothing has been done
+_TIMEOUT_MESSAGE = "processing took longer than limits.image_timeout_s"
 
 
 @dataclass
 class _ShardState:
-    """What is known of a shard that is being worked on: images of it that are not done, parts of it that are."""
+    """A shard in progress: the number of its images without a row, and the manifest files of the others."""
 
     remaining: int
     manifest_files: list[ManifestFile] = field(default_factory=list)
 
 
 class ShardScheduler:
-    """Hands shards to a crew until every one is committed."""
+    """Hands the shards of a run to a worker pool until every one is committed.
 
-    def __init__(self, run: RunPaths, pool: WorkerPool, progress: Progress) -> None:
+    A shard that has crashed two workers is quarantined: once nothing else is in progress, it is bisected, one part at a
+    time, until the image that crashes its worker is alone. That image gets a row of its own.
+    """
+
+    def __init__(self, run: RunPaths, pool: ShardPool, progress: Progress) -> None:
         self._run, self._pool, self._progress = run, pool, progress
         self._states: dict[int, _ShardState] = {}
         self._crash_counts: Counter[int] = Counter()
         self._quarantine: deque[WorkItem] = deque()
         self._retries: deque[WorkItem] = deque()
         self._oom_retried: set[str] = set()
-        self._any_succeeded, self._failed_alone = False, 0  # whether any work has been done; images lost alone
+        self._any_succeeded = False
+        self._failed_alone = 0
         self._n_in_flight = 0
         self._pending_commits: deque[Future[int]] = deque()
 
-    def __call__(self, shards: Iterable[Shard]) -> int:
-        """Do shards; returns the number of images of those that this call committed.
+    def run_shards(self, shards: Iterable[Shard]) -> int:
+        """Process and commit shards; returns the number of images that this call committed.
 
         Raises:
             StorageError: a commit cannot be written.
-            RunError: workers die over everything.
+            RunError: workers die whatever they process.
         """
         pending = iter(shards)
         n_committed = 0
@@ -69,20 +73,17 @@ class ShardScheduler:
                 else:
                     self._any_succeeded = True
                     self._accept(item, result)
-                while self._pending_commits and (
-                    self._pending_commits[0].done() or len(self._pending_commits) > _MAX_PENDING_COMMITS
-                ):
-                    n_committed += self._pending_commits.popleft().result()
+                n_committed += self._collect_commits()
                 self._dispatch(pending)
             return n_committed + sum(future.result() for future in self._pending_commits)
 
     def _dispatch(self, pending: Iterator[Shard]) -> None:
-        """Fill the crew; suspects wait until everybody else is done, and go one at a time."""
+        """Submit as much as the pool takes: retries, then new shards, and once all is done a quarantined part."""
         while self._pool.free_slots() > 0:
             if self._retries:
                 item = self._retries.popleft()
             elif not self._any_succeeded and len(self._quarantine) >= _MAX_QUARANTINED:
-                break  # they are searched first: it may not be their images
+                break  # bisect these first: the workers may be at fault, and not the images
             elif (shard := next(pending, None)) is not None:
                 item = WorkItem(shard.number, shard.entries)
                 self._states[shard.number] = _ShardState(len(shard.entries))
@@ -95,63 +96,74 @@ class ShardScheduler:
             self._n_in_flight += 1
 
     def _on_worker_death(self, item: WorkItem, code: ErrorCode) -> None:
-        """A worker died over this work: try again, and after that search."""
+        """Retry, quarantine or bisect what a worker had when it died, or fail its only image."""
         retry = replace(item, attempt=item.attempt + 1)
         self._crash_counts[item.shard] += 1
         log_fields = {"shard": item.shard, "images": len(item.entries)}
-        log.warning("a worker died over shard %d (%d images)", item.shard, len(item.entries), extra=log_fields)
+        log.warning(
+            "a worker died while it processed shard %d (%d images)", item.shard, len(item.entries), extra=log_fields
+        )
         if self._crash_counts[item.shard] < _MAX_WORKER_DEATHS:
             self._retries.append(retry)
         elif self._crash_counts[item.shard] == _MAX_WORKER_DEATHS:
             self._quarantine.append(retry)
         elif len(item.entries) > 1:
-            middle = len(item.entries) // 2
-            halves = enumerate((item.entries[:middle], item.entries[middle:]))
-            split_items = [
-                WorkItem(item.shard, half, item.attempt + 1, f"{item.split_path}{side}") for side, half in halves
-            ]
-            self._quarantine.extendleft(reversed(split_items))  # one shard after the other
+            self._quarantine.extendleft(reversed(_bisect(item)))  # first, so that one shard is finished after the other
         elif code is ErrorCode.OUT_OF_MEMORY and item.entries[0].uri not in self._oom_retried:
-            self._oom_retried.add(item.entries[0].uri)  # the one before may have been ended a moment ago: once more, at
-            self._quarantine.appendleft(retry)  # once, and not behind the other one's second try
+            # the memory of the worker killed just before may not have been free yet: retry at once, while nothing else
+            # has been killed in between
+            self._oom_retried.add(item.entries[0].uri)
+            self._quarantine.appendleft(retry)
         else:
-            self._failed_alone += 1
-            if self._failed_alone >= _MAX_FAILURES_WITHOUT_SUCCESS and not self._any_succeeded:
-                raise RunError(
-                    f"workers died over {self._failed_alone} images, each alone, and nothing else was done; the last is "
-                    f"{item.entries[0].uri}. It is hardly the images: look at the workers, their memory and devices"
-                )
-            self._accept(item, self._write_failure_row(item, code, _CRASH_MESSAGES[code]))
+            self._fail_crashing_image(item, code)
+
+    def _fail_crashing_image(self, item: WorkItem, code: ErrorCode) -> None:
+        """Give an image that crashed its worker alone its row.
+
+        Raises:
+            RunError: several images did, and nothing has succeeded.
+        """
+        self._failed_alone += 1
+        if self._failed_alone >= _MAX_FAILURES_WITHOUT_SUCCESS and not self._any_succeeded:
+            raise RunError(
+                f"{self._failed_alone} images each crashed a worker that processed nothing else, and nothing has "
+                f"succeeded; the last is {item.entries[0].uri}. The images are hardly the cause: check the workers, "
+                "their memory and their devices"
+            )
+        self._accept(item, self._write_failure_row(item, code, _CRASH_MESSAGES[code]))
 
     def _on_timeout(self, item: WorkItem, uri: str) -> None:
-        """An image of this work hangs: it gets its row, and the others are done again by another worker."""
-        log.warning("%s takes longer than limits.image_timeout_s", uri, extra={"shard": item.shard, "photo": uri})
+        """Give an image that hangs its row, and retry the others of its work item."""
+        log.warning("%s: %s", uri, _TIMEOUT_MESSAGE, extra={"shard": item.shard, "photo": uri})
         timed_out = replace(item, entries=tuple(entry for entry in item.entries if entry.uri == uri))
         others = tuple(entry for entry in item.entries if entry.uri != uri)
         if others:
             self._retries.append(replace(item, entries=others, attempt=item.attempt + 1))
-        self._accept(
-            timed_out,
-            self._write_failure_row(timed_out, ErrorCode.TIMED_OUT, "it took longer than limits.image_timeout_s"),
-        )
+        self._accept(timed_out, self._write_failure_row(timed_out, ErrorCode.TIMED_OUT, _TIMEOUT_MESSAGE))
 
     def _write_failure_row(self, item: WorkItem, code: ErrorCode, message: str) -> ManifestFile:
-        """The row of an image that its worker did not survive."""
+        """Write the manifest file of an image whose worker could not write it."""
         (entry,) = item.entries
         row = new_row(entry, item.shard, item.attempt) | {
             "error_code": code.value,
             "error_message": message,
             "retriable": code.retriable,
         }
+        manifest_file = write_manifest_file(self._run, new_manifest_file_name(item.shard, item.attempt), [row])
         log_unprocessed(row)
         record_image(row)
-        return write_manifest_file(self._run, new_manifest_file_name(item.shard, item.attempt), [row])
+        return manifest_file
 
     def _accept(self, item: WorkItem, manifest_file: ManifestFile) -> None:
-        """Take a part; commit its shard once it has all of them."""
+        """Add a manifest file to its shard; commit the shard if it was the last one.
+
+        Raises:
+            RunError: the file has another number of rows than the work item has images.
+        """
         if manifest_file.n_rows != len(item.entries):
             raise RunError(
-                f"shard {item.shard}: {len(item.entries)} images went in and {manifest_file.n_rows} rows came out"
+                f"shard {item.shard}: the worker was given {len(item.entries)} images and returned "
+                f"{manifest_file.n_rows} rows; please report this"
             )
         state = self._states[item.shard]
         state.manifest_files.append(manifest_file)
@@ -161,11 +173,31 @@ class ShardScheduler:
             del self._states[item.shard]
             self._pending_commits.append(self._commit_executor.submit(self._commit, item.shard, state.manifest_files))
 
+    def _collect_commits(self) -> int:
+        """Return the number of images of finished commits; waits for the oldest if too many are pending."""
+        n_committed = 0
+        while self._pending_commits and (
+            self._pending_commits[0].done() or len(self._pending_commits) > _MAX_PENDING_COMMITS
+        ):
+            n_committed += self._pending_commits.popleft().result()
+        return n_committed
+
     def _commit(self, shard: int, manifest_files: Sequence[ManifestFile]) -> int:
-        """Commit a shard; returns the images of it that this call committed."""
+        """Commit a shard; returns the number of its images, or 0 if another driver was first."""
         if not commit(self._run, shard, manifest_files):
-            log.warning("shard %d was committed by another driver; its rows count", shard, extra={"shard": shard})
+            log.warning(
+                "shard %d was already committed by another driver, whose rows stay", shard, extra={"shard": shard}
+            )
             return 0
         counts = {name: sum(getattr(part, name) for part in manifest_files) for name in ("ok", "skipped", "failed")}
         log.info("shard %d is committed", shard, extra={"shard": shard} | counts)
         return sum(manifest_file.n_rows for manifest_file in manifest_files)
+
+
+def _bisect(item: WorkItem) -> list[WorkItem]:
+    """Split a work item into halves, as its next attempt."""
+    middle = len(item.entries) // 2
+    halves = (item.entries[:middle], item.entries[middle:])
+    return [
+        WorkItem(item.shard, half, item.attempt + 1, f"{item.split_path}{side}") for side, half in enumerate(halves)
+    ]

@@ -1,4 +1,4 @@
-"""Logs: lines for people, or lines of JSON that say which run, stage, shard and photo they are of; without secrets."""
+"""Log lines as text, or as JSON with the run, stage, shard and photo that they concern; without secrets."""
 
 import json
 import logging
@@ -12,9 +12,9 @@ from typing import Any
 from pipeline.redaction import redact
 
 LOG_FORMAT_ENV = "DEEPOT_LOG_FORMAT"
-"""The environment variable that says how log lines are written."""
+"""The environment variable that selects the format of log lines."""
 LOG_FIELDS = ("shard", "photo", "code", "images", "total", "ok", "skipped", "failed", "seconds")
-"""What a line may say beside its message: `build_extra_option` of a call of a logger."""
+"""The fields that a JSON line takes from the `extra` argument of a logging call."""
 _OWN_LOGGERS = ("deepot", "pipeline", "jobs")
 _CONTEXT: dict[str, str] = {}
 
@@ -22,27 +22,27 @@ log = logging.getLogger(__name__)
 
 
 class LogFormat(StrEnum):
-    """How log lines are written."""
+    """The format of log lines."""
 
     TEXT = "text"
     JSON = "json"
 
 
 def current_log_format() -> LogFormat:
-    """How this process writes log lines."""
+    """Return the format in which this process writes log lines."""
     return LogFormat(os.environ.get(LOG_FORMAT_ENV) or LogFormat.TEXT)
 
 
 def set_log_context(**values: str) -> None:
-    """From now on every line of JSON of this process says so: `run`, `stage`."""
+    """Add fields to every further JSON line of this process: `run`, `stage`."""
     _CONTEXT.update(values)
 
 
 def configure_logging(log_format: LogFormat, verbose: bool = False) -> Callable[[], None]:
-    """Write the log lines of this process to standard error: warnings; where they are JSON or verbose, INFO too.
+    """Write the log lines of this process to standard error: warnings, and with JSON or `verbose` also INFO.
 
     Returns:
-        What puts everything back as it was.
+        A function that restores the previous configuration.
     """
     as_json = log_format is LogFormat.JSON
     previous_format, os.environ[LOG_FORMAT_ENV] = os.environ.get(LOG_FORMAT_ENV, ""), log_format
@@ -70,7 +70,7 @@ def configure_logging(log_format: LogFormat, verbose: bool = False) -> Callable[
 
 
 def route_logger(library: str) -> None:
-    """Have a library that writes its log lines itself write them as we do, where that is JSON."""
+    """Let JSON logging handle the records of a library that has log handlers of its own."""
     if current_log_format() is LogFormat.JSON:
         logger = logging.getLogger(library)
         logger.handlers.clear()
@@ -78,7 +78,7 @@ def route_logger(library: str) -> None:
 
 
 def log_unprocessed(row: Mapping[str, Any]) -> None:
-    """Log a manifest row that is not of an image that is done."""
+    """Log a manifest row if its image was skipped or has failed."""
     if row["status"] != "ok":
         fields = {"shard": row["shard"], "photo": row["input_uri"], "code": row["error_code"]}
         level = logging.INFO if row["status"] == "skipped" else logging.WARNING
@@ -86,18 +86,18 @@ def log_unprocessed(row: Mapping[str, Any]) -> None:
 
 
 class TextFormatter(logging.Formatter):
-    """Lines of text without secrets."""
+    """Formats records as text without secrets."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """A record as it is shown."""
+        """Return the line of a record."""
         return redact(super().format(record))
 
 
 class JsonFormatter(logging.Formatter):
-    """A JSON object a line: time (UTC), level, logger, message, and what is known of run, stage, shard, photo, code."""
+    """Formats each record as a JSON object: time (UTC), level, logger, message, context and `LOG_FIELDS`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """A record as one line."""
+        """Return the line of a record."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,

@@ -1,4 +1,4 @@
-"""Notify: whoever a job names is told how it ended."""
+"""Notifications of how a job ended, posted to a webhook."""
 
 import http.client
 import json
@@ -22,28 +22,28 @@ _RESPONSE_TIMEOUT_S, _MAX_ATTEMPTS, _RETRY_WAIT_S = 10.0, 3, 1.0
 
 @dataclass(frozen=True)
 class Notifier:
-    """Whom to tell, all of it looked up.
+    """The recipients of notifications, with environment variables resolved.
 
     Attributes:
-        url: of the webhook, which is a secret; None for none.
-        webhook_label: the webhook as it may be shown.
+        url: the URL of the webhook, which is a secret; None without a webhook.
+        webhook_label: the webhook in words that may be shown.
     """
 
     url: str | None = field(default=None, repr=False)
     webhook_label: str = ""
 
     def send(self, payload: Mapping[str, object]) -> None:
-        """Send a line of JSON to all of them; where one cannot be told that is a warning and nothing else."""
+        """Send a JSON object to all recipients; one that cannot be reached is logged as a warning."""
         line = json.dumps(payload).encode()
         if self.url is not None:
             _post_webhook(self.url, self.webhook_label, line)
 
 
 def make_notifier(notify: Notifications | None) -> Notifier:
-    """Look up whom a job wants told, before its work begins.
+    """Resolve the recipients of a job's notifications, before its work begins.
 
     Raises:
-        ConfigError: the webhook's environment variable is not set or holds no URL.
+        ConfigError: the environment variable of the webhook is not set or holds no URL.
     """
     if notify is None:
         return Notifier()
@@ -55,15 +55,15 @@ def make_notifier(notify: Notifications | None) -> Notifier:
             problem = "holds no http:// or https:// URL" if url else "is not set"
             raise ConfigError(f"notify.webhook is {notify.webhook}, but the environment variable {name} {problem}")
     elif url is not None:
-        label = f"at {urlsplit(url).hostname}"  # the path of a webhook is what lets one post to it
+        label = f"at {urlsplit(url).hostname}"  # without the path, which is the secret
     return Notifier(url, label)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """What is posted goes where the job says and nowhere else."""
+    """Follows no redirects, so that notifications reach only the host that the job names."""
 
     def redirect_request(self, *_: object) -> None:
-        """Follow none: the redirect is an error then."""
+        """Return no request, which makes the redirect an error."""
 
 
 def _post_webhook(url: str, label: str, line: bytes) -> None:
@@ -77,7 +77,7 @@ def _post_webhook(url: str, label: str, line: bytes) -> None:
         request = urllib.request.Request(url, line, {"Content-Type": "application/json", "User-Agent": "deepot"})
         retrying(_send_request, request)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        log.warning("the webhook %s was not told: %s", label, _describe_error(error))
+        log.warning("the webhook %s could not be notified: %s", label, _describe_error(error))
 
 
 def _send_request(request: urllib.request.Request) -> None:
@@ -89,14 +89,14 @@ def _send_request(request: urllib.request.Request) -> None:
 
 
 def _is_transient(error: BaseException) -> bool:
-    """Whether the same post may be taken another time."""
+    """Whether the same request may succeed another time."""
     if isinstance(error, urllib.error.HTTPError):
         return error.code == http.HTTPStatus.TOO_MANY_REQUESTS or error.code >= http.HTTPStatus.INTERNAL_SERVER_ERROR
     return isinstance(error, OSError | http.client.HTTPException)
 
 
 def _describe_error(error: Exception) -> str:
-    """An error in words that never hold the URL."""
+    """Describe an error in words that never contain the URL."""
     if isinstance(error, urllib.error.HTTPError):
         return f"it answered {error.code}"
     reason = getattr(error, "reason", error)

@@ -1,4 +1,4 @@
-"""Metrics: what Prometheus sees of a run, through Ray's own exporter; nothing is counted before `start`."""
+"""Prometheus metrics of a run, exported by Ray; nothing is counted before `start_metrics_export`."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.progress import Progress
 from pipeline.runs import PHASES, RunPaths
 
-_BUSY_INTERVAL_S = 1.0  # between two times that the busy seconds of an image that takes long are counted
+_BUSY_INTERVAL_S = 1.0  # how often the busy seconds of an image in progress are counted
 _COMMON_TAGS = ("run", "name")
 
 
@@ -19,10 +19,10 @@ class Metric:
     """One metric of each process that works on a run.
 
     Attributes:
-        name: as Ray is told; Prometheus sees `ray_` before it and, of a counter, `_accumulate` behind it.
-        description: in words, with the unit.
-        is_counter: whether it is a counter; a gauge otherwise.
-        tags: labels beside `run` (the last part of the run's folder) and `name` (of the job).
+        name: the name that is given to Ray.
+        description: what it measures, with the unit.
+        is_counter: whether it is a counter; otherwise a gauge.
+        tags: labels besides `run` (the last part of the run's folder) and `name` (of the job).
     """
 
     name: str
@@ -32,24 +32,24 @@ class Metric:
 
     @property
     def prometheus_name(self) -> str:
-        """The name that Prometheus sees."""
+        """The name in Prometheus: with the prefix `ray_` and, for a counter, the suffix `_total`."""
         return f"ray_{self.name}" + ("_total" if self.is_counter else "")
 
 
-IMAGES = Metric("deepot_images", "images whose work is over; status: ok, skipped, failed", True, ("status",))
-MEGAPIXELS = Metric("deepot_megapixels", "megapixels of images that are done", True)
-IMAGE_FAILURES = Metric("deepot_failures", "images that were skipped or failed, by error code", True, ("code",))
-PHASE_SECONDS = Metric("deepot_phase_seconds", "seconds of workers, by phase of an image", True, ("phase",))
+IMAGES = Metric("deepot_images", "images with a manifest row; status: ok, skipped, failed", True, ("status",))
+MEGAPIXELS = Metric("deepot_megapixels", "megapixels of images with a result", True)
+IMAGE_FAILURES = Metric("deepot_failures", "images that were skipped or have failed, by error code", True, ("code",))
+PHASE_SECONDS = Metric("deepot_phase_seconds", "seconds that workers spent on images, by phase", True, ("phase",))
 DEVICE_BUSY_SECONDS = Metric(
     "deepot_busy_seconds", "seconds in which workers computed on their device", True, ("device",)
 )
-WORKER_COUNT = Metric("deepot_workers", "workers of apply that have started", False)
-IMAGES_REMAINING = Metric("deepot_images_left", "images that apply has still to do", False)
+WORKER_COUNT = Metric("deepot_workers", "workers that have started", False)
+IMAGES_REMAINING = Metric("deepot_images_left", "images that apply has not finished yet", False)
 METRICS = (IMAGES, MEGAPIXELS, IMAGE_FAILURES, PHASE_SECONDS, DEVICE_BUSY_SECONDS, WORKER_COUNT, IMAGES_REMAINING)
 
 
 class _Exporter:
-    """The metrics of this process, as Ray has them."""
+    """The metrics of this process in Ray."""
 
     def __init__(self, run: RunPaths, name: str) -> None:
         from ray.util import metrics
@@ -62,12 +62,12 @@ class _Exporter:
         self.busy_timer = _BusyTimer(lambda seconds, device: self.add(DEVICE_BUSY_SECONDS, seconds, device=device))
 
     def add(self, metric: Metric, value: float, **tags: str) -> None:
-        """Count on; Ray takes no zero."""
+        """Increase a counter; Ray refuses an increase of zero."""
         if value > 0:
             self._ray_metrics[metric].inc(value, tags)
 
     def set(self, metric: Metric, value: float, **tags: str) -> None:
-        """A gauge stands at a value."""
+        """Set a gauge."""
         self._ray_metrics[metric].set(value, tags)
 
 
@@ -75,14 +75,14 @@ _exporter: _Exporter | None = None
 
 
 def start_metrics_export(run: RunPaths, name: str) -> None:
-    """From now on this process, which has a Ray session, exports what it does for a run."""
+    """Export the work of this process, which has a Ray session, as metrics of a run."""
     global _exporter
     stop_metrics_export()
     _exporter = _Exporter(run, name)
 
 
 def stop_metrics_export() -> None:
-    """The session is over."""
+    """Stop exporting metrics."""
     global _exporter
     if _exporter is not None:
         _exporter.busy_timer.stop()
@@ -90,7 +90,7 @@ def stop_metrics_export() -> None:
 
 
 def record_image(row: Mapping[str, Any]) -> None:
-    """The work on an image is over; this is its manifest row."""
+    """Count an image, once its manifest row is final."""
     if _exporter is None:
         return
     _exporter.add(IMAGES, 1, status=row["status"])
@@ -103,31 +103,31 @@ def record_image(row: Mapping[str, Any]) -> None:
 
 
 def set_worker_count(count: int) -> None:
-    """So many workers have started."""
+    """Export the number of workers that have started."""
     if _exporter is not None:
         _exporter.set(WORKER_COUNT, count)
 
 
 class RemainingGauge:
-    """Progress that also exports how many images are left."""
+    """Passes progress on and exports the number of images that remain."""
 
     def __init__(self, progress: Progress, images: int) -> None:
-        """So many are to do."""
+        """Start with so many images that remain."""
         self._progress, self._remaining = progress, images
         self._export_remaining()
 
     def begin(self, stage: str, total: int) -> None:
-        """A stage starts."""
+        """Pass on that a stage begins."""
         self._progress.begin(stage, total)
 
     def advance(self, images: int, failed: int) -> None:
-        """So many more images are finished."""
+        """Pass on that more images are finished, and export how many remain."""
         self._remaining -= images
         self._export_remaining()
         self._progress.advance(images, failed)
 
     def end(self) -> None:
-        """The stage is over."""
+        """Pass on that the stage has ended."""
         self._progress.end()
 
     def _export_remaining(self) -> None:
@@ -136,18 +136,18 @@ class RemainingGauge:
 
 
 def track_busy_time(device: str) -> AbstractContextManager[None]:
-    """While the context lasts this process computes on a device; its seconds are counted as they pass.
+    """Count the seconds of the context as busy seconds of a device, while they pass.
 
-    One at a time: workers compute in turn.
+    Only one such context may be open at a time.
     """
     return nullcontext() if _exporter is None else _exporter.busy_timer.running(device)
 
 
 class _BusyTimer:
-    """Counts busy seconds every second, so that an image of minutes shows up while it is worked on."""
+    """Counts busy seconds every second, so that an image that takes minutes is counted while it is processed."""
 
-    def __init__(self, add: Callable[[float, str], None]) -> None:
-        self._add, self._lock, self._stopped = add, threading.Lock(), threading.Event()
+    def __init__(self, add: Callable[[float, str], None], stopped: threading.Event | None = None) -> None:
+        self._add, self._lock, self._stopped = add, threading.Lock(), stopped or threading.Event()
         self._device, self._counted_until = "", 0.0
         threading.Thread(target=self._count_periodically, name="busy", daemon=True).start()
 

@@ -1,19 +1,30 @@
-"""The work of one process, without Ray."""
+"""The work of one process, without Ray: models, the shard worker, time limits, and the protocol of worker pools."""
 
 from pipeline.workers.models import Models, load_models, set_torch_threads, tile_options
-from pipeline.workers.pool import WorkerDiedError, WorkerOutOfMemoryError, WorkerPool
-from pipeline.workers.shard_worker import ShardWorker, WorkerConfig, WorkItem
+from pipeline.workers.pool import (
+    ShardPool,
+    TaskExecutor,
+    WorkerDiedError,
+    WorkerOutOfMemoryError,
+    WorkerPool,
+    WorkerSession,
+)
+from pipeline.workers.shard_worker import ShardWorker
 from pipeline.workers.watchdog import ImageTimeoutError, hard_deadline, scaled_timeout_s
+from pipeline.workers.work_item import WorkerConfig, WorkItem
 
 __all__ = [
     "ImageTimeoutError",
     "Models",
+    "ShardPool",
     "ShardWorker",
+    "TaskExecutor",
     "WorkItem",
     "WorkerConfig",
     "WorkerDiedError",
     "WorkerOutOfMemoryError",
     "WorkerPool",
+    "WorkerSession",
     "hard_deadline",
     "load_models",
     "scaled_timeout_s",

@@ -1,4 +1,4 @@
-"""Models: what a worker loads once and keeps: autoencoder, restorers, degradation, map."""
+"""The models of a job, loaded once in each process: autoencoder, restorers, degradation."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,10 +16,10 @@ class Models:
     """The loaded models of a job.
 
     Attributes:
-        autoencoder: the autoencoder.
-        restorer: applied to the input.
-        calibration_restorer: applied in calibration.
-        degradation: of the calibration; None without one.
+        autoencoder: the autoencoder, on its device.
+        restorer: the restorer of the input.
+        calibration_restorer: the restorer of the degraded calibration photos.
+        degradation: the degradation of the calibration photos; None if the job has none.
     """
 
     autoencoder: LoadedAutoencoder
@@ -28,7 +28,7 @@ class Models:
     degradation: Degradation | None
 
     def fingerprints(self) -> dict[str, str]:
-        """What identifies them in the fingerprint of a run."""
+        """Return the SHA-256 of each model by name, for the fingerprints of a job."""
         return {
             "autoencoder": self.autoencoder.sha256,
             "restorer": self.restorer.sha256,
@@ -38,10 +38,10 @@ class Models:
 
 @lru_cache(maxsize=1)
 def load_models(job: Job, allow_code: bool) -> Models:
-    """Load a job's models, once a process.
+    """Load the models of a job; they stay in memory until those of another job are loaded.
 
     Raises:
-        DeepotError: one of them cannot be loaded.
+        DeepotError: a model cannot be loaded.
     """
     set_torch_threads(job)
     dtype = None if job.compute.dtype == "auto" else getattr(torch, job.compute.dtype)
@@ -59,11 +59,11 @@ def load_models(job: Job, allow_code: bool) -> Models:
 
 
 def set_torch_threads(job: Job) -> None:
-    """Let this thread compute with as many threads as the job says; PyTorch keeps that for each thread."""
+    """Set the number of PyTorch's threads to that of the job; PyTorch keeps it for each calling thread."""
     torch.set_num_threads(job.compute.threads)
 
 
 def tile_options(job: Job) -> TileOptions:
-    """The tile sizes of a job, `auto` resolved."""
+    """Return the tile sizes of a job, with `auto` resolved."""
     size, overlap = job.tiles.max_side, job.tiles.overlap
     return TileOptions(TileOptions.size if size == "auto" else size, None if overlap == "auto" else overlap)

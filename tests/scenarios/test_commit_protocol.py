@@ -191,7 +191,7 @@ def drive(entries, dies=lambda: False):
     extend_plan(RUN, entries, 2)
     done = list_committed_shards(RUN)
     missing = [shard for shard in read_plan(RUN) if shard.number not in done]
-    return finalize_run(RUN, ShardScheduler(RUN, CrashingWorkerPool(dies), NullProgress())(missing), 0.0)
+    return finalize_run(RUN, ShardScheduler(RUN, CrashingWorkerPool(dies), NullProgress()).run_shards(missing), 0.0)
 
 
 class Driver(threading.Thread):

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 import deepot
-from research.bench_published_autoencoders import CONFIGURATIONS
 from deepot.inference.enhancer import Enhancer
 from deepot.inference.tile_options import TileOptions
 from deepot.photo.pixels import Pixels
+from research.bench_published_autoencoders import CONFIGURATIONS
 from tests.support.photos import make_photo, soften
 
 EXPECTED = {  # parameters, latent channels, scaling, shift, halo

@@ -247,7 +247,7 @@ def test_a_calibration_that_is_gone_stops_only_a_job_that_wants_refits(again, tm
     for path in (tmp_path / "natural").rglob("*.png"):
         path.unlink()
     assert again().drift == first.drift
-    assert "no drift can be told" in caplog.text
+    assert "its drift cannot be measured" in caplog.text
     with pytest.raises(NothingFoundError, match="no images found"):
         again(refit="drift")
 

@@ -29,7 +29,7 @@ from pipeline.stages.driver import RunOptions, open_run, plan_job, requeue_faile
 from pipeline.storage import local_store
 from pipeline.storage.folders import exists, list_names
 from pipeline.storage.objects import delete, read, write
-from pipeline.workers import shard_worker as shard
+from pipeline.workers import photo_reader
 from tests.support.in_process_pool import OPTIONS, InProcessWorkerPool, run_in_process, without_ray
 from tests.support.photos import make_photo, small_job_config
 
@@ -405,7 +405,7 @@ def test_a_run_stops_where_another_driver_has_it(make_job, undecided, monkeypatc
 def test_two_drivers_do_not_write_over_each_others_files(make_job, tmp_path, monkeypatch, layout):
     """A shard of the first lacks a photo that the second one read: its tar would be another, under the same name."""
     job = make_job(output={"uri": str(tmp_path / "enhanced"), "layout": layout})
-    real, refused = shard.read_input, []
+    real, refused = photo_reader.read_input, []
 
     def fetch(entry, limits):
         if refused and entry.key == "photo 01.png":
@@ -424,7 +424,7 @@ def test_two_drivers_do_not_write_over_each_others_files(make_job, tmp_path, mon
             return super().wait()
 
     with without_ray(Beside), monkeypatch.context() as patch:
-        patch.setattr(shard, "read_input", fetch)
+        patch.setattr(photo_reader, "read_input", fetch)
         result = run_job(job, OPTIONS)
     assert verify_run(RunPaths(result.run), NullProgress()).n_corrupt == 0
     assert "two write over each other's files: wait until it has ended" in str(refused[0])

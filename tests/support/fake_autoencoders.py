@@ -125,6 +125,20 @@ class OutOfMemory(Shuffle):
         return super().encode(images)
 
 
+class Faulty(Shuffle):
+    """Crashes, hangs or runs out of memory over a photo that is one grey, by its value of 8 bits: 9, 19 or 29."""
+
+    def encode(self, images):
+        grey = round(255 * float(images.mean())) if images.min() == images.max() else 0
+        if grey == 9:
+            os._exit(9)
+        if grey == 29:
+            return torch.empty(2**60)
+        while grey == 19:
+            time.sleep(0.1)
+        return super().encode(images)
+
+
 class LeakingMemory(Shuffle):
     """Takes more and more memory over a photo that is one plain colour, until somebody stops it."""
 
@@ -214,6 +228,10 @@ def hanging():
 
 def out_of_memory():
     return OutOfMemory()
+
+
+def faulty():
+    return Faulty()
 
 
 def slow():

@@ -1,4 +1,4 @@
-"""A whole run in this process: Ray's part is done by plain calls, everything else is the real thing."""
+"""Stages run in this process: plain calls take the place of Ray, everything else is real."""
 
 from contextlib import contextmanager
 
@@ -12,7 +12,7 @@ OPTIONS = RunOptions(allow_code=True)
 
 
 class QueueWorkerPool:
-    """A crew whose work waits until it is waited for; `wait` is for others to say."""
+    """A pool that queues its work items; what `wait` does is for subclasses to define."""
 
     def __init__(self):
         self.queue = []
@@ -25,21 +25,21 @@ class QueueWorkerPool:
 
 
 class InProcessWorkerPool(QueueWorkerPool):
-    """One worker that does its work when it is waited for."""
+    """A pool of one worker, which processes a work item when it is waited for."""
 
-    def configure(self, config, _max_workers):
+    def configure(self, config, max_workers):
         self.worker = ShardWorker(config)
 
     def wait(self):
         item = self.queue.pop(0)
         return item, self.worker.process(item)
 
-    def map_unordered(self, function, items, _on_worker_death=None, **_):
+    def map_unordered(self, function, items, on_worker_death=None):
         return map(function, items)
 
 
 class InProcessSession:
-    """Has a crew of a class, a new one for each stage."""
+    """Gives each stage a new pool of a class."""
 
     def __init__(self, pool_class):
         self._pool_class = pool_class
@@ -51,10 +51,10 @@ class InProcessSession:
 
 @contextmanager
 def without_ray(pool_class=InProcessWorkerPool):
-    """What asks for a session of Ray gets a crew in this process."""
+    """Replace Ray sessions by sessions in this process."""
 
     @contextmanager
-    def session(*_):
+    def session(_address=None, _metrics_port=None):
         yield InProcessSession(pool_class)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -63,6 +63,6 @@ def without_ray(pool_class=InProcessWorkerPool):
 
 
 def run_in_process(job, options=OPTIONS):
-    """`run_job` without Ray."""
+    """Run all stages of a job without Ray."""
     with without_ray():
         return run_job(job, options)

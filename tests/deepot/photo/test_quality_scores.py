@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from deepot.photo.pixels import Pixels
+from deepot.photo.quality_scores import score_quality
+from deepot.restoration.degradations import load_degradation, rng_for
+from jobs.demo_photos import write_packaged_photos
 from research.eval_quality_scores import (
     DEGRADATIONS,
     area_under_roc,
@@ -12,10 +16,6 @@ from research.eval_quality_scores import (
     measure,
     photos_in,
 )
-from deepot.photo.pixels import Pixels
-from deepot.photo.quality_scores import score_quality
-from deepot.restoration.degradations import load_degradation, rng_for
-from jobs.demo_photos import write_packaged_photos
 from tests.support.photos import make_photo
 
 

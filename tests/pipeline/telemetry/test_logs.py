@@ -1,4 +1,4 @@
-"""Log lines: what they say, that they are whole JSON whatever is in them, and that no secret is in them."""
+"""Log lines: their fields, that each is valid JSON whatever it holds, and that none holds a secret."""
 
 import io
 import json
@@ -21,27 +21,25 @@ KEY = "not/to/be/seen/in/lines"
 
 
 @pytest.fixture(autouse=True)
-def about(monkeypatch):
+def empty_context(monkeypatch):
     monkeypatch.setattr(logs, "_CONTEXT", {})
 
 
 @pytest.fixture
 def lines(capsys):
-    """Starts JSON lines when it is called, and gives a function that says which were written."""
-    started = []
+    """Starts JSON lines when it is called; returns a function that gives those written so far."""
+    restore_calls = []
 
-    def start():
-        started.append(
-            logs.configure_logging(LogFormat.JSON)
-        )  # pytest's standard error of a test is not that of its fixtures
+    def start():  # called in the test: the standard error of its fixtures is another one
+        restore_calls.append(logs.configure_logging(LogFormat.JSON))
         return lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
     yield start
-    for put_back in started:
-        put_back()
+    for restore in restore_calls:
+        restore()
 
 
-def test_a_line_says_what_is_known_and_no_secret(lines, monkeypatch):
+def test_json_line_has_context_and_fields_and_no_secret(lines, monkeypatch):
     written = lines()
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEY)
     log = logging.getLogger("pipeline.here")
@@ -64,7 +62,7 @@ def test_a_line_says_what_is_known_and_no_secret(lines, monkeypatch):
     }
 
 
-def test_ours_are_told_from_info_on_and_others_from_warnings_on(lines):
+def test_json_logging_writes_own_loggers_from_info_and_others_from_warning(lines):
     written = lines()
     for name in ("deepot.inference.enhancer", "pipeline.stages.driver", "jobs.run", "botocore"):
         logging.getLogger(name).info("here")
@@ -76,20 +74,20 @@ def test_ours_are_told_from_info_on_and_others_from_warnings_on(lines):
     assert names == ["deepot.inference.enhancer", "pipeline.stages.driver", "jobs.run", "py.warnings"]
 
 
-def test_text_has_no_secrets_either_and_everything_is_put_back(capsys, monkeypatch):
+def test_text_logging_writes_no_secret_and_is_restored(capsys, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEY)
     monkeypatch.delenv(logs.LOG_FORMAT_ENV, raising=False)
     before = logging.getLogger().handlers[:], logging.getLogger("pipeline").level
-    put_back = logs.configure_logging(LogFormat.TEXT)
+    restore = logs.configure_logging(LogFormat.TEXT)
     logging.getLogger("pipeline").warning("the key is %s", KEY)
     logging.getLogger("pipeline").info("not here")
-    put_back()
+    restore()
     assert capsys.readouterr().err == "WARNING the key is …\n"
     assert (logging.getLogger().handlers, logging.getLogger("pipeline").level) == before
     assert logs.current_log_format() is LogFormat.TEXT
 
 
-def test_what_is_printed_becomes_lines(lines):
+def test_logged_stdout_turns_printed_lines_into_log_lines(lines):
     written = lines()
     stdout = io.StringIO()
     printed = LoggedStdout(stdout)
@@ -99,7 +97,7 @@ def test_what_is_printed_becomes_lines(lines):
     assert stdout.getvalue() == '{"ok": 1}\n'
 
 
-def test_progress_is_told_now_and_then(lines, monkeypatch):
+def test_logged_progress_writes_a_line_every_ten_seconds(lines, monkeypatch):
     written = lines()
     clock = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
@@ -110,13 +108,13 @@ def test_progress_is_told_now_and_then(lines, monkeypatch):
         progress.advance(2, 0)
     progress.advance(0, 1)
     progress.end()
-    begun, *between, over = written()
+    begun, *between, ended = written()
     assert (begun["stage"], begun["total"]) == ("apply", 100)
     assert [line["images"] for line in between] == [20, 40, 60, 80, 100]
-    assert (over["images"], over["failed"], over["seconds"]) == (100, 1, 50)
+    assert (ended["images"], ended["failed"], ended["seconds"]) == (100, 1, 50)
 
 
-def test_the_command_line_writes_json_from_the_first_line_to_the_last(tmp_path, capsys, monkeypatch):
+def test_command_line_with_json_logging_writes_only_json_lines(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv(logs.LOG_FORMAT_ENV, "json")
     assert main(["status", str(tmp_path)]) == 2
     (line,) = [json.loads(text) for text in capsys.readouterr().err.splitlines()]
@@ -131,12 +129,12 @@ def test_the_command_line_writes_json_from_the_first_line_to_the_last(tmp_path, 
     assert "--log-format: invalid LogFormat value: 'xml'" in capsys.readouterr().err
 
 
-def test_ray_writes_its_lines_as_we_do(tmp_path):
-    """In a process of its own, as handlers of a library that is imported once are taken away."""
+def test_route_logger_writes_lines_of_ray_as_json(tmp_path):
+    """In a process of its own: the handlers of an imported library would be missing in other tests."""
     code = (
-        "import logging, ray\nfrom pipeline.telemetry import logs\nlogs.configure_logging(logs.LogFormat.JSON)\nlogs.route_logger('ray')\n"
-        "logging.getLogger('ray.worker').error('lost a node')"
+        "import logging, ray\nfrom pipeline.telemetry import logs\nlogs.configure_logging(logs.LogFormat.JSON)\n"
+        "logs.route_logger('ray')\nlogging.getLogger('ray.worker').error('lost a node')"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=280)
     (line,) = [json.loads(text) for text in done.stderr.splitlines()]
     assert (line["logger"], line["message"]) == ("ray.worker", "lost a node")

@@ -1,6 +1,6 @@
-"""What is counted; that Ray exports it is a matter of tests/pipeline/stages/test_driver.py."""
+"""What is counted; that Ray exports it is tested in tests/pipeline/stages/test_driver.py."""
 
-import time
+import threading
 
 import pytest
 
@@ -11,7 +11,7 @@ from pipeline.errors import ErrorCode, PipelineError
 from pipeline.progress import NullProgress
 from pipeline.runs.manifest import PHASES
 from pipeline.runs.paths import RunPaths
-from pipeline.telemetry import prometheus_metrics as metrics
+from pipeline.telemetry import prometheus_metrics
 from pipeline.telemetry.prometheus_metrics import (
     DEVICE_BUSY_SECONDS,
     IMAGE_FAILURES,
@@ -26,10 +26,10 @@ from pipeline.telemetry.prometheus_metrics import (
 
 @pytest.fixture
 def exported(monkeypatch):
-    """Counters and gauges that are kept in a dictionary, in place of Ray's."""
+    """Replaces Ray's counters and gauges by a dictionary; returns a function that reads it."""
     kept = {}
 
-    class Fake:
+    class FakeMetric:
         def __init__(self, name, meaning, tag_keys):
             self.name, self.keys, self.tags = name, tag_keys, {}
 
@@ -48,23 +48,22 @@ def exported(monkeypatch):
         def set(self, value, tags):
             kept[self.key(tags)] = value
 
-    monkeypatch.setattr("ray.util.metrics.Counter", Fake)
-    monkeypatch.setattr("ray.util.metrics.Gauge", Fake)
-    monkeypatch.setattr(metrics, "_BUSY_INTERVAL_S", 0.02)
-    metrics.start_metrics_export(RunPaths("s3://archive/_deepot/0123"), "scans")
+    monkeypatch.setattr("ray.util.metrics.Counter", FakeMetric)
+    monkeypatch.setattr("ray.util.metrics.Gauge", FakeMetric)
+    prometheus_metrics.start_metrics_export(RunPaths("s3://archive/_deepot/0123"), "scans")
     yield lambda metric, *tags: kept.get((metric.name, ("0123", "scans", *tags)), 0)
-    metrics.stop_metrics_export()
+    prometheus_metrics.stop_metrics_export()
 
 
 def row(**values):
     return {f"seconds_{phase}": 0.0 for phase in PHASES} | {"status": "ok", "width": 1000, "height": 500} | values
 
 
-def test_rows_are_counted(exported):
-    metrics.record_image(row(seconds_encode=1.5, seconds_read=0.25))
-    metrics.record_image(row(seconds_encode=0.5))
-    metrics.record_image(row(status="failed", error_code=ErrorCode.DAMAGED.value, width=None))
-    metrics.record_image(row(status="skipped", error_code="too_large"))
+def test_record_image_counts_rows_by_status_code_and_phase(exported):
+    prometheus_metrics.record_image(row(seconds_encode=1.5, seconds_read=0.25))
+    prometheus_metrics.record_image(row(seconds_encode=0.5))
+    prometheus_metrics.record_image(row(status="failed", error_code=ErrorCode.DAMAGED.value, width=None))
+    prometheus_metrics.record_image(row(status="skipped", error_code="too_large"))
     assert [exported(IMAGES, status) for status in ("ok", "skipped", "failed")] == [2, 1, 1]
     assert exported(MEGAPIXELS) == 1
     assert (exported(IMAGE_FAILURES, "damaged"), exported(IMAGE_FAILURES, "too_large")) == (1, 1)
@@ -75,31 +74,75 @@ def test_rows_are_counted(exported):
     )
 
 
-def test_busy_seconds_are_counted_while_they_pass(exported):
-    with metrics.track_busy_time("cuda"):
-        time.sleep(0.15)
-        during = exported(DEVICE_BUSY_SECONDS, "cuda")
-        assert 0.05 < during <= 0.16
-    after = exported(DEVICE_BUSY_SECONDS, "cuda")
-    assert 0.15 <= after < 0.5
-    time.sleep(0.06)
-    assert exported(DEVICE_BUSY_SECONDS, "cuda") == after, "nothing is counted while nothing is computed"
+class Ticks:
+    """Takes the place of the event that the busy timer waits on: the test decides when an interval has passed."""
+
+    def __init__(self):
+        self._may_go, self._waits, self._is_set = threading.Semaphore(0), threading.Semaphore(0), False
+
+    def wait(self, _timeout):
+        self._waits.release()
+        self._may_go.acquire()
+        return self._is_set
+
+    def set(self):
+        self._is_set = True
+        self._may_go.release()
+
+    def tick(self):
+        """Let one interval pass, and the timer do what it does then."""
+        assert self._waits.acquire(timeout=120)
+        self._may_go.release()
+        assert self._waits.acquire(timeout=120)
+        self._waits.release()
 
 
-def test_gauges_follow_the_work(exported):
-    metrics.set_worker_count(3)
-    left = metrics.RemainingGauge(NullProgress(), 10)
+def test_busy_timer_counts_seconds_while_they_pass_and_only_then(monkeypatch):
+    now, counted, ticks = [100.0], [], Ticks()
+    monkeypatch.setattr(prometheus_metrics.time, "monotonic", lambda: now[0])
+    timer = prometheus_metrics._BusyTimer(lambda seconds, device: counted.append((seconds, device)), ticks)
+    ticks.tick()
+    assert counted == [], "nothing has been computed yet"
+    with timer.running("cuda"):
+        now[0] += 3
+        ticks.tick()
+        assert counted == [(3, "cuda")]
+        now[0] += 2
+        ticks.tick()
+        now[0] += 0.5
+    assert counted == [(3, "cuda"), (2, "cuda"), (0.5, "cuda")]
+    now[0] += 100
+    ticks.tick()
+    assert len(counted) == 3, "nothing is counted while nothing is computed"
+    with pytest.raises(ValueError, match="odd"), timer.running("cpu"):
+        now[0] += 1
+        raise ValueError("odd")
+    assert counted[3:] == [(1, "cpu")]
+    timer.stop()
+
+
+def test_track_busy_time_exports_the_seconds_of_its_context(exported, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(prometheus_metrics.time, "monotonic", lambda: now[0])
+    with prometheus_metrics.track_busy_time("cuda"):
+        now[0] += 7
+    assert exported(DEVICE_BUSY_SECONDS, "cuda") == 7
+
+
+def test_gauges_export_workers_and_remaining_images(exported):
+    prometheus_metrics.set_worker_count(3)
+    left = prometheus_metrics.RemainingGauge(NullProgress(), 10)
     assert (exported(WORKER_COUNT), exported(IMAGES_REMAINING)) == (3, 10)
     left.advance(4, 1)
     assert exported(IMAGES_REMAINING) == 6
 
 
 def test_nothing_is_counted_before_the_start_and_after_the_stop(exported):
-    metrics.stop_metrics_export()
-    metrics.record_image(row())
-    metrics.set_worker_count(1)
-    with metrics.track_busy_time("cpu"):
-        metrics.RemainingGauge(NullProgress(), 5)
+    prometheus_metrics.stop_metrics_export()
+    prometheus_metrics.record_image(row())
+    prometheus_metrics.set_worker_count(1)
+    with prometheus_metrics.track_busy_time("cpu"):
+        prometheus_metrics.RemainingGauge(NullProgress(), 5)
     assert not any(exported(metric) for metric in METRICS)
     assert exported(IMAGES, "ok") == exported(DEVICE_BUSY_SECONDS, "cpu") == 0
 
@@ -111,7 +154,7 @@ def test_nothing_is_counted_before_the_start_and_after_the_stop(exported):
         (["--address", "auto", "--metrics-port", "8080"], "--metrics-port works only with Ray on this machine"),
     ],
 )
-def test_a_port_that_cannot_be_meant(tmp_path, capsys, flags, message):
+def test_metrics_port_that_is_out_of_range_or_of_a_cluster_is_refused(tmp_path, capsys, flags, message):
     (tmp_path / "job.yaml").write_text(
         "{input: {images: in}, output: {uri: out}, calibration: {degradation: 'blur:sigma=1'}}"
     )
@@ -123,7 +166,7 @@ def test_a_port_that_cannot_be_meant(tmp_path, capsys, flags, message):
     assert message in capsys.readouterr().err
 
 
-def test_a_ray_that_exports_nothing_is_said_to_be_so(monkeypatch):
+def test_metrics_port_without_what_exports_metrics_is_refused(monkeypatch):
     monkeypatch.setenv(session._LOOPBACK_ONLY_ENV, "1")  # as it was
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(PipelineError, match=r"pip install 'deepot\[cluster\]'"), cluster.ray_session(metrics_port=8080):

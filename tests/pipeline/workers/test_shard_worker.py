@@ -1,65 +1,67 @@
-"""A shard of every kind of photo through a worker, without Ray."""
+"""Work items of every kind of photo through a shard worker, without Ray."""
 
 import io
 import struct
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline.calibration import moments as statistics
+from pipeline.calibration import moments
 from pipeline.calibration.maps import find_latest_map_uri, fit_and_store_map
-from pipeline.config.loading import parse_job
-from pipeline.errors import ConfigError
+from pipeline.errors import StorageError
 from pipeline.imageio.image_file import decode
 from pipeline.progress import NullProgress
 from pipeline.sources.find import find_images
-from pipeline.stages.driver import RunOptions, open_run
-from pipeline.storage.objects import Entry, read
-from pipeline.workers import shard_worker as shard
-from pipeline.workers.shard_worker import IoThreads, ShardWorker, WorkerConfig, WorkItem
+from pipeline.stages import RunOptions, open_run
+from pipeline.storage.objects import read
+from pipeline.workers import photo_reader, result_writer, shard_worker
+from pipeline.workers.shard_worker import ShardWorker
+from pipeline.workers.work_item import WorkerConfig, WorkItem
 from tests.support.fake_autoencoders import UNEXPECTED_ERRORS
 from tests.support.image_corpus import PHOTO_KINDS
 
-LOTS = 10**9
+MAX_PIXELS = 10**9
 
 
 @pytest.fixture
 def rows_of(make_job, tmp_path):
-    """Do a job's images as one shard; returns its rows by name."""
+    """Processes the images of a job as one shard; returns its rows by file name."""
 
-    def do(**changes):
-        opened = open_run(make_job(**changes), RunOptions(allow_code=True))
-        job, run = opened.job, opened.run
-        pending = statistics.make_moments_tasks(job, opened.calibration, True, opened.excluded_folders)
-        sides = statistics.compute_moments(
+    def process(**changes):
+        context = open_run(make_job(**changes), RunOptions(allow_code=True))
+        job, run = context.job, context.run
+        pending = moments.make_moments_tasks(job, context.calibration, True, context.excluded_folders)
+        sides = moments.compute_moments(
             pending, lambda function, tasks: [function(task) for task in tasks], NullProgress()
         )
-        transport = fit_and_store_map(job, opened.calibration, opened.models.autoencoder, *sides)
-        setup = WorkerConfig(
+        transport = fit_and_store_map(job, context.calibration, context.models.autoencoder, *sides)
+        config = WorkerConfig(
             job,
             True,
             run,
             job.output.uri,
-            opened.fingerprint,
-            find_latest_map_uri(job, opened.calibration),
+            context.fingerprint,
+            find_latest_map_uri(job, context.calibration),
             transport.sha256,
         )
-        entries = tuple(find_images(job.input.images, "input", opened.excluded_folders))
-        part = ShardWorker(setup).process(WorkItem(0, entries))
-        return {row["file_name"]: row for row in pq.read_table(io.BytesIO(read(run.manifest(part.name)))).to_pylist()}
+        entries = tuple(find_images(job.input.images, "input", context.excluded_folders))
+        manifest_file = ShardWorker(config).process(WorkItem(0, entries))
+        return {
+            row["file_name"]: row
+            for row in pq.read_table(io.BytesIO(read(run.manifest(manifest_file.name)))).to_pylist()
+        }
 
-    return do
+    return process
 
 
 @pytest.fixture
 def kinds(tmp_path):
-    """The corpus as files; returns their kinds by name."""
+    """Writes the corpus as files; returns their kinds by name."""
     pytest.importorskip("pillow_heif")
     pytest.importorskip("pillow_jxl")
-    decode(PHOTO_KINDS[0].make(), LOTS)  # registers the plugins
+    decode(PHOTO_KINDS[0].make(), MAX_PIXELS)  # registers the plugins
     folder = tmp_path / "kinds"
     folder.mkdir()
     for kind in PHOTO_KINDS:
@@ -67,25 +69,25 @@ def kinds(tmp_path):
     return {kind.name: kind for kind in PHOTO_KINDS}
 
 
-def test_alpha_one_gives_every_photo_back(rows_of, kinds, tmp_path):
+def test_process_with_alpha_one_returns_every_photo_unchanged(rows_of, kinds, tmp_path):
     rows = rows_of(input={"images": str(tmp_path / "kinds")}, transport={"alpha": 1})
     assert rows.keys() == kinds.keys()
     for name, row in rows.items():
         assert (row["status"], row["delta_e"], row["mean_colour_delta_e"]) == ("ok", 0, 0), (name, row["error_message"])
-        before = decode((tmp_path / "kinds" / name).read_bytes(), LOTS)
-        after = decode(read(row["output_uri"]), LOTS)
+        before = decode((tmp_path / "kinds" / name).read_bytes(), MAX_PIXELS)
+        after = decode(read(row["output_uri"]), MAX_PIXELS)
         assert row["pages"] == len(before.pages)
         if kinds[name].lossless:
             for page, same in zip(before.pages, after.pages, strict=True):
                 np.testing.assert_array_equal(same.samples, page.samples, err_msg=name)
 
 
-def test_every_photo_is_changed_and_keeps_its_kind(rows_of, kinds, tmp_path):
+def test_process_changes_every_photo_and_keeps_its_properties(rows_of, kinds, tmp_path):
     rows = rows_of(input={"images": str(tmp_path / "kinds")}, transport={"mode": "residual"})
     for name, row in rows.items():
         assert row["status"] == "ok", (name, row["error_message"])
-        before = decode((tmp_path / "kinds" / name).read_bytes(), LOTS)
-        after = decode(read(row["output_uri"]), LOTS)
+        before = decode((tmp_path / "kinds" / name).read_bytes(), MAX_PIXELS)
+        after = decode(read(row["output_uri"]), MAX_PIXELS)
         assert after.properties == before.properties | {"mode": kinds[name].result_mode or before.properties["mode"]}
         assert name == "one.png" or row["delta_e"] > 0.1
         assert row["mean_colour_delta_e"] < row["delta_e"] + 0.5
@@ -98,7 +100,7 @@ def test_every_photo_is_changed_and_keeps_its_kind(rows_of, kinds, tmp_path):
                 np.testing.assert_array_equal(same.samples[hidden], page.samples[hidden], err_msg=name)
 
 
-def test_a_format_with_options_and_what_it_cannot_hold(rows_of, kinds, tmp_path):
+def test_process_to_a_format_fails_photos_that_it_cannot_hold(rows_of, kinds, tmp_path):
     rows = rows_of(
         input={"images": str(tmp_path / "kinds")}, output={"uri": str(tmp_path / "out"), "format": "jpeg:quality=60"}
     )
@@ -114,7 +116,7 @@ def test_a_format_with_options_and_what_it_cannot_hold(rows_of, kinds, tmp_path)
         {"restorer": "tests.support.fake_autoencoders:raising_restorer"},
     ],
 )
-def test_whatever_an_image_makes_a_model_raise_is_a_matter_of_that_image(rows_of, tmp_path, caplog, make_job, odd):
+def test_process_with_a_model_that_raises_fails_only_that_image(rows_of, tmp_path, caplog, make_job, odd):
     make_job()
     for side in ("restored", "natural"):
         for number in range(len(UNEXPECTED_ERRORS)):
@@ -124,70 +126,70 @@ def test_whatever_an_image_makes_a_model_raise_is_a_matter_of_that_image(rows_of
     failed = {name: row["error_code"] for name, row in rows.items() if row["status"] != "ok"}
     assert failed == {f"odd {number}.png": "internal" for number in range(len(UNEXPECTED_ERRORS))}
     assert len(rows) == 6 + len(UNEXPECTED_ERRORS)
-    assert caplog.text.count("(internal: ") == len(UNEXPECTED_ERRORS), "and the calibration goes on without them"
+    assert caplog.text.count("(internal: ") == len(UNEXPECTED_ERRORS), "and the calibration leaves them out"
 
 
-def test_whatever_an_image_makes_an_encoder_raise_is_a_matter_of_that_image(rows_of, monkeypatch):
-    encode = shard.encode
+def test_process_with_an_encoder_that_raises_fails_only_that_image(rows_of, monkeypatch):
+    encode = result_writer.encode
 
-    def odd(photo, *arguments):
+    def encode_or_raise(photo, *arguments):
         if photo.properties["width"] == 20:
             raise struct.error("argument out of range")
         return encode(photo, *arguments)
 
-    monkeypatch.setattr(shard, "encode", odd)
-    read_ = shard._load_photo
+    monkeypatch.setattr(result_writer, "encode", encode_or_raise)
+    load_photo = photo_reader._load_photo
 
-    def narrow(entry, limits):
-        found = read_(entry, limits)
+    def load_narrow(entry, limits):
+        found = load_photo(entry, limits)
         if entry.key == "photo 01.png":
             found.photo.properties["width"] = 20
         return found
 
-    monkeypatch.setattr(shard, "_load_photo", narrow)
+    monkeypatch.setattr(photo_reader, "_load_photo", load_narrow)
     rows = rows_of()
-    told = [(name, row["error_code"], row["error_message"]) for name, row in rows.items() if row["status"] != "ok"]
-    assert told == [("photo 01.png", "internal", "argument out of range")]
+    failed = [(name, row["error_code"], row["error_message"]) for name, row in rows.items() if row["status"] != "ok"]
+    assert failed == [("photo 01.png", "internal", "argument out of range")]
 
 
-def test_formats_that_cannot_be_meant():
-    for form, message in (
-        ("jpg", "did you mean 'jpeg'"),
-        ("jpeg:quality=0", "between 1 and 100"),
-        ("png:quality=1", "quality"),
-    ):
-        with pytest.raises(ConfigError, match=message):
-            parse_job(
-                {
-                    "input": {"images": "i"},
-                    "output": {"uri": "o", "format": form},
-                    "calibration": {"degradation": "noise:sigma=1"},
-                }
-            )
+@pytest.fixture
+def counted(monkeypatch):
+    """Status and code of each image as they are counted in the metrics."""
+    found = []
+    monkeypatch.setattr(
+        shard_worker, "record_image", lambda row: found.append((row["file_name"], row["status"], row["error_code"]))
+    )
+    return found
 
 
-@pytest.mark.parametrize(
-    ("cores", "sizes", "started"),
-    [
-        (1, [1] * 6, [3, 4, 5, 6, 6, 6]),
-        (8, [1] * 6, [5, 6, 6, 6, 6, 6]),
-        (1, [20 * 2**20] * 4, [2, 3, 4, 4]),
-        (8, [20 * 2**20] * 4, [2, 3, 4, 4]),
-        (8, [12 * 2**20] * 4, [3, 4, 4, 4]),
-        (1, [1, 20 * 2**20, 1, 1], [2, 4, 4, 4]),
-    ],
-)
-def test_large_files_are_read_one_at_a_time(monkeypatch, cores, sizes, started):
-    read_, seen = [], []
-    monkeypatch.setattr(shard, "_load_photo", lambda entry, _limits: read_.append(entry))
-    worker = ShardWorker.__new__(ShardWorker)
-    worker.config = SimpleNamespace(job=SimpleNamespace(limits=None))
-    worker._threads = IoThreads.for_cores(cores)
-    worker._readers = SimpleNamespace(submit=lambda function, *arguments: function(*arguments))
-    entries = [Entry(f"u{number}", f"k{number}", size, "", 0.0) for number, size in enumerate(sizes)]
-    taken = []
-    for entry, _ in worker._read_ahead(entries):
-        taken.append(entry)
-        seen.append(len(read_))
-    assert taken == entries
-    assert seen == started
+def test_process_counts_every_image_once_as_its_row_says(rows_of, counted, tmp_path, make_job):
+    make_job()
+    (tmp_path / "restored" / "broken.png").write_bytes(b"no photo")
+    rows = rows_of()
+    assert sorted(counted) == sorted((name, row["status"], row["error_code"]) for name, row in rows.items())
+    assert ("broken.png", "failed", "not_an_image") in counted and len(counted) == 7
+
+
+@pytest.mark.parametrize("layout", ["webdataset", "parquet"])
+def test_process_counts_images_as_failed_if_their_shard_file_cannot_be_written(
+    rows_of, counted, monkeypatch, tmp_path, caplog, layout
+):
+    def refuse(uri, _data):
+        raise StorageError(f"{uri}: no space left")
+
+    monkeypatch.setattr("pipeline.outputs.writers.write", refuse)
+    rows = rows_of(output={"uri": str(tmp_path / "out"), "layout": layout})
+    assert {(row["status"], row["error_code"]) for row in rows.values()} == {("failed", "write_failed")}
+    assert all(row["output_uri"] is row["output_sha256"] is row["output_bytes"] is None for row in rows.values())
+    assert sorted(counted) == sorted((name, "failed", "write_failed") for name in rows)
+    assert caplog.text.count("no space left") == len(rows)
+
+
+def test_process_counts_nothing_if_the_manifest_file_cannot_be_written(rows_of, counted, monkeypatch):
+    def refuse(*_):
+        raise StorageError("no space left")
+
+    monkeypatch.setattr(shard_worker, "write_manifest_file", refuse)
+    with pytest.raises(StorageError, match="no space left"):
+        rows_of()
+    assert counted == []

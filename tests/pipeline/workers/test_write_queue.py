@@ -1,10 +1,10 @@
-"""How many results may wait to be written."""
+"""The bounds of the queue of results."""
 
 from concurrent.futures import Future
 
 import pytest
 
-from pipeline.workers import write_queue as behind
+from pipeline.workers import write_queue
 from pipeline.workers.write_queue import WriteQueue
 
 
@@ -15,13 +15,13 @@ def done(row):
 
 
 @pytest.mark.parametrize("writers", [1, 4, 16])
-def test_results_wait_to_be_written_as_far_as_their_pixels_allow(writers):
-    waiting, rows = WriteQueue(writers), []
+def test_drain_excess_keeps_results_within_their_number_and_pixels(writers):
+    queue, rows = WriteQueue(writers), []
     for number in range(50):
-        waiting.add(done({"number": number}), 1000)
-        rows += waiting.drain_excess()
-    assert len(rows) == 50 - behind._MAX_RESULTS_PER_WRITER * writers
-    waiting.add(done({"number": 50}), behind._MAX_PIXELS_PER_WRITER * writers + 1)
-    rows += waiting.drain_excess()
-    assert [row["number"] for row in rows] == list(range(51)), "a result as large as that is waited for"
-    assert waiting.drain() == []
+        queue.add(done({"number": number}), 1000)
+        rows += queue.drain_excess()
+    assert len(rows) == 50 - write_queue._MAX_RESULTS_PER_WRITER * writers
+    queue.add(done({"number": 50}), write_queue._MAX_PIXELS_PER_WRITER * writers + 1)
+    rows += queue.drain_excess()
+    assert [row["number"] for row in rows] == list(range(51)), "a result beyond the pixels is waited for"
+    assert queue.drain() == []

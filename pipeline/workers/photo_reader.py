@@ -1,0 +1,78 @@
+"""Read photos in threads, a few before they are needed."""
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepot.photo import QualityScores, lab_grid, score_quality
+from pipeline.config import Limits
+from pipeline.imageio import DecodedImage, decode
+from pipeline.sources import read_input
+from pipeline.storage import Entry, sha256_hex
+
+_READ_AHEAD_BYTES = 8 * 2**20  # size of the files that one thread reads early; one file may always be larger
+
+
+@dataclass(frozen=True)
+class LoadedPhoto:
+    """A photo of the input in memory.
+
+    Attributes:
+        photo: the decoded photo.
+        sha256: SHA-256 of the file.
+        scores: quality scores of the first page.
+        lab_grid: the first page as a small grid of CIELAB colours.
+        seconds: how long reading and decoding took.
+    """
+
+    photo: DecodedImage
+    sha256: str
+    scores: QualityScores
+    lab_grid: NDArray[np.float64]
+    seconds: float
+
+
+class PhotoReader:
+    """Reads, decodes and scores photos in threads, one photo a thread."""
+
+    def __init__(self, n_threads: int, limits: Limits) -> None:
+        self._n_threads, self._limits = n_threads, limits
+        self._executor = ThreadPoolExecutor(n_threads, "read")
+
+    def read_ahead(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, "Future[LoadedPhoto]"]]:
+        """Return entries with their photos, in order; reading starts at once and stays a few photos ahead.
+
+        At most as many photos are read ahead as there are threads, and fewer if their files are large.
+        """
+        pending = deque(entries)
+        reading: deque[tuple[Entry, Future[LoadedPhoto]]] = deque()
+
+        def submit_reads() -> None:
+            while pending and len(reading) < self._n_threads:
+                total_bytes = sum(entry.size for entry, _ in reading) + pending[0].size
+                if reading and total_bytes > _READ_AHEAD_BYTES * self._n_threads:
+                    break
+                entry = pending.popleft()
+                reading.append((entry, self._executor.submit(_load_photo, entry, self._limits)))
+
+        def iter_in_order() -> Iterator[tuple[Entry, Future[LoadedPhoto]]]:
+            while reading:
+                oldest = reading.popleft()
+                submit_reads()
+                yield oldest
+
+        submit_reads()
+        return iter_in_order()
+
+
+def _load_photo(entry: Entry, limits: Limits) -> LoadedPhoto:
+    started = time.perf_counter()
+    data = read_input(entry, limits)
+    photo = decode(data, limits.max_pixels)
+    seconds = time.perf_counter() - started
+    return LoadedPhoto(photo, sha256_hex(data), score_quality(photo.pixels), lab_grid(photo.pixels), seconds)

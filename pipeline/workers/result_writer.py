@@ -1,0 +1,113 @@
+"""Encode and store the results of one work item in threads, and complete their manifest rows."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepot.photo import compare_lab_grids, lab_grid
+from pipeline.config import Job
+from pipeline.errors import ErrorCode, StorageError
+from pipeline.imageio import DecodedImage, encode
+from pipeline.outputs import Writer
+from pipeline.runs import mark_failed
+from pipeline.storage import sha256_hex
+from pipeline.telemetry import log_unprocessed
+from pipeline.workers.watchdog import Watchdog
+from pipeline.workers.write_queue import WriteQueue
+
+
+@dataclass(frozen=True)
+class ProcessedPhoto:
+    """A photo whose pages are results.
+
+    Attributes:
+        photo: the photo with its new pages.
+        input_lab_grid: the first page before, as a small grid of CIELAB colours.
+    """
+
+    photo: DecodedImage
+    input_lab_grid: NDArray[np.float64]
+
+    @property
+    def n_pixels(self) -> int:
+        """The pixels of all pages."""
+        return sum(page.width * page.height for page in self.photo.pages)
+
+
+class ResultWriter:
+    """Encodes and stores the results of one work item in the threads of an executor."""
+
+    def __init__(
+        self, job: Job, writer: Writer, watchdog: Watchdog, executor: ThreadPoolExecutor, n_threads: int
+    ) -> None:
+        self._options = job.output
+        self._writer, self._watchdog, self._executor = writer, watchdog, executor
+        self._queue = WriteQueue(n_threads)
+        self._rows: list[dict[str, Any]] = []
+
+    def add(self, row: dict[str, Any], processed: ProcessedPhoto | None) -> None:
+        """Queue a result; waits for older ones if too many are queued.
+
+        Args:
+            row: the manifest row of the photo, which is completed.
+            processed: the result; None if the row has its error already.
+        """
+        future = self._executor.submit(self._complete_row, row, processed)
+        self._queue.add(future, processed.n_pixels if processed else 0)
+        self._rows += self._queue.drain_excess()
+
+    def close(self) -> list[dict[str, Any]]:
+        """Store what is left; returns the rows of all results, in the order in which these were added.
+
+        If a file that holds all results cannot be written, all of them have failed.
+        """
+        self._rows += self._queue.drain()
+        try:
+            self._writer.close(self._rows)
+        except Exception as error:
+            _mark_results_lost(self._rows, error)
+        return self._rows
+
+    def _complete_row(self, row: dict[str, Any], processed: ProcessedPhoto | None) -> dict[str, Any]:
+        if processed is not None:
+            self._write_result(row, processed)
+        log_unprocessed(row)
+        return row
+
+    def _write_result(self, row: dict[str, Any], processed: ProcessedPhoto) -> None:
+        started = time.perf_counter()
+        photo, options = processed.photo, self._options
+        try:
+            with self._watchdog.track(row["input_uri"]) as deadline:
+                self._watchdog.extend(deadline, photo.pixel_count)
+                colour_change = compare_lab_grids(processed.input_lab_grid, lab_grid(photo.pixels))
+                row |= {"delta_e": colour_change.delta_e, "mean_colour_delta_e": colour_change.mean_colour_delta_e}
+                data = encode(photo, photo.pages, options.format, options.metadata)
+                key = self._writer.key_for(row["file_name"], options.format, photo)
+                self._writer.add(row, key, data)
+        except Exception as error:
+            mark_failed(row, error, _write_error_code(error))
+            return
+        row |= {
+            "output_sha256": sha256_hex(data),
+            "output_bytes": len(data),
+            "status": "ok",
+            "seconds_write": time.perf_counter() - started,
+        }
+
+
+def _mark_results_lost(rows: Sequence[dict[str, Any]], error: Exception) -> None:
+    for row in rows:
+        if row["status"] == "ok":
+            row |= dict.fromkeys(("output_uri", "output_sha256", "output_bytes"))
+            mark_failed(row, error, _write_error_code(error))
+            log_unprocessed(row)
+
+
+def _write_error_code(error: Exception) -> ErrorCode:
+    return ErrorCode.WRITE_FAILED if isinstance(error, StorageError | OSError) else ErrorCode.INTERNAL

@@ -1,0 +1,47 @@
+"""What a worker is given: its configuration for a run, and the images to process."""
+
+from dataclasses import dataclass
+
+from pipeline.config import Job
+from pipeline.runs import RunPaths
+from pipeline.storage import Entry
+
+
+@dataclass(frozen=True)
+class WorkerConfig:
+    """What a worker needs to process the shards of a run.
+
+    Attributes:
+        job: the job.
+        allow_code: whether `module:factory` may be imported.
+        run: the folder of the run, for manifest files.
+        output: URI of the folder of the results, `{map}` and `{run}` replaced.
+        fingerprint: the fingerprint of the run.
+        map_uri: URI of the map.
+        map_sha256: SHA-256 of the map.
+    """
+
+    job: Job
+    allow_code: bool
+    run: RunPaths
+    output: str
+    fingerprint: str
+    map_uri: str
+    map_sha256: str
+
+
+@dataclass(frozen=True)
+class WorkItem:
+    """Images whose rows become one manifest file: a shard, or a part of one during the bisection for a crashing image.
+
+    Attributes:
+        shard: the number of the shard.
+        entries: the images.
+        attempt: the number of this attempt at the images, from 1.
+        split_path: which half of which half of the shard, as one digit 0 or 1 for each halving; empty for a full shard.
+    """
+
+    shard: int
+    entries: tuple[Entry, ...]
+    attempt: int = 1
+    split_path: str = ""

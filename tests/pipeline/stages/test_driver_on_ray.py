@@ -1,0 +1,159 @@
+"""Jobs on a Ray of this machine: results, metrics and logs, and images and photos that end their workers."""
+
+import json
+import re
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.calibration import calibration_of_run
+from pipeline.cluster import dispatcher
+from pipeline.maintenance.verify import VerificationReport, verify_run
+from pipeline.progress import NullProgress
+from pipeline.runs import MANIFEST_SCHEMA, read_manifest
+from pipeline.runs.paths import RunPaths
+from pipeline.runs.requeue import Problem
+from pipeline.sources.discovery import list_images
+from pipeline.stages import RunOptions, run_job
+from pipeline.storage.objects import read
+from pipeline.telemetry import logs
+from tests.support.in_process_pool import run_in_process
+from tests.support.photos import write_photos
+
+OPTIONS = RunOptions(allow_code=True)
+
+
+class ExportedMetrics(NullProgress):
+    """Progress that waits, at the end of apply, until Ray exports all images, and keeps what it exports."""
+
+    def begin(self, stage, total):
+        self.total = total
+
+    def end(self):
+        import ray
+
+        (node,) = ray.nodes()
+        url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+        deadline = time.monotonic() + 200
+        while True:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                lines = answer.read().decode().splitlines()
+            found = [re.fullmatch(r"ray_deepot_(\w+)\{(.*)\} (\S+)", line) for line in lines]
+            split = [(each[1], each[2], float(each[3])) for each in found if each]
+            self.samples = [(name, dict(re.findall(r'(\w+)="(.*?)"', tags)), value) for name, tags, value in split]
+            failed = self.value("images_total", status="failed")
+            all_counted = failed and self.value("images_total") >= self.total
+            none_left = any(name == "images_left" and value == 0 for name, _, value in self.samples)
+            if (all_counted and none_left) or time.monotonic() > deadline:
+                return
+            time.sleep(0.2)
+
+    def value(self, metric, /, **tags):
+        """The sum over all processes."""
+        return sum(value for each, found, value in self.samples if each == metric and tags.items() <= found.items())
+
+
+def worker_lines():
+    """The JSON lines that workers have logged."""
+    import ray
+
+    files = Path(ray._private.worker._global_node.get_logs_dir_path()).glob("worker-*.err")
+    return [json.loads(line) for path in files for line in path.read_text().splitlines() if line.startswith("{")]
+
+
+def test_run_job_on_ray_writes_results_once_and_exports_metrics_and_logs(make_job, tmp_path, ray_session, monkeypatch):
+    """With what the metrics and logs of the third run say."""
+    job = make_job()
+    result = run_job(job, OPTIONS)
+    assert (result.inputs, result.ok, result.done_now, result.complete) == (6, 6, 6, True)
+    run = RunPaths(result.run)
+    manifest = read_manifest(run)
+    assert manifest.schema.names == MANIFEST_SCHEMA.names
+    for row in manifest.to_pylist():
+        assert row["status"] == "ok"
+        assert row["output_uri"] == str(tmp_path / "enhanced" / row["file_name"])
+        assert row["transport_mse"] > 0
+        before, after = (np.asarray(Image.open(row[key])) for key in ("input_uri", "output_uri"))
+        assert before.shape == after.shape
+        assert (before != after).any()
+    assert verify_run(run, NullProgress()) == VerificationReport(6, (), 6)
+    assert "photo 01.png" in read(run.report).decode()
+    again = run_job(job, OPTIONS)
+    assert (again.ok, again.done_now) == (6, 0)
+
+    write_photos(tmp_path / "restored", 8)
+    (tmp_path / "restored" / "photo 07.png").write_bytes(b"broken")
+    metrics = ExportedMetrics()
+    monkeypatch.setenv(logs.LOG_FORMAT_ENV, "json")
+    more = run_job(job, RunOptions(allow_code=True, progress=metrics))
+    assert more.inputs - 6 == more.done_now > 0, "rewritten and new photos are new inputs"
+    assert more.codes == {"not_an_image": 1}
+    labels = {"run": run.uri.rpartition("/")[2], "name": "deepot"}
+    assert metrics.value("images_total", **labels, status="failed") == 1
+    assert metrics.value("images_total", **labels, status="ok") > 0
+    assert metrics.value("failures_total", **labels, code="not_an_image") == 1
+    assert metrics.value("megapixels_total", **labels) > 0
+    assert metrics.value("phase_seconds_total", **labels, phase="encode") > 0
+    assert metrics.value("busy_seconds_total", **labels, device="cpu") > 0
+    assert (metrics.value("images_left", **labels), metrics.value("workers", **labels) >= 1) == (0, True)
+    (line,) = worker_lines()
+    assert (line["run"], line["stage"], line["code"]) == (run.uri, "apply", "not_an_image")
+    assert line["photo"] == str(tmp_path / "restored" / "photo 07.png") and "shard" in line
+    (tmp_path / "enhanced" / "photo 01.png").unlink()
+    assert {finding.problem for finding in verify_run(run, NullProgress()).findings} >= {Problem.MISSING}
+
+
+def test_run_job_gives_the_same_map_and_results_on_four_workers_as_in_one_process(make_job, tmp_path, ray_session):
+    seen = set()
+    for place, run in (("here", run_in_process), ("ray", run_job)):
+        compute = {"images_per_shard": 1, "dtype": "float32", "workers": 4}
+        output = tmp_path / f"out-{place}"
+        result = run(
+            make_job(compute=compute, output={"uri": str(output)}, run=str(tmp_path / f"run-{place}")), OPTIONS
+        )
+        photos = [entry.key + str(read(entry.uri)) for entry in list_images(str(output))]
+        seen.add((read(calibration_of_run(RunPaths(result.run)).map()), tuple(photos)))
+        assert len(photos) == 6
+    assert len(seen) == 1
+
+
+def test_run_job_with_photos_that_end_their_workers_fails_only_their_rows(
+    make_job, tmp_path, ray_session, monkeypatch, caplog
+):
+    """Photos of one grey each, by which the autoencoder crashes, hangs or asks for more memory than there is.
+
+    A calibration photo that crashes its worker is left out; each death takes seconds, so that here the first one is
+    enough (on a cluster it is in `make soak`).
+    """
+    monkeypatch.setattr(dispatcher, "_MAX_WORKER_DEATHS", 1)
+    compute = {"images_per_shard": 3, "dtype": "float32", "workers": 2}
+    job = make_job(
+        autoencoder="tests.support.fake_autoencoders:faulty", compute=compute, limits={"image_timeout_s": 10}
+    )
+    for name, grey in {"crash": 9, "hang": 19, "memory": 29}.items():
+        Image.new("RGB", (48, 36), (grey, grey, grey)).save(tmp_path / "restored" / f"{name}.png")
+    Image.new("RGB", (48, 36), (9, 9, 9)).save(tmp_path / "natural" / "crash.png")
+    result = run_job(job, OPTIONS)
+    rows = {row["file_name"]: row["error_code"] for row in read_manifest(RunPaths(result.run)).to_pylist()}
+    assert {key: code for key, code in rows.items() if code} == {
+        "crash.png": "worker_died",
+        "hang.png": "timed_out",
+        "memory.png": "out_of_memory",
+    }
+    assert (len(rows), result.ok, result.complete) == (9, 6, True)
+    assert f"not used for calibration: {tmp_path}/natural/crash.png (worker_died" in caplog.text
+
+
+@pytest.mark.soak
+def test_run_job_with_an_image_that_loses_the_device_fails_only_its_row(make_job, tmp_path, ray_session):
+    compute = {"images_per_shard": 4, "dtype": "float32", "workers": 1}
+    job = make_job(images=4, autoencoder="tests.support.fake_autoencoders:losing_device", compute=compute)
+    Image.new("RGB", (48, 36), (9, 9, 9)).save(tmp_path / "restored" / "poison.png")
+    result = run_job(job, OPTIONS)
+    rows = {row["file_name"]: row["error_code"] for row in read_manifest(RunPaths(result.run)).to_pylist()}
+    assert {key: code for key, code in rows.items() if code} == {"poison.png": "worker_died"}
+    assert (len(rows), result.ok) == (5, 4)
