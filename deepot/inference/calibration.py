@@ -32,12 +32,13 @@ def photo_moments(
 ) -> Moments:
     """Return the moments of the latent patches of one photo of any size.
 
-    >>> import deepot, torch
-    >>> autoencoder = deepot.load_autoencoder("embedded", device="cpu", dtype=torch.float32)
-    >>> photo = deepot.Pixels.from_image(Image.linear_gradient("L"))  # 256 × 256 pixels
-    >>> moments = deepot.photo_moments(autoencoder, photo, patch_size=3)
-    >>> moments.count == (256 // autoencoder.factor - 2) ** 2, moments.dimension == autoencoder.channels * 3**2
-    (True, True)
+    Example:
+        >>> import deepot, torch
+        >>> autoencoder = deepot.load_autoencoder("embedded", device="cpu", dtype=torch.float32)
+        >>> photo = deepot.Pixels.from_image(Image.linear_gradient("L"))  # 256 × 256 pixels
+        >>> moments = deepot.photo_moments(autoencoder, photo, patch_size=3)
+        >>> moments.count == (256 // autoencoder.factor - 2) ** 2, moments.dimension == autoencoder.channels * 3**2
+        (True, True)
     """
     return compute_patch_moments(_encode_photo(autoencoder, pixels, tiles), patch_size)
 
@@ -49,7 +50,17 @@ def photo_statistics(
     patch_size: int,
     tiles: TileOptions | None = None,
 ) -> PatchStatistics:
-    """Return the statistics of the latent patches of one photo of any size that a kind of map is fitted from."""
+    """Return the statistics of the latent patches of one photo of any size that a kind of map is fitted from.
+
+    Example:
+        >>> import deepot, torch
+        >>> autoencoder = deepot.load_autoencoder("embedded", device="cpu", dtype=torch.float32)
+        >>> photo = deepot.Pixels.from_image(Image.linear_gradient("L"))
+        >>> kind = deepot.load_map_kind("mixture:components=3")
+        >>> statistics = deepot.photo_statistics(autoencoder, photo, kind, patch_size=3)
+        >>> statistics.moments().count == deepot.photo_moments(autoencoder, photo, patch_size=3).count
+        True
+    """
     statistics: PatchStatistics = kind.measure(_encode_photo(autoencoder, pixels, tiles), patch_size)
     return statistics
 
@@ -70,13 +81,14 @@ def paired_moments(
 ) -> tuple[Moments, Moments]:
     """Return the moments of restore(degrade(photo)) and of the photo itself: the two sides of a paired calibration.
 
-    >>> import deepot, torch
-    >>> autoencoder = deepot.load_autoencoder("embedded", device="cpu", dtype=torch.float32)
-    >>> photo = deepot.Pixels.from_image(Image.linear_gradient("L"))
-    >>> blur, restorer = deepot.load_degradation("blur:sigma=2"), deepot.load_restorer("identity")
-    >>> sides = deepot.paired_moments(autoencoder, photo, blur, restorer, np.random.default_rng(0), patch_size=1)
-    >>> [side.count for side in sides]
-    [1024, 1024]
+    Example:
+        >>> import deepot, torch
+        >>> autoencoder = deepot.load_autoencoder("embedded", device="cpu", dtype=torch.float32)
+        >>> photo = deepot.Pixels.from_image(Image.linear_gradient("L"))
+        >>> blur, restorer = deepot.load_degradation("blur:sigma=2"), deepot.load_restorer("identity")
+        >>> sides = deepot.paired_moments(autoencoder, photo, blur, restorer, np.random.default_rng(0), patch_size=1)
+        >>> [side.count for side in sides]
+        [1024, 1024]
     """
     restored = restorer(degrade_photo(natural, degradation, generator))
     return photo_moments(autoencoder, restored, patch_size, tiles), photo_moments(
@@ -111,13 +123,14 @@ def fit_images(
         UnsupportedImageError: An image has a mode that cannot be read as RGB.
         ValueError: The kind of map refuses the patch size or the calibration, or `shrinkage_se` is negative.
 
-    >>> import deepot, torch
-    >>> autoencoder = deepot.load_autoencoder("embedded", device="cpu", dtype=torch.float32)
-    >>> natural = [Image.effect_noise((64, 64), 60)]
-    >>> restored = [image.resize((32, 32)).resize((64, 64)) for image in natural]
-    >>> transport = deepot.fit_images(autoencoder, restored, natural, patch_size=1)
-    >>> transport.info.calibration, transport.info.source_images, transport.info.wasserstein2 > 0
-    ('content-matched', 1, True)
+    Example:
+        >>> import deepot, torch
+        >>> autoencoder = deepot.load_autoencoder("embedded", device="cpu", dtype=torch.float32)
+        >>> natural = [Image.linear_gradient("L").resize((64, 64)).quantize(8).convert("L")]
+        >>> restored = [image.resize((32, 32)).resize((64, 64)) for image in natural]
+        >>> transport = deepot.fit_images(autoencoder, restored, natural, patch_size=1)
+        >>> transport.info.calibration, transport.info.source_images, transport.info.wasserstein2 > 0
+        ('content-matched', 1, True)
     """
     map_kind = load_map_kind(kind)
     map_kind.check_settings(patch_size, calibration)

@@ -46,12 +46,13 @@ class BinnedMoments:
         images: Number of images the patches come from.
         bins: Moments of the patches in each occupied bin, by ascending index of the bin; their `images` are 0.
 
-    >>> import torch
-    >>> from deepot.transport import compute_binned_patch_moments
-    >>> latents = torch.randn(1, 2, 16, 16, generator=torch.Generator().manual_seed(0))
-    >>> binned = compute_binned_patch_moments(latents, patch_size=3)
-    >>> binned.count, binned.moments().count, len(binned.quantile_classes(3).gaussians)
-    (196, 196, 3)
+    Example:
+        >>> import torch
+        >>> from deepot.transport import compute_binned_patch_moments
+        >>> latents = torch.randn(1, 2, 16, 16, generator=torch.Generator().manual_seed(0))
+        >>> binned = compute_binned_patch_moments(latents, patch_size=3)
+        >>> binned.count, binned.moments().count, len(binned.quantile_classes(3).gaussians)
+        (196, 196, 3)
     """
 
     dimension: int

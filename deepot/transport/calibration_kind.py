@@ -12,11 +12,12 @@ class CalibrationKind(StrEnum):
     SELF: restored photos, degraded and restored once more, and the same restored photos.
     UNPAIRED: restored photos, and natural photos of other scenes.
 
-    >>> import deepot
-    >>> deepot.CalibrationKind("unpaired").has_same_scenes
-    False
-    >>> [kind.default_shrinkage_se for kind in deepot.CalibrationKind]
-    [0.0, 0.0, 1.0]
+    Example:
+        >>> import deepot
+        >>> deepot.CalibrationKind("unpaired").has_same_scenes
+        False
+        >>> [kind.default_shrinkage_se for kind in deepot.CalibrationKind]
+        [0.0, 0.0, 1.0]
     """
 
     PAIRED = "content-matched"

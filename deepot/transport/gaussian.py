@@ -15,10 +15,11 @@ RANGE_RTOL = 1e-10
 class Gaussian(NamedTuple):
     """A Gaussian N(mean, covariance): mean (d,), covariance (d, d), float64.
 
-    >>> import deepot, torch
-    >>> standard = deepot.Gaussian(torch.zeros(2).double(), torch.eye(2).double())
-    >>> standard.covariance.trace()
-    tensor(2., dtype=torch.float64)
+    Example:
+        >>> import deepot, torch
+        >>> standard = deepot.Gaussian(torch.zeros(2).double(), torch.eye(2).double())
+        >>> standard.covariance.trace()
+        tensor(2., dtype=torch.float64)
     """
 
     mean: Tensor
@@ -61,10 +62,11 @@ def transport_matrix(source: Tensor, reference: Tensor, rtol: float = RANGE_RTOL
     Returns:
         T (d, d), symmetric positive semi-definite, float64, with T Σs Tᵀ = Σr on the range of Σs.
 
-    >>> import deepot, torch
-    >>> deepot.transport_matrix(torch.diag(torch.tensor([1.0, 4.0])), torch.diag(torch.tensor([9.0, 4.0]))).round()
-    tensor([[3., 0.],
-            [0., 1.]], dtype=torch.float64)
+    Example:
+        >>> import deepot, torch
+        >>> deepot.transport_matrix(torch.diag(torch.tensor([1.0, 4.0])), torch.diag(torch.tensor([9.0, 4.0]))).round()
+        tensor([[3., 0.],
+                [0., 1.]], dtype=torch.float64)
     """
     values, vectors = eigh_psd(source)
     in_range = values > rtol * values.max().clamp(min=torch.finfo(torch.float64).tiny)
@@ -80,11 +82,12 @@ def wasserstein2_squared(a: Gaussian, b: Gaussian) -> float:
 
     The closed form for two Gaussians is that of Dowson & Landau 1982.
 
-    >>> import deepot, torch
-    >>> a = deepot.Gaussian(torch.zeros(2).double(), torch.eye(2).double())
-    >>> b = deepot.Gaussian(torch.tensor([3.0, 0.0]).double(), 4 * torch.eye(2).double())
-    >>> round(deepot.wasserstein2_squared(a, b), 6)  # 3² + 2 · (2 − 1)²
-    11.0
+    Example:
+        >>> import deepot, torch
+        >>> a = deepot.Gaussian(torch.zeros(2).double(), torch.eye(2).double())
+        >>> b = deepot.Gaussian(torch.tensor([3.0, 0.0]).double(), 4 * torch.eye(2).double())
+        >>> round(deepot.wasserstein2_squared(a, b), 6)  # 3² + 2 · (2 − 1)²
+        11.0
     """
     return wasserstein2_squared_from(a)(b)
 

@@ -52,13 +52,14 @@ def fit_map(
         ValueError: `shrinkage_se` is negative or not finite, or the kind of map refuses the settings or lacks its
             statistics.
 
-    >>> import deepot, torch
-    >>> natural = deepot.Moments.from_patches(torch.randn(500, 4, generator=torch.Generator().manual_seed(0)))
-    >>> restored = deepot.Moments(500, 1, natural.mean, natural.scatter / 4)  # half the standard deviation
-    >>> fitted = deepot.fit_map([restored], [natural], autoencoder="toy", autoencoder_sha256="0", patch_size=1,
-    ...                         calibration=deepot.CalibrationKind.PAIRED)
-    >>> torch.allclose(fitted.parameters["matrix"], 2 * torch.eye(4).double())
-    True
+    Example:
+        >>> import deepot, torch
+        >>> natural = deepot.Moments.from_patches(torch.randn(500, 4, generator=torch.Generator().manual_seed(0)))
+        >>> restored = deepot.Moments(500, 1, natural.mean, natural.scatter / 4)  # half the standard deviation
+        >>> fitted = deepot.fit_map([restored], [natural], autoencoder="toy", autoencoder_sha256="0", patch_size=1,
+        ...                         calibration=deepot.CalibrationKind.PAIRED)
+        >>> torch.allclose(fitted.parameters["matrix"], 2 * torch.eye(4).double())
+        True
     """
     shrinkage_se = calibration.default_shrinkage_se if shrinkage_se is None else shrinkage_se
     if not 0 <= shrinkage_se < math.inf:

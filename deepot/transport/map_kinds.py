@@ -112,6 +112,11 @@ def load_map_kind(text: str) -> MapKind[Any]:
 
     Raises:
         SpecError: The name is unknown or an option is out of range.
+
+    Example:
+        >>> import deepot
+        >>> deepot.load_map_kind("mixture:components=3").statistics.__name__
+        'BinnedMoments'
     """
     kind: MapKind[Any] = build_from_spec(parse_spec(text), MAP_KINDS, "kind of map")
     return kind

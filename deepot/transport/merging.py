@@ -25,11 +25,12 @@ def merge_in_order(items: Iterable[MergeableT]) -> MergeableT:
     Raises:
         MomentsError: There are no items, or their dimensions differ.
 
-    >>> import deepot, torch
-    >>> halves = torch.arange(8.0).reshape(4, 2).split(2)
-    >>> merged = deepot.merge_in_order(deepot.Moments.from_patches(half) for half in halves)
-    >>> merged.count, merged.images, merged.mean.tolist()
-    (4, 2, [3.0, 4.0])
+    Example:
+        >>> import deepot, torch
+        >>> halves = torch.arange(8.0).reshape(4, 2).split(2)
+        >>> merged = deepot.merge_in_order(deepot.Moments.from_patches(half) for half in halves)
+        >>> merged.count, merged.images, merged.mean.tolist()
+        (4, 2, [3.0, 4.0])
     """
     tree: list[tuple[int, MergeableT]] = []  # (height, subtree), heights strictly falling
     for item in items:

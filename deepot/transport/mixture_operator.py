@@ -15,12 +15,13 @@ class MixtureTransport:
     It does with several maps what `PatchTransport` does with one. Which map applies depends on the patch, so this is no
     convolution: every patch is multiplied by a d×d matrix, in bands of bounded memory.
 
-    >>> import deepot, torch
-    >>> scale = [(k * torch.eye(9), torch.zeros(9)) for k in (1, 2)]  # patches with detail are doubled
-    >>> operator = deepot.MixtureTransport(scale, torch.tensor([0.5]), patch_size=3)
-    >>> flat, stripes = torch.ones(1, 1, 4, 6), torch.tensor([0.0, 3.0]).repeat(1, 1, 4, 3)
-    >>> torch.equal(operator(flat), flat), torch.equal(operator(stripes), 2 * stripes)
-    (True, True)
+    Example:
+        >>> import deepot, torch
+        >>> scale = [(k * torch.eye(9), torch.zeros(9)) for k in (1, 2)]  # patches with detail are doubled
+        >>> operator = deepot.MixtureTransport(scale, torch.tensor([0.5]), patch_size=3)
+        >>> flat, stripes = torch.ones(1, 1, 4, 6), torch.tensor([0.0, 3.0]).repeat(1, 1, 4, 3)
+        >>> torch.equal(operator(flat), flat), torch.equal(operator(stripes), 2 * stripes)
+        (True, True)
     """
 
     def __init__(

@@ -23,12 +23,13 @@ class Moments:
         mean: (d,), float64; zeros if n = 0.
         scatter: Σ (x−μ)(x−μ)ᵀ, (d, d), float64.
 
-    >>> import deepot, torch
-    >>> moments = deepot.Moments.from_patches(torch.tensor([[0.0, 1.0], [2.0, 5.0]]))
-    >>> moments.count, moments.mean.tolist(), moments.scatter.tolist()
-    (2, [1.0, 3.0], [[2.0, 4.0], [4.0, 8.0]])
-    >>> moments.merge(moments).gaussian().covariance.diagonal()
-    tensor([1.3333, 5.3333], dtype=torch.float64)
+    Example:
+        >>> import deepot, torch
+        >>> moments = deepot.Moments.from_patches(torch.tensor([[0.0, 1.0], [2.0, 5.0]]))
+        >>> moments.count, moments.mean.tolist(), moments.scatter.tolist()
+        (2, [1.0, 3.0], [[2.0, 4.0], [4.0, 8.0]])
+        >>> moments.merge(moments).gaussian().covariance.diagonal()
+        tensor([1.3333, 5.3333], dtype=torch.float64)
     """
 
     count: int

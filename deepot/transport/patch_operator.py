@@ -93,11 +93,12 @@ class PatchTransport:
     position to position: the positions of an edge or a corner are channels of one convolution with a kernel for each.
     Kernels are made when they are first needed.
 
-    >>> import deepot, torch
-    >>> operator = deepot.PatchTransport(2 * torch.eye(9), torch.ones(9), patch_size=3)
-    >>> latents = torch.arange(12.0).reshape(1, 1, 3, 4)
-    >>> torch.allclose(operator(latents), 2 * latents + 1, atol=1e-5)
-    True
+    Example:
+        >>> import deepot, torch
+        >>> operator = deepot.PatchTransport(2 * torch.eye(9), torch.ones(9), patch_size=3)
+        >>> latents = torch.arange(12.0).reshape(1, 1, 3, 4)
+        >>> torch.allclose(operator(latents), 2 * latents + 1, atol=1e-5)
+        True
     """
 
     def __init__(

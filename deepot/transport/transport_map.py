@@ -31,16 +31,17 @@ class TransportMap:
         reference: The Gaussian of all natural patches.
         info: What the map was fitted from and how.
 
-    >>> import deepot, torch
-    >>> patches = torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
-    >>> moments = [[deepot.Moments.from_patches(scale * patches)] for scale in (1, 3)]
-    >>> transport = deepot.fit_map(*moments, autoencoder="toy", autoencoder_sha256="0", patch_size=1,
-    ...                            calibration=deepot.CalibrationKind.PAIRED)
-    >>> deepot.TransportMap.from_bytes(transport.to_bytes()).sha256 == transport.sha256
-    True
-    >>> latents = torch.ones(1, 4, 5, 5)
-    >>> torch.allclose(transport.operator_on("cpu")(latents), 3 * latents, atol=1e-5)
-    True
+    Example:
+        >>> import deepot, torch
+        >>> patches = torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
+        >>> moments = [[deepot.Moments.from_patches(scale * patches)] for scale in (1, 3)]
+        >>> transport = deepot.fit_map(*moments, autoencoder="toy", autoencoder_sha256="0", patch_size=1,
+        ...                            calibration=deepot.CalibrationKind.PAIRED)
+        >>> deepot.TransportMap.from_bytes(transport.to_bytes()).sha256 == transport.sha256
+        True
+        >>> latents = torch.ones(1, 4, 5, 5)
+        >>> torch.allclose(transport.operator_on("cpu")(latents), 3 * latents, atol=1e-5)
+        True
     """
 
     parameters: Mapping[str, Tensor]
