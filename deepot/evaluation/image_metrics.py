@@ -16,7 +16,7 @@ def psnr(image: Tensor, truth: Tensor) -> float:
 
 
 def ssim(image: Tensor, truth: Tensor) -> float:
-    """Return the structural similarity (Wang, Bovik, Sheikh, Simoncelli 2004): Gaussian window of 11, σ 1.5, channel mean.
+    """Return the structural similarity (Wang et al. 2004) with a Gaussian window of 11, σ 1.5; mean over channels.
 
     Args:
         image: (B, C, H, W) in [0, 1], sides of at least 11 pixels.

@@ -91,9 +91,9 @@ def estimate_metrics(
         replicates: Number of bootstrap replicates.
 
     Yields:
-        Names and estimates. "psnr" (dB), "ssim" and further metrics: means over photos. "map 1" … and "latents": Fréchet
-        distances to the clean photos (`frechet_distance`). "fall of map 1" …: their relative reduction, 1 − distance /
-        distance of x*.
+        Names and estimates. "psnr" (dB), "ssim" and further metrics: means over photos. "map 1" … and "latents":
+        Fréchet distances to the clean photos (`frechet_distance`). "fall of map 1" …: their relative reduction,
+        1 − distance / distance of x*.
     """
     n_photos = len(measured.per_photo["psnr"])
     counts = resample_counts(n_photos, replicates if n_photos > 1 else 0)

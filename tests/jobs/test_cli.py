@@ -46,7 +46,7 @@ def test_evaluate_prints_the_curve_and_puts_it_into_the_report(job_file, capsys,
     wanted = {
         "alphas": [0, 0.5],
         "replicates": 5,
-        "features": "tests.support.fake_autoencoders:edge_features",
+        "features": "tests.support.fake_metrics:edge_features",
         "clean": str(tmp_path / "natural"),
     }
     job = job_file(images=3, evaluate=wanted | {"degrade": "blur:sigma=1"})

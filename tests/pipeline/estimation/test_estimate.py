@@ -92,7 +92,7 @@ class Stopwatch(NullProgress):
 
 def test_the_job_takes_as_long_as_its_estimate(planned, make_job, monkeypatch):
     """With an autoencoder that sleeps, so that a busy machine does not matter; one worker does all."""
-    monkeypatch.setattr("tests.support.fake_autoencoders.time.sleep", lambda _, sleep=time.sleep: sleep(0.04))
+    monkeypatch.setattr("time.sleep", lambda _, sleep=time.sleep: sleep(0.04))
     job = make_job(12, autoencoder="tests.support.fake_autoencoders:slow")
     found = estimate.estimate_job(planned(job), 8, workers=1)
     assert (found.pilot_photos, found.images) == (8, 12)
