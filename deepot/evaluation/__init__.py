@@ -2,17 +2,17 @@
 
 from deepot.evaluation.bootstrap import BootstrapEstimate
 from deepot.evaluation.image_metrics import frechet_distance, psnr, ssim
-from deepot.evaluation.metric_accumulator import MetricAccumulator, MetricFn, estimate_metrics
-from deepot.evaluation.variants import (
+from deepot.evaluation.metric_accumulator import MetricAccumulator, estimate_metrics
+from deepot.evaluation.metric_fn import MetricFn
+from deepot.evaluation.sweep import (
     CLEAN,
     CLEAN_RECONSTRUCTION,
     RESTORED,
     RESTORED_RECONSTRUCTION,
-    PhotoVariants,
     SweepPoint,
-    compute_variants,
     sweep_points,
 )
+from deepot.evaluation.variants import PhotoVariants, compute_variants
 
 __all__ = [
     "CLEAN",

@@ -1,4 +1,4 @@
-"""Bootstrap: how far a number hangs on which photos happened to be measured."""
+"""The bootstrap over photos: how much an estimate depends on which photos were measured."""
 
 import math
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from torch import Tensor
 from deepot.transport import Moments
 
 MAX_BOOTSTRAP_BLOCKS = 64
-"""Photos are drawn in at most so many blocks."""
-_JITTER = 1e-12  # relative; so that features without variance have a Cholesky factor
+"""Largest number of blocks that photos are resampled in."""
+_JITTER = 1e-12  # relative ridge, so that features without variance have a Cholesky factor
 
 
 @dataclass(frozen=True)
 class BootstrapEstimate:
-    """A number and its 95 % bootstrap interval over photos (percentiles); NaN bounds where there are no replicates."""
+    """An estimate and its 95 % bootstrap interval over photos (percentiles); the bounds are NaN without replicates."""
 
     value: float
     low: float
@@ -26,7 +26,7 @@ class BootstrapEstimate:
 
     @classmethod
     def from_replicates(cls, value: float, replicates: NDArray[np.float64]) -> "BootstrapEstimate":
-        """With the 2.5th and 97.5th percentile of the replicates."""
+        """Return the value with the 2.5th and 97.5th percentile of the finite replicates."""
         finite = replicates[np.isfinite(replicates)]
         if len(finite) == 0:
             return cls(value, math.nan, math.nan)
@@ -35,17 +35,17 @@ class BootstrapEstimate:
 
 
 def resample_counts(n_photos: int, replicates: int) -> NDArray[np.int64]:
-    """How often each block of photos is drawn in each bootstrap replicate, (replicates, blocks); always the same draws.
+    """Return how often each block of photos is drawn in each replicate, (replicates, blocks), from a fixed seed.
 
-    Efron & Tibshirani, An Introduction to the Bootstrap, 1993: photos are drawn with replacement, the clean one and
-    its versions together, and the same ones for every point, so that points can be compared replicate by replicate.
+    Photos are drawn with replacement (Efron & Tibshirani 1993), a clean photo together with its variants, and the same
+    ones for every point, so that points can be compared replicate by replicate.
     """
     blocks = min(n_photos, MAX_BOOTSTRAP_BLOCKS)
     return np.random.default_rng(0).multinomial(blocks, [1 / blocks] * blocks, size=replicates)
 
 
 def bootstrap_mean(values: Sequence[float], counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The mean of per-photo numbers in every replicate."""
+    """Return the mean of one value per photo in every replicate, (replicates,)."""
     blocks = counts.shape[1]
     totals = np.array([sum(values[block::blocks]) for block in range(blocks)])
     sizes = np.array([len(values[block::blocks]) for block in range(blocks)])
@@ -55,22 +55,22 @@ def bootstrap_mean(values: Sequence[float], counts: NDArray[np.int64]) -> NDArra
 def bootstrap_distance(
     measured: Sequence[Moments], clean: Sequence[Moments], counts: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """The Fréchet distance of `Scores.frechet_distance_to` in every replicate; NaN where too little was drawn for a covariance."""
+    """Return `MetricAccumulator.frechet_distance_to` in every replicate, (replicates,); NaN without a covariance."""
     sides = [_BlockMoments(measured), _BlockMoments(clean)]
     return np.array([_cholesky_frechet_distance(*(side.pool(row) for side in sides)) for row in counts])
 
 
 def correct_bias(replicates: NDArray[np.float64], value: float) -> NDArray[np.float64]:
-    """Replicates of a distance without the bias that drawing again adds.
+    """Return the replicates of a distance without the bias of resampling.
 
-    A distance of few images is too large, and that of images drawn from these is too large once more, by about as much:
-    the replicates' spread is kept and their mean is brought to the value.
+    The distance between small sets is overestimated, and resampling them overestimates it again by about as much: the
+    spread of the replicates is kept and their mean is moved to `value`.
     """
     return replicates - np.nanmean(replicates) + value if np.isfinite(replicates).any() else replicates
 
 
 class _BlockMoments:
-    """Moments of blocks, to be added up with weights."""
+    """Moments of blocks, ready to be pooled with weights."""
 
     def __init__(self, blocks: Sequence[Moments]) -> None:
         self.counts = torch.tensor([block.count for block in blocks], dtype=torch.float64)
@@ -78,7 +78,7 @@ class _BlockMoments:
         self.scatters = torch.stack([block.scatter for block in blocks])
 
     def pool(self, weights: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Mean and covariance of the union in which every block is as often as its weight says."""
+        """Return mean and covariance of the union that contains each block as often as its weight, 0 or more times."""
         multiplicities = torch.from_numpy(weights).double()
         weighted_counts = multiplicities * self.counts
         mean = weighted_counts @ self.means / weighted_counts.sum().clamp(min=1)
@@ -90,7 +90,7 @@ class _BlockMoments:
 
 
 def _cholesky_frechet_distance(measured: tuple[Tensor, Tensor], clean: tuple[Tensor, Tensor]) -> float:
-    """`frechet_distance`, by a Cholesky factor instead of a root, which is several times faster."""
+    """Return `frechet_distance` computed with a Cholesky factor instead of a root, which is several times faster."""
     total = clean[1].trace()
     if not total > 0:
         return math.nan

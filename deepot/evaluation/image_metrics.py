@@ -1,4 +1,4 @@
-"""Metrics: how far images are from the truth, and sets of images from natural ones."""
+"""Metrics of images against the truth, and of sets of images against natural ones."""
 
 import math
 
@@ -10,17 +10,17 @@ from deepot.transport import Moments, wasserstein2_squared
 
 
 def psnr(image: Tensor, truth: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB of images of one shape, [0, 1]; infinite where they are equal."""
+    """Return the peak signal-to-noise ratio in dB of images of one shape in [0, 1]; infinite if they are equal."""
     error = float((image.double() - truth.double()).square().mean())
     return -10 * math.log10(error) if error else math.inf
 
 
 def ssim(image: Tensor, truth: Tensor) -> float:
-    """Structural similarity (Wang, Bovik, Sheikh, Simoncelli 2004): Gaussian window of 11, σ 1.5, channel mean.
+    """Return the structural similarity (Wang et al. 2004) with a Gaussian window of 11, σ 1.5; mean over channels.
 
     Args:
-        image: (B, C, H, W) in [0, 1], sides of at least 11.
-        truth: the same shape.
+        image: (B, C, H, W) in [0, 1], sides of at least 11 pixels.
+        truth: The same shape and range.
     """
     positions = torch.arange(11, dtype=torch.float64) - 5
     window = torch.exp(-positions.square() / (2 * 1.5**2))
@@ -40,12 +40,13 @@ def ssim(image: Tensor, truth: Tensor) -> float:
 
 
 def frechet_distance(features: Moments, reference: Moments) -> float:
-    """Fréchet distance of two feature sets over the reference's total variance, W2² / tr(Σr) (Heusel et al. 2017).
+    """Return the Fréchet distance of two feature sets (Heusel et al. 2017) relative to the reference's total variance.
 
-    Infinite from a reference without variance, as blank pages have it, unless the other set is equal to it: then 0.
+    W2² / tr(Σr). If the reference has no variance, like blank pages, it is 0 for an equal set and infinite otherwise.
+    Small sets overestimate it.
 
     Raises:
-        MomentsError: fewer than two vectors on a side. Few images make the distance too large: see `Moments.images`.
+        MomentsError: A set has fewer than two vectors.
     """
     natural = reference.gaussian()
     squared, variance = wasserstein2_squared(features.gaussian(), natural), float(natural.covariance.trace())

@@ -1,14 +1,11 @@
-"""Evaluation: how far the versions of photos are from their clean originals, and from each other."""
+"""Metrics of the variants of photos, accumulated photo by photo, and their estimates."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
-from deepot.autoencoder import default_device
 from deepot.evaluation.bootstrap import (
     MAX_BOOTSTRAP_BLOCKS,
     BootstrapEstimate,
@@ -18,53 +15,24 @@ from deepot.evaluation.bootstrap import (
     resample_counts,
 )
 from deepot.evaluation.image_metrics import frechet_distance, psnr, ssim
-from deepot.evaluation.variants import CLEAN, PhotoVariants, SweepPoint
+from deepot.evaluation.metric_fn import MetricFn
+from deepot.evaluation.sweep import CLEAN, SweepPoint
+from deepot.evaluation.variants import PhotoVariants
 from deepot.inference import Preserve
-from deepot.spec import call_factory, fingerprint
 from deepot.transport import Moments, compute_patch_moments, merge_in_order
 
 MAX_PSNR = 100.0
-"""What an image that equals the clean one counts as, in dB: one infinity would be the mean of all."""
-
-
-class MetricFn:
-    """A feature network, or a metric of pairs, out of a `module:factory`.
-
-    Features: images (B, 3, H, W) in [0, 1] → a list of maps (B, C, h, w), one a depth. Metrics: (image, clean), both
-    (1, 3, H, W) in [0, 1] → a number. A torch module is put into evaluation mode and on the best device.
-
-    Attributes:
-        name: the spec.
-        sha256: fingerprint of the spec and of the module's weights.
-    """
-
-    def __init__(self, spec: str) -> None:
-        """Call the factory.
-
-        Raises:
-            SpecError: there is no such factory.
-        """
-        function = call_factory(spec)
-        self.name, self.sha256, self._device = spec, fingerprint(spec, function), torch.device("cpu")
-        if isinstance(function, nn.Module):
-            self._device = default_device()
-            function = function.eval().requires_grad_(False).to(self._device)
-        self._function: Callable[..., Any] = function
-
-    @torch.inference_mode()
-    def __call__(self, *images: Tensor) -> Any:  # noqa: ANN401 - what it gives depends on what it is
-        """Maps of an image, or the number of a pair."""
-        return self._function(*(image.contiguous().to(self._device) for image in images))
+"""PSNR in dB of an image that equals the clean one: with an infinite value the mean would be infinite."""
 
 
 @dataclass
 class MetricAccumulator:
-    """What was measured of one point.
+    """What was measured of one point of a sweep.
 
     Attributes:
-        per_photo: metric name → a number for each photo.
-        block_moments: name of a set of vectors ("map 1" …, "latents") → its moments for each block of photos; the number
-            of a photo, modulo `MOST_BLOCKS`, is its block.
+        per_photo: The values of each metric by its name, one for each photo.
+        block_moments: The moments of each set of vectors by its name ("map 1" …, "latents"), one for each block of
+            photos; photo i belongs to block i modulo `MAX_BOOTSTRAP_BLOCKS`.
     """
 
     per_photo: dict[str, list[float]] = field(default_factory=dict)
@@ -80,7 +48,16 @@ class MetricAccumulator:
         metrics: Sequence[MetricFn],
         preserve: Collection[Preserve] = (),
     ) -> None:
-        """Take in one version of the next photo; `preserve` as for `Enhancer`."""
+        """Measure the variant of the next photo at a point.
+
+        Args:
+            variants: The variants of the photo.
+            point: The point.
+            patch_size: Side of the latent patches.
+            features: The feature network, if any.
+            metrics: Further metrics.
+            preserve: As for `Enhancer`.
+        """
         image, clean = variants.render(point, preserve), variants.render(SweepPoint(CLEAN))
         values = {"psnr": min(psnr(image, clean), MAX_PSNR), "ssim": ssim(image, clean)}
         values |= {metric.name: float(metric(image, clean)) for metric in metrics}
@@ -98,24 +75,25 @@ class MetricAccumulator:
                 blocks[photo_index % MAX_BOOTSTRAP_BLOCKS] = blocks[photo_index % MAX_BOOTSTRAP_BLOCKS].merge(moments)
 
     def frechet_distance_to(self, name: str, clean: "MetricAccumulator") -> float:
-        """Fréchet distance of a set to the clean photos', over the variance of theirs: W2² / tr Σ."""
+        """Return the Fréchet distance of a set to that of the clean photos, W2² / tr Σ with Σ of the clean ones."""
         return frechet_distance(merge_in_order(self.block_moments[name]), merge_in_order(clean.block_moments[name]))
 
 
 def estimate_metrics(
     measured: MetricAccumulator, clean: MetricAccumulator, restored: MetricAccumulator, replicates: int
 ) -> Iterator[tuple[str, BootstrapEstimate]]:
-    """Everything told of a point, by name.
+    """Yield every metric of a point with its bootstrap interval.
 
     Args:
-        measured: of the point.
-        clean: of the clean photos.
-        restored: of x*, for the falls.
-        replicates: of the bootstrap.
+        measured: What was measured of the point.
+        clean: The same of the clean photos.
+        restored: The same of the restored photos x*.
+        replicates: Number of bootstrap replicates.
 
     Yields:
-        "psnr" (dB), "ssim", further metrics: means over photos. "map 1" …, "latents": Fréchet distances; for the
-        latents that is their W2² over the variance of the clean ones. "reduction of map 1" …: 1 − distance / distance of x*.
+        Names and estimates. "psnr" (dB), "ssim" and further metrics: means over photos. "map 1" … and "latents":
+        Fréchet distances to the clean photos (`frechet_distance`). "reduction of map 1" …: their relative reduction,
+        1 − distance / distance of x*.
     """
     n_photos = len(measured.per_photo["psnr"])
     counts = resample_counts(n_photos, replicates if n_photos > 1 else 0)

@@ -1,4 +1,4 @@
-"""Versions: what the versions of one photo are made of, and the points that are compared."""
+"""Variants of one photo: everything that the points of a sweep are composed of."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from deepot.autoencoder import LoadedAutoencoder
+from deepot.evaluation.sweep import CLEAN, CLEAN_RECONSTRUCTION, RESTORED, RESTORED_RECONSTRUCTION, SweepPoint
 from deepot.inference import (
     Preserve,
     TransportMode,
@@ -19,46 +20,21 @@ from deepot.inference import (
 from deepot.photo import Pixels
 from deepot.tiling import Span, TilePlan
 
-CLEAN, RESTORED = "clean", "restored"
-RESTORED_RECONSTRUCTION, CLEAN_RECONSTRUCTION = "round trip of restored", "round trip of clean"
-
-
-@dataclass(frozen=True)
-class SweepPoint:
-    """One version of all photos: a mode of transport at an α, or one of the controls, which have none.
-
-    Controls are the clean photo, x* ("restored", which is every mode's α = 1), and what the autoencoder alone makes of
-    either: whatever "plain" gains at no transport at all is gained by the round trip, not by the map.
-    """
-
-    name: str
-    alpha: float | None = None
-
-    def __str__(self) -> str:
-        return self.name if self.alpha is None else f"{self.name} α={self.alpha:g}"
-
-
-def sweep_points(modes: Sequence[TransportMode], alphas: Sequence[float]) -> list[SweepPoint]:
-    """The controls, then every mode at every α but 1, which is the control "restored"."""
-    controls = [SweepPoint(name) for name in (RESTORED, RESTORED_RECONSTRUCTION, CLEAN_RECONSTRUCTION)]
-    steps = sorted(set(alphas) - {1.0})
-    return controls + [SweepPoint(mode.value, alpha) for mode in dict.fromkeys(modes) for alpha in steps]
-
 
 @dataclass(frozen=True)
 class PhotoVariants:
-    """All that the versions of one photo are made of.
+    """Everything that the variants of one photo are composed of; decoded images are (1, 3, H, W), float32.
 
     Attributes:
-        clean: x, (H, W, 3), uint8, or (H, W, 1) where it is grey.
-        restored: x*, likewise.
-        clean_reconstruction: D(E(x)), (1, 3, H, W), float32.
-        reconstruction: D(z) with z = E(x*).
-        transported: D(z′), z′ the transported z.
-        detail_delta: of D(z′) − D(z).
+        clean: The clean photo x, (H, W, 3) uint8, or (H, W, 1) if it is grey.
+        restored: The restored photo x*, likewise.
+        clean_reconstruction: D(E(x)).
+        reconstruction: D(z), with z = E(x*).
+        transported: D(z′), with z′ the transported z.
+        detail_delta: H(D(z′) − D(z)), with the high-pass H.
         clean_latents: E(x), (1, c, h, w), float32.
-        latents: z.
-        transported_latents: z′.
+        latents: z, likewise.
+        transported_latents: z′, likewise.
     """
 
     clean: Tensor
@@ -72,7 +48,7 @@ class PhotoVariants:
     transported_latents: Tensor
 
     def render(self, point: SweepPoint, preserve: Collection[Preserve] = ()) -> Tensor:
-        """The version as the program writes it, rounded to 8 bits: (1, 3, H, W), [0, 1]; `preserve` as for `Enhancer`."""
+        """Return the variant as it would be written, in 8 bits: (1, 3, H, W) in [0, 1]; `preserve` as for `Enhancer`."""
         if point.name == CLEAN:
             return Pixels(self.clean.numpy()).to_rgb()
         pixels = Pixels(self.restored.numpy().copy())
@@ -94,7 +70,7 @@ class PhotoVariants:
         return pixels.to_rgb()
 
     def latents_of(self, point: SweepPoint) -> Tensor:
-        """The latents that the version was decoded from: z + (1 − α)(z′ − z) for all modes."""
+        """Return the latents (1, c, h, w) of the variant: z + (1 − α)(z′ − z) in all modes."""
         if point.alpha is not None:
             return torch.lerp(self.transported_latents, self.latents, point.alpha)
         return self.clean_latents if point.name in (CLEAN, CLEAN_RECONSTRUCTION) else self.latents
@@ -108,14 +84,21 @@ def compute_variants(
     restored: Pixels,
     plan: TilePlan,
 ) -> PhotoVariants:
-    """Encode, transport and decode a photo, both sides of it 8-bit RGB of one size.
+    """Encode, transport and decode a photo.
+
+    Args:
+        autoencoder: The autoencoder.
+        transport: The map as an operator on latents.
+        clean: The clean photo, 8-bit grey or RGB.
+        restored: The restored photo, of the same size.
+        plan: The tiles of both.
 
     Raises:
-        AutoencoderError: the autoencoder gave values that are not finite.
+        AutoencoderError: The autoencoder returned values that are not finite.
     """
 
     def stitch_images(compute: Callable[..., Sequence[Tensor]], *latents: Tensor) -> list[Tensor]:
-        """What is computed of tiles of latents, image by image."""
+        """Compute images tile by tile from latents, and return them one by one."""
 
         def compute_tile(row: Span, column: Span) -> Tensor:
             window = (..., slice(row.start, row.stop), slice(column.start, column.stop))
@@ -139,8 +122,8 @@ def compute_variants(
     def compute_clean(latents: Tensor) -> list[Tensor]:
         return [decode_clean(latents)]
 
-    def compute_restored(latents: Tensor, moved: Tensor) -> list[Tensor]:
-        before, after = decode_restored(latents), decode_transported(moved)
+    def compute_restored(latents: Tensor, transported_latents: Tensor) -> list[Tensor]:
+        before, after = decode_restored(latents), decode_transported(transported_latents)
         return [before, after, high_pass(after - before, autoencoder.factor)]
 
     samples = [torch.from_numpy(pixels.samples) for pixels in (clean, restored)]

@@ -1,4 +1,4 @@
-"""Enhancer: a restored image in, the transported image out."""
+"""The enhancer: transports the latents of restored photos and adds the change to their own samples."""
 
 import time
 from collections.abc import Collection, Iterator
@@ -22,14 +22,14 @@ _CHUNK_VALUES = 4_000_000  # latent values compared at a time: 32 MB in float64
 
 @dataclass(frozen=True)
 class EnhanceStats:
-    """What transporting one image gave, besides its pixels.
+    """What was measured while one image was transported.
 
     Attributes:
-        transport_mse: mean (z′ − z)² per latent value.
-        patch_nll: Gaussian negative log-likelihood of its latent patches under the reference (see `PatchNll`).
-        patch_nll_output: the same of the transported latents z′.
-        n_tiles: tiles a pass through the autoencoder.
-        seconds: by phase: encode, transport, decode.
+        transport_mse: Mean of (z′ − z)² over all latent values.
+        patch_nll: Negative log-likelihood of the patches of z under the reference Gaussian (`PatchNll`), nats.
+        patch_nll_output: The same of the transported latents z′.
+        n_tiles: Number of tiles of each pass through the autoencoder.
+        seconds: Duration of each phase: encode, transport, decode.
     """
 
     transport_mse: float
@@ -42,7 +42,21 @@ class EnhanceStats:
 class Enhancer:
     """Transports restored images towards natural ones, tile by tile, at any size.
 
-    α = 0 is the full transport, α = 1 returns the image bit for bit; values beyond extrapolate.
+    The output is x* + (1 − α) times a change: points between full realism, α = 0, and the restored image, α = 1, trade
+    distortion for perception (Freirich et al. 2021). α = 1 returns the image bit for bit; values outside [0, 1]
+    extrapolate.
+
+    Example:
+        >>> import deepot, torch
+        >>> autoencoder = deepot.load_autoencoder("embedded", device="cpu", dtype=torch.float32)
+        >>> natural = Image.linear_gradient("L").resize((64, 64)).quantize(8).convert("L")
+        >>> restored = natural.resize((32, 32)).resize((64, 64))
+        >>> transport = deepot.fit_images(autoencoder, [restored], [natural], patch_size=1)
+        >>> enhanced = deepot.Enhancer(autoencoder, transport)(restored)
+        >>> enhanced.size, enhanced.mode, enhanced == restored
+        ((64, 64), 'L', False)
+        >>> deepot.Enhancer(autoencoder, transport, alpha=1)(restored) == restored
+        True
     """
 
     def __init__(
@@ -55,46 +69,47 @@ class Enhancer:
         preserve: Collection[Preserve | str] | str = (),
         tiles: TileOptions | None = None,
     ) -> None:
-        """Put codec and map together.
+        """Combine an autoencoder with a map.
 
         Args:
-            autoencoder: the autoencoder the map was fitted with.
-            transport_map: the map.
+            autoencoder: The autoencoder the map was fitted with.
+            transport_map: The map.
             alpha: α.
-            mode: how the output is put together.
-            preserve: what is left out of the map, e.g. ("chroma",).
-            tiles: how large photos are cut; the defaults of `TileOptions` if None.
+            mode: How the output is composed.
+            preserve: What the map must not change, e.g. ("chroma",).
+            tiles: How large photos are cut; the defaults of `TileOptions` if None.
 
         Raises:
-            MapError: the map was fitted with another autoencoder.
-            ValueError: no such mode, nothing of that name to keep.
+            MapError: The map was fitted with another autoencoder.
+            ValueError: There is no such mode, or nothing of that name to preserve.
         """
         transport_map.check_autoencoder(autoencoder)
-        self.autoencoder, self.alpha, self.mode, self.tiles = (
-            autoencoder,
-            alpha,
-            TransportMode(mode),
-            tiles or TileOptions(),
-        )
-        self.preserve = frozenset(Preserve(part) for part in ([preserve] if isinstance(preserve, str) else preserve))
+        self.autoencoder, self.alpha, self.mode = autoencoder, alpha, TransportMode(mode)
+        self.tiles = tiles or TileOptions()
+        self.preserve = frozenset(Preserve(name) for name in ([preserve] if isinstance(preserve, str) else preserve))
         self._operator = transport_map.operator_on(autoencoder.device, keep_mean=Preserve.MEAN in self.preserve)
-        self._naturalness = PatchNll(transport_map.reference, transport_map.info.patch_size, device=autoencoder.device)
+        self._patch_nll = PatchNll(transport_map.reference, transport_map.info.patch_size, device=autoencoder.device)
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        """Transport a Pillow image of any size in a mode that `Pixels` knows; mode and bit depth are kept.
+        """Return a Pillow image of any size transported, in its own mode and bit depth.
 
         Raises:
-            UnsupportedImageError: a mode without an exact way back from RGB.
+            UnsupportedImageError: `Pixels` does not support the mode of the image.
         """
         pixels = Pixels.from_image(image)
         self.enhance(pixels)
         return pixels.to_image()
 
     def enhance(self, pixels: Pixels) -> EnhanceStats:
-        """Transport the samples in place; where an accelerator's memory does not do, with tiles of half the side.
+        """Transport the samples in place.
+
+        If an accelerator runs out of memory, this photo is transported again from its original samples in tiles of half
+        the side, and so on. Later photos start with the full tiles again: what a photo becomes must not depend on those
+        before it.
 
         Raises:
-            AutoencoderError: the autoencoder gave values that are not finite; the samples are partly changed then.
+            AutoencoderError: The autoencoder returned values that are not finite; some samples are changed by then.
+            torch.OutOfMemoryError: The smallest sensible tiles need too much memory, or the CPU ran out of it.
         """
         original = None if self.autoencoder.device.type == "cpu" else pixels.samples.copy()
 
@@ -104,20 +119,18 @@ class Enhancer:
             return self._enhance(pixels, replace(self.tiles, size=size).plan(self.autoencoder, pixels))
 
         min_size = self.tiles.size if original is None else self.tiles.min_size(self.autoencoder)
-        stats, size = retry_with_smaller_tiles(enhance_with_size, self.tiles.size, min_size)
-        self.tiles = replace(self.tiles, size=size)
-        return stats
+        return retry_with_smaller_tiles(enhance_with_size, self.tiles.size, min_size)[0]
 
     @torch.inference_mode()
     def _enhance(self, pixels: Pixels, plan: TilePlan) -> EnhanceStats:
         start = time.perf_counter()
         latents = encode_tiled(self.autoencoder, pixels, plan)
         if self.autoencoder.device.type == "cuda":
-            torch.cuda.synchronize(self.autoencoder.device)  # or the encoder's time would count as the transport's
+            torch.cuda.synchronize(self.autoencoder.device)  # else the encoder's time counts as the transport's
         encode_end = time.perf_counter()
         transported = self._operator(latents)
         transport_mse = mean_square_difference(transported, latents)
-        naturalness, patch_nll_output = self._naturalness(latents), self._naturalness(transported)
+        patch_nll, patch_nll_output = self._patch_nll(latents), self._patch_nll(transported)
         transport_end = time.perf_counter()
         if self.alpha != 1:
             for top, left, values in self._iter_differences(pixels, latents, transported, plan):
@@ -127,12 +140,12 @@ class Enhancer:
             "transport": transport_end - encode_end,
             "decode": time.perf_counter() - transport_end,
         }
-        return EnhanceStats(transport_mse, naturalness, patch_nll_output, plan.count, seconds)
+        return EnhanceStats(transport_mse, patch_nll, patch_nll_output, plan.count, seconds)
 
     def _iter_differences(
         self, pixels: Pixels, latents: Tensor, transported: Tensor, plan: TilePlan
     ) -> Iterator[StitchedBlock]:
-        """x̂ − x*, block by block; what lies beyond the photo is of no meaning."""
+        """Yield x̂ − x* in blocks; values outside the photo have no meaning."""
         strength = 1 - self.alpha
         decode_transported, decode_latents = make_tile_decoder(self.autoencoder, transported, plan), None
         if self.mode is not TransportMode.PLAIN:
@@ -157,7 +170,7 @@ class Enhancer:
 
 
 def mean_square_difference(first: Tensor, second: Tensor) -> float:
-    """Of tensors (1, C, h, w), summed in float64, some rows at a time."""
+    """Return the mean square difference of tensors (1, C, h, w), summed in float64 in bands of bounded memory."""
     rows = max(1, _CHUNK_VALUES // (first.shape[1] * first.shape[3]))
     squares = 0.0
     for top in range(0, first.shape[2], rows):
@@ -167,11 +180,11 @@ def mean_square_difference(first: Tensor, second: Tensor) -> float:
 
 
 def luma_difference(difference: Tensor) -> Tensor:
-    """The luma (ITU-R BT.601) of a difference of RGB images (B, 3, H, W), in all three channels."""
+    """Return the luma (ITU-R BT.601) of a difference of RGB images (B, 3, H, W), in all three channels."""
     weights = difference.new_tensor(LUMA_WEIGHTS).view(3, 1, 1)
     return (difference * weights).sum(1, keepdim=True).expand_as(difference)
 
 
 def filter_difference(difference: Tensor, mode: TransportMode, factor: int) -> Tensor:
-    """What of D(z′) − D(z) (B, 3, H, W) is added to x* at α = 0 in detail or residual mode."""
+    """Return what of D(z′) − D(z) (B, 3, H, W) is added to x* at α = 0 in detail or residual mode."""
     return high_pass(difference, factor) if mode is TransportMode.DETAIL else difference

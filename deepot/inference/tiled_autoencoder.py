@@ -1,4 +1,4 @@
-"""Passes: a photo through the two sides of an autoencoder, tile by tile."""
+"""Encoding and decoding of photos of any size, tile by tile."""
 
 import math
 
@@ -13,19 +13,19 @@ from deepot.tiling import Span, TilePlan
 
 
 def encode_tiled(autoencoder: LoadedAutoencoder, pixels: Pixels, plan: TilePlan) -> Tensor:
-    """Latents of a whole photo (1, c, h, w), float32, on the codec's device.
+    """Return the latents of a photo, (1, c, h, w), float32, on the autoencoder's device.
 
-    Sides that are no multiple of the codec's factor are filled up by repeating the last row and column.
+    Sides that are not a multiple of the autoencoder's factor are padded by repeating the last row and column.
 
     Raises:
-        AutoencoderError: the autoencoder gave values that are not finite.
+        AutoencoderError: The autoencoder returned values that are not finite.
     """
 
     def read_cells(rows: slice, columns: slice) -> Tensor:
-        """The pixels of some cells."""
-        sides = [(slots.stop - slots.start) * autoencoder.factor for slots in (rows, columns)]
+        """Return the pixels of some latent positions."""
+        sides = [(cells.stop - cells.start) * autoencoder.factor for cells in (rows, columns)]
         down, across = (
-            slice(slots.start * autoencoder.factor, slots.stop * autoencoder.factor) for slots in (rows, columns)
+            slice(cells.start * autoencoder.factor, cells.stop * autoencoder.factor) for cells in (rows, columns)
         )
         found = pixels.to_rgb(down, across, autoencoder.device)
         missing = sides[0] - found.shape[2], sides[1] - found.shape[3]
@@ -46,20 +46,21 @@ def encode_tiled(autoencoder: LoadedAutoencoder, pixels: Pixels, plan: TilePlan)
 
 
 def make_tile_decoder(autoencoder: LoadedAutoencoder, latents: Tensor, plan: TilePlan) -> TensorFn:
-    """What decodes the tiles of a photo's latents (1, c, h, w)."""
+    """Return the function that decodes tiles of a photo's latents (1, c, h, w)."""
     if plan.count == 1 or autoencoder.halo is not None:
         return autoencoder.decode
     return autoencoder.tiled_decoder(torch.cat([latents[..., rows, columns] for rows, columns in plan.probe_windows()]))
 
 
 def check_finite(autoencoder: LoadedAutoencoder, values: Tensor) -> None:
-    """See that what an autoencoder gave is finite.
+    """Check that the values an autoencoder returned are finite.
 
     Raises:
-        AutoencoderError: it is not.
+        AutoencoderError: They are not.
     """
     if not all(map(math.isfinite, (float(extreme) for extreme in values.aminmax()))):  # NaN is both extremes
+        dtype = str(autoencoder.dtype).removeprefix("torch.")
         raise AutoencoderError(
-            f"autoencoder '{autoencoder.name}' gave values that are not finite in {str(autoencoder.dtype).removeprefix('torch.')}: where "
-            "the range of that type is too small for an autoencoder, compute.dtype float32 or bfloat16 helps"
+            f"autoencoder '{autoencoder.name}' returned values that are not finite in {dtype}: if the range of that "
+            "dtype is too small for it, set compute.dtype to float32 or bfloat16"
         )

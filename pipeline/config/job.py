@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from deepot.transport import CalibrationKind, check_mixture_components
+from deepot.transport import CalibrationKind, load_map_kind
 from pipeline.config.output_layout import fixed_folder
 from pipeline.config.sections import (
     Calibration,
@@ -69,9 +69,7 @@ class Job(ConfigSection):
     @model_validator(mode="after")
     def _check_calibration(self) -> "Job":
         if self.map is None:
-            check_mixture_components(
-                self.transport.mixture_components, self.transport.patch_size, self.calibration_kind
-            )
+            load_map_kind(self.transport.map_kind).check_settings(self.transport.patch_size, self.calibration_kind)
         if self.transport.refit is not RefitPolicy.NEVER and (self.map or "{map}" not in self.output.uri):
             raise ValueError(
                 f"transport.refit is {self.transport.refit}, but "
@@ -127,7 +125,7 @@ class Job(ConfigSection):
         settings: dict[str, Any] = {
             "calibration": self.calibration.model_dump(mode="json") if self.calibration else None,
             "patch_size": self.transport.patch_size,
-            "mixture_components": self.transport.mixture_components,
+            "map_kind": self.transport.map_kind,
             "shrinkage_se": self.transport.shrinkage_se,
             "tiles": self.tiles.model_dump(mode="json"),
         }

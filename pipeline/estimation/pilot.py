@@ -17,7 +17,7 @@ from pipeline.calibration import (
     find_latest_map_uri,
     fit_and_store_map,
     load_map,
-    read_binned_moments,
+    read_map_statistics,
 )
 from pipeline.config import Job
 from pipeline.errors import RunError
@@ -26,7 +26,7 @@ from pipeline.runs import PHASES, RunPaths, Shard, read_manifest_file
 from pipeline.storage import Entry, delete_folder, join_uri, list_names, read
 from pipeline.workers import ShardWorker, TaskExecutor, WorkerConfig, WorkItem, load_models
 
-_MOMENTS_FOLDERS = ("source", "reference", "source-levels", "reference-levels")
+_MOMENTS_FOLDERS = ("source", "reference", "source-statistics", "reference-statistics")
 
 
 @dataclass(frozen=True)
@@ -140,13 +140,13 @@ def _time_calibration(pilot: PilotTask, scratch: CalibrationPaths) -> _Calibrati
     dry_run_photos(tasks[0])  # warms up, so that one-time work is not counted
     seconds: dict[str, list[float]] = {}
     side_moments = compute_moments(tasks, _make_timed_executor(seconds), NullProgress())
-    binned_moments = read_binned_moments(tasks) if job.transport.mixture_components > 1 else None
     moments_bytes = sum(_largest_file_bytes(scratch, folder) for folder in _MOMENTS_FOLDERS)
     if transport is not None:
         return _CalibrationTiming(transport, map_uri, seconds, moments_bytes)
     autoencoder = load_models(job, pilot.allow_code).autoencoder
+    statistics = read_map_statistics(tasks)
     started = time.perf_counter()
-    transport = fit_and_store_map(job, scratch, autoencoder, *side_moments, binned_moments)
+    transport = fit_and_store_map(job, scratch, autoencoder, *side_moments, statistics)
     fit_s = time.perf_counter() - started
     return _CalibrationTiming(transport, find_latest_map_uri(job, scratch), seconds, moments_bytes, fit_s)
 

@@ -1,4 +1,4 @@
-"""An autoencoder without weights of its own, a map that makes soft pictures sharp, and the versions of a picture."""
+"""A small autoencoder, a map that sharpens soft photos, and the variants of a photo."""
 
 import pytest
 import torch
@@ -13,22 +13,22 @@ from tests.support.photos import make_photo, soften
 
 @pytest.fixture(scope="session")
 def smooth_autoencoder():
-    """A codec of plain pooling and interpolation."""
+    """A local autoencoder of two small convolutions."""
     return load_autoencoder("tests.support.fake_autoencoders:smooth", allow_code=True, dtype=torch.float32)
 
 
 @pytest.fixture(scope="session")
 def sharpening_map(smooth_autoencoder):
-    """Its map from soft pictures to the pictures."""
+    """The map from softened photos to the photos."""
     photos = [make_photo(seed) for seed in range(4)]
     return fit_images(smooth_autoencoder, [soften(photo) for photo in photos], photos, patch_size=3)
 
 
 @pytest.fixture
 def make_variants(smooth_autoencoder, sharpening_map):
-    """What makes the versions of the picture of a seed."""
+    """A function that computes the variants of the photo of a seed."""
 
-    def versions_of(seed, tiles=None):
+    def make(seed, tiles=None):
         clean = make_photo(seed, 61, 45)
         pixels = [Pixels.from_image(image) for image in (clean, soften(clean))]
         return compute_variants(
@@ -38,4 +38,4 @@ def make_variants(smooth_autoencoder, sharpening_map):
             (tiles or TileOptions()).plan(smooth_autoencoder, pixels[0]),
         )
 
-    return versions_of
+    return make

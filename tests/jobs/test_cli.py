@@ -48,7 +48,7 @@ def test_evaluate_prints_the_curve_and_adds_it_to_the_report(job_file, capsys, t
     evaluate = {
         "alphas": [0, 0.5],
         "replicates": 5,
-        "features": "tests.support.fake_autoencoders:edge_features",
+        "features": "tests.support.fake_metrics:edge_features",
         "clean": str(tmp_path / "natural"),
     }
     job = job_file(images=3, evaluate=evaluate | {"degradation": "blur:sigma=1"})

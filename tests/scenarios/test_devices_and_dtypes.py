@@ -1,4 +1,4 @@
-"""On a GPU all is on the GPU, and gives what it gives on the CPU: tried on one that is none (`fake_gpu`)."""
+"""Everything runs on the GPU and gives what it gives on the CPU: tried on a fake GPU (`tests.support.fake_gpu`)."""
 
 from dataclasses import replace
 
@@ -10,167 +10,168 @@ from torch import nn
 
 import deepot
 from deepot.autoencoder import DiffusersAutoencoder, as_autoencoder
-from deepot.evaluation.metric_accumulator import MetricAccumulator, MetricFn
-from deepot.evaluation.variants import SweepPoint, compute_variants
-from deepot.inference.calibration import photo_binned_moments, photo_moments
+from deepot.evaluation.metric_accumulator import MetricAccumulator
+from deepot.evaluation.metric_fn import MetricFn
+from deepot.evaluation.sweep import SweepPoint
+from deepot.evaluation.variants import compute_variants
+from deepot.inference.calibration import photo_moments, photo_statistics
 from deepot.inference.enhancer import Enhancer
 from deepot.inference.modes import TransportMode
 from deepot.inference.tile_options import TileOptions
 from deepot.photo.pixels import Pixels
 from deepot.restoration.restorer import Restorer
+from deepot.transport.map_kinds import load_map_kind
 from deepot.transport.patch_operator import PatchTransport
-from tests.support import fake_autoencoders as codecs
+from tests.support import fake_autoencoders
 from tests.support.fake_gpu import FAKE_DEVICE, fake_gpu
 from tests.support.photos import make_photo, soften
 
-CODECS = {"exact": (codecs.smooth, TileOptions(64)), "faded": (codecs.normed, TileOptions(64, overlap=24))}
-CASES = [("exact", 1), ("exact", 3), ("faded", 1)]
+AUTOENCODERS = {
+    "exact": (fake_autoencoders.smooth, TileOptions(64)),
+    "faded": (fake_autoencoders.normed, TileOptions(64, overlap=24)),
+}
+CASES = [("exact", "gaussian"), ("exact", "mixture:components=3"), ("faded", "gaussian")]
 
 
-def placed(kind, device, dtype=torch.float32):
-    return as_autoencoder(CODECS[kind][0](), kind, device=device, dtype=dtype)
+def load(name, device, dtype=torch.float32):
+    return as_autoencoder(AUTOENCODERS[name][0](), name, device=device, dtype=dtype)
 
 
 @pytest.fixture(scope="module")
 def maps():
-    """Maps by kind of codec and number of components."""
+    """Maps by autoencoder and kind of map."""
     photos = [make_photo(seed, 96, 80) for seed in range(3)]
     return {
-        (kind, components): deepot.fit_images(
-            placed(kind, "cpu"), [soften(photo) for photo in photos], photos, components=components
-        )
-        for kind, components in CASES
+        (name, kind): deepot.fit_images(load(name, "cpu"), [soften(photo) for photo in photos], photos, kind=kind)
+        for name, kind in CASES
     }
 
 
-def both(work):
-    """What work gives on the CPU and on a GPU, and what is known of the GPU."""
-    here = work(torch.device("cpu"))
-    with fake_gpu() as there:
-        return here, work(FAKE_DEVICE), there
+def run_on_both(compute):
+    """Return what a function of the device gives on the CPU and on the fake GPU, and the GPU's counters."""
+    on_cpu = compute(torch.device("cpu"))
+    with fake_gpu() as gpu:
+        return on_cpu, compute(FAKE_DEVICE), gpu
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize("mode", list(TransportMode))
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_photo_is_transported_alike(maps, case, mode, dtype):
-    def work(device):
-        codec = placed(case[0], device, dtype)
+def test_enhance_gives_the_same_samples_on_both_devices(maps, case, mode, dtype):
+    def enhance(device):
+        autoencoder, tiles = load(case[0], device, dtype), AUTOENCODERS[case[0]][1]
         pixels = Pixels.from_image(soften(make_photo(9, 121, 99)))
-        outcome = Enhancer(codec, maps[case], mode=mode, preserve=("chroma",), tiles=CODECS[case[0]][1]).enhance(pixels)
-        return pixels.samples, replace(outcome, seconds={})
+        stats = Enhancer(autoencoder, maps[case], mode=mode, preserve=("chroma",), tiles=tiles).enhance(pixels)
+        return pixels.samples, replace(stats, seconds={})
 
-    (samples, outcome), (found, told), _ = both(work)
-    assert outcome.n_tiles > 1
-    assert told == outcome
-    assert np.array_equal(found, samples)
+    (expected, stats), (found, stats_on_gpu), _ = run_on_both(enhance)
+    assert stats.n_tiles > 1
+    assert stats_on_gpu == stats
+    assert np.array_equal(found, expected)
 
 
 def small_kl():
-    """GroupNorm everywhere, attention in the middle; weights at random."""
+    """An AutoencoderKL with GroupNorm everywhere and attention in the middle, with random weights."""
     torch.manual_seed(0)
     kinds = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
     return AutoencoderKL(**kinds, block_out_channels=(8, 16), latent_channels=4, norm_num_groups=4).eval()
 
 
 @pytest.mark.parametrize("name", ["embedded", "kl"])
-def test_diffusers_autoencoders_are_alike(name):
-    """Whole, and with global operations held at what they find in samples."""
+def test_diffusers_autoencoders_give_the_same_values_on_both_devices(name):
+    """At once, and in tiles that share the statistics of global operations."""
     images = Pixels.from_image(make_photo(9, 96, 64)).to_rgb()
 
-    def work(device):
+    def compute(device):
         if name == "embedded":
-            codec = deepot.load_autoencoder(name, device=device, dtype=torch.bfloat16)
+            autoencoder = deepot.load_autoencoder(name, device=device, dtype=torch.bfloat16)
         else:
-            codec = as_autoencoder(DiffusersAutoencoder(small_kl()), name, device=device, dtype=torch.bfloat16)
+            autoencoder = as_autoencoder(DiffusersAutoencoder(small_kl()), name, device=device, dtype=torch.bfloat16)
         samples = images.to(device)
-        latents = codec.encode(samples)
-        held = codec.tiled_encoder(samples[..., :64]), codec.tiled_decoder(latents[..., :8])
-        found = latents, codec.decode(latents), held[0](samples[..., 32:]), held[1](latents[..., 4:])
+        latents = autoencoder.encode(samples)
+        encode_tile, decode_tile = (
+            autoencoder.tiled_encoder(samples[..., :64]),
+            autoencoder.tiled_decoder(latents[..., :8]),
+        )
+        found = latents, autoencoder.decode(latents), encode_tile(samples[..., 32:]), decode_tile(latents[..., 4:])
         return [each.cpu() for each in found]
 
-    for here, found in zip(*both(work)[:2], strict=True):
-        torch.testing.assert_close(found, here, rtol=0, atol=0)
+    for expected, found in zip(*run_on_both(compute)[:2], strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("measure", [photo_moments, photo_binned_moments])
-def test_statistics_are_alike_and_end_up_on_the_cpu(measure):
-    def work(device):
-        return measure(
-            placed("faded", device), Pixels.from_image(make_photo(9, 121, 99)), 3, TileOptions(64, overlap=24)
-        )
+@pytest.mark.parametrize("kind", ["gaussian", "mixture:components=3"])
+def test_statistics_are_equal_on_both_devices_and_end_on_the_cpu(kind):
+    def measure(device):
+        photo, tiles = Pixels.from_image(make_photo(9, 121, 99)), TileOptions(64, overlap=24)
+        return photo_statistics(load("faded", device), photo, load_map_kind(kind), 3, tiles)
 
-    here, found, _ = both(work)
-    assert found.to_bytes() == here.to_bytes()
-    parts = found.levels.values() if measure is photo_binned_moments else [found]
-    assert {tensor.device.type for part in parts for tensor in (part.mean, part.scatter)} == {"cpu"}
+    expected, found, _ = run_on_both(measure)
+    assert found.to_bytes() == expected.to_bytes()
+    moments = [found.moments(), *getattr(found, "bins", {}).values()]
+    assert {tensor.device.type for each in moments for tensor in (each.mean, each.scatter)} == {"cpu"}
 
 
-def test_versions_and_their_scores_are_alike(maps, monkeypatch):
-    monkeypatch.setattr("deepot.evaluation.metric_accumulator.default_device", lambda: place)
-    place = torch.device("cpu")
+def test_variants_and_their_metrics_are_equal_on_both_devices(maps, monkeypatch):
+    current = torch.device("cpu")
+    monkeypatch.setattr("deepot.evaluation.metric_fn.default_device", lambda: current)
 
-    def work(device):
-        nonlocal place
-        place = device
-        codec, scores = placed("exact", device), MetricAccumulator()
+    def measure(device):
+        nonlocal current
+        current = device
+        autoencoder, metrics = load("exact", device), MetricAccumulator()
         sides = [Pixels.from_image(image) for image in (make_photo(9, 61, 45), soften(make_photo(9, 61, 45)))]
-        found = compute_variants(
-            codec, maps["exact", 1].operator_on(device), *sides, TileOptions(32).plan(codec, sides[0])
-        )
-        assert {tensor.device.type for tensor in vars(found).values()} == {"cpu"}
-        scores.add(
-            found,
-            SweepPoint("detail", 0.0),
-            3,
-            MetricFn("tests.support.fake_autoencoders:normalised_features"),
-            [MetricFn("tests.support.fake_autoencoders:MeanAbsoluteError")],
-        )
-        return scores.per_photo, {
-            name: [each.to_bytes() for each in moments] for name, moments in scores.block_moments.items()
-        }
+        operator, plan = maps["exact", "gaussian"].operator_on(device), TileOptions(32).plan(autoencoder, sides[0])
+        variants = compute_variants(autoencoder, operator, *sides, plan)
+        assert {tensor.device.type for tensor in vars(variants).values()} == {"cpu"}
+        features = MetricFn("tests.support.fake_metrics:normalised_features")
+        errors = [MetricFn("tests.support.fake_metrics:MeanAbsoluteError")]
+        metrics.add(variants, SweepPoint("detail", 0.0), 3, features, errors)
+        moments = {name: [each.to_bytes() for each in blocks] for name, blocks in metrics.block_moments.items()}
+        return metrics.per_photo, moments
 
-    here, found, _ = both(work)
-    assert found == here
+    expected, found, _ = run_on_both(measure)
+    assert found == expected
     assert set(found[1]) == {"latents", "map 1"}
 
 
 class Half(nn.Module):
-    """A restorer that is a network, and needs memory: no more than some pixels at a time."""
+    """A restorer network whose memory suffices for images of at most `max_pixels`."""
 
-    def __init__(self, most=2**30):
+    def __init__(self, max_pixels=2**30):
         super().__init__()
-        self.share, self.most = nn.Parameter(torch.tensor([0.5])), most
+        self.gain, self.max_pixels = nn.Parameter(torch.tensor([0.5])), max_pixels
 
     def forward(self, images):
-        if images.shape[2] * images.shape[3] > self.most:
+        if images.shape[2] * images.shape[3] > self.max_pixels:
             raise torch.OutOfMemoryError
-        return images * self.share
+        return images * self.gain
 
 
-def restorer(device, **options):
+def make_restorer(device, **options):
     return Restorer("half", "", 1, Half(**options).requires_grad_(False).to(device), device)
 
 
-def test_restorers_are_alike():
-    here, found, _ = both(lambda device: restorer(device)(Pixels.from_image(make_photo(9, 1100, 1000))).samples)
-    assert np.array_equal(found, here)
+def test_restorers_give_the_same_samples_on_both_devices():
+    photo = Pixels.from_image(make_photo(9, 1100, 1000))
+    expected, found, _ = run_on_both(lambda device: make_restorer(device)(photo).samples)
+    assert np.array_equal(found, expected)
 
 
-def test_restorers_go_on_in_smaller_tiles_where_memory_does_not_do():
+def test_restorer_out_of_memory_retries_in_smaller_tiles():
     photo = Pixels.from_image(make_photo(9, 700, 300))
-    wanted, small = restorer("cpu")(photo), restorer("cpu", most=260**2)
-    assert np.abs(small(photo).samples.astype(int) - wanted.samples).max() <= 1
+    expected, small = make_restorer("cpu")(photo), make_restorer("cpu", max_pixels=260**2)
+    assert np.abs(small(photo).samples.astype(int) - expected.samples).max() <= 1
     assert small.window == 1024, "the next photo must start with the same tiles"
     with pytest.raises(torch.OutOfMemoryError):
-        restorer("cpu", most=100**2)(photo)
-    whole = replace(small, tiled=False, window=1024)
+        make_restorer("cpu", max_pixels=100**2)(photo)
+    untiled = replace(small, tiled=False, window=1024)
     with pytest.raises(torch.OutOfMemoryError):
-        whole(photo)
+        untiled(photo)
 
 
-class Short(codecs.Smooth):
-    """An autoencoder whose memory does not do at some of its calls."""
+class OutOfMemoryAtCalls(fake_autoencoders.Smooth):
+    """An autoencoder that runs out of memory at some of its calls."""
 
     def __init__(self, *calls):
         super().__init__()
@@ -190,69 +191,116 @@ class Short(codecs.Smooth):
         return super().decode(latents)
 
 
-def short(device, *calls):
-    """Calls count from the first after loading, which is one itself."""
-    codec = as_autoencoder(Short(*(1 + call for call in calls)), "exact", device=device, dtype=torch.float32)
-    return replace(codec, sha256=placed("exact", "cpu").sha256)
+def load_out_of_memory(device, *calls):
+    """Load an autoencoder that runs out of memory at these calls, 1 being the first after loading."""
+    network = OutOfMemoryAtCalls(*(1 + call for call in calls))  # loading encodes once
+    autoencoder = as_autoencoder(network, "exact", device=device, dtype=torch.float32)
+    return replace(autoencoder, sha256=load("exact", "cpu").sha256)
 
 
-def test_photos_go_on_in_smaller_tiles_where_memory_does_not_do(maps):
-    """With the first samples: what had been added before memory was short is taken back."""
-    image, tiles = soften(make_photo(9, 300, 160)), TileOptions(128)
-    whole = Pixels.from_image(image)
-    count = Enhancer(placed("exact", "cpu"), maps["exact", 1], tiles=tiles).enhance(whole).n_tiles
+@pytest.fixture
+def transport(maps):
+    return maps["exact", "gaussian"]
+
+
+@pytest.fixture(scope="module")
+def soft_photo():
+    return soften(make_photo(9, 300, 160))
+
+
+def enhance(enhancer, image):
+    """Return the samples of an enhanced image and the number of its tiles."""
+    pixels = Pixels.from_image(image)
+    n_tiles = enhancer.enhance(pixels).n_tiles
+    return pixels.samples, n_tiles
+
+
+def test_enhance_out_of_memory_retries_from_the_original_samples_in_smaller_tiles(transport, soft_photo):
+    tiles = TileOptions(128)
+    expected, count = enhance(Enhancer(load("exact", "cpu"), transport, tiles=tiles), soft_photo)
     assert count >= 3
     for calls, size in (((1,), 64), ((count + 4,), 64), ((1, 2), 32)):
+        _, smaller_count = enhance(Enhancer(load("exact", "cpu"), transport, tiles=TileOptions(size)), soft_photo)
         with fake_gpu():
-            enhancer, part = (
-                Enhancer(short(FAKE_DEVICE, *calls), maps["exact", 1], tiles=tiles),
-                Pixels.from_image(image),
-            )
-            assert enhancer.enhance(part).n_tiles > count
-        assert enhancer.tiles.size == size, "the next photo need not try"
-        assert np.abs(part.samples.astype(int) - whole.samples).max() <= 1
-    with fake_gpu(), pytest.raises(torch.OutOfMemoryError):
-        Enhancer(short(FAKE_DEVICE, *range(1, 9)), maps["exact", 1], tiles=tiles).enhance(Pixels.from_image(image))
-    with pytest.raises(torch.OutOfMemoryError):
-        Enhancer(short("cpu", 1), maps["exact", 1], tiles=tiles).enhance(Pixels.from_image(image))
+            enhancer = Enhancer(load_out_of_memory(FAKE_DEVICE, *calls), transport, tiles=tiles)
+            found, found_count = enhance(enhancer, soft_photo)
+        assert found_count == smaller_count > count
+        assert np.abs(found.astype(int) - expected).max() <= 1
 
 
-def test_statistics_go_on_in_smaller_tiles_where_memory_does_not_do():
+@pytest.mark.parametrize("name", AUTOENCODERS)
+def test_enhance_after_a_photo_out_of_memory_gives_the_same_bytes(maps, soft_photo, name, monkeypatch):
+    """The smaller tiles are for the photo that needed them alone, even if tiles are cross-faded and show in bytes."""
+    transport, tiles = maps[name, "gaussian"], replace(AUTOENCODERS[name][1], size=128)
+    other = soften(make_photo(3, 200, 280))
+    with fake_gpu():
+        autoencoder = load(name, FAKE_DEVICE)
+        undisturbed, count = enhance(Enhancer(autoencoder, transport, tiles=tiles), soft_photo)
+        enhancer = Enhancer(autoencoder, transport, tiles=tiles)
+        encode, n_calls = type(autoencoder.network).encode, 0
+
+        def encode_out_of_memory(network, images):
+            nonlocal n_calls
+            n_calls += 1
+            if n_calls == 2:
+                raise torch.OutOfMemoryError
+            return encode(network, images)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(type(autoencoder.network), "encode", encode_out_of_memory)
+            _, other_count = enhance(enhancer, other)
+        assert other_count > enhancer.tiles.plan(autoencoder, Pixels.from_image(other)).count
+        after, after_count = enhance(enhancer, soft_photo)
+    assert enhancer.tiles == tiles
+    assert after_count == count
+    assert np.array_equal(after, undisturbed)
+
+
+@pytest.mark.parametrize(("device", "calls"), [(FAKE_DEVICE, range(1, 9)), ("cpu", [1])], ids=["smallest tiles", "cpu"])
+def test_enhance_out_of_memory_without_a_remedy_raises(transport, soft_photo, device, calls):
+    with fake_gpu():
+        enhancer = Enhancer(load_out_of_memory(device, *calls), transport, tiles=TileOptions(128))
+        with pytest.raises(torch.OutOfMemoryError):
+            enhance(enhancer, soft_photo)
+
+
+def test_photo_moments_out_of_memory_retries_in_smaller_tiles():
     photo = Pixels.from_image(make_photo(9, 121, 99))
-    wanted, found = (
-        photo_moments(codec, photo, 3, TileOptions(64)) for codec in (placed("exact", "cpu"), short("cpu", 2))
+    expected, found = (
+        photo_moments(autoencoder, photo, 3, TileOptions(64))
+        for autoencoder in (load("exact", "cpu"), load_out_of_memory("cpu", 2))
     )
-    assert found.count == wanted.count
-    torch.testing.assert_close(found.scatter, wanted.scatter, rtol=1e-4, atol=1e-4)
+    assert found.count == expected.count
+    torch.testing.assert_close(found.scatter, expected.scatter, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", CODECS)
-def test_what_goes_over_is_little(maps, kind):
-    """Photos go to the GPU in 8 bits, tile by tile, and their changes come back once, in float32; it waits little."""
-    pixels, tiles = Pixels.from_image(soften(make_photo(9, 320, 320))), CODECS[kind][1]
+@pytest.mark.parametrize("name", AUTOENCODERS)
+def test_enhance_copies_and_synchronises_little(maps, name):
+    """Photos go to the GPU in 8 bits, tile by tile; their changes come back once, in float32."""
+    pixels, tiles = Pixels.from_image(soften(make_photo(9, 320, 320))), AUTOENCODERS[name][1]
 
-    def work(device):
-        codec = placed(kind, device)
-        return Enhancer(codec, maps[kind, 1], tiles=tiles).enhance(pixels).n_tiles, tiles.plan(codec, pixels).work
+    def compute(device):
+        autoencoder = load(name, device)
+        stats = Enhancer(autoencoder, maps[name, "gaussian"], tiles=tiles).enhance(pixels)
+        return stats.n_tiles, tiles.plan(autoencoder, pixels).compute_ratio
 
-    _, (count, work_share), there = both(work)
-    assert there.bytes_copied["from"] == 4 * pixels.samples.size
-    assert there.bytes_copied["to"] < 1.2 * work_share * pixels.samples.size
-    assert there.n_syncs <= 2 * count + 8
+    _, (count, compute_ratio), gpu = run_on_both(compute)
+    assert gpu.bytes_copied["from"] == 4 * pixels.samples.size
+    assert gpu.bytes_copied["to"] < 1.2 * compute_ratio * pixels.samples.size
+    assert gpu.n_syncs <= 2 * count + 8
 
 
-def test_a_mistake_shows():
-    """The GPU that is none refuses what CUDA refuses, and convolves as cuDNN does."""
+def test_fake_gpu_refuses_what_cuda_refuses_and_rounds_convolutions():
     values = torch.rand(1, 1, 5, 5)
     with fake_gpu():
-        moved = values.to(FAKE_DEVICE)
-        for mistake in (lambda: moved + values, lambda: moved.numpy(), lambda: values[moved > 0]):
+        on_gpu = values.to(FAKE_DEVICE)
+        for mistake in (lambda: on_gpu + values, lambda: on_gpu.numpy(), lambda: values[on_gpu > 0]):
             with pytest.raises(RuntimeError):
                 mistake()
         with pytest.raises(RuntimeError, match="same device"):
-            PatchTransport(torch.eye(9), torch.zeros(9), 3)(moved)
-        assert (moved.cpu() + values).device.type == "cpu"
-        assert torch.equal(moved[moved > 0].cpu(), values.flatten())
+            PatchTransport(torch.eye(9), torch.zeros(9), 3)(on_gpu)
+        assert (on_gpu.cpu() + values).device.type == "cpu"
+        assert torch.equal(on_gpu[on_gpu > 0].cpu(), values.flatten())
         kernel = torch.full((1, 1, 1, 1), 1 / 3)
-        convolved = nn.functional.conv2d(moved, kernel.to(FAKE_DEVICE)).cpu()
+        convolved = nn.functional.conv2d(on_gpu, kernel.to(FAKE_DEVICE)).cpu()
         assert 1e-5 < (convolved - values / 3).abs().max() < 1e-3

@@ -13,26 +13,26 @@ from deepot.inference.enhancer import Enhancer
 from deepot.inference.modes import TransportMode
 from deepot.inference.tile_options import TileOptions
 from deepot.photo.pixels import Pixels
-from tests.support import fake_autoencoders as codecs
+from tests.support import fake_autoencoders
 from tests.support.photos import make_photo, soften
 
 P = 3
 LUMA = np.array([0.299, 0.587, 0.114])
 
 
-def encoded(rgb):
-    """The latents (c, h, w) of `codecs.Shuffle`, of an image (H, W, 3)."""
+def encode(rgb):
+    """The latents (c, h, w) of `fake_autoencoders.Shuffle`, of an image (H, W, 3)."""
     height, width = (-(-side // 2) for side in rgb.shape[:2])
     full = np.pad(rgb, ((0, 2 * height - rgb.shape[0]), (0, 2 * width - rgb.shape[1]), (0, 0)), mode="edge")
     return full.reshape(height, 2, width, 2, 3).transpose(4, 1, 3, 0, 2).reshape(12, height, width) * 2 - 1
 
 
-def decoded(latents):
+def decode(latents):
     _, height, width = latents.shape
     return ((latents + 1) / 2).reshape(3, 2, 2, height, width).transpose(3, 1, 4, 2, 0).reshape(2 * height, -1, 3)
 
 
-def places(latents):
+def patch_origins(latents):
     """Where the patches of latents begin."""
     return [(y, x) for y in range(latents.shape[1] - P + 1) for x in range(latents.shape[2] - P + 1)]
 
@@ -41,7 +41,7 @@ def patch(latents, y, x):
     return latents[:, y : y + P, x : x + P]
 
 
-def coarse(image):
+def low_pass(image):
     """Means of 2 × 2 pixels, interpolated linearly down and across."""
     means = image.reshape(image.shape[0] // 2, 2, image.shape[1] // 2, 2, 3).mean((1, 3))
     for axis in (0, 1):
@@ -55,50 +55,54 @@ def coarse(image):
 
 
 @pytest.fixture(scope="module")
-def both():
+def fitted():
     """A fitted map, and the same matrix and means by SciPy."""
-    codec = as_autoencoder(codecs.shuffle(), "shuffle", dtype=torch.float32, device="cpu")
+    autoencoder = as_autoencoder(fake_autoencoders.shuffle(), "shuffle", dtype=torch.float32, device="cpu")
     clean = [make_photo(seed, 40, 32) for seed in range(8)]
     restored = [soften(photo) for photo in clean]
     vectors = []
     for photos in (restored, clean):
-        latents = [encoded(np.asarray(photo) / 255) for photo in photos]
-        vectors.append(np.array([patch(each, y, x).ravel() for each in latents for y, x in places(each)]))
+        latents = [encode(np.asarray(photo) / 255) for photo in photos]
+        vectors.append(np.array([patch(each, y, x).ravel() for each in latents for y, x in patch_origins(each)]))
     source, target = (np.cov(each.T) for each in vectors)
     values, axes = np.linalg.eigh(source)
     root, inverse = (axes * np.sqrt(values)) @ axes.T, (axes / np.sqrt(values)) @ axes.T
     matrix = inverse @ sqrtm(root @ target @ root).real @ inverse
-    return codec, fit_images(codec, restored, clean, patch_size=P), (matrix, *(each.mean(0) for each in vectors))
+    return (
+        autoencoder,
+        fit_images(autoencoder, restored, clean, patch_size=P),
+        (matrix, *(each.mean(0) for each in vectors)),
+    )
 
 
-def test_the_map_is_the_closed_form(both):
-    _, transport, (matrix, source, target) = both
-    found = transport.components[0]
-    np.testing.assert_allclose(found.matrix, matrix, atol=1e-5 * np.abs(matrix).max())
-    np.testing.assert_allclose(found.source_mean, source, atol=1e-6)
-    np.testing.assert_allclose(found.target_mean, target, atol=1e-6)
+def test_fit_images_equals_the_closed_form_by_scipy(fitted):
+    _, transport, (matrix, source, target) = fitted
+    found = transport.parameters
+    np.testing.assert_allclose(found["matrix"], matrix, atol=1e-5 * np.abs(matrix).max())
+    np.testing.assert_allclose(found["source_mean"], source, atol=1e-6)
+    np.testing.assert_allclose(found["target_mean"], target, atol=1e-6)
 
 
-def moved(latents, matrix, source, target):
+def transported(latents, matrix, source, target):
     """Every patch of padded latents by the map, overlaps averaged."""
     padded = np.pad(latents, ((0, 0), (1, 1), (1, 1)), mode="edge")
     total, count = np.zeros_like(padded), np.zeros_like(padded)
-    for y, x in places(padded):
+    for y, x in patch_origins(padded):
         patch(total, y, x)[:] += (matrix @ (patch(padded, y, x).ravel() - source) + target).reshape(-1, P, P)
         patch(count, y, x)[:] += 1
     return (total / count)[:, 1:-1, 1:-1]
 
 
-def enhanced(samples, maximum, affine, mode, alpha):
+def enhance(samples, maximum, affine, mode, alpha):
     """What the samples (H, W, C) become, before they are rounded."""
     values = samples / maximum
     light = 1 - values[:, :, 3:]
     rgb = (1 - values[:, :, :3]) * light if values.shape[2] == 4 else np.broadcast_to(values, (*values.shape[:2], 3))
-    latents = encoded(rgb)
-    after, before = decoded(moved(latents, *affine)), decoded(latents)
+    latents = encode(rgb)
+    after, before = decode(transported(latents, *affine)), decode(latents)
     change = after - before
     if mode is TransportMode.DETAIL:
-        change = change - coarse(change)
+        change = change - low_pass(change)
     change = change[: rgb.shape[0], : rgb.shape[1]]
     if mode is TransportMode.PLAIN:
         change = after[: rgb.shape[0], : rgb.shape[1]] - rgb
@@ -121,12 +125,12 @@ def enhanced(samples, maximum, affine, mode, alpha):
     st.integers(0, 99),
 )
 @settings(max_examples=30, deadline=None, derandomize=True)
-def test_a_photo_becomes_what_the_formulas_say(both, height, width, mode, alpha, kind, depth, tile, seed):
-    codec, transport, affine = both
+def test_enhance_equals_the_published_formulas(fitted, height, width, mode, alpha, kind, depth, tile, seed):
+    autoencoder, transport, affine = fitted
     maximum = int(np.iinfo(depth).max)
     plain = np.asarray(make_photo(seed, width, height).convert(kind)).reshape(height, width, -1)
     samples = (plain.astype(np.uint32) * maximum // 255).astype(depth)
     pixels = Pixels(samples.copy())
-    Enhancer(codec, transport, alpha=alpha, mode=mode, tiles=TileOptions(tile)).enhance(pixels)
-    wanted = enhanced(samples, maximum, affine, mode, alpha)
-    assert np.abs(pixels.samples - wanted).max() < 0.5 + 1e-4 * maximum
+    Enhancer(autoencoder, transport, alpha=alpha, mode=mode, tiles=TileOptions(tile)).enhance(pixels)
+    expected = enhance(samples, maximum, affine, mode, alpha)
+    assert np.abs(pixels.samples - expected).max() < 0.5 + 1e-4 * maximum

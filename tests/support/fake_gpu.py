@@ -1,8 +1,8 @@
-"""A GPU that is none: tensors that say they are on CUDA, hold their values on the CPU, and refuse what CUDA refuses.
+"""A fake GPU: tensors that claim to be on CUDA, hold their values on the CPU, and refuse what CUDA refuses.
 
-Refused are operations on tensors of two devices, and NumPy's view of one that is not on the CPU. Convolutions of
-float32 have factors of 10 bits (TF32), as cuDNN's, unless PyTorch is told otherwise. What else CUDA rounds, which
-kernels it lacks and how fast it is cannot be seen here.
+Operations on tensors of two devices are refused, and so is NumPy's view of a tensor that is not on the CPU. Float32
+convolutions round their factors to 10 bits (TF32) like cuDNN's, unless PyTorch is set otherwise. What else CUDA rounds,
+which kernels it lacks and how fast it is cannot be tested here.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ _CONVOLUTION_OPS = ("convolution", "conv2d")
 
 
 class FakeCudaTensor(torch.Tensor):
-    """A tensor that says it is on the GPU; `held` has its values."""
+    """A tensor that claims to be on the GPU; `held` has its values."""
 
     @staticmethod
     def __new__(cls, cpu_tensor):
@@ -50,15 +50,15 @@ class FakeCudaTensor(torch.Tensor):
         return _dispatch(function, args, kwargs or {})
 
     def __repr__(self, **_):
-        return f"OnGpu({self.held})"
+        return f"FakeCudaTensor({self.held})"
 
 
 class FakeGpuMode(TorchDispatchMode):
-    """While it is entered there is a GPU.
+    """While this mode is active there is a GPU.
 
     Attributes:
-        bytes_copied: bytes that were copied, `to` the GPU and `from` it.
-        n_syncs: how often the program waited for a number from the GPU.
+        bytes_copied: Bytes copied "to" the GPU and "from" it.
+        n_syncs: How often the program waited for a number from the GPU.
     """
 
     def __init__(self):
@@ -121,7 +121,7 @@ def _to_cpu(value):
 
 
 def _truncate_to_tf32(value):
-    """Cut to the ten bits behind the point that TF32 has."""
+    """Truncate to the 10 bits of TF32's mantissa."""
     if not isinstance(value, torch.Tensor) or value.dtype != torch.float32:
         return value
     return (value.view(torch.int32) & ~0x1FFF).view(torch.float32)
@@ -129,7 +129,7 @@ def _truncate_to_tf32(value):
 
 @contextmanager
 def fake_gpu():
-    """A machine that has a GPU; yields what is known of it."""
+    """Simulate a machine with a GPU; yields the mode with its counters."""
     with pytest.MonkeyPatch.context() as patch, FakeGpuMode() as mode:
         patch.setattr(torch.cuda, "_lazy_init", lambda: None)
         patch.setattr(torch.cuda, "synchronize", lambda *_: None)

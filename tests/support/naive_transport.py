@@ -1,16 +1,16 @@
-"""The slow way that the fast one is tested against: float64 unfold → T → fold → divide, on the whole image."""
+"""A slow, direct implementation of the transport that the fast one is tested against: unfold, map, fold, divide."""
 
 import torch
 import torch.nn.functional as F
 
 
 def transport_latents(latents, matrix, bias, patch_size):
-    """Published DOT's transport of latents (B, c, h, w) in float64."""
+    """Transport latents (B, c, h, w) as published DOT does, in float64."""
     return map_patches(latents, patch_size, lambda patches: matrix.double() @ patches + bias.double()[:, None])
 
 
 def transport_mixture(latents, maps, bounds, patch_size):
-    """The same with the map of the class of detail that each patch is in."""
+    """Transport latents with the map of the detail class that each patch belongs to."""
 
     def transport_patches(patches):
         taps = patches.reshape(len(patches), -1, patch_size**2, patches.shape[2])
@@ -23,7 +23,7 @@ def transport_mixture(latents, maps, bounds, patch_size):
 
 
 def map_patches(latents, patch_size, transport_patches):
-    """Unfold replicate-padded latents, move patches (B, d, n), fold, divide."""
+    """Unfold replicate-padded latents, transport patches (B, d, n), fold, divide by the overlaps."""
     radius = patch_size // 2
     padded = F.pad(latents.double(), (radius,) * 4, mode="replicate")
     patches = F.unfold(padded, patch_size)

@@ -1,4 +1,4 @@
-"""Photos that tests make: pictures with edges and texture, and a corpus of odd files."""
+"""Small photos that tests make, jobs over them, and an archive with one file of every kind."""
 
 import io
 
@@ -21,13 +21,13 @@ def make_gradient(width=64, height=48):
 
 
 def soften(image):
-    """What a restorer trained for small error would return."""
+    """Return what a restorer trained for a small error would: a soft image."""
     size = image.size
     return image.resize((size[0] // 2, size[1] // 2), Image.Resampling.BOX).resize(size, Image.Resampling.BICUBIC)
 
 
 def write_photos(folder, n_photos, restored=True):
-    """Write photos, some in a subfolder; returns their keys."""
+    """Write photos, some in a subfolder, and return their keys."""
     keys = []
     for index in range(n_photos):
         key = f"{'sub/' if index % 3 == 0 else ''}photo {index:02d}.png"
@@ -40,7 +40,7 @@ def write_photos(folder, n_photos, restored=True):
 
 
 def small_job_config(folder, n_images=6, n_reference=4, **changes):
-    """A job over small photos of its own folders, with the invertible test codec; `n_changes` replace whole keys."""
+    """Return a job over small photos in its own folders, with an invertible autoencoder; `changes` replace keys."""
     if not (folder / "restored").exists():
         write_photos(folder / "restored", n_images)
         write_photos(folder / "natural", n_reference, restored=False)
@@ -55,7 +55,7 @@ def small_job_config(folder, n_images=6, n_reference=4, **changes):
 
 
 def write_mixed_archive(folder):
-    """One file of every kind that an archive holds; returns key → the status and code its row must have."""
+    """Write one file of every kind that an archive holds, and return the expected status and error code by key."""
     folder.mkdir(parents=True, exist_ok=True)
     image = make_photo(1)
     expected = {}

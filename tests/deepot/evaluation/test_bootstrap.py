@@ -1,4 +1,4 @@
-"""Replicates and intervals are what resampling whole photos gives."""
+"""Replicates and intervals against photos that are really drawn again."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from deepot.evaluation.metric_accumulator import MetricAccumulator
 from deepot.transport.moments import Moments
 
 
-def test_replicates_are_what_drawing_whole_photos_gives():
+def test_replicates_equal_metrics_of_resampled_photos():
     generator = torch.Generator().manual_seed(0)
     sides = [
         [
@@ -37,7 +37,7 @@ def test_replicates_are_what_drawing_whole_photos_gives():
         assert mean == pytest.approx(np.mean([values[index] for index in drawn]))
 
 
-def test_dead_features_are_no_harm():
+def test_bootstrap_distance_with_constant_features_is_finite():
     patches = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
     patches[:, 2] = 0
     mine, clean = Moments.from_patches(patches * 1.5), Moments.from_patches(patches)
@@ -50,8 +50,8 @@ def test_dead_features_are_no_harm():
     )
 
 
-def test_intervals_hold_what_other_photos_would_give():
-    """What other sets as small would give: not the true distance, which all of them overrate."""
+def test_intervals_contain_what_other_photos_give():
+    """The distance between sets of the same size: not the true one, which all of them overestimate."""
     generator = torch.Generator().manual_seed(0)
 
     def photos(shift):
@@ -72,7 +72,7 @@ def test_intervals_hold_what_other_photos_would_give():
     assert np.mean([each.low <= middle <= each.high for each in found]) > 0.8
 
 
-def test_too_little_for_a_covariance_is_no_replicate():
+def test_bootstrap_distance_without_a_covariance_is_nan():
     one = Moments.from_patches(torch.randn(1, 3))
     many = Moments.from_patches(torch.randn(9, 3))
     found = bootstrap_distance([one, many], [one, many], np.array([[2, 0], [0, 2]]))

@@ -1,36 +1,35 @@
-"""What is told of a version: scores, Fréchet distances and what they fell by."""
+"""Metrics and Fréchet distances of points, and their estimates."""
 
 import numpy as np
 import pytest
-import torch
 
 from deepot.evaluation.bootstrap import MAX_BOOTSTRAP_BLOCKS, bootstrap_mean
-from deepot.evaluation.metric_accumulator import MAX_PSNR, MetricAccumulator, MetricFn, estimate_metrics
-from deepot.evaluation.variants import CLEAN, RESTORED, SweepPoint
-from deepot.photo.pixels import Pixels
-from deepot.transport.moments import merge_in_order
+from deepot.evaluation.metric_accumulator import MAX_PSNR, MetricAccumulator, estimate_metrics
+from deepot.evaluation.metric_fn import MetricFn
+from deepot.evaluation.sweep import CLEAN, RESTORED, SweepPoint
+from deepot.transport.merging import merge_in_order
 
 
-def test_estimates_of_transport_that_helps(make_variants):
-    scores = {
+def test_estimate_metrics_of_a_map_that_helps_shows_a_reduction(make_variants):
+    accumulators = {
         point: MetricAccumulator() for point in (SweepPoint(CLEAN), SweepPoint(RESTORED), SweepPoint("residual", 0.0))
     }
     for seed in range(5, 11):
-        photo = make_variants(seed)
-        for point, score in scores.items():
-            score.add(
-                photo,
+        variants = make_variants(seed)
+        for point, accumulator in accumulators.items():
+            accumulator.add(
+                variants,
                 point,
                 3,
-                MetricFn("tests.support.fake_autoencoders:edge_features"),
-                [MetricFn("tests.support.fake_autoencoders:largest_error")],
+                MetricFn("tests.support.fake_metrics:edge_features"),
+                [MetricFn("tests.support.fake_metrics:largest_error")],
             )
-    clean, before, after = scores.values()
+    clean, before, after = accumulators.values()
     found = dict(estimate_metrics(after, clean, before, 200))
     assert {
         "psnr",
         "ssim",
-        "tests.support.fake_autoencoders:largest_error",
+        "tests.support.fake_metrics:largest_error",
         "latents",
         "map 1",
         "map 2",
@@ -46,26 +45,12 @@ def test_estimates_of_transport_that_helps(make_variants):
     assert np.isnan(dict(estimate_metrics(after, clean, before, 0))["psnr"].low)
 
 
-def test_many_photos_are_drawn_in_blocks(make_variants):
-    score, photo = MetricAccumulator(), make_variants(9)
+def test_add_of_more_photos_than_blocks_merges_them(make_variants):
+    accumulator, variants = MetricAccumulator(), make_variants(9)
     for _ in range(MAX_BOOTSTRAP_BLOCKS + 3):
-        score.add(photo, SweepPoint(RESTORED), 1, None, [])
-    assert len(score.block_moments["latents"]) == MAX_BOOTSTRAP_BLOCKS
-    assert merge_in_order(score.block_moments["latents"]).images == MAX_BOOTSTRAP_BLOCKS + 3
+        accumulator.add(variants, SweepPoint(RESTORED), 1, None, [])
+    assert len(accumulator.block_moments["latents"]) == MAX_BOOTSTRAP_BLOCKS
+    assert merge_in_order(accumulator.block_moments["latents"]).images == MAX_BOOTSTRAP_BLOCKS + 3
     values = list(range(MAX_BOOTSTRAP_BLOCKS + 3))
     once = np.ones((1, MAX_BOOTSTRAP_BLOCKS), dtype=np.int64)
     assert bootstrap_mean(values, once)[0] == pytest.approx(np.mean(values))
-
-
-def test_a_judge_is_put_into_evaluation_mode():
-    assert MetricFn("tests.support.fake_autoencoders:edge_features")(torch.rand(1, 3, 8, 8))[1].shape == (1, 6, 3, 3)
-    judge = MetricFn("tests.support.fake_autoencoders:normalised_features")
-    image = torch.rand(1, 3, 8, 8)
-    assert torch.equal(judge(image)[0], judge(image)[0])
-    assert judge.sha256 != MetricFn("tests.support.fake_autoencoders:normalised_features:scale=2").sha256
-
-
-def test_a_judge_may_reckon_in_place_on_a_grey_photo_too():
-    judge = MetricFn("tests.support.fake_autoencoders:in_place_features")
-    grey = Pixels(np.full((16, 16, 1), 128, np.uint8)).to_rgb()
-    assert judge(grey)[0].mean() == pytest.approx(128 / 255 - 0.5, abs=1e-6)

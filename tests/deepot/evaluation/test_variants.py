@@ -1,72 +1,64 @@
-"""Versions of photos are what the Enhancer makes."""
+"""Variants of photos equal what the Enhancer makes."""
 
 import pytest
 import torch
 
 from deepot import Enhancer
 from deepot.autoencoder import as_autoencoder
-from deepot.evaluation.variants import (
+from deepot.evaluation.sweep import (
     CLEAN,
     CLEAN_RECONSTRUCTION,
     RESTORED,
     RESTORED_RECONSTRUCTION,
     SweepPoint,
-    compute_variants,
-    sweep_points,
 )
+from deepot.evaluation.variants import compute_variants
 from deepot.inference.calibration import fit_images
 from deepot.inference.modes import Preserve, TransportMode
 from deepot.inference.tile_options import TileOptions
 from deepot.photo.pixels import Pixels
-from tests.support import fake_autoencoders as codecs
+from tests.support import fake_autoencoders
 from tests.support.photos import make_photo, soften
 
 
 @pytest.mark.parametrize("mode", list(TransportMode))
 @pytest.mark.parametrize("alpha", [-0.5, 0.0, 0.3, 1.0, 1.5])
 @pytest.mark.parametrize("tile", [1024, 32])
-@pytest.mark.parametrize("keep", [(), (Preserve.CHROMA,)])
-def test_a_version_is_what_the_enhancer_writes(
-    smooth_autoencoder, sharpening_map, make_variants, mode, alpha, tile, keep
+@pytest.mark.parametrize("preserve", [(), (Preserve.CHROMA,)])
+def test_render_equals_what_the_enhancer_writes(
+    smooth_autoencoder, sharpening_map, make_variants, mode, alpha, tile, preserve
 ):
     tiles = TileOptions(tile)
-    enhancer = Enhancer(smooth_autoencoder, sharpening_map, alpha=alpha, mode=mode, preserve=keep, tiles=tiles)
-    wanted = Pixels.from_image(enhancer(soften(make_photo(9, 61, 45)))).to_rgb()
-    found = make_variants(9, tiles).render(SweepPoint(mode.value, alpha), keep)
-    assert (found - wanted).abs().max() < 1e-6
+    enhancer = Enhancer(smooth_autoencoder, sharpening_map, alpha=alpha, mode=mode, preserve=preserve, tiles=tiles)
+    expected = Pixels.from_image(enhancer(soften(make_photo(9, 61, 45)))).to_rgb()
+    found = make_variants(9, tiles).render(SweepPoint(mode.value, alpha), preserve)
+    assert (found - expected).abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("mode", list(TransportMode))
-def test_versions_of_an_autoencoder_with_global_operations_in_tiles(mode):
-    codec = as_autoencoder(codecs.normed(), "normed", dtype=torch.float32, device="cpu")
+def test_render_in_tiles_with_global_operations_equals_the_enhancer(mode):
+    autoencoder = as_autoencoder(fake_autoencoders.normed(), "normed", dtype=torch.float32, device="cpu")
     photos = [make_photo(seed) for seed in range(4)]
-    transport = fit_images(codec, [soften(photo) for photo in photos], photos, patch_size=1)
+    transport = fit_images(autoencoder, [soften(photo) for photo in photos], photos, patch_size=1)
     tiles = TileOptions(64, overlap=24)
     clean = make_photo(9, 301, 245)
     pixels = [Pixels.from_image(image) for image in (clean, soften(clean))]
-    plan = tiles.plan(codec, pixels[0])
+    plan = tiles.plan(autoencoder, pixels[0])
     assert plan.count > 1
-    wanted = Pixels.from_image(Enhancer(codec, transport, mode=mode, tiles=tiles)(soften(clean))).to_rgb()
-    found = compute_variants(codec, transport.operator_on(), *pixels, plan).render(SweepPoint(mode.value, 0.0))
-    assert (found - wanted).abs().max() < 0.5 / 255
+    expected = Pixels.from_image(Enhancer(autoencoder, transport, mode=mode, tiles=tiles)(soften(clean))).to_rgb()
+    found = compute_variants(autoencoder, transport.operator_on(), *pixels, plan).render(SweepPoint(mode.value, 0.0))
+    assert (found - expected).abs().max() < 0.5 / 255
 
 
-def test_controls(smooth_autoencoder, make_variants):
-    photo = make_variants(9)
+def test_render_of_controls_equals_photos_and_reconstructions(smooth_autoencoder, make_variants):
+    variants = make_variants(9)
     clean = Pixels.from_image(make_photo(9, 61, 45)).to_rgb()
     restored = Pixels.from_image(soften(make_photo(9, 61, 45))).to_rgb()
-    assert torch.equal(photo.render(SweepPoint(CLEAN)), clean)
-    assert torch.equal(photo.render(SweepPoint(RESTORED)), restored)
+    assert torch.equal(variants.render(SweepPoint(CLEAN)), clean)
+    assert torch.equal(variants.render(SweepPoint(RESTORED)), restored)
     for name, start in ((RESTORED_RECONSTRUCTION, restored), (CLEAN_RECONSTRUCTION, clean)):
         padded = torch.nn.functional.pad(start, (0, 1, 0, 1), mode="replicate")
-        wanted = smooth_autoencoder.decode(smooth_autoencoder.encode(padded))[..., :45, :61].clamp(0, 1)
-        assert (photo.render(SweepPoint(name)) - wanted).abs().max() < 0.51 / 255
-    torch.testing.assert_close(photo.latents_of(SweepPoint("residual", 0.0)), photo.transported_latents)
-    torch.testing.assert_close(photo.latents_of(SweepPoint("plain", 1.0)), photo.latents)
-    assert [str(point) for point in sweep_points([TransportMode.PLAIN], [1, 0.5, 0.5, 0])] == [
-        RESTORED,
-        RESTORED_RECONSTRUCTION,
-        CLEAN_RECONSTRUCTION,
-        "plain α=0",
-        "plain α=0.5",
-    ]
+        expected = smooth_autoencoder.decode(smooth_autoencoder.encode(padded))[..., :45, :61].clamp(0, 1)
+        assert (variants.render(SweepPoint(name)) - expected).abs().max() < 0.51 / 255
+    torch.testing.assert_close(variants.latents_of(SweepPoint("residual", 0.0)), variants.transported_latents)
+    torch.testing.assert_close(variants.latents_of(SweepPoint("plain", 1.0)), variants.latents)

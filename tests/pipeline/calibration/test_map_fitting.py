@@ -110,13 +110,13 @@ def test_mixture_map_is_fitted_from_binned_moments_that_resume(make_job, tmp_pat
 
         source, reference = moments.compute_moments(pending, execute_backwards, NullProgress())
         assert done == [2, 3, 4, 5]
-        binned = moments.read_binned_moments(pending)
+        binned = moments.read_map_statistics(pending)
         assert [side.images for side in binned] == [6, 6]
-        shard = BinnedMoments.from_bytes(read(paths.binned_moments(SOURCE_SIDE, 0)))
-        assert Moments.from_bytes(read(paths.moments(SOURCE_SIDE, 0))).to_bytes() == shard.total().to_bytes()
+        shard = BinnedMoments.from_bytes(read(paths.map_statistics(SOURCE_SIDE, 0)))
+        assert Moments.from_bytes(read(paths.moments(SOURCE_SIDE, 0))).to_bytes() == shard.moments().to_bytes()
         maps.append(fit_and_store_map(job, paths, context.models.autoencoder, source, reference, binned))
     assert maps[0].to_bytes() == maps[1].to_bytes() == read(paths.map())
-    assert maps[0].info.mixture_components == len(maps[0].components) == 3
+    assert (maps[0].info.kind, len(maps[0].parameters["matrix"])) == ("mixture:components=3", 3)
 
 
 def test_compute_moments_without_one_usable_photo_is_refused(make_job, tmp_path):

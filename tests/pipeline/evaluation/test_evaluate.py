@@ -10,7 +10,7 @@ from PIL import Image
 
 from deepot.errors import MapError, SpecError
 from deepot.evaluation.image_metrics import psnr
-from deepot.evaluation.variants import SweepPoint
+from deepot.evaluation.sweep import SweepPoint
 from deepot.photo.pixels import Pixels
 from pipeline.config.job import Limits
 from pipeline.errors import ConfigError, NothingFoundError
@@ -25,8 +25,8 @@ from tests.support.photos import make_photo, write_photos
 
 HOW = RunOptions(allow_code=True)
 MEASURED = {
-    "features": "tests.support.fake_autoencoders:edge_features",
-    "metrics": ["tests.support.fake_autoencoders:largest_error"],
+    "features": "tests.support.fake_metrics:edge_features",
+    "metrics": ["tests.support.fake_metrics:largest_error"],
     "alphas": [0, 0.5],
     "replicates": 20,
 }
@@ -104,7 +104,7 @@ def test_it_measures_what_the_run_writes(evaluated_job, tmp_path, ray_session):
     after = found.points[SweepPoint("residual", 0.0)]
     assert after["reduction of map 1"].value > 0.1
     assert after["latents"].value < found.points[SweepPoint("restored")]["latents"].value
-    assert found.points[SweepPoint("restored")]["tests.support.fake_autoencoders:largest_error"].value > 0
+    assert found.points[SweepPoint("restored")]["tests.support.fake_metrics:largest_error"].value > 0
     assert Image.open(io.BytesIO(read(join_uri(found.folder, "curve.png")))).width > 400
     assert "6 photos" in found.note
     assert list_names(found.folder) == {"photos.parquet", "evaluation.json", "curve.png"}
