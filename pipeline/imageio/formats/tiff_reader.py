@@ -1,7 +1,6 @@
 """TIFF: pages with their tags, read so that both come through."""
 
 import io
-import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -29,8 +28,6 @@ _CHANNELS_BY_PHOTOMETRIC = {
 }  # channels by photometric: grey from white and from black, RGB, CMYK
 _SEPARATED_PHOTOMETRIC = 5
 _PILLOW_MODES = {(1, False): "I;16", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA", (4, False): "CMYK"}
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it warns of odd tags; what matters comes as an exception
-
 _UNDO_PILLOW_ORIENTATION = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,

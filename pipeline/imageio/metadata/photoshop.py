@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pipeline.imageio.metadata.gps import strip_exif_gps
-from pipeline.imageio.metadata.metadata import EXIF_HEADER, mentions_gps, strip_xmp_gps
+from pipeline.imageio.metadata.metadata import EXIF_HEADER
+from pipeline.imageio.metadata.xmp import mentions_gps, strip_xmp_gps
 
 IPTC_RESOURCE = 0x0404
 _EXIF_RESOURCE, _EXIF3_RESOURCE, _XMP_RESOURCE = 0x0422, 0x0423, 0x0424

@@ -6,14 +6,9 @@ from typing import Any
 
 from pipeline.imageio.metadata.gps import LOCATION_TAGS
 from pipeline.imageio.metadata.ifd import ORIENTATION, Ifd, Tag, parse_exif_block, read_orientation, size_tag_values
-from pipeline.imageio.metadata.metadata import (
-    Metadata,
-    MetadataPolicy,
-    set_xmp_size,
-    strip_xmp_gps,
-    validate_resolution,
-)
+from pipeline.imageio.metadata.metadata import Metadata, MetadataPolicy, validate_resolution
 from pipeline.imageio.metadata.photoshop import strip_resources_gps
+from pipeline.imageio.metadata.xmp import set_xmp_size, strip_xmp_gps
 
 RESOLUTION_TAGS = (282, 283, 296)
 ICC_TAG, XMP_TAG, IPTC_TAG, PHOTOSHOP_TAG = 34675, 700, 33723, 34377
