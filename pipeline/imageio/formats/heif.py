@@ -10,14 +10,14 @@ import numpy as np
 from PIL import Image
 
 from deepot.photo import Pixels
-from pipeline.imageio.bit_depth import check_16_bits, from_uint16, to_uint16
 from pipeline.imageio.formats.isobmff import drop_unused_colours, has_brand
 from pipeline.imageio.formats.option_checks import check_quality, check_subsampling
-from pipeline.imageio.formats.pillow_format import PillowFormat, interleave_alpha, metadata_arguments, save_with_pillow
+from pipeline.imageio.formats.pillow_format import PillowFormat, metadata_arguments, save_with_pillow
 from pipeline.imageio.image_format import Capabilities
 from pipeline.imageio.metadata.cicp import read_nclx_profile
 from pipeline.imageio.metadata.metadata import Metadata
 from pipeline.imageio.orientation import OrientationStorage
+from pipeline.imageio.sample_arrays import check_16_bits, from_uint16, interleave_alpha, to_uint16
 
 _MAX_BITS = 12
 _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")

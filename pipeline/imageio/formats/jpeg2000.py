@@ -11,13 +11,13 @@ import numpy as np
 from PIL import Image
 
 from deepot.photo import Pixels
-from pipeline.imageio.bit_depth import check_16_bits, from_uint16, to_uint16
 from pipeline.imageio.formats.isobmff import iter_boxes, pack_box
-from pipeline.imageio.formats.pillow_format import PillowFormat, interleave_alpha, read_dpi, save_with_pillow
+from pipeline.imageio.formats.pillow_format import PillowFormat, read_dpi, save_with_pillow
 from pipeline.imageio.image_format import Capabilities
 from pipeline.imageio.metadata.gps import mentions_location
 from pipeline.imageio.metadata.metadata import EXIF_HEADER, METRES_PER_INCH, Metadata, MetadataBlock
 from pipeline.imageio.orientation import OrientationStorage
+from pipeline.imageio.sample_arrays import check_16_bits, from_uint16, interleave_alpha, to_uint16
 
 _SIGNATURE_BOX = b"\0\0\0\x0cjP  \r\n\x87\n"
 _SIZ, _COD = b"\xff\x51", b"\xff\x52"

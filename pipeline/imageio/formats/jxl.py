@@ -7,7 +7,6 @@ import imagecodecs
 from PIL import Image
 
 from deepot.photo import Pixels
-from pipeline.imageio.bit_depth import check_16_bits, to_uint16
 from pipeline.imageio.formats.isobmff import iter_boxes, pack_box
 from pipeline.imageio.formats.jxl_header import (
     CODESTREAM_BOX,
@@ -22,6 +21,7 @@ from pipeline.imageio.image_format import Capabilities
 from pipeline.imageio.metadata.ifd import with_orientation
 from pipeline.imageio.metadata.metadata import EXIF_HEADER, Metadata
 from pipeline.imageio.orientation import OrientationStorage
+from pipeline.imageio.sample_arrays import check_16_bits, to_uint16
 
 _SIGNATURE_BOX = pack_box(b"JXL ", b"\r\n\x87\n")
 _CONTAINER_START = _SIGNATURE_BOX + pack_box(b"ftyp", b"jxl \0\0\0\0jxl ")

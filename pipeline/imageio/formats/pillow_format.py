@@ -5,8 +5,6 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from deepot.photo import Pixels
@@ -190,8 +188,3 @@ def save_with_pillow(pixels: Pixels, name: str, options: Mapping[str, Any]) -> b
     with io.BytesIO() as file:
         image.save(file, name, **options)
         return file.getvalue()
-
-
-def interleave_alpha(pixels: Pixels) -> NDArray[Any]:
-    """Return the samples with alpha, if there is any, as the last channel: (H, W, C)."""
-    return pixels.samples if pixels.alpha is None else np.dstack([pixels.samples, pixels.alpha])

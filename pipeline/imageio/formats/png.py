@@ -9,9 +9,10 @@ from PIL import Image
 
 from deepot.photo import Pixels
 from pipeline.imageio.formats import png_chunks
-from pipeline.imageio.formats.pillow_format import PillowFormat, interleave_alpha, read_dpi, save_with_pillow
+from pipeline.imageio.formats.pillow_format import PillowFormat, read_dpi, save_with_pillow
 from pipeline.imageio.image_format import Capabilities
 from pipeline.imageio.metadata.metadata import Metadata
+from pipeline.imageio.sample_arrays import interleave_alpha
 
 _BIT_DEPTH_OFFSET = 24  # in the first chunk
 

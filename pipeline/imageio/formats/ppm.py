@@ -9,10 +9,10 @@ from PIL import Image
 
 from deepot.errors import UnsupportedImageError
 from deepot.photo import Pixels
-from pipeline.imageio.bit_depth import check_16_bits, from_uint16, to_uint16
 from pipeline.imageio.formats.pillow_format import PillowFormat
 from pipeline.imageio.image_format import Capabilities
 from pipeline.imageio.metadata.metadata import Metadata
+from pipeline.imageio.sample_arrays import check_16_bits, from_uint16, to_uint16
 
 _NUMBER = rb"(?:\s|#[^\r\n]*[\r\n])+(\d{1,10})"
 _HEADER = re.compile(rb"P([2356])" + 3 * _NUMBER + rb"(?:#[^\r\n]*[\r\n])?\s")

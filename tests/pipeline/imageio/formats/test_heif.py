@@ -10,9 +10,9 @@ from deepot.errors import UnsupportedImageError
 from deepot.photo.icc import load_colour_space
 from deepot.photo.pixels import Pixels
 from pipeline.errors import ErrorCode, ImageError
-from pipeline.imageio.bit_depth import from_uint16
 from pipeline.imageio.image_file import decode, encode
 from pipeline.imageio.metadata import cicp as nclx
+from pipeline.imageio.sample_arrays import from_uint16
 from tests.support.image_corpus import (
     DISPLAY_P3,
     encode_high_bit_depth_heif,

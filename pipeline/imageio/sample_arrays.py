@@ -1,4 +1,4 @@
-"""Samples of 9 to 15 bits as uint16 and back."""
+"""Samples as the arrays that codecs read and write: bits scaled to uint16 and back, alpha as a channel."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepot.errors import UnsupportedImageError
+from deepot.photo import Pixels
 
 
 def check_16_bits(bits: int) -> None:
@@ -26,3 +27,8 @@ def to_uint16(samples: NDArray[Any], bits: int) -> NDArray[np.uint16]:
 def from_uint16(samples: NDArray[np.uint16], bits: int) -> NDArray[np.uint16]:
     """Scale samples of uint16 to `bits` bits: the inverse of `to_uint16`."""
     return samples if bits == 16 else np.rint(samples * ((2**bits - 1) / 65535)).astype(np.uint16)
+
+
+def interleave_alpha(pixels: Pixels) -> NDArray[Any]:
+    """Return the samples with alpha, if there is any, as the last channel: (H, W, C)."""
+    return pixels.samples if pixels.alpha is None else np.dstack([pixels.samples, pixels.alpha])
