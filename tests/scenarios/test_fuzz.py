@@ -19,7 +19,7 @@ from pipeline.config.loading import load_job
 from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.image_file import decode, encode
 from pipeline.imageio.metadata.metadata import MetadataPolicy
-from pipeline.imageio.plugins import register_plugin
+from pipeline.imageio.registry import FORMATS
 from pipeline.runs.commits import ManifestFile, read_commit
 from pipeline.runs.manifest import MANIFEST_SCHEMA, read_manifest_file
 from pipeline.runs.paths import RunPaths
@@ -27,7 +27,8 @@ from pipeline.runs.plan import read_shards, shards_to_parquet
 from pipeline.runs.rows import new_row
 from pipeline.runs.sharding import split_into_shards
 from pipeline.storage.objects import Entry, sha256_hex
-from tests.support.image_corpus import ODD_FILES, PHOTO_KINDS
+from tests.support.image_corpus import PHOTO_KINDS
+from tests.support.odd_files import ODD_FILES
 
 JOB = b"""name: x
 input: {images: "s3://archive/**/*.tif"}
@@ -39,16 +40,14 @@ limits: {max_pixels: 400_000_000, max_error_rate: 0.01}
 tiles: &a {size: auto}
 """
 COMMIT = {"name": "a.parquet", "size": 9, "sha256": "0", "ok": 1, "skipped": 0, "failed": 0, "codes": {"damaged": 1}}
-PLUGINS = {"pillow_heif": "HEIF", "pillow_jxl": "JXL"}
 MOST_GROWTH_KB = 1_500_000  # of this process over all cases
 
 
 @cache
 def photos():
     """One of every kind, some that are skipped too, as far as their plugins are there."""
-    kinds = [
-        kind for kind in PHOTO_KINDS if kind.required_plugin is None or register_plugin(PLUGINS[kind.required_plugin])
-    ]
+    available = {None, *(each.plugin for each in FORMATS if each.is_available())}
+    kinds = [kind for kind in PHOTO_KINDS if kind.required_plugin in available]
     return [kind.make() for kind in kinds] + [ODD_FILES[name][0]() for name in ("pair.jpg", "lab.tif", "still.gif")]
 
 

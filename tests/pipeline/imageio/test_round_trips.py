@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from deepot.photo.pixels import Pixels
 from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.file_suffix import extension_for
-from pipeline.imageio.formats import jpeg2000, png
+from pipeline.imageio.formats import jpeg2000, png_chunks
 from pipeline.imageio.image_file import add_format_extension, decode, encode
 from pipeline.imageio.metadata import photoshop
 from pipeline.imageio.metadata.ifd import (
@@ -32,9 +32,10 @@ from pipeline.imageio.metadata.ifd import (
     with_orientation,
 )
 from pipeline.imageio.metadata.metadata import TRAILER_KIND, Metadata, MetadataBlock
-from tests.support import image_corpus as corpus
 from tests.support import photos_table
 from tests.support.image_corpus import PHOTO_KINDS
+from tests.support.image_files import IPTC, encode_image, make_corpus_photo, make_exif
+from tests.support.jpeg_files import encode_tagged_jpeg
 
 LOTS = 10**9
 GEOTIFF = 33922  # ModelTiepoint
@@ -43,7 +44,7 @@ GEOTIFF = 33922  # ModelTiepoint
 def made(kind):
     if kind.required_plugin and importlib.util.find_spec(kind.required_plugin) is None:
         pytest.skip(f"{kind.required_plugin} is not installed")
-    decode(corpus.encode_image(corpus.make_corpus_photo(), "BMP"), LOTS)  # registers the plugins
+    decode(encode_image(make_corpus_photo(), "BMP"), LOTS)  # registers the plugins
     return kind.make()
 
 
@@ -75,7 +76,7 @@ def test_a_suffix_is_that_of_the_format_whatever_the_name_is(kind):
 
 
 def test_a_suffix_stays_that_of_the_name_where_it_fits_and_where_bytes_say_nothing():
-    data = corpus.encode_image(corpus.make_corpus_photo(), "JPEG")
+    data = encode_image(make_corpus_photo(), "JPEG")
     assert [extension_for(name, data) for name in ("a.JFIF", "a.jpeg", "a.png")] == [".jfif", ".jpeg", ".jpg"]
     assert [extension_for(name, b"none") for name in ("a.TIF", "00000.parquet#image/0/17")] == [".tif", ""]
 
@@ -137,7 +138,7 @@ def test_other_formats_take_over_what_they_can_hold(form):
             data = encode(photo, photo.pages, form, "keep")
         except ImageError as error:
             assert error.code is ErrorCode.UNSUPPORTED_OUTPUT
-            assert any(word in str(error) for word in ("pages", "bits a sample", "inks", "transparency", "profile"))
+            assert any(word in str(error) for word in ("pages", "bits per sample", "CMYK", "alpha channel", "profile"))
             continue
         again = decode(data, LOTS)
         upright = form in ("bmp", "heif", "jpeg2000", "jxl")
@@ -162,7 +163,7 @@ def test_other_formats_take_over_what_they_can_hold(form):
 def test_where_viewers_pass_over_the_orientation_the_photo_itself_is_turned(form, plugin, policy):
     pytest.importorskip(plugin)
     for orientation in range(1, 9):
-        data = corpus.encode_image(corpus.make_corpus_photo(), "PNG", exif=corpus.make_exif(orientation))
+        data = encode_image(make_corpus_photo(), "PNG", exif=make_exif(orientation))
         found = decode(data, LOTS)
         result = decode(encode(found, found.pages, form, policy), LOTS)
         with Image.open(io.BytesIO(data)) as image:
@@ -173,23 +174,21 @@ def test_where_viewers_pass_over_the_orientation_the_photo_itself_is_turned(form
 
 @pytest.mark.parametrize("dpi", [(2, 2), (72, 36), (300, 300), (2400, 1200), (65535, 65535)])
 def test_a_resolution_goes_into_jpeg_2000_and_comes_out_of_it(dpi):
-    found = decode(corpus.encode_image(corpus.make_corpus_photo(), "PNG"), LOTS)
+    found = decode(encode_image(make_corpus_photo(), "PNG"), LOTS)
     scan = replace(found, metadata=Metadata(dpi=dpi))
     scan = decode(encode(scan, scan.pages, "jpeg2000", "keep"), LOTS)
     assert scan.metadata.dpi == pytest.approx(dpi, rel=0.01)
     for form in ("same", "tiff"):
         again = decode(encode(scan, scan.pages, form, "keep"), LOTS)
         assert again.metadata.dpi == pytest.approx(scan.metadata.dpi, rel=1e-3)
-    turned = Metadata(exif=corpus.make_exif(6).removeprefix(b"Exif\0\0"), dpi=dpi)
+    turned = Metadata(exif=make_exif(6).removeprefix(b"Exif\0\0"), dpi=dpi)
     turned = encode(replace(found, metadata=turned), found.pages, "jpeg2000", "keep")
     assert decode(turned, LOTS).metadata.dpi == pytest.approx(scan.metadata.dpi[::-1])
 
 
 def test_a_jpeg_2000_with_an_orientation_stays_as_it_is():
-    carried = Metadata(exif=corpus.make_exif(6).removeprefix(b"Exif\0\0"))
-    found = decode(
-        jpeg2000.with_metadata(corpus.encode_image(corpus.make_corpus_photo(), "JPEG2000", mct=1), carried), LOTS
-    )
+    carried = Metadata(exif=make_exif(6).removeprefix(b"Exif\0\0"))
+    found = decode(jpeg2000.with_metadata(encode_image(make_corpus_photo(), "JPEG2000", mct=1), carried), LOTS)
     again = decode(encode(found, found.pages, "same", "keep"), LOTS)
     assert again.properties == found.properties | {"orientation": 6}
     np.testing.assert_array_equal(again.pixels.samples, found.pixels.samples)
@@ -214,7 +213,7 @@ def test_a_photo_that_is_enlarged_or_turned_says_its_new_size(kind):
     block.tags[ORIENTATION] = Tag(3, 1, struct.pack("<H", 6))
     packet = b'<x exif:PixelXDimension="48" exif:PixelYDimension="36"><tiff:ImageWidth>48</tiff:ImageWidth></x>'
     carried = Metadata(exif=block.to_exif_block(), xmp=packet)
-    plain = decode(corpus.encode_image(corpus.make_corpus_photo(), "PNG"), LOTS)
+    plain = decode(encode_image(make_corpus_photo(), "PNG"), LOTS)
     found = decode(encode(replace(plain, metadata=carried), plain.pages, kind.lower(), "keep"), LOTS)
     assert told_sizes(found) == ([48, 36, 48][: 2 + (kind != "TIFF")], [48, 36, 48])
     large = Pixels(np.zeros((72, 96, 3), np.uint8))
@@ -239,19 +238,19 @@ def test_a_tag_that_cannot_hold_a_new_size_stays_as_it_is():
 @pytest.mark.parametrize("kind", [b"tEXt", b"zTXt"])
 @pytest.mark.parametrize("resources", [False, True])
 def test_iptc_comes_out_of_a_png_and_stays_where_coordinates_go(kind, resources):
-    records = photoshop.pack_iptc(corpus.IPTC) if resources else corpus.IPTC
+    records = photoshop.pack_iptc(IPTC) if resources else IPTC
     text = b"\niptc\n%8d\n" % len(records) + records.hex().encode() + b"\n"
     rest = b"\0" + zlib.compress(text) if kind == b"zTXt" else text
-    data = png.with_metadata(
-        corpus.encode_image(corpus.make_corpus_photo(), "PNG"),
+    data = png_chunks.with_metadata(
+        encode_image(make_corpus_photo(), "PNG"),
         Metadata(blocks=(MetadataBlock(kind, b"Raw profile type iptc\0" + rest),)),
     )
     before = decode(data, LOTS)
-    assert before.metadata.iptc == corpus.IPTC
+    assert before.metadata.iptc == IPTC
     kept = encode(before, before.pages, "same", "keep")
     assert rest in kept and kept.count(b"Raw profile type iptc") == 1
     for form, policy in (("same", "strip-gps"), ("tiff", "keep"), ("jpeg", "keep")):
-        assert decode(encode(before, before.pages, form, policy), LOTS).metadata.iptc == corpus.IPTC
+        assert decode(encode(before, before.pages, form, policy), LOTS).metadata.iptc == IPTC
     assert decode(encode(before, before.pages, "same", "strip"), LOTS).metadata.iptc is None
 
 
@@ -261,12 +260,12 @@ def test_raw_profiles_that_are_none_are_passed_over():
             MetadataBlock(b"tEXt", b"Raw profile type iptc\0" + junk),
             MetadataBlock(b"zTXt", b"Raw profile type 8bim\0\0" + junk),
         )
-        data = png.with_metadata(corpus.encode_image(corpus.make_corpus_photo(), "PNG"), Metadata(blocks=blocks))
+        data = png_chunks.with_metadata(encode_image(make_corpus_photo(), "PNG"), Metadata(blocks=blocks))
         assert decode(data, LOTS).metadata.iptc is None
 
 
 def test_exif_goes_into_a_tiff_and_comes_out_of_it():
-    photo = decode(corpus.encode_tagged_jpeg(), LOTS)
+    photo = decode(encode_tagged_jpeg(), LOTS)
     page = decode(encode(photo, photo.pages, "tiff", "keep"), LOTS)
     back = decode(encode(page, page.pages, "jpeg", "keep"), LOTS)
     before, after = parse_exif_block(photo.metadata.exif), parse_exif_block(back.metadata.exif)
@@ -282,7 +281,7 @@ def test_exif_goes_into_a_tiff_and_comes_out_of_it():
     ],
 )
 def test_options_of_formats(form, expected):
-    photo = decode(corpus.encode_image(corpus.make_corpus_photo(), "PNG"), LOTS)
+    photo = decode(encode_image(make_corpus_photo(), "PNG"), LOTS)
     with Image.open(io.BytesIO(encode(photo, photo.pages, form, "keep"))) as image:
         assert expected.items() <= image.info.items()
     assert [add_format_extension(key, form) for key in ("a.jpeg", "b.TIFF")] in (

@@ -19,7 +19,7 @@ from pipeline.sources import members
 from pipeline.sources.fetch import read_input
 from pipeline.sources.find import find_images
 from pipeline.sources.members import read_photo, sanitize_path
-from tests.support.image_corpus import encode_image, make_corpus_photo
+from tests.support.image_files import encode_image, make_corpus_photo
 
 NAMES = ["b/0002.png", "0001.jpg", "Ü #1+2.webp"]
 

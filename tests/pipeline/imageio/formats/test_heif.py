@@ -11,10 +11,10 @@ from deepot.photo.icc import load_colour_space
 from deepot.photo.pixels import Pixels
 from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.image_file import decode, encode
-from pipeline.imageio.metadata import cicp as nclx
+from pipeline.imageio.metadata.cicp import read_nclx_profile
 from pipeline.imageio.sample_arrays import from_uint16
-from tests.support.image_corpus import (
-    DISPLAY_P3,
+from tests.support.icc_profiles import DISPLAY_P3
+from tests.support.image_files import (
     encode_high_bit_depth_heif,
     encode_image,
     encode_p3_avif,
@@ -60,7 +60,7 @@ def test_a_soft_ramp_keeps_more_than_8_bits():
 def test_16_bits_do_not_go_into_12():
     found = decode(encode_image(make_corpus_photo(), "PNG"), LOTS)
     found.properties["bit_depth"] = 16
-    with pytest.raises(ImageError, match="its 16 bits a sample would be cut") as caught:
+    with pytest.raises(ImageError, match="its 16 bits per sample would be cut") as caught:
         encode(found, Pixels(make_16bit_samples(3)), "heif", "keep")
     assert caught.value.code is ErrorCode.UNSUPPORTED_OUTPUT
 
@@ -116,9 +116,9 @@ def test_numbers_of_colour(primaries, transfer, known):
     data = b"....colrnclx" + struct.pack(">HHHB", primaries, transfer, 9, 128)
     if known is False:
         with pytest.raises(UnsupportedImageError):
-            nclx.read_nclx_profile(data)
+            read_nclx_profile(data)
         return
-    found = nclx.read_nclx_profile(data)
+    found = read_nclx_profile(data)
     assert (found is None) == (known is None)
     assert found is None or load_colour_space(found, 3) is not None
 

@@ -14,19 +14,13 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import ErrorCode, ImageError
-from pipeline.imageio.formats import jpeg
+from pipeline.imageio.formats.jpeg_coding import read_save_options
 from pipeline.imageio.image_file import decode, encode
 from pipeline.imageio.metadata.ifd import EXIF_IFD, Ifd, Tag, parse_exif_block
 from pipeline.imageio.metadata.metadata import Metadata
 from tests.support.icc_profiles import make_cmyk_profile
-from tests.support.image_corpus import (
-    encode_image,
-    encode_subsampled_jpeg,
-    encode_tiff,
-    make_corpus_photo,
-    make_exif,
-    make_jpeg_segment,
-)
+from tests.support.image_files import encode_image, encode_tiff, make_corpus_photo, make_exif
+from tests.support.jpeg_files import encode_subsampled_jpeg, make_jpeg_segment
 
 LOTS = 10**9
 THERMAL = [make_jpeg_segment(0xE1, b"FLIR\0\1" + bytes([part, 2]) + bytes([part]) * 60_000) for part in range(3)]
@@ -117,7 +111,7 @@ FACTORS = [
 def test_colours_are_never_sampled_more_coarsely(factors, expected):
     layer = [(number, *each, 0) for number, each in enumerate(factors, 1)]
     image = SimpleNamespace(layers=3, layer=layer, quantization={0: [1] * 64}, info={"jfif": 257})
-    assert jpeg.read_save_options(image)["subsampling"] == expected
+    assert read_save_options(image)["subsampling"] == expected
 
 
 @pytest.mark.parametrize("marker", [True, False])
@@ -163,9 +157,9 @@ def test_all_inks_are_as_fine_as_the_lightness_was():
     )
     place = plain.index(b"Adobe") + 11
     with opened(plain[:place] + b"\2" + plain[place + 1 :]) as image:
-        assert jpeg.read_save_options(image)["qtables"] == [[2] * 64]
+        assert read_save_options(image)["qtables"] == [[2] * 64]
     with opened(plain) as image:
-        assert jpeg.read_save_options(image)["qtables"] == [[2] * 64, [50] * 64]
+        assert read_save_options(image)["qtables"] == [[2] * 64, [50] * 64]
 
 
 def test_long_records_go_on_from_segment_to_segment():
@@ -237,7 +231,7 @@ def test_unit_resolution_and_shape_of_pixels_stay_as_they_were(density, policy):
 def test_jpegs_of_more_than_8_bits_are_left_alone_and_not_called_damaged(bits, lossless):
     samples = (np.asarray(make_corpus_photo("L")).astype(np.uint16) << 8) >> (16 - bits)
     data = bytes(imagecodecs.jpeg_encode(samples, level=90, bitspersample=bits, lossless=lossless))
-    with pytest.raises(ImageError, match=f"{bits} bits a sample in JPEG") as caught:
+    with pytest.raises(ImageError, match=f"{bits} bits per sample in JPEG") as caught:
         decode(data, LOTS)
     assert caught.value.code is ErrorCode.UNSUPPORTED_BIT_DEPTH
     for end in range(4, 200, 7):

@@ -8,20 +8,17 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import ErrorCode, ImageError
-from pipeline.imageio.formats import jpeg_mpf as appended
+from pipeline.imageio.formats import jpeg_mpf
 from pipeline.imageio.image_file import decode, encode
-from tests.support.image_corpus import (
+from tests.support.image_files import XMP, encode_image, make_corpus_photo, make_exif
+from tests.support.jpeg_files import (
     ULTRA_HDR_XMP,
-    XMP,
     encode_gain_map,
-    encode_image,
     encode_multi_picture_jpeg,
     encode_ultra_hdr_jpeg,
-    make_corpus_photo,
-    make_exif,
     make_jpeg_segment,
-    make_photo,
 )
+from tests.support.photos import make_photo
 
 LOTS = 10**9
 APPLE = b'<x:xmpmeta><rdf:Description apdi:AuxiliaryImageType="urn:com:apple:photo:2020:aux:hdrgainmap"/></x:xmpmeta>'
@@ -87,11 +84,11 @@ def test_a_gain_map_without_coordinates_stays_under_strip_gps():
 def test_one_that_may_hold_coordinates_goes_with_all_that_tells_of_it(telling):
     mapped = encode_gain_map(**telling)
     data = encode_multi_picture_jpeg(
-        (0x050000, mapped), extra=make_jpeg_segment(0xE2, appended.GAIN_MAP_HEADER), xmp=ULTRA_HDR_XMP % len(mapped)
+        (0x050000, mapped), extra=make_jpeg_segment(0xE2, jpeg_mpf.GAIN_MAP_HEADER), xmp=ULTRA_HDR_XMP % len(mapped)
     )
     result = written(data, "strip-gps")
     assert mapped in written(data)
-    assert appended.read_trailer(result) == b""
+    assert jpeg_mpf.read_trailer(result) == b""
     assert not any(word in result for word in (b"MPF\0", b"hdrgm:Version", b"Container:Directory", b"urn:iso"))
     assert b"box 17" in result
 
@@ -159,18 +156,18 @@ def test_an_index_that_cannot_be_read_goes_and_what_is_behind_stays():
 
 def test_nothing_and_zeros_are_nothing():
     data = encode_image(make_corpus_photo(), "JPEG")
-    assert [appended.read_trailer(each) for each in (data, data + bytes(4096), data[:-2], b"")] == [b""] * 4
-    assert appended.read_trailer(data + b"more") == b"more"
+    assert [jpeg_mpf.read_trailer(each) for each in (data, data + bytes(4096), data[:-2], b"")] == [b""] * 4
+    assert jpeg_mpf.read_trailer(data + b"more") == b"more"
 
 
 def test_endless_pictures_are_not_looked_into():
     several = encode_gain_map() * 3
-    assert appended.is_gps_free(b"\0" * 9 + several + bytes(4096))
-    assert not appended.is_gps_free(several + b"more")
-    assert not appended.is_gps_free(b"\xff\xd8\xff\xd9" * 100_000)
+    assert jpeg_mpf.is_gps_free(b"\0" * 9 + several + bytes(4096))
+    assert not jpeg_mpf.is_gps_free(several + b"more")
+    assert not jpeg_mpf.is_gps_free(b"\xff\xd8\xff\xd9" * 100_000)
 
 
 def test_an_end_within_a_segment_is_not_that_of_the_photo():
     inner = encode_image(make_corpus_photo().resize((8, 8)), "JPEG")
     data = encode_image(make_corpus_photo(), "JPEG", extra=make_jpeg_segment(0xE4, inner), progressive=True)
-    assert appended.read_trailer(data + inner) == inner
+    assert jpeg_mpf.read_trailer(data + inner) == inner

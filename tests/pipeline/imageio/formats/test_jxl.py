@@ -6,10 +6,10 @@ import pytest
 from PIL import ExifTags, Image
 
 from pipeline.errors import ErrorCode, ImageError
-from pipeline.imageio.formats import jxl
+from pipeline.imageio.formats import jxl_header
 from pipeline.imageio.formats.isobmff import pack_box
 from pipeline.imageio.image_file import decode, encode
-from tests.support.image_corpus import (
+from tests.support.image_files import (
     XMP,
     add_jxl_metadata,
     encode_image,
@@ -35,8 +35,8 @@ def coded(shape, bits=8, **options):
      ((16, 24, 3), 12), ((20, 30), 16), ((24, 32, 4), 16)],
 )  # fmt: skip
 def test_the_header_says_what_was_encoded(shape, bits, options, container):
-    found = jxl.read_header(coded(shape, bits, usecontainer=container, **options))
-    assert found == jxl.Header(shape[1], shape[0], False, bits, "lossless" in options)
+    found = jxl_header.read_header(coded(shape, bits, usecontainer=container, **options))
+    assert found == jxl_header.Header(shape[1], shape[0], False, bits, "lossless" in options)
 
 
 def test_limits_hold_before_anything_is_decoded(monkeypatch):
@@ -63,7 +63,7 @@ def test_more_than_8_bits_are_read_and_written_where_they_can_be(bits):
     assert found.properties["bit_depth"] == bits
     assert found.pixels.samples.dtype == np.uint16
     np.testing.assert_array_equal(np.rint(found.pixels.samples / 65535 * (2**bits - 1)), samples)
-    with pytest.raises(ImageError, match=f"its {bits} bits a sample would be cut") as caught:
+    with pytest.raises(ImageError, match=f"its {bits} bits per sample would be cut") as caught:
         encode(found, found.pages, "same", "keep")
     assert caught.value.code is ErrorCode.UNSUPPORTED_OUTPUT
     again = decode(encode(found, found.pages, "png", "keep"), LOTS)

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from pipeline.errors import ErrorCode, ImageError
-from pipeline.imageio.formats import png
+from pipeline.imageio.formats import png_chunks
 from pipeline.imageio.image_file import decode, encode
 from pipeline.imageio.metadata.metadata import Metadata, MetadataBlock
-from tests.pipeline.imageio.formats.test_tiff import XMP
-from tests.support import image_corpus as corpus
+from tests.support.icc_profiles import DISPLAY_P3
+from tests.support.image_files import ORIENTATION_XMP, XMP, encode_16bit_png, encode_image, make_corpus_photo, make_exif
 
 LOTS = 10**9
 
@@ -24,10 +24,10 @@ def chunk(kind, content):
 
 def with_xmp(kind):
     if kind != "PNG":
-        return corpus.encode_image(corpus.make_corpus_photo(), kind, xmp=XMP)
+        return encode_image(make_corpus_photo(), kind, xmp=ORIENTATION_XMP)
     told = PngImagePlugin.PngInfo()
-    told.add_itxt("XML:com.adobe.xmp", XMP.decode())
-    return corpus.encode_image(corpus.make_corpus_photo(), kind, pnginfo=told)
+    told.add_itxt("XML:com.adobe.xmp", ORIENTATION_XMP.decode())
+    return encode_image(make_corpus_photo(), kind, pnginfo=told)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
@@ -38,18 +38,16 @@ def test_an_orientation_that_only_xmp_states_makes_no_exif(kind):
         result = encode(found, found.pages, "same", policy)
         with Image.open(io.BytesIO(result)) as image:
             assert "exif" not in image.info
-        assert decode(result, LOTS).metadata.xmp == (None if policy == "strip" else XMP)
+        assert decode(result, LOTS).metadata.xmp == (None if policy == "strip" else ORIENTATION_XMP)
 
 
 @pytest.mark.parametrize(
     ("form", "plugin"), [("heif", "pillow_heif"), ("jxl:lossless=1", "pillow_jxl"), ("avif", "PIL")]
 )
-@pytest.mark.parametrize(
-    "stated", [{}, {"exif": corpus.make_exif(1)}, {"exif": corpus.make_exif(8)}], ids=["none", "1", "8"]
-)
+@pytest.mark.parametrize("stated", [{}, {"exif": make_exif(1)}, {"exif": make_exif(8)}], ids=["none", "1", "8"])
 def test_xmp_turns_nothing_where_photos_are_written_upright(form, plugin, stated):
     pytest.importorskip(plugin)
-    found = decode(corpus.encode_image(corpus.make_corpus_photo(), "JPEG", quality=95, xmp=XMP, **stated), LOTS)
+    found = decode(encode_image(make_corpus_photo(), "JPEG", quality=95, xmp=ORIENTATION_XMP, **stated), LOTS)
     again = decode(encode(found, found.pages, form, "keep"), LOTS)
     upright = found.pixels if form == "avif" else found.pixels.apply_orientation(found.properties["orientation"])
     assert again.pixels.samples.shape == upright.samples.shape
@@ -59,26 +57,26 @@ def test_xmp_turns_nothing_where_photos_are_written_upright(form, plugin, stated
 
 
 def test_metadata_behind_the_pixels_is_kept():
-    data = corpus.encode_image(corpus.make_corpus_photo(), "PNG", exif=corpus.make_exif())
+    data = encode_image(make_corpus_photo(), "PNG", exif=make_exif())
     head = b"XML:com.adobe.xmp\0"
-    for late in (head + b"\0\0\0\0" + corpus.XMP, head + b"\1\0de\0Beschreibung\0" + zlib.compress(corpus.XMP)):
+    for late in (head + b"\0\0\0\0" + XMP, head + b"\1\0de\0Beschreibung\0" + zlib.compress(XMP)):
         found = decode(data[:-12] + chunk(b"iTXt", late) + data[-12:], LOTS)
-        assert (found.metadata.xmp, found.properties["has_exif"]) == (corpus.XMP, True)
-        assert decode(encode(found, found.pages, "same", "keep"), LOTS).metadata.xmp == corpus.XMP
+        assert (found.metadata.xmp, found.properties["has_exif"]) == (XMP, True)
+        assert decode(encode(found, found.pages, "same", "keep"), LOTS).metadata.xmp == XMP
 
 
 def test_samples_of_16_bits_are_decoded_once(monkeypatch):
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", lambda self: pytest.fail("Pillow would cut them to 8"))
-    assert decode(corpus.encode_16bit_png(3), LOTS).pixels.bit_depth == 16
+    assert decode(encode_16bit_png(3), LOTS).pixels.bit_depth == 16
 
 
 @pytest.mark.parametrize("kind", [b"tEXt", b"zTXt"])
 def test_exif_in_the_text_of_old_tools_is_exif(kind):
-    block = corpus.make_exif()
+    block = make_exif()
     text = b"\nexif\n%8d\n" % len(block) + block.hex().encode() + b"\n"
     rest = b"\0" + zlib.compress(text) if kind == b"zTXt" else text
     told = Metadata(blocks=(MetadataBlock(kind, b"Raw profile type exif\0" + rest),))
-    found = decode(png.with_metadata(corpus.encode_image(corpus.make_corpus_photo(), "PNG"), told), LOTS)
+    found = decode(png_chunks.with_metadata(encode_image(make_corpus_photo(), "PNG"), told), LOTS)
     assert found.metadata.exif == block.removeprefix(b"Exif\0\0")
     assert found.properties["orientation"] == 6
     assert decode(encode(found, found.pages, "same", "keep"), LOTS).metadata.exif == found.metadata.exif
@@ -91,7 +89,7 @@ def test_a_transparent_grey_of_few_bits_is_found(bits):
     row = b"\0" + bytes([0b01_10_01_10, 0b11_00_10_01, 0x5E, 0xE0][:bits])
     pixels = chunk(b"tRNS", struct.pack(">H", key)) + chunk(b"IDAT", zlib.compress(row)) + chunk(b"IEND", b"")
     values = np.unpackbits(np.frombuffer(row[1:], np.uint8)).reshape(8, bits) @ (1 << np.arange(bits)[::-1])
-    found = decode(png.SIGNATURE + header + pixels, LOTS).pixels
+    found = decode(png_chunks.SIGNATURE + header + pixels, LOTS).pixels
     np.testing.assert_array_equal(found.samples[0, :, 0], values * (255 // (2**bits - 1)))
     np.testing.assert_array_equal(found.alpha[0], np.where(values == key, 0, 255))
     assert 0 < (values == key).sum() < 8
@@ -100,18 +98,18 @@ def test_a_transparent_grey_of_few_bits_is_found(bits):
 def named(primaries, transfer, mode="RGB"):
     """A PNG whose colours are named by numbers."""
     block = MetadataBlock(b"cICP", bytes([primaries, transfer, 0, 1]))
-    return png.with_metadata(corpus.encode_image(corpus.make_corpus_photo(mode), "PNG"), Metadata(blocks=(block,)))
+    return png_chunks.with_metadata(encode_image(make_corpus_photo(mode), "PNG"), Metadata(blocks=(block,)))
 
 
 def test_colours_named_by_numbers_are_shown_as_they_are_and_go_along():
     data = named(12, 13)
     found = decode(data, LOTS)
-    wanted = decode(corpus.encode_image(corpus.make_corpus_photo(), "PNG", icc_profile=corpus.DISPLAY_P3), LOTS)
+    wanted = decode(encode_image(make_corpus_photo(), "PNG", icc_profile=DISPLAY_P3), LOTS)
     plain = decode(named(1, 13), LOTS)
     ours, theirs = ((each.pixels.to_rgb() - wanted.pixels.to_rgb()).abs().mean() for each in (found, plain))
     assert ours < 0.01 < theirs, "the profile has the curve of a gamma of 2.2"
     again = encode(found, found.pages, "same", "keep")
-    assert dict(png.iter_chunks(again))[b"cICP"] == bytes([12, 13, 0, 1])
+    assert dict(png_chunks.iter_chunks(again))[b"cICP"] == bytes([12, 13, 0, 1])
     assert decode(encode(found, found.pages, "jpeg", "keep"), LOTS).pixels.colour_space == found.pixels.colour_space
     assert plain.pixels.colour_space is None
 

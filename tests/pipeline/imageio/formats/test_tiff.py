@@ -14,8 +14,9 @@ from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.image_file import decode, encode
 from pipeline.imageio.metadata.ifd import ORIENTATION, parse_exif_block
 from tests.scenarios.test_untrusted_input import tile_bomb
-from tests.support.image_corpus import (
-    PHOTO_KINDS,
+from tests.support.image_corpus import PHOTO_KINDS
+from tests.support.image_files import (
+    ORIENTATION_XMP,
     encode_image,
     encode_tiff,
     make_16bit_samples,
@@ -25,22 +26,18 @@ from tests.support.image_corpus import (
 )
 
 LOTS = 10**9
-XMP = (
-    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-    b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
-)
 
 
 @pytest.mark.parametrize("samples", [np.asarray(make_corpus_photo()), make_16bit_samples(3)], ids=["8 bits", "16 bits"])
 @pytest.mark.parametrize(
     ("tags", "orientation"),
     [
-        ([(700, 1, len(XMP), XMP, True)], 1),
-        ([(700, 1, len(XMP), XMP, True), (274, 3, 1, 1, True)], 1),
-        ([(700, 1, len(XMP), XMP, True), (274, 3, 1, 8, True)], 8),
+        ([(700, 1, len(ORIENTATION_XMP), ORIENTATION_XMP, True)], 1),
+        ([(700, 1, len(ORIENTATION_XMP), ORIENTATION_XMP, True), (274, 3, 1, 1, True)], 1),
+        ([(700, 1, len(ORIENTATION_XMP), ORIENTATION_XMP, True), (274, 3, 1, 8, True)], 8),
         ([(274, 4, 1, 6, True)], 6),
     ],
-    ids=["XMP alone", "XMP that differs", "XMP that differs more", "of 32 bits"],
+    ids=["ORIENTATION_XMP alone", "ORIENTATION_XMP that differs", "ORIENTATION_XMP that differs more", "of 32 bits"],
 )
 def test_pixels_stay_as_they_are_stored_whatever_says_how_to_turn_them(samples, tags, orientation):
     found = decode(encode_tiff(samples, extratags=tags), LOTS)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import tifffile
 
-from pipeline.imageio.formats import png
+from pipeline.imageio.formats import png_chunks
 from pipeline.imageio.formats.isobmff import pack_box
 from pipeline.imageio.image_file import decode, encode
 from pipeline.imageio.metadata.gps import strip_exif_gps
 from pipeline.imageio.metadata.ifd import EXIF_IFD, GPS_IFD, INTEROP_IFD, Ifd, Tag, parse_exif_block
 from pipeline.imageio.metadata.metadata import Metadata, MetadataBlock
-from tests.support.image_corpus import GPS_LATITUDE, encode_image, encode_tiff, make_corpus_photo
+from tests.support.image_files import GPS_LATITUDE, encode_image, encode_tiff, make_corpus_photo
 
 LOTS = 10**9
 MINUTES = struct.pack("<6I", *GPS_LATITUDE)
@@ -129,9 +129,9 @@ PLAIN = (
 @pytest.mark.parametrize("name", TEXTS)
 def test_text_of_png_that_speaks_of_them_goes(name):
     told = Metadata(blocks=(TEXTS[name], *PLAIN))
-    found = decode(png.with_metadata(encode_image(make_corpus_photo(), "PNG"), told), LOTS)
+    found = decode(png_chunks.with_metadata(encode_image(make_corpus_photo(), "PNG"), told), LOTS)
     kept, clean = (
-        {(kind, data) for kind, data in png.iter_chunks(encode(found, found.pages, "same", policy))}
+        {(kind, data) for kind, data in png_chunks.iter_chunks(encode(found, found.pages, "same", policy))}
         for policy in ("keep", "strip-gps")
     )
     here = {(block.kind, block.data) for block in PLAIN}

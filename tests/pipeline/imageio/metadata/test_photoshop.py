@@ -9,9 +9,9 @@ import tifffile
 from PIL import Image
 
 from pipeline.imageio.image_file import decode, encode
-from pipeline.imageio.metadata.metadata import strip_xmp_gps
 from pipeline.imageio.metadata.photoshop import ImageResource, pack_iptc, strip_resources_gps
-from tests.support.image_corpus import XMP, encode_image, make_corpus_photo, make_exif
+from pipeline.imageio.metadata.xmp import strip_xmp_gps
+from tests.support.image_files import XMP, encode_image, make_corpus_photo, make_exif
 
 LOTS = 10**9
 PLACES = b"\x1c\x02\x5a\x00\x06Berlin" + b"\x1c\x02\x65\x00\x07Germany"
