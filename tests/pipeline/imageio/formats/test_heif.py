@@ -6,12 +6,10 @@ import struct
 import numpy as np
 import pytest
 
-from deepot.errors import UnsupportedImageError
 from deepot.photo.icc import load_colour_space
 from deepot.photo.pixels import Pixels
 from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.image_file import decode, encode
-from pipeline.imageio.metadata.cicp import read_nclx_profile
 from pipeline.imageio.sample_arrays import from_uint16
 from tests.support.icc_profiles import DISPLAY_P3
 from tests.support.image_files import (
@@ -106,21 +104,6 @@ def test_numbers_of_display_p3_are_its_profile():
     assert found.pixels.colour_space is not None
     assert np.abs(ours - theirs).max() < 0.02, "gamma 2.2 there, the curve of sRGB here"
     assert decode(encode(found, found.pages, "same", "keep"), LOTS).metadata.icc == found.metadata.icc
-
-
-NUMBERS = [(1, 13, None), (2, 2, None), (1, 1, None), (9, 14, True), (9, 16, False), (9, 18, False), (22, 13, False)]
-
-
-@pytest.mark.parametrize(("primaries", "transfer", "known"), NUMBERS)
-def test_numbers_of_colour(primaries, transfer, known):
-    data = b"....colrnclx" + struct.pack(">HHHB", primaries, transfer, 9, 128)
-    if known is False:
-        with pytest.raises(UnsupportedImageError):
-            read_nclx_profile(data)
-        return
-    found = read_nclx_profile(data)
-    assert (found is None) == (known is None)
-    assert found is None or load_colour_space(found, 3) is not None
 
 
 def test_high_dynamic_range_is_left_alone():

@@ -119,3 +119,14 @@ def test_colours_of_high_dynamic_range_are_left_alone(transfer):
     with pytest.raises(ImageError, match="high dynamic range") as caught:
         decode(named(9, transfer), LOTS)
     assert caught.value.code is ErrorCode.UNSUPPORTED_MODE
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_encode_with_a_compression_level_obeys_it_for_16_bits(channels):
+    found = decode(encode_16bit_png(channels), LOTS)
+    found.pixels.samples[:] = found.pixels.samples // 4096 * 4096
+    stored, fast, best = (encode(found, found.pages, f"png:level={level}", "keep") for level in (0, 1, 9))
+    assert len(stored) > len(fast) > len(best)
+    for data in (stored, fast, best):
+        np.testing.assert_array_equal(decode(data, LOTS).pixels.samples, found.pixels.samples)
+    assert encode(found, found.pages, "png", "keep") == encode(found, found.pages, "png:level=6", "keep")
