@@ -40,7 +40,7 @@ limits: {max_pixels: 400_000_000, max_error_rate: 0.01}
 tiles: &a {size: auto}
 """
 COMMIT = {"name": "a.parquet", "size": 9, "sha256": "0", "ok": 1, "skipped": 0, "failed": 0, "codes": {"damaged": 1}}
-MOST_GROWTH_KB = 1_500_000  # of this process over all cases
+MAX_GROWTH_KB = 1_500_000  # of this process over all cases
 
 
 @cache
@@ -159,18 +159,18 @@ def fuzz(name, folder, cases):
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     holds()
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_GROWTH_KB
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MAX_GROWTH_KB
     return seen["cases"]
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_what_is_mutated_is_read_or_refused(name, tmp_path):
+def test_reader_of_mutated_data_reads_or_refuses(name, tmp_path):
     fuzz(name, tmp_path, 100)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", READERS)
-def test_a_hundred_thousand_mutations(name, tmp_path, record_fault):
+def test_reader_of_many_mutations_reads_or_refuses(name, tmp_path, record_fault):
     with record_fault(f"mutated {name}", has_rows=False) as tally:
         tally.injected = fuzz(name, tmp_path, 1000 * READERS[name][2])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import imagecodecs
 import numpy as np
+import pytest
 
 from tests.support.icc_profiles import ADOBE_RGB, DISPLAY_P3, GREY_18, PROPHOTO, make_cmyk_profile
 from tests.support.image_files import (
@@ -274,3 +275,10 @@ PHOTO_KINDS = (
     ),
     PhotoKind("one.png", lambda: encode_image(make_corpus_photo().crop((0, 0, 1, 1)), "PNG"), note="1 × 1"),
 )
+
+
+def make_kind(kind):
+    """Return the bytes of a kind of photo; skips the test if its plugin is not installed."""
+    if kind.required_plugin:
+        pytest.importorskip(kind.required_plugin)
+    return kind.make()

@@ -13,6 +13,7 @@ from pipeline.imageio.formats import jxl
 from pipeline.imageio.formats.heif import HeifFormat
 from pipeline.imageio.metadata.ifd import GPS_IFD, Ifd, Tag
 from pipeline.imageio.metadata.metadata import Metadata
+from pipeline.imageio.registry import FORMATS
 from tests.support.icc_profiles import ADOBE_RGB
 from tests.support.photos import make_photo
 
@@ -40,6 +41,10 @@ def make_exif(orientation=6):
 
 
 def encode_image(image, kind, **options):
+    """Return the bytes of a file by Pillow's writer of this name, whose plugin is registered if it has one."""
+    for each in FORMATS:
+        if each.name == kind:
+            each.is_available()
     with io.BytesIO() as file:
         image.save(file, kind, **options)
         return file.getvalue()

@@ -1,10 +1,14 @@
 """JPEG 2000: options hold for every bit depth, and a bare codestream stays one."""
 
+from dataclasses import replace
+
 import imagecodecs
 import numpy as np
 import pytest
 
+from pipeline.imageio.formats import jpeg2000
 from pipeline.imageio.image_file import add_format_extension, decode, encode
+from pipeline.imageio.metadata.metadata import Metadata
 from tests.support.image_files import encode_16bit_png, encode_image, make_16bit_samples, make_corpus_photo, make_exif
 from tests.support.photos import make_photo
 
@@ -68,3 +72,25 @@ def test_encode_of_another_format_makes_a_jp2_file_with_metadata(make):
     result = encode(photo, photo.pages, "jpeg2000", "keep")
     assert result.startswith(b"\0\0\0\x0cjP  ")
     assert decode(result, MAX_PIXELS).metadata.exif == photo.metadata.exif
+
+
+@pytest.mark.parametrize("dpi", [(2, 2), (72, 36), (300, 300), (2400, 1200), (65535, 65535)])
+def test_encode_keeps_the_resolution(dpi):
+    found = decode(encode_image(make_corpus_photo(), "PNG"), MAX_PIXELS)
+    scan = replace(found, metadata=Metadata(dpi=dpi))
+    scan = decode(encode(scan, scan.pages, "jpeg2000", "keep"), MAX_PIXELS)
+    assert scan.metadata.dpi == pytest.approx(dpi, rel=0.01)
+    for form in ("same", "tiff"):
+        again = decode(encode(scan, scan.pages, form, "keep"), MAX_PIXELS)
+        assert again.metadata.dpi == pytest.approx(scan.metadata.dpi, rel=1e-3)
+    turned = Metadata(exif=make_exif(6).removeprefix(b"Exif\0\0"), dpi=dpi)
+    turned = encode(replace(found, metadata=turned), found.pages, "jpeg2000", "keep")
+    assert decode(turned, MAX_PIXELS).metadata.dpi == pytest.approx(scan.metadata.dpi[::-1])
+
+
+def test_encode_as_same_keeps_orientation_and_pixels():
+    carried = Metadata(exif=make_exif(6).removeprefix(b"Exif\0\0"))
+    found = decode(jpeg2000.with_metadata(encode_image(make_corpus_photo(), "JPEG2000", mct=1), carried), MAX_PIXELS)
+    again = decode(encode(found, found.pages, "same", "keep"), MAX_PIXELS)
+    assert again.properties == found.properties | {"orientation": 6}
+    np.testing.assert_array_equal(again.pixels.samples, found.pixels.samples)
