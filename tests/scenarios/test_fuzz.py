@@ -32,12 +32,11 @@ from tests.support.odd_files import ODD_FILES
 
 JOB = b"""name: x
 input: {images: "s3://archive/**/*.tif"}
-reference: {images: natural, limit: 20}
-source: {degrade: "noise:sigma=50", restorer: "nlm:sigma=50"}
-transport: {patch_size: 3, alpha: 0.0, mode: residual, keep: [colour]}
+calibration: {reference: natural, limit: 20, degradation: "noise:sigma=50", restorer: "nlm:sigma=50"}
+transport: {patch_size: 3, alpha: 0.0, mode: residual, preserve: [chroma]}
 output: {uri: out, format: same}
 limits: {max_pixels: 400_000_000, max_error_rate: 0.01}
-tiles: &a {size: auto}
+tiles: &a {max_side: auto}
 """
 COMMIT = {"name": "a.parquet", "size": 9, "sha256": "0", "ok": 1, "skipped": 0, "failed": 0, "codes": {"damaged": 1}}
 MAX_GROWTH_KB = 1_500_000  # of this process over all cases
@@ -45,7 +44,7 @@ MAX_GROWTH_KB = 1_500_000  # of this process over all cases
 
 @cache
 def photos():
-    """One of every kind, some that are skipped too, as far as their plugins are there."""
+    """One of every kind whose plugin is installed, and some that are skipped."""
     available = {None, *(each.plugin for each in FORMATS if each.is_available())}
     kinds = [kind for kind in PHOTO_KINDS if kind.required_plugin in available]
     return [kind.make() for kind in kinds] + [ODD_FILES[name][0]() for name in ("pair.jpg", "lab.tif", "still.gif")]
@@ -72,7 +71,7 @@ def transport():
 
 
 def mutated(samples):
-    """One of some samples with bytes changed, cut out, doubled or put in."""
+    """One of the samples with bytes replaced, removed or inserted."""
     place = st.integers(0, 2**16) | st.integers(0, 1500)  # headers and metadata lie in front
     edit = st.tuples(place, st.integers(0, 40), st.binary(max_size=40))
 
@@ -161,6 +160,18 @@ def fuzz(name, folder, cases):
     holds()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MAX_GROWTH_KB
     return seen["cases"]
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_reader_of_unmutated_data_reads_it(name, tmp_path):
+    reader, samples, _ = READERS[name]
+    refused = 0
+    for sample in samples():
+        try:
+            reader(sample, tmp_path)
+        except ImageError:
+            refused += 1
+    assert refused == (2 if name == "photo" else 0), "several photos in one file, and CIELAB"
 
 
 @pytest.mark.parametrize("name", READERS)
