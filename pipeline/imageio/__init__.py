@@ -1,8 +1,9 @@
-"""Formats: what a container file carries beside pixels, read and written without loss."""
+"""Photos of all formats: bytes decoded to pixels and metadata, and encoded again."""
 
 from pipeline.imageio.extensions import EXTENSIONS, IMAGE_EXTENSIONS, has_image_extension
 from pipeline.imageio.file_suffix import extension_for
-from pipeline.imageio.image_file import DecodedImage, add_format_extension, decode, encode
+from pipeline.imageio.image_file import add_format_extension, decode, encode
+from pipeline.imageio.image_format import DecodedImage, OutputFormat
 from pipeline.imageio.metadata.metadata import MetadataPolicy
 from pipeline.imageio.output_formats import parse_output_format
 
@@ -11,6 +12,7 @@ __all__ = [
     "IMAGE_EXTENSIONS",
     "DecodedImage",
     "MetadataPolicy",
+    "OutputFormat",
     "add_format_extension",
     "decode",
     "encode",

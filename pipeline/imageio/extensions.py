@@ -1,21 +1,11 @@
 """File name extensions of photos."""
 
-EXTENSIONS = {
-    "PNG": (".png",),
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
-    "TIFF": (".tif", ".tiff"),
-    "WEBP": (".webp",),
-    "AVIF": (".avif",),
-    "JPEG2000": (".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".j2c"),
-    "BMP": (".bmp", ".dib"),
-    "HEIF": (".heic", ".heif", ".hif"),
-    "JXL": (".jxl",),
-    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
-    "TGA": (".tga",),
-}
-"""By format; a result whose name has none of them gets the first one."""
-IMAGE_EXTENSIONS = (*(suffix for several in EXTENSIONS.values() for suffix in several), ".gif")
-"""Of the files that are taken for photos in folders, tars and ZIP files."""
+from pipeline.imageio.registry import FORMATS
+
+EXTENSIONS = {each.name: each.extensions for each in FORMATS if each.writable}
+"""The extensions of formats that results may have, by name; a result without any of them gets the first one."""
+IMAGE_EXTENSIONS = tuple(extension for each in FORMATS for extension in each.extensions)
+"""The extensions of the files in folders, tars and ZIP files that are taken for photos."""
 
 
 def has_image_extension(name: str) -> bool:

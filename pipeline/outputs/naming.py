@@ -1,12 +1,10 @@
 """The names of results in the layout `files`: they mirror the inputs, and no two inputs get the same one."""
 
 import re
-from functools import lru_cache
 
-from pipeline.imageio import EXTENSIONS, IMAGE_EXTENSIONS, DecodedImage, add_format_extension, parse_output_format
+from pipeline.imageio import IMAGE_EXTENSIONS, DecodedImage, add_format_extension, parse_output_format
 
 _PARQUET_ROW_KEY = re.compile(r".*\.parquet/\d{8,}", re.IGNORECASE | re.DOTALL)
-_load_output_format = lru_cache(parse_output_format)
 
 
 def is_parquet_row_key(key: str) -> bool:
@@ -29,10 +27,10 @@ def output_key_for(key: str, format_spec: str, photo: DecodedImage | None = None
     """
     if is_parquet_row_key(key):
         return add_format_extension(key, format_spec, photo)
-    output_format = _load_output_format(format_spec)
+    output_format = parse_output_format(format_spec)
     if output_format is None:
         return key
-    extensions, extension = EXTENSIONS[output_format.name], _image_extension(key)
+    extensions, extension = output_format.extensions, _image_extension(key)
     if not extension:
         return key + 2 * extensions[0]
     is_unambiguous = extension in extensions and not _image_extension(key[: -len(extension)])

@@ -18,7 +18,8 @@ from pipeline.imageio.image_file import decode
 from pipeline.runs.manifest import read_manifest
 from pipeline.runs.paths import RunPaths
 from tests.support import photos
-from tests.support.image_corpus import ODD_FILES, PHOTO_KINDS
+from tests.support.image_corpus import PHOTO_KINDS
+from tests.support.odd_files import ODD_FILES
 from tests.support.photos import small_job_config
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from pipeline.sources.find import find_images
 from pipeline.sources.reading import read_photo
-from tests.support.image_corpus import encode_image, make_corpus_photo
+from tests.support.image_files import encode_image, make_corpus_photo
 
 PHOTO_NAMES = ["b/0002.png", "0001.jpg", "Ü #1+2.webp"]
 

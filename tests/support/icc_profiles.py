@@ -1,10 +1,26 @@
-"""An ICC profile of a simple press, made by code, as no CMYK profile may be copied into a repository."""
+"""ICC profiles made by code; that of a simple press because no CMYK profile may be copied into a repository."""
 
 import struct
 from functools import lru_cache
 
+import imagecodecs
 import numpy as np
 
+ADOBE_RGB = bytes(imagecodecs.cms_profile("adobergb"))
+DISPLAY_P3 = bytes(
+    imagecodecs.cms_profile(
+        "rgb", whitepoint=(0.3127, 0.329, 1), primaries=(0.68, 0.32, 1, 0.265, 0.69, 1, 0.15, 0.06, 1), gamma=2.2
+    )
+)
+PROPHOTO = bytes(
+    imagecodecs.cms_profile(
+        "rgb",
+        whitepoint=(0.3457, 0.3585, 1),
+        primaries=(0.7347, 0.2653, 1, 0.1596, 0.8404, 1, 0.0366, 0.0001, 1),
+        gamma=1.8,
+    )
+)
+GREY_18 = bytes(imagecodecs.cms_profile("gray", whitepoint=(0.3457, 0.3585, 1), gamma=1.8))
 _GRID_POINTS = 9
 
 

@@ -1,29 +1,110 @@
-"""JPEG 2000: what Pillow leaves out: bit depth, samples of more than 8 bits, the boxes of JP2 files."""
+"""JPEG 2000 of up to 16 bits per sample: JP2 files and bare codestreams."""
 
 import math
 import struct
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import imagecodecs
 import numpy as np
+from PIL import Image
 
 from deepot.photo import Pixels
-from pipeline.imageio.bit_depth import from_uint16, to_uint16
 from pipeline.imageio.formats.isobmff import iter_boxes, pack_box
+from pipeline.imageio.formats.pillow_format import PillowFormat, read_dpi, save_with_pillow
+from pipeline.imageio.image_format import Capabilities
 from pipeline.imageio.metadata.gps import mentions_location
-from pipeline.imageio.metadata.metadata import EXIF_HEADER, Metadata, MetadataBlock
+from pipeline.imageio.metadata.metadata import EXIF_HEADER, METRES_PER_INCH, Metadata, MetadataBlock
+from pipeline.imageio.orientation import OrientationStorage
+from pipeline.imageio.sample_arrays import check_16_bits, from_uint16, interleave_alpha, to_uint16
 
+_SIGNATURE_BOX = b"\0\0\0\x0cjP  \r\n\x87\n"
 _SIZ, _COD = b"\xff\x51", b"\xff\x52"
 _CODESTREAM_START = b"\xff\x4f" + _SIZ
-_RESOLUTION_BOX = b"res "  # its name has four letters
-_METRES_PER_INCH, _MAX_NUMERATOR = 0.0254, 65535  # metres; the largest number of a fraction
+_RESOLUTION_BOX = b"res "  # with the blank: names have four characters
+_MAX_NUMERATOR = 65535  # of a resolution
 _EXIF_UUID, _XMP_UUID = b"JpgTiffExif->JP2", bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+_LOSSY_PSNR, _LOSSY_PSNR_HIGH_BIT_DEPTH = 50, 60  # dB, for files that do not state theirs
+
+
+class Jpeg2000Format(PillowFormat):
+    """JPEG 2000, lossless unless a PSNR is set."""
+
+    name = "JPEG2000"
+    spec_name = "jpeg2000"
+    extensions = (".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".j2c")
+    capabilities = Capabilities(max_bits=16)
+    signatures = (_SIGNATURE_BOX, _CODESTREAM_START)
+    orientation = OrientationStorage.PIXELS_IF_CROSS_FORMAT
+
+    def make_options(self, psnr: float = 0) -> dict[str, Any]:
+        """Return Pillow's options for a PSNR in dB, 0 for lossless compression."""
+        if psnr < 0:
+            raise ValueError(f"psnr is {psnr:g}, it must not be negative")
+        return {"mct": 1} | (_lossy_options(psnr) if psnr else {})
+
+    def read_bit_depth(self, data: bytes, image: Image.Image) -> int:
+        """Return the bits per sample of the codestream, at least 8."""
+        del image
+        return max(8, read_bit_depth(data))
+
+    def read_pixels(self, data: bytes, image: Image.Image, bits: int, profile: bytes | None) -> Pixels:
+        """Decode the samples; those of more than 8 bits are scaled to uint16."""
+        if bits <= 8:
+            return super().read_pixels(data, image, bits, profile)
+        check_16_bits(bits)
+        codestream = data[data.find(_CODESTREAM_START) :]  # with the boxes, the decoder would convert the colours
+        array = imagecodecs.jpeg2k_decode(codestream)
+        alpha = array.ndim == 3 and array.shape[2] in (2, 4)
+        return Pixels.from_array(to_uint16(array, bits), profile, alpha=alpha)
+
+    def read_metadata(self, data: bytes, image: Image.Image) -> Metadata:
+        """Return the metadata in the boxes."""
+        return replace(read_metadata(data), dpi=read_dpi(image))
+
+    def read_options(self, data: bytes, image: Image.Image, bits: int) -> dict[str, Any]:
+        """Return Pillow's options for the same wavelet, lossless or not, with boxes or without."""
+        psnr = _LOSSY_PSNR_HIGH_BIT_DEPTH if bits > 8 else _LOSSY_PSNR
+        lossy = {} if _is_lossless(data) else _lossy_options(psnr)
+        raw_codestream = {"no_jp2": True} if _is_raw_codestream(data) else {}
+        return {"mct": int(image.mode in ("RGB", "RGBA"))} | lossy | raw_codestream
+
+    def encode(self, pixels: Pixels, bits: int, options: Mapping[str, Any], metadata: Metadata) -> bytes:
+        """Encode pixels, and put the metadata into boxes; a bare codestream has no metadata."""
+        if pixels.bit_depth == 16:
+            data = _encode_high_bit_depth(pixels, max(bits, 9), options)
+        else:
+            data = save_with_pillow(pixels, self.name, options)
+        return data if options.get("no_jp2") else with_metadata(data, metadata)
+
+
+def _lossy_options(psnr: float) -> dict[str, Any]:
+    """Return Pillow's options for a PSNR in dB."""
+    return {"irreversible": True, "quality_mode": "dB", "quality_layers": [psnr]}
+
+
+def _encode_high_bit_depth(pixels: Pixels, bits: int, options: Mapping[str, Any]) -> bytes:
+    """Encode samples of uint16 with 9 to 16 bits, by Pillow's options."""
+    array = interleave_alpha(pixels)
+    array = from_uint16(np.ascontiguousarray(array[:, :, 0] if array.shape[2] == 1 else array), bits)
+    is_lossless = not options.get("irreversible", False)
+    return bytes(
+        imagecodecs.jpeg2k_encode(
+            array,
+            0 if is_lossless else options["quality_layers"][0],
+            codecformat="j2k" if options.get("no_jp2") else "jp2",
+            bitspersample=bits,
+            reversible=is_lossless,
+        )
+    )
 
 
 def read_bit_depth(data: bytes) -> int:
-    """Bits a sample, the largest of all channels.
+    """Return the bits per sample, the largest of all channels.
 
     Raises:
-        ValueError: there is no codestream, or its channels have signs.
+        ValueError: there is no codestream, or its samples are signed.
     """
     start = data.find(_CODESTREAM_START)
     if start < 0 or start + 42 > len(data):
@@ -31,43 +112,26 @@ def read_bit_depth(data: bytes) -> int:
     (channels,) = struct.unpack_from(">H", data, start + 40)
     sizes = data[start + 42 : start + 42 + 3 * channels : 3]
     if not sizes or any(size & 0x80 for size in sizes):
-        raise ValueError("its channels are missing or have signs")
+        raise ValueError("its channels are missing or its samples are signed")
     return max(sizes) + 1
 
 
-def is_raw_codestream(data: bytes) -> bool:
-    """Whether it is a codestream without the boxes of a JP2 file."""
+def _is_raw_codestream(data: bytes) -> bool:
+    """Whether the file is a codestream without the boxes of a JP2 file."""
     return data.startswith(_CODESTREAM_START)
 
 
-def is_lossless(data: bytes) -> bool:
-    """Whether it was written without loss: by the 5-3 wavelet."""
+def _is_lossless(data: bytes) -> bool:
+    """Whether the file was written without loss: by the 5-3 wavelet."""
     start = data.find(_COD, max(0, data.find(_CODESTREAM_START)))
     return start >= 0 and start + 13 < len(data) and data[start + 13] == 1
 
 
-def decode16(data: bytes, bits: int, profile: bytes | None) -> Pixels:
-    """The samples of a file of 9 to 16 bits, spread over all of uint16."""
-    array = imagecodecs.jpeg2k_decode(
-        data[data.find(_CODESTREAM_START) :]
-    )  # of a whole file it would convert the colours
-    alpha = array.ndim == 3 and array.shape[2] in (2, 4)
-    return Pixels.from_array(to_uint16(array, bits), profile, alpha=alpha)
-
-
-def encode16(pixels: Pixels, bits: int, *, lossless: bool) -> bytes:
-    """Samples as JPEG 2000 of so many bits."""
-    array = pixels.samples if pixels.alpha is None else np.dstack([pixels.samples, pixels.alpha])
-    array = from_uint16(np.ascontiguousarray(array[:, :, 0] if array.shape[2] == 1 else array), bits)
-    level = 0 if lossless else 60  # dB
-    return bytes(imagecodecs.jpeg2k_encode(array, level, codecformat="jp2", bitspersample=bits, reversible=lossless))
-
-
 def read_metadata(data: bytes) -> Metadata:
-    """What the boxes of a JP2 file carry; nothing for a bare codestream."""
+    """Return the metadata in the boxes of a JP2 file; nothing for a bare codestream."""
     icc = exif = xmp = None
     found: list[MetadataBlock] = []
-    if is_raw_codestream(data):
+    if _is_raw_codestream(data):
         return Metadata()
     header = next((content for kind, content in iter_boxes(data) if kind == b"jp2h"), b"")
     for kind, content in [*iter_boxes(header), *iter_boxes(data)]:
@@ -78,15 +142,14 @@ def read_metadata(data: bytes) -> Metadata:
         elif kind == b"uuid" and content[:16] == _XMP_UUID:
             xmp = content[16:]
         elif kind in (_RESOLUTION_BOX, b"xml ", b"uuid"):
-            may_contain_gps = kind == b"uuid" or (
-                kind == b"xml " and mentions_location(content)
-            )  # GeoJP2 is one of many uuids
+            # any uuid may be that of GeoJP2 or the like
+            may_contain_gps = kind == b"uuid" or (kind == b"xml " and mentions_location(content))
             found.append(MetadataBlock(kind, content, kind == _RESOLUTION_BOX, may_contain_gps))
     return Metadata(icc, exif, xmp, blocks=tuple(found))
 
 
 def with_metadata(data: bytes, metadata: Metadata) -> bytes:
-    """A JP2 file with what a photo carries put into boxes."""
+    """Return a JP2 file with the metadata in boxes."""
     result, trailing_boxes = b"", b""
     for kind, content in iter_boxes(data):
         if kind == b"jp2h":
@@ -111,8 +174,8 @@ def _make_profile_box(icc: bytes | None) -> tuple[bytes, bytes]:
 
 
 def _make_resolution_box(across: float, down: float) -> tuple[bytes, bytes]:
-    """The box of a resolution in dots an inch: dots a metre, as fractions and powers of ten."""
-    metres = [value / _METRES_PER_INCH for value in (down, across)]
-    powers = [max(0, math.ceil(math.log10(value / _MAX_NUMERATOR))) for value in metres]
-    numbers = [part for value, power in zip(metres, powers, strict=True) for part in (round(value / 10**power), 1)]
+    """Return the box of a resolution in dots per inch; it has dots per metre, as fractions and powers of ten."""
+    per_metre = [value / METRES_PER_INCH for value in (down, across)]
+    powers = [max(0, math.ceil(math.log10(value / _MAX_NUMERATOR))) for value in per_metre]
+    numbers = [part for value, power in zip(per_metre, powers, strict=True) for part in (round(value / 10**power), 1)]
     return _RESOLUTION_BOX, pack_box(b"resc", struct.pack(">4H2b", *numbers, *powers))

@@ -1,8 +1,8 @@
-"""Appended: gain maps, mattes and videos that phones put behind a JPEG, and the index that leads to them.
+"""Gain maps, mattes and videos that phones append to a JPEG, and the index of them: the Multi-Picture Format.
 
-The index is the Multi-Picture Format of CIPA DC-007: a segment that gives kind, size and place of every picture, places
-counted from within itself. Others (the directory in XMP, the trailers of motion photos) count from the end of the file,
-so what is appended as it was stays where they say.
+The index of CIPA DC-007 is a segment with the type, size and offset of every picture; offsets count from within that
+segment. Others (the directory in XMP, the trailers of motion photos) count from the end of the file, so that they stay
+valid if the trailer is appended unchanged.
 """
 
 import re
@@ -12,26 +12,26 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
-from pipeline.imageio.metadata.metadata import mentions_gps, strip_xmp_gps
+from pipeline.imageio.formats.jpeg_segments import XMP_HEADER
+from pipeline.imageio.metadata.xmp import mentions_gps, strip_xmp_gps
 
 MPF_HEADER = b"MPF\0"
-"""What the segment with the index begins with."""
+"""The first bytes of the segment with the index."""
 GAIN_MAP_HEADER = b"urn:iso:std:iso:ts:21496:-1\0"
-"""What the segment begins with that announces a gain map of ISO 21496-1, and the one that describes it."""
+"""The first bytes of the segments that announce and describe a gain map of ISO 21496-1."""
 _MP_ENTRY_TAG = 0xB002
-_LARGE_THUMBNAIL, _MULTI_FRAME = 1, 2  # classes of kinds: smaller versions; panoramas, 3D and the like
+_LARGE_THUMBNAIL, _MULTI_FRAME = 1, 2  # classes of types: smaller versions; panoramas, 3D and the like
 _COMPANION_TYPES = (0x040000, 0x050000)  # the original of an edited photo; a gain map
 _AUXILIARY_IMAGE_MARKS = (b"hdrgm:", GAIN_MAP_HEADER, b"AuxiliaryImageType", b"HDRGainMap")  # of Google, ISO and Apple
-_XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
 _GPS_FREE_HEADERS = (b"JFIF\0", b"ICC_PROFILE\0", b"Adobe", MPF_HEADER, GAIN_MAP_HEADER)
-_MARKER = re.compile(rb"\xff([\xc0-\xcf\xd9-\xfe])")  # none within coded pixels, no beginning of a picture
+_MARKER = re.compile(rb"\xff([\xc0-\xcf\xd9-\xfe])")  # neither those within coded pixels nor the start of a picture
 _NONZERO_BYTE = re.compile(rb"[^\0]")
-_MAX_PICTURES, _MAX_SEGMENTS = 64, 1000  # that are looked into
+_MAX_PICTURES, _MAX_SEGMENTS = 64, 1000  # that are examined
 _SOI, _EOI, _SOS = b"\xff\xd8", 0xD9, 0xDA
 
 
 class _Entry(NamedTuple):
-    """Of the index: the kind of a picture, its place as the index counts, and where the entry lies in its segment."""
+    """An entry of the index: type and offset of a picture, and where the entry starts in its segment."""
 
     type_code: int
     offset: int
@@ -40,13 +40,13 @@ class _Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class _Index:
-    """An index.
+    """The index of a file.
 
     Attributes:
-        content_start: where the content of its segment begins in the file.
+        content_start: the offset in the file of the content of its segment.
         content: of the segment.
         primary: the entry of the photo.
-        others: those of the other pictures.
+        others: the entries of the other pictures.
     """
 
     content_start: int
@@ -56,11 +56,11 @@ class _Index:
 
     @property
     def offset_base(self) -> int:
-        """What places are counted from."""
+        """The offset in the file that the offsets of pictures count from."""
         return self.content_start + len(MPF_HEADER)
 
     def relocated(self, size: int, shift: int) -> bytes:
-        """Its content with another size of the photo, and the places of the others moved."""
+        """Return the content with another size of the photo, and the other pictures shifted by `shift` bytes."""
         changed, order = bytearray(self.content), _byte_order(self.content)
         struct.pack_into(order + "I", changed, self.primary.entry_start + 4, size)
         for entry in self.others:
@@ -69,7 +69,7 @@ class _Index:
 
 
 def read_trailer(data: bytes) -> bytes:
-    """What lies behind a JPEG and belongs to it; nothing where that is zeros, or smaller versions of the photo."""
+    """Return what follows a JPEG and belongs to it; nothing if that is zeros, or smaller versions of the photo."""
     trailer, index = data[_find_end(data) :], _read_index(data)
     if (
         index
@@ -81,7 +81,7 @@ def read_trailer(data: bytes) -> bytes:
 
 
 def has_multiple_photos(data: bytes) -> bool:
-    """Whether the index names other photos: not smaller versions of the first, not gain maps and mattes."""
+    """Whether the index lists other photos than smaller versions, gain maps and mattes of the first one."""
     index = _read_index(data)
     if index is None or _mentions_auxiliary_image(data, 0):
         return False
@@ -93,12 +93,12 @@ def has_multiple_photos(data: bytes) -> bool:
             or _mentions_auxiliary_image(data, index.offset_base + entry.offset)
         )
         for entry in index.others
-        if data.startswith(_SOI, index.offset_base + entry.offset)  # an index outlives what programs cut off
+        if data.startswith(_SOI, index.offset_base + entry.offset)  # programs cut off pictures and leave the index
     )
 
 
 def read_relocatable_index(data: bytes) -> bytes | None:
-    """The index with places counted from the end of the photo, whose size is left out; None where it cannot be read."""
+    """Return the index with offsets from the end of the photo, and 0 as its size; None if it cannot be read."""
     index, end = _read_index(data), _find_end(data)
     if index is None or any(not end <= index.offset_base + entry.offset < len(data) for entry in index.others):
         return None
@@ -106,7 +106,7 @@ def read_relocatable_index(data: bytes) -> bytes | None:
 
 
 def is_gps_free(trailer: bytes) -> bool:
-    """Whether it is nothing but a few JPEGs, none of which holds coordinates or what may hide them."""
+    """Whether a trailer is nothing but a few JPEGs without coordinates and without anything that may contain them."""
     offset = 0
     for _ in range(_MAX_PICTURES):
         offset = _skip_zeros(trailer, offset)
@@ -123,7 +123,7 @@ def is_gps_free(trailer: bytes) -> bool:
 
 
 def append_trailer(data: bytes, trailer: bytes) -> bytes:
-    """A JPEG, whose index is as `read_relocatable_index` gives it, with what lies behind it."""
+    """Append a trailer to a JPEG whose index is as `read_relocatable_index` returns it."""
     if index := _read_index(data):
         content = index.relocated(len(data), len(data) - index.offset_base)
         data = data[: index.content_start] + content + data[index.content_start + len(content) :]
@@ -132,13 +132,13 @@ def append_trailer(data: bytes, trailer: bytes) -> bytes:
 
 def _is_gps_free_segment(marker: int, content: bytes) -> bool:
     """Whether a segment has no coordinates."""
-    if content.startswith(_XMP_HEADER):
+    if content.startswith(XMP_HEADER):
         return strip_xmp_gps(content) == content
     return not mentions_gps(content) and (not 0xE0 <= marker <= 0xEF or content.startswith(_GPS_FREE_HEADERS))
 
 
 def _read_index(data: bytes) -> _Index | None:
-    """The index of a file; None where there is none, or none that can be read."""
+    """Return the index of a file; None if there is none, or if it cannot be read."""
     for marker, start, end in iter_segments(data, 0):
         if marker == _SOS:
             break
@@ -149,7 +149,7 @@ def _read_index(data: bytes) -> _Index | None:
 
 
 def _parse_entries(content: bytes) -> list[_Entry]:
-    """What an index lists, out of the content of its segment."""
+    """Return the entries of an index, given the content of its segment."""
     order, head = _byte_order(content), len(MPF_HEADER)
     try:
         (directory,) = struct.unpack_from(order + "I", content, head + 4)
@@ -174,7 +174,7 @@ def _byte_order(content: bytes) -> str:
 
 
 def _mentions_auxiliary_image(data: bytes, start: int) -> bool:
-    """Whether a picture says that it is, or has, a gain map or matte."""
+    """Whether a picture states that it is, or has, a gain map or matte."""
     for marker, begin, end in islice(iter_segments(data, start), _MAX_SEGMENTS):
         if marker == _SOS:
             break
@@ -184,7 +184,7 @@ def _mentions_auxiliary_image(data: bytes, start: int) -> bool:
 
 
 def _find_end(data: bytes, start: int = 0) -> int:
-    """Where the JPEG ends that begins there; the end of the data where it does not say."""
+    """Return where the JPEG that starts at `start` ends; the end of the data if it has no end marker."""
     return next((end for marker, _, end in iter_segments(data, start) if marker == _EOI), len(data))
 
 
@@ -194,7 +194,7 @@ def _skip_zeros(data: bytes, offset: int) -> int:
 
 
 def iter_segments(data: bytes, offset: int) -> Iterator[tuple[int, int, int]]:
-    """Marker, begin and end of the content of each segment of a JPEG, the mark of its end included."""
+    """Yield marker, start and end of the content of each segment of a JPEG, including the end marker."""
     while found := _MARKER.search(data, offset):
         marker, offset = found[1][0], found.end()
         if marker == _EOI:

@@ -1,7 +1,6 @@
-"""TIFF: pages with their tags, read so that both come through."""
+"""Reading the pages of a TIFF with their tags."""
 
 import io
-import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,20 +16,11 @@ from pipeline.imageio.metadata.ifd import ORIENTATION, read_ifd
 from pipeline.imageio.metadata.tiff_tags import ICC_TAG, PIXEL_LAYOUT_TAGS, PageStyle
 
 _COMPRESSIONS = {5: "lzw", 8: "zlib", 32946: "zlib", 32773: "packbits", 50000: "zstd", 34925: "lzma"}
-_ASSOCIATED_ALPHA, _ALPHA_EXTRA_SAMPLES = (
-    1,
-    ([1], [2], [999]),
-)  # kinds of extra samples; the last is what an old CorelDRAW wrote
-_CHANNELS_BY_PHOTOMETRIC = {
-    0: 1,
-    1: 1,
-    2: 3,
-    5: 4,
-}  # channels by photometric: grey from white and from black, RGB, CMYK
+_ASSOCIATED_ALPHA = 1
+_ALPHA_EXTRA_SAMPLES = ([_ASSOCIATED_ALPHA], [2], [999])  # values of ExtraSamples; the last is from an old CorelDRAW
+_CHANNELS_BY_PHOTOMETRIC = {0: 1, 1: 1, 2: 3, 5: 4}  # grey from white and from black, RGB, CMYK
 _SEPARATED_PHOTOMETRIC = 5
 _PILLOW_MODES = {(1, False): "I;16", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA", (4, False): "CMYK"}
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it warns of odd tags; what matters comes as an exception
-
 _UNDO_PILLOW_ORIENTATION = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -40,7 +30,7 @@ _UNDO_PILLOW_ORIENTATION = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-"""Pillow shows TIFFs, and only them, as their orientation says: by orientation, what undoes it."""
+"""Pillow applies the orientation of TIFFs, and of no other format: by orientation, what undoes it."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +38,9 @@ class Page:
     """A page of a file.
 
     Attributes:
-        pixels: its samples.
-        mode: what Pillow calls samples of its kind.
-        style: how it was written.
+        pixels: its samples in stored orientation.
+        mode: Pillow's name for samples of this type.
+        style: its tags and the options that write it the same way.
     """
 
     pixels: Pixels
@@ -59,18 +49,18 @@ class Page:
 
 
 def read_page_sizes(data: bytes) -> list[tuple[int, int]]:
-    """Width and length of what is decoded at a time of every page, without decoding one: the page, or a larger tile."""
+    """Return (width, height) of each page, or of its tiles if they are larger, without decoding any."""
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         return [_largest_decoded_size(page) for page in _iter_pages(file)]
 
 
 def read_pages(data: bytes) -> Iterator[Page]:
-    """Decode the pages of a file; those that Pillow has no mode for by tifffile, others by Pillow.
+    """Decode the pages of a file: by tifffile those that Pillow has no mode for, by Pillow the others.
 
     Raises:
-        UnsupportedImageError: samples that are no whole numbers of at most 8 or just 16 bits, or mean something else
-            than grey, RGB or CMYK with or without one alpha.
-        ValueError: a page that is none.
+        UnsupportedImageError: samples other than unsigned integers of up to 8 or of 16 bits, or other than grey, RGB or
+            CMYK with or without one alpha channel.
+        ValueError: an invalid page.
     """
     with tifffile.TiffFile(io.BytesIO(data)) as file, ExitStack() as stack:
         image: Image.Image | None = None
@@ -90,71 +80,81 @@ def read_pages(data: bytes) -> Iterator[Page]:
 
 
 def _iter_pages(file: tifffile.TiffFile) -> Iterator[Any]:
-    """The pages of a file, one directory after the other.
+    """Yield the pages of a file in the order of their directories.
 
     Raises:
-        ValueError: its directories go in a circle.
+        ValueError: the directories form a cycle.
     """
     seen: set[int] = set()
     for page in file.pages:
         if page.offset in seen:
-            raise ValueError(f"its page {len(seen)} is followed by one that was before it")
+            raise ValueError(f"its pages form a cycle after page {len(seen)}")
         seen.add(page.offset)
         yield page if isinstance(page, tifffile.TiffPage) else page.aspage()
 
 
 def _largest_decoded_size(page: Any) -> tuple[int, int]:  # noqa: ANN401 — tifffile's types say Any
-    """The size of a page, or of its tiles where they are larger, or of all planes of one in depth."""
+    """Return (width, height) of a page, or of its tiles if they are larger; all planes of a volume count as height."""
     whole = (int(page.imagewidth), int(page.imagelength) * max(1, int(page.imagedepth)))
     tile = (int(page.tilewidth), int(page.tilelength) * max(1, int(page.tiledepth))) if page.is_tiled else (0, 0)
     return max(whole, tile, key=lambda size: size[0] * size[1])
 
 
 def _read_bit_depth(page: Any) -> int:  # noqa: ANN401
-    """Bits a sample."""
+    """Return the bits per sample.
+
+    Raises:
+        UnsupportedImageError: samples that are not unsigned integers of up to 8 or of 16 bits.
+    """
     bits = int(page.bitspersample)
     if page.sampleformat not in (1, 4):
-        raise UnsupportedImageError("unsupported_mode", "its samples are no whole numbers from 0 on")
+        raise UnsupportedImageError("unsupported_mode", "its samples are not unsigned integers")
     if bits > 8 and bits != 16:
         raise UnsupportedImageError(
-            "unsupported_bit_depth", f"{bits} bits a sample; TIFFs of up to 8 and of 16 bits are taken"
+            "unsupported_bit_depth", f"{bits} bits per sample; TIFFs of up to 8 and of 16 bits are supported"
         )
     return bits
 
 
 def _has_alpha(page: Any) -> bool:  # noqa: ANN401
-    """Whether one channel says how much is to be seen.
+    """Whether a page has an alpha channel.
 
     Raises:
-        UnsupportedImageError: it has channels besides, which a result would be without.
+        UnsupportedImageError: it has other extra channels, which would be lost.
     """
     more = [int(kind) for kind in page.extrasamples]
     if more and more not in _ALPHA_EXTRA_SAMPLES:
         raise UnsupportedImageError(
-            "unsupported_mode", f"it has extra channels of the kinds {more}; one of transparency alone is kept"
+            "unsupported_mode", f"it has extra channels {more}; only a single alpha channel is supported"
         )
     if more == [_ASSOCIATED_ALPHA] and (page.bitspersample == 16 or page.photometric == _SEPARATED_PHOTOMETRIC):
         raise UnsupportedImageError(
-            "unsupported_mode", "16-bit colours or inks multiplied by alpha; convert it to plain alpha"
+            "unsupported_mode",
+            "16-bit or CMYK samples with premultiplied (associated) alpha; convert it to straight alpha",
         )
     return bool(more)
 
 
 def _open_with_pillow(data: bytes, page: Any) -> Image.Image:  # noqa: ANN401
-    """The file, opened by Pillow."""
+    """Open a file by Pillow.
+
+    Raises:
+        UnsupportedImageError: samples that Pillow has no mode for.
+        ValueError: an invalid page.
+    """
     try:
         return Image.open(io.BytesIO(data), formats=["TIFF"])
     except UnidentifiedImageError as error:
         if not page.dataoffsets or max(page.dataoffsets) >= len(data) or not page.imagewidth * page.imagelength:
-            raise ValueError("it begins as a TIFF, and goes on as none") from error
+            raise ValueError("it starts like TIFF but is not a valid TIFF file") from error
         raise UnsupportedImageError("unsupported_mode", f"it has {_describe_samples(page)}") from error
 
 
 def _read_with_pillow(image: Image.Image, number: int) -> tuple[Pixels, str]:
-    """The samples of a page as Pillow reads them, in stored orientation, and their mode."""
+    """Return the samples of a page as Pillow reads them, in stored orientation, and their mode."""
     image.seek(number)
     mode = image.mode
-    undo = _UNDO_PILLOW_ORIENTATION.get(image.getexif().get(ORIENTATION, 1))  # it asks XMP, too
+    undo = _UNDO_PILLOW_ORIENTATION.get(image.getexif().get(ORIENTATION, 1))  # from XMP, too
     if undo is None:
         return Pixels.from_image(image), mode
     image.load()
@@ -162,14 +162,15 @@ def _read_with_pillow(image: Image.Image, number: int) -> tuple[Pixels, str]:
 
 
 def _read_with_tifffile(page: Any, profile: bytes | None, *, alpha: bool) -> Pixels:  # noqa: ANN401
-    """The samples of a page of 8 or 16 bits as they are: (H, W, C)."""
+    """Return the samples of a page of 8 or 16 bits as they are stored."""
     channels = _CHANNELS_BY_PHOTOMETRIC.get(int(page.photometric), 0) + alpha
     is_supported = (
         channels > alpha
         and page.samplesperpixel == channels
         and page.imagedepth == page.tiledepth == 1
         and page.dtype in (np.uint8, np.uint16)
-        and (page.compression == 1 or page.compression in _COMPRESSIONS)  # others hold images of whatever size they say
+        # other codecs state a size of their own, which may be larger
+        and (page.compression == 1 or page.compression in _COMPRESSIONS)
     )
     if not is_supported:
         raise UnsupportedImageError("unsupported_mode", f"it has {_describe_samples(page)}")
@@ -183,7 +184,7 @@ def _read_with_tifffile(page: Any, profile: bytes | None, *, alpha: bool) -> Pix
 
 
 def _describe_samples(page: Any) -> str:  # noqa: ANN401
-    """The kind of a page's samples in words."""
+    """Return a description of a page's samples for an error message."""
     return (
         f"{page.samplesperpixel} channels of {page.bitspersample} bits as photometric {int(page.photometric)}, "
         f"compression {int(page.compression)}"
@@ -191,7 +192,7 @@ def _describe_samples(page: Any) -> str:  # noqa: ANN401
 
 
 def _read_write_options(page: Any, bits: int) -> dict[str, Any]:  # noqa: ANN401
-    """Options of tifffile for the compression, predictor and tiles of a page; lossy compression becomes deflate."""
+    """Return tifffile's options for the compression, predictor and tiles of a page; a lossy codec becomes deflate."""
     kind = int(page.compression)
     options: dict[str, Any] = {} if kind == 1 else {"compression": _COMPRESSIONS.get(kind, "zlib")}
     if kind in (5, 8, 32946) and int(page.predictor) == 2 and bits in (8, 16):

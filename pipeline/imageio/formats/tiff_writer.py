@@ -1,33 +1,33 @@
-"""TIFF writing: pages as a file, with their tags."""
+"""Writing the pages of a TIFF with their tags."""
 
 import io
 import struct
 from collections.abc import Sequence
 
-import numpy as np
 import tifffile
 
 from deepot.photo import Pixels
 from pipeline.imageio.metadata.ifd import EXIF_IFD, GPS_IFD, Ifd, read_ifd
 from pipeline.imageio.metadata.tiff_tags import PIXEL_LAYOUT_TAGS, RESOLUTION_TAGS, PageStyle
+from pipeline.imageio.sample_arrays import interleave_alpha
 
-_MAX_FILE_BYTES = 4 * 10**9  # a classic TIFF counts its bytes in 32 bits
+_MAX_FILE_BYTES = 4 * 10**9  # the offsets in a classic TIFF have 32 bits
 
 
 def write_pages(pages: Sequence[tuple[Pixels, PageStyle]]) -> bytes:
-    """A classic TIFF of these pages, in the byte order of the first one's tags.
+    """Return a classic TIFF of pages, in the byte order of the first one's tags.
 
     Raises:
-        ValueError: it would be larger than a TIFF can be.
+        ValueError: it would be larger than a classic TIFF can be.
     """
     if sum(pixels.samples.nbytes for pixels, _ in pages) > _MAX_FILE_BYTES:
-        raise ValueError("more than 4 GB of samples; a TIFF cannot hold that")
+        raise ValueError("more than 4 GB of samples; a classic TIFF cannot hold them")
     order = pages[0][1].tags.byte_order
     sink = io.BytesIO()
     with tifffile.TiffWriter(sink, byteorder=order, bigtiff=False) as writer:
         for pixels, style in pages:
             channels = pixels.samples.shape[2]
-            array = pixels.samples if pixels.alpha is None else np.dstack([pixels.samples, pixels.alpha])
+            array = interleave_alpha(pixels)
             writer.write(
                 array[:, :, 0] if array.shape[2] == 1 else array,
                 photometric={1: "minisblack", 3: "rgb", 4: "separated"}[channels],
@@ -43,7 +43,7 @@ def write_pages(pages: Sequence[tuple[Pixels, PageStyle]]) -> bytes:
 
 
 def _add_tags(file: io.BytesIO, pages: Sequence[Ifd]) -> None:
-    """Give a finished file more tags: its directories are written anew behind it, those of the pixels as they are."""
+    """Add tags to a finished file: new directories are appended, which refer to the pixels as the old ones do."""
     order = pages[0].byte_order
     own = _read_directories(file, order, len(pages))
     link = 4
@@ -62,7 +62,7 @@ def _add_tags(file: io.BytesIO, pages: Sequence[Ifd]) -> None:
 
 
 def _read_directories(file: io.BytesIO, order: str, count: int) -> list[Ifd]:
-    """The directories of a finished file, one after the other."""
+    """Return the directories of a finished file in their order."""
     found, link = [], 4
     with file.getbuffer() as view:
         for _ in range(count):

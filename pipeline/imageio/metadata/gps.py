@@ -1,4 +1,4 @@
-"""Places: coordinates in EXIF blocks and in text, found and taken out."""
+"""Coordinates in EXIF blocks and in text: finding and removing them."""
 
 import re
 import struct
@@ -6,13 +6,13 @@ import struct
 from pipeline.imageio.metadata.ifd import EXIF_IFD, GPS_IFD, INTEROP_IFD, TYPE_SIZES, read_byte_order
 
 LOCATION_TAGS = frozenset((GPS_IFD, 33550, 33918, 33919, 33920, 33922, 34264, *range(34735, 34738), 42112))
-"""Tags of places: the GPS directory, those of GeoTIFF and of its forerunners, GDAL's metadata."""
+"""Tags with coordinates: the GPS directory, those of GeoTIFF and of its predecessors, GDAL's metadata."""
 _LOCATION_WORDS = re.compile(rb"gps|latitude|longt?itude|altitude|coordinates|\b(?:geo|gml|georss):", re.IGNORECASE)
 _LOCATION_KEYWORDS = re.compile(rb"(?:.*[^a-z])?(?:lat|long?|location|position)", re.IGNORECASE | re.DOTALL)
 
 
 def mentions_location(text: bytes, keyword: bytes = b"") -> bool:
-    """Whether words of coordinates are in a text, of one or two bytes a letter, or its keyword is one."""
+    """Whether a text of one or two bytes per letter, or its keyword, has a word that coordinates come with."""
     small = text.replace(b"\0", b"")
     return bool(
         _LOCATION_WORDS.search(small) or _LOCATION_WORDS.search(keyword) or _LOCATION_KEYWORDS.fullmatch(keyword)
@@ -20,12 +20,12 @@ def mentions_location(text: bytes, keyword: bytes = b"") -> bool:
 
 
 def strip_exif_gps(block: bytes) -> bytes | None:
-    """An EXIF block without the tags of places in any of its directories.
+    """Return an EXIF block without coordinates in any of its directories.
 
-    Everything else stays where it was, as maker notes need it.
+    Everything else keeps its offset, because maker notes depend on it.
 
     Returns:
-        None if the block cannot be read, so that one does not know what it holds.
+        None if the block cannot be read, so that its content is unknown.
     """
     order = read_byte_order(block)
     data = bytearray(block)
@@ -46,10 +46,10 @@ def strip_exif_gps(block: bytes) -> bytes | None:
 
 
 def _remove_location_tags(data: bytearray, start: int, order: str) -> list[int]:
-    """Take the tags of places out of a directory; the ones behind and the pointer to the next directory move up.
+    """Remove the tags with coordinates from a directory; the tags after them and the pointer to the next one move up.
 
     Returns:
-        Where the directories start that it points to.
+        The offsets of the directories that it points to.
     """
     entries = _read_entries(data, start, order)
     kept, others = b"", []
@@ -71,10 +71,10 @@ def _remove_location_tags(data: bytearray, start: int, order: str) -> list[int]:
 
 
 def _read_entries(data: bytearray, start: int, order: str) -> list[bytes]:
-    """The entries of a directory, as far as they are there."""
+    """Return the entries of a directory, up to the end of the data."""
     (count,) = struct.unpack_from(order + "H", data, start)
     offsets = range(start + 2, min(start + 2 + 12 * count, len(data) - 11), 12)
-    return [bytes(data[place : place + 12]) for place in offsets]
+    return [bytes(data[offset : offset + 12]) for offset in offsets]
 
 
 def _zero_directory(data: bytearray, start: int, order: str) -> None:
@@ -88,7 +88,7 @@ def _zero_directory(data: bytearray, start: int, order: str) -> None:
 
 
 def _zero_value(data: bytearray, entry: bytes, order: str) -> None:
-    """Overwrite the values of an entry that lie elsewhere with zeros."""
+    """Overwrite the values of an entry with zeros if they are outside of the entry."""
     kind, values, where = struct.unpack_from(order + "HII", entry, 2)
     size = TYPE_SIZES.get(kind, 0) * values
     if size > 4 and where + size <= len(data):

@@ -1,4 +1,4 @@
-"""IFDs: the directories of tags that TIFF files and EXIF blocks are made of, copied bit for bit."""
+"""IFDs, the directories of tags in TIFF files and EXIF blocks, read and written bit for bit."""
 
 import struct
 from collections.abc import Collection, Mapping
@@ -8,35 +8,18 @@ EXIF_IFD, GPS_IFD, INTEROP_IFD = 0x8769, 0x8825, 0xA005
 ORIENTATION = 0x0112
 IMAGE_WIDTH, IMAGE_HEIGHT, PIXEL_X_DIMENSION, PIXEL_Y_DIMENSION = 0x0100, 0x0101, 0xA002, 0xA003
 _CHILD_IFDS = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
-_INTEGER_FORMATS = {
-    3: "H",
-    4: "I",
-}  # kinds that orientations come in: the first is the rule, TIFF readers take the second too
-# bytes a value, by its kind
-TYPE_SIZES = {
-    1: 1,
-    2: 1,
-    3: 2,
-    4: 4,
-    5: 8,
-    6: 1,
-    7: 1,
-    8: 2,
-    9: 4,
-    10: 8,
-    11: 4,
-    12: 8,
-    13: 4,
-}
+_INTEGER_FORMATS = {3: "H", 4: "I"}  # by type; orientations should have the first, TIFF readers accept the second too
+TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+"""Bytes per value, by type number."""
 
 
 @dataclass(frozen=True)
 class Tag:
-    """One tag.
+    """A tag.
 
     Attributes:
         field_type: the type number of its values.
-        count: how many there are.
+        count: the number of values.
         data: their bytes, in the byte order of the file.
     """
 
@@ -50,8 +33,8 @@ class Ifd:
     """A directory.
 
     Attributes:
-        byte_order: `<` or `>`, the byte order.
-        tags: by their codes, without those that point to other directories.
+        byte_order: `<` or `>`.
+        tags: by code, without those that point to other directories.
         children: the EXIF, GPS and interoperability directories, by the codes of the tags that point to them.
     """
 
@@ -60,7 +43,7 @@ class Ifd:
     children: dict[int, "Ifd"] = field(default_factory=dict)
 
     def to_bytes(self, offset: int, next_offset: int = 0) -> bytes:
-        """The directory as it lies in a file at offset `offset_base`; `next_offset` is the offset of the next one."""
+        """Return the bytes of a directory that starts at `offset` in a file and leads to one at `next_offset`."""
         own = dict(self.tags) | {code: Tag(4, 1, b"") for code in self.children}
         table = struct.pack(self.byte_order + "H", len(own))
         end = offset + 2 + 12 * len(own) + 4
@@ -77,19 +60,19 @@ class Ifd:
         return table + struct.pack(self.byte_order + "I", next_offset) + value_area
 
     def to_exif_block(self) -> bytes:
-        """The directory as an EXIF block of its own."""
+        """Return an EXIF block with this directory."""
         return struct.pack(self.byte_order + "2sHI", b"II" if self.byte_order == "<" else b"MM", 42, 8) + self.to_bytes(
             8
         )
 
     def without_tags(self, codes: Collection[int]) -> "Ifd":
-        """A copy without some tags and directories, wherever they are."""
+        """Return a copy without some tags and directories, including those in children."""
         tags = {code: tag for code, tag in self.tags.items() if code not in codes}
         children = {code: child.without_tags(codes) for code, child in self.children.items() if code not in codes}
         return Ifd(self.byte_order, tags, children)
 
     def with_integers(self, numbers: Mapping[int, int]) -> "Ifd":
-        """A copy in which some tags of one whole number, where there are any, say another."""
+        """Return a copy with new values, by code, for tags of a single integer, including those in children."""
         tags = dict(self.tags)
         for code, tag in tags.items():
             if code in numbers and _fits_integer(tag.field_type, tag.count, numbers[code]):
@@ -103,14 +86,14 @@ class Ifd:
 def read_ifd(
     data: bytes | memoryview, offset: int, byte_order: str, *, is_bigtiff: bool = False, depth: int = 0
 ) -> Ifd:
-    """Read a directory and those below it; tags that lie outside the data are left out.
+    """Read a directory and its children; tags whose values are outside of the data are omitted.
 
     Args:
-        data: the file or block that offsets count in.
+        data: the file or block that the offsets refer to.
         offset: where the directory starts.
         byte_order: `<` or `>`.
         is_bigtiff: whether the file is a BigTIFF.
-        depth: of the recursion, which ends at 3: files may point in circles.
+        depth: of the recursion, which ends at 3 because directories may form a cycle.
     """
     found = Ifd(byte_order)
     head, entry, pointer = ("Q", "HHQ8s", "Q") if is_bigtiff else ("H", "HHI4s", "I")
@@ -137,12 +120,12 @@ def read_ifd(
 
 
 def read_byte_order(block: bytes) -> str | None:
-    """The byte order of an EXIF block or classic TIFF file; None if it is none."""
+    """Return the byte order of an EXIF block or classic TIFF file; None if it is neither."""
     return {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
 
 
 def parse_exif_block(block: bytes) -> Ifd | None:
-    """The main directory of an EXIF block; None if it is none."""
+    """Return the main directory of an EXIF block; None if it is not an EXIF block."""
     order = read_byte_order(block)
     if order is None or len(block) < 8:
         return None
@@ -150,7 +133,7 @@ def parse_exif_block(block: bytes) -> Ifd | None:
 
 
 def read_orientation(block: bytes | None) -> int:
-    """The orientation that an EXIF block states, 1 to 8; 1 where it states none."""
+    """Return the orientation that an EXIF block states, 1 to 8; 1 if it states none."""
     found = parse_exif_block(block) if block else None
     tag = found.tags.get(ORIENTATION) if found else None
     if found is None or tag is None or tag.field_type not in _INTEGER_FORMATS:
@@ -160,22 +143,22 @@ def read_orientation(block: bytes | None) -> int:
 
 
 def make_orientation_exif(orientation: int) -> bytes:
-    """An EXIF block that says nothing else."""
+    """Return an EXIF block that has an orientation only."""
     return Ifd("<", {ORIENTATION: Tag(3, 1, struct.pack("<H", orientation))}).to_exif_block()
 
 
 def with_orientation(block: bytes, orientation: int) -> bytes:
-    """An EXIF block whose orientation, where it states one, is another; everything else stays where it was."""
+    """Return an EXIF block with another orientation, if it states one; everything else keeps its offset."""
     return with_integers(block, {ORIENTATION: orientation})
 
 
 def size_tag_values(width: int, height: int) -> dict[int, int]:
-    """What tags say of a photo of this size, by their codes."""
+    """Return the values, by code, of the tags that state the size of a photo."""
     return {IMAGE_WIDTH: width, IMAGE_HEIGHT: height, PIXEL_X_DIMENSION: width, PIXEL_Y_DIMENSION: height}
 
 
 def with_integers(block: bytes, numbers: Mapping[int, int]) -> bytes:
-    """An EXIF block in which some tags of one whole number, where it has them, say another; nothing else moves."""
+    """Return an EXIF block with new values for those of its tags that are a single integer; all offsets are kept."""
     data, order = bytearray(block), read_byte_order(block)
     if order and len(block) >= 8:
         _write_integers(data, struct.unpack_from(order + "I", data, 4)[0], order, numbers, (EXIF_IFD,))
@@ -183,14 +166,14 @@ def with_integers(block: bytes, numbers: Mapping[int, int]) -> bytes:
 
 
 def _fits_integer(kind: int, count: int, number: int) -> bool:
-    """Whether a tag of so many values of a kind is one whole number, and another one fits in its place."""
+    """Whether a tag is a single integer, and another number fits in its place."""
     return kind in _INTEGER_FORMATS and count == 1 and number < 1 << 8 * TYPE_SIZES[kind]
 
 
 def _write_integers(
     data: bytearray, start: int, order: str, numbers: Mapping[int, int], children: Collection[int]
 ) -> None:
-    """Write numbers into a directory and into those below it, as far as they lie in the data."""
+    """Write numbers into a directory and into its `children`, as far as they are within the data."""
     if start + 2 > len(data):
         return
     (count,) = struct.unpack_from(order + "H", data, start)

@@ -1,22 +1,23 @@
-"""Photoshop: the image resources that JPEGs and TIFFs carry: IPTC records, copies of EXIF and XMP, guides, paths."""
+"""Photoshop's image resources in JPEGs and TIFFs: IPTC records, copies of EXIF and XMP, guides, paths."""
 
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from pipeline.imageio.metadata.gps import strip_exif_gps
-from pipeline.imageio.metadata.metadata import EXIF_HEADER, mentions_gps, strip_xmp_gps
+from pipeline.imageio.metadata.metadata import EXIF_HEADER
+from pipeline.imageio.metadata.xmp import mentions_gps, strip_xmp_gps
 
 IPTC_RESOURCE = 0x0404
 _EXIF_RESOURCE, _EXIF3_RESOURCE, _XMP_RESOURCE = 0x0422, 0x0423, 0x0424
 
 
 class ImageResource(NamedTuple):
-    """One resource.
+    """An image resource.
 
     Attributes:
-        signature: four letters, `8BIM` but for a few old programs.
-        resource_id: what it is.
+        signature: four letters, `8BIM` except from a few old programs.
+        resource_id: the number that says what it contains.
         name: mostly empty.
         data: its content.
     """
@@ -27,7 +28,7 @@ class ImageResource(NamedTuple):
     data: bytes
 
     def to_bytes(self) -> bytes:
-        """As it lies in a file: name and content take an even number of bytes."""
+        """Return the bytes in a file; name and content are padded to an even number of bytes."""
         name = _pad_to_even(bytes([len(self.name)]) + self.name)
         return (
             struct.pack(">4sH", self.signature, self.resource_id)
@@ -38,12 +39,12 @@ class ImageResource(NamedTuple):
 
 
 def pack_iptc(records: bytes) -> bytes:
-    """Resources that hold nothing but IPTC records."""
+    """Return resources that contain nothing but IPTC records."""
     return ImageResource(b"8BIM", IPTC_RESOURCE, b"", records).to_bytes()
 
 
 def read_iptc(data: bytes) -> bytes | None:
-    """The IPTC records among resources."""
+    """Return the IPTC records among resources; None if there are none, or if the resources cannot be read."""
     try:
         return next((each.data for each in _iter_resources(data) if each.resource_id == IPTC_RESOURCE), None)
     except ValueError:
@@ -51,10 +52,10 @@ def read_iptc(data: bytes) -> bytes | None:
 
 
 def strip_resources_gps(data: bytes) -> bytes | None:
-    """Resources without coordinates: EXIF and XMP are cleaned as elsewhere, others that speak of GPS go.
+    """Return resources without coordinates: those of EXIF and XMP are cleaned, others that mention GPS are dropped.
 
     Returns:
-        None where nothing is left, or where they cannot be read, so that one does not know what they hold.
+        None if nothing is left, or if they cannot be read, so that their content is unknown.
     """
     try:
         kept = [clean.to_bytes() for each in _iter_resources(data) if (clean := _strip_resource_gps(each)) is not None]
@@ -83,14 +84,14 @@ def _iter_resources(data: bytes) -> Iterator[ImageResource]:
         name = data[offset + 7 : offset + 7 + length]
         start = offset + 6 + (length + 2) // 2 * 2 + 4
         if start > len(data) or not signature.isalnum():
-            raise ValueError("these are no Photoshop resources")
+            raise ValueError("these are not Photoshop resources")
         (size,) = struct.unpack_from(">I", data, start - 4)
         if start + size > len(data):
-            raise ValueError("Photoshop resources are cut short")
+            raise ValueError("the Photoshop resources are truncated")
         yield ImageResource(signature, number, name, data[start : start + size])
         offset = start + size + size % 2
     if data[offset:].strip(b"\0"):
-        raise ValueError("something else lies behind the Photoshop resources")
+        raise ValueError("there is something else after the Photoshop resources")
 
 
 def _pad_to_even(data: bytes) -> bytes:

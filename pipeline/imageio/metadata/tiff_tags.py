@@ -1,4 +1,4 @@
-"""Tags: what the directory of a TIFF page says besides its pixels, and what of it a result keeps."""
+"""The tags of a TIFF page that are metadata, and which of them a result keeps."""
 
 import struct
 from dataclasses import dataclass, field
@@ -6,14 +6,9 @@ from typing import Any
 
 from pipeline.imageio.metadata.gps import LOCATION_TAGS
 from pipeline.imageio.metadata.ifd import ORIENTATION, Ifd, Tag, parse_exif_block, read_orientation, size_tag_values
-from pipeline.imageio.metadata.metadata import (
-    Metadata,
-    MetadataPolicy,
-    set_xmp_size,
-    strip_xmp_gps,
-    validate_resolution,
-)
+from pipeline.imageio.metadata.metadata import Metadata, MetadataPolicy, validate_resolution
 from pipeline.imageio.metadata.photoshop import strip_resources_gps
+from pipeline.imageio.metadata.xmp import set_xmp_size, strip_xmp_gps
 
 RESOLUTION_TAGS = (282, 283, 296)
 ICC_TAG, XMP_TAG, IPTC_TAG, PHOTOSHOP_TAG = 34675, 700, 33723, 34377
@@ -21,11 +16,11 @@ PIXEL_LAYOUT_TAGS = frozenset(
     (
         *(*range(255, 267), 273, *range(275, 282), 284, *range(288, 296), 317, *range(320, 327), 330, *range(332, 337)),
         *(*range(338, 342), 347, *range(512, 522), *range(529, 533), *range(32995, 32999)),
-        37724,  # Photoshop's layers: the photo as it was
+        37724,  # Photoshop's layers, with the original pixels
     )
 )
-"""Tags that say how pixels are stored, or hold some themselves."""
-_RENDERING_TAGS = (ICC_TAG, ORIENTATION, *RESOLUTION_TAGS, 254, 286, 287, 297, 301)  # what a viewer needs
+"""Tags that state how pixels are stored, or contain pixels themselves."""
+_RENDERING_TAGS = (ICC_TAG, ORIENTATION, *RESOLUTION_TAGS, 254, 286, 287, 297, 301)  # what viewers need
 
 
 @dataclass(frozen=True)
@@ -33,7 +28,7 @@ class PageStyle:
     """How a page is written.
 
     Attributes:
-        tags: those that are not about how the pixels are stored.
+        tags: all but those that state how the pixels are stored.
         options: of tifffile: compression, predictor, tiles.
     """
 
@@ -41,7 +36,7 @@ class PageStyle:
     options: dict[str, Any] = field(default_factory=dict)
 
     def apply_policy(self, policy: MetadataPolicy) -> "PageStyle":
-        """The style with the tags that a policy keeps."""
+        """Return the style with the tags that a policy keeps."""
         if policy is MetadataPolicy.STRIP:
             tags = Ifd(
                 self.tags.byte_order, {code: tag for code, tag in self.tags.tags.items() if code in _RENDERING_TAGS}
@@ -57,7 +52,7 @@ class PageStyle:
         return self
 
     def with_size(self, width: int, height: int) -> "PageStyle":
-        """The style where its tags say how large the photo is."""
+        """Return the style with this size, in pixels, in all tags that state one."""
         tags = self.tags.with_integers(size_tag_values(width, height))
         if tag := tags.tags.get(XMP_TAG):
             data = set_xmp_size(tag.data, width, height)
@@ -66,23 +61,23 @@ class PageStyle:
 
 
 def metadata_from_tags(tags: Ifd) -> Metadata:
-    """What a page carries, for another format."""
+    """Return the metadata of a page, for another format."""
     found = {code: tag.data for code, tag in tags.tags.items()}
     exif = tags.without_tags((ICC_TAG, XMP_TAG, IPTC_TAG, PHOTOSHOP_TAG))
-    if ORIENTATION in exif.tags:  # may be of another kind, which TIFF readers take and others do not
+    if ORIENTATION in exif.tags:  # may have another type, which only TIFF readers accept
         exif.tags[ORIENTATION] = Tag(3, 1, struct.pack(tags.byte_order + "H", read_orientation(exif.to_exif_block())))
     block = exif.to_exif_block() if exif.tags or exif.children else None
     return Metadata(found.get(ICC_TAG), block, found.get(XMP_TAG), found.get(IPTC_TAG), _read_dpi(tags))
 
 
 def read_exif_resolution(exif: bytes) -> tuple[float, float] | None:
-    """The resolution that an EXIF block states, in dots an inch."""
+    """Return the resolution that an EXIF block states, in dots per inch; None if it states none."""
     found = parse_exif_block(exif)
     return _read_dpi(found) if found else None
 
 
 def page_style_from_metadata(metadata: Metadata, options: dict[str, Any]) -> PageStyle:
-    """The style of a page with what a photo of another format carried."""
+    """Return the style of a page with the metadata of a photo of another format."""
     found = parse_exif_block(metadata.exif) if metadata.exif else None
     tags = Ifd("<") if found is None else found.without_tags(PIXEL_LAYOUT_TAGS)
     for code, kind, data in ((ICC_TAG, 7, metadata.icc), (XMP_TAG, 1, metadata.xmp), (IPTC_TAG, 7, metadata.iptc)):
@@ -96,7 +91,7 @@ def page_style_from_metadata(metadata: Metadata, options: dict[str, Any]) -> Pag
 
 
 def _read_dpi(tags: Ifd) -> tuple[float, float] | None:
-    """Resolution in dots an inch."""
+    """Return the resolution in dots per inch; None if there is none, or if it is implausible."""
     try:
         across, down = (struct.unpack(tags.byte_order + "II", tags.tags[code].data[:8]) for code in RESOLUTION_TAGS[:2])
         unit = tags.tags.get(RESOLUTION_TAGS[2])

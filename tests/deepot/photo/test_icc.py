@@ -13,8 +13,7 @@ from deepot.photo.icc import ColourSpace, load_colour_space
 from deepot.photo.pixels import Pixels
 from tests.deepot.inference.test_enhancer import fitted, photo
 from tests.support import fake_autoencoders
-from tests.support.icc_profiles import make_cmyk_profile
-from tests.support.image_corpus import ADOBE_RGB, DISPLAY_P3, GREY_18, PROPHOTO
+from tests.support.icc_profiles import ADOBE_RGB, DISPLAY_P3, GREY_18, PROPHOTO, make_cmyk_profile
 
 PROFILES = {"P3": DISPLAY_P3, "Adobe": ADOBE_RGB, "ProPhoto": PROPHOTO, "grey": GREY_18, "CMYK": make_cmyk_profile()}
 CHANNELS = {"grey": 1, "CMYK": 4}

@@ -11,7 +11,7 @@ from deepot.inference.modes import TransportMode
 from deepot.photo.pixels import Pixels
 from tests.deepot.inference.test_enhancer import fitted
 from tests.support import fake_autoencoders
-from tests.support.image_corpus import ADOBE_RGB, GREY_18
+from tests.support.icc_profiles import ADOBE_RGB, GREY_18
 
 
 @pytest.fixture(scope="module")

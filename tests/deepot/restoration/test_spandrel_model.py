@@ -7,7 +7,7 @@ import torch
 from deepot.errors import RestorerError
 from deepot.photo.pixels import Pixels
 from deepot.restoration.loading import load_restorer
-from tests.support.image_corpus import ADOBE_RGB
+from tests.support.icc_profiles import ADOBE_RGB
 from tests.support.photos import make_photo
 from tests.support.spandrel_import import can_import_spandrel
 

@@ -12,7 +12,7 @@ from pipeline.outputs.naming import is_parquet_row_key, output_key_for
 from pipeline.progress import NullProgress
 from pipeline.runs.manifest import read_manifest
 from pipeline.runs.paths import RunPaths
-from tests.support import image_corpus as corpus
+from tests.support.image_files import encode_image, encode_tiff
 from tests.support.in_process_pool import run_in_process
 from tests.support.photos import make_photo
 
@@ -57,9 +57,9 @@ def test_output_key_keeps_names_that_are_unambiguous(key, format_spec, expected)
 def test_inputs_that_differ_by_an_extension_have_two_results(make_job, tmp_path, format_spec):
     job = make_job(3, output={"uri": str(tmp_path / "enhanced"), "format": format_spec})
     folder = tmp_path / "restored"
-    (folder / "scan.tif").write_bytes(corpus.encode_tiff(np.asarray(make_photo(1))))
+    (folder / "scan.tif").write_bytes(encode_tiff(np.asarray(make_photo(1))))
     for number, name in enumerate(["scan.tif.png", "x.jpg.png", "x.jpg"]):
-        (folder / name).write_bytes(corpus.encode_image(make_photo(number), "PNG"))
+        (folder / name).write_bytes(encode_image(make_photo(number), "PNG"))
     result = run_in_process(job)
     rows = read_manifest(RunPaths(result.run)).to_pylist()
     assert (result.ok, len({row["output_uri"] for row in rows})) == (7, 7)

@@ -11,7 +11,7 @@ from pipeline.errors import ErrorCode, ImageError
 from pipeline.sources.find import find_images
 from pipeline.sources.reading import read_input, read_photo
 from tests.support.containers import PHOTO_NAMES, photo_bytes, write_zip
-from tests.support.image_corpus import encode_image, make_corpus_photo
+from tests.support.image_files import encode_image, make_corpus_photo
 
 
 def test_stored_and_deflated_members_are_read_and_others_named(tmp_path):

@@ -1,4 +1,4 @@
-"""What phones and cameras append to a JPEG stays where its index and XMP say, or goes with them."""
+"""What phones append to a JPEG stays where its index and XMP expect it, or is dropped with all references."""
 
 import io
 import struct
@@ -8,29 +8,26 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import ErrorCode, ImageError
-from pipeline.imageio.formats import jpeg_mpf as appended
+from pipeline.imageio.formats import jpeg_mpf
 from pipeline.imageio.image_file import decode, encode
-from tests.support.image_corpus import (
+from tests.support.image_files import XMP, encode_image, make_corpus_photo, make_exif
+from tests.support.jpeg_files import (
     ULTRA_HDR_XMP,
-    XMP,
     encode_gain_map,
-    encode_image,
     encode_multi_picture_jpeg,
     encode_ultra_hdr_jpeg,
-    make_corpus_photo,
-    make_exif,
     make_jpeg_segment,
-    make_photo,
 )
+from tests.support.photos import make_photo
 
-LOTS = 10**9
+MAX_PIXELS = 10**9
 APPLE = b'<x:xmpmeta><rdf:Description apdi:AuxiliaryImageType="urn:com:apple:photo:2020:aux:hdrgainmap"/></x:xmpmeta>'
 VIDEO = b"\0\0\0\x18ftypmp42 a video of the moment, and where it was taken"
 SECOND = 0x020002  # 3D
 
 
-def written(data, policy="keep", form="same"):
-    found = decode(data, LOTS)
+def reencode(data, policy="keep", form="same"):
+    found = decode(data, MAX_PIXELS)
     return encode(found, found.pages, form, policy)
 
 
@@ -47,10 +44,10 @@ def listed(data):
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("kept", [{}, {"exif": make_exif(), "icc_profile": b"x" * 70_000, "comment": b"of a phone"}])
-def test_the_index_leads_to_the_gain_map_again(order, kept):
+def test_encode_writes_an_index_that_leads_to_the_gain_map(order, kept):
     mapped, matte = encode_gain_map(), encode_gain_map(xmp=APPLE, extra=b"")
     data = encode_multi_picture_jpeg((0, mapped), (0, matte), order=order, progressive=True, **kept)
-    found = decode(data, LOTS)
+    found = decode(data, MAX_PIXELS)
     assert found.properties["format"] == "JPEG"
     found.pixels.samples[:] = found.pixels.samples // 2 + 60
     result = encode(found, found.pages, "same", "keep")
@@ -59,21 +56,21 @@ def test_the_index_leads_to_the_gain_map_again(order, kept):
     assert [kind for kind, _ in listed(result)] == [kind for kind, _ in listed(data)]
     assert first + mapped + matte == result
     assert first.endswith(b"\xff\xd9")
-    again = decode(result, LOTS)
+    again = decode(result, MAX_PIXELS)
     assert again.properties == found.properties
     assert again.metadata == found.metadata
 
 
-def test_what_xmp_counts_from_the_end_stays_there():
+def test_encode_keeps_appended_pictures_at_the_end_where_xmp_expects_them():
     data = encode_ultra_hdr_jpeg()
-    result = written(data)
+    result = reencode(data)
     assert result.endswith(encode_gain_map())
     assert ULTRA_HDR_XMP % len(encode_gain_map()) in result
     assert listed(result)[1][1] == encode_gain_map()
 
 
-def test_a_gain_map_without_coordinates_stays_under_strip_gps():
-    result = written(encode_ultra_hdr_jpeg(), "strip-gps")
+def test_encode_with_strip_gps_keeps_a_gain_map_without_coordinates():
+    result = reencode(encode_ultra_hdr_jpeg(), "strip-gps")
     assert result.endswith(encode_gain_map())
     assert b"hdrgm:Version" in result and b"urn:iso" in result
     assert listed(result)[1][1] == encode_gain_map()
@@ -84,93 +81,93 @@ def test_a_gain_map_without_coordinates_stays_under_strip_gps():
     "telling",
     [{"exif": make_exif()}, {"xmp": XMP}, {"extra": make_jpeg_segment(0xE5, b"of a camera")}, {"comment": b"GPS 52.5"}],
 )
-def test_one_that_may_hold_coordinates_goes_with_all_that_tells_of_it(telling):
+def test_encode_with_strip_gps_drops_a_gain_map_that_may_have_coordinates_and_all_references(telling):
     mapped = encode_gain_map(**telling)
     data = encode_multi_picture_jpeg(
-        (0x050000, mapped), extra=make_jpeg_segment(0xE2, appended.GAIN_MAP_HEADER), xmp=ULTRA_HDR_XMP % len(mapped)
+        (0x050000, mapped), extra=make_jpeg_segment(0xE2, jpeg_mpf.GAIN_MAP_HEADER), xmp=ULTRA_HDR_XMP % len(mapped)
     )
-    result = written(data, "strip-gps")
-    assert mapped in written(data)
-    assert appended.read_trailer(result) == b""
+    result = reencode(data, "strip-gps")
+    assert mapped in reencode(data)
+    assert jpeg_mpf.read_trailer(result) == b""
     assert not any(word in result for word in (b"MPF\0", b"hdrgm:Version", b"Container:Directory", b"urn:iso"))
     assert b"box 17" in result
 
 
 @pytest.mark.parametrize("policy", ["keep", "strip", "strip-gps"])
-def test_other_formats_and_strip_tell_of_no_gain_map(policy):
+def test_encode_without_the_gain_map_drops_all_references(policy):
     form = "same" if policy == "strip" else "webp"
-    result = written(encode_ultra_hdr_jpeg(), policy, form)
+    result = reencode(encode_ultra_hdr_jpeg(), policy, form)
     assert not any(word in result for word in (b"MPF\0", b"hdrgm:Version", b"Item:Semantic", b"urn:iso"))
     assert (b"box 17" in result) == (policy != "strip")
 
 
-def test_the_video_of_a_motion_photo():
+def test_encode_keeps_the_video_of_a_motion_photo_unless_gps_is_stripped():
     told = XMP.replace(b" dc:source", b' GCamera:MotionPhoto="1" GCamera:MicroVideoOffset="%d" dc:source' % len(VIDEO))
     data = encode_image(make_corpus_photo(), "JPEG", xmp=told) + VIDEO
-    assert written(data).endswith(b"\xff\xd9" + VIDEO)
-    placeless = written(data, "strip-gps")
-    assert not any(word in placeless for word in (VIDEO, b"MotionPhoto", b"MicroVideo"))
-    assert b"box 17" in placeless
+    assert reencode(data).endswith(b"\xff\xd9" + VIDEO)
+    gps_free = reencode(data, "strip-gps")
+    assert not any(word in gps_free for word in (VIDEO, b"MotionPhoto", b"MicroVideo"))
+    assert b"box 17" in gps_free
 
 
 @pytest.mark.parametrize("kind", [0x010001, 0x010002])
-def test_previews_are_dropped(kind):
+def test_encode_drops_previews(kind):
     data = encode_multi_picture_jpeg((kind, encode_image(make_photo(1, 24, 18), "JPEG"))) + bytes(500)
-    result = written(data)
+    result = reencode(data)
     assert b"MPF\0" not in result
     assert result.endswith(b"\xff\xd9")
     assert result.count(b"\xff\xd8\xff") == 1
 
 
 @pytest.mark.parametrize("kind", [0, 0x020001, SECOND, 0x020003, 0x060000])
-def test_several_photos_are_left_alone(kind):
+def test_decode_of_several_photos_refuses(kind):
     data = encode_multi_picture_jpeg((kind, encode_image(make_photo(2), "JPEG")))
     with pytest.raises(ImageError, match="several photos") as caught:
-        decode(data, LOTS)
+        decode(data, MAX_PIXELS)
     assert caught.value.code is ErrorCode.ANIMATED
 
 
-def test_a_3d_pair_with_previews_is_left_alone():
+def test_decode_of_a_3d_pair_with_previews_refuses():
     with pytest.raises(ImageError, match="several photos"):
         decode(
             encode_multi_picture_jpeg(
                 (0x010001, encode_image(make_corpus_photo(), "JPEG")), (SECOND, encode_gain_map())
             ),
-            LOTS,
+            MAX_PIXELS,
         )
 
 
-def test_an_index_of_pictures_that_are_gone_goes_too():
+def test_encode_drops_an_index_of_missing_pictures():
     data = encode_multi_picture_jpeg((0, encode_gain_map()))
     alone = data[: -len(encode_gain_map())]
-    result = written(alone)
+    result = reencode(alone)
     assert b"MPF\0" not in result
-    np.testing.assert_array_equal(decode(alone, LOTS).pixels.samples, decode(data, LOTS).pixels.samples)
+    np.testing.assert_array_equal(decode(alone, MAX_PIXELS).pixels.samples, decode(data, MAX_PIXELS).pixels.samples)
 
 
-def test_an_index_that_cannot_be_read_goes_and_what_is_behind_stays():
+def test_encode_drops_an_unreadable_index_and_keeps_the_trailer():
     data = encode_multi_picture_jpeg((0, encode_gain_map()))
     place = data.index(b"MPF\0") + 4
     for junk in (b"\xff" * 8, struct.pack(">2sHI", b"MM", 42, 2**31), struct.pack(">2sHI", b"MM", 42, 8) + b"\0\0"):
-        result = written(data[:place] + junk + data[place + len(junk) :])
+        result = reencode(data[:place] + junk + data[place + len(junk) :])
         assert b"MPF\0" not in result
         assert result.endswith(encode_gain_map())
 
 
-def test_nothing_and_zeros_are_nothing():
+def test_read_trailer_of_nothing_or_zeros_returns_nothing():
     data = encode_image(make_corpus_photo(), "JPEG")
-    assert [appended.read_trailer(each) for each in (data, data + bytes(4096), data[:-2], b"")] == [b""] * 4
-    assert appended.read_trailer(data + b"more") == b"more"
+    assert [jpeg_mpf.read_trailer(each) for each in (data, data + bytes(4096), data[:-2], b"")] == [b""] * 4
+    assert jpeg_mpf.read_trailer(data + b"more") == b"more"
 
 
-def test_endless_pictures_are_not_looked_into():
+def test_is_gps_free_of_too_many_pictures_returns_false():
     several = encode_gain_map() * 3
-    assert appended.is_gps_free(b"\0" * 9 + several + bytes(4096))
-    assert not appended.is_gps_free(several + b"more")
-    assert not appended.is_gps_free(b"\xff\xd8\xff\xd9" * 100_000)
+    assert jpeg_mpf.is_gps_free(b"\0" * 9 + several + bytes(4096))
+    assert not jpeg_mpf.is_gps_free(several + b"more")
+    assert not jpeg_mpf.is_gps_free(b"\xff\xd8\xff\xd9" * 100_000)
 
 
-def test_an_end_within_a_segment_is_not_that_of_the_photo():
+def test_read_trailer_ignores_an_end_marker_within_a_segment():
     inner = encode_image(make_corpus_photo().resize((8, 8)), "JPEG")
     data = encode_image(make_corpus_photo(), "JPEG", extra=make_jpeg_segment(0xE4, inner), progressive=True)
-    assert appended.read_trailer(data + inner) == inner
+    assert jpeg_mpf.read_trailer(data + inner) == inner

@@ -1,4 +1,4 @@
-"""Coordinates leave every corner of a photo that is known to hold them; what says nothing of places stays."""
+"""Coordinates are removed from every part of a photo that may contain them; everything else stays."""
 
 import io
 import struct
@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import tifffile
 
-from pipeline.imageio.formats import png
+from pipeline.imageio.formats import png_chunks
 from pipeline.imageio.formats.isobmff import pack_box
 from pipeline.imageio.image_file import decode, encode
 from pipeline.imageio.metadata.gps import strip_exif_gps
 from pipeline.imageio.metadata.ifd import EXIF_IFD, GPS_IFD, INTEROP_IFD, Ifd, Tag, parse_exif_block
 from pipeline.imageio.metadata.metadata import Metadata, MetadataBlock
-from tests.support.image_corpus import GPS_LATITUDE, encode_image, encode_tiff, make_corpus_photo
+from tests.support.image_files import GPS_LATITUDE, encode_image, encode_tiff, make_corpus_photo
 
-LOTS = 10**9
+MAX_PIXELS = 10**9
 MINUTES = struct.pack("<6I", *GPS_LATITUDE)
 PLACE = Ifd("<", {1: Tag(2, 2, b"N\0"), 2: Tag(5, 3, MINUTES)})
 TITLE = {0x010E: Tag(2, 6, b"a tram")}
@@ -52,7 +52,7 @@ BLOCKS = {
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_no_directory_of_exif_keeps_them(name):
+def test_strip_exif_gps_cleans_every_directory(name):
     found = strip_exif_gps(BLOCKS[name])
     assert any(each in BLOCKS[name] for each in COORDINATES)
     assert not any(each in found for each in COORDINATES)
@@ -63,7 +63,7 @@ def test_no_directory_of_exif_keeps_them(name):
 
 
 @pytest.mark.parametrize("pointer", [0, 8, 2**32 - 1])
-def test_directories_that_point_in_circles_or_nowhere_end(pointer):
+def test_strip_exif_gps_of_cyclic_or_dangling_pointers_ends(pointer):
     child = Ifd("<", dict(SPEED), {INTEROP_IFD: Ifd("<")})
     block = Ifd("<", dict(TITLE), {EXIF_IFD: child}).to_exif_block()
     place = block.index(struct.pack("<HHI", INTEROP_IFD, 4, 1)) + 8
@@ -74,9 +74,9 @@ def test_directories_that_point_in_circles_or_nowhere_end(pointer):
 
 @pytest.mark.parametrize("samples", [np.uint8, np.uint16])
 @pytest.mark.parametrize("form", ["same", "png", "jpeg", "webp"])
-def test_a_geotiff_is_a_photo_like_others(form, samples):
+def test_encode_with_strip_gps_removes_geotiff_tags(form, samples):
     tags = [(code, tag.field_type, tag.count, tag.data, True) for code, tag in GEO.items()]
-    found = decode(encode_tiff(np.asarray(make_corpus_photo()).astype(samples), extratags=tags), LOTS)
+    found = decode(encode_tiff(np.asarray(make_corpus_photo()).astype(samples), extratags=tags), MAX_PIXELS)
     if samples is np.uint16 and form in ("jpeg", "webp"):
         return
     kept, clean = (encode(found, found.pages, form, policy) for policy in ("keep", "strip-gps"))
@@ -96,9 +96,9 @@ LOCATED_BOXES = [
 
 
 @pytest.mark.parametrize("located", LOCATED_BOXES, ids=["GeoJP2", "GML", "UTF-16"])
-def test_boxes_of_jpeg_2000_that_hold_them_go(located):
+def test_encode_with_strip_gps_drops_jpeg2000_boxes_with_coordinates(located):
     plain = pack_box(b"xml ", b"<box>17, along the street</box>")
-    found = decode(encode_image(make_corpus_photo(), "JPEG2000") + located + plain, LOTS)
+    found = decode(encode_image(make_corpus_photo(), "JPEG2000") + located + plain, MAX_PIXELS)
     assert located in encode(found, found.pages, "same", "keep")
     clean = encode(found, found.pages, "same", "strip-gps")
     assert located not in clean and plain in clean
@@ -127,11 +127,11 @@ PLAIN = (
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_text_of_png_that_speaks_of_them_goes(name):
+def test_encode_with_strip_gps_drops_png_texts_with_coordinates(name):
     told = Metadata(blocks=(TEXTS[name], *PLAIN))
-    found = decode(png.with_metadata(encode_image(make_corpus_photo(), "PNG"), told), LOTS)
+    found = decode(png_chunks.with_metadata(encode_image(make_corpus_photo(), "PNG"), told), MAX_PIXELS)
     kept, clean = (
-        {(kind, data) for kind, data in png.iter_chunks(encode(found, found.pages, "same", policy))}
+        {(kind, data) for kind, data in png_chunks.iter_chunks(encode(found, found.pages, "same", policy))}
         for policy in ("keep", "strip-gps")
     )
     here = {(block.kind, block.data) for block in PLAIN}

@@ -1,0 +1,54 @@
+"""The coding options of a JPEG file: Pillow's options that write another one with the same."""
+
+from typing import Any
+
+from PIL import JpegImagePlugin
+
+_SUBSAMPLING_422, _SUBSAMPLING_420 = 1, 2  # Pillow's numbers
+_ADOBE_TRANSFORM_YCCK = 2  # Adobe's number
+_ALL_ONES_TABLE = [1] * 64
+
+
+def read_save_options(image: JpegImagePlugin.JpegImageFile) -> dict[str, Any]:
+    """Return Pillow's options for the same quantisation, colour coding, subsampling and order of scans.
+
+    Pillow writes 4:4:4, 4:2:2 and 4:2:0. The coarsest of them that discards nothing the file has is chosen: 4:4:4 for
+    4:4:0, 4:2:2 for 4:1:1.
+    """
+    options: dict[str, Any] = {
+        "qtables": _read_quantization_tables(image),
+        "progressive": bool(image.info.get("progressive")),
+    }
+    if image.layers != 3:
+        return options
+    if _is_rgb(image):
+        return options | {"keep_rgb": True}
+    (_, across, down, _), *colours = image.layer
+    halved_across = min(across // part[1] for part in colours) >= 2
+    halved_down = min(down // part[2] for part in colours) >= 2
+    return options | {"subsampling": (_SUBSAMPLING_420 if halved_down else _SUBSAMPLING_422) if halved_across else 0}
+
+
+def _read_quantization_tables(image: JpegImagePlugin.JpegImageFile) -> list[list[int]]:
+    """Return the quantisation tables as Pillow takes them: one per component, the last one for all that follow.
+
+    The channels of a YCCK file are written as CMYK, all of them with the table of the luma. A lossless file has no
+    tables; it is written with the finest ones.
+    """
+    known = image.quantization
+    if any(part[3] not in known for part in image.layer):
+        return list(known.values()) or [_ALL_ONES_TABLE]
+    tables = [known[part[3]] for part in image.layer]
+    if image.layers == 4 and image.info.get("adobe_transform") == _ADOBE_TRANSFORM_YCCK:
+        return tables[:1]
+    while len(tables) > 1 and tables[-1] == tables[-2]:
+        tables.pop()
+    return tables
+
+
+def _is_rgb(image: JpegImagePlugin.JpegImageFile) -> bool:
+    """Whether the three components of a file are red, green and blue, by the rules of libjpeg."""
+    if "jfif" in image.info:
+        return False
+    transform = image.info.get("adobe_transform")
+    return transform == 0 if transform is not None else [part[0] for part in image.layer] == list(b"RGB")

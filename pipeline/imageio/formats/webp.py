@@ -1,0 +1,41 @@
+"""WebP."""
+
+import struct
+from typing import Any
+
+from PIL import Image
+
+from pipeline.imageio.formats.option_checks import check_quality
+from pipeline.imageio.formats.pillow_format import PillowFormat
+
+
+class WebpFormat(PillowFormat):
+    """WebP, lossy or lossless."""
+
+    name = "WEBP"
+    spec_name = "webp"
+    extensions = (".webp",)
+
+    def matches(self, data: bytes) -> bool:
+        """Whether the bytes begin with the header of a WebP file."""
+        return data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+
+    def make_options(self, quality: float = 95, lossless: float = 0) -> dict[str, Any]:
+        """Return Pillow's options for a quality from 0 to 100, or for lossless compression."""
+        return {"quality": check_quality(quality), "lossless": bool(lossless), "exact": True}
+
+    def read_options(self, data: bytes, image: Image.Image, bits: int) -> dict[str, Any]:
+        """Return Pillow's options for lossless files; lossy ones, which do not state their quality, get 95."""
+        del image, bits
+        return {"exact": True} | ({"lossless": True} if is_lossless(data) else {"quality": 95})
+
+
+def is_lossless(data: bytes) -> bool:
+    """Whether a WebP file has a lossless image, judged by the name of its first image chunk."""
+    offset = 12
+    while offset + 8 <= len(data):
+        kind, size = struct.unpack_from("<4sI", data, offset)
+        if kind in (b"VP8 ", b"VP8L"):
+            return bool(kind == b"VP8L")
+        offset += 8 + size + size % 2
+    return False
