@@ -29,7 +29,8 @@ from pipeline.progress import NullProgress
 from pipeline.runs.commits import iter_commits, list_committed_shards
 from pipeline.runs.manifest import read_manifest, read_manifest_file, write_manifest_file
 from pipeline.runs.paths import RunPaths
-from pipeline.runs.plan import extend_plan, read_plan
+from pipeline.runs.plan import read_plan
+from pipeline.runs.planning import extend_plan
 from pipeline.runs.requeue import Problem, requeue_shards
 from pipeline.runs.rows import mark_failed, new_row
 from pipeline.runs.summary import finalize_run

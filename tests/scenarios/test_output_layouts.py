@@ -17,7 +17,8 @@ from pipeline.maintenance.verify import verify_run
 from pipeline.outputs import writers as sinks
 from pipeline.outputs.writers import ParquetShardWriter, WebDatasetWriter
 from pipeline.progress import NullProgress
-from pipeline.runs.manifest import MANIFEST_SCHEMA, read_manifest
+from pipeline.runs.manifest import read_manifest
+from pipeline.runs.manifest_schema import MANIFEST_SCHEMA
 from pipeline.runs.paths import RunPaths
 from pipeline.sources.discovery import discover_images, read_tar_index
 from pipeline.sources.members import read_photo

@@ -15,7 +15,7 @@ from pipeline.calibration.moments import REFERENCE_SIDE, SOURCE_SIDE, read_merge
 from pipeline.calibration.photo_lists import append_photos, iter_photo_shards
 from pipeline.curation.query import select_rows
 from pipeline.errors import ConfigError, NothingFoundError
-from pipeline.maintenance.gc import find_orphans
+from pipeline.maintenance.orphans import find_orphans
 from pipeline.runs.manifest import read_manifest
 from pipeline.runs.paths import RunPaths
 from pipeline.sources.sampling import sample_by_hash

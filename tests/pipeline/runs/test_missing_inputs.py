@@ -9,7 +9,8 @@ from pipeline.errors import RunError, StorageError
 from pipeline.runs import missing_inputs as module
 from pipeline.runs.missing_inputs import iter_missing_inputs
 from pipeline.runs.paths import RunPaths
-from pipeline.runs.plan import PlanSummary, count_planned_images, extend_plan
+from pipeline.runs.plan import count_planned_images
+from pipeline.runs.planning import PlanSummary, extend_plan
 from pipeline.sources.find import find_images
 from pipeline.storage.folders import list_names
 from pipeline.storage.objects import Entry, create_if_absent, read

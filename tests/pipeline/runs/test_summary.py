@@ -13,7 +13,8 @@ from pipeline.runs import summary as summing
 from pipeline.runs.commits import commit
 from pipeline.runs.manifest import write_manifest_file
 from pipeline.runs.paths import RunPaths
-from pipeline.runs.plan import extend_plan, read_plan
+from pipeline.runs.plan import read_plan
+from pipeline.runs.planning import extend_plan
 from pipeline.runs.rows import new_row
 from pipeline.runs.summary import RunProgress, finalize_run, summarize_run
 from pipeline.storage.folders import exists

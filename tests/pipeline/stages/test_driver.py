@@ -25,11 +25,13 @@ from pipeline.cluster import dispatcher as module
 from pipeline.errors import NothingFoundError, PipelineError, RunError, StorageError
 from pipeline.maintenance.verify import VerificationReport, verify_run
 from pipeline.progress import NullProgress
-from pipeline.runs import plan
+from pipeline.runs import plan_file, planning
 from pipeline.runs.commits import iter_commits
-from pipeline.runs.manifest import MANIFEST_SCHEMA, read_manifest
+from pipeline.runs.manifest import read_manifest
+from pipeline.runs.manifest_schema import MANIFEST_SCHEMA
 from pipeline.runs.paths import RunPaths
-from pipeline.runs.plan import PlanSummary, count_planned_images, extend_plan, iter_shards_by_descending_cost, read_plan
+from pipeline.runs.plan import count_planned_images, iter_shards_by_descending_cost, read_plan
+from pipeline.runs.planning import PlanSummary, extend_plan
 from pipeline.runs.requeue import Problem
 from pipeline.runs.sharding import Shard, estimate_cost, split_into_shards
 from pipeline.runs.summary import summarize_run
@@ -139,7 +141,7 @@ def test_formats_are_told_apart_by_name():
 
 def test_the_slowest_shards_come_first(tmp_path, monkeypatch):
     """In classes of a factor of two, over all parts of a plan, and only the wanted ones; nothing gets lost."""
-    monkeypatch.setattr(plan, "_IMAGES_PER_PLAN_FILE", 40)
+    monkeypatch.setattr(planning, "_IMAGES_PER_PLAN_FILE", 40)
     run, listed = RunPaths(str(tmp_path)), sized(*[1, 30, 5, 8, 16, 0.5] * 20)
     extend_plan(run, listed, 1)
     every = set(range(120))
@@ -182,8 +184,8 @@ def test_plans_are_append_only(tmp_path):
 
 
 def test_a_long_plan_is_cut_into_parts_and_read_in_order(tmp_path, monkeypatch):
-    monkeypatch.setattr(plan, "_IMAGES_PER_PLAN_FILE", 100)
-    monkeypatch.setattr(plan, "ROWS_PER_BATCH", 7)
+    monkeypatch.setattr(planning, "_IMAGES_PER_PLAN_FILE", 100)
+    monkeypatch.setattr(plan_file, "ROWS_PER_BATCH", 7)
     run, listed = RunPaths(str(tmp_path)), entries(1000)
     even = listed[::2]
     assert extend_plan(run, even, 6) == PlanSummary(500, 500, 500, 500, 84)
@@ -198,7 +200,7 @@ def test_a_plan_cut_short_goes_on_behind_its_whole_parts(tmp_path, monkeypatch):
         yield from listed[:250]
         raise StorageError("gone")
 
-    monkeypatch.setattr(plan, "_IMAGES_PER_PLAN_FILE", 100)
+    monkeypatch.setattr(planning, "_IMAGES_PER_PLAN_FILE", 100)
     run = RunPaths(str(tmp_path))
     with pytest.raises(StorageError):
         extend_plan(run, broken(entries(300)), 10)

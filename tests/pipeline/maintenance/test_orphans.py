@@ -10,8 +10,8 @@ import pytest
 
 from jobs.cli import main
 from pipeline.errors import RunError
-from pipeline.maintenance import gc
-from pipeline.maintenance.gc import OrphanKind, find_orphans, remove_orphans
+from pipeline.maintenance import orphans
+from pipeline.maintenance.orphans import OrphanKind, find_orphans, remove_orphans
 from pipeline.maintenance.verify import verify_run
 from pipeline.progress import NullProgress
 from pipeline.runs.commits import iter_commits
@@ -62,7 +62,7 @@ def test_an_age_is_one_by_the_clock_of_the_storage(make_job, monkeypatch, capsys
     run = RunPaths(run_in_process(make_job()).run)
     write(run.manifest("00000-1-late.parquet"), b"of a shard in work")
     now = time.time()
-    monkeypatch.setattr("pipeline.maintenance.gc.time.time", lambda: now + 10 * 86400)
+    monkeypatch.setattr("pipeline.maintenance.orphans.time.time", lambda: now + 10 * 86400)
     assert told(capsys, "gc", run.uri)[1]["removed"] == 0
     os.utime(run.manifest("00000-1-late.parquet"), (now - 86401,) * 2)
     assert told(capsys, "gc", run.uri)[1]["removed"] == 1
@@ -83,13 +83,13 @@ def test_what_is_committed_while_files_are_listed_is_named(make_job, monkeypatch
     delete(run.commit(1))
     before = [orphan.kind for orphan in find_orphans(run, time.time() + 60)]
     assert sorted(before) == [OrphanKind.MANIFEST_FILE, OrphanKind.RESULT, OrphanKind.RESULT]
-    real = gc.iter_files
+    real = orphans.iter_files
 
     def files(folder):
         yield from real(folder)
         write(run.commit(1), commit)
 
-    monkeypatch.setattr(gc, "iter_files", files)
+    monkeypatch.setattr(orphans, "iter_files", files)
     assert list(find_orphans(run, time.time() + 60)) == []
 
 
@@ -108,7 +108,7 @@ def test_many_orphans_come_a_batch_at_a_time(make_job, monkeypatch):
     run = RunPaths(run_in_process(make_job()).run)
     for number in range(7):
         write(run.manifest(f"{number}.parquet"), b"x")
-    monkeypatch.setattr(gc, "_RECHECK_BATCH", 3)
+    monkeypatch.setattr(orphans, "_RECHECK_BATCH", 3)
     assert len(list(find_orphans(run, time.time() + 60))) == 7
 
 
