@@ -1,7 +1,7 @@
 """Calibration photos, their moments, the numbered maps and their drift."""
 
 from pipeline.calibration.drift import Drift, read_drift_records, update_map
-from pipeline.calibration.maps import find_latest_map_uri, fit_and_store_map, list_map_uris, list_run_maps, load_map
+from pipeline.calibration.maps import find_map_uri, fit_and_store_map, list_run_maps, load_map, load_map_of_run
 from pipeline.calibration.moments import (
     BOTH_SIDES,
     REFERENCE_SIDE,
@@ -33,13 +33,13 @@ __all__ = [
     "calibration_of_run",
     "compute_moments",
     "dry_run_photos",
-    "find_latest_map_uri",
+    "find_map_uri",
     "fit_and_store_map",
-    "list_map_uris",
     "list_pending_tasks",
     "list_run_maps",
     "list_sides",
     "load_map",
+    "load_map_of_run",
     "make_crash_result",
     "make_moments_tasks",
     "read_binned_moments",

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from deepot.autoencoder import LoadedAutoencoder
 from deepot.transport import BinnedMoments, Moments, TransportMap, fit_map, fit_mixture_map
-from pipeline.calibration.paths import CalibrationPaths
-from pipeline.config import Job
+from pipeline.calibration.paths import CalibrationPaths, calibration_of_run
+from pipeline.config import MAP_PLACEHOLDER, Job, parse_job
 from pipeline.errors import RunError
-from pipeline.runs import list_numbered_files
+from pipeline.runs import RunPaths, check_lease, list_numbered_files, require_run
 from pipeline.storage import create_if_absent, join_uri, read, write
 
 log = logging.getLogger(__name__)
@@ -59,6 +59,7 @@ def fit_and_store_map(
     write(
         paths.map_provenance(fitted.sha256), json.dumps(dict(shard_counts or {}), sort_keys=True).encode()
     )  # first: no map is without
+    check_lease(paths)
     number = len(list_run_maps(paths))
     data = fitted.to_bytes()
     if (not number or read(paths.map(number)) != data) and not create_if_absent(paths.map(number + 1), data):
@@ -89,14 +90,16 @@ def read_fitted_shard_counts(paths: CalibrationPaths, transport: TransportMap) -
     return found
 
 
-def list_map_uris(job: Job, paths: CalibrationPaths) -> list[str]:
-    """Where the maps lie that a run has used, the latest last: in its folder, unless the job names one."""
-    return list_run_maps(paths) if job.map is None else [job.map]
+def find_map_uri(job: Job, paths: CalibrationPaths) -> str:
+    """Return the URI of the map that a job applies, or of its first one if none is fitted yet.
 
-
-def find_latest_map_uri(job: Job, paths: CalibrationPaths) -> str:
-    """Where the latest map of a run lies, or will lie where there is none yet."""
-    return (list_map_uris(job, paths) or [paths.map()])[-1]
+    With `{map}` in its output URI a job applies the latest map of its calibration. Without it all results must be of
+    one map, so the job applies the first one, whatever other jobs that share the calibration have fitted since.
+    """
+    if job.map is not None:
+        return job.map
+    uris = list_run_maps(paths) or [paths.map()]
+    return uris[-1] if MAP_PLACEHOLDER in job.output.uri else uris[0]
 
 
 def load_map(job: Job, paths: CalibrationPaths) -> TransportMap | None:
@@ -106,10 +109,25 @@ def load_map(job: Job, paths: CalibrationPaths) -> TransportMap | None:
         RunError: the map that the job names does not exist.
         MapError: it is not a map.
     """
-    uri = find_latest_map_uri(job, paths)
+    uri = find_map_uri(job, paths)
     try:
         return TransportMap.from_bytes(read(uri), job.map or uri)
     except FileNotFoundError as error:
         if job.map is None:
             return None
         raise RunError(f"map {job.map}: there is no such file") from error
+
+
+def load_map_of_run(run: RunPaths) -> TransportMap:
+    """Load the map that the job of a run applies.
+
+    Raises:
+        RunError: the folder is not that of a run, or the run has no map yet.
+        MapError: the file is not a map.
+    """
+    require_run(run)
+    job = parse_job(json.loads(read(run.run_json))["job"], run.run_json)
+    transport = load_map(job, CalibrationPaths("") if job.map else calibration_of_run(run))
+    if transport is None:
+        raise RunError(f"{run.uri} has no map yet: run 'deepot fit' or 'deepot run' first")
+    return transport

@@ -13,7 +13,7 @@ from pipeline.calibration import (
     TaskExecutor,
     compute_moments,
     dry_run_photos,
-    find_latest_map_uri,
+    find_map_uri,
     fit_and_store_map,
     load_map,
     read_binned_moments,
@@ -117,7 +117,7 @@ def _time_stages(pilot: PilotTask, run: RunPaths, scratch: CalibrationPaths) -> 
     job, calibration_s, fit_s, moments_bytes = pilot.job, dict[str, list[float]](), 0.0, 0
     transport, stored_map_uri = (
         load_map(job, pilot.calibration_paths),
-        find_latest_map_uri(job, pilot.calibration_paths),
+        find_map_uri(job, pilot.calibration_paths),
     )
     if pilot.calibration:
         models = load_models(job, pilot.allow_code)
@@ -133,7 +133,7 @@ def _time_stages(pilot: PilotTask, run: RunPaths, scratch: CalibrationPaths) -> 
         if transport is None:
             started = time.perf_counter()
             transport = fit_and_store_map(job, scratch, models.autoencoder, *side_moments, binned_moments)
-            fit_s, stored_map_uri = time.perf_counter() - started, find_latest_map_uri(job, scratch)
+            fit_s, stored_map_uri = time.perf_counter() - started, find_map_uri(job, scratch)
     if transport is None:
         raise RunError(f"{pilot.run.uri} has no map, and there is nothing to fit one from")
     worker = ShardWorker(

@@ -16,7 +16,7 @@ from pipeline.calibration import (
     MomentsTask,
     append_photos,
     compute_moments,
-    find_latest_map_uri,
+    find_map_uri,
     list_run_maps,
     load_map,
     make_crash_result,
@@ -183,7 +183,7 @@ def apply_job(context: JobContext) -> RunSummary:
             run,
             output,
             context.fingerprint,
-            find_latest_map_uri(job, context.calibration),
+            find_map_uri(job, context.calibration),
             transport.sha256,
         )
         with (

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline.calibration import moments as statistics
-from pipeline.calibration.maps import find_latest_map_uri, fit_and_store_map
+from pipeline.calibration.maps import find_map_uri, fit_and_store_map
 from pipeline.config.loading import parse_job
 from pipeline.errors import ConfigError
 from pipeline.imageio.image_file import decode
@@ -44,7 +44,7 @@ def rows_of(make_job, tmp_path):
             run,
             job.output.uri,
             opened.fingerprint,
-            find_latest_map_uri(job, opened.calibration),
+            find_map_uri(job, opened.calibration),
             transport.sha256,
         )
         entries = tuple(find_images(job.input.images, "input", opened.excluded_folders))
