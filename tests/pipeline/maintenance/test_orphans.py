@@ -17,8 +17,8 @@ from pipeline.progress import NullProgress
 from pipeline.runs.commits import iter_commits
 from pipeline.runs.paths import RunPaths
 from pipeline.storage.objects import delete, read, write
-from tests.scenarios.test_verify_repair import told
 from tests.support.in_process_pool import run_in_process
+from tests.support.json_commands import run_json_command
 
 
 def test_only_what_nothing_names_is_removed(make_job, tmp_path, capsys):
@@ -35,9 +35,9 @@ def test_only_what_nothing_names_is_removed(make_job, tmp_path, capsys):
     for path in [*left, mine]:
         write(path, b"left behind")
     assert list(find_orphans(run, time.time() - 3600)) == [], "a driver may still be at work on them"
-    status, numbers = told(capsys, "gc", run.uri, "--older-than", "0s", "--dry-run")
+    status, numbers = run_json_command(capsys, "gc", run.uri, "--older-than", "0s", "--dry-run")
     assert (status, numbers["removed"], numbers["found"]) == (0, 0, 4)
-    status, numbers = told(capsys, "gc", run.uri, "--older-than", "0s")
+    status, numbers = run_json_command(capsys, "gc", run.uri, "--older-than", "0s")
     assert (status, numbers["removed"], numbers["bytes"]) == (0, 4, 44)
     assert (numbers["manifest_files"], numbers["partials"], numbers["results"]) == (1, 2, 1)
     assert not any(os.path.exists(path) for path in left)
@@ -63,9 +63,9 @@ def test_an_age_is_one_by_the_clock_of_the_storage(make_job, monkeypatch, capsys
     write(run.manifest("00000-1-late.parquet"), b"of a shard in work")
     now = time.time()
     monkeypatch.setattr("pipeline.maintenance.orphans.time.time", lambda: now + 10 * 86400)
-    assert told(capsys, "gc", run.uri)[1]["removed"] == 0
+    assert run_json_command(capsys, "gc", run.uri)[1]["removed"] == 0
     os.utime(run.manifest("00000-1-late.parquet"), (now - 86401,) * 2)
-    assert told(capsys, "gc", run.uri)[1]["removed"] == 1
+    assert run_json_command(capsys, "gc", run.uri)[1]["removed"] == 1
     assert not [name for name in os.listdir(run.uri) if name.endswith(".partial")]
 
 
