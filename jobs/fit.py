@@ -19,7 +19,7 @@ def main(args: argparse.Namespace) -> int:
     print(f"map      {find_map_uri(context.job, context.calibration)}")
     print(f"from     {info.calibration}: {info.source_images} restored and {info.reference_images} natural images")
     print(f"         {info.source_patches} and {info.reference_patches} latent patches of {info.autoencoder}")
-    print(f"fitted   {info.mixture_components} Gaussian(s) a side, patches of {info.patch_size}")
+    print(f"fitted   {info.kind}, patches of {info.patch_size}")
     print(f"W2       {info.wasserstein2:.4f} between the two sides")
     print(f"trust    {info.uncertainty_summary}")
     print_drift(drift.json_fields if drift else None)
@@ -28,7 +28,7 @@ def main(args: argparse.Namespace) -> int:
             run=context.run.uri,
             map_sha256=transport.sha256,
             calibration=info.calibration,
-            components=info.mixture_components,
+            kind=info.kind,
             doubt=info.shrinkage_se,
             wasserstein2=info.wasserstein2,
             share=info.shrinkage_factor,

@@ -15,7 +15,7 @@ from pipeline.calibration.moments import (
     list_sides,
     make_crash_result,
     make_moments_tasks,
-    read_binned_moments,
+    read_map_statistics,
 )
 from pipeline.calibration.paths import CalibrationPaths, calibration_of_run
 from pipeline.calibration.photo_lists import append_photos
@@ -42,7 +42,7 @@ __all__ = [
     "load_map_of_run",
     "make_crash_result",
     "make_moments_tasks",
-    "read_binned_moments",
     "read_drift_records",
+    "read_map_statistics",
     "update_map",
 ]

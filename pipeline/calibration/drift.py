@@ -21,7 +21,7 @@ from pipeline.calibration.moments import (
     SOURCE_SIDE,
     MomentsTask,
     list_shard_numbers,
-    read_binned_moments,
+    read_map_statistics,
     read_merged_moments,
     read_moment_blocks,
 )
@@ -102,8 +102,7 @@ def update_map(
         create_if_absent(record_uri, _to_json(drift))
         if not _should_refit(job, drift):
             return drift
-    binned_moments = read_binned_moments(tasks) if job.transport.mixture_components > 1 else None
-    fitted = fit_and_store_map(job, paths, autoencoder, *moment_blocks, binned_moments, shard_counts)
+    fitted = fit_and_store_map(job, paths, autoencoder, *moment_blocks, read_map_statistics(tasks), shard_counts)
     if not current_map:
         return Drift(fitted.sha256, fitted.info.source_images, map_distance=fitted.info.wasserstein2)
     if fitted.sha256 != current_map.sha256:

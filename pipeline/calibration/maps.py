@@ -3,9 +3,10 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from deepot.autoencoder import LoadedAutoencoder
-from deepot.transport import BinnedMoments, Moments, TransportMap, fit_map, fit_mixture_map
+from deepot.transport import Moments, TransportMap, fit_map
 from pipeline.calibration.paths import CalibrationPaths, calibration_of_run
 from pipeline.config import MAP_PLACEHOLDER, Job, parse_job
 from pipeline.errors import RunError
@@ -21,12 +22,10 @@ def fit_and_store_map(
     autoencoder: LoadedAutoencoder,
     source: Sequence[Moments],
     reference: Sequence[Moments],
-    binned_moments: tuple[BinnedMoments, BinnedMoments] | None = None,
+    statistics: tuple[Any, Any] | None = None,
     shard_counts: Mapping[str, int] | None = None,
 ) -> TransportMap:
-    """Fit a map from blocks of moments, for a mixture also from levels of both sides, and store it as the run's latest.
-
-    Where it is the one that the run has already, none is added.
+    """Fit a map and store it as the run's latest, unless it equals the latest map already.
 
     Args:
         job: the job.
@@ -34,7 +33,7 @@ def fit_and_store_map(
         autoencoder: the autoencoder.
         source: blocks of the source side.
         reference: blocks of the reference side.
-        binned_moments: of both sides, for a mixture.
+        statistics: of both sides, that the kind of map is fitted from; None if it needs only moments.
         shard_counts: how many shards of a side these are.
 
     Raises:
@@ -48,9 +47,9 @@ def fit_and_store_map(
         patch_size=job.transport.patch_size,
         calibration=job.calibration_kind,
         shrinkage_se=None if job.transport.shrinkage_se == "auto" else job.transport.shrinkage_se,
+        kind=job.transport.map_kind,
+        statistics=statistics,
     )
-    if binned_moments:
-        fitted = fit_mixture_map(fitted, *binned_moments, job.transport.mixture_components)
     if fitted.info.shrinkage_factor == 0:
         log.warning(
             "the two sets differ by no more than chance, so the map does nothing and results will be the restored "

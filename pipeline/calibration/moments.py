@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from deepot.autoencoder import LoadedAutoencoder
-from deepot.inference import TileOptions, degrade_photo, photo_binned_moments, photo_moments
+from deepot.inference import degrade_photo, photo_statistics
 from deepot.photo import Pixels
 from deepot.restoration import rng_for
-from deepot.transport import BinnedMoments, CalibrationKind, MergeableT, Moments, merge_in_order
+from deepot.transport import CalibrationKind, Moments, PatchStatistics, load_map_kind, merge_in_order
 from pipeline.calibration.paths import CalibrationPaths
 from pipeline.calibration.photo_lists import append_photos, iter_photo_shards
 from pipeline.config import Job, Photos
@@ -180,10 +180,7 @@ def _run_tasks(tasks: Sequence[MomentsTask], execute: TaskExecutor) -> Iterator[
 
 def dry_run_photos(task: MomentsTask) -> MomentsTaskResult:
     """Work through the photos of a task and keep nothing."""
-    models = load_models(task.job, task.allow_code)
-    _accumulate(
-        task, models, photo_moments, Moments.empty(models.autoencoder.channels * task.job.transport.patch_size**2)
-    )
+    _accumulate(task, load_models(task.job, task.allow_code))
     return MomentsTaskResult(len(task.shard.entries))
 
 
@@ -191,42 +188,37 @@ def _entry_key(entry: Entry) -> str:
     return entry.key
 
 
-def read_binned_moments(tasks: Sequence[MomentsTask]) -> tuple[BinnedMoments, BinnedMoments]:
-    """The levels of the source and of the reference side, which the tasks of a mixture store beside the moments."""
-    paths = tasks[0].paths
+def read_map_statistics(tasks: Sequence[MomentsTask]) -> tuple[Any, Any] | None:
+    """Read and merge what the kind of map is fitted from, of both sides; None if moments are all that it needs."""
+    paths, statistics = tasks[0].paths, load_map_kind(tasks[0].job.transport.map_kind).statistics
+    if statistics is Moments:
+        return None
     uris = (
-        [paths.binned_moments(side, number) for number in list_shard_numbers(tasks, side)]
+        [paths.map_statistics(side, number) for number in list_shard_numbers(tasks, side)]
         for side in (SOURCE_SIDE, REFERENCE_SIDE)
     )
-    source, reference = (merge_in_order(BinnedMoments.from_bytes(read(uri), uri) for uri in side) for side in uris)
+    source, reference = (merge_in_order(statistics.from_bytes(read(uri), uri) for uri in side) for side in uris)
     return source, reference
 
 
 def compute_shard_moments(task: MomentsTask) -> MomentsTaskResult:
     """Gather and store the moments of one shard: the body of a statistics task."""
     models = load_models(task.job, task.allow_code)
-    dimension = models.autoencoder.channels * task.job.transport.patch_size**2
     metadata = {"autoencoder_sha256": models.autoencoder.sha256}
-    if task.job.transport.mixture_components == 1:
-        moments, unusable = _accumulate(task, models, photo_moments, Moments.empty(dimension))
-    else:
-        binned, unusable = _accumulate(task, models, photo_binned_moments, BinnedMoments.empty(dimension))
-        for side, total in binned.items():  # before the moments, which say that the shard is done
-            write(task.paths.binned_moments(side, task.shard.number), total.to_bytes(metadata))
-        moments = {side: total.total() for side, total in binned.items()}
-    for side, shard_moments in moments.items():
-        write(task.paths.moments(side, task.shard.number), shard_moments.to_bytes(metadata))
+    totals, unusable = _accumulate(task, models)
+    for side, total in totals.items():
+        if not isinstance(total, Moments):  # before the moments, which mark the shard as done
+            write(task.paths.map_statistics(side, task.shard.number), total.to_bytes(metadata))
+    for side, total in totals.items():
+        write(task.paths.moments(side, task.shard.number), total.moments().to_bytes(metadata))
     return MomentsTaskResult(len(task.shard.entries) - len(unusable), tuple(unusable))
 
 
-def _accumulate(
-    task: MomentsTask,
-    models: Models,
-    measure: Callable[[LoadedAutoencoder, Pixels, int, TileOptions], MergeableT],
-    empty: MergeableT,
-) -> tuple[dict[str, MergeableT], list[tuple[str, str]]]:
-    """What is measured of all photos of a shard, by side, and the photos that could not be used."""
+def _accumulate(task: MomentsTask, models: Models) -> tuple[dict[str, PatchStatistics], list[tuple[str, str]]]:
+    """Gather what the kind of map is fitted from over all photos of a shard, by side; also returns unusable photos."""
     patch_size, tiles, limits = task.job.transport.patch_size, tile_options(task.job), task.job.limits
+    kind = load_map_kind(task.job.transport.map_kind)
+    empty: PatchStatistics = kind.statistics.empty(models.autoencoder.channels * patch_size**2)
     totals = dict.fromkeys(list_sides(task), empty)
     unusable = []
     for entry in task.shard.entries:
@@ -236,7 +228,10 @@ def _accumulate(
                 photo = decode(data, limits.max_pixels).pixels
             with hard_deadline(scaled_timeout_s(limits.image_timeout_s, photo.width * photo.height)):
                 sides = _make_sides(task, models, data, photo)
-                found = {side: measure(models.autoencoder, pixels, patch_size, tiles) for side, pixels in sides.items()}
+                found = {
+                    side: photo_statistics(models.autoencoder, pixels, kind, patch_size, tiles)
+                    for side, pixels in sides.items()
+                }
         except DEVICE_ERRORS:
             raise
         except Exception as error:

@@ -37,9 +37,9 @@ class CalibrationPaths:
         """Moments of one shard of the `source` or `reference` side."""
         return join_uri(self.uri, "moments", side, f"{shard:05d}.safetensors")
 
-    def binned_moments(self, side: str, shard: int) -> str:
-        """The same by energy bin, where the map is of a mixture."""
-        return join_uri(self.uri, "moments", f"{side}-levels", f"{shard:05d}.safetensors")
+    def map_statistics(self, side: str, shard: int) -> str:
+        """Statistics of one shard that the kind of map is fitted from, if it needs more than moments."""
+        return join_uri(self.uri, "moments", f"{side}-statistics", f"{shard:05d}.safetensors")
 
     def map(self, number: int = 1) -> str:
         """A map, numbered from 1; a refitted one gets the next number."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from deepot.transport import CalibrationKind, check_mixture_components
+from deepot.transport import CalibrationKind, load_map_kind
 from pipeline.config.output_layout import fixed_folder
 from pipeline.config.sections import (
     Calibration,
@@ -58,9 +58,7 @@ class Job(ConfigSection):
     @model_validator(mode="after")
     def _check_calibration(self) -> "Job":
         if self.map is None:
-            check_mixture_components(
-                self.transport.mixture_components, self.transport.patch_size, self.calibration_kind
-            )
+            load_map_kind(self.transport.map_kind).check_settings(self.transport.patch_size, self.calibration_kind)
         if self.transport.refit is not RefitPolicy.NEVER and (self.map or "{map}" not in self.output.uri):
             reason = (
                 "the job names a map: leave out one of the two"
@@ -121,7 +119,7 @@ class Job(ConfigSection):
             "calibration": (self.calibration or Calibration()).model_dump(mode="json")
             | {"restorer": self.calibration_restorer},
             "patch_size": self.transport.patch_size,
-            "mixture_components": self.transport.mixture_components,
+            "map_kind": self.transport.map_kind,
             "shrinkage_se": self.transport.shrinkage_se,
             "tiles": self.tiles.model_dump(mode="json"),
         }

@@ -114,6 +114,11 @@ class Transport(ConfigSection):
         description="how far the restored side may drift, relative to the distance that the map covers",
     )
 
+    @property
+    def map_kind(self) -> str:
+        """The kind of map with all of its settings, as `deepot.transport.load_map_kind` reads it."""
+        return "gaussian" if self.mixture_components == 1 else f"mixture:components={self.mixture_components}"
+
     @field_validator("preserve", mode="before")
     @classmethod
     def _as_tuple(cls, preserve: object) -> object:

@@ -13,8 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deepot.errors import DeepotError
+from deepot.transport.calibration_kind import CalibrationKind
+from deepot.transport.map_fit import fit_map
 from deepot.transport.moments import Moments
-from deepot.transport.transport_map import CalibrationKind, TransportMap, fit_map
+from deepot.transport.transport_map import TransportMap
 from pipeline.config.loading import load_job
 from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.image_file import decode, encode

@@ -302,13 +302,13 @@ def test_a_mixture_is_fitted_from_levels_that_go_on_where_they_stopped(make_job,
 
         source, reference = statistics.compute_moments(pending, backwards, NullProgress())
         assert done == [2, 3, 4, 5]
-        levels = statistics.read_binned_moments(pending)
-        assert [side.images for side in levels] == [6, 6]
-        shard = BinnedMoments.from_bytes(read(paths.binned_moments(SOURCE_SIDE, 0)))
-        assert Moments.from_bytes(read(paths.moments(SOURCE_SIDE, 0))).to_bytes() == shard.total().to_bytes()
-        maps.append(fit_and_store_map(job, paths, opened.models.autoencoder, source, reference, levels))
+        binned = statistics.read_map_statistics(pending)
+        assert [side.images for side in binned] == [6, 6]
+        shard = BinnedMoments.from_bytes(read(paths.map_statistics(SOURCE_SIDE, 0)))
+        assert Moments.from_bytes(read(paths.moments(SOURCE_SIDE, 0))).to_bytes() == shard.moments().to_bytes()
+        maps.append(fit_and_store_map(job, paths, opened.models.autoencoder, source, reference, binned))
     assert maps[0].to_bytes() == maps[1].to_bytes() == read(paths.map())
-    assert maps[0].info.mixture_components == len(maps[0].components) == 3
+    assert (maps[0].info.kind, len(maps[0].parameters["matrix"])) == ("mixture:components=3", 3)
 
 
 def test_calibration_without_one_usable_photo_is_an_error(make_job, tmp_path):
@@ -367,7 +367,7 @@ def test_a_run_with_a_mixture(make_job, tmp_path, in_process):
     result = run_job(make_job(transport={"mixture_components": 3}), HOW)
     assert (result.ok, result.complete) == (6, True)
     transport = TransportMap.from_bytes(read(calibration_of_run(RunPaths(result.run)).map()))
-    assert transport.info.mixture_components == 3
+    assert transport.info.kind == "mixture:components=3"
     assert "<th>components</th><td>3</td>" in read(RunPaths(result.run).report).decode()
     codec = deepot.load_autoencoder(
         "tests.support.fake_autoencoders:shuffle", dtype=torch.float32, device="cpu", allow_code=True
