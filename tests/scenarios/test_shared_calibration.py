@@ -6,8 +6,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from pipeline.calibration import calibration_of_run, list_run_maps
-from pipeline.calibration import moments as moments_module
+from pipeline.calibration import calibration_of_run, list_run_maps, moments, shard_moments
 from pipeline.errors import RunError
 from pipeline.runs import RunPaths, read_manifest
 from pipeline.runs import lease as lease_module
@@ -33,7 +32,7 @@ class CalibrationWork:
 @pytest.fixture
 def work(monkeypatch):
     counted = CalibrationWork()
-    compute, read_input = moments_module.compute_shard_moments, moments_module.read_input
+    compute, read_input = moments.compute_shard_moments, shard_moments.read_input
 
     def compute_counted(task):
         counted.measured += [entry.key for entry in task.shard.entries]
@@ -43,8 +42,8 @@ def work(monkeypatch):
         counted.read.append(entry.key)
         return read_input(entry, limits)
 
-    monkeypatch.setattr(moments_module, "compute_shard_moments", compute_counted)
-    monkeypatch.setattr(moments_module, "read_input", read_counted)
+    monkeypatch.setattr(moments, "compute_shard_moments", compute_counted)
+    monkeypatch.setattr(shard_moments, "read_input", read_counted)
     return counted
 
 
