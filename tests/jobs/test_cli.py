@@ -251,7 +251,7 @@ def test_too_many_failures_are_exit_status_1_and_every_line_can_be_json(job_file
     assert (told["ok"], told["failed"]) == (5, 1)
     assert all({"time", "level", "logger", "message"} <= set(line) for line in lines)
     assert sorted(line["shard"] for line in lines if "is committed" in line["message"]) == [0, 1, 2]
-    assert {line.get("stage") for line in lines if line.get("run") == told["run"]} >= {"statistics", "apply"}
+    assert {line.get("stage") for line in lines if line.get("run") == told["run"]} >= {"moments", "apply"}
     assert any("1 × empty_file" in line["message"] for line in lines), "what is printed for people"
     (failed,) = [line for line in lines if "photo" in line]
     assert failed.items() >= {"level": "WARNING", "stage": "apply", "code": "empty_file", "shard": 0}.items()

@@ -171,7 +171,7 @@ def test_rows_of_newer_versions_are_read_without_what_they_have_besides(tmp_path
 def test_rows_whose_columns_mean_something_else_are_refused(tmp_path):
     run = RunPaths(str(tmp_path))
     rewritten(run, lambda table: table.replace_schema_metadata({"deepot_manifest": "2"}))
-    with pytest.raises(RunError, match="rows of version 2, this deepot reads those of 1"):
+    with pytest.raises(RunError, match="rows of manifest version 2; this deepot reads version 1"):
         read_manifest(run)
 
 
@@ -191,7 +191,7 @@ def test_a_plan_without_a_column_is_one_sentence(tmp_path):
     with io.BytesIO() as sink:
         pq.write_table(pq.read_table(run.plan(1)).drop_columns(["cost"]), sink)
         write(run.plan(1), sink.getvalue())
-    with pytest.raises(RunError, match=r"is not a file of this version of deepot \(it has no cost\)"):
+    with pytest.raises(RunError, match=r"is not a file of this version of deepot \(it has no column cost\)"):
         list(iter_shards_by_descending_cost(run, {0}))
 
 
