@@ -34,7 +34,7 @@ from torch import Tensor
 from benchmarks._results import make_parser, median_ratio, save_results
 from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
 from deepot.transport import TransportMap
-from pipeline.calibration import REFERENCE_SIDE, SOURCE_SIDE, compute_moments, make_moments_tasks
+from pipeline.calibration import Side, compute_moments, make_moments_tasks
 from pipeline.cluster import RayWorkerPool, ray_session
 from pipeline.config import Job, parse_job
 from pipeline.progress import NullProgress
@@ -172,7 +172,7 @@ class Pipeline:
     def time_statistics(self) -> float:
         """Return the seconds of the statistics over all files; the workers keep their models from the first call."""
         paths = self.context.calibration
-        for uri in (paths.moments(side, 0).rpartition("/")[0] for side in (SOURCE_SIDE, REFERENCE_SIDE)):
+        for uri in (paths.moments(side, 0).rpartition("/")[0] for side in (Side.SOURCE, Side.REFERENCE)):
             shutil.rmtree(uri)
         tasks = make_moments_tasks(self.context.job, paths, True, self.context.excluded_folders)
         started = time.perf_counter()

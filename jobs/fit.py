@@ -4,7 +4,7 @@ import argparse
 
 from jobs.console import print_drift, print_json
 from jobs.flags import add_job_arguments, job_from_args, run_options_from_args
-from pipeline.calibration import find_latest_map_uri
+from pipeline.calibration import find_map_uri
 from pipeline.stages import fit_job, open_run
 
 add_arguments = add_job_arguments
@@ -16,7 +16,7 @@ def main(args: argparse.Namespace) -> int:
     fit_result = fit_job(context)
     transport, drift = fit_result.transport, fit_result.drift
     info = transport.info
-    print(f"map      {find_latest_map_uri(context.job, context.calibration)}")
+    print(f"map      {find_map_uri(context.job, context.calibration)}")
     print(f"from     {info.calibration}: {info.source_images} restored and {info.reference_images} natural images")
     print(f"         {info.source_patches} and {info.reference_patches} latent patches of {info.autoencoder}")
     print(f"fitted   {info.kind}, patches of {info.patch_size}")

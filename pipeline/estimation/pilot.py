@@ -14,7 +14,7 @@ from pipeline.calibration import (
     MomentsTaskResult,
     compute_moments,
     dry_run_photos,
-    find_latest_map_uri,
+    find_map_uri,
     fit_and_store_map,
     load_map,
     read_map_statistics,
@@ -129,7 +129,7 @@ def _time_calibration(pilot: PilotTask, scratch: CalibrationPaths) -> _Calibrati
     """Time the statistics of the calibration photos, and fitting a map if the job has none yet."""
     job = pilot.job
     transport = load_map(job, pilot.calibration_paths)
-    map_uri = find_latest_map_uri(job, pilot.calibration_paths)
+    map_uri = find_map_uri(job, pilot.calibration_paths)
     if not pilot.calibration:
         return _CalibrationTiming(transport, map_uri)
     tasks = [
@@ -148,7 +148,7 @@ def _time_calibration(pilot: PilotTask, scratch: CalibrationPaths) -> _Calibrati
     started = time.perf_counter()
     transport = fit_and_store_map(job, scratch, autoencoder, *side_moments, statistics)
     fit_s = time.perf_counter() - started
-    return _CalibrationTiming(transport, find_latest_map_uri(job, scratch), seconds, moments_bytes, fit_s)
+    return _CalibrationTiming(transport, find_map_uri(job, scratch), seconds, moments_bytes, fit_s)
 
 
 def _time_apply(

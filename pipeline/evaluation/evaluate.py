@@ -25,7 +25,7 @@ from deepot.evaluation import (
 )
 from deepot.restoration import load_degradation
 from deepot.transport import TransportMap
-from pipeline.calibration import find_latest_map_uri
+from pipeline.calibration import find_map_uri
 from pipeline.config import Evaluation
 from pipeline.errors import ConfigError, NothingFoundError
 from pipeline.evaluation.pairing import pair_photos
@@ -110,7 +110,7 @@ def _prepare_photos(
     context: JobContext, pairs: Sequence[tuple[Entry, Entry | None]], folder: str, execute: TaskExecutor[Any, Any]
 ) -> dict[int, str]:
     """Store the variants that are not stored yet; return the numbers of unusable photos with the reasons."""
-    job, options, map_uri = context.job, context.options, find_latest_map_uri(context.job, context.calibration)
+    job, options, map_uri = context.job, context.options, find_map_uri(context.job, context.calibration)
     done = list_names(join_uri(folder, "photos"))
     pending = [
         PhotoTask(job, options.allow_code, map_uri, folder, number, *pair)

@@ -10,12 +10,12 @@ from functools import partial
 
 from deepot.transport import Moments, TransportMap
 from pipeline.calibration import (
-    BOTH_SIDES,
     Drift,
     MomentsTask,
+    Side,
     append_photos,
     compute_moments,
-    find_latest_map_uri,
+    find_map_uri,
     list_run_maps,
     load_map,
     make_crash_result,
@@ -87,7 +87,7 @@ def _plan(context: JobContext) -> PlanSummary:
         summary = extend_plan(run, sampler.tee(entries) if sampler else entries, job.compute.images_per_shard)
     if sampler:
         with hold_lease(context.calibration):
-            append_photos(context.calibration, BOTH_SIDES, sampler.selection())
+            append_photos(context.calibration, Side.BOTH, sampler.selection())
     return summary
 
 
@@ -217,7 +217,7 @@ def _claim_output(context: JobContext, transport: TransportMap) -> WorkerConfig:
     claim_output(output, run, context.fingerprint, job.output.layout, overwrite=options.overwrite)
     if job.output.layout is OutputLayout.FILES:
         check_case_collisions(run, output, job.output.format)
-    map_uri = find_latest_map_uri(job, context.calibration)
+    map_uri = find_map_uri(job, context.calibration)
     return WorkerConfig(job, options.allow_code, run, output, context.fingerprint, map_uri, transport.sha256)
 
 

@@ -6,7 +6,7 @@ from deepot.transport import CalibrationKind
 from pipeline.calibration import CalibrationPaths, load_map
 from pipeline.config import FINGERPRINT_LENGTH, Job, OutputLayout, output_folder
 from pipeline.progress import NullProgress, Progress
-from pipeline.runs import RUNS_FOLDER, RunPaths
+from pipeline.runs import CALIBRATIONS_FOLDER, RUNS_FOLDER, RunPaths
 from pipeline.storage import join_uri, parent_uri
 from pipeline.telemetry import set_log_context
 from pipeline.workers import Models, load_models
@@ -99,5 +99,5 @@ def open_run(job: Job, options: RunOptions) -> JobContext:
     shared = job.run or join_uri(parent_uri(job.output_root) or job.output_root, RUNS_FOLDER)
     run = RunPaths(join_uri(runs, fingerprint[:FINGERPRINT_LENGTH]))
     set_log_context(run=run.uri)
-    calibration = CalibrationPaths(join_uri(shared, "calibrations", calibration_id))
+    calibration = CalibrationPaths(join_uri(shared, CALIBRATIONS_FOLDER, calibration_id))
     return JobContext(job, options, models, identities, fingerprint, run, calibration)

@@ -72,7 +72,7 @@ def test_evaluate_prints_the_curve_and_adds_it_to_the_report(job_file, capsys, t
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"transport": {"apha": 1}}, "unknown key 'transport.apha'; did you mean 'alpha'?"),
+        ({"transport": {"apha": 1}}, "unknown key 'transport.apha'; did you mean 'transport.alpha'?"),
         ({"input": {"images": "/no/such/folder"}}, "no such folder, bucket or file"),
         ({"autoencoder": "/no/such/vae"}, "autoencoder '/no/such/vae': there is no such folder"),
         ({"restorer": "nln:sigma=5"}, "did you mean 'nlm'?"),
@@ -241,7 +241,7 @@ def test_run_with_too_many_failures_is_exit_status_1_in_text_and_json(job_file, 
     assert (record["ok"], record["failed"]) == (5, 1)
     assert all({"time", "level", "logger", "message"} <= set(line) for line in lines)
     assert sorted(line["shard"] for line in lines if "is committed" in line["message"]) == [0, 1, 2]
-    assert {line.get("stage") for line in lines if line.get("run") == record["run"]} >= {"statistics", "apply"}
+    assert {line.get("stage") for line in lines if line.get("run") == record["run"]} >= {"moments", "apply"}
     assert any("1 × empty_file" in line["message"] for line in lines), "printed lines become log lines"
     (failed,) = [line for line in lines if "photo" in line]
     assert failed.items() >= {"level": "WARNING", "stage": "apply", "code": "empty_file", "shard": 0}.items()

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from deepot.transport import MAP_KINDS, Moments
-from pipeline.calibration import moments
-from pipeline.calibration.maps import load_map
-from pipeline.calibration.moments import REFERENCE_SIDE, SOURCE_SIDE, compute_shard_moments, read_map_statistics
+from pipeline.calibration import Side, compute_moments, load_map, make_moments_tasks, read_map_statistics
+from pipeline.calibration.shard_moments import compute_shard_moments
 from pipeline.config.sections import Transport
 from pipeline.estimation.pilot import PilotTask, run_pilot
 from pipeline.progress import NullProgress
@@ -28,7 +27,7 @@ def toy_job(make_job, monkeypatch):
 
 def test_statistics_of_a_third_kind_are_stored_beside_the_moments_and_resumed(toy_job):
     context = open_run(toy_job, RunOptions(allow_code=True))
-    tasks = moments.make_moments_tasks(context.job, context.calibration, True, context.excluded_folders)
+    tasks = make_moments_tasks(context.job, context.calibration, True, context.excluded_folders)
     compute_shard_moments(tasks[0])
     done = []
 
@@ -37,9 +36,9 @@ def test_statistics_of_a_third_kind_are_stored_beside_the_moments_and_resumed(to
             done.append(task.shard.number)
             yield function(task)
 
-    moments.compute_moments(tasks, execute, NullProgress())
+    compute_moments(tasks, execute, NullProgress())
     assert sorted(done) == [task.shard.number for task in tasks[1:]]
-    for side, merged in zip((SOURCE_SIDE, REFERENCE_SIDE), read_map_statistics(tasks), strict=True):
+    for side, merged in zip((Side.SOURCE, Side.REFERENCE), read_map_statistics(tasks), strict=True):
         shards = []
         for task in tasks:
             number = task.shard.number
@@ -53,12 +52,12 @@ def test_statistics_of_a_third_kind_are_stored_beside_the_moments_and_resumed(to
 
 def test_a_gaussian_map_needs_no_statistics_beside_the_moments(make_job):
     context = open_run(make_job(), RunOptions(allow_code=True))
-    tasks = moments.make_moments_tasks(context.job, context.calibration, True, context.excluded_folders)
+    tasks = make_moments_tasks(context.job, context.calibration, True, context.excluded_folders)
     compute_shard_moments(tasks[0])
     assert read_map_statistics(tasks) is None
-    assert Moments.from_bytes(read(context.calibration.moments(SOURCE_SIDE, 0))).images > 0
+    assert Moments.from_bytes(read(context.calibration.moments(Side.SOURCE, 0))).images > 0
     with pytest.raises(FileNotFoundError):
-        read(context.calibration.map_statistics(SOURCE_SIDE, 0))
+        read(context.calibration.map_statistics(Side.SOURCE, 0))
 
 
 def test_run_with_a_third_kind_transports_every_photo(toy_job, in_process):
@@ -76,7 +75,7 @@ def test_run_with_a_third_kind_transports_every_photo(toy_job, in_process):
 
 def test_pilot_with_a_third_kind_fits_its_map(toy_job):
     context = open_run(toy_job, RunOptions(allow_code=True))
-    tasks = moments.make_moments_tasks(context.job, context.calibration, True, context.excluded_folders)
+    tasks = make_moments_tasks(context.job, context.calibration, True, context.excluded_folders)
     photos = tasks[0].shard.entries[:1]
     single = (replace(tasks[0], shard=replace(tasks[0].shard, entries=photos)),)
     pilot = PilotTask(context.job, True, context.run, context.calibration, "0" * 64, photos, single)

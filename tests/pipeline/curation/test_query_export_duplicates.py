@@ -17,9 +17,11 @@ from pipeline.curation.query import select_rows
 from pipeline.errors import ConfigError, RunError
 from pipeline.progress import NullProgress
 from pipeline.runs.commits import commit
-from pipeline.runs.manifest import MANIFEST_SCHEMA, read_manifest, write_manifest_file
+from pipeline.runs.manifest import read_manifest, write_manifest_file
+from pipeline.runs.manifest_schema import MANIFEST_SCHEMA
 from pipeline.runs.paths import RunPaths
-from pipeline.runs.plan import extend_plan, iter_shards_by_descending_cost
+from pipeline.runs.plan import iter_shards_by_descending_cost
+from pipeline.runs.planning import extend_plan
 from pipeline.runs.rows import new_row
 from pipeline.storage.objects import Entry, read, sha256_hex, write
 
@@ -169,7 +171,7 @@ def test_rows_of_newer_versions_are_read_without_what_they_have_besides(tmp_path
 def test_rows_whose_columns_mean_something_else_are_refused(tmp_path):
     run = RunPaths(str(tmp_path))
     rewritten(run, lambda table: table.replace_schema_metadata({"deepot_manifest": "2"}))
-    with pytest.raises(RunError, match="rows of version 2, this deepot reads those of 1"):
+    with pytest.raises(RunError, match="rows of manifest version 2; this deepot reads version 1"):
         read_manifest(run)
 
 
@@ -178,7 +180,7 @@ def test_a_commit_of_a_newer_version_may_say_more(tmp_path):
     write(run.run_json, b"{}")
     commit(run, 0, [write_manifest_file(run, "0.parquet", [row("a.jpg")])])
     record = json.loads(read(run.commit(0)))
-    record["parts"][0]["mood"] = "fine"
+    record["files"][0]["mood"] = "fine"
     write(run.commit(0), json.dumps(record).encode())
     assert select_rows(run)["file_name"].to_pylist() == ["a.jpg"]
 
@@ -189,7 +191,7 @@ def test_a_plan_without_a_column_is_one_sentence(tmp_path):
     with io.BytesIO() as sink:
         pq.write_table(pq.read_table(run.plan(1)).drop_columns(["cost"]), sink)
         write(run.plan(1), sink.getvalue())
-    with pytest.raises(RunError, match=r"is not a file of this version of deepot \(it has no cost\)"):
+    with pytest.raises(RunError, match=r"is not a file of this version of deepot \(it has no column cost\)"):
         list(iter_shards_by_descending_cost(run, {0}))
 
 

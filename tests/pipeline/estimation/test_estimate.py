@@ -113,11 +113,11 @@ def test_estimate_job_with_one_worker_is_the_time_of_the_run(planned, make_job, 
     assert (found.pilot_photos, found.images) == (8, 12)
     timer = StageTimer(clock)
     run_job(job, RunOptions(allow_code=True, progress=timer))
-    assert timer.seconds["apply"] > 0 and timer.seconds["statistics"] > 0
+    assert timer.seconds["apply"] > 0 and timer.seconds["moments"] > 0
     assert found.apply_s.value == pytest.approx(timer.seconds["apply"])
-    assert found.calibration_s.value == pytest.approx(timer.seconds["statistics"])
+    assert found.calibration_s.value == pytest.approx(timer.seconds["moments"])
     assert found.apply_s.standard_error == pytest.approx(0) == found.calibration_s.standard_error
-    assert found.hours.value * 3600 == pytest.approx(timer.seconds["apply"] + timer.seconds["statistics"])
+    assert found.hours.value * 3600 == pytest.approx(timer.seconds["apply"] + timer.seconds["moments"])
 
 
 def test_estimate_job_with_a_map_samples_photos_and_counts_no_calibration(planned, make_job, tmp_path):

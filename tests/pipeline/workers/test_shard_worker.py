@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline.calibration import moments
-from pipeline.calibration.maps import find_latest_map_uri, fit_and_store_map
+from pipeline import calibration
+from pipeline.calibration.maps import find_map_uri, fit_and_store_map
 from pipeline.errors import StorageError
 from pipeline.imageio.image_file import decode
 from pipeline.progress import NullProgress
@@ -32,8 +32,8 @@ def rows_of(make_job, tmp_path):
     def process(**changes):
         context = open_run(make_job(**changes), RunOptions(allow_code=True))
         job, run = context.job, context.run
-        pending = moments.make_moments_tasks(job, context.calibration, True, context.excluded_folders)
-        sides = moments.compute_moments(
+        pending = calibration.make_moments_tasks(job, context.calibration, True, context.excluded_folders)
+        sides = calibration.compute_moments(
             pending, lambda function, tasks: [function(task) for task in tasks], NullProgress()
         )
         transport = fit_and_store_map(job, context.calibration, context.models.autoencoder, *sides)
@@ -43,7 +43,7 @@ def rows_of(make_job, tmp_path):
             run,
             job.output.uri,
             context.fingerprint,
-            find_latest_map_uri(job, context.calibration),
+            find_map_uri(job, context.calibration),
             transport.sha256,
         )
         entries = tuple(find_images(job.input.images, "input", context.excluded_folders))
