@@ -36,7 +36,7 @@ from torch import Tensor
 from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
 from deepot.transport import TransportMap
 from pipeline import cluster
-from pipeline.calibration import REFERENCE_SIDE, SOURCE_SIDE, compute_moments, make_moments_tasks
+from pipeline.calibration import Side, compute_moments, make_moments_tasks
 from pipeline.cluster import RayWorkerPool
 from pipeline.config import Job, parse_job
 from pipeline.progress import NullProgress
@@ -155,7 +155,7 @@ class Pipeline:
     def gather(self) -> float:
         """Seconds of the statistics over all files; the workers have their models from the first time."""
         paths = self.opened.calibration
-        for uri in (paths.moments(side, 0).rpartition("/")[0] for side in (SOURCE_SIDE, REFERENCE_SIDE)):
+        for uri in (paths.moments(side, 0).rpartition("/")[0] for side in (Side.SOURCE, Side.REFERENCE)):
             shutil.rmtree(uri)
         tasks = make_moments_tasks(self.opened.job, paths, True, self.opened.excluded_folders)
         begun = time.perf_counter()

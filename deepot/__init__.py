@@ -1,8 +1,8 @@
 """deepot: make restored photos look real with Deep Optimal Transport (Adrai, Ohayon, Elad, Michaeli, NeurIPS 2023).
 
-codec = deepot.load_autoencoder("embedded")
-transport = deepot.fit_images(codec, restored_images, natural_images)
-image = deepot.Enhancer(codec, transport)(restored_image)
+autoencoder = deepot.load_autoencoder("embedded")
+transport = deepot.fit_images(autoencoder, restored_images, natural_images)
+image = deepot.Enhancer(autoencoder, transport)(restored_image)
 """
 
 from importlib.metadata import PackageNotFoundError, version
@@ -15,8 +15,8 @@ from deepot.inference import (
     TransportMode,
     fit_images,
     paired_moments,
-    photo_binned_moments,
     photo_moments,
+    photo_statistics,
 )
 from deepot.photo import Pixels
 from deepot.restoration import load_degradation, load_restorer
@@ -29,7 +29,7 @@ from deepot.transport import (
     PatchTransport,
     TransportMap,
     fit_map,
-    fit_mixture_map,
+    load_map_kind,
     merge_in_order,
     transport_matrix,
     wasserstein2_squared,
@@ -58,14 +58,14 @@ __all__ = [
     "as_autoencoder",
     "fit_images",
     "fit_map",
-    "fit_mixture_map",
     "load_autoencoder",
     "load_degradation",
+    "load_map_kind",
     "load_restorer",
     "merge_in_order",
     "paired_moments",
-    "photo_binned_moments",
     "photo_moments",
+    "photo_statistics",
     "transport_matrix",
     "wasserstein2_squared",
 ]

@@ -4,7 +4,7 @@ import argparse
 
 from jobs.console import print_drift, print_json
 from jobs.flags import add_job_arguments, job_from_args, run_options_from_args
-from pipeline.calibration import find_latest_map_uri
+from pipeline.calibration import find_map_uri
 from pipeline.stages import fit_job, open_run
 
 add_arguments = add_job_arguments
@@ -16,10 +16,10 @@ def main(args: argparse.Namespace) -> int:
     fit_result = fit_job(context)
     transport, drift = fit_result.transport, fit_result.drift
     info = transport.info
-    print(f"map      {find_latest_map_uri(context.job, context.calibration)}")
+    print(f"map      {find_map_uri(context.job, context.calibration)}")
     print(f"from     {info.calibration}: {info.source_images} restored and {info.reference_images} natural images")
     print(f"         {info.source_patches} and {info.reference_patches} latent patches of {info.autoencoder}")
-    print(f"fitted   {info.mixture_components} Gaussian(s) a side, patches of {info.patch_size}")
+    print(f"fitted   {info.kind}, patches of {info.patch_size}")
     print(f"W2       {info.wasserstein2:.4f} between the two sides")
     print(f"trust    {info.uncertainty_summary}")
     print_drift(drift.json_fields if drift else None)
@@ -28,7 +28,7 @@ def main(args: argparse.Namespace) -> int:
             run=context.run.uri,
             map_sha256=transport.sha256,
             calibration=info.calibration,
-            components=info.mixture_components,
+            kind=info.kind,
             doubt=info.shrinkage_se,
             wasserstein2=info.wasserstein2,
             share=info.shrinkage_factor,

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "deepot.spec": ("errors", ""),
     "deepot.autoencoder": ("errors spec", ""),
     "deepot.restoration": ("autoencoder errors photo spec tiling", ""),
-    "deepot.transport": ("autoencoder errors", ""),
+    "deepot.transport": ("autoencoder errors spec", ""),
     "deepot.inference": ("autoencoder errors photo restoration tiling transport", ""),
     "deepot.evaluation": ("autoencoder inference photo spec tiling transport", ""),
     "pipeline.progress": ("", ""),

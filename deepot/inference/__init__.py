@@ -1,6 +1,6 @@
 """Encoding and decoding in tiles, the enhancer, and calibration from photos."""
 
-from deepot.inference.calibration import degrade_photo, fit_images, paired_moments, photo_binned_moments, photo_moments
+from deepot.inference.calibration import degrade_photo, fit_images, paired_moments, photo_moments, photo_statistics
 from deepot.inference.detail_filter import high_pass
 from deepot.inference.enhancer import Enhancer, EnhanceStats, filter_difference, luma_difference, mean_square_difference
 from deepot.inference.modes import Preserve, TransportMode
@@ -23,6 +23,6 @@ __all__ = [
     "make_tile_decoder",
     "mean_square_difference",
     "paired_moments",
-    "photo_binned_moments",
     "photo_moments",
+    "photo_statistics",
 ]

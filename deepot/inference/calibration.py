@@ -1,7 +1,8 @@
-"""Calibration: the moments of photos, and of the same photos degraded and restored, for fitting a map."""
+"""Calibration from photos: statistics of their latent patches, and maps fitted from them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -14,15 +15,14 @@ from deepot.photo import Pixels
 from deepot.restoration import Degradation, Restorer
 from deepot.tiling import retry_with_smaller_tiles
 from deepot.transport import (
-    BinnedMoments,
     CalibrationKind,
+    MapKind,
     Moments,
+    PatchStatistics,
     TransportMap,
-    check_mixture_components,
-    compute_binned_patch_moments,
     compute_patch_moments,
     fit_map,
-    fit_mixture_map,
+    load_map_kind,
     merge_in_order,
 )
 
@@ -30,19 +30,32 @@ from deepot.transport import (
 def photo_moments(
     autoencoder: LoadedAutoencoder, pixels: Pixels, patch_size: int, tiles: TileOptions | None = None
 ) -> Moments:
-    """Moments of the latent patches of one photo of any size."""
+    """Return the moments of the latent patches of one photo of any size.
+
+    >>> import deepot, torch
+    >>> autoencoder = deepot.load_autoencoder("embedded", device="cpu", dtype=torch.float32)
+    >>> photo = deepot.Pixels.from_image(Image.linear_gradient("L"))  # 256 × 256 pixels
+    >>> moments = deepot.photo_moments(autoencoder, photo, patch_size=3)
+    >>> moments.count == (256 // autoencoder.factor - 2) ** 2, moments.dimension == autoencoder.channels * 3**2
+    (True, True)
+    """
     return compute_patch_moments(_encode_photo(autoencoder, pixels, tiles), patch_size)
 
 
-def photo_binned_moments(
-    autoencoder: LoadedAutoencoder, pixels: Pixels, patch_size: int, tiles: TileOptions | None = None
-) -> BinnedMoments:
-    """Levels of the latent patches of one photo of any size, for a mixture."""
-    return compute_binned_patch_moments(_encode_photo(autoencoder, pixels, tiles), patch_size)
+def photo_statistics(
+    autoencoder: LoadedAutoencoder,
+    pixels: Pixels,
+    kind: MapKind[Any],
+    patch_size: int,
+    tiles: TileOptions | None = None,
+) -> PatchStatistics:
+    """Return the statistics of the latent patches of one photo of any size that a kind of map is fitted from."""
+    statistics: PatchStatistics = kind.measure(_encode_photo(autoencoder, pixels, tiles), patch_size)
+    return statistics
 
 
 def degrade_photo(pixels: Pixels, degradation: Degradation, generator: np.random.Generator) -> Pixels:
-    """The photo in 8 bits, grey or sRGB, as it would be after such a history."""
+    """Return the photo after a degradation, as 8-bit grey or sRGB."""
     return Pixels.from_image(degradation(Pixels(pixels.to_grey_or_rgb8()).to_image(), generator))
 
 
@@ -55,7 +68,16 @@ def paired_moments(
     patch_size: int,
     tiles: TileOptions | None = None,
 ) -> tuple[Moments, Moments]:
-    """Moments of restore(degrade(photo)) and of the photo: the two sides of a content-matched calibration."""
+    """Return the moments of restore(degrade(photo)) and of the photo itself: the two sides of a paired calibration.
+
+    >>> import deepot, torch
+    >>> autoencoder = deepot.load_autoencoder("embedded", device="cpu", dtype=torch.float32)
+    >>> photo = deepot.Pixels.from_image(Image.linear_gradient("L"))
+    >>> blur, restorer = deepot.load_degradation("blur:sigma=2"), deepot.load_restorer("identity")
+    >>> sides = deepot.paired_moments(autoencoder, photo, blur, restorer, np.random.default_rng(0), patch_size=1)
+    >>> [side.count for side in sides]
+    [1024, 1024]
+    """
     restored = restorer(degrade_photo(natural, degradation, generator))
     return photo_moments(autoencoder, restored, patch_size, tiles), photo_moments(
         autoencoder, natural, patch_size, tiles
@@ -70,35 +92,41 @@ def fit_images(
     patch_size: int = 3,
     calibration: CalibrationKind = CalibrationKind.PAIRED,
     shrinkage_se: float | None = None,
-    components: int = 1,
+    kind: str = "gaussian",
 ) -> TransportMap:
-    """Fit a map from Pillow images: restored ones, and natural ones, best of the same scenes in the same order.
+    """Fit a map from Pillow images: restored ones, and natural ones, preferably of the same scenes in the same order.
 
     Args:
-        autoencoder: the autoencoder.
-        restored: the restored side.
-        natural: the natural side.
-        patch_size: p.
-        calibration: `CalibrationKind.UNPAIRED` where the scenes are others.
-        shrinkage_se: as for `fit_map`.
-        components: more than 1: of a mixture of Gaussians (`deepot.transport.mixture_fit.fit_mixture_map`).
+        autoencoder: The autoencoder.
+        restored: The restored images.
+        natural: The natural images.
+        patch_size: Side p of the latent patches.
+        calibration: Which sets these are; `CalibrationKind.UNPAIRED` if they show different scenes.
+        shrinkage_se: By how many standard errors the map is shrunk (`fit_map`); the calibration's default if None.
+        kind: The kind of map: "gaussian", or "mixture:components=3" for smooth, medium and textured patches apart.
 
     Raises:
-        MomentsError: too few patches or images on a side, or content-matched lists of different length.
-        UnsupportedImageError: an image in a mode that cannot be read as RGB.
-        ValueError: components that cannot be fitted, or a doubt below 0.
+        MomentsError: A set has too few patches or images, or paired sets differ in length.
+        SpecError: There is no such kind of map.
+        UnsupportedImageError: An image has a mode that cannot be read as RGB.
+        ValueError: The kind of map refuses the patch size or the calibration, or `shrinkage_se` is negative.
+
+    >>> import deepot, torch
+    >>> autoencoder = deepot.load_autoencoder("embedded", device="cpu", dtype=torch.float32)
+    >>> natural = [Image.effect_noise((64, 64), 60)]
+    >>> restored = [image.resize((32, 32)).resize((64, 64)) for image in natural]
+    >>> transport = deepot.fit_images(autoencoder, restored, natural, patch_size=1)
+    >>> transport.info.calibration, transport.info.source_images, transport.info.wasserstein2 > 0
+    ('content-matched', 1, True)
     """
-    check_mixture_components(components, patch_size, calibration)
-    sides = (map(Pixels.from_image, images) for images in (restored, natural))
-    binned: tuple[BinnedMoments, BinnedMoments] | None = None
-    if components == 1:
-        source, reference = ([photo_moments(autoencoder, photo, patch_size) for photo in side] for side in sides)
-    else:
-        source_side, reference_side = (
-            _collect_moments(photo_binned_moments(autoencoder, photo, patch_size) for photo in side) for side in sides
-        )
-        (source, reference), binned = (source_side[0], reference_side[0]), (source_side[1], reference_side[1])
-    gaussian_map = fit_map(
+    map_kind = load_map_kind(kind)
+    map_kind.check_settings(patch_size, calibration)
+    sides = [
+        _collect(photo_statistics(autoencoder, Pixels.from_image(image), map_kind, patch_size) for image in images)
+        for images in (restored, natural)
+    ]
+    (source, source_statistics), (reference, reference_statistics) = sides
+    return fit_map(
         source,
         reference,
         autoencoder=autoencoder.name,
@@ -106,24 +134,26 @@ def fit_images(
         patch_size=patch_size,
         calibration=calibration,
         shrinkage_se=shrinkage_se,
+        kind=kind,
+        statistics=None if map_kind.statistics is Moments else (source_statistics, reference_statistics),
     )
-    return fit_mixture_map(gaussian_map, *binned, components) if binned else gaussian_map
 
 
-def _collect_moments(photos: Iterable[BinnedMoments]) -> tuple[list[Moments], BinnedMoments]:
-    """The moments of each photo, and the levels of all of them."""
+def _collect(photos: Iterable[PatchStatistics]) -> tuple[list[Moments], PatchStatistics]:
+    """Return the moments of each photo, and the merged statistics of all of them; holds few photos' at a time."""
     blocks: list[Moments] = []
 
-    def record_moments() -> Iterator[BinnedMoments]:
+    def record_moments() -> Iterator[PatchStatistics]:
         for photo in photos:
-            blocks.append(photo.total())
+            blocks.append(photo.moments())
             yield photo
 
-    return blocks, merge_in_order(record_moments())
+    merged = merge_in_order(record_moments())
+    return blocks, merged
 
 
 def _encode_photo(autoencoder: LoadedAutoencoder, pixels: Pixels, tiles: TileOptions | None) -> Tensor:
-    """Latents of a whole photo, (1, c, h, w); in smaller tiles where an accelerator's memory does not do."""
+    """Return the latents of a photo, (1, c, h, w), in smaller tiles if the accelerator runs out of memory."""
     options = tiles or TileOptions()
 
     def encode_with_size(size: int) -> Tensor:

@@ -1,21 +1,22 @@
-"""Moved: how far a set of photos has moved by those that were added to it, and how far it would have by chance."""
+"""How far a set of images has drifted by the images that were added to it, and how far it would have by chance."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deepot.transport.gaussian import wasserstein2_squared_from
-from deepot.transport.moments import Moments, merge_in_order
+from deepot.transport.merging import merge_in_order
+from deepot.transport.moments import Moments
 
 
 @dataclass(frozen=True)
 class DriftDistance:
-    """W2 distances between Gaussians of latent patches.
+    """W2 distances between Gaussians of latent patches, in latent units.
 
     Attributes:
-        new_vs_old: the photos that were added from those before; of a few photos it is large by chance alone.
-        all_vs_old: all photos from those before.
-        sampling_rms: root mean square of `all_vs_old` where the added photos are of the same kind.
+        new_vs_old: Distance of the added images from the earlier ones; for few images it is large by chance alone.
+        all_vs_old: Distance of all images from the earlier ones.
+        sampling_rms: Root mean square of `all_vs_old` if the added images are of the same kind.
     """
 
     new_vs_old: float
@@ -24,34 +25,35 @@ class DriftDistance:
 
     @property
     def excess(self) -> float:
-        """What is left of `merged` without chance: √max(0, merged² − chance²)."""
+        """What `all_vs_old` has beyond chance: √max(0, all_vs_old² − sampling_rms²)."""
         return math.sqrt(max(0.0, self.all_vs_old**2 - self.sampling_rms**2))
 
 
 def measure_drift_distance(before: Moments, added: Moments, sampling_variance: float) -> DriftDistance:
-    """How far a set has moved.
+    """Measure how far a set has drifted.
 
-    Close to one another, Gaussians of n photos and of m more have a squared distance of C (1/n − 1/(n + m)) by chance,
-    as it is quadratic in the differences of their moments.
+    The squared distance of two Gaussians that are close to each other is quadratic in the differences of their moments,
+    so between n images and the same n with m more of their kind it is C (1/n − 1/(n + m)) on average.
 
     Args:
-        before: moments of the set.
-        added: moments of the photos that were added.
+        before: Moments of the set.
+        added: Moments of the images that were added.
         sampling_variance: C of the set (`estimate_sampling_variance`).
 
     Raises:
-        MomentsError: fewer than two patches before or added.
+        MomentsError: There are fewer than two patches before or added.
     """
-    squared_distance_to, everything = wasserstein2_squared_from(before.gaussian()), before.merge(added)
-    new_vs_old_squared, all_vs_old_squared = (squared_distance_to(each.gaussian()) for each in (added, everything))
-    sampling_squared = sampling_variance * (1 / before.images - 1 / everything.images)
+    squared_distance_to, union = wasserstein2_squared_from(before.gaussian()), before.merge(added)
+    new_vs_old_squared, all_vs_old_squared = (squared_distance_to(each.gaussian()) for each in (added, union))
+    sampling_squared = sampling_variance * (1 / before.images - 1 / union.images)
     return DriftDistance(math.sqrt(new_vs_old_squared), math.sqrt(all_vs_old_squared), math.sqrt(sampling_squared))
 
 
 def estimate_sampling_variance(blocks: Sequence[Moments]) -> float:
-    """The C of sets of such photos, in squared distance times photos, by leaving out one block at a time.
+    """Estimate the C of a set, a squared distance times a number of images, by leaving out one block at a time.
 
-    Blocks count by their photos. Of fewer than two of them nothing is known of chance, and C is 0.
+    Blocks are weighted by their images. With fewer than two non-empty blocks there is nothing to estimate it from, and
+    the estimate is 0.
     """
     blocks = [block for block in blocks if block.count]
     if len(blocks) < 2:

@@ -1,4 +1,4 @@
-"""Gaussians: the optimal transport map and the Wasserstein distance between two of them, in float64."""
+"""The optimal transport map and the Wasserstein distance between two Gaussians, in float64."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,11 +9,17 @@ from torch import Tensor
 from deepot.transport.linalg import eigenvalues_psd, eigh_psd, nearest_psd, sqrt_psd, symmetrise
 
 RANGE_RTOL = 1e-10
-"""Directions of the source whose variance is below this share of the largest count as having none."""
+"""Directions of the source whose variance is below this fraction of the largest count as having none."""
 
 
 class Gaussian(NamedTuple):
-    """A Gaussian N(mean, covariance): mean (d,), covariance (d, d), float64."""
+    """A Gaussian N(mean, covariance): mean (d,), covariance (d, d), float64.
+
+    >>> import deepot, torch
+    >>> standard = deepot.Gaussian(torch.zeros(2).double(), torch.eye(2).double())
+    >>> standard.covariance.trace()
+    tensor(2., dtype=torch.float64)
+    """
 
     mean: Tensor
     covariance: Tensor
@@ -27,30 +33,38 @@ class Affine(NamedTuple):
     target_mean: Tensor
 
     def bias(self, *, keep_mean: bool = False) -> Tensor:
-        """The b (d,) of x ↦ matrix x + b, without the mean shift if `keep_mean`."""
+        """Return the b (d,) of x ↦ matrix x + b, without the mean shift if `keep_mean`."""
         return (self.source_mean if keep_mean else self.target_mean) - self.matrix @ self.source_mean
 
 
 def affine_transport(source: Gaussian, target: Gaussian, fraction: float = 1.0) -> Affine:
-    """The map x + share (T(x) − x), T the optimal transport between two Gaussians: a point of their geodesic."""
+    """Return the map x + fraction (T(x) − x), with T the optimal transport map between two Gaussians.
+
+    The image of the source lies on the geodesic between the two (McCann 1997; Freirich et al. 2021).
+    """
     matrix = transport_matrix(source.covariance, target.covariance)
     matrix = torch.lerp(torch.eye(len(matrix), dtype=matrix.dtype), matrix, fraction)
     return Affine(matrix, source.mean, torch.lerp(source.mean, target.mean, fraction))
 
 
 def transport_matrix(source: Tensor, reference: Tensor, rtol: float = RANGE_RTOL) -> Tensor:
-    """The matrix T of the optimal transport map between two centred Gaussians.
+    """Return the matrix T of the optimal transport map between two centred Gaussians.
 
-    T = Σs^-½ (Σs^½ Σr Σs^½)^½ Σs^-½ (Olkin & Pukelsheim 1982; Adrai et al. 2023, eq. 3), taken in the range of Σs;
-    directions in which Σs has no variance (eigenvalues up to `rtol` · λmax) are left alone: T is the identity there.
+    T = Σs^-½ (Σs^½ Σr Σs^½)^½ Σs^-½ (Olkin & Pukelsheim 1982; Adrai et al. 2023, eq. 3), in the range of Σs; in
+    directions without variance (eigenvalues of Σs up to `rtol` · λmax) T is the identity.
 
     Args:
         source: Σs (d, d), symmetric positive semi-definite.
         reference: Σr (d, d), symmetric positive semi-definite.
-        rtol: relative bound of the range of Σs.
+        rtol: Relative bound of the range of Σs.
 
     Returns:
         T (d, d), symmetric positive semi-definite, float64, with T Σs Tᵀ = Σr on the range of Σs.
+
+    >>> import deepot, torch
+    >>> deepot.transport_matrix(torch.diag(torch.tensor([1.0, 4.0])), torch.diag(torch.tensor([9.0, 4.0]))).round()
+    tensor([[3., 0.],
+            [0., 1.]], dtype=torch.float64)
     """
     values, vectors = eigh_psd(source)
     in_range = values > rtol * values.max().clamp(min=torch.finfo(torch.float64).tiny)
@@ -62,12 +76,21 @@ def transport_matrix(source: Tensor, reference: Tensor, rtol: float = RANGE_RTOL
 
 
 def wasserstein2_squared(a: Gaussian, b: Gaussian) -> float:
-    """Squared Wasserstein-2 distance: ‖μa − μb‖² + tr(Σa + Σb − 2 (Σa^½ Σb Σa^½)^½) (Dowson & Landau 1982), ≥ 0."""
+    """Return the squared Wasserstein-2 distance ‖μa − μb‖² + tr(Σa + Σb − 2 (Σa^½ Σb Σa^½)^½), ≥ 0.
+
+    The closed form for two Gaussians is that of Dowson & Landau 1982.
+
+    >>> import deepot, torch
+    >>> a = deepot.Gaussian(torch.zeros(2).double(), torch.eye(2).double())
+    >>> b = deepot.Gaussian(torch.tensor([3.0, 0.0]).double(), 4 * torch.eye(2).double())
+    >>> round(deepot.wasserstein2_squared(a, b), 6)  # 3² + 2 · (2 − 1)²
+    11.0
+    """
     return wasserstein2_squared_from(a)(b)
 
 
 def wasserstein2_squared_from(a: Gaussian) -> Callable[[Gaussian], float]:
-    """The squared distances from one Gaussian to any: the root of its covariance is taken once."""
+    """Return a function b ↦ `wasserstein2_squared(a, b)` that takes the root of a's covariance only once."""
     root = sqrt_psd(a.covariance)
 
     def distance_to(b: Gaussian) -> float:

@@ -1,4 +1,4 @@
-"""Mixture: the transport between two mixtures of Gaussians as an operator on latents."""
+"""The transport between two mixtures of Gaussians as an operator on latents."""
 
 from collections.abc import Sequence
 
@@ -12,8 +12,15 @@ from deepot.transport.patch_operator import MAX_BAND_VALUES, count_overlaps, det
 class MixtureTransport:
     """x ↦ A_k x + b_k on every overlapping patch of replicate-padded latents, k by its detail; overlaps averaged.
 
-    What `PatchTransport` does with one map, with several. Which one a patch goes with depends on the patch, so this is
-    no convolution: every patch is multiplied by a d×d matrix, in bands of bounded memory.
+    It does with several maps what `PatchTransport` does with one. Which map applies depends on the patch, so this is no
+    convolution: every patch is multiplied by a d×d matrix, in bands of bounded memory.
+
+    >>> import deepot, torch
+    >>> scale = [(k * torch.eye(9), torch.zeros(9)) for k in (1, 2)]  # patches with detail are doubled
+    >>> operator = deepot.MixtureTransport(scale, torch.tensor([0.5]), patch_size=3)
+    >>> flat, stripes = torch.ones(1, 1, 4, 6), torch.tensor([0.0, 3.0]).repeat(1, 1, 4, 3)
+    >>> torch.equal(operator(flat), flat), torch.equal(operator(stripes), 2 * stripes)
+    (True, True)
     """
 
     def __init__(
@@ -29,10 +36,10 @@ class MixtureTransport:
 
         Args:
             maps: A_k (d, d) with d = c·p², patch values ordered (channel, row, column), and b_k (d,), by rising detail.
-            bounds: (len(maps) − 1,), the detail energies between them, ascending (`detail_energy`).
-            patch_size: p, odd.
-            dtype: of the computation.
-            device: of the computation.
+            bounds: Detail energies between the classes (`detail_energy`), (len(maps) − 1,), ascending.
+            patch_size: Side p of the patches, odd.
+            dtype: Dtype of the computation.
+            device: Device of the computation.
         """
         self.patch_size = patch_size
         self._maps = [(matrix.mT.to(device, dtype), bias.to(device, dtype)) for matrix, bias in maps]
@@ -42,7 +49,7 @@ class MixtureTransport:
         """Transport latents.
 
         Args:
-            latents: (B, c, h, w) of the dtype and on the device of the maps, any h, w ≥ 1.
+            latents: (B, c, h, w) of the operator's dtype and device, any h, w ≥ 1.
 
         Returns:
             (B, c, h, w).
@@ -62,7 +69,7 @@ class MixtureTransport:
         return (total / coverage)[..., radius : radius + height, radius : radius + width]
 
     def _transport_patches(self, patches: Tensor) -> Tensor:
-        """Each patch of (n, d) by the map of its class."""
+        """Apply to each patch of (n, d) the map of its class."""
         class_indices = torch.bucketize(detail_energy(patches, self.patch_size), self._bounds)
         transported = torch.empty_like(patches)
         for class_index, (transposed, bias) in enumerate(self._maps):

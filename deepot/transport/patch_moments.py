@@ -9,10 +9,10 @@ _MAX_BAND_VALUES = 8_000_000  # values unfolded at a time: 64 MB in float64
 
 
 def compute_patch_moments(latents: Tensor, patch_size: int) -> Moments:
-    """Moments of all overlapping p×p patches of one image's latents (1, c, h, w), in bands of bounded memory.
+    """Return the moments of all overlapping p×p patches of one image's latents (1, c, h, w).
 
-    Exact to rounding, in float64; vectors are ordered (channel, row, column). No patches where a side is shorter than
-    p.
+    Exact up to rounding, in float64 and in bands of bounded memory; patch values are ordered (channel, row, column).
+    There are no patches if a side is shorter than p.
     """
     _, channels, height, width = latents.shape
     moments = Moments.empty(channels * patch_size**2)
@@ -25,29 +25,27 @@ def compute_patch_moments(latents: Tensor, patch_size: int) -> Moments:
 
 
 def _band_moments(latents: Tensor, patch_size: int) -> Moments:
-    """Moments of the patches of latents (c, h, w), float64; their `images` are 0.
+    """Return the moments of the patches of latents (c, h, w), float64; their `images` are 0.
 
-    Two rows of a patch meet in the product of two rows of latents, cut into 1×p pieces, and the same product serves
-    every pair of patch rows that is as far apart: only the outermost rows of latents are not in all of the sums. So
-    p products of c·p × c·p take the place of one of c·p² × c·p², with p times fewer operations and p times less to
-    unfold.
+    The products of two rows of a patch are sums of products of two rows of latents, cut into 1×p pieces, and one such
+    product serves every pair of patch rows that is equally far apart: only the outermost rows of latents are not in all
+    of the sums. So p products of c·p × c·p replace one of c·p² × c·p², with p times fewer operations and p times less
+    to unfold.
     """
     channels, p = len(latents), patch_size
     centre = latents.mean((1, 2))
     pieces = (latents - centre[:, None, None]).unfold(2, p, 1).permute(1, 2, 0, 3).flatten(2).contiguous()
-    vertical, horizontal = len(pieces) - p + 1, pieces.shape[1]  # patches each way
+    vertical, horizontal = len(pieces) - p + 1, pieces.shape[1]  # number of patches along each axis
     count = vertical * horizontal
 
     second = latents.new_empty(channels, p, p, channels, p, p)
     for row_offset in range(p):
         upper, lower = pieces[: len(pieces) - row_offset], pieces[row_offset:]
-        common = min(p - 1 - row_offset, vertical)  # rows of latents that not every pair has, at the top
+        common = min(p - 1 - row_offset, vertical)  # rows of latents at the top that are not in all of the sums
         shared = upper[common:vertical].flatten(0, 1).mT @ lower[common:vertical].flatten(0, 1)
         outer = torch.cat((torch.arange(common), torch.arange(vertical, len(upper))))
-        single = upper[outer].mT @ lower[outer]  # of the rows of latents that not every pair has, at the top and below
-        for row in range(
-            p - row_offset
-        ):  # of the patch: its sums go over the rows of latents from `row` to row + vertical
+        single = upper[outer].mT @ lower[outer]  # products of the rows of latents in some of the sums only
+        for row in range(p - row_offset):  # row of the patch: sums over the rows of latents in [row, row + vertical)
             within = (row <= outer) & (outer < row + vertical)
             block = (shared + single[within].sum(0)).view(channels, p, channels, p)
             second[:, row, :, :, row + row_offset] = block

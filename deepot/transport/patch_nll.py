@@ -1,4 +1,4 @@
-"""Naturalness: where an image lies against natural photos, as far as a Gaussian of their latent patches tells."""
+"""The likelihood of an image's latent patches under the Gaussian of natural ones."""
 
 import math
 
@@ -10,23 +10,23 @@ from deepot.autoencoder import disable_tf32
 from deepot.transport.gaussian import Gaussian
 from deepot.transport.linalg import eigh_psd
 
-_MIN_RELATIVE_VARIANCE = 1e-6  # of tr(Σ)/d: the least variance that it reckons with
+_MIN_RELATIVE_VARIANCE = 1e-6  # smallest variance that is used, relative to tr(Σ)/d
 _MAX_BAND_VALUES = 8_000_000  # whitened values held at a time
 
 
 class PatchNll:
     """Negative log-likelihood of an image's latent patches under the reference Gaussian, per dimension, in nats.
 
-    Natural photos have `expected` on average. A smooth image lies below it: patches with too little variance are near
-    the middle of the Gaussian, where natural ones hardly ever are. What a photo shows makes more of a difference than
-    noise or compression (`benchmarks/scores.py`).
+    Natural photos have `expected` on average. A smooth image has less: patches with too little variance lie near the
+    centre of the Gaussian, where natural ones are rare. The subject of a photo has more influence than noise or
+    compression (`benchmarks/scores.py`).
 
     Attributes:
-        expected: the mean over the reference's own patches.
+        expected: Mean over the reference's own patches.
     """
 
     def __init__(self, reference: Gaussian, patch_size: int, *, device: torch.device | str = "cpu") -> None:
-        """Prepare the whitening; variances below 1e-6 of tr(Σ)/d count as that much."""
+        """Prepare the whitening of patches; variances below 1e-6 · tr(Σ)/d are raised to it."""
         values, vectors = eigh_psd(reference.covariance)
         variances = values
         values = values.clamp(min=_MIN_RELATIVE_VARIANCE * float(values.mean()))
@@ -39,7 +39,7 @@ class PatchNll:
 
     @disable_tf32()
     def __call__(self, latents: Tensor) -> float:
-        """Mean over the patches of latents (1, c, h, w), float32; NaN where no patch fits."""
+        """Return the mean over the patches of latents (1, c, h, w), float32; NaN if a side is shorter than a patch."""
         height, width = latents.shape[-2:]
         patches = (height - self._patch_size + 1) * (width - self._patch_size + 1)
         if min(height, width) < self._patch_size:

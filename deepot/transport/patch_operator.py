@@ -1,4 +1,4 @@
-"""Latent patches, and an affine map of patches as one convolution."""
+"""Overlapping patches of latents, and an affine map of patches as a convolution."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -16,14 +16,14 @@ _MAX_TRANSPORTED_VALUES = 4_000_000  # latent values transported at a time: 16 M
 
 
 def extract_patches(latents: Tensor, patch_size: int) -> Tensor:
-    """All overlapping p×p patches, without padding.
+    """Return all overlapping p×p patches, without padding.
 
     Args:
         latents: (B, c, h, w).
-        patch_size: p, odd.
+        patch_size: Side p of the patches, odd.
 
     Returns:
-        (n, c·p²), values ordered (channel, row, column); n = B·(h−p+1)·(w−p+1), 0 where a side is shorter than p.
+        (n, c·p²), values ordered (channel, row, column); n = B·(h−p+1)·(w−p+1), 0 if a side is shorter than p.
     """
     _, channels, height, width = latents.shape
     if min(height, width) < patch_size:
@@ -32,13 +32,13 @@ def extract_patches(latents: Tensor, patch_size: int) -> Tensor:
 
 
 def detail_energy(patches: Tensor, patch_size: int) -> Tensor:
-    """Mean square of what is left of patches (n, c·p²) without the mean of each channel, (n,)."""
+    """Return the mean square of patches (n, c·p²) after each channel's mean is subtracted, (n,)."""
     channels = patches.reshape(len(patches), -1, patch_size**2)
     return (channels - channels.mean(2, keepdim=True)).square().mean((1, 2))
 
 
 def iter_patch_bands(latents: Tensor, patch_size: int) -> Iterator[Tensor]:
-    """All overlapping p×p patches of one image's latents (1, c, h, w), (n, c·p²) at a time, float64."""
+    """Yield all overlapping p×p patches of one image's latents (1, c, h, w) in bands of (n, c·p²), float64."""
     _, channels, height, width = latents.shape
     rows = max(1, MAX_BAND_VALUES // (channels * patch_size**2 * width))
     for top in range(0, height - patch_size + 1, rows):
@@ -46,7 +46,7 @@ def iter_patch_bands(latents: Tensor, patch_size: int) -> Iterator[Tensor]:
 
 
 def count_overlaps(rows: int, columns: int, patch_size: int) -> Tensor:
-    """How many of rows × columns overlapping p×p patches cover each position, (rows + p − 1, columns + p − 1)."""
+    """Return how many of rows × columns overlapping p×p patches cover a position, (rows + p − 1, columns + p − 1)."""
 
     def along_axis(patches: int) -> Tensor:
         positions = torch.arange(patches + patch_size - 1)
@@ -56,13 +56,13 @@ def count_overlaps(rows: int, columns: int, patch_size: int) -> Tensor:
 
 
 class _Span(NamedTuple):
-    """Neighbours along an axis that one convolution transports.
+    """Positions along an axis that one convolution transports: [start, stop).
 
     Attributes:
-        start: the first position.
-        stop: the one behind the last.
-        offsets: which places a position has in the patches that cover it: one entry for each position, or one entry if
-            all have the same.
+        start: The first position.
+        stop: The position after the last.
+        offsets: Where the positions lie in the patches that cover them: one range of offsets for each position, or a
+            single one if it is the same for all.
     """
 
     start: int
@@ -70,13 +70,13 @@ class _Span(NamedTuple):
     offsets: tuple[range, ...]
 
     def input_range(self, patch_size: int) -> tuple[int, int]:
-        """The first position on which these depend, and the one behind the last."""
+        """Return the half-open range of positions that these depend on."""
         last = self.stop - len(self.offsets)
-        first = min(self.start + number - places[-1] for number, places in enumerate(self.offsets))
-        return first, max(last + number + patch_size - places[0] for number, places in enumerate(self.offsets))
+        first = min(self.start + index - covered[-1] for index, covered in enumerate(self.offsets))
+        return first, max(last + index + patch_size - covered[0] for index, covered in enumerate(self.offsets))
 
     def split(self, max_length: int) -> Iterator["_Span"]:
-        """Parts of at most so many positions, if all are alike, else the run itself."""
+        """Yield spans of at most `max_length` positions; the span itself if its positions differ in their offsets."""
         if len(self.offsets) > 1:
             yield self
             return
@@ -85,13 +85,19 @@ class _Span(NamedTuple):
 
 
 class PatchTransport:
-    """x ↦ A x + b on every overlapping patch of replicate-padded latents, overlaps averaged.
+    """x ↦ A x + b on every overlapping patch of replicate-padded latents, overlaps averaged (Adrai et al. 2023).
 
-    Unfolding, mapping and folding are linear. A position becomes the mean of what the patches that cover it say, over
-    the places that it has in them: a convolution, and the same one wherever these places are. Away from the border they
-    are all p×p, and the kernel has (2p−1)×(2p−1) weights. Within p//2 of the border there are fewer, others for each
-    position: those of an edge, and of a corner, are channels of one convolution that has a kernel for each of them.
+    Unfolding, mapping, folding and averaging are linear: together they are a convolution, with one kernel for all
+    positions that lie at the same offsets in the patches that cover them. Away from the border these are all p×p
+    offsets, and the kernel has (2p−1)×(2p−1) weights. Within p//2 of the border there are fewer, and they differ from
+    position to position: the positions of an edge or a corner are channels of one convolution with a kernel for each.
     Kernels are made when they are first needed.
+
+    >>> import deepot, torch
+    >>> operator = deepot.PatchTransport(2 * torch.eye(9), torch.ones(9), patch_size=3)
+    >>> latents = torch.arange(12.0).reshape(1, 1, 3, 4)
+    >>> torch.allclose(operator(latents), 2 * latents + 1, atol=1e-5)
+    True
     """
 
     def __init__(
@@ -108,9 +114,9 @@ class PatchTransport:
         Args:
             matrix: A (d, d) with d = c·p², patch values ordered (channel, row, column).
             bias: b (d,).
-            patch_size: p, odd.
-            dtype: of the computation.
-            device: of the computation.
+            patch_size: Side p of the patches, odd.
+            dtype: Dtype of the computation.
+            device: Device of the computation.
         """
         self.patch_size = p = patch_size
         channels = len(bias) // p**2
@@ -124,7 +130,7 @@ class PatchTransport:
         """Transport latents.
 
         Args:
-            latents: (B, c, h, w) of the dtype and on the device of the computation, any h, w ≥ 1.
+            latents: (B, c, h, w) of the operator's dtype and device, any h, w ≥ 1.
 
         Returns:
             (B, c, h, w).
@@ -144,11 +150,11 @@ class PatchTransport:
         return output
 
     def _kernel_for(self, rows: tuple[range, ...], columns: tuple[range, ...]) -> tuple[Tensor, Tensor]:
-        """Kernels and biases of neighbours with these places in the patches that cover them, all as channels."""
+        """Return kernels and biases, as channels, of positions with these offsets in the patches that cover them."""
         key = rows, columns
         if key not in self._kernels:
             p, channels = self.patch_size, len(self._bias)
-            (first, bottom), (left, right) = (_Span(0, len(places), places).input_range(p) for places in key)
+            (first, bottom), (left, right) = (_Span(0, len(offsets), offsets).input_range(p) for offsets in key)
             size = len(rows), len(columns), channels
             kernel = torch.zeros(*size, channels, bottom - first, right - left, dtype=torch.float64)
             bias = torch.zeros(*size, dtype=torch.float64)
@@ -165,7 +171,7 @@ class PatchTransport:
 
 
 def _split_axis(length: int, patch_size: int) -> Iterator[_Span]:
-    """An axis of so many positions: its two edges and what is between them, or all in one where it is short."""
+    """Yield the spans of an axis: its two edges and the interior, or a single span if it is shorter than two edges."""
     radius = patch_size // 2
 
     def edge(start: int, stop: int) -> _Span:
@@ -185,14 +191,14 @@ def _split_axis(length: int, patch_size: int) -> Iterator[_Span]:
 
 
 def _convolve(region: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-    """A convolution without padding; at a corner it is a product of matrices, which takes less to set up."""
+    """Convolve without padding; if the output is one position, as a matrix product, which has less overhead."""
     if region.shape[2:] == kernel.shape[2:]:
         return F.linear(region.flatten(1), kernel.flatten(1), bias)[..., None, None]
     return F.conv2d(region, kernel, bias)
 
 
 def _channels_to_space(transported: Tensor, rows: int, columns: int) -> Tensor:
-    """(B, rows·columns·c, h, w), a position's neighbours as channels, as (B, c, rows·h, columns·w)."""
+    """Rearrange (B, rows·columns·c, h, w), neighbouring positions as channels, to (B, c, rows·h, columns·w)."""
     if rows * columns == 1:
         return transported
     images, _, height, width = transported.shape
@@ -201,7 +207,7 @@ def _channels_to_space(transported: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def _pad_rows(latents: Tensor, rows: tuple[int, int], radius: int) -> Tensor:
-    """Rows of latents with `radius` more columns each side; outside, the outermost rows and columns repeat."""
+    """Return the rows [top, bottom) of latents with `radius` more columns on each side, padded by replication."""
     (top, bottom), height = rows, latents.shape[2]
     outside = (radius, radius, max(-top, 0), max(bottom - height, 0))
     return F.pad(latents[:, :, max(top, 0) : bottom], outside, mode="replicate")

@@ -1,56 +1,34 @@
-"""Drift: how far restored photos have moved since a map was fitted from them, and what is made of it."""
+"""The drift of a calibration: how far the restored photos have moved since a map was fitted from them."""
 
 import json
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from deepot.autoencoder import LoadedAutoencoder
-from deepot.transport import (
-    CalibrationKind,
-    Moments,
-    TransportMap,
-    estimate_sampling_variance,
-    measure_drift_distance,
-    merge_in_order,
-)
-from pipeline.calibration.maps import fit_and_store_map, load_map, read_fitted_shard_counts
-from pipeline.calibration.moments import (
-    REFERENCE_SIDE,
-    SOURCE_SIDE,
-    MomentsTask,
-    list_shard_numbers,
-    read_binned_moments,
-    read_merged_moments,
-    read_moment_blocks,
-)
+from deepot.transport import TransportMap, estimate_sampling_variance, measure_drift_distance, merge_in_order
 from pipeline.calibration.paths import CalibrationPaths
-from pipeline.config import Job, RefitPolicy
-from pipeline.storage import create_if_absent, join_uri, list_names, read, utc_timestamp, write
-
-log = logging.getLogger(__name__)
-
-MomentBlocks = tuple[list[Moments], list[Moments]]
+from pipeline.calibration.sides import Side
+from pipeline.calibration.stored_moments import read_merged_moments, read_moment_blocks
+from pipeline.storage import join_uri, list_names, read, utc_timestamp
 
 
 @dataclass(frozen=True)
 class Drift:
-    """The source side of a calibration now, against what it was when the map was fitted.
+    """The source side of a calibration now, compared with the photos that a map was fitted from.
 
-    Distances are W2 between Gaussians of latent patches (`drift`). What has moved is judged by all photos
-    together: that is also all that a new map would be fitted from.
+    Distances are W2 between Gaussians of latent patches. The drift is judged by all photos together, as a new map
+    would be fitted from all of them.
 
     Attributes:
-        map_sha256: of the map.
+        map_sha256: SHA-256 of the map.
         images: photos that the map was fitted from.
-        new_images: photos that have come since.
-        new_distance: distance of the new photos from those.
-        merged_distance: distance of all photos from those.
-        expected_by_chance: how much of that is to be expected by the choice of photos.
-        relative_drift: what is beyond chance, as a share of the map's way; compared with `transport.drift_limit`.
-        map_distance: distance that the map bridges, from restored to natural photos.
-        refitted: whether another map was fitted.
+        new_images: photos that were added since.
+        new_distance: distance of the new photos from those of the map.
+        merged_distance: distance of all photos from those of the map.
+        expected_by_chance: the part of `merged_distance` that the choice of photos explains.
+        relative_drift: the drift beyond chance, as a fraction of `map_distance`; `transport.drift_limit` is its limit.
+        map_distance: the distance that the map covers, from restored to natural photos.
+        refitted: whether a new map was fitted.
     """
 
     map_sha256: str
@@ -65,81 +43,31 @@ class Drift:
 
     @property
     def json_fields(self) -> dict[str, object]:
-        """What a scheduler is told."""
+        """All attributes, as JSON fields."""
         return asdict(self)
 
+    def to_record(self) -> bytes:
+        """Return the drift as the JSON of a drift record, with the time at which it was noticed."""
+        return json.dumps({"noticed": utc_timestamp()} | self.json_fields, sort_keys=True).encode()
 
-def update_map(
-    job: Job,
-    paths: CalibrationPaths,
-    autoencoder: LoadedAutoencoder,
-    tasks: Sequence[MomentsTask],
-    compute_moments: Callable[[], MomentBlocks],
-) -> Drift:
-    """Keep the map of a run up with its calibration: fit the first one, and further ones where the job says so.
 
-    A job that asks to follow drift, and whose calibration does not see its input, is warned.
+def measure_drift(paths: CalibrationPaths, current_map: TransportMap, numbers: Sequence[int], n_fitted: int) -> Drift:
+    """Measure the drift of the source side since a map was fitted.
 
     Args:
-        job: the job.
-        paths: of the calibration.
-        autoencoder: the autoencoder.
-        tasks: all tasks of the statistics.
-        compute_moments: gathers the moments that are missing, and gives all of them; called only where there are new photos.
+        paths: the folder of the calibration.
+        current_map: the map.
+        numbers: the numbers of all shards of the source side, in order.
+        n_fitted: how many of these shards the map was fitted from: the first ones.
     """
-    _warn_if_input_unused(job)
-    current_map = load_map(job, paths)
-    shard_counts = {side: len(list_shard_numbers(tasks, side)) for side in (SOURCE_SIDE, REFERENCE_SIDE)}
-    fitted_shard_counts = read_fitted_shard_counts(paths, current_map) if current_map else {}
-    if current_map and fitted_shard_counts == shard_counts:
-        return Drift(current_map.sha256, current_map.info.source_images, map_distance=current_map.info.wasserstein2)
-    moment_blocks = compute_moments()
-    if current_map:
-        drift = _measure_drift(
-            paths, current_map, list_shard_numbers(tasks, SOURCE_SIDE), fitted_shard_counts[SOURCE_SIDE]
-        )
-        record_uri = paths.drift(current_map.sha256, shard_counts[SOURCE_SIDE])
-        create_if_absent(record_uri, _to_json(drift))
-        if not _should_refit(job, drift):
-            return drift
-    binned_moments = read_binned_moments(tasks) if job.transport.mixture_components > 1 else None
-    fitted = fit_and_store_map(job, paths, autoencoder, *moment_blocks, binned_moments, shard_counts)
-    if not current_map:
-        return Drift(fitted.sha256, fitted.info.source_images, map_distance=fitted.info.wasserstein2)
-    if fitted.sha256 != current_map.sha256:
-        drift = replace(drift, refitted=True)
-        write(record_uri, _to_json(drift))
-    return drift
-
-
-def read_drift_records(paths: CalibrationPaths) -> list[dict[str, Any]]:
-    """What was noticed whenever photos were added to the calibration, in the order of time."""
-    found = [
-        json.loads(read(join_uri(paths.drift(), name))) for name in list_names(paths.drift()) if name.endswith(".json")
-    ]
-    return sorted(found, key=lambda record: (record["images"] + record["new_images"], record["noticed"]))
-
-
-def _warn_if_input_unused(job: Job) -> None:
-    """Say so where `refit: drift` is likely to be a mistake: nothing of the input is in the calibration."""
-    if job.transport.refit is RefitPolicy.DRIFT and job.calibration_kind is CalibrationKind.PAIRED:
-        log.warning(
-            "transport.refit is drift, but with calibration.reference and calibration.degradation only new reference "
-            "photos can change the map, never new input: leave out calibration.reference to calibrate from the input"
-        )
-
-
-def _measure_drift(paths: CalibrationPaths, current_map: TransportMap, numbers: Sequence[int], n_fitted: int) -> Drift:
-    """The shards of the source side now, against the first so many of them."""
     map_distance = current_map.info.wasserstein2
     drift = Drift(current_map.sha256, current_map.info.source_images, map_distance=map_distance)
-    if not numbers[n_fitted:] or (new := read_merged_moments(paths, SOURCE_SIDE, numbers[n_fitted:])).count < 2:
+    if not numbers[n_fitted:] or (new := read_merged_moments(paths, Side.SOURCE, numbers[n_fitted:])).count < 2:
         return drift
-    old = read_moment_blocks(paths, SOURCE_SIDE, numbers[:n_fitted])
+    old = read_moment_blocks(paths, Side.SOURCE, numbers[:n_fitted])
     distance = measure_drift_distance(merge_in_order(old), new, estimate_sampling_variance(old))
-    beyond_chance = distance.excess
-    # where the map has no distance to cover, any drift is as large as the map
-    relative_drift = beyond_chance / map_distance if map_distance else float(beyond_chance > 0)
+    # if the map has no distance to cover, any drift is as large as the map
+    relative_drift = distance.excess / map_distance if map_distance else float(distance.excess > 0)
     return replace(
         drift,
         new_images=new.images,
@@ -150,10 +78,9 @@ def _measure_drift(paths: CalibrationPaths, current_map: TransportMap, numbers: 
     )
 
 
-def _to_json(drift: Drift) -> bytes:
-    return json.dumps({"noticed": utc_timestamp()} | drift.json_fields, sort_keys=True).encode()
-
-
-def _should_refit(job: Job, drift: Drift) -> bool:
-    refit, limit = job.transport.refit, job.transport.drift_limit
-    return refit is RefitPolicy.ALWAYS or (refit is RefitPolicy.DRIFT and drift.relative_drift > limit)
+def read_drift_records(paths: CalibrationPaths) -> list[dict[str, Any]]:
+    """Read what was noticed whenever photos were added to the calibration, in the order of time."""
+    found = [
+        json.loads(read(join_uri(paths.drift(), name))) for name in list_names(paths.drift()) if name.endswith(".json")
+    ]
+    return sorted(found, key=lambda record: (record["images"] + record["new_images"], record["noticed"]))

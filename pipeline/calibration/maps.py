@@ -1,16 +1,17 @@
-"""Fit: the driver's one computation, from merged moments to a map; the maps of a run are numbered."""
+"""The maps of a calibration: fitting them from moments, storing them under numbers, and loading them."""
 
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from deepot.autoencoder import LoadedAutoencoder
-from deepot.transport import BinnedMoments, Moments, TransportMap, fit_map, fit_mixture_map
-from pipeline.calibration.paths import CalibrationPaths
-from pipeline.config import Job
+from deepot.transport import Moments, TransportMap, fit_map
+from pipeline.calibration.paths import CalibrationPaths, calibration_of_run
+from pipeline.config import MAP_PLACEHOLDER, Job, parse_job
 from pipeline.errors import RunError
-from pipeline.runs import list_numbered_files
-from pipeline.storage import create_if_absent, join_uri, read, write
+from pipeline.runs import RunPaths, check_lease, list_numbered_files, require_run
+from pipeline.storage import create_if_absent, read, write
 
 log = logging.getLogger(__name__)
 
@@ -21,24 +22,22 @@ def fit_and_store_map(
     autoencoder: LoadedAutoencoder,
     source: Sequence[Moments],
     reference: Sequence[Moments],
-    binned_moments: tuple[BinnedMoments, BinnedMoments] | None = None,
+    statistics: tuple[Any, Any] | None = None,
     shard_counts: Mapping[str, int] | None = None,
 ) -> TransportMap:
-    """Fit a map from blocks of moments, for a mixture also from levels of both sides, and store it as the run's latest.
-
-    Where it is the one that the run has already, none is added.
+    """Fit a map and store it as the latest one of the calibration, unless it equals the latest one already.
 
     Args:
         job: the job.
-        paths: of the calibration.
+        paths: the folder of the calibration.
         autoencoder: the autoencoder.
-        source: blocks of the source side.
-        reference: blocks of the reference side.
-        binned_moments: of both sides, for a mixture.
-        shard_counts: how many shards of a side these are.
+        source: blocks of moments of the source side.
+        reference: blocks of moments of the reference side.
+        statistics: the statistics of both sides that the kind of map is fitted from; None if it needs only moments.
+        shard_counts: number of shards that the moments are from, by side.
 
     Raises:
-        RunError: another driver has just stored another map.
+        RunError: another driver has just stored another map, or has taken over the lease of the calibration.
     """
     fitted = fit_map(
         source,
@@ -48,68 +47,86 @@ def fit_and_store_map(
         patch_size=job.transport.patch_size,
         calibration=job.calibration_kind,
         shrinkage_se=None if job.transport.shrinkage_se == "auto" else job.transport.shrinkage_se,
+        kind=job.transport.map_kind,
+        statistics=statistics,
     )
-    if binned_moments:
-        fitted = fit_mixture_map(fitted, *binned_moments, job.transport.mixture_components)
     if fitted.info.shrinkage_factor == 0:
         log.warning(
             "the two sets differ by no more than chance, so the map does nothing and results will be the restored "
             "photos: give more photos, pairs (calibration.degradation), or a smaller transport.shrinkage_se"
         )
-    write(
-        paths.map_provenance(fitted.sha256), json.dumps(dict(shard_counts or {}), sort_keys=True).encode()
-    )  # first: no map is without
+    provenance = json.dumps(dict(shard_counts or {}), sort_keys=True).encode()
+    check_lease(paths)
+    write(paths.map_provenance(fitted.sha256), provenance)  # before the map, so that no map lacks it
     number = len(list_run_maps(paths))
     data = fitted.to_bytes()
     if (not number or read(paths.map(number)) != data) and not create_if_absent(paths.map(number + 1), data):
         raise RunError(
-            f"{paths.map(number + 1)} holds another map than these statistics give: another driver has just fitted it, "
-            "or another version of deepot; run the same command again"
+            f"{paths.map(number + 1)} is not the map that these statistics give: another driver, or another version of "
+            "deepot, has just fitted it; run the same command again"
         )
     return fitted
 
 
 def list_run_maps(paths: CalibrationPaths) -> list[str]:
-    """URIs of the maps of a run, the latest last."""
-    return [uri for _, uri in list_numbered_files(join_uri(paths.uri, "maps"), "map", "safetensors")]
+    """List the URIs of the maps of a calibration, the latest one last."""
+    return [uri for _, uri in list_numbered_files(paths.maps_folder, "map", "safetensors")]
 
 
 def read_fitted_shard_counts(paths: CalibrationPaths, transport: TransportMap) -> dict[str, int]:
-    """How many shards of each side a map of the run was fitted from.
+    """Read from how many shards of each side a map of the calibration was fitted.
 
     Raises:
-        RunError: nothing is known of that.
+        RunError: there is no record of it.
     """
     try:
         found: dict[str, int] = json.loads(read(paths.map_provenance(transport.sha256)))
     except FileNotFoundError as error:
         raise RunError(
-            f"{paths.uri} does not say what its latest map was fitted from: name the map in the job"
+            f"{paths.map_provenance(transport.sha256)} is missing, so nobody knows which photos the map was fitted "
+            "from: name the map in the job"
         ) from error
     return found
 
 
-def list_map_uris(job: Job, paths: CalibrationPaths) -> list[str]:
-    """Where the maps lie that a run has used, the latest last: in its folder, unless the job names one."""
-    return list_run_maps(paths) if job.map is None else [job.map]
+def find_map_uri(job: Job, paths: CalibrationPaths) -> str:
+    """Return the URI of the map that a job applies, or of its first one if none is fitted yet.
 
-
-def find_latest_map_uri(job: Job, paths: CalibrationPaths) -> str:
-    """Where the latest map of a run lies, or will lie where there is none yet."""
-    return (list_map_uris(job, paths) or [paths.map()])[-1]
+    With `{map}` in its output URI a job applies the latest map of its calibration. Without it all results must be of
+    one map, so the job applies the first one, whatever other jobs that share the calibration have fitted since.
+    """
+    if job.map is not None:
+        return job.map
+    uris = list_run_maps(paths) or [paths.map()]
+    return uris[-1] if MAP_PLACEHOLDER in job.output.uri else uris[0]
 
 
 def load_map(job: Job, paths: CalibrationPaths) -> TransportMap | None:
-    """The latest map of a run, the one the job names, or None where none is fitted yet.
+    """Load the map that a job applies (see `find_map_uri`); None if none is fitted yet.
 
     Raises:
         RunError: the map that the job names does not exist.
         MapError: it is not a map.
     """
-    uri = find_latest_map_uri(job, paths)
+    uri = find_map_uri(job, paths)
     try:
         return TransportMap.from_bytes(read(uri), job.map or uri)
     except FileNotFoundError as error:
         if job.map is None:
             return None
         raise RunError(f"map {job.map}: there is no such file") from error
+
+
+def load_map_of_run(run: RunPaths) -> TransportMap:
+    """Load the map that the job of a run applies.
+
+    Raises:
+        RunError: the folder is not that of a run, or the run has no map yet.
+        MapError: the file is not a map.
+    """
+    require_run(run)
+    job = parse_job(json.loads(read(run.run_json))["job"], run.run_json)
+    transport = load_map(job, CalibrationPaths("") if job.map else calibration_of_run(run))
+    if transport is None:
+        raise RunError(f"{run.uri} has no map yet: run 'deepot fit' or 'deepot run' first")
+    return transport

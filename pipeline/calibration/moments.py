@@ -1,150 +1,68 @@
-"""Statistics: the moments of both sides of a calibration, a shard at a time, merged over a fixed tree."""
+"""Computing the moments of both sides of a calibration, shard by shard, on workers that may die."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from deepot.autoencoder import LoadedAutoencoder
-from deepot.inference import TileOptions, degrade_photo, photo_binned_moments, photo_moments
-from deepot.photo import Pixels
-from deepot.restoration import rng_for
-from deepot.transport import BinnedMoments, CalibrationKind, MergeableT, Moments, merge_in_order
-from pipeline.calibration.paths import CalibrationPaths
-from pipeline.calibration.photo_lists import append_photos, iter_photo_shards
-from pipeline.config import Job, Photos
+from deepot.transport import Moments
+from pipeline.calibration.shard_moments import compute_shard_moments, dry_run_photos
+from pipeline.calibration.sides import Side
+from pipeline.calibration.stored_moments import read_moment_blocks
+from pipeline.calibration.tasks import (
+    MomentsTask,
+    MomentsTaskResult,
+    TaskExecutor,
+    list_pending_tasks,
+    list_shard_numbers,
+)
 from pipeline.errors import ErrorCode, NothingFoundError, RunError
-from pipeline.failures import DEVICE_ERRORS, error_code, error_message
-from pipeline.imageio import decode
 from pipeline.progress import Progress
 from pipeline.runs import Shard
-from pipeline.sources import find_images, read_input, sample_by_hash
-from pipeline.storage import Entry, list_names, read, write
-from pipeline.workers import Models, hard_deadline, load_models, scaled_timeout_s, tile_options
+from pipeline.storage import Entry
 
 log = logging.getLogger(__name__)
 
-CRASH_MESSAGE = "the worker process died over this photo, alone"
-
-SOURCE_SIDE, REFERENCE_SIDE, BOTH_SIDES = "source", "reference", "both"
-_MAX_FAILURES_WITHOUT_SUCCESS = 8  # photos lost alone, while nothing has been done
-MAX_MOMENT_BLOCKS = 32
-"""Neighbouring shards are merged until there are no more: evidence is weighed by leaving one out at a time."""
-
-
-@dataclass(frozen=True)
-class MomentsTask:
-    """One shard of the statistics: all that a worker needs to know.
-
-    Attributes:
-        job: the job.
-        allow_code: whether `module:factory` may be imported.
-        paths: of the calibration.
-        side: source, reference, or both where the same photos serve both.
-        shard: the photos.
-    """
-
-    job: Job
-    allow_code: bool
-    paths: CalibrationPaths
-    side: str
-    shard: Shard
-
-
-@dataclass(frozen=True)
-class MomentsTaskResult:
-    """What a statistics task did: photos used, those it could not use with the reason, and whether its worker died."""
-
-    images: int
-    unusable: tuple[tuple[str, str], ...] = ()
-    crashed_task: MomentsTask | None = None
-
-
-def make_crash_result(task: MomentsTask) -> MomentsTaskResult:
-    """What is known of a task whose worker died, again and again."""
-    return MomentsTaskResult(0, crashed_task=task)
-
-
-TaskExecutor = Callable[
-    [Callable[[MomentsTask], MomentsTaskResult], Sequence[MomentsTask]], Iterable[MomentsTaskResult]
-]
-"""Runs a function on tasks, results in any order; in a process or on a cluster."""
-
-
-def make_moments_tasks(
-    job: Job, paths: CalibrationPaths, allow_code: bool, exclude: Sequence[str], *, relist: bool = True
-) -> list[MomentsTask]:
-    """The statistics of a job as tasks, over frozen lists of photos.
-
-    Shards are cut by the lists alone: how far a map is trusted depends on them.
-
-    Args:
-        job: the job.
-        paths: of the calibration.
-        allow_code: whether `module:factory` may be imported.
-        exclude: folders whose files are not photos of the input.
-        relist: list the photos again, so that new ones are added; otherwise those of the lists are all.
-
-    Raises:
-        NothingFoundError: there are no photos of a side.
-        StorageError: they cannot be listed.
-    """
-    given, limit = job.calibration, job.calibration_limit
-    photo_sets: dict[str, tuple[Photos, Sequence[str]]] = {}
-    if given and given.reference and given.restored and job.calibration_kind is CalibrationKind.UNPAIRED:
-        photo_sets = {REFERENCE_SIDE: (given.reference, ()), SOURCE_SIDE: (given.restored, ())}
-    elif given and given.reference:
-        photo_sets = {BOTH_SIDES: (given.reference, ())}
-    else:
-        photo_sets = {BOTH_SIDES: (job.input, exclude)}
-    for side, (photos, excluded_folders) in photo_sets.items() if relist else ():
-        label = f"{side} photos" if side != BOTH_SIDES else "calibration photos"
-        found = find_images(photos.images, label, excluded_folders, photos.exclude)
-        append_photos(paths, side, sample_by_hash(found, limit))
-    return [
-        MomentsTask(job, allow_code, paths, side, shard)
-        for side in photo_sets
-        for shard in iter_photo_shards(paths, side)
-    ]
+CRASH_MESSAGE = "the worker process died while it processed this photo alone"
+_MAX_FAILURES_WITHOUT_SUCCESS = 8
 
 
 def compute_moments(
     tasks: Sequence[MomentsTask], execute: TaskExecutor, progress: Progress
 ) -> tuple[list[Moments], list[Moments]]:
-    """Gather the moments of all tasks, those that have none yet, in blocks of neighbouring shards.
+    """Compute the moments of those tasks that have none yet, and return the moments of all tasks.
+
+    Args:
+        tasks: all tasks of the calibration.
+        execute: runs a function on tasks.
+        progress: receives the number of processed photos.
 
     Returns:
-        Blocks of the source side and of the reference side, in the order of their shards; where the same photos serve
-        both, block number i is of the same ones.
+        Blocks of neighbouring shards of the source side and of the reference side, in the order of the shards. If the
+        same photos serve both sides, the blocks with the same index hold the same photos.
 
     Raises:
         NothingFoundError: not one photo of a side could be used.
+        RunError: workers die whatever they process.
     """
-    paths, remaining = tasks[0].paths, list_pending_tasks(tasks)
-    progress.begin("statistics", sum(len(task.shard.entries) for task in remaining))
-    for result in _run_tasks(remaining, execute):
-        for uri, why in result.unusable:
-            log.warning("not used for calibration: %s (%s)", uri, why, extra={"photo": uri})
+    paths, pending = tasks[0].paths, list_pending_tasks(tasks)
+    progress.begin("moments", sum(len(task.shard.entries) for task in pending))
+    for result in _run_tasks(pending, execute):
+        for uri, reason in result.unusable:
+            log.warning("not used for calibration: %s (%s)", uri, reason, extra={"photo": uri})
         progress.advance(result.images + len(result.unusable), len(result.unusable))
     progress.end()
     source, reference = (
-        read_moment_blocks(paths, side, list_shard_numbers(tasks, side)) for side in (SOURCE_SIDE, REFERENCE_SIDE)
+        read_moment_blocks(paths, side, list_shard_numbers(tasks, side)) for side in (Side.SOURCE, Side.REFERENCE)
     )
-    for side, found in ((SOURCE_SIDE, source), (REFERENCE_SIDE, reference)):
-        if not any(block.count for block in found):
+    for side, blocks in ((Side.SOURCE, source), (Side.REFERENCE, reference)):
+        if not any(block.count for block in blocks):
             raise NothingFoundError(f"not one photo of the {side} side could be used for calibration; see the warnings")
     return source, reference
 
 
-def list_pending_tasks(tasks: Sequence[MomentsTask]) -> list[MomentsTask]:
-    """Of these tasks of one run, those whose moments are not stored yet."""
-    paths = tasks[0].paths
-    done = {side: list_names(paths.moments(side, 0).rpartition("/")[0]) for side in (SOURCE_SIDE, REFERENCE_SIDE)}
-    return [task for task in tasks if not all(_moments_file_name(task) in done[side] for side in list_sides(task))]
-
-
 def _run_tasks(tasks: Sequence[MomentsTask], execute: TaskExecutor) -> Iterator[MomentsTaskResult]:
-    """Do tasks; where one kills its worker its photos are tried alone, and it is done without those that kill."""
-    crashed, any_succeeded, n_crashed = list[MomentsTask](), False, 0
+    """Run tasks; a shard that crashes its worker is run again without the photos that crash a worker alone."""
+    crashed, n_crashing, any_succeeded = list[MomentsTask](), 0, False
     for result in execute(compute_shard_moments, tasks):
         if result.crashed_task is None:
             any_succeeded = True
@@ -153,136 +71,31 @@ def _run_tasks(tasks: Sequence[MomentsTask], execute: TaskExecutor) -> Iterator[
             crashed.append(result.crashed_task)
     for task in crashed:
         crashing = set[Entry]()
-        for entry in task.shard.entries:  # one at a time: where memory is short others die
-            single = replace(task, shard=Shard(task.shard.number, (entry,)))
-            if any(found.crashed_task for found in execute(dry_run_photos, [single])):
+        for entry in task.shard.entries:  # one at a time: in parallel, a shortage of memory would kill other workers
+            if _crashes_worker(task, entry, execute):
                 crashing.add(entry)
-                n_crashed += 1
+                n_crashing += 1
             else:
                 any_succeeded = True
-            if n_crashed >= _MAX_FAILURES_WITHOUT_SUCCESS and not any_succeeded:
+            if n_crashing >= _MAX_FAILURES_WITHOUT_SUCCESS and not any_succeeded:
                 raise RunError(
-                    f"workers died over {n_crashed} photos of the calibration, each alone, and nothing else was done; the "
-                    f"last is {entry.uri}. It is hardly the photos: look at the workers, their memory and devices"
+                    f"workers died over {n_crashing} photos of the calibration, each alone, and nothing else was "
+                    f"processed; the last one is {entry.uri}. The photos are hardly the cause: look at the workers, "
+                    "their memory and their devices"
                 )
-        rest = tuple(entry for entry in task.shard.entries if entry not in crashing)
-        yield MomentsTaskResult(
-            0,
-            tuple(
-                (entry.uri, f"{ErrorCode.WORKER_DIED}: {CRASH_MESSAGE}") for entry in sorted(crashing, key=_entry_key)
-            ),
-        )
-        for result in execute(compute_shard_moments, [replace(task, shard=Shard(task.shard.number, rest))]):
+        reason = f"{ErrorCode.WORKER_DIED}: {CRASH_MESSAGE}"
+        yield MomentsTaskResult(0, tuple((uri, reason) for uri in sorted(entry.uri for entry in crashing)))
+        remaining = tuple(entry for entry in task.shard.entries if entry not in crashing)
+        for result in execute(compute_shard_moments, [replace(task, shard=Shard(task.shard.number, remaining))]):
             if result.crashed_task is not None:
-                raise RunError(f"workers die over photos that they do alone, such as {task.shard.entries[0].uri}")
+                raise RunError(
+                    f"workers die over the photos of a shard that they process one at a time, such as "
+                    f"{task.shard.entries[0].uri}: look at the memory of the workers"
+                )
             yield result
 
 
-def dry_run_photos(task: MomentsTask) -> MomentsTaskResult:
-    """Work through the photos of a task and keep nothing."""
-    models = load_models(task.job, task.allow_code)
-    _accumulate(
-        task, models, photo_moments, Moments.empty(models.autoencoder.channels * task.job.transport.patch_size**2)
-    )
-    return MomentsTaskResult(len(task.shard.entries))
-
-
-def _entry_key(entry: Entry) -> str:
-    return entry.key
-
-
-def read_binned_moments(tasks: Sequence[MomentsTask]) -> tuple[BinnedMoments, BinnedMoments]:
-    """The levels of the source and of the reference side, which the tasks of a mixture store beside the moments."""
-    paths = tasks[0].paths
-    uris = (
-        [paths.binned_moments(side, number) for number in list_shard_numbers(tasks, side)]
-        for side in (SOURCE_SIDE, REFERENCE_SIDE)
-    )
-    source, reference = (merge_in_order(BinnedMoments.from_bytes(read(uri), uri) for uri in side) for side in uris)
-    return source, reference
-
-
-def compute_shard_moments(task: MomentsTask) -> MomentsTaskResult:
-    """Gather and store the moments of one shard: the body of a statistics task."""
-    models = load_models(task.job, task.allow_code)
-    dimension = models.autoencoder.channels * task.job.transport.patch_size**2
-    metadata = {"autoencoder_sha256": models.autoencoder.sha256}
-    if task.job.transport.mixture_components == 1:
-        moments, unusable = _accumulate(task, models, photo_moments, Moments.empty(dimension))
-    else:
-        binned, unusable = _accumulate(task, models, photo_binned_moments, BinnedMoments.empty(dimension))
-        for side, total in binned.items():  # before the moments, which say that the shard is done
-            write(task.paths.binned_moments(side, task.shard.number), total.to_bytes(metadata))
-        moments = {side: total.total() for side, total in binned.items()}
-    for side, shard_moments in moments.items():
-        write(task.paths.moments(side, task.shard.number), shard_moments.to_bytes(metadata))
-    return MomentsTaskResult(len(task.shard.entries) - len(unusable), tuple(unusable))
-
-
-def _accumulate(
-    task: MomentsTask,
-    models: Models,
-    measure: Callable[[LoadedAutoencoder, Pixels, int, TileOptions], MergeableT],
-    empty: MergeableT,
-) -> tuple[dict[str, MergeableT], list[tuple[str, str]]]:
-    """What is measured of all photos of a shard, by side, and the photos that could not be used."""
-    patch_size, tiles, limits = task.job.transport.patch_size, tile_options(task.job), task.job.limits
-    totals = dict.fromkeys(list_sides(task), empty)
-    unusable = []
-    for entry in task.shard.entries:
-        try:
-            with hard_deadline(limits.image_timeout_s):
-                data = read_input(entry, limits)
-                photo = decode(data, limits.max_pixels).pixels
-            with hard_deadline(scaled_timeout_s(limits.image_timeout_s, photo.width * photo.height)):
-                sides = _make_sides(task, models, data, photo)
-                found = {side: measure(models.autoencoder, pixels, patch_size, tiles) for side, pixels in sides.items()}
-        except DEVICE_ERRORS:
-            raise
-        except Exception as error:
-            unusable.append((entry.uri, f"{error_code(error)}: {error_message(error)}"))
-            continue
-        totals = {side: totals[side].merge(each) for side, each in found.items()}
-    return totals, unusable
-
-
-def _make_sides(task: MomentsTask, models: Models, data: bytes, pixels: Pixels) -> dict[str, Pixels]:
-    """One photo, of these bytes and pixels, as either side has it."""
-    if task.side == REFERENCE_SIDE:
-        return {REFERENCE_SIDE: pixels}
-    if task.side == SOURCE_SIDE or models.degradation is None:
-        return {SOURCE_SIDE: models.calibration_restorer(pixels)}
-    natural = pixels if task.job.calibration and task.job.calibration.reference else models.restorer(pixels)
-    return {
-        SOURCE_SIDE: models.calibration_restorer(degrade_photo(natural, models.degradation, rng_for(data))),
-        REFERENCE_SIDE: natural,
-    }
-
-
-def read_moment_blocks(paths: CalibrationPaths, side: str, numbers: Sequence[int]) -> list[Moments]:
-    """The moments of some shards of a side, which have been gathered, in blocks of neighbours."""
-    block_size = -(-len(numbers) // MAX_MOMENT_BLOCKS)
-    return [
-        read_merged_moments(paths, side, numbers[first : first + block_size])
-        for first in range(0, len(numbers), block_size)
-    ]
-
-
-def read_merged_moments(paths: CalibrationPaths, side: str, numbers: Iterable[int]) -> Moments:
-    """The moments of some shards of a side, which have been gathered."""
-    uris = (paths.moments(side, number) for number in numbers)
-    return merge_in_order(Moments.from_bytes(read(uri), uri) for uri in uris)
-
-
-def list_shard_numbers(tasks: Sequence[MomentsTask], side: str) -> list[int]:
-    """Numbers of the shards of a side."""
-    return sorted(task.shard.number for task in tasks if side in list_sides(task))
-
-
-def list_sides(task: MomentsTask) -> tuple[str, ...]:
-    """The sides whose moments a task gives."""
-    return (SOURCE_SIDE, REFERENCE_SIDE) if task.side == BOTH_SIDES else (task.side,)
-
-
-def _moments_file_name(task: MomentsTask) -> str:
-    return task.paths.moments(SOURCE_SIDE, task.shard.number).rpartition("/")[2]
+def _crashes_worker(task: MomentsTask, entry: Entry, execute: TaskExecutor) -> bool:
+    """Whether a photo of a task kills a worker that processes it alone."""
+    single = replace(task, shard=Shard(task.shard.number, (entry,)))
+    return any(result.crashed_task is not None for result in execute(dry_run_photos, [single]))

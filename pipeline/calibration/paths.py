@@ -1,15 +1,17 @@
-"""Where the files of one calibration lie: photo lists, moments, maps and drift records."""
+"""Where the files of a calibration lie: photo lists, moments, maps and drift records."""
 
 import json
 from dataclasses import dataclass
 
+from pipeline.calibration.sides import Side
+from pipeline.errors import RunError
 from pipeline.runs import RunPaths, require_run
 from pipeline.storage import join_uri, read
 
 
 @dataclass(frozen=True)
 class CalibrationPaths:
-    """The folder of one calibration: everything that decides the statistics and the map gives its fingerprint.
+    """The folder of one calibration; its name is the fingerprint of everything that decides the statistics and the map.
 
     Runs that differ only in how the map is applied share it.
 
@@ -21,44 +23,63 @@ class CalibrationPaths:
 
     @property
     def calibration_json(self) -> str:
-        """calibration.json: the fingerprint, the models and the job that began it."""
+        """calibration.json: the fingerprint, the models, and the job that started the calibration."""
         return join_uri(self.uri, "calibration.json")
 
     @property
     def lease(self) -> str:
-        """The driver at work, where storage cannot decide between two."""
+        """driver.json: the driver that holds the lease, where storage cannot decide between two drivers."""
         return join_uri(self.uri, "driver.json")
 
-    def photo_list(self, side: str, number: int) -> str:
-        """A frozen list of photos of one side, numbered from 1."""
-        return join_uri(self.uri, "moments", f"{side}-{number:04d}.parquet")
+    @property
+    def moments_folder(self) -> str:
+        """The folder of the photo lists and the moments."""
+        return join_uri(self.uri, "moments")
 
-    def moments(self, side: str, shard: int) -> str:
-        """Moments of one shard of the `source` or `reference` side."""
-        return join_uri(self.uri, "moments", side, f"{shard:05d}.safetensors")
+    @property
+    def maps_folder(self) -> str:
+        """The folder of the maps."""
+        return join_uri(self.uri, "maps")
 
-    def binned_moments(self, side: str, shard: int) -> str:
-        """The same by energy bin, where the map is of a mixture."""
-        return join_uri(self.uri, "moments", f"{side}-levels", f"{shard:05d}.safetensors")
+    def photo_list(self, side: Side, number: int) -> str:
+        """Return the URI of a frozen list of photos of a side, numbered from 1."""
+        return join_uri(self.moments_folder, f"{side}-{number:04d}.parquet")
+
+    def moments(self, side: Side, shard: int | None = None) -> str:
+        """Return the URI of the moments of a shard on a side, or of their folder without a shard."""
+        folder = join_uri(self.moments_folder, side)
+        return folder if shard is None else join_uri(folder, f"{shard:05d}.safetensors")
+
+    def map_statistics(self, side: Side, shard: int) -> str:
+        """Return the URI of the statistics that the kind of map is fitted from, if it needs more than moments."""
+        return join_uri(self.moments_folder, f"{side}-statistics", f"{shard:05d}.safetensors")
 
     def map(self, number: int = 1) -> str:
-        """A map, numbered from 1; a refitted one gets the next number."""
-        return join_uri(self.uri, "maps", f"map-{number:04d}.safetensors")
+        """Return the URI of a map, numbered from 1; a refit gets the next number."""
+        return join_uri(self.maps_folder, f"map-{number:04d}.safetensors")
 
     def map_provenance(self, map_sha256: str) -> str:
-        """The shards of the statistics that a map was fitted from."""
-        return join_uri(self.uri, "maps", "provenance", f"{map_sha256[:16]}.json")
+        """Return the URI of the record which shards a map was fitted from."""
+        return join_uri(self.maps_folder, "provenance", f"{map_sha256[:16]}.json")
 
     def drift(self, map_sha256: str = "", shards: int = 0) -> str:
-        """How far the source side had drifted from a map after so many shards, or the folder of all such records."""
+        """Return the URI of a drift record, or of their folder without a map.
+
+        Args:
+            map_sha256: the SHA-256 of the map that the drift is measured from.
+            shards: the number of shards of the source side at that time.
+        """
         return join_uri(self.uri, "drift", f"{map_sha256[:16]}-{shards:05d}.json" if map_sha256 else "").rstrip("/")
 
 
 def calibration_of_run(run: RunPaths) -> CalibrationPaths:
-    """The calibration that a run uses, as its run.json says.
+    """Return the calibration that a run uses, as recorded in its run.json.
 
     Raises:
-        RunError: the folder is not a run.
+        RunError: the folder is not that of a run, or its job names a map instead of a calibration.
     """
     require_run(run)
-    return CalibrationPaths(str(json.loads(read(run.run_json))["calibration"]))
+    uri = json.loads(read(run.run_json))["calibration"]
+    if uri is None:
+        raise RunError(f"{run.uri} has no calibration: its job names a map")
+    return CalibrationPaths(uri)

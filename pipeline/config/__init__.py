@@ -2,7 +2,7 @@
 
 from pipeline.config.job import FINGERPRINT_LENGTH, Job
 from pipeline.config.loading import load_job, parse_job
-from pipeline.config.output_layout import OutputLayout, fixed_folder, output_folder
+from pipeline.config.output_layout import MAP_PLACEHOLDER, OutputLayout, fixed_folder, output_folder
 from pipeline.config.sections import (
     ENV_PREFIX,
     Calibration,
@@ -19,6 +19,7 @@ from pipeline.config.sections import (
 __all__ = [
     "ENV_PREFIX",
     "FINGERPRINT_LENGTH",
+    "MAP_PLACEHOLDER",
     "Calibration",
     "Compute",
     "ConfigSection",

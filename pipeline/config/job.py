@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, model_validator
 
-from deepot.transport import CalibrationKind, check_mixture_components
+from deepot.transport import CalibrationKind, load_map_kind
 from pipeline.config.output_layout import fixed_folder
 from pipeline.config.sections import (
     Calibration,
@@ -24,9 +23,8 @@ from pipeline.config.sections import (
     Transport,
     Uri,
 )
-from pipeline.redaction import has_credentials, redact
+from pipeline.config.uri_checks import check_uris
 
-_SINGLE_SLASH_SCHEME = re.compile(r"(s3a?|gs|gcs|az|abfss?|hdfs):/(?!/)")
 FINGERPRINT_LENGTH = 16
 """Hexadecimal digits of a fingerprint that name a folder."""
 
@@ -54,30 +52,20 @@ class Job(ConfigSection):
     @model_validator(mode="before")
     @classmethod
     def _check_uris(cls, content: object) -> object:
-        for text in _iter_texts(_without_webhook(content)):
-            if slip := _SINGLE_SLASH_SCHEME.match(text):
-                raise ValueError(
-                    f"'{text}' would be a local folder '{slip[0]}': write {slip[1]}://{text[slip.end() :]}"
-                )
-            if has_credentials(text):
-                raise ValueError(
-                    f"{redact(text)} holds credentials, which would end up in run.json, manifests and reports: "
-                    "remove them, and set them in the environment (AWS_PROFILE, AWS_ACCESS_KEY_ID, …)"
-                )
+        check_uris(content)
         return content
 
     @model_validator(mode="after")
     def _check_calibration(self) -> "Job":
         if self.map is None:
-            check_mixture_components(
-                self.transport.mixture_components, self.transport.patch_size, self.calibration_kind
-            )
+            load_map_kind(self.transport.map_kind).check_settings(self.transport.patch_size, self.calibration_kind)
         if self.transport.refit is not RefitPolicy.NEVER and (self.map or "{map}" not in self.output.uri):
-            raise ValueError(
-                f"transport.refit is {self.transport.refit}, but "
-                + ("the job names a map: leave out one of the two" if self.map else "results of several maps would mix")
-                + ("" if self.map else ": put {map} into output.uri, so that every map has its own folder")
+            reason = (
+                "the job names a map: leave out one of the two"
+                if self.map
+                else "results of several maps would mix: put {map} into output.uri, so that every map has a folder"
             )
+            raise ValueError(f"transport.refit is {self.transport.refit}, but {reason}")
         if self.calibration and self.calibration.restored and self.calibration.degradation:
             raise ValueError(
                 "calibration has restored and degradation, but restored photos are not degraded: give one of the two"
@@ -86,7 +74,7 @@ class Job(ConfigSection):
 
     @property
     def calibration_kind(self) -> CalibrationKind:
-        """How the job is calibrated.
+        """Which photos the two sides of the calibration are made from.
 
         Raises:
             ValueError: it names nothing to calibrate from.
@@ -105,12 +93,12 @@ class Job(ConfigSection):
 
     @property
     def calibration_restorer(self) -> str:
-        """The restorer of the calibration; the job's where it names none."""
+        """The restorer of the calibration; the job's unless the calibration names its own."""
         return (self.calibration.restorer if self.calibration else None) or self.restorer
 
     @property
     def calibration_limit(self) -> int:
-        """The largest number of photos of each side of the calibration."""
+        """The maximum number of photos on each side of the calibration."""
         return (self.calibration or Calibration()).limit
 
     @property
@@ -119,15 +107,19 @@ class Job(ConfigSection):
         return fixed_folder(self.output.uri)
 
     def calibration_fingerprint(self, models: Mapping[str, str]) -> str:
-        """SHA-256 over everything that decides the statistics and the map.
+        """Return the SHA-256 of everything that decides the statistics and the map.
 
         Args:
             models: fingerprints of the models, by name.
+
+        Raises:
+            ValueError: there is nothing to calibrate from.
         """
         settings: dict[str, Any] = {
-            "calibration": self.calibration.model_dump(mode="json") if self.calibration else None,
+            "calibration": (self.calibration or Calibration()).model_dump(mode="json")
+            | {"restorer": self.calibration_restorer},
             "patch_size": self.transport.patch_size,
-            "mixture_components": self.transport.mixture_components,
+            "map_kind": self.transport.map_kind,
             "shrinkage_se": self.transport.shrinkage_se,
             "tiles": self.tiles.model_dump(mode="json"),
         }
@@ -138,18 +130,18 @@ class Job(ConfigSection):
         return _hash_settings(settings | self._decisive_limits(), models)
 
     def run_fingerprint(self, models: Mapping[str, str]) -> str:
-        """SHA-256 over everything that decides a result.
+        """Return the SHA-256 of everything that decides a result.
 
         Args:
             models: fingerprints of the models, and of the map that the job names, by name.
         """
         settings = self.model_dump(mode="json", exclude={"name", "run", "limits", "compute", "evaluate"})
-        for policy in ("refit", "drift_limit"):  # each row names the map that made its result
+        for policy in ("refit", "drift_limit"):  # every manifest row names its map
             del settings["transport"][policy]
         return _hash_settings(settings | self._decisive_limits(), models)
 
     def _decisive_limits(self) -> dict[str, Any]:
-        """Limits that decide which photos take part, and the dtype of the computation."""
+        """The limits that decide which photos take part, and the dtype of the computation."""
         return {
             "max_pixels": self.limits.max_pixels,
             "max_bytes": self.limits.max_bytes,
@@ -159,22 +151,3 @@ class Job(ConfigSection):
 
 def _hash_settings(settings: Mapping[str, Any], models: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps([settings, dict(models)], sort_keys=True).encode()).hexdigest()
-
-
-def _without_webhook(content: object) -> object:
-    """A job file without the one secret that it may hold, which is never stored or shown."""
-    if isinstance(content, dict) and isinstance(notify := content.get("notify"), dict):
-        return content | {"notify": {key: value for key, value in notify.items() if key != "webhook"}}
-    return content
-
-
-def _iter_texts(content: object) -> Iterator[str]:
-    """All texts in a job file; values that YAML aliases repeat without end are visited once."""
-    pending, seen_ids = [content], set[int]()
-    while pending:
-        value = pending.pop()
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, dict | list) and id(value) not in seen_ids:
-            seen_ids.add(id(value))
-            pending += value.values() if isinstance(value, dict) else value

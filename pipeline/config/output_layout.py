@@ -1,4 +1,4 @@
-"""How results are packed, and the folder they go to."""
+"""How results are packed, and the output folder of a map and a run."""
 
 from enum import StrEnum
 
@@ -6,11 +6,11 @@ MAP_PLACEHOLDER, RUN_PLACEHOLDER = "{map}", "{run}"
 
 
 class OutputLayout(StrEnum):
-    """How results lie in the output folder.
+    """How results are packed in the output folder.
 
-    FILES: under the folders and names of the input.
-    WEBDATASET: one tar per shard of the run, with the sidecar files of photos that came from tars.
-    PARQUET: one Parquet file per shard, in the columns of Hugging Face's datasets.
+    FILES: one file for each photo, under the folders and names of the input.
+    WEBDATASET: one tar for each shard, with the sidecar files of photos that came from tars.
+    PARQUET: one Parquet file for each shard, with the columns of Hugging Face's datasets.
     """
 
     FILES = "files"
@@ -19,17 +19,17 @@ class OutputLayout(StrEnum):
 
 
 def output_folder(uri: str, map_sha256: str, run_id: str) -> str:
-    """The output folder of a map and a run.
+    """Return the output folder of a map and a run.
 
     Args:
         uri: `output.uri` of the job, absolute.
-        map_sha256: replaces `{map}`, shortened.
-        run_id: replaces `{run}`.
+        map_sha256: the fingerprint of the map; its first 16 digits replace `{map}`.
+        run_id: the name of the run's folder; replaces `{run}`.
     """
     return uri.replace(MAP_PLACEHOLDER, map_sha256[:16]).replace(RUN_PLACEHOLDER, run_id)
 
 
 def fixed_folder(uri: str) -> str:
-    """The folder that an output URI names, up to the first placeholder in it."""
+    """Return the part of an output URI that is the same for all maps and runs: the folder above any placeholder."""
     positions = [uri.find(mark) for mark in (MAP_PLACEHOLDER, RUN_PLACEHOLDER) if mark in uri]
     return uri[: min(positions)].rpartition("/")[0] if positions else uri.rstrip("/")

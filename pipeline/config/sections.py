@@ -14,10 +14,23 @@ from pipeline.imageio import MetadataPolicy, parse_output_format
 from pipeline.storage import absolute_uri
 
 Auto = Literal["auto"]
-Uri = Annotated[str, AfterValidator(absolute_uri)]
-"""A URI; a local path becomes absolute, so that a job means the same wherever it is started."""
 ENV_PREFIX = "env:"
 """Precedes the name of an environment variable that holds a webhook's URL."""
+
+
+def _to_absolute_uri(uri: str) -> str:
+    """Make a local path absolute and expand `~`, as `absolute_uri` does."""
+    if not uri.strip():
+        raise ValueError("it is empty: write a path or a URI")
+    try:
+        return absolute_uri(uri)
+    except RuntimeError as error:  # pathlib knows no home folder of that name
+        home = uri.partition("/")[0]
+        raise ValueError(f"there is no home folder '{home}': write ./{uri} for a folder of that name") from error
+
+
+Uri = Annotated[str, AfterValidator(_to_absolute_uri)]
+"""A URI. A local path is resolved where the job starts, so that jobs started in two folders never share a run."""
 
 
 class ConfigSection(BaseModel):
@@ -100,6 +113,11 @@ class Transport(ConfigSection):
         allow_inf_nan=False,
         description="how far the restored side may drift, relative to the distance that the map covers",
     )
+
+    @property
+    def map_kind(self) -> str:
+        """The kind of map with all of its settings, as `deepot.transport.load_map_kind` reads it."""
+        return "gaussian" if self.mixture_components == 1 else f"mixture:components={self.mixture_components}"
 
     @field_validator("preserve", mode="before")
     @classmethod
@@ -224,7 +242,7 @@ class Notifications(ConfigSection):
     @classmethod
     def _check_webhook(cls, text: str | None) -> str | None:
         if text is not None and not text.startswith(ENV_PREFIX) and not is_http_url(text):
-            raise PydanticCustomError("webhook", "it is neither an http:// or https:// URL nor env:NAME")
+            raise PydanticCustomError("webhook", "it must be an http:// or https:// URL, or env:NAME")
         if text is not None and "@" in text.partition("://")[2].partition("/")[0]:
             raise PydanticCustomError("webhook", "a URL with a user name or password is not accepted")
         return text

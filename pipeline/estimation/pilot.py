@@ -13,10 +13,10 @@ from pipeline.calibration import (
     TaskExecutor,
     compute_moments,
     dry_run_photos,
-    find_latest_map_uri,
+    find_map_uri,
     fit_and_store_map,
     load_map,
-    read_binned_moments,
+    read_map_statistics,
 )
 from pipeline.config import Job
 from pipeline.errors import RunError
@@ -25,7 +25,7 @@ from pipeline.runs import PHASES, RunPaths, Shard, read_manifest_file
 from pipeline.storage import Entry, delete_folder, join_uri, list_names, read
 from pipeline.workers import ShardWorker, WorkerConfig, WorkItem, load_models
 
-_MOMENTS_FOLDERS = ("source", "reference", "source-levels", "reference-levels")
+_MOMENTS_FOLDERS = ("source", "reference", "source-statistics", "reference-statistics")
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _time_stages(pilot: PilotTask, run: RunPaths, scratch: CalibrationPaths) -> 
     job, calibration_s, fit_s, moments_bytes = pilot.job, dict[str, list[float]](), 0.0, 0
     transport, stored_map_uri = (
         load_map(job, pilot.calibration_paths),
-        find_latest_map_uri(job, pilot.calibration_paths),
+        find_map_uri(job, pilot.calibration_paths),
     )
     if pilot.calibration:
         models = load_models(job, pilot.allow_code)
@@ -128,12 +128,12 @@ def _time_stages(pilot: PilotTask, run: RunPaths, scratch: CalibrationPaths) -> 
         ]
         dry_run_photos(pending[0])  # what is done once only is not counted
         side_moments = compute_moments(pending, _make_timed_executor(calibration_s), NullProgress())
-        binned_moments = read_binned_moments(pending) if job.transport.mixture_components > 1 else None
         moments_bytes = sum(_largest_file_bytes(scratch, folder) for folder in _MOMENTS_FOLDERS)
         if transport is None:
+            statistics = read_map_statistics(pending)
             started = time.perf_counter()
-            transport = fit_and_store_map(job, scratch, models.autoencoder, *side_moments, binned_moments)
-            fit_s, stored_map_uri = time.perf_counter() - started, find_latest_map_uri(job, scratch)
+            transport = fit_and_store_map(job, scratch, models.autoencoder, *side_moments, statistics)
+            fit_s, stored_map_uri = time.perf_counter() - started, find_map_uri(job, scratch)
     if transport is None:
         raise RunError(f"{pilot.run.uri} has no map, and there is nothing to fit one from")
     worker = ShardWorker(

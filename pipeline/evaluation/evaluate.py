@@ -17,7 +17,7 @@ from deepot.evaluation import CLEAN, RESTORED, BootstrapEstimate, MetricFn, Swee
 from deepot.restoration import load_degradation
 from deepot.transport import TransportMap
 from pipeline import cluster
-from pipeline.calibration import find_latest_map_uri
+from pipeline.calibration import find_map_uri
 from pipeline.config import Evaluation
 from pipeline.errors import ConfigError, NothingFoundError
 from pipeline.evaluation.tasks import (
@@ -93,7 +93,7 @@ def _prepare_photos(
     context: JobContext, pairs: Sequence[tuple[Entry, Entry | None]], folder: str, execute: Execute
 ) -> dict[int, str]:
     """Store the versions of photos that are not there yet; the numbers of those that cannot be used, and why."""
-    job, options, uri = context.job, context.options, find_latest_map_uri(context.job, context.calibration)
+    job, options, uri = context.job, context.options, find_map_uri(context.job, context.calibration)
     done = list_names(join_uri(folder, "photos"))
     pending = [
         PhotoTask(job, options.allow_code, uri, folder, number, *pair)

@@ -1,6 +1,6 @@
-"""Verification of results and garbage collection."""
+"""Verification of results, and removal of orphaned files."""
 
-from pipeline.maintenance.gc import OrphanKind, find_orphans, read_storage_clock, remove_orphans
+from pipeline.maintenance.orphans import OrphanKind, find_orphans, read_storage_clock, remove_orphans
 from pipeline.maintenance.verify import VerificationReport, verify_run
 
 __all__ = [

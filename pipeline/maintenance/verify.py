@@ -1,4 +1,4 @@
-"""Verify: every committed row against the object that it speaks of, and what is to be done again."""
+"""Verification of a run: every committed row is checked against the result that it names."""
 
 import json
 import sys
@@ -12,8 +12,6 @@ from typing import Any
 from pipeline.errors import RunError, StorageError
 from pipeline.progress import Progress
 from pipeline.runs import (
-    MAX_SHARDS_AHEAD,
-    READ_THREADS,
     Finding,
     Problem,
     RunPaths,
@@ -26,16 +24,18 @@ from pipeline.runs import (
 )
 from pipeline.storage import prefetch_map, read
 
+_READ_THREADS, _MAX_SHARDS_AHEAD = 8, 64
+
 
 @dataclass(frozen=True)
 class VerificationReport:
-    """What `verify` saw.
+    """What a verification found.
 
     Attributes:
-        n_checked: objects of `ok` rows that were looked at.
-        findings: what is wrong.
-        n_planned: images in the plan.
-        n_uncommitted: images of these whose shards have no commit.
+        n_checked: results that were checked.
+        findings: the problems.
+        n_planned: planned images.
+        n_uncommitted: planned images whose shards have no commit.
     """
 
     n_checked: int
@@ -45,31 +45,31 @@ class VerificationReport:
 
     @property
     def n_corrupt(self) -> int:
-        """Findings of objects that are missing or differ, and of commits that are gone."""
+        """The number of missing or different objects and missing commits."""
         return sum(finding.problem.is_corrupt for finding in self.findings)
 
     @property
     def n_unreadable(self) -> int:
-        """Objects of which nothing can be said."""
+        """The number of objects that storage could not read."""
         return sum(finding.problem is Problem.UNREADABLE for finding in self.findings)
 
     @property
     def n_retriable(self) -> int:
-        """Failures that may pass."""
+        """The number of failures that another attempt may cure."""
         return len(self.findings) - self.n_corrupt - self.n_unreadable
 
 
 def verify_run(run: RunPaths, progress: Progress) -> VerificationReport:
-    """Read every result of a run again; rows that failed but may pass are found too.
+    """Read every result of a run again and compare it with its manifest row; retriable failures are found too.
 
-    An object that cannot be read for another reason than that it is gone is a finding, and the others are read.
+    An object that storage cannot read is a finding and does not stop the verification.
 
     Raises:
-        RunError: there is no run in that folder.
-        StorageError: the folder of the run, its plan or its _SUCCESS.json cannot be read.
+        RunError: the folder is not that of a run.
+        StorageError: the folder, the plan or _SUCCESS.json cannot be read.
     """
     require_run(run)
-    n_in_success_marker = _count_in_success_marker(run)  # read before the commits, which drivers write before it
+    n_in_success_marker = _count_in_success_marker(run)  # read first: drivers write it after the commits
     images = count_planned_images(run)
     shards = list_committed_shards(run)
     missing = images.keys() - shards
@@ -77,22 +77,22 @@ def verify_run(run: RunPaths, progress: Progress) -> VerificationReport:
         Finding(shard, run.commit(shard), Problem.COMMIT_MISSING)
         for shard in sorted(missing & _find_first_shards(images, n_in_success_marker))
     ]
-    results = 0
+    n_checked = 0
     progress.begin("verify", sum(images.get(shard, 0) for shard in shards))
-    with ThreadPoolExecutor(READ_THREADS, "verify") as readers:
+    with ThreadPoolExecutor(_READ_THREADS, "verify") as readers:
         for _, (rows, file_findings) in prefetch_map(
-            partial(_read_shard_rows, run), sorted(shards), READ_THREADS, MAX_SHARDS_AHEAD
+            partial(_read_shard_rows, run), sorted(shards), _READ_THREADS, _MAX_SHARDS_AHEAD
         ):
             found = [*file_findings, *(finding for finding in readers.map(find_row_problem, rows) if finding)]
             findings += found
-            results += sum(row["status"] == "ok" for row in rows)
+            n_checked += sum(row["status"] == "ok" for row in rows)
             progress.advance(len(rows), len(found))
     progress.end()
-    return VerificationReport(results, tuple(findings), sum(images.values()), sum(images[shard] for shard in missing))
+    return VerificationReport(n_checked, tuple(findings), sum(images.values()), sum(images[shard] for shard in missing))
 
 
 def _count_in_success_marker(run: RunPaths) -> int:
-    """How many images _SUCCESS.json counts: all where it does not say so, 0 where there is none."""
+    """Return how many images _SUCCESS.json counts: 0 without one, all of them if it cannot be understood."""
     try:
         return int(json.loads(read(run.success_marker))["inputs"])
     except FileNotFoundError:
@@ -102,14 +102,14 @@ def _count_in_success_marker(run: RunPaths) -> int:
 
 
 def _find_first_shards(images_per_shard: Mapping[int, int], images: int) -> set[int]:
-    """The shards of the first so many planned images: a plan is only ever added to, with higher numbers."""
+    """Return the shards of the first `images` planned images; plans grow by shards with higher numbers."""
     numbers = sorted(images_per_shard)
-    before = accumulate((images_per_shard[number] for number in numbers), initial=0)
-    return {number for number, sum_before in zip(numbers, before, strict=False) if sum_before < images}
+    images_before = accumulate((images_per_shard[number] for number in numbers), initial=0)
+    return {number for number, n_before in zip(numbers, images_before, strict=False) if n_before < images}
 
 
 def _read_shard_rows(run: RunPaths, shard: int) -> tuple[list[dict[str, Any]], list[Finding]]:
-    """The rows of a shard that can be read, what is wrong with its commit and parts; nothing if it was taken back."""
+    """Read the rows of a shard, and find problems of its commit and manifest files; nothing if it was requeued."""
     try:
         files = read_commit(run, shard)
     except FileNotFoundError:
@@ -118,16 +118,16 @@ def _read_shard_rows(run: RunPaths, shard: int) -> tuple[list[dict[str, Any]], l
         return [], [Finding(shard, run.commit(shard), _classify_error(error))]
     rows: list[dict[str, Any]] = []
     findings: list[Finding] = []
-    for part in files:
+    for file in files:
         try:
-            rows += read_rows_to_check(run, shard, part)
+            rows += read_rows_to_check(run, shard, file)
         except (FileNotFoundError, RunError, StorageError) as error:
-            findings.append(Finding(shard, run.manifest(part.name), _classify_error(error)))
+            findings.append(Finding(shard, run.manifest(file.name), _classify_error(error)))
     return rows, findings
 
 
 def _classify_error(error: Exception) -> Problem:
-    """Of a file of the run."""
+    """Return what is wrong with a file of the run that could not be read."""
     if isinstance(error, FileNotFoundError):
         return Problem.MISSING
     return Problem.NOT_AS_COMMITTED if isinstance(error, RunError) else Problem.UNREADABLE

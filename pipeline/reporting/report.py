@@ -12,15 +12,15 @@ from markupsafe import Markup
 from PIL import Image
 
 from deepot.errors import DeepotError
-from deepot.transport import PatchNll, TransportMap
-from pipeline.calibration import calibration_of_run, list_run_maps, read_drift_records
-from pipeline.errors import RunError, advice_for
+from deepot.transport import PatchNll
+from pipeline.calibration import calibration_of_run, load_map_of_run, read_drift_records
+from pipeline.errors import advice_for
 from pipeline.imageio import decode
 from pipeline.reporting.curve import read_evaluation
 from pipeline.reporting.manifest_summary import MAX_LISTED, ManifestSummary, summarize_manifest
 from pipeline.runs import RunPaths, iter_manifest_tables, iter_missing_inputs, require_run
 from pipeline.sources import read_photo
-from pipeline.storage import absolute_uri, exists, list_names, read, write
+from pipeline.storage import exists, list_names, read, write
 
 _MAX_PAIRS, _CROP_SIDE = 8, 360
 _TEMPLATES = jinja2.Environment(
@@ -36,7 +36,7 @@ def write_report(run: RunPaths) -> str:
     """
     require_run(run)
     run_json = json.loads(read(run.run_json))
-    transport = _load_map(run, run_json["job"]["map"])
+    transport = load_map_of_run(run)
     summary = summarize_manifest(iter_manifest_tables(run))
     missing = iter_missing_inputs(run)
     first_missing = list(islice(missing, MAX_LISTED))
@@ -59,14 +59,6 @@ def write_report(run: RunPaths) -> str:
     )
     write(run.report, page.encode())
     return run.report
-
-
-def _load_map(run: RunPaths, map_uri: str | None) -> TransportMap:
-    """The map that the job names, or the latest of the run."""
-    map_uris = [absolute_uri(map_uri)] if map_uri else list_run_maps(calibration_of_run(run))
-    if not map_uris:
-        raise RunError(f"{run.uri} has no map yet: run 'deepot fit' or 'deepot run' first")
-    return TransportMap.from_bytes(read(map_uris[-1]), map_uris[-1])
 
 
 def _load_drift_records(run: RunPaths, run_json: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -3,10 +3,8 @@
 from pipeline.runs.case_collisions import check_case_collisions
 from pipeline.runs.commits import ManifestFile, commit, list_committed_shards, read_commit
 from pipeline.runs.hash_set import HashSet
-from pipeline.runs.lease import hold_lease
+from pipeline.runs.lease import check_lease, hold_lease
 from pipeline.runs.manifest import (
-    MANIFEST_SCHEMA,
-    PHASES,
     find_shards_of_map,
     iter_manifest_tables,
     new_manifest_file_name,
@@ -14,23 +12,20 @@ from pipeline.runs.manifest import (
     read_manifest_file,
     write_manifest_file,
 )
+from pipeline.runs.manifest_schema import MANIFEST_SCHEMA, PHASES
 from pipeline.runs.missing_inputs import iter_missing_inputs
 from pipeline.runs.numbered_files import list_numbered_files
 from pipeline.runs.output_ownership import OWNER_FILE, check_output_claim, claim_output, read_output_owner
-from pipeline.runs.paths import RUNS_FOLDER, RunPaths, require_run
+from pipeline.runs.paths import CALIBRATIONS_FOLDER, RUNS_FOLDER, RunPaths, require_run
 from pipeline.runs.plan import (
-    PlanSummary,
     clear_success_marker,
     count_planned_images,
-    extend_plan,
     iter_shards_by_descending_cost,
     read_plan,
-    read_shards,
-    shards_to_parquet,
 )
+from pipeline.runs.plan_file import read_shards, shards_to_parquet
+from pipeline.runs.planning import PlanSummary, extend_plan
 from pipeline.runs.requeue import (
-    MAX_SHARDS_AHEAD,
-    READ_THREADS,
     Finding,
     Problem,
     find_retriable_failures,
@@ -43,11 +38,10 @@ from pipeline.runs.sharding import Shard, estimate_cost, split_into_shards
 from pipeline.runs.summary import RunProgress, RunSummary, finalize_run, summarize_run
 
 __all__ = [
+    "CALIBRATIONS_FOLDER",
     "MANIFEST_SCHEMA",
-    "MAX_SHARDS_AHEAD",
     "OWNER_FILE",
     "PHASES",
-    "READ_THREADS",
     "RUNS_FOLDER",
     "Finding",
     "HashSet",
@@ -60,6 +54,7 @@ __all__ = [
     "Shard",
     "aggregate_page_stats",
     "check_case_collisions",
+    "check_lease",
     "check_output_claim",
     "claim_output",
     "clear_success_marker",

@@ -1,4 +1,4 @@
-"""Commits: a shard's parts count once its commit names them; one is created for each shard and none is changed."""
+"""The commits of a run: one create-only file for each shard, which names the shard's manifest files."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,24 +10,21 @@ from pipeline.runs.lease import check_lease
 from pipeline.runs.paths import RunPaths
 from pipeline.storage import create_if_absent, iter_names, prefetch_map, read
 
-_COMMIT_READ_THREADS, _MAX_COMMITS_AHEAD = (
-    16,
-    1000,
-)  # of commits: one takes tens of milliseconds where a network lies between
+_READ_THREADS, _MAX_COMMITS_AHEAD = 16, 1000  # reading one commit over a network takes tens of milliseconds
 
 
 @dataclass(frozen=True)
 class ManifestFile:
-    """A written manifest part: what a commit says of it.
+    """A manifest file as its commit describes it.
 
     Attributes:
         name: file name in the manifest folder.
         size: bytes.
-        sha256: of the file.
-        ok: rows of images that are done.
-        skipped: rows of images left alone on purpose.
-        failed: rows of images that failed.
-        codes: error codes and how often.
+        sha256: SHA-256 of the file.
+        ok: number of rows with status ok.
+        skipped: number of rows of images that were left alone on purpose.
+        failed: number of rows of images that failed.
+        codes: error codes and how often each occurs.
     """
 
     name: str
@@ -40,29 +37,29 @@ class ManifestFile:
 
     @property
     def n_rows(self) -> int:
-        """All rows."""
+        """The number of rows, whatever their status."""
         return self.ok + self.skipped + self.failed
 
 
-_FIELD_NAMES = tuple(field.name for field in fields(ManifestFile))  # a newer version may say more
+_FIELD_NAMES = tuple(field.name for field in fields(ManifestFile))  # a newer version may write more
 
 
 def commit(run: RunPaths, shard: int, files: Sequence[ManifestFile]) -> bool:
-    """Commit a shard: create-only, so of two drivers one wins.
+    """Commit a shard; the commit is create-only, so that one of two concurrent drivers wins.
 
     Returns:
-        Whether this call's parts are the committed ones.
+        Whether the committed files are those of this call.
 
     Raises:
-        RunError: this driver had to lead the run alone, and another one does so now.
+        RunError: this driver held the lease of the run, and another driver has taken it over.
     """
     check_lease(run)
-    record = {"shard": shard, "parts": [asdict(part) for part in sorted(files, key=lambda part: part.name)]}
+    record = {"shard": shard, "files": [asdict(file) for file in sorted(files, key=lambda file: file.name)]}
     return create_if_absent(run.commit(shard), json.dumps(record, sort_keys=True).encode())
 
 
 def list_committed_shards(run: RunPaths) -> set[int]:
-    """Numbers of the committed shards, from names alone."""
+    """List the numbers of the committed shards; only names are read."""
     return {
         int(name.removesuffix(".json"))
         for name in iter_names(run.commit())
@@ -71,31 +68,32 @@ def list_committed_shards(run: RunPaths) -> set[int]:
 
 
 def iter_commits(run: RunPaths) -> Iterator[tuple[int, list[ManifestFile]]]:
-    """The committed shards in order, and their parts.
+    """Iterate over the committed shards in order, each with its manifest files.
 
     Raises:
-        RunError: one of them is not readable as a commit.
+        RunError: a file is not a commit.
     """
     return read_commits(run, list_committed_shards(run))
 
 
 def read_commits(run: RunPaths, shards: Iterable[int]) -> Iterator[tuple[int, list[ManifestFile]]]:
-    """Commits of these shards in order, and their parts; some are read at a time.
+    """Read the commits of the given shards in order, each with its manifest files; several are read in parallel.
 
     Raises:
-        RunError: one of them is not readable as a commit.
+        RunError: a file is not a commit.
     """
-    return prefetch_map(partial(read_commit, run), sorted(shards), _COMMIT_READ_THREADS, _MAX_COMMITS_AHEAD)
+    return prefetch_map(partial(read_commit, run), sorted(shards), _READ_THREADS, _MAX_COMMITS_AHEAD)
 
 
 def read_commit(run: RunPaths, shard: int) -> list[ManifestFile]:
-    """The parts that the commit of a shard names.
+    """Read which manifest files the commit of a shard names.
 
     Raises:
-        RunError: the commit is not readable as one.
+        FileNotFoundError: the shard is not committed.
+        RunError: the file is not a commit.
     """
     try:
-        files = json.loads(read(run.commit(shard)))["parts"]
-        return [ManifestFile(**{name: part[name] for name in _FIELD_NAMES}) for part in files]
+        files = json.loads(read(run.commit(shard)))["files"]
+        return [ManifestFile(**{name: file[name] for name in _FIELD_NAMES}) for file in files]
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{run.commit(shard)} is not a commit of this version of deepot ({error})") from error

@@ -1,26 +1,27 @@
-"""Ledger: a set of names, too many to be held as they are, that can be asked whether one is in it."""
+"""A set of very many names that stores a hash of each instead of the name."""
 
 import hashlib
 from collections.abc import Iterable
 
 import numpy as np
 
-_HASH_BYTES = 16  # of a name's hash: among a billion names two are taken for one with a probability of 1e-21
+HASH_BYTES = 16
+"""Bytes of a name's hash: among a billion names, two share a hash with a probability of about 1e-21."""
 
 
 class HashSet:
-    """The hashes of names, sorted: 16 bytes a name."""
+    """An immutable set of names, stored as sorted hashes of 16 bytes each."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        """Take names; they are drawn one at a time and not kept."""
+        """Hash the names; the iterable is consumed once and no name is kept."""
         buffer = bytearray()
         for name in names:
-            buffer += _hash_name(name)
-        self._hashes = np.frombuffer(buffer, np.dtype((np.bytes_, _HASH_BYTES)))
+            buffer += hash_name(name)
+        self._hashes = np.frombuffer(buffer, np.dtype((np.bytes_, HASH_BYTES)))
         self._hashes.sort()
 
     def __contains__(self, name: str) -> bool:
-        wanted = _hash_name(name).rstrip(b"\0")  # as NumPy gives its fixed-width bytes back
+        wanted = hash_name(name).rstrip(b"\0")  # NumPy strips trailing zeros from fixed-width bytes
         index = int(self._hashes.searchsorted(np.bytes_(wanted)))
         return index < len(self._hashes) and bool(self._hashes[index] == wanted)
 
@@ -28,5 +29,6 @@ class HashSet:
         return len(self._hashes)
 
 
-def _hash_name(name: str) -> bytes:
-    return hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=_HASH_BYTES).digest()
+def hash_name(name: str) -> bytes:
+    """Return the BLAKE2b hash of a name, `HASH_BYTES` long; names that are not valid Unicode are hashed too."""
+    return hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=HASH_BYTES).digest()

@@ -1,4 +1,4 @@
-"""Vanished: photos that were planned once and that the place they came from no longer holds."""
+"""Records of planned photos that the latest listing of the input no longer contains."""
 
 import heapq
 import io
@@ -15,18 +15,23 @@ from pipeline.runs.paths import RunPaths
 from pipeline.storage import Entry, create_if_absent, utc_timestamp
 
 PRESENCE_SCHEMA = pa.schema(
-    [("key", pa.string()), ("uri", pa.string()), ("gone", pa.bool_()), ("noticed", pa.string())]
+    [("key", pa.string()), ("uri", pa.string()), ("missing", pa.bool_()), ("noticed", pa.string())]
 )
 
 
 class PresenceTracker:
-    """Calls the roll of planned photos while a listing goes by; what changed becomes one more file of marks.
+    """Compares the planned photos with a listing, and records those that went missing or came back.
 
-    A photo that is gone is marked once, and marked again when it is back. Nothing is written before `save`, which is
-    for a listing that came to its end: one that broke off knows nothing of the photos behind.
+    A photo is recorded when it goes missing and again when it is back. Nothing is written before `save`, which must
+    be called only after the complete listing: an interrupted one says nothing about the photos that follow.
+
+    Attributes:
+        n_missing: photos that are missing now, whichever listing was the first without them.
+        n_changes: photos that went missing or came back since the previous listing.
     """
 
     def __init__(self, run: RunPaths) -> None:
+        self.n_missing = self.n_changes = 0
         self._run = run
         self._missing_before = iter_missing_inputs(run)
         self._next_missing = next(self._missing_before, None)
@@ -34,13 +39,12 @@ class PresenceTracker:
         self._file = io.BytesIO()
         self._writer = pq.ParquetWriter(self._file, PRESENCE_SCHEMA, **PARQUET_OPTIONS)
         self._pending: list[tuple[str, str, bool]] = []
-        self.n_missing = 0
-        """Photos that are gone by now, those of earlier listings included."""
-        self.n_changes = 0
-        """Photos that have missing or come back since the last listing."""
 
     def observe(self, entry: Entry, present: bool) -> None:
-        """A planned photo is there or is not; in the order of keys, further versions of one photo do not count."""
+        """Note whether a planned photo is present; calls are in the order of keys.
+
+        Further versions of the same photo are ignored.
+        """
         if entry.key == self._last_key:
             return
         self._last_key = entry.key
@@ -54,18 +58,19 @@ class PresenceTracker:
                 self._flush()
 
     def save(self) -> None:
-        """Keep the marks.
+        """Write the changes as one more presence file; nothing is written if there are none.
 
         Raises:
-            RunError: another driver has just written such a file.
+            RunError: another driver has just written a presence file.
         """
         self._flush()
         self._writer.close()
         if not self.n_changes:
             return
-        where = self._run.presence_records(max((number for number, _ in list_presence_files(self._run)), default=0) + 1)
-        if not create_if_absent(where, self._file.getvalue()):
-            raise RunError(f"{where} has just been written by another driver; run the same command again")
+        number = max((number for number, _ in list_presence_files(self._run)), default=0) + 1
+        uri = self._run.presence_records(number)
+        if not create_if_absent(uri, self._file.getvalue()):
+            raise RunError(f"{uri} has just been written by another driver; run the same command again")
 
     def _flush(self) -> None:
         if self._pending:
@@ -75,19 +80,19 @@ class PresenceTracker:
 
 
 def iter_missing_inputs(run: RunPaths) -> Iterator[str]:
-    """Keys of the photos that are gone, streamed in order."""
+    """Stream the keys of the photos that are missing, in order."""
     records = heapq.merge(*(_read_presence_records(uri) for _, uri in list_presence_files(run)), key=itemgetter(0))
     for key, group in groupby(records, key=itemgetter(0)):
-        *_, (_, gone) = group  # of several marks the one in the latest file counts, which heapq.merge gives last
-        if gone:
+        *_, (_, is_missing) = group  # the record in the latest file counts, and heapq.merge yields it last
+        if is_missing:
             yield key
 
 
 def _read_presence_records(uri: str) -> Iterator[tuple[str, bool]]:
-    for batch in iter_parquet_batches(uri, ["key", "gone"]):
-        yield from zip(batch.column("key").to_pylist(), batch.column("gone").to_pylist(), strict=True)
+    for batch in iter_parquet_batches(uri, ["key", "missing"]):
+        yield from zip(batch.column("key").to_pylist(), batch.column("missing").to_pylist(), strict=True)
 
 
 def list_presence_files(run: RunPaths) -> list[tuple[int, str]]:
-    """Numbers and URIs of the files of marks, in order."""
+    """List the numbers and URIs of the presence files, in order."""
     return list_numbered_files(run.uri, "missing", "parquet")

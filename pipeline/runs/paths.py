@@ -1,4 +1,4 @@
-"""Layout: where each file of a run lies."""
+"""Where the files of a run lie."""
 
 from dataclasses import dataclass
 
@@ -7,70 +7,72 @@ from pipeline.storage import exists, join_uri, list_names
 
 RUNS_FOLDER = "_deepot"
 """The folder of the runs in an output folder, unless the job names another."""
+CALIBRATIONS_FOLDER = "calibrations"
+"""The folder of the calibrations among the runs."""
 
 
 @dataclass(frozen=True)
 class RunPaths:
-    """The folder of one run: one combination of job, models and map.
+    """The folder of one run; its name is the fingerprint of everything that decides a result.
 
     Attributes:
-        uri: `<run>/<fingerprint>`.
+        uri: `<folder of the runs>/<fingerprint>`.
     """
 
     uri: str
 
     @property
     def run_json(self) -> str:
-        """run.json: resolved job, fingerprint, versions."""
+        """run.json: the resolved job, the fingerprint and the versions of the packages."""
         return join_uri(self.uri, "run.json")
 
     @property
     def lease(self) -> str:
-        """Which driver is at work, where storage cannot decide between two."""
+        """driver.json: the driver that holds the lease, where the run needs one."""
         return join_uri(self.uri, "driver.json")
 
     @property
     def success_marker(self) -> str:
-        """Totals; written when every shard of every plan is committed."""
+        """_SUCCESS.json: the totals; written when every planned shard is committed."""
         return join_uri(self.uri, "_SUCCESS.json")
 
     @property
     def report(self) -> str:
-        """The page for people."""
+        """report.html: the report for people."""
         return join_uri(self.uri, "report.html")
 
     def plan(self, number: int) -> str:
-        """A frozen part of the plan, numbered from 1."""
+        """Return the URI of a plan file, numbered from 1."""
         return join_uri(self.uri, f"plan-{number:04d}.parquet")
 
     def presence_records(self, number: int) -> str:
-        """Marks of photos that have missing or come back, numbered from 1."""
+        """Return the URI of a file that records photos which went missing or came back, numbered from 1."""
         return join_uri(self.uri, f"missing-{number:04d}.parquet")
 
     def manifest(self, name: str = "") -> str:
-        """A manifest part, or the folder of them."""
+        """Return the URI of a manifest file, or of their folder without a name."""
         return join_uri(self.uri, "manifest", name).rstrip("/")
 
     def commit(self, shard: int | None = None) -> str:
-        """The commit of a shard, or the folder of commits."""
+        """Return the URI of a shard's commit, or of the folder of commits without a number."""
         folder = join_uri(self.uri, "commits")
         return folder if shard is None else join_uri(folder, f"{shard:05d}.json")
 
     def evaluation(self, key: str = "", *names: str) -> str:
-        """The folder of an evaluation, or of all of them, or something in it."""
+        """Return the URI of an evaluation's folder or a file in it, or of the folder of all evaluations."""
         return join_uri(self.uri, "evaluation", *filter(None, (key, *names)))
 
 
 def require_run(run: RunPaths) -> None:
-    """See that a folder is that of a run.
+    """Raise an error unless a folder is that of a run.
 
     Raises:
-        RunError: it is not; the runs that are in it, or in the output folder that it is, are named.
+        RunError: it is not; the message names the runs below it, also where it is an output folder.
     """
     if exists(run.run_json):
         return
     folder = run.uri if run.uri.endswith("/" + RUNS_FOLDER) else join_uri(run.uri, RUNS_FOLDER)
-    existing_runs = [join_uri(folder, name) for name in sorted(list_names(folder))]
+    existing_runs = [join_uri(folder, name) for name in sorted(list_names(folder)) if name != CALIBRATIONS_FOLDER]
     raise RunError(
         f"{run.uri} is not the folder of a run: it has no run.json"
         + (f"; the runs there are {', '.join(existing_runs)}" if existing_runs else "")

@@ -1,4 +1,4 @@
-"""Shards that have to be processed again: what is wrong with their results, and taking back their commits."""
+"""Requeueing shards: finding results and failures that need another attempt, and removing their commits."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,33 +14,33 @@ from pipeline.runs.plan import clear_success_marker, count_planned_images, find_
 from pipeline.sources import read_photo
 from pipeline.storage import delete, prefetch_map, sha256_hex
 
-READ_THREADS, _MAX_COMMITS_AHEAD, MAX_SHARDS_AHEAD = 8, 1000, 64
-_COLUMNS = ["status", "output_uri", "output_sha256", "retriable", "input_uri"]
+_READ_THREADS, _MAX_SHARDS_AHEAD = 8, 1000
+_COLUMNS_TO_CHECK = ["status", "output_uri", "output_sha256", "retriable", "input_uri"]
 
 
 class Problem(StrEnum):
-    """What is wrong with an object, or worth doing again."""
+    """What is wrong with an object, or makes its shard worth another attempt."""
 
     MISSING = "it is missing"
-    CHECKSUM_MISMATCH = "it is not what its row has the sha256 of"
+    CHECKSUM_MISMATCH = "its SHA-256 differs from the one in its manifest row"
     NOT_AS_COMMITTED = "it is not the file that was committed"
-    COMMIT_MISSING = "the commit of this shard is gone: _SUCCESS.json counts its images"
-    UNREADABLE = "storage does not give it; nothing is known of it"
-    RETRIABLE = "it failed in a way that may pass"
+    COMMIT_MISSING = "the commit of this shard is missing, although _SUCCESS.json counts its images"
+    UNREADABLE = "storage cannot read it, so nothing is known about it"
+    RETRIABLE = "it failed, and another attempt may succeed"
 
     @property
     def is_corrupt(self) -> bool:
-        """Whether something of the run is known to be gone or another."""
+        """Whether an object of the run is known to be missing or different."""
         return self not in (Problem.UNREADABLE, Problem.RETRIABLE)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A row, or a file of the run, that is not as it should be.
+    """A row, or a file of the run, with a problem.
 
     Attributes:
         shard: the shard that it belongs to.
-        uri: the object; of a row that failed, the input.
+        uri: the object; for a failed row, the input.
         problem: what is wrong.
     """
 
@@ -51,36 +51,35 @@ class Finding:
 
 @dataclass(frozen=True)
 class RequeueResult:
-    """What `repair` has put back: shards, and the images in them."""
+    """How many shards were requeued, and how many images they hold."""
 
     shards: int
     images: int
 
 
 def find_retriable_failures(run: RunPaths) -> tuple[Finding, ...]:
-    """The failures that may pass, from commits and manifest alone; parts without a failed row are not even read.
+    """Find the failed images that another attempt may process; no result is read.
 
-    A photo that has been planned again since is none: its later shard is what counts.
+    Images that a later shard has planned again do not count. Manifest files without failed rows are not read.
     """
-    pairs = prefetch_map(
-        partial(_find_shard_failures, run), sorted(list_committed_shards(run)), READ_THREADS, _MAX_COMMITS_AHEAD
-    )
-    found = [finding for _, of_shard in pairs for finding in of_shard]
+    shards = sorted(list_committed_shards(run))
+    pairs = prefetch_map(partial(_find_shard_failures, run), shards, _READ_THREADS, _MAX_SHARDS_AHEAD)
+    found = [finding for _, shard_findings in pairs for finding in shard_findings]
     latest_shards = find_last_shards(run, {finding.uri for finding in found}) if found else {}
     return tuple(finding for finding in found if latest_shards.get(finding.uri, finding.shard) <= finding.shard)
 
 
 def requeue_shards(run: RunPaths, findings: Iterable[Finding]) -> RequeueResult:
-    """Take back the commits of the shards of some findings: the next `deepot run` does these shards again.
+    """Remove the commits of the shards with findings, so that the next `deepot run` processes them again.
 
-    Objects that storage does not give are left: they may be as they should be.
+    Shards whose only finding is an unreadable object are left alone: the object may be intact.
 
     Raises:
         StorageError: a commit cannot be removed.
     """
     shards = {finding.shard for finding in findings if finding.problem is not Problem.UNREADABLE}
     if shards:
-        clear_success_marker(run)  # first
+        clear_success_marker(run)  # before the commits, so that the run never looks complete without them
     for shard in sorted(shards):
         delete(run.commit(shard))
     images = count_planned_images(run)
@@ -88,32 +87,46 @@ def requeue_shards(run: RunPaths, findings: Iterable[Finding]) -> RequeueResult:
 
 
 def read_rows_to_check(run: RunPaths, shard: int, file: ManifestFile) -> list[dict[str, Any]]:
-    """The rows of a manifest file, with the columns that a check needs."""
-    return [row | {"shard": shard} for row in read_manifest_file(run, file).select(_COLUMNS).to_pylist()]
+    """Read the rows of a manifest file, with the columns that `find_row_problem` needs.
+
+    Raises:
+        FileNotFoundError: the file is missing.
+        RunError: it is not the file that was committed.
+    """
+    return [row | {"shard": shard} for row in read_manifest_file(run, file).select(_COLUMNS_TO_CHECK).to_pylist()]
 
 
 def _find_shard_failures(run: RunPaths, shard: int) -> list[Finding]:
-    """Those of one shard; where its manifest is damaged they cannot be told, and `verify` finds that."""
+    """Find the failures of one shard; none if its manifest cannot be read, which `deepot verify` reports."""
     try:
-        files = [part for part in read_commit(run, shard) if part.failed]
-        rows = [row for part in files for row in read_rows_to_check(run, shard, part)]
+        files = [file for file in read_commit(run, shard) if file.failed]
+        rows = [row for file in files for row in read_rows_to_check(run, shard, file)]
     except (FileNotFoundError, RunError):
         return []
     return [finding for row in rows if row["status"] != "ok" and (finding := find_row_problem(row))]
 
 
 def find_row_problem(row: dict[str, Any]) -> Finding | None:
-    """What is wrong with a row; None where nothing is."""
+    """Check a manifest row: read its result and compare the SHA-256, or see whether its failure is retriable.
+
+    Args:
+        row: a row of `read_rows_to_check`.
+
+    Returns:
+        What is wrong; None if nothing is.
+    """
     if row["status"] != "ok":
         return Finding(row["shard"], row["input_uri"], Problem.RETRIABLE) if row["retriable"] else None
-    try:
-        problem = (
-            None if sha256_hex(read_photo(row["output_uri"])) == row["output_sha256"] else Problem.CHECKSUM_MISMATCH
-        )
-    except FileNotFoundError:
-        problem = Problem.MISSING
-    except ContainerError:
-        problem = Problem.CHECKSUM_MISMATCH
-    except StorageError:
-        problem = Problem.UNREADABLE
+    problem = _check_result(row["output_uri"], row["output_sha256"])
     return Finding(row["shard"], row["output_uri"], problem) if problem else None
+
+
+def _check_result(uri: str, sha256: str) -> Problem | None:
+    try:
+        return None if sha256_hex(read_photo(uri)) == sha256 else Problem.CHECKSUM_MISMATCH
+    except FileNotFoundError:
+        return Problem.MISSING
+    except ContainerError:
+        return Problem.CHECKSUM_MISMATCH
+    except StorageError:
+        return Problem.UNREADABLE

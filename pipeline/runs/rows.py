@@ -1,4 +1,4 @@
-"""Rows: a manifest row before anything is known of its image, and that of an image that was not done."""
+"""Making manifest rows: that of an image about to be processed, and that of one that failed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 from deepot.inference import EnhanceStats
 from pipeline.errors import ErrorCode
 from pipeline.failures import error_code, error_message
-from pipeline.runs.manifest import MANIFEST_SCHEMA, PHASES
+from pipeline.runs.manifest_schema import MANIFEST_SCHEMA, PHASES
 from pipeline.storage import Entry
 
 
 def new_row(entry: Entry, shard: int, attempt: int) -> dict[str, Any]:
-    """A manifest row that knows only its input."""
+    """Return a manifest row with what is known of an image before it is read; its status is failed."""
     return (
         dict.fromkeys(MANIFEST_SCHEMA.names)
         | {f"seconds_{phase}": 0.0 for phase in PHASES}
@@ -29,22 +29,36 @@ def new_row(entry: Entry, shard: int, attempt: int) -> dict[str, Any]:
 
 
 def aggregate_page_stats(page_stats: Sequence[EnhanceStats], sizes: Sequence[int]) -> dict[str, Any]:
-    """The columns of a photo whose pages gave these outcomes: sums of tiles and seconds, means weighted by size."""
-    columns: dict[str, Any] = {"n_tiles": sum(outcome.n_tiles for outcome in page_stats)}
+    """Return the columns of a photo from the statistics of its pages.
+
+    Args:
+        page_stats: the statistics of each page.
+        sizes: pixels of each page.
+
+    Returns:
+        Sums of tiles and seconds; means of the other columns, weighted by size.
+    """
+    columns: dict[str, Any] = {"n_tiles": sum(stats.n_tiles for stats in page_stats)}
     for name in ("transport_mse", "patch_nll", "patch_nll_output"):
-        values = [getattr(outcome, name) for outcome in page_stats]
+        values = [getattr(stats, name) for stats in page_stats]
         columns[name] = sum(value * size for value, size in zip(values, sizes, strict=True)) / sum(sizes)
     for phase in page_stats[0].seconds:
-        columns[f"seconds_{phase}"] = sum(outcome.seconds[phase] for outcome in page_stats)
+        columns[f"seconds_{phase}"] = sum(stats.seconds[phase] for stats in page_stats)
     return columns
 
 
 def mark_failed(row: dict[str, Any], error: BaseException, default_code: ErrorCode = ErrorCode.INTERNAL) -> None:
-    """Turn a row into that of an image that was not done."""
-    default_code = error_code(error, default_code)
+    """Turn a row into that of an image that failed or was skipped.
+
+    Args:
+        row: a manifest row; changed in place.
+        error: what went wrong.
+        default_code: the error code if the exception has none of its own.
+    """
+    code = error_code(error, default_code)
     row |= {
-        "status": "skipped" if default_code.skipped else "failed",
-        "error_code": default_code.value,
+        "status": "skipped" if code.skipped else "failed",
+        "error_code": code.value,
         "error_message": error_message(error),
-        "retriable": default_code.retriable,
+        "retriable": code.retriable,
     }

@@ -1,4 +1,4 @@
-"""Cut: a listing into shards of about the same cost, by what it says of each image."""
+"""Splitting a listing into shards of about the same cost, which is estimated from each image's name and size."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from pipeline.storage import Entry
 
 _MAX_SHARD_IMAGES, _TARGET_SHARDS, _MAX_SHARD_BYTES = 32, 64, 512 * 2**20
 _MAX_SHARD_COST = 32 * 12_000_000  # pixels
-_MAX_SAMPLE_OVERFLOW = 8  # images that a shard takes beyond that, so that a sample of a tar is not cut in two
+_MAX_SAMPLE_OVERFLOW = 8  # images that a full shard still takes, so that a WebDataset sample is not split
 
 _BYTES_PER_PIXEL = {
     **dict.fromkeys(("bmp", "ppm", "tga"), 3.0),
@@ -22,29 +22,37 @@ _BYTES_PER_PIXEL = {
     **dict.fromkeys(("heic", "heif"), 0.8),
     **dict.fromkeys(("webp", "avif", "jxl"), 0.35),
 }
-"""Medians of two sets of photos (`benchmarks/sizes.py`). Others have a few times more or less, but those of one listing
-are much alike, and it is those that are compared."""
+"""Medians over two sets of photos (`benchmarks/sizes.py`). Other sets differ by a small factor, but the photos of one
+listing are alike, and only those are compared."""
 _JPEG_BYTES_PER_PIXEL = 0.5
 _PER_IMAGE_COST = 2**16
-"""Pixels' worth of reading, writing and all else that an image takes whatever its size."""
+"""The cost of an image apart from its pixels (reading, writing, bookkeeping), as a number of pixels."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Images that are worked on by one worker and committed together."""
+    """Images that one worker processes and one commit covers."""
 
     number: int
     entries: tuple[Entry, ...]
 
 
 def estimate_cost(entry: Entry) -> int:
-    """Pixels that an image should have by its bytes and the format of its name, and a little that each takes."""
+    """Estimate the cost of an image: its pixels, by its bytes and extension, and `_PER_IMAGE_COST`."""
     suffix = entry.key.rpartition(".")[2].lower()
     return _PER_IMAGE_COST + int(entry.size / _BYTES_PER_PIXEL.get(suffix, _JPEG_BYTES_PER_PIXEL))
 
 
 def estimate_costs(keys: pa.Array, sizes: pa.Array) -> pa.Array:
-    """The `estimate_cost` of many images by their keys and bytes, int64: in a plan of millions each one counts."""
+    """Estimate the costs of many images at once, as `estimate_cost` does for each.
+
+    Args:
+        keys: their keys, string.
+        sizes: their bytes, int64.
+
+    Returns:
+        Costs, int64.
+    """
     suffixes = pc.utf8_lower(pc.replace_substring_regex(keys, r"^(?s:.*)\.", ""))
     known = pc.index_in(suffixes, value_set=pa.array(list(_BYTES_PER_PIXEL)))
     bytes_per_pixel = pc.fill_null(pc.take(pa.array(list(_BYTES_PER_PIXEL.values())), known), _JPEG_BYTES_PER_PIXEL)
@@ -54,13 +62,13 @@ def estimate_costs(keys: pa.Array, sizes: pa.Array) -> pa.Array:
 def split_into_shards(
     entries: Iterable[Entry], images_per_shard: int | str = "auto", first_number: int = 0
 ) -> Iterator[Shard]:
-    """Cut a listing into shards; where the cuts fall depends on the listing alone.
+    """Split a listing into shards; the boundaries depend on the listing alone.
 
     Args:
-        entries: in any order, which is kept.
-        images_per_shard: images a shard; `auto` makes shards of about the same `estimate_cost`, some 64 of a short
-            listing, and of at most 32 images.
-        first_number: number of the first shard.
+        entries: the images in any order, which is kept.
+        images_per_shard: images in a shard; `auto` makes shards of about the same `estimate_cost` and at most 32
+            images, about 64 shards from a short listing.
+        first_number: the number of the first shard.
     """
     entries = iter(entries)
     max_images, budget = images_per_shard, 2**62
@@ -88,5 +96,6 @@ def split_into_shards(
 
 
 def _is_same_sample(one: Entry, other: Entry) -> bool:
+    """Whether two entries belong to one WebDataset sample."""
     sample = webdataset_sample(one.uri)
     return sample is not None and sample == webdataset_sample(other.uri)

@@ -1,4 +1,4 @@
-"""Totals: what is committed of a run, and the marker of a finished one."""
+"""The totals of a run, and _SUCCESS.json of a complete one."""
 
 import json
 from collections import Counter
@@ -9,7 +9,8 @@ from pipeline.errors import RunError
 from pipeline.runs.commits import list_committed_shards, read_commits
 from pipeline.runs.missing_inputs import iter_missing_inputs, list_presence_files
 from pipeline.runs.paths import RunPaths, require_run
-from pipeline.runs.plan import clear_success_marker, count_images_in_plan_file, list_plan_files
+from pipeline.runs.plan import clear_success_marker, list_plan_files
+from pipeline.runs.plan_file import count_images_in_plan_file
 from pipeline.storage import utc_timestamp, write
 
 
@@ -19,17 +20,17 @@ class RunSummary:
 
     Attributes:
         run: URI of the run's folder.
-        inputs: images in the plan.
-        ok: images done.
-        skipped: images left alone on purpose.
+        inputs: planned images.
+        ok: processed images.
+        skipped: images that were left alone on purpose.
         failed: images that failed.
-        codes: error codes and how often.
+        codes: error codes and how often each occurs.
         complete: whether there is a plan and every shard of it is committed.
-        missing: photos of the plan that the last listing did not hold.
-        done_now: images worked on by this call.
-        retried: failed images that this call has tried again, with the others of their shards.
-        seconds: that this call took.
-        drift: how far the calibration has moved (`pipeline.calibration.drift.Drift.json_fields`); None where nobody asked.
+        missing: planned photos that the latest listing lacks.
+        done_now: images that this call has processed.
+        retried: failed images that this call has tried again, along with the others of their shards.
+        seconds: the duration of this call.
+        drift: the drift of the calibration (`pipeline.calibration.Drift.json_fields`); None if it was not measured.
     """
 
     run: str
@@ -47,29 +48,29 @@ class RunSummary:
 
     @property
     def counts(self) -> dict[str, str | int]:
-        """What a scheduler is told of any run: run, inputs, ok, skipped, failed, missing."""
+        """The JSON fields of every run: run, inputs, ok, skipped, failed, missing."""
         return {key: getattr(self, key) for key in ("run", "inputs", "ok", "skipped", "failed", "missing")}
 
     @property
     def json_fields(self) -> dict[str, object]:
-        """What a scheduler is told of a call: the counts, done_now, retried, seconds and drift."""
+        """The JSON fields of a finished command: the counts, done_now, retried, seconds and drift."""
         seconds = round(self.seconds, 3)
         now = {"done_now": self.done_now, "retried": self.retried, "seconds": seconds, "drift": self.drift}
         return {**self.counts, **now}
 
     @property
     def n_committed(self) -> int:
-        """Images that are committed, however they went."""
+        """Committed images of any status."""
         return self.ok + self.skipped + self.failed
 
     @property
     def error_rate(self) -> float:
-        """Share of failed images."""
+        """The fraction of failed images, in [0, 1]."""
         return self.failed / self.inputs if self.inputs else 0.0
 
 
 class RunProgress:
-    """Sums up a run again and again while it grows; each look reads only what is new of its plan and commits."""
+    """Totals of a run that is in progress; each poll reads only the plan files and commits that are new."""
 
     def __init__(self, run: RunPaths) -> None:
         self._run = run
@@ -83,64 +84,76 @@ class RunProgress:
         self._status_counts, self._error_codes = Counter[str](), Counter[str]()
 
     def poll(self) -> RunSummary:
-        """What is committed of the run by now.
+        """Return the totals of what is committed now.
 
         Raises:
-            RunError: there is no run in that folder.
+            RunError: the folder is not that of a run.
         """
-        run = self._run
-        require_run(run)
-        numbers = list_committed_shards(run)
-        if not self._committed <= numbers:
-            self._reset()  # commits were taken back
-        for uri in list_plan_files(run):
-            if uri not in self._plan_files:
-                self._images_per_shard |= count_images_in_plan_file(uri)
-                self._plan_files.add(uri)
-        if (presence_files := list_presence_files(run)) != self._presence_files:
-            self._presence_files, self._n_missing = presence_files, sum(1 for _ in iter_missing_inputs(run))
-        for number, files in read_commits(run, numbers - self._committed):
-            self._committed.add(number)
-            for part in files:
-                self._status_counts.update(ok=part.ok, skipped=part.skipped, failed=part.failed)
-                self._error_codes.update(part.codes)
+        require_run(self._run)
+        committed = list_committed_shards(self._run)
+        if not self._committed <= committed:
+            self._reset()  # shards were requeued
+        self._read_new_plan_files()
+        self._read_commits(committed - self._committed)
+        counts = self._status_counts
         return RunSummary(
-            run.uri,
+            self._run.uri,
             sum(self._images_per_shard.values()),
-            self._status_counts["ok"],
-            self._status_counts["skipped"],
-            self._status_counts["failed"],
+            counts["ok"],
+            counts["skipped"],
+            counts["failed"],
             dict(sorted(self._error_codes.items())),
             complete=bool(self._images_per_shard) and set(self._images_per_shard) == self._committed,
             missing=self._n_missing,
         )
 
+    def _read_new_plan_files(self) -> None:
+        for uri in list_plan_files(self._run):
+            if uri not in self._plan_files:
+                self._images_per_shard |= count_images_in_plan_file(uri)
+                self._plan_files.add(uri)
+        if (presence_files := list_presence_files(self._run)) != self._presence_files:
+            self._presence_files, self._n_missing = presence_files, sum(1 for _ in iter_missing_inputs(self._run))
+
+    def _read_commits(self, shards: set[int]) -> None:
+        for number, files in read_commits(self._run, shards):
+            self._committed.add(number)
+            for file in files:
+                self._status_counts.update(ok=file.ok, skipped=file.skipped, failed=file.failed)
+                self._error_codes.update(file.codes)
+
 
 def summarize_run(run: RunPaths) -> RunSummary:
-    """What is committed of a run.
+    """Return the totals of what is committed of a run.
 
     Raises:
-        RunError: there is no run in that folder.
+        RunError: the folder is not that of a run.
     """
     return RunProgress(run).poll()
 
 
 def finalize_run(run: RunPaths, done_now: int, seconds: float) -> RunSummary:
-    """Sum up a run and, where every shard is committed, write its _SUCCESS.json.
+    """Sum up a run, and write _SUCCESS.json if every shard is committed.
+
+    Args:
+        run: the run.
+        done_now: images that this call has processed.
+        seconds: the duration of this call.
 
     Raises:
         RunError: the commits do not add up to the plan.
     """
     plan_files = list_plan_files(run)
-    result = summarize_run(run)
-    if result.complete:
-        if result.inputs != result.n_committed:
+    summary = summarize_run(run)
+    if summary.complete:
+        if summary.inputs != summary.n_committed:
             raise RunError(
-                f"{run.uri}: {result.inputs} images were planned, but the commits count "
-                f"{result.ok} ok, {result.skipped} skipped and {result.failed} failed"
+                f"{run.uri}: {summary.inputs} images are planned, but {summary.n_committed} are committed "
+                f"({summary.ok} ok, {summary.skipped} skipped, {summary.failed} failed); this is an error in deepot, "
+                "please report it"
             )
-        record = {key: getattr(result, key) for key in ("inputs", "ok", "skipped", "failed", "codes", "missing")}
+        record = {key: getattr(summary, key) for key in ("inputs", "ok", "skipped", "failed", "codes", "missing")}
         write(run.success_marker, json.dumps(record | {"finished": utc_timestamp()}, sort_keys=True).encode())
         if list_plan_files(run) != plan_files:
-            clear_success_marker(run)  # another driver has planned more meanwhile, and finishes it
-    return replace(result, done_now=done_now, seconds=seconds)
+            clear_success_marker(run)  # another driver has extended the plan meanwhile, and will finish it
+    return replace(summary, done_now=done_now, seconds=seconds)

@@ -11,12 +11,12 @@ from functools import partial
 from deepot.transport import Moments, TransportMap
 from pipeline import cluster
 from pipeline.calibration import (
-    BOTH_SIDES,
     Drift,
     MomentsTask,
+    Side,
     append_photos,
     compute_moments,
-    find_latest_map_uri,
+    find_map_uri,
     list_run_maps,
     load_map,
     make_crash_result,
@@ -77,7 +77,7 @@ def plan_job(context: JobContext) -> PlanSummary:
         summary = extend_plan(run, sampler.tee(entries) if sampler else entries, job.compute.images_per_shard)
     if sampler:
         with hold_lease(context.calibration):
-            append_photos(context.calibration, BOTH_SIDES, sampler.selection())
+            append_photos(context.calibration, Side.BOTH, sampler.selection())
     return summary
 
 
@@ -183,7 +183,7 @@ def apply_job(context: JobContext) -> RunSummary:
             run,
             output,
             context.fingerprint,
-            find_latest_map_uri(job, context.calibration),
+            find_map_uri(job, context.calibration),
             transport.sha256,
         )
         with (

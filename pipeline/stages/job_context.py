@@ -12,7 +12,7 @@ from pipeline.calibration import CalibrationPaths, list_run_maps, load_map
 from pipeline.config import FINGERPRINT_LENGTH, Job, OutputLayout, Photos, output_folder
 from pipeline.errors import ConfigError
 from pipeline.progress import NullProgress, Progress
-from pipeline.runs import RUNS_FOLDER, RunPaths, check_output_claim
+from pipeline.runs import CALIBRATIONS_FOLDER, RUNS_FOLDER, RunPaths, check_output_claim
 from pipeline.sources import find_images
 from pipeline.storage import create_if_absent, join_uri, parent_uri, utc_timestamp
 from pipeline.telemetry import set_log_context
@@ -109,7 +109,7 @@ def open_run(job: Job, options: RunOptions) -> JobContext:
     shared = job.run or join_uri(parent_uri(job.output_root) or job.output_root, RUNS_FOLDER)
     run = RunPaths(join_uri(runs, fingerprint[:FINGERPRINT_LENGTH]))
     set_log_context(run=run.uri)
-    calibration = CalibrationPaths(join_uri(shared, "calibrations", calibration_id))
+    calibration = CalibrationPaths(join_uri(shared, CALIBRATIONS_FOLDER, calibration_id))
     return JobContext(job, options, models, identities, fingerprint, run, calibration)
 
 

@@ -84,7 +84,7 @@ def test_help_says_what_keys_are_where_nobody_sets_them(capsys):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"transport": {"apha": 1}}, "unknown key 'transport.apha'; did you mean 'alpha'?"),
+        ({"transport": {"apha": 1}}, "unknown key 'transport.apha'; did you mean 'transport.alpha'?"),
         ({"input": {"images": "/no/such/folder"}}, "no such folder, bucket or file"),
         ({"autoencoder": "/no/such/vae"}, "autoencoder '/no/such/vae': there is no such folder"),
         ({"restorer": "nln:sigma=5"}, "did you mean 'nlm'?"),

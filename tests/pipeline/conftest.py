@@ -1,4 +1,4 @@
-"""Jobs that run in a second."""
+"""Small jobs, and folders on each kind of storage."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.support.photos import small_job_config
 
 @pytest.fixture
 def make_job(tmp_path):
-    """A job over small photos with the invertible test codec."""
+    """Makes jobs over small photos with the invertible test autoencoder."""
 
     def build(images=6, **changes):
         return parse_job(small_job_config(tmp_path, images, 6, **changes))
@@ -18,6 +18,7 @@ def make_job(tmp_path):
 
 @pytest.fixture(params=["local", "s3", "memory"])
 def storage_folder(request, tmp_path):
+    """A folder on a disk, on S3 and in memory."""
     if request.param == "local":
         return str(tmp_path / "store")
     if request.param == "memory":

@@ -13,17 +13,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deepot.errors import DeepotError
+from deepot.transport.calibration_kind import CalibrationKind
+from deepot.transport.map_fit import fit_map
 from deepot.transport.moments import Moments
-from deepot.transport.transport_map import CalibrationKind, TransportMap, fit_map
+from deepot.transport.transport_map import TransportMap
 from pipeline.config.loading import load_job
 from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.image_file import decode, encode
 from pipeline.imageio.metadata.metadata import MetadataPolicy
 from pipeline.imageio.plugins import register_plugin
 from pipeline.runs.commits import ManifestFile, read_commit
-from pipeline.runs.manifest import MANIFEST_SCHEMA, read_manifest_file
+from pipeline.runs.manifest import read_manifest_file
+from pipeline.runs.manifest_schema import MANIFEST_SCHEMA
 from pipeline.runs.paths import RunPaths
-from pipeline.runs.plan import read_shards, shards_to_parquet
+from pipeline.runs.plan_file import read_shards, shards_to_parquet
 from pipeline.runs.rows import new_row
 from pipeline.runs.sharding import split_into_shards
 from pipeline.storage.objects import Entry, sha256_hex
@@ -139,7 +142,7 @@ READERS = {
         5,
     ),
     "manifest": (read_rows_of, lambda: [rows()], 2),
-    "commit": (read_committed, lambda: [json.dumps({"shard": 0, "parts": [COMMIT]}).encode()], 8),
+    "commit": (read_committed, lambda: [json.dumps({"shard": 0, "files": [COMMIT]}).encode()], 8),
     "map": (lambda data, _: TransportMap.from_bytes(data), lambda: [transport()], 20),
     "moments": (lambda data, _: Moments.from_bytes(data), lambda: [moments()[0].to_bytes()], 40),
 }

@@ -1,8 +1,8 @@
-"""The commit protocol on storage that cannot decide between two drivers, with its lease and a clock.
+"""The commit protocol on storage that cannot decide between two drivers, with a lease and a fake clock.
 
-Other than in the model without a lease, requests are over within two seconds or never, those of a driver that falls
-silent fail, and all drivers plan the same photos. A driver that falls silent within a create may write over the commit
-of another one; both are whole.
+Unlike in the model without a lease, requests are over within two seconds or never, those of a driver that falls silent
+fail, and all drivers plan the same photos. A driver that falls silent during a create may overwrite the commit of
+another driver; both commits are complete.
 """
 
 import json
@@ -15,25 +15,28 @@ import pytest
 from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
 
 from pipeline.errors import PipelineError
-from pipeline.runs import lease as leases
-from pipeline.runs.lease import hold_lease
-from tests.scenarios.test_commit_protocol import RUN, SETTINGS, CommitProtocol, Crash, Driver, Fate, drive, for_long
+from pipeline.runs import hold_lease
+from pipeline.runs import lease as lease_module
+from tests.support.commit_model import RUN, SETTINGS, CommitProtocol, Driver, drive, run_many_examples
+from tests.support.faulty_bucket import Crash, Fate
 
 
 class LeasedDriver(Driver):
-    """A driver that takes the lease; killed, it makes no request any more.
+    """A driver that acquires the lease; once killed, it makes no further request.
 
     Attributes:
-        taking: it has not got the lease yet.
-        wakes: it waits for that time.
-        silent: it has been so for so long that another may have the run.
+        acquiring: whether it still tries to get the lease.
+        wakes_at: the time until which it sleeps.
+        silent: whether it has been silent for so long that another driver may have the run.
+        next_fails: whether its next request fails.
+        dead: whether it was killed.
     """
 
-    taking, wakes, silent, cut, dead = True, 0.0, False, False, False
+    acquiring, wakes_at, silent, next_fails, dead = True, 0.0, False, False, False
 
     def work(self):
         with hold_lease(RUN):
-            self.taking = False
+            self.acquiring = False
             super().work()
 
     def ask(self):
@@ -41,12 +44,12 @@ class LeasedDriver(Driver):
             return Fate.CRASH_BEFORE
         fate = super().ask()
         self.dead = fate in (Fate.CRASH_BEFORE, Fate.CRASH_AFTER)
-        cut, self.cut = self.cut, False
-        return Fate.REFUSED if cut and not self.dead else fate
+        fails, self.next_fails = self.next_fails, False
+        return Fate.REFUSED if fails and not self.dead else fate
 
 
-class Clock:
-    """Passes when it is told to; who sleeps is stopped until then."""
+class FakeClock:
+    """A clock that the state machine moves; a driver that sleeps waits until it has moved far enough."""
 
     now = 1000.0
 
@@ -58,14 +61,14 @@ class Clock:
         if not isinstance(driver, LeasedDriver):
             self.now += seconds
             return
-        driver.wakes = self.now + seconds
-        while self.now < driver.wakes:
+        driver.wakes_at = self.now + seconds
+        while self.now < driver.wakes_at:
             if driver.ask() in (Fate.CRASH_BEFORE, Fate.CRASH_AFTER):
                 raise Crash
 
 
-class OfThread:
-    """What is held, each thread as if it were a process."""
+class LeasesByThread:
+    """The held leases, of each thread as if it were a process."""
 
     def __init__(self):
         self.held = {}
@@ -83,8 +86,8 @@ class OfThread:
         return self.held.pop(threading.current_thread(), None)
 
 
-class NoThread:
-    """The machine says when a driver beats."""
+class IdleThread:
+    """Takes the place of the thread that sends heartbeats: the state machine sends them."""
 
     def __init__(self, **_):
         self.start = self.join = lambda: None
@@ -93,109 +96,110 @@ class NoThread:
 class LeaseProtocol(CommitProtocol):
     """Up to three drivers on one run, of which one has the lease."""
 
-    met, decides = 0, False
-    a_new_photo_arrives = None
+    n_faults, has_conditional_create = 0, False
+    add_photo = None
 
     def __init__(self):
         super().__init__()
-        self.clock, self.holders = Clock(), OfThread()
-        self.patch.setattr(leases, "time", self.clock)
-        self.patch.setattr(leases, "_HELD_LEASES", self.holders)
-        self.patch.setattr(leases, "threading", SimpleNamespace(Event=threading.Event, Thread=NoThread))
+        self.clock, self.leases = FakeClock(), LeasesByThread()
+        self.patch.setattr(lease_module, "time", self.clock)
+        self.patch.setattr(lease_module, "_HELD_LEASES", self.leases)
+        self.patch.setattr(lease_module, "threading", SimpleNamespace(Event=threading.Event, Thread=IdleThread))
 
-    def _pass(self, seconds):
-        """Requests are over by then, and who is not silent beats."""
+    def _advance(self, seconds):
+        """Move the clock: all requests are over by then, and drivers that are not silent send a heartbeat."""
         for driver in list(self.drivers):
-            while driver.taking and not (self.clock.now < driver.wakes or driver.over):
+            while driver.acquiring and not (self.clock.now < driver.wakes_at or driver.over):
                 driver.step(Fate.DONE)
         self.bucket.late.clear()
         self.clock.now += seconds
         for driver in self.drivers:
             if not driver.silent:
-                self._beat(driver)
+                self._send_heartbeat(driver)
         for driver in list(self.drivers):
             self.drivers.remove(driver)
             self._keep(driver)
 
-    def _beat(self, driver):
-        if driver in self.holders.held:
+    def _send_heartbeat(self, driver):
+        if driver in self.leases.held:
             with suppress(PipelineError):
-                self.holders.held[driver].beat()
+                self.leases.held[driver].heartbeat()
 
     def _settle(self):
-        """Who wants the lease gets it, or is refused."""
+        """Let every driver that wants the lease get it or be refused."""
         for seconds in (3.0, 19.0, 19.0, 3.0):
-            self._pass(seconds)
+            self._advance(seconds)
         for driver in self.drivers:
-            while driver.taking and not driver.over:
+            while driver.acquiring and not driver.over:
                 driver.step(Fate.DONE)
-        self._pass(0.0)
+        self._advance(0.0)
 
     @precondition(lambda self: len(self.drivers) < 3)
     @rule(deaths=st.lists(st.booleans(), max_size=4), at_once=st.booleans())
-    def start(self, deaths, at_once):
-        """A night later where nobody is at work."""
+    def start_driver(self, deaths, at_once):
+        """Start a driver, much later if no other one is at work."""
         if not self.drivers:
-            self._pass(999.0)
+            self._advance(999.0)
         driver = LeasedDriver(self.entries, deaths)
         driver.start()
-        driver.there.acquire()
+        driver.is_waiting.acquire()
         self._keep(driver)
         if at_once:
             self._settle()
 
     @precondition(lambda self: self.drivers)
     @rule(seconds=st.sampled_from([1.0, 3.0, 19.0]))
-    def time_passes(self, seconds):
-        self._pass(seconds)
+    def advance_clock(self, seconds):
+        self._advance(seconds)
 
-    @precondition(lambda self: any(not driver.taking for driver in self.drivers))
+    @precondition(lambda self: any(not driver.acquiring for driver in self.drivers))
     @rule(which=st.integers(0, 2), another=st.booleans())
-    def one_falls_silent(self, which, another):
-        """Another driver may come before it wakes."""
+    def silence_driver(self, which, another):
+        """Let a driver fall silent; another one may start before it wakes."""
         driver = self.drivers[which % len(self.drivers)]
-        driver.silent = driver.cut = True
-        LeaseProtocol.met += 1
+        driver.silent = driver.next_fails = True
+        LeaseProtocol.n_faults += 1
         for _ in range(7):
-            self._pass(19.0)
+            self._advance(19.0)
         if another and len(self.drivers) < 3:
-            self.start([], True)
+            self.start_driver([], True)
 
     @precondition(lambda self: any(driver.silent for driver in self.drivers))
     @rule()
-    def who_was_silent_wakes(self):
+    def wake_silent_drivers(self):
         for driver in self.drivers:
             if driver.silent:
-                self._beat(driver)
-                driver.silent = driver not in self.holders.held or self._note() != self.holders.held[driver].name
+                self._send_heartbeat(driver)
+                lease = self.leases.held.get(driver)
+                driver.silent = lease is None or self._read_holder() != lease.driver_id
 
     @invariant()
-    def one_driver_has_the_run(self):
-        at_work = [driver for driver in self.drivers if not (driver.taking or driver.silent)]
+    def at_most_one_driver_works(self):
+        at_work = [driver for driver in self.drivers if not (driver.acquiring or driver.silent)]
         assert len(at_work) <= 1
-        if at_work and at_work[0] in self.holders.held:
-            held = self.holders.held[at_work[0]].name
-            assert self._note() in (None, held), "none where a driver fell silent while it removed its own"
+        if at_work and at_work[0] in self.leases.held:
+            driver_id = self.leases.held[at_work[0]].driver_id
+            assert self._read_holder() in (None, driver_id), "None if a driver fell silent while it removed its own"
 
-    def _note(self):
-        note = self.bucket.objects.get("model/run/driver.json")
-        return note and json.loads(note)["driver"]
+    def _read_holder(self):
+        record = self.bucket.objects.get("model/run/driver.json")
+        return record and json.loads(record)["driver"]
 
-    def stay(self, commits):
+    def has_all_earlier(self, commits):
         return commits.keys() >= self.commits.keys()
 
-    def drive(self):
+    def drive_without_faults(self):
         self.clock.now += 999
         with hold_lease(RUN):
             return drive(self.entries)
 
 
-def test_the_lease_protocol():
+def test_lease_protocol_with_silent_drivers_loses_and_doubles_nothing():
     run_state_machine_as_test(LeaseProtocol, settings=SETTINGS)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(600)
-def test_the_lease_protocol_for_long(record_fault):
+def test_lease_protocol_with_silent_drivers_for_many_examples(record_fault):
     fault = "the commit protocol with a lease: the same requests, and drivers that fall silent"
-    for_long(LeaseProtocol, 100, record_fault, fault)
+    run_many_examples(LeaseProtocol, 100, record_fault, fault)

@@ -17,7 +17,8 @@ from pipeline.outputs import parquet_writer, webdataset_writer
 from pipeline.outputs.parquet_writer import ParquetShardWriter
 from pipeline.outputs.webdataset_writer import WebDatasetWriter
 from pipeline.progress import NullProgress
-from pipeline.runs.manifest import MANIFEST_SCHEMA, read_manifest
+from pipeline.runs.manifest import read_manifest
+from pipeline.runs.manifest_schema import MANIFEST_SCHEMA
 from pipeline.runs.paths import RunPaths
 from pipeline.sources.archives import read_tar_index
 from pipeline.sources.discovery import discover_images

@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.maintenance.gc import find_orphans, remove_orphans
+from pipeline.maintenance.orphans import find_orphans, remove_orphans
 from pipeline.maintenance.verify import VerificationReport, verify_run
 from pipeline.progress import NullProgress
 from pipeline.runs.manifest import read_manifest

@@ -1,4 +1,4 @@
-"""What soak tests measure, and the table made of it: `python -m tests.support.soak` writes docs/reliability.md."""
+"""What soak tests measure; `python -m tests.support.soak` writes the table of docs/reliability.md from it."""
 
 import json
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ BEGIN, END = "<!-- begin: make soak -->", "<!-- end: make soak -->"
 
 @dataclass
 class FaultTally:
-    """What became of one kind of fault.
+    """The outcome of one kind of fault.
 
     Attributes:
-        fault: what was done.
-        injected: how often.
-        survived: how often everything came out right; none where the test failed.
-        lost: inputs without a row at the end; None where the fault is met outside of a run, so that there are no rows.
-        doubled: inputs with more than one; None likewise.
+        fault: the kind of fault.
+        injected: how often it was injected.
+        survived: how often everything came out right; 0 if the test failed.
+        lost: inputs without a row at the end; None if the fault occurs outside a run, where there are no rows.
+        doubled: inputs with more than one row; None likewise.
     """
 
     fault: str
@@ -33,7 +33,7 @@ class FaultTally:
 
 @contextmanager
 def record_fault(fault: str, has_rows: bool = True) -> Iterator[FaultTally]:
-    """Measure one fault, in a run or without rows; what the tally holds at the end is kept, also after a failure."""
+    """Yield a tally of one kind of fault, and append it to the results at the end, even if the test fails."""
     tally = FaultTally(fault) if has_rows else FaultTally(fault, lost=None, doubled=None)
     try:
         yield tally
@@ -44,7 +44,7 @@ def record_fault(fault: str, has_rows: bool = True) -> Iterator[FaultTally]:
 
 
 def format_table(lines: list[str]) -> str:
-    """The sums of all tallies, a row for each fault, as Markdown."""
+    """Return the sums of all tallies as a Markdown table with a row for each kind of fault."""
     sums: dict[str, FaultTally] = {}
     for line in lines:
         found = FaultTally(**json.loads(line))
@@ -58,13 +58,13 @@ def format_table(lines: list[str]) -> str:
 
 
 def _format_row(tally: FaultTally) -> str:
-    """Numbers of rows only where there were any: not where nothing was injected either."""
+    """Return a row of the table; the counts of rows are left out where there were none, or nothing was injected."""
     counts = ["–" if count is None or not tally.injected else str(count) for count in (tally.lost, tally.doubled)]
     return "| " + " | ".join([tally.fault, f"{tally.injected:,}", f"{tally.survived:,}", *counts]) + " |"
 
 
 def write_page() -> None:
-    """Put the table between the marks of the page."""
+    """Replace the table between the markers of the page."""
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     text = format_table(RESULTS.read_text(encoding="utf-8").splitlines())

@@ -8,7 +8,7 @@ from deepot.evaluation.bootstrap import MAX_BOOTSTRAP_BLOCKS, bootstrap_mean
 from deepot.evaluation.metric_accumulator import MAX_PSNR, MetricAccumulator, MetricFn, estimate_metrics
 from deepot.evaluation.variants import CLEAN, RESTORED, SweepPoint
 from deepot.photo.pixels import Pixels
-from deepot.transport.moments import merge_in_order
+from deepot.transport.merging import merge_in_order
 
 
 def test_estimates_of_transport_that_helps(make_variants):

@@ -14,6 +14,7 @@ from deepot.inference.modes import Preserve, TransportMode
 from deepot.inference.tile_options import TileOptions
 from deepot.inference.tiled_autoencoder import encode_tiled
 from deepot.photo.pixels import Pixels
+from deepot.transport.gaussian import Affine
 from deepot.transport.transport_map import TransportMap
 from tests.support import fake_autoencoders as codecs
 from tests.support import naive_transport as reference
@@ -43,7 +44,7 @@ def fitted(codec, patch_size=3):
 
 def with_target(transport, target_mean):
     """A single map to another mean."""
-    return replace(transport, components=(transport.components[0]._replace(target_mean=target_mean),))
+    return replace(transport, parameters={**transport.parameters, "target_mean": target_mean})
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +101,8 @@ def test_plain_equals_the_float64_reference(embedded_autoencoder, alpha):
     pixels = Pixels.from_image(image)
     plan = TileOptions().plan(embedded_autoencoder, pixels)
     latents = encode_tiled(embedded_autoencoder, pixels, plan)
-    (only,) = transport.components
-    moved = reference.transport_latents(latents, only.matrix, only.bias(), 3)
+    affine = Affine(**transport.parameters)
+    moved = reference.transport_latents(latents, affine.matrix, affine.bias(), 3)
     view = pixels.to_rgb()
     expected = (1 - alpha) * embedded_autoencoder.decode(moved.float())[..., :117, :152] + alpha * view
 
@@ -124,7 +125,7 @@ def test_residual_adds_the_difference_of_the_two_decodings(embedded_autoencoder)
 def test_detail_keeps_the_colour_of_areas(embedded_autoencoder):
     """A map that shifts latents changes colours; in detail mode the means of 32 × 32 pixels stay."""
     transport = fitted(embedded_autoencoder)
-    shifted = with_target(transport, transport.components[0].target_mean + 0.5)
+    shifted = with_target(transport, transport.parameters["target_mean"] + 0.5)
     image = photo(160, 128)
     means = {}
     for mode in ("detail", "residual"):
@@ -162,9 +163,9 @@ def test_a_single_name_will_do_and_an_unknown_one_is_named(codec, transport):
 
 
 def test_the_mean_of_latents_can_be_kept(codec, transport):
-    shifted = with_target(transport, transport.components[0].target_mean + 0.5)
+    shifted = with_target(transport, transport.parameters["target_mean"] + 0.5)
     image = photo(64, 48)
-    wanted = Enhancer(codec, with_target(transport, transport.components[0].source_mean), mode="residual")(image)
+    wanted = Enhancer(codec, with_target(transport, transport.parameters["source_mean"]), mode="residual")(image)
     found = Enhancer(codec, shifted, mode="residual", preserve=("mean",))(image)
     np.testing.assert_array_equal(np.asarray(found), np.asarray(wanted))
 

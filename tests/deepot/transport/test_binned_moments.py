@@ -1,4 +1,4 @@
-"""Levels of detail, and classes out of them."""
+"""Moments binned by detail, and the classes made from the bins."""
 
 import numpy as np
 import pytest
@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from deepot.errors import MomentsError
 from deepot.transport.binned_moments import BIN_EDGES, BinnedMoments, compute_binned_patch_moments
-from deepot.transport.moments import Moments, merge_in_order
+from deepot.transport.merging import merge_in_order
+from deepot.transport.moments import Moments
 from deepot.transport.patch_moments import compute_patch_moments
 from deepot.transport.patch_operator import detail_energy, extract_patches
 
 
-def latents(seed=0, height=30, width=40, channels=2):
+def make_latents(seed=0, height=30, width=40, channels=2):
     """Latents whose texture grows from left to right."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(1, channels, height, width, generator=generator) * torch.logspace(-2, 1, width) + 3
@@ -21,44 +22,44 @@ def latents(seed=0, height=30, width=40, channels=2):
 
 @given(st.lists(st.integers(3, 9), min_size=1, max_size=5), st.integers(0, 2**31))
 @settings(max_examples=10, deadline=None)
-def test_any_split_gives_the_levels_of_the_whole(heights, seed):
-    photos = [latents(seed + index, height, 6) for index, height in enumerate(heights)]
+def test_merge_in_order_of_any_split_equals_the_bins_of_the_set(heights, seed):
+    photos = [make_latents(seed + index, height, 6) for index, height in enumerate(heights)]
     merged = merge_in_order(compute_binned_patch_moments(photo, 3) for photo in photos)
     patches = torch.cat([extract_patches(photo.double(), 3) for photo in photos])
-    level = torch.bucketize(detail_energy(patches, 3), BIN_EDGES)
-    assert list(merged.bins) == sorted(set(level.tolist()))
+    indices = torch.bucketize(detail_energy(patches, 3), BIN_EDGES)
+    assert list(merged.bins) == sorted(set(indices.tolist()))
     for each, moments in merged.bins.items():
-        members = patches[level == each]
+        members = patches[indices == each]
         assert moments.count == len(members)
         torch.testing.assert_close(moments.mean, members.mean(0))
         torch.testing.assert_close(moments.scatter, Moments.from_patches(members).scatter, rtol=1e-9, atol=1e-9)
-    whole = merge_in_order(compute_patch_moments(photo, 3) for photo in photos)
-    assert (merged.count, merged.total().count, merged.images) == (whole.count, whole.count, len(photos))
-    torch.testing.assert_close(merged.total().scatter, whole.scatter)
+    plain = merge_in_order(compute_patch_moments(photo, 3) for photo in photos)
+    assert (merged.count, merged.moments().count, merged.images) == (plain.count, plain.count, len(photos))
+    torch.testing.assert_close(merged.moments().scatter, plain.scatter)
 
 
-def test_merging_has_a_neutral_element_and_the_order_decides_the_bytes():
-    parts = [compute_binned_patch_moments(latents(seed), 3) for seed in range(5)]
+def test_merge_with_the_empty_set_returns_equal_bytes():
+    parts = [compute_binned_patch_moments(make_latents(seed), 3) for seed in range(5)]
     nothing = BinnedMoments.empty(18)
     assert nothing.merge(parts[0]).to_bytes() == parts[0].merge(nothing).to_bytes() == parts[0].to_bytes()
     assert merge_in_order(parts).to_bytes() == merge_in_order(iter(parts)).to_bytes()
-    assert (nothing.count, nothing.total().count) == (0, 0)
+    assert (nothing.count, nothing.moments().count) == (0, 0)
 
 
 @pytest.mark.parametrize("size", [(40, 33), (3, 3), (2, 9), (1, 1)])
-def test_levels_in_bands_equal_levels_at_once(size, monkeypatch):
-    photo = latents(1, *size)
+def test_compute_binned_patch_moments_in_bands_equals_at_once(size, monkeypatch):
+    photo = make_latents(1, *size)
     at_once = compute_binned_patch_moments(photo, 3)
     monkeypatch.setattr("deepot.transport.patch_operator.MAX_BAND_VALUES", 18 * 33 * 4)
     in_bands = compute_binned_patch_moments(photo, 3)
     assert list(in_bands.bins) == list(at_once.bins)
     assert in_bands.images == at_once.images == (1 if min(size) >= 3 else 0)
-    torch.testing.assert_close(in_bands.total().scatter, at_once.total().scatter)
+    torch.testing.assert_close(in_bands.moments().scatter, at_once.moments().scatter)
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 5])
-def test_classes_are_about_the_quantiles_of_the_patches(number):
-    photo = latents(height=200, width=150)
+def test_quantile_classes_are_close_to_the_exact_quantiles(number):
+    photo = make_latents(height=200, width=150)
     patches = extract_patches(photo.double(), 3)
     energy = detail_energy(patches, 3)
     classes = compute_binned_patch_moments(photo, 3).quantile_classes(number)
@@ -72,13 +73,13 @@ def test_classes_are_about_the_quantiles_of_the_patches(number):
         assert float(difference) < 0.03
 
 
-def test_a_cut_between_levels_divides_the_set_exactly():
+def test_quantile_classes_with_a_cut_between_bins_are_exact():
     generator = torch.Generator().manual_seed(0)
     soft, strong = (torch.randn(50, 18, generator=generator).double() * scale for scale in (0.01, 10.0))
-    level = [torch.bucketize(detail_energy(part, 3), BIN_EDGES) for part in (soft, strong)]
+    indices = [torch.bucketize(detail_energy(part, 3), BIN_EDGES) for part in (soft, strong)]
     parts = {
         int(each): Moments.from_patches(part[numbers == each], images=0)
-        for part, numbers in zip((soft, strong), level, strict=True)
+        for part, numbers in zip((soft, strong), indices, strict=True)
         for each in numbers.unique()
     }
     classes = BinnedMoments(18, 2, parts).quantile_classes(2)
@@ -87,33 +88,43 @@ def test_a_cut_between_levels_divides_the_set_exactly():
     assert detail_energy(soft, 3).max() <= classes.bounds[0] < detail_energy(strong, 3).min()
 
 
-def test_patches_without_detail_are_a_level_too():
+def test_compute_binned_patch_moments_of_flat_patches_fills_the_first_bin():
     flat = torch.zeros(1, 2, 20, 20)
     found = compute_binned_patch_moments(flat, 3)
     assert list(found.bins) == [0]
-    classes = found.merge(compute_binned_patch_moments(latents(), 3)).quantile_classes(3)
+    classes = found.merge(compute_binned_patch_moments(make_latents(), 3)).quantile_classes(3)
     assert torch.isfinite(classes.bounds).all()
     assert len(compute_binned_patch_moments(flat, 3).quantile_classes(3).gaussians) == 3
 
 
-def test_files_come_back_and_equal_levels_give_equal_bytes():
-    for levels in (compute_binned_patch_moments(latents(), 3), BinnedMoments.empty(18)):
-        back = BinnedMoments.from_bytes(levels.to_bytes({"codec": "x", "a": "b"}))
-        assert back.to_bytes() == levels.to_bytes()
-        assert levels.to_bytes({"codec": "x", "a": "b"}) == back.to_bytes({"a": "b", "codec": "x"})
-        assert (back.dimension, back.images, back.count) == (18, levels.images, levels.count)
+def test_bytes_round_trip_and_equal_bins_give_equal_bytes():
+    for binned in (compute_binned_patch_moments(make_latents(), 3), BinnedMoments.empty(18)):
+        back = BinnedMoments.from_bytes(binned.to_bytes({"autoencoder": "x", "a": "b"}))
+        assert back.to_bytes() == binned.to_bytes()
+        assert binned.to_bytes({"autoencoder": "x", "a": "b"}) == back.to_bytes({"a": "b", "autoencoder": "x"})
+        assert (back.dimension, back.images, back.count) == (18, binned.images, binned.count)
 
 
-def test_errors_say_what_is_wrong():
-    with pytest.raises(MomentsError, match="a mixture of 3 needs at least 6 latent patches a side, there are 4"):
-        compute_binned_patch_moments(latents(height=4, width=4), 3).quantile_classes(3)
+def test_quantile_classes_of_too_few_patches_raises():
+    with pytest.raises(MomentsError, match="a mixture of 3 needs at least 6 latent patches in each set, there are 4"):
+        compute_binned_patch_moments(make_latents(height=4, width=4), 3).quantile_classes(3)
+
+
+def test_merge_of_different_dimensions_raises():
     with pytest.raises(MomentsError, match="dimension 18 and 8"):
-        compute_binned_patch_moments(latents(), 3).merge(BinnedMoments.empty(8))
-    for data in (
+        compute_binned_patch_moments(make_latents(), 3).merge(BinnedMoments.empty(8))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
         b"",
         b"junk junk junk",
         Moments.empty(3).to_bytes(),
-        compute_binned_patch_moments(latents(), 3).to_bytes()[:90],
-    ):
-        with pytest.raises(MomentsError, match=r"x\.safetensors is not a file of levels"):
-            BinnedMoments.from_bytes(data, "x.safetensors")
+        compute_binned_patch_moments(make_latents(), 3).to_bytes()[:90],
+    ],
+    ids=["empty", "junk", "moments", "cut off"],
+)
+def test_from_bytes_of_another_file_raises(data):
+    with pytest.raises(MomentsError, match=r"x\.safetensors is not a file of binned moments"):
+        BinnedMoments.from_bytes(data, "x.safetensors")

@@ -1,9 +1,10 @@
+"""Moments of patches against those of the unfolded patches."""
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepot.transport import patch_moments as module
 from deepot.transport.moments import Moments
 from deepot.transport.patch_moments import compute_patch_moments
 from deepot.transport.patch_operator import extract_patches
@@ -11,20 +12,20 @@ from deepot.transport.patch_operator import extract_patches
 
 @given(st.sampled_from([1, 3, 5, 7]), st.integers(1, 3), st.integers(1, 22), st.integers(1, 12), st.integers(0, 2**31))
 @settings(max_examples=100, deadline=None)
-def test_they_are_those_of_the_unfolded_patches(patch_size, channels, height, width, seed):
+def test_compute_patch_moments_equals_the_moments_of_unfolded_patches(patch_size, channels, height, width, seed):
     latents = torch.randn(1, channels, height, width, generator=torch.Generator().manual_seed(seed)) + 7
-    wanted = Moments.from_patches(extract_patches(latents.double(), patch_size))
+    expected = Moments.from_patches(extract_patches(latents.double(), patch_size))
     found = compute_patch_moments(latents, patch_size)
-    assert (found.count, found.images) == (wanted.count, int(wanted.count > 0))
-    torch.testing.assert_close(found.mean, wanted.mean, rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(found.scatter, wanted.scatter, rtol=1e-10, atol=1e-10)
+    assert (found.count, found.images) == (expected.count, int(expected.count > 0))
+    torch.testing.assert_close(found.mean, expected.mean, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(found.scatter, expected.scatter, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("values", [1, 2 * 3 * 33 * 4, 2 * 3 * 33 * 11])
-def test_bands_change_nothing(values, generator, monkeypatch):
+def test_compute_patch_moments_in_bands_equals_at_once(values, generator, monkeypatch):
     latents = torch.randn(1, 2, 40, 33, generator=generator)
     at_once = compute_patch_moments(latents, 3)
-    monkeypatch.setattr(module, "_MAX_BAND_VALUES", values)
+    monkeypatch.setattr("deepot.transport.patch_moments._MAX_BAND_VALUES", values)
     in_bands = compute_patch_moments(latents, 3)
     assert (in_bands.count, in_bands.images) == (38 * 31, 1)
     torch.testing.assert_close(in_bands.mean, at_once.mean, rtol=1e-12, atol=1e-12)

@@ -1,85 +1,84 @@
-"""The map of blocks: what doubt it is fitted with, what it says of itself, its file."""
+"""The map's file: what is written is read, and anything else is refused."""
+
+import json
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 
-from deepot.errors import MapError, MomentsError
-from deepot.transport.gaussian import transport_matrix
-from deepot.transport.moments import Moments, merge_in_order
-from deepot.transport.transport_map import CalibrationKind, TransportMap, fit_map
+from deepot.errors import MapError
+from deepot.transport.calibration_kind import CalibrationKind
+from deepot.transport.moments import Moments
+from deepot.transport.safetensors_file import pack
+from deepot.transport.transport_map import MAP_FORMAT, TransportMap
+from tests.deepot.transport.test_map_fit import fit, make_blocks
 
 
-def blocks(number, scale, seed):
-    generator = torch.Generator().manual_seed(seed)
-    return [Moments.from_patches(torch.randn(60, 4, generator=generator) * scale) for _ in range(number)]
+@pytest.fixture(scope="module")
+def transport():
+    return fit(make_blocks(3, 1.0, 0), make_blocks(3, 2.0, 1), CalibrationKind.UNPAIRED)
 
 
-def fitted(source, reference, calibration, doubt=None):
-    about = {"autoencoder": "none", "autoencoder_sha256": "0", "patch_size": 1}
-    return fit_map(source, reference, calibration=calibration, shrinkage_se=doubt, **about)
+def pack_changed(transport, tensors=None, **metadata):
+    """The file of a map with other tensors or metadata."""
+    reference = {f"reference_{name}": tensor for name, tensor in transport.reference._asdict().items()}
+    fields = {"format": MAP_FORMAT, **asdict(transport.info), **metadata}
+    return pack({**transport.parameters, **reference, **(tensors or {})}, fields)
 
 
-def test_paired_sets_get_the_closed_form_and_unpaired_ones_a_part_of_the_way():
-    sides = blocks(6, 1.0, 0), blocks(6, 2.0, 1)
-    paired, unpaired = (fitted(*sides, way) for way in (CalibrationKind.SELF, CalibrationKind.UNPAIRED))
-    whole = transport_matrix(*(merge_in_order(side).gaussian().covariance for side in sides))
-    torch.testing.assert_close(paired.components[0].matrix, whole)
-    assert (paired.info.shrinkage_se, unpaired.info.shrinkage_se) == (0, CalibrationKind.UNPAIRED.default_shrinkage_se)
-    share, identity = unpaired.info.shrinkage_factor, torch.eye(4, dtype=torch.float64)
-    assert share == pytest.approx(1 - unpaired.info.standard_error)
-    assert 0.1 < share < 0.95
-    torch.testing.assert_close(unpaired.components[0].matrix - identity, share * (whole - identity))
-    shifts = [each.components[0].target_mean - each.components[0].source_mean for each in (paired, unpaired)]
-    torch.testing.assert_close(shifts[1], share * shifts[0])
-    torch.testing.assert_close(fitted(*sides, CalibrationKind.UNPAIRED, doubt=0).components[0].matrix, whole)
+def test_file_round_trip_keeps_everything(transport, tmp_path):
+    transport.save(tmp_path / "map.safetensors")
+    for again in (TransportMap.load(tmp_path / "map.safetensors"), TransportMap.from_bytes(transport.to_bytes())):
+        assert (again.info, again.sha256) == (transport.info, transport.sha256)
+        assert again.parameters.keys() == transport.parameters.keys()
+        assert all(torch.equal(again.parameters[name], transport.parameters[name]) for name in transport.parameters)
+        assert torch.equal(again.reference.covariance, transport.reference.covariance)
+    assert TransportMap.from_bytes(pack_changed(transport)).sha256 == transport.sha256
 
 
-def test_a_map_says_how_far_it_can_be_trusted():
-    natural = blocks(8, 2.0, 0)
-    soft = [Moments(each.count, 1, each.mean, each.scatter / 4) for each in natural]
-    told = fitted(soft, natural, CalibrationKind.PAIRED).info
-    assert told.effective_images == pytest.approx(8)
-    assert told.uncertainty_summary.startswith("standard error 4% of the map, by 8.0 effective images")
-    assert "used as it is" in told.uncertainty_summary
-    assert "doubt 3" in fitted(soft, natural, CalibrationKind.UNPAIRED, doubt=3).info.uncertainty_summary
-    assert fitted(soft[:1], natural[:1], CalibrationKind.SELF).info.uncertainty_summary.startswith("unknown")
+@pytest.mark.parametrize("file_format", ["deepot-map-5", "deepot-map-6", "deepot-map-99"])
+def test_from_bytes_of_another_version_raises(transport, file_format):
+    with pytest.raises(MapError, match="x was fitted by another version of deepot: fit it again"):
+        TransportMap.from_bytes(pack_changed(transport, format=file_format), "x")
 
 
-def test_sets_of_one_kind_give_a_map_that_says_it_does_nothing():
-    sides = blocks(6, 1.0, 0), blocks(6, 1.0, 1)
-    found = fitted(*sides, CalibrationKind.UNPAIRED, doubt=3)
-    (only,) = found.components
-    torch.testing.assert_close(only.matrix, torch.eye(4, dtype=torch.float64))
-    assert torch.equal(only.target_mean, only.source_mean)
-    assert found.info.uncertainty_summary.startswith("none: the two sets differ by no more than chance")
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "x is not a deepot map"),
+        (b"12345678", "x is not a deepot map"),
+        (json.dumps({}).encode(), "x is not a deepot map"),
+        (Moments.empty(3).to_bytes(), "its format is 'deepot-moments-1'"),
+    ],
+    ids=["empty", "short", "json", "moments"],
+)
+def test_from_bytes_of_another_file_raises(data, message):
+    with pytest.raises(MapError, match=message):
+        TransportMap.from_bytes(data, "x")
 
 
-@pytest.mark.parametrize("shrinkage_se", [-1.0, float("nan"), float("inf")])
-def test_fit_map_invalid_shrinkage_raises(shrinkage_se):
-    with pytest.raises(ValueError, match="must be a number from 0 on"):
-        fitted(blocks(3, 1.0, 0), blocks(3, 2.0, 1), CalibrationKind.UNPAIRED, doubt=shrinkage_se)
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({"matrix": torch.zeros(3, 3).double()}, r"matrix of shape \(3, 3\) instead of \(4, 4\)"),
+        ({"matrix": torch.zeros(4, 4)}, "matrix is not made of finite float64 numbers"),
+        ({"source_mean": torch.full((4,), float("nan")).double()}, "source_mean is not made of finite float64 numbers"),
+        ({"reference_covariance": torch.zeros(4).double()}, r"covariance of shape \(4,\) instead of \(4, 4\)"),
+        ({"bounds": torch.zeros(2).double()}, "its tensors are bounds, matrix, source_mean, target_mean instead of"),
+    ],
+)
+def test_from_bytes_of_unfitting_tensors_raises(transport, tensors, message):
+    with pytest.raises(MapError, match=message):
+        TransportMap.from_bytes(pack_changed(transport, tensors), "x")
 
 
-def test_one_unpaired_image_is_an_error_that_names_the_way_out():
-    with pytest.raises(MomentsError, match="give at least 2 on either side"):
-        fitted(blocks(1, 1.0, 0), blocks(5, 1.0, 1), CalibrationKind.UNPAIRED)
+@pytest.mark.parametrize("metadata", [{"unknown": 1}, {"kind": 5}, {"kind": None}])
+def test_from_bytes_of_unfitting_metadata_raises(transport, metadata):
+    with pytest.raises(MapError, match="x is not a deepot map"):
+        TransportMap.from_bytes(pack_changed(transport, **metadata), "x")
 
 
-def test_a_photo_that_failed_stops_no_fit():
-    sides = [[Moments.empty(4), *blocks(1, scale, 0)] for scale in (1.0, 2.0)]
-    assert fitted(*sides, CalibrationKind.PAIRED).info.uncertainty_summary.startswith("unknown")
-
-
-def test_lists_of_different_length_are_no_pairs():
-    with pytest.raises(MomentsError, match="3 restored and 2 natural images or blocks are no pairs"):
-        fitted(blocks(3, 1.0, 0), blocks(2, 1.0, 1), CalibrationKind.PAIRED)
-
-
-def test_the_file_keeps_everything():
-    first = fitted(blocks(3, 1.0, 0), blocks(3, 2.0, 1), CalibrationKind.UNPAIRED)
-    again = TransportMap.from_bytes(first.to_bytes())
-    assert again.info == first.info
-    assert torch.equal(again.components[0].matrix, first.components[0].matrix)
-    assert again.sha256 == first.sha256
-    with pytest.raises(MapError, match="fitted by another version of deepot"):
-        TransportMap.from_bytes(first.to_bytes().replace(b"deepot-map-5", b"deepot-map-3"))
+def test_sha256_changes_with_parameters_and_info(transport):
+    parameters = {**transport.parameters, "matrix": transport.parameters["matrix"] * 2}
+    others = [replace(transport, parameters=parameters), replace(transport, info=replace(transport.info, patch_size=3))]
+    assert len({transport.sha256, *(other.sha256 for other in others)}) == 3

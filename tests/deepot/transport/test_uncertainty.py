@@ -1,4 +1,4 @@
-"""Two sets: how much of their difference is more than chance, by leaving out images."""
+"""The standard error of a map, against known sets and a jackknife by hand."""
 
 import numpy as np
 import pytest
@@ -36,17 +36,17 @@ def images(number, seed, fine=1.0, shift=0.0):
     return result
 
 
-def test_sets_of_one_kind_differ_by_about_a_standard_error():
+def test_standard_error_of_sets_of_one_kind_is_about_one():
     errors = [estimate_uncertainty(images(12, seed), images(12, seed + 100), P).standard_error for seed in range(12)]
     assert 0.7 < np.median(errors) < 1.4
-    shares = [[max(0.0, 1 - doubt * error) for error in errors] for doubt in (1, 2)]
-    assert np.median(shares[0]) < 0.3
-    assert max(shares[0]) < 0.6
-    assert max(shares[1]) < 0.2
+    factors = [[max(0.0, 1 - shrinkage_se * error) for error in errors] for shrinkage_se in (1, 2)]
+    assert np.median(factors[0]) < 0.3
+    assert max(factors[0]) < 0.6
+    assert max(factors[1]) < 0.2
 
 
 @pytest.mark.parametrize("what", [{"fine": 0.3}, {"shift": -2.0}])
-def test_a_difference_beyond_chance_is_evidence_and_more_images_are_more(what):
+def test_standard_error_of_a_real_difference_falls_with_more_images(what):
     few, many = (
         np.mean(
             [estimate_uncertainty(images(n, seed, **what), images(n, seed + 50), P).standard_error for seed in range(5)]
@@ -57,14 +57,14 @@ def test_a_difference_beyond_chance_is_evidence_and_more_images_are_more(what):
     assert many < 0.3
 
 
-def test_pairs_are_far_more_evidence_than_other_scenes():
+def test_standard_error_of_pairs_is_far_below_that_of_other_scenes():
     natural, soft = images(12, 0), images(12, 0, fine=0.8)
     paired = estimate_uncertainty(soft, natural, P, paired=True)
     assert paired.standard_error < 0.05
     assert estimate_uncertainty(soft, natural, P).standard_error > 4 * paired.standard_error
 
 
-def test_the_variance_is_the_jackknifes():
+def test_standard_error_equals_the_jackknife_by_hand():
     """One channel, one position, blocks of one size, against leaving out one block after the other by hand."""
     random = np.random.default_rng(0)
     blocks = random.normal(size=(2, 7, 50)) * random.uniform(1, 2, (2, 7, 1)) + random.normal(size=(2, 7, 1))
@@ -72,57 +72,57 @@ def test_the_variance_is_the_jackknifes():
     centres = blocks.mean(axis=(1, 2))
     spreads = np.square(blocks - centres[:, None, None]).mean(axis=2)
 
-    def moved(keep):
+    def statistic(keep):
         means, variances = ([part[side, keep[side]].mean() for side in (0, 1)] for part in (blocks, spreads))
         return np.array([means[1] - means[0], ((variances[1] / variances[0]) ** 0.5 - 1) * spreads[0].mean() ** 0.5])
 
     everything = [list(range(7))] * 2
-    whole, chance = moved(everything), 0.0
+    overall, chance = statistic(everything), 0.0
     for side in (0, 1):
         for left_out in range(7):
             keep = [list(rows) for rows in everything]
             keep[side].remove(left_out)
-            chance += 6 / 7 * np.square(moved(keep) - whole).sum()
+            chance += 6 / 7 * np.square(statistic(keep) - overall).sum()
     sides = [[Moments.from_patches(torch.from_numpy(block[:, None])) for block in side] for side in blocks]
-    wanted = (chance / np.square(whole).sum()) ** 0.5
-    assert estimate_uncertainty(*sides, 1).standard_error == pytest.approx(wanted, rel=1e-9)
+    expected = (chance / np.square(overall).sum()) ** 0.5
+    assert estimate_uncertainty(*sides, 1).standard_error == pytest.approx(expected, rel=1e-9)
 
 
-def test_doubt_takes_standard_errors_off():
-    evidence = MapUncertainty(standard_error=0.4, effective_images=16)
-    assert evidence.shrinkage_factor(0) == 1
-    assert evidence.shrinkage_factor(1) == pytest.approx(0.6)
-    assert evidence.shrinkage_factor(3) == 0
+def test_shrinkage_factor_subtracts_standard_errors():
+    uncertainty = MapUncertainty(standard_error=0.4, effective_images=16)
+    assert uncertainty.shrinkage_factor(0) == 1
+    assert uncertainty.shrinkage_factor(1) == pytest.approx(0.6)
+    assert uncertainty.shrinkage_factor(3) == 0
 
 
-def test_directions_without_variance_do_not_matter():
+def test_standard_error_with_directions_without_variance_is_finite():
     sides = [
         [Moments.from_patches(torch.randn(50, 3) * torch.tensor([1.0, 1.0, 0.0])) for _ in range(6)] for _ in range(2)
     ]
     assert np.isfinite(estimate_uncertainty(*sides, 1).standard_error)
 
 
-def test_equal_pairs_are_certain_to_be_equal():
+def test_standard_error_of_equal_pairs_is_zero_but_not_of_equal_sets():
     sides = images(4, 0), images(4, 0)
     assert estimate_uncertainty(*sides, P, paired=True).standard_error < 1e-3
     assert estimate_uncertainty(*sides, P).shrinkage_factor(1) == 0
 
 
-def test_blocks_without_patches_are_left_out_with_their_pairs():
+def test_estimate_uncertainty_leaves_out_empty_blocks_with_their_pairs():
     natural, soft = images(5, 0), images(5, 0, fine=0.5)
-    wanted = estimate_uncertainty([soft[0], *soft[2:4]], [natural[0], *natural[2:4]], P, paired=True)
+    expected = estimate_uncertainty([soft[0], *soft[2:4]], [natural[0], *natural[2:4]], P, paired=True)
     soft[1] = natural[4] = Moments.empty(D)
-    assert estimate_uncertainty(soft, natural, P, paired=True) == wanted
-    with pytest.raises(MomentsError, match="5 restored and 4 natural images or blocks are no pairs"):
+    assert estimate_uncertainty(soft, natural, P, paired=True) == expected
+    with pytest.raises(MomentsError, match="5 restored and 4 natural images or blocks cannot be paired"):
         estimate_uncertainty(soft, natural[:4], P, paired=True)
 
 
-def test_one_image_is_no_evidence():
-    with pytest.raises(MomentsError, match="at least 2 on either side"):
+def test_estimate_uncertainty_of_one_image_raises():
+    with pytest.raises(MomentsError, match="at least 2 in each set"):
         estimate_uncertainty(images(1, 0), images(5, 1), P)
 
 
-def test_a_block_that_outweighs_the_others_is_little_evidence():
+def test_standard_error_rises_if_one_block_outweighs_the_others():
     sets = [images(8, 0, fine=0.3), images(8, 1)]
     heavy = Moments(10**6, 1, sets[0][0].mean, sets[0][0].scatter * 10**6 / sets[0][0].count)
     even = estimate_uncertainty(sets[0], sets[1], P)

@@ -1,3 +1,7 @@
+"""The job and its two fingerprints."""
+
+from pathlib import Path
+
 import pytest
 
 from deepot.transport import CalibrationKind
@@ -56,7 +60,9 @@ def test_calibration_fingerprint_changes_with_what_decides_the_statistics_and_no
         {"output": {"uri": "elsewhere", "format": "png", "metadata": "strip", "layout": "webdataset"}},
         {"input": "other"},
         {"restorer": "nlm:sigma=5", "calibration": PAIRED["calibration"] | {"restorer": "identity"}},
+        {"calibration": PAIRED["calibration"] | {"restorer": "identity"}},
         {"name": "x", "run": "r", "limits": {"max_error_rate": 0.5}},
+        {"transport": {"refit": "always", "drift_limit": 0.5}, "output": "out/{map}"},
     ]
     other = [
         {"transport": {"patch_size": 5}},
@@ -70,11 +76,8 @@ def test_calibration_fingerprint_changes_with_what_decides_the_statistics_and_no
         {"calibration": PAIRED["calibration"] | {"reference": "others"}},
     ]
     original = job.calibration_fingerprint(MODELS)
-    explicit = parse_job(PAIRED | {"calibration": PAIRED["calibration"] | {"restorer": "identity"}})
-    allowed = {original, explicit.calibration_fingerprint(MODELS)}
-    assert {
-        parse_job(PAIRED | change).calibration_fingerprint(MODELS | {"restorer": "x"}) for change in same
-    } <= allowed
+    found = {parse_job(PAIRED | change).calibration_fingerprint(MODELS | {"restorer": "x"}) for change in same}
+    assert found == {original}
     changed = {parse_job(PAIRED | change).calibration_fingerprint(MODELS) for change in other}
     changed.add(job.calibration_fingerprint(MODELS | {"autoencoder": "b"}))
     assert len(changed | {original}) == len(other) + 2
@@ -86,14 +89,61 @@ def test_self_calibration_depends_on_the_input_and_its_restorer():
     assert len({each.calibration_fingerprint(MODELS) for each in (job, *changed)}) == 3
 
 
-def test_relative_paths_mean_the_folder_where_the_job_was_started(tmp_path, monkeypatch):
-    fingerprints = set()
+def test_run_fingerprint_ignores_the_policies_of_refitting():
+    output = {"output": "out/{map}"}
+    settings = [{}, {"refit": "drift"}, {"refit": "always", "drift_limit": 0.5}]
+    assert len({parse_job(MINIMAL | output | {"transport": each}).run_fingerprint(MODELS) for each in settings}) == 1
+
+
+def jobs_of_two_folders(tmp_path, monkeypatch, uri):
+    """The same job, which names everything by URIs of the given kind, started in two folders."""
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         monkeypatch.chdir(tmp_path / folder)
-        job = parse_job(PAIRED | {"run": "runs"})
-        assert job.input.images == str(tmp_path / folder / "in")
-        assert job.output.uri == str(tmp_path / folder / "out")
-        assert job.run == str(tmp_path / folder / "runs")
-        fingerprints |= {job.run_fingerprint(MODELS), job.calibration_fingerprint(MODELS)}
-    assert len(fingerprints) == 4
+        yield parse_job(
+            {
+                "input": f"{uri}in",
+                "output": {"uri": f"{uri}out/{{map}}"},
+                "calibration": {"reference": {"images": f"{uri}natural"}, "restored": f"{uri}restored"},
+                "run": f"{uri}runs",
+                "evaluate": {"clean": f"{uri}clean"},
+            }
+        )
+
+
+def uris_of(job):
+    given = job.calibration
+    return [
+        job.input.images,
+        job.output.uri,
+        given.reference.images,
+        given.restored.images,
+        job.run,
+        job.evaluate.clean,
+    ]
+
+
+@pytest.mark.parametrize("uri", ["", "./", "deep/er/", "file://", "file://./"])
+def test_relative_uris_are_resolved_before_they_are_hashed(tmp_path, monkeypatch, uri):
+    one, two = jobs_of_two_folders(tmp_path, monkeypatch, uri)
+    assert all(found.startswith(f"{tmp_path}/one/") for found in uris_of(one))
+    assert [found.replace("/one/", "/two/", 1) for found in uris_of(one)] == uris_of(two)
+    assert one.run_fingerprint(MODELS) != two.run_fingerprint(MODELS)
+    assert one.calibration_fingerprint(MODELS) != two.calibration_fingerprint(MODELS)
+
+
+@pytest.mark.parametrize("uri", ["/data/", "file:///data/", "~/", "s3://bucket/", "memory://"])
+def test_absolute_uris_mean_the_same_in_every_folder(tmp_path, monkeypatch, uri):
+    monkeypatch.setenv("HOME", "/home/someone")
+    one, two = jobs_of_two_folders(tmp_path, monkeypatch, uri)
+    assert uris_of(one) == uris_of(two)
+    assert one.input.images == {"~/": "/home/someone/in", "file:///data/": "/data/in"}.get(uri, f"{uri}in")
+    assert one.run_fingerprint(MODELS) == two.run_fingerprint(MODELS)
+    assert one.calibration_fingerprint(MODELS) == two.calibration_fingerprint(MODELS)
+
+
+def test_the_map_of_a_job_is_resolved_before_it_is_hashed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert parse_job({"input": "in", "output": "out", "map": "m.safetensors"}).map == str(
+        Path("m.safetensors").resolve()
+    )

@@ -1,56 +1,92 @@
+"""Job files and overrides from the command line."""
+
 import pytest
 
-from pipeline.config.loading import load_job, parse_job
+from pipeline.config import Photos, load_job, parse_job
 from pipeline.errors import ConfigError
 
-LEAST = {"input": {"images": "in"}, "output": {"uri": "out"}, "calibration": {"degradation": "noise:sigma=50"}}
+MINIMAL = {"input": "in", "output": "out", "calibration": {"degradation": "noise:sigma=50"}}
+FILE = """
+input: /photos/in
+output: /photos/out
+calibration: {degradation: 'noise:sigma=50', reference: /photos/natural}
+limits: {max_pixels: 400_000_000}
+"""
+
+
+@pytest.fixture
+def job_file(tmp_path):
+    path = tmp_path / "job.yaml"
+    path.write_text(FILE)
+    return path
+
+
+def test_load_job_lays_overrides_over_the_file(job_file):
+    job = load_job(job_file, {"transport.alpha": 0.5, "tiles.max_side": 512})
+    assert (job.transport.alpha, job.tiles.max_side, job.limits.max_pixels) == (0.5, 512, 400_000_000)
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("content", "message"),
+    [("- a list", "not a mapping"), ("a: [", "cannot be read"), ("a: !!python/name:os.x", "cannot be read")],
+)
+def test_load_job_refuses_files_that_are_not_mappings(tmp_path, content, message):
+    (tmp_path / "job.yaml").write_text(content)
+    with pytest.raises(ConfigError, match=message):
+        load_job(tmp_path / "job.yaml")
+
+
+def test_load_job_names_a_file_that_does_not_exist(tmp_path):
+    with pytest.raises(ConfigError, match=r"no job file .*nothing\.yaml"):
+        load_job(tmp_path / "nothing.yaml")
+
+
+@pytest.mark.parametrize(
+    ("section", "shorthand", "read_section"),
     [
-        ({"transport": {"apha": 0.5}}, "unknown key 'transport.apha'; did you mean 'alpha'"),
-        ({"inputt": {}}, "unknown key 'inputt'; did you mean 'input'"),
-        ({"transport": {"patch_size": 4}}, "must be odd"),
-        ({"transport": {"mode": "plane"}}, "transport.mode"),
-        ({"transport": {"mixture_components": 9}}, "transport.mixture_components.*less than or equal to 5"),
-        ({"transport": {"mixture_components": 3, "patch_size": 1}}, "patches of size 1 have none: use patch_size 3"),
-        (
-            {"transport": {"mixture_components": 3}, "calibration": {"reference": "r", "restored": "s"}},
-            "one may show more texture.*calibrate with calibration.degradation, or leave transport.mixture_components at 1",
-        ),
-        ({"transport": {"preserve": "colours"}}, "transport.preserve"),
-        ({"limits": {"max_error_rate": 2}}, "limits.max_error_rate.*less than or equal to 1"),
-        ({"calibration": None}, "nothing to calibrate from"),
-        ({"calibration": {"restored": "s", "degradation": "noise:sigma=1", "reference": "r"}}, "one of the two"),
-        ({"output": {}}, "'output.uri' is missing"),
-        ({"input": 3}, "'input': it must be a mapping with the keys images, exclude, got 3"),
-        ({"output": {"uri": "s3:/archive/x"}}, "'s3:/archive/x' would be a local folder 's3:/': write s3://archive/x"),
-        ({"limits": None}, "'limits': it must be a mapping with the keys max_pixels, .*, got None"),
-        ({"transport": {"alpha": "0,5"}}, "'transport.alpha': .* valid number, .*, got '0,5'"),
+        ("input", "images", lambda job: job.input),
+        ("calibration.reference", "images", lambda job: job.calibration.reference),
+        ("output", "uri", lambda job: job.output),
     ],
 )
-def test_what_is_wrong_is_said_in_one_sentence(changes, message):
-    with pytest.raises(ConfigError, match=message) as caught:
-        parse_job(LEAST | changes, "job.yaml")
-    assert "\n" not in str(caught.value)
+@pytest.mark.parametrize("is_plain", [True, False])
+def test_load_job_overrides_a_plain_uri_and_a_section_alike(job_file, section, shorthand, read_section, is_plain):
+    plain = {"input": "/photos/in", "calibration.reference": "/photos/natural", "output": "/photos/out"}[section]
+    if not is_plain:
+        job_file.write_text(FILE.replace(f": {plain}", f": {{{shorthand}: {plain}}}"))
+    assert getattr(read_section(load_job(job_file)), shorthand) == plain
+    for key in (section, f"{section}.{shorthand}"):
+        assert getattr(read_section(load_job(job_file, {key: "/other"})), shorthand) == "/other"
+    other, value = ("format", "png") if section == "output" else ("exclude", ["thumbs/*"])
+    found = read_section(load_job(job_file, {f"{section}.{other}": value}))
+    assert getattr(found, shorthand) == plain
+    assert getattr(found, other) in (value, tuple(value))
 
 
-def test_files_and_overrides(tmp_path):
-    path = tmp_path / "job.yaml"
-    path.write_text(
-        "input: {images: in}\noutput: {uri: out}\ncalibration: {degradation: 'noise:sigma=50'}\n"
-        "limits: {max_pixels: 400_000_000}\n"
-    )
-    job = load_job(path, {"transport.alpha": 0.5, "tiles.max_side": 512})
-    assert (job.transport.alpha, job.tiles.max_side, job.limits.max_pixels) == (0.5, 512, 400_000_000)
-    for content, message in [
-        ("- a list", "not a mapping"),
-        ("a: [", "cannot be read"),
-        ("a: !!python/name:os.x", "read"),
-    ]:
-        path.write_text(content)
-        with pytest.raises(ConfigError, match=message):
-            load_job(path)
-    with pytest.raises(ConfigError, match="no job file"):
-        load_job(tmp_path / "nothing.yaml")
+def test_load_job_overriding_a_uri_keeps_the_rest_of_its_section(job_file):
+    job_file.write_text(FILE.replace(": /photos/in", ": {images: /photos/in, exclude: [thumbs/*]}"))
+    assert load_job(job_file, {"input": "/other"}).input == Photos(images="/other", exclude=("thumbs/*",))
+
+
+def test_load_job_adds_sections_that_the_file_lacks(tmp_path):
+    (tmp_path / "job.yaml").write_text("input: in\noutput: out\n")
+    overrides = {"calibration.restored": "/other", "calibration.reference.images": "/natural"}
+    job = load_job(tmp_path / "job.yaml", overrides)
+    assert job.calibration.restored == Photos(images="/other")
+    assert job.calibration.reference == Photos(images="/natural")
+
+
+@pytest.mark.parametrize("key", ["name.x", "autoencoder.size", "calibration.degradation.sigma"])
+def test_load_job_refuses_overrides_below_a_plain_value(job_file, key):
+    job_file.write_text(FILE + "name: box\nautoencoder: embedded\n")
+    with pytest.raises(ConfigError, match=f"'{key}' cannot be set: '{key.rpartition('.')[0]}' is not a mapping"):
+        load_job(job_file, {key: "1"})
+
+
+def test_parse_job_names_everything_that_is_wrong_in_one_sentence():
+    with pytest.raises(ConfigError) as caught:
+        parse_job(MINIMAL | {"transport": {"patch_size": 4}, "limits": {"max_pixels": 0}, "vae": "x"}, "job.yaml")
+    message = str(caught.value)
+    assert message.startswith("job.yaml: ")
+    assert "\n" not in message
+    assert all(part in message for part in ("must be odd", "'limits.max_pixels'", "did you mean 'autoencoder'?"))

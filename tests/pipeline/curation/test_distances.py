@@ -12,7 +12,8 @@ from PIL import Image
 from deepot.errors import MomentsError
 from deepot.inference.calibration import photo_moments
 from deepot.photo.pixels import Pixels
-from deepot.transport.moments import Moments, merge_in_order, read_autoencoder_sha256
+from deepot.transport.merging import merge_in_order
+from deepot.transport.moments import Moments, read_autoencoder_sha256
 from jobs.cli import main
 from pipeline.curation.distances import load_moments, pairwise_distances
 from pipeline.stages.driver import fit_job, open_run

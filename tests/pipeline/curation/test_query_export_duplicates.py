@@ -17,9 +17,11 @@ from pipeline.curation.query import select_rows
 from pipeline.errors import ConfigError, RunError
 from pipeline.progress import NullProgress
 from pipeline.runs.commits import commit
-from pipeline.runs.manifest import MANIFEST_SCHEMA, read_manifest, write_manifest_file
+from pipeline.runs.manifest import read_manifest, write_manifest_file
+from pipeline.runs.manifest_schema import MANIFEST_SCHEMA
 from pipeline.runs.paths import RunPaths
-from pipeline.runs.plan import extend_plan, iter_shards_by_descending_cost
+from pipeline.runs.plan import iter_shards_by_descending_cost
+from pipeline.runs.planning import extend_plan
 from pipeline.runs.rows import new_row
 from pipeline.storage.objects import Entry, read, sha256_hex, write
 
@@ -178,7 +180,7 @@ def test_a_commit_of_a_newer_version_may_say_more(tmp_path):
     write(run.run_json, b"{}")
     commit(run, 0, [write_manifest_file(run, "0.parquet", [row("a.jpg")])])
     record = json.loads(read(run.commit(0)))
-    record["parts"][0]["mood"] = "fine"
+    record["files"][0]["mood"] = "fine"
     write(run.commit(0), json.dumps(record).encode())
     assert select_rows(run)["file_name"].to_pylist() == ["a.jpg"]
 

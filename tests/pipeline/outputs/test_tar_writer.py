@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.outputs.tar_writer import TarWriter
 from pipeline.outputs.webdataset_writer import WebDatasetWriter
-from pipeline.runs.plan import shards_to_parquet
+from pipeline.runs.plan_file import shards_to_parquet
 from pipeline.runs.sharding import split_into_shards
 from pipeline.sources.archives import read_tar_index
 from pipeline.sources.discovery import discover_images

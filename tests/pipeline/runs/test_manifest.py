@@ -1,4 +1,4 @@
-"""The committed manifest is read some shards at a time, whatever else happens meanwhile."""
+"""Reading the committed manifest while shards are requeued and files are lost."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from pipeline.runs.rows import new_row
 from pipeline.storage.objects import Entry, delete, write
 
 
-def rows_of(shard):
+def make_rows(shard):
     return [new_row(Entry(f"u{number}", f"k{shard}-{number}", 1, "", 0.0), shard, 1) for number in range(2)]
 
 
@@ -20,17 +20,17 @@ def run(tmp_path):
     run = RunPaths(str(tmp_path / "run"))
     write(run.run_json, b"{}")
     for shard in range(10):
-        assert commit(run, shard, [write_manifest_file(run, f"{shard:05d}-1-x.parquet", rows_of(shard))])
+        assert commit(run, shard, [write_manifest_file(run, f"{shard:05d}-1-x.parquet", make_rows(shard))])
     return run
 
 
-def test_a_part_that_is_gone_is_one_sentence_with_the_way_out(run):
+def test_iter_manifest_tables_names_the_shard_of_a_missing_file_and_the_way_out(run):
     delete(run.manifest("00003-1-x.parquet"))
-    with pytest.raises(RunError, match=r"part of shard 3 is gone: deepot verify .* --requeue"):
+    with pytest.raises(RunError, match=r"file of shard 3 is missing: run .deepot verify .* --requeue"):
         list(iter_manifest_tables(run))
 
 
-def test_a_commit_that_is_taken_back_meanwhile_counts_no_more(run, monkeypatch):
+def test_iter_manifest_tables_skips_a_shard_that_is_requeued_meanwhile(run, monkeypatch):
     real = manifest.list_committed_shards
 
     def numbers(run):

@@ -1,10 +1,10 @@
-"""Claim: whose an output folder is, and that nobody else's photos are written over."""
+"""Ownership of output folders, and photos of others that results would overwrite."""
 
 import pytest
 
 from pipeline.config.output_layout import OutputLayout
 from pipeline.errors import RunError
-from pipeline.runs import output_ownership as claims
+from pipeline.runs import output_ownership
 from pipeline.runs.output_ownership import OWNER_FILE, claim_output, read_output_owner
 from pipeline.runs.paths import RunPaths
 from pipeline.storage.objects import read, write
@@ -12,18 +12,18 @@ from pipeline.storage.uris import join_uri
 from tests.support.in_process_pool import OPTIONS, run_in_process
 
 
-def claimed(output, name="abc", layout=OutputLayout.FILES, *, runs="_deepot", replace=False):
-    claim_output(output, RunPaths(join_uri(output, runs, name)), name, layout, overwrite=replace)
+def claim(output, name="abc", layout=OutputLayout.FILES, *, runs="_deepot", overwrite=False):
+    claim_output(output, RunPaths(join_uri(output, runs, name)), name, layout, overwrite=overwrite)
 
 
-def test_a_folder_is_one_runs(storage_folder):
+def test_claim_output_gives_a_folder_to_one_run(storage_folder):
     assert read_output_owner(storage_folder) == ""
-    claimed(storage_folder)
+    claim(storage_folder)
     write(join_uri(storage_folder, "a.jpg"), b"its own")
-    claimed(storage_folder)
+    claim(storage_folder)
     with pytest.raises(RunError, match=r"holds the photos of .*/_deepot/abc, made with other .*--overwrite"):
-        claimed(storage_folder, "def")
-    claimed(storage_folder, "def", replace=True)
+        claim(storage_folder, "def")
+    claim(storage_folder, "def", overwrite=True)
     assert read_output_owner(storage_folder) == join_uri(storage_folder, "_deepot", "def")
 
 
@@ -34,41 +34,41 @@ def test_a_folder_is_one_runs(storage_folder):
         (OutputLayout.WEBDATASET, ("_deepot/x/plan-0001.parquet", "a.jpg", "mine.tar"), "00000.tar"),
     ],
 )
-def test_photos_of_nobody_are_not_written_over(storage_folder, layout, names, stranger):
+def test_claim_output_refuses_photos_that_no_run_has_written(storage_folder, layout, names, stranger):
     for name in names:
         write(join_uri(storage_folder, name), b"x")
     write(join_uri(storage_folder, "runs", "abc", "evaluation", "1", "curve.png"), b"x")
-    claimed(storage_folder, layout=layout, runs="runs")
+    claim(storage_folder, layout=layout, runs="runs")
     other = f"{storage_folder}-2"
     write(join_uri(other, stranger), b"an original")
-    with pytest.raises(RunError, match=rf"no run has put there \(.*{stranger} for one\).*--overwrite"):
-        claimed(other, layout=layout)
+    with pytest.raises(RunError, match=rf"no run has written \(such as .*{stranger}\).*--overwrite"):
+        claim(other, layout=layout)
     with pytest.raises(FileNotFoundError):
         read(join_uri(other, OWNER_FILE))
-    claimed(other, layout=layout, replace=True)
-    claimed(other, layout=layout)
+    claim(other, layout=layout, overwrite=True)
+    claim(other, layout=layout)
 
 
-def test_another_driver_that_begins_at_the_same_time_is_no_stranger(tmp_path, monkeypatch):
-    folder, files = str(tmp_path), claims.iter_files
+def test_claim_output_accepts_results_of_another_driver_of_the_run(tmp_path, monkeypatch):
+    folder, files = str(tmp_path), output_ownership.iter_files
 
-    def late(place):
-        claimed(folder)
+    def iter_files_late(place):
+        claim(folder)
         write(join_uri(folder, "a.jpg"), b"of the other driver")
         return files(place)
 
-    claims_files = iter([late])
-    monkeypatch.setattr(claims, "iter_files", lambda place: next(claims_files, files)(place))
-    claimed(folder)
+    iterators = iter([iter_files_late])
+    monkeypatch.setattr(output_ownership, "iter_files", lambda place: next(iterators, files)(place))
+    claim(folder)
 
 
-def test_a_job_whose_output_is_a_folder_of_originals_leaves_them_alone(make_job, tmp_path):
+def test_run_refuses_an_output_folder_of_originals(make_job, tmp_path):
     job = make_job(output={"uri": str(tmp_path / "originals")})
     original = tmp_path / "originals" / "photo 01.png"
     original.parent.mkdir()
     original.write_bytes(b"an original")
-    with pytest.raises(RunError, match="holds photos that no run has put there"):
+    with pytest.raises(RunError, match="holds photos that no run has written"):
         run_in_process(job, OPTIONS)
     assert original.read_bytes() == b"an original"
     assert [path.name for path in original.parent.iterdir() if path.name != "_deepot"] == ["photo 01.png"]
-    assert not list(tmp_path.rglob("moments/source")), "said before the statistics"
+    assert not list(tmp_path.rglob("moments/source")), "it is refused before the statistics"

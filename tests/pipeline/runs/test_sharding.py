@@ -1,4 +1,4 @@
-"""What images should cost by their names and bytes."""
+"""The estimated costs of images by their names and sizes."""
 
 import pyarrow as pa
 from hypothesis import example, given
@@ -14,7 +14,7 @@ NAMES = st.text(max_size=6) | st.sampled_from(
 
 @example([("a.jpg", 2**53), ("a.PNG", 0), ("", 1)])
 @given(st.lists(st.tuples(NAMES, st.integers(0, 2**40)), max_size=20))
-def test_of_many_it_is_what_it_is_of_each(images):
+def test_estimate_costs_of_many_images_equals_estimate_cost_of_each(images):
     entries = [Entry(f"s3://b/{key}", key, size, "", 0.0) for key, size in images]
     keys, sizes = (
         pa.array([each.key for each in entries], pa.string()),

@@ -17,19 +17,21 @@ import deepot
 from deepot.transport.binned_moments import BinnedMoments
 from deepot.transport.moments import Moments
 from deepot.transport.transport_map import TransportMap
-from pipeline.calibration import calibration_of_run
-from pipeline.calibration import moments as statistics
+from pipeline import calibration
+from pipeline.calibration import Side, calibration_of_run, stored_moments
 from pipeline.calibration.maps import fit_and_store_map
-from pipeline.calibration.moments import SOURCE_SIDE, compute_shard_moments
+from pipeline.calibration.shard_moments import compute_shard_moments
 from pipeline.cluster import dispatcher as module
 from pipeline.errors import NothingFoundError, PipelineError, RunError, StorageError
 from pipeline.maintenance.verify import VerificationReport, verify_run
 from pipeline.progress import NullProgress
-from pipeline.runs import plan
+from pipeline.runs import plan_file, planning
 from pipeline.runs.commits import iter_commits
-from pipeline.runs.manifest import MANIFEST_SCHEMA, read_manifest
+from pipeline.runs.manifest import read_manifest
+from pipeline.runs.manifest_schema import MANIFEST_SCHEMA
 from pipeline.runs.paths import RunPaths
-from pipeline.runs.plan import PlanSummary, count_planned_images, extend_plan, iter_shards_by_descending_cost, read_plan
+from pipeline.runs.plan import count_planned_images, iter_shards_by_descending_cost, read_plan
+from pipeline.runs.planning import PlanSummary, extend_plan
 from pipeline.runs.requeue import Problem
 from pipeline.runs.sharding import Shard, estimate_cost, split_into_shards
 from pipeline.runs.summary import summarize_run
@@ -139,7 +141,7 @@ def test_formats_are_told_apart_by_name():
 
 def test_the_slowest_shards_come_first(tmp_path, monkeypatch):
     """In classes of a factor of two, over all parts of a plan, and only the wanted ones; nothing gets lost."""
-    monkeypatch.setattr(plan, "_IMAGES_PER_PLAN_FILE", 40)
+    monkeypatch.setattr(planning, "_IMAGES_PER_PLAN_FILE", 40)
     run, listed = RunPaths(str(tmp_path)), sized(*[1, 30, 5, 8, 16, 0.5] * 20)
     extend_plan(run, listed, 1)
     every = set(range(120))
@@ -182,8 +184,8 @@ def test_plans_are_append_only(tmp_path):
 
 
 def test_a_long_plan_is_cut_into_parts_and_read_in_order(tmp_path, monkeypatch):
-    monkeypatch.setattr(plan, "_IMAGES_PER_PLAN_FILE", 100)
-    monkeypatch.setattr(plan, "ROWS_PER_BATCH", 7)
+    monkeypatch.setattr(planning, "_IMAGES_PER_PLAN_FILE", 100)
+    monkeypatch.setattr(plan_file, "ROWS_PER_BATCH", 7)
     run, listed = RunPaths(str(tmp_path)), entries(1000)
     even = listed[::2]
     assert extend_plan(run, even, 6) == PlanSummary(500, 500, 500, 500, 84)
@@ -198,7 +200,7 @@ def test_a_plan_cut_short_goes_on_behind_its_whole_parts(tmp_path, monkeypatch):
         yield from listed[:250]
         raise StorageError("gone")
 
-    monkeypatch.setattr(plan, "_IMAGES_PER_PLAN_FILE", 100)
+    monkeypatch.setattr(planning, "_IMAGES_PER_PLAN_FILE", 100)
     run = RunPaths(str(tmp_path))
     with pytest.raises(StorageError):
         extend_plan(run, broken(entries(300)), 10)
@@ -222,8 +224,8 @@ def test_the_map_is_bit_identical_in_any_order_of_completion(make_job, tmp_path,
     maps = []
     for execute, place in ((lambda f, t: [f(task) for task in t], "a"), (shuffled, "b")):
         opened = open_run(make_job(run=str(tmp_path / place)), HOW)
-        pending = statistics.make_moments_tasks(opened.job, opened.calibration, True, opened.excluded_folders)
-        source, reference = statistics.compute_moments(pending, execute, NullProgress())
+        pending = calibration.make_moments_tasks(opened.job, opened.calibration, True, opened.excluded_folders)
+        source, reference = calibration.compute_moments(pending, execute, NullProgress())
         maps.append(
             fit_and_store_map(opened.job, opened.calibration, opened.models.autoencoder, source, reference).to_bytes()
         )
@@ -242,7 +244,7 @@ def test_the_map_does_not_depend_on_the_threads_of_who_starts_the_job(make_job, 
 
 def test_statistics_go_on_where_they_stopped(make_job):
     opened = open_run(make_job(), HOW)
-    pending = statistics.make_moments_tasks(opened.job, opened.calibration, True, opened.excluded_folders)
+    pending = calibration.make_moments_tasks(opened.job, opened.calibration, True, opened.excluded_folders)
     compute_shard_moments(pending[1])
     done = []
 
@@ -250,18 +252,18 @@ def test_statistics_go_on_where_they_stopped(make_job):
         done.extend(task.shard.number for task in tasks)
         return [function(task) for task in tasks]
 
-    statistics.compute_moments(pending, count, NullProgress())
+    calibration.compute_moments(pending, count, NullProgress())
     assert done == [0, 2, 3, 4, 5]
-    path = opened.calibration.moments(SOURCE_SIDE, 0)
+    path = opened.calibration.moments(Side.SOURCE, 0)
     assert Moments.from_bytes(read(path)).images == 1
 
 
 def test_many_shards_make_few_blocks_of_neighbours(make_job, monkeypatch):
     opened = open_run(make_job(), HOW)
-    pending = statistics.make_moments_tasks(opened.job, opened.calibration, True, opened.excluded_folders)
-    whole, _ = statistics.compute_moments(pending, lambda f, t: [f(task) for task in t], NullProgress())
-    monkeypatch.setattr(statistics, "MAX_MOMENT_BLOCKS", 4)
-    blocks, _ = statistics.compute_moments(pending, lambda f, t: [f(task) for task in t], NullProgress())
+    pending = calibration.make_moments_tasks(opened.job, opened.calibration, True, opened.excluded_folders)
+    whole, _ = calibration.compute_moments(pending, lambda f, t: [f(task) for task in t], NullProgress())
+    monkeypatch.setattr(stored_moments, "MAX_MOMENT_BLOCKS", 4)
+    blocks, _ = calibration.compute_moments(pending, lambda f, t: [f(task) for task in t], NullProgress())
     assert [block.images for block in blocks] == [2, 2, 2]
     assert torch.equal(blocks[1].scatter, whole[2].merge(whole[3]).scatter)
 
@@ -271,8 +273,8 @@ def test_unpaired_and_self_calibration(make_job, tmp_path):
     alone = make_job(calibration={"degradation": "blur:sigma=1", "limit": 4})
     for job, images in ((unpaired, 6), (alone, 4)):
         opened = open_run(job, HOW)
-        pending = statistics.make_moments_tasks(job, opened.calibration, True, opened.excluded_folders)
-        source, reference = statistics.compute_moments(pending, lambda f, t: [f(task) for task in t], NullProgress())
+        pending = calibration.make_moments_tasks(job, opened.calibration, True, opened.excluded_folders)
+        source, reference = calibration.compute_moments(pending, lambda f, t: [f(task) for task in t], NullProgress())
         assert [sum(block.images for block in side) for side in (source, reference)] == [images, images]
         transport = fit_and_store_map(job, opened.calibration, opened.models.autoencoder, source, reference)
         assert transport.info.wasserstein2 > 0
@@ -289,7 +291,7 @@ def test_a_mixture_is_fitted_from_levels_that_go_on_where_they_stopped(make_job,
     for place in ("a", "b"):
         opened = open_run(make_job(run=str(tmp_path / place), transport={"mixture_components": 3}), HOW)
         job, paths = opened.job, opened.calibration
-        pending = statistics.make_moments_tasks(job, paths, True, opened.excluded_folders)
+        pending = calibration.make_moments_tasks(job, paths, True, opened.excluded_folders)
         for task in pending[:2]:
             compute_shard_moments(task)
         done = []
@@ -298,15 +300,15 @@ def test_a_mixture_is_fitted_from_levels_that_go_on_where_they_stopped(make_job,
             done.extend(task.shard.number for task in tasks)
             return [function(task) for task in reversed(tasks)]
 
-        source, reference = statistics.compute_moments(pending, backwards, NullProgress())
+        source, reference = calibration.compute_moments(pending, backwards, NullProgress())
         assert done == [2, 3, 4, 5]
-        levels = statistics.read_binned_moments(pending)
-        assert [side.images for side in levels] == [6, 6]
-        shard = BinnedMoments.from_bytes(read(paths.binned_moments(SOURCE_SIDE, 0)))
-        assert Moments.from_bytes(read(paths.moments(SOURCE_SIDE, 0))).to_bytes() == shard.total().to_bytes()
-        maps.append(fit_and_store_map(job, paths, opened.models.autoencoder, source, reference, levels))
+        binned = calibration.read_map_statistics(pending)
+        assert [side.images for side in binned] == [6, 6]
+        shard = BinnedMoments.from_bytes(read(paths.map_statistics(Side.SOURCE, 0)))
+        assert Moments.from_bytes(read(paths.moments(Side.SOURCE, 0))).to_bytes() == shard.moments().to_bytes()
+        maps.append(fit_and_store_map(job, paths, opened.models.autoencoder, source, reference, binned))
     assert maps[0].to_bytes() == maps[1].to_bytes() == read(paths.map())
-    assert maps[0].info.mixture_components == len(maps[0].components) == 3
+    assert (maps[0].info.kind, len(maps[0].parameters["matrix"])) == ("mixture:components=3", 3)
 
 
 def test_calibration_without_one_usable_photo_is_an_error(make_job, tmp_path):
@@ -314,9 +316,9 @@ def test_calibration_without_one_usable_photo_is_an_error(make_job, tmp_path):
     for path in (tmp_path / "natural").rglob("*.png"):
         path.write_bytes(b"no photo")
     opened = open_run(job, HOW)
-    pending = statistics.make_moments_tasks(job, opened.calibration, True, opened.excluded_folders)
+    pending = calibration.make_moments_tasks(job, opened.calibration, True, opened.excluded_folders)
     with pytest.raises(NothingFoundError, match="not one photo of the source side"):
-        statistics.compute_moments(pending, lambda f, t: [f(task) for task in t], NullProgress())
+        calibration.compute_moments(pending, lambda f, t: [f(task) for task in t], NullProgress())
 
 
 def test_a_whole_run_and_a_second_one_that_finds_nothing_to_do(make_job, tmp_path, ray_session, monkeypatch):
@@ -365,7 +367,7 @@ def test_a_run_with_a_mixture(make_job, tmp_path, in_process):
     result = run_job(make_job(transport={"mixture_components": 3}), HOW)
     assert (result.ok, result.complete) == (6, True)
     transport = TransportMap.from_bytes(read(calibration_of_run(RunPaths(result.run)).map()))
-    assert transport.info.mixture_components == 3
+    assert transport.info.kind == "mixture:components=3"
     assert "<th>components</th><td>3</td>" in read(RunPaths(result.run).report).decode()
     codec = deepot.load_autoencoder(
         "tests.support.fake_autoencoders:shuffle", dtype=torch.float32, device="cpu", allow_code=True

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import StorageError
-from pipeline.runs.plan import read_shards, shards_to_parquet
+from pipeline.runs.plan_file import read_shards, shards_to_parquet
 from pipeline.runs.sharding import split_into_shards
 from pipeline.sources.archives import read_tar_index
 from pipeline.sources.discovery import discover_images

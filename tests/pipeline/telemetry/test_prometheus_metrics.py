@@ -9,7 +9,7 @@ from pipeline import cluster
 from pipeline.cluster import session
 from pipeline.errors import ErrorCode, PipelineError
 from pipeline.progress import NullProgress
-from pipeline.runs.manifest import PHASES
+from pipeline.runs.manifest_schema import PHASES
 from pipeline.runs.paths import RunPaths
 from pipeline.telemetry import prometheus_metrics as metrics
 from pipeline.telemetry.prometheus_metrics import (

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline.calibration import moments as statistics
-from pipeline.calibration.maps import find_latest_map_uri, fit_and_store_map
+from pipeline import calibration
+from pipeline.calibration.maps import find_map_uri, fit_and_store_map
 from pipeline.config.loading import parse_job
 from pipeline.errors import ConfigError
 from pipeline.imageio.image_file import decode
@@ -33,8 +33,8 @@ def rows_of(make_job, tmp_path):
     def do(**changes):
         opened = open_run(make_job(**changes), RunOptions(allow_code=True))
         job, run = opened.job, opened.run
-        pending = statistics.make_moments_tasks(job, opened.calibration, True, opened.excluded_folders)
-        sides = statistics.compute_moments(
+        pending = calibration.make_moments_tasks(job, opened.calibration, True, opened.excluded_folders)
+        sides = calibration.compute_moments(
             pending, lambda function, tasks: [function(task) for task in tasks], NullProgress()
         )
         transport = fit_and_store_map(job, opened.calibration, opened.models.autoencoder, *sides)
@@ -44,7 +44,7 @@ def rows_of(make_job, tmp_path):
             run,
             job.output.uri,
             opened.fingerprint,
-            find_latest_map_uri(job, opened.calibration),
+            find_map_uri(job, opened.calibration),
             transport.sha256,
         )
         entries = tuple(find_images(job.input.images, "input", opened.excluded_folders))

@@ -1,6 +1,6 @@
-"""Garbage collection: files that a run left behind and that nothing names any more.
+"""Orphaned files: those that a run has left behind and that no commit or manifest row names.
 
-Files may be many millions: they are listed as a stream, and of what commits name only hashes are held.
+There may be many millions of files: they are listed as a stream, and only hashes of the named ones are held.
 """
 
 import json
@@ -38,35 +38,39 @@ from pipeline.storage import (
     storage_clock,
 )
 
-_IO_THREADS, _MAX_AHEAD = 16, 64  # shards whose manifests are read, and files that are removed, at a time
-_RECHECK_BATCH = 10_000  # orphans between two looks at what has been committed meanwhile
-_MTIME_RESOLUTION_S = 1.0  # to which stores tell times
+_IO_THREADS, _MAX_AHEAD = 16, 64  # for reading shards and for removing files
+_RECHECK_BATCH = 10_000  # orphans after which the commits are listed again
+_MTIME_RESOLUTION_S = 1.0  # the coarsest resolution of modification times among stores
 
 
 class OrphanKind(StrEnum):
-    """What an orphan is."""
+    """What kind of file an orphan is."""
 
-    MANIFEST_FILE = "manifest parts that no commit names"
-    PARTIAL = "half-written files"
-    RESULT = "results that no row names"
+    MANIFEST_FILE = "manifest files that no commit names"
+    PARTIAL = "partially written files"
+    RESULT = "results that no manifest row names"
 
 
 @dataclass(frozen=True)
 class Orphan:
-    """A file that nothing names, by all that is known."""
+    """A file that no commit or manifest row names."""
 
     kind: OrphanKind
     entry: Entry
 
 
 def find_orphans(run: RunPaths, changed_before: float) -> Iterator[Orphan]:
-    """Files of a run that nothing names and that were last changed before a time (seconds since 1970), streamed.
+    """Stream the orphans of a run: uncommitted manifest files, temporary files, and results that no row names.
 
-    Uncommitted manifest parts, temporary files, and results of planned images that no committed row names. Whatever
-    else lies in the output folder is left alone; so are all results where the folder belongs to another run by now.
+    Other files in the output folder are left alone, and so are all results if the folder belongs to another run now.
+
+    Args:
+        run: the run.
+        changed_before: time in seconds since 1970; files that were modified later are left alone.
 
     Raises:
-        RunError: there is no run in that folder, or a commit or part of it cannot be read: then nothing is an orphan.
+        RunError: the folder is not that of a run, or a commit or manifest file cannot be read, so that nobody knows
+            what is an orphan.
     """
     require_run(run)
     job = parse_job(json.loads(read(run.run_json))["job"], run.run_json)
@@ -90,17 +94,20 @@ def find_orphans(run: RunPaths, changed_before: float) -> Iterator[Orphan]:
 
 
 def read_storage_clock(run: RunPaths) -> float:
-    """The time by the clock that says when files were changed: the storage's, which this machine's may differ from.
+    """Return the time by the storage's clock, which sets modification times; this machine's clock may differ.
+
+    Returns:
+        Seconds since 1970; by this machine's clock if the run's folder cannot be written.
 
     Raises:
-        RunError: there is no run in that folder.
+        RunError: the folder is not that of a run.
     """
     require_run(run)
     return storage_clock(run.uri)
 
 
 def remove_orphans(found: Iterable[Orphan]) -> Iterator[Orphan]:
-    """Remove orphans, and give those that were removed: not one that has been written anew since it was listed."""
+    """Remove orphans and yield those that were removed; one that was written again since it was listed is kept."""
     return (orphan for orphan, removed in prefetch_map(_remove_if_unchanged, found, _IO_THREADS, _MAX_AHEAD) if removed)
 
 
@@ -115,6 +122,7 @@ def _remove_if_unchanged(orphan: Orphan) -> bool:
 
 
 def _classify(entry: Entry) -> OrphanKind | None:
+    """Return the kind of orphan that a file of a run is unless something names it; None for other files."""
     folder, _, name = entry.key.rpartition("/")
     if is_temporary_name(name):
         return OrphanKind.PARTIAL
@@ -122,7 +130,7 @@ def _classify(entry: Entry) -> OrphanKind | None:
 
 
 def _find_owned_outputs(job: Job, run: RunPaths) -> list[str]:
-    """The output folders, of each map if they are apart, as long as they are the run's."""
+    """Return the output folders of the run's maps that the run still owns."""
     run_id = run.uri.rpartition("/")[2]
     map_uris = [job.map] if job.map else list_run_maps(calibration_of_run(run))
     found = sorted({output_folder(job.output.uri, sha256_hex(read(uri)), run_id) for uri in map_uris})
@@ -130,13 +138,13 @@ def _find_owned_outputs(job: Job, run: RunPaths) -> list[str]:
 
 
 def _find_partial_calibration_files(job: Job, run: RunPaths) -> Iterator[Orphan]:
-    """Half-written files of the calibration that the run uses."""
+    """Find partially written files of the calibration that the run uses."""
     files = iter_files(calibration_of_run(run).uri) if job.map is None else iter(())
     return (Orphan(OrphanKind.PARTIAL, entry) for entry in files if _classify(entry) is OrphanKind.PARTIAL)
 
 
 def _find_unnamed_results(job: Job, run: RunPaths, outputs: Iterable[str]) -> Iterator[Orphan]:
-    """Files of names that the run gives its results, and half-written files outside of the run's own folder."""
+    """Find files whose names the run gives to results, and partially written files outside the run's folder."""
     is_result_name = _make_result_name_filter(job, run)
     for entry in chain.from_iterable(map(iter_files, outputs)):
         if is_result_name(entry.key):
@@ -146,40 +154,41 @@ def _find_unnamed_results(job: Job, run: RunPaths, outputs: Iterable[str]) -> It
 
 
 def _make_result_name_filter(job: Job, run: RunPaths) -> Callable[[str], bool]:
-    """Whether the run gives a result such a name."""
+    """Return a function that tells whether the run gives a result this key."""
     if job.output.layout is not OutputLayout.FILES:
         numbers = set(count_planned_images(run))
         return lambda key: parse_shard_number(key) in numbers
     keys = HashSet(output_key_for(entry.key, job.output.format) for shard in read_plan(run) for entry in shard.entries)
 
     def is_result_name(key: str) -> bool:
-        bare = key.rpartition(".")[0]  # rows of Parquet files may have no suffixes, their results have
-        return key in keys or (is_parquet_row_key(bare) and bare in keys)
+        stem = key.rpartition(".")[0]  # inputs in Parquet rows may have no suffix, but their results have one
+        return key in keys or (is_parquet_row_key(stem) and stem in keys)
 
     return is_result_name
 
 
 def _iter_referenced_uris(run: RunPaths, numbers: Iterable[int], *, rows: bool) -> Iterator[str]:
-    """Files that some commits name, and their rows if these are wanted."""
+    """Yield the manifest files that the given commits name and, with `rows`, the results that their rows name."""
 
     def read_shard(number: int) -> list[str]:
         try:
             files = read_commit(run, number)
         except FileNotFoundError:
-            return []  # taken back in the meantime
-        found = [run.manifest(part.name) for part in files]
-        return found + [uri for part in files if rows for uri in _read_output_uris(run, part)]
+            return []  # the shard was requeued since the commits were listed
+        found = [run.manifest(file.name) for file in files]
+        return found + [uri for file in files if rows for uri in _read_output_uris(run, file)]
 
     for _, found in prefetch_map(read_shard, sorted(numbers), _IO_THREADS, _MAX_AHEAD):
         yield from found
 
 
 def _read_output_uris(run: RunPaths, file: ManifestFile) -> list[str]:
+    """Read the results, and the containers of results, that the rows of a manifest file name."""
     try:
         uris = [uri for uri in read_manifest_file(run, file).column("output_uri").to_pylist() if uri]
     except FileNotFoundError as error:
         raise RunError(
-            f"{run.manifest(file.name)} is gone, so that nobody knows which results it named: "
-            f"deepot verify {run.uri} --requeue, and then the job again"
+            f"{run.manifest(file.name)} is missing, so nobody knows which results it named: run "
+            f"'deepot verify {run.uri} --requeue', then the job again"
         ) from error
     return [*uris, *{member.container for uri in uris if (member := parse_member_uri(uri))}]

@@ -1,4 +1,4 @@
-"""Garbage collection: what nothing names goes, whatever else happens meanwhile; everything else stays."""
+"""Orphaned files: those that nothing names are removed, whatever else happens meanwhile; all others stay."""
 
 import json
 import os
@@ -10,18 +10,18 @@ import pytest
 
 from jobs.cli import main
 from pipeline.errors import RunError
-from pipeline.maintenance import gc
-from pipeline.maintenance.gc import OrphanKind, find_orphans, remove_orphans
+from pipeline.maintenance import orphans
+from pipeline.maintenance.orphans import OrphanKind, find_orphans, remove_orphans
 from pipeline.maintenance.verify import verify_run
 from pipeline.progress import NullProgress
 from pipeline.runs.commits import iter_commits
 from pipeline.runs.paths import RunPaths
 from pipeline.storage.objects import delete, read, write
-from tests.scenarios.test_verify_repair import told
 from tests.support.in_process_pool import run_in_process
+from tests.support.json_commands import run_json_command
 
 
-def test_only_what_nothing_names_is_removed(make_job, tmp_path, capsys):
+def test_gc_removes_only_files_that_nothing_names(make_job, tmp_path, capsys):
     job = make_job()
     run = RunPaths(run_in_process(job).run)
     out = tmp_path / "enhanced"
@@ -34,10 +34,10 @@ def test_only_what_nothing_names_is_removed(make_job, tmp_path, capsys):
     mine = str(out / "notes of the archivist.png")
     for path in [*left, mine]:
         write(path, b"left behind")
-    assert list(find_orphans(run, time.time() - 3600)) == [], "a driver may still be at work on them"
-    status, numbers = told(capsys, "gc", run.uri, "--older-than", "0s", "--dry-run")
+    assert list(find_orphans(run, time.time() - 3600)) == [], "a driver may still be using them"
+    status, numbers = run_json_command(capsys, "gc", run.uri, "--older-than", "0s", "--dry-run")
     assert (status, numbers["removed"], numbers["found"]) == (0, 0, 4)
-    status, numbers = told(capsys, "gc", run.uri, "--older-than", "0s")
+    status, numbers = run_json_command(capsys, "gc", run.uri, "--older-than", "0s")
     assert (status, numbers["removed"], numbers["bytes"]) == (0, 4, 44)
     assert (numbers["manifest_files"], numbers["partials"], numbers["results"]) == (1, 2, 1)
     assert not any(os.path.exists(path) for path in left)
@@ -46,7 +46,7 @@ def test_only_what_nothing_names_is_removed(make_job, tmp_path, capsys):
     assert verify_run(run, NullProgress()).findings == ()
 
 
-def test_results_of_another_run_are_never_orphans(make_job, tmp_path):
+def test_find_orphans_leaves_results_of_another_run(make_job, tmp_path):
     first = RunPaths(run_in_process(make_job()).run)
     write(str(tmp_path / "enhanced" / "_owner.json"), json.dumps({"run": "another"}).encode())
     (tmp_path / "enhanced" / "photo 01.png").unlink()
@@ -57,43 +57,43 @@ def test_results_of_another_run_are_never_orphans(make_job, tmp_path):
         list(remove_orphans(find_orphans(first, time.time() + 60)))
 
 
-def test_an_age_is_one_by_the_clock_of_the_storage(make_job, monkeypatch, capsys):
-    """This machine's may be days ahead; what was written a moment ago may be a driver's at work."""
+def test_gc_measures_ages_by_the_clock_of_the_storage(make_job, monkeypatch, capsys):
+    """This machine's clock may be days ahead, and a file that was just written may be in use."""
     run = RunPaths(run_in_process(make_job()).run)
-    write(run.manifest("00000-1-late.parquet"), b"of a shard in work")
+    write(run.manifest("00000-1-late.parquet"), b"of a shard in progress")
     now = time.time()
     monkeypatch.setattr("time.time", lambda: now + 10 * 86400)
-    assert told(capsys, "gc", run.uri)[1]["removed"] == 0
+    assert run_json_command(capsys, "gc", run.uri)[1]["removed"] == 0
     os.utime(run.manifest("00000-1-late.parquet"), (now - 86401,) * 2)
-    assert told(capsys, "gc", run.uri)[1]["removed"] == 1
+    assert run_json_command(capsys, "gc", run.uri)[1]["removed"] == 1
     assert not [name for name in os.listdir(run.uri) if name.endswith(".partial")]
 
 
 @pytest.mark.parametrize("text", ["1", "d", "-1d", "1w"])
-def test_an_age_is_a_number_and_a_unit(text, capsys):
+def test_gc_refuses_ages_without_number_or_unit(text, capsys):
     with pytest.raises(SystemExit):
         main(["gc", "x", f"--older-than={text}"])
     assert "is not an age" in capsys.readouterr().err
 
 
-def test_what_is_committed_while_files_are_listed_is_named(make_job, monkeypatch):
-    """Manifests are read before the listing; a driver that is slow for a day may commit in between."""
+def test_find_orphans_leaves_files_that_are_committed_while_they_are_listed(make_job, monkeypatch):
+    """Manifests are read before the listing, and a slow driver may commit in between."""
     run = RunPaths(run_in_process(make_job()).run)
     commit = read(run.commit(1))
     delete(run.commit(1))
     before = [orphan.kind for orphan in find_orphans(run, time.time() + 60)]
     assert sorted(before) == [OrphanKind.MANIFEST_FILE, OrphanKind.RESULT, OrphanKind.RESULT]
-    real = gc.iter_files
+    real = orphans.iter_files
 
     def files(folder):
         yield from real(folder)
         write(run.commit(1), commit)
 
-    monkeypatch.setattr(gc, "iter_files", files)
+    monkeypatch.setattr(orphans, "iter_files", files)
     assert list(find_orphans(run, time.time() + 60)) == []
 
 
-def test_what_is_written_anew_meanwhile_stays(make_job, tmp_path):
+def test_remove_orphans_leaves_files_that_are_written_again_meanwhile(make_job, tmp_path):
     run = RunPaths(run_in_process(make_job()).run)
     delete(run.commit(1))
     found = list(find_orphans(run, time.time() + 60))
@@ -104,25 +104,25 @@ def test_what_is_written_anew_meanwhile_stays(make_job, tmp_path):
     assert os.path.exists(anew)
 
 
-def test_many_orphans_come_a_batch_at_a_time(make_job, monkeypatch):
+def test_find_orphans_yields_many_in_batches(make_job, monkeypatch):
     run = RunPaths(run_in_process(make_job()).run)
     for number in range(7):
         write(run.manifest(f"{number}.parquet"), b"x")
-    monkeypatch.setattr(gc, "_RECHECK_BATCH", 3)
+    monkeypatch.setattr(orphans, "_RECHECK_BATCH", 3)
     assert len(list(find_orphans(run, time.time() + 60))) == 7
 
 
-def test_without_a_manifest_part_nobody_knows_what_is_an_orphan(make_job):
+def test_find_orphans_without_a_manifest_file_fails(make_job):
     run = RunPaths(run_in_process(make_job()).run)
-    part = dict(iter_commits(run))[0][0]
-    delete(run.manifest(part.name))
+    file = dict(iter_commits(run))[0][0]
+    delete(run.manifest(file.name))
     with pytest.raises(RunError, match=r"nobody knows .* --requeue"):
         next(find_orphans(run, time.time() + 60))
 
 
 @pytest.mark.parametrize(("layout", "suffix"), [("webdataset", "tar"), ("parquet", "parquet")])
-def test_files_of_shards_are_results_too(make_job, tmp_path, layout, suffix):
-    """A search that was cut short leaves pieces, whose photos whoever reads all files would have twice."""
+def test_find_orphans_finds_tars_and_parquet_files_of_shards(make_job, tmp_path, layout, suffix):
+    """An interrupted bisection leaves files of parts of a shard, whose photos would count twice."""
     out = tmp_path / "enhanced"
     job = make_job(output={"uri": str(out), "layout": layout})
     run = RunPaths(run_in_process(job).run)
@@ -136,7 +136,7 @@ def test_files_of_shards_are_results_too(make_job, tmp_path, layout, suffix):
     assert found == left | {f"00002.{suffix}"}
 
 
-def test_results_whose_inputs_have_no_suffix_are_known(make_job, tmp_path):
+def test_find_orphans_finds_results_of_inputs_without_suffix(make_job, tmp_path):
     out = tmp_path / "enhanced"
     job = make_job(input={"images": f"{tmp_path}/bare/*"})
     (tmp_path / "bare").mkdir()
@@ -148,7 +148,7 @@ def test_results_whose_inputs_have_no_suffix_are_known(make_job, tmp_path):
     assert [o.entry.key for o in find_orphans(run, time.time() + 60) if o.kind is OrphanKind.RESULT] == ["scan"]
 
 
-def test_results_of_rows_are_known(make_job, tmp_path):
+def test_find_orphans_finds_results_of_parquet_rows(make_job, tmp_path):
     out = tmp_path / "enhanced"
     job = make_job(input={"images": str(tmp_path / "p.parquet")})
     photo = (tmp_path / "restored" / "photo 01.png").read_bytes()

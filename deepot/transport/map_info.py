@@ -1,0 +1,58 @@
+"""The record of what a map was fitted from and how, and its summary in words."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class MapInfo:
+    """What a map was fitted from and how.
+
+    Attributes:
+        autoencoder: Name of the autoencoder, as the job gave it.
+        autoencoder_sha256: Fingerprint of its configuration and weights; another autoencoder must not use the map.
+        patch_size: Side p of the latent patches.
+        kind: The kind of map, as `load_map_kind` reads it: "gaussian", "mixture:components=3".
+        calibration: A value of `CalibrationKind`: "content-matched", "self" or "unpaired".
+        shrinkage_se: By how many standard errors the map is shrunk; 0 for the published map.
+        shrinkage_factor: How far the map goes from the identity, 0, to the published map, 1.
+        source_images: Number of restored images.
+        source_patches: Number of latent patches of the restored images.
+        reference_images: Number of natural images.
+        reference_patches: Number of latent patches of the natural images.
+        wasserstein2: W2 distance between the two sets, each taken as one Gaussian, in latent units.
+        effective_images: `MapUncertainty.effective_images`; None if a set was a single block.
+        standard_error: `MapUncertainty.standard_error`, relative to the length of the published map; None likewise.
+    """
+
+    autoencoder: str
+    autoencoder_sha256: str
+    patch_size: int
+    kind: str
+    calibration: str
+    shrinkage_se: float
+    shrinkage_factor: float
+    source_images: int
+    source_patches: int
+    reference_images: int
+    reference_patches: int
+    wasserstein2: float
+    effective_images: float | None
+    standard_error: float | None
+
+    @property
+    def uncertainty_summary(self) -> str:
+        """The uncertainty of the map and how far it was shrunk, as one line of text."""
+        if self.effective_images is None or self.standard_error is None:
+            return "unknown: a standard error needs at least 2 images in each set"
+        basis = f"{self.effective_images:.1f} effective images"
+        if self.shrinkage_factor == 0:
+            return (
+                f"none: the two sets differ by no more than chance ({basis}, shrinkage_se {self.shrinkage_se:g}); "
+                "the map is the identity"
+            )
+        shrinkage = (
+            "not shrunk"
+            if self.shrinkage_se == 0
+            else f"shrunk to {self.shrinkage_factor:.0%} (shrinkage_se {self.shrinkage_se:g})"
+        )
+        return f"standard error {self.standard_error:.0%} of the map, from {basis}; {shrinkage}"

@@ -1,0 +1,83 @@
+"""What a worker does for the statistics: it computes and stores the moments of one shard of photos."""
+
+from deepot.inference import degrade_photo, photo_statistics
+from deepot.photo import Pixels
+from deepot.restoration import rng_for
+from deepot.transport import Moments, PatchStatistics, load_map_kind
+from pipeline.calibration.sides import Side
+from pipeline.calibration.tasks import MomentsTask, MomentsTaskResult, list_sides
+from pipeline.failures import DEVICE_ERRORS, error_code, error_message
+from pipeline.imageio import decode
+from pipeline.sources import read_input
+from pipeline.storage import write
+from pipeline.workers import Models, hard_deadline, load_models, scaled_timeout_s, tile_options
+
+
+def compute_shard_moments(task: MomentsTask) -> MomentsTaskResult:
+    """Compute and store the moments of a task's photos, and the statistics that the kind of map needs besides."""
+    models = load_models(task.job, task.allow_code)
+    metadata = {"autoencoder_sha256": models.autoencoder.sha256}
+    totals, unusable = _accumulate(task, models)
+    for side, total in totals.items():
+        if not isinstance(total, Moments):  # before the moments, which mark the shard as done
+            write(task.paths.map_statistics(side, task.shard.number), total.to_bytes(metadata))
+    for side, total in totals.items():
+        write(task.paths.moments(side, task.shard.number), total.moments().to_bytes(metadata))
+    return MomentsTaskResult(len(task.shard.entries) - len(unusable), tuple(unusable))
+
+
+def dry_run_photos(task: MomentsTask) -> MomentsTaskResult:
+    """Process the photos of a task without storing anything."""
+    _accumulate(task, load_models(task.job, task.allow_code))
+    return MomentsTaskResult(len(task.shard.entries))
+
+
+def _accumulate(task: MomentsTask, models: Models) -> tuple[dict[Side, PatchStatistics], list[tuple[str, str]]]:
+    """Accumulate the statistics of a task's photos.
+
+    Returns:
+        The statistics of each side, and the URIs of the photos that could not be used, each with the reason.
+    """
+    patch_size, tiles, limits = task.job.transport.patch_size, tile_options(task.job), task.job.limits
+    kind = load_map_kind(task.job.transport.map_kind)
+    empty: PatchStatistics = kind.statistics.empty(models.autoencoder.channels * patch_size**2)
+    totals = dict.fromkeys(list_sides(task), empty)
+    unusable = []
+    for entry in task.shard.entries:
+        try:
+            with hard_deadline(limits.image_timeout_s):
+                data = read_input(entry, limits)
+                photo = decode(data, limits.max_pixels).pixels
+            with hard_deadline(scaled_timeout_s(limits.image_timeout_s, photo.width * photo.height)):
+                sides = _make_sides(task, models, data, photo)
+                found = {
+                    side: photo_statistics(models.autoencoder, pixels, kind, patch_size, tiles)
+                    for side, pixels in sides.items()
+                }
+        except DEVICE_ERRORS:
+            raise
+        except Exception as error:
+            unusable.append((entry.uri, f"{error_code(error)}: {error_message(error)}"))
+            continue
+        totals = {side: totals[side].merge(each) for side, each in found.items()}
+    return totals, unusable
+
+
+def _make_sides(task: MomentsTask, models: Models, data: bytes, pixels: Pixels) -> dict[Side, Pixels]:
+    """Return a photo as it looks on each of the task's sides.
+
+    Args:
+        task: the task.
+        models: the models.
+        data: the bytes of the photo's file, which seed the degradation.
+        pixels: the decoded photo.
+    """
+    if task.side is Side.REFERENCE:
+        return {Side.REFERENCE: pixels}
+    if task.side is Side.SOURCE or models.degradation is None:
+        return {Side.SOURCE: models.calibration_restorer(pixels)}
+    natural = pixels if task.job.calibration and task.job.calibration.reference else models.restorer(pixels)
+    return {
+        Side.SOURCE: models.calibration_restorer(degrade_photo(natural, models.degradation, rng_for(data))),
+        Side.REFERENCE: natural,
+    }

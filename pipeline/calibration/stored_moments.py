@@ -1,0 +1,45 @@
+"""Reading and merging the moments that tasks have stored."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from deepot.transport import Moments, load_map_kind, merge_in_order
+from pipeline.calibration.paths import CalibrationPaths
+from pipeline.calibration.sides import Side
+from pipeline.calibration.tasks import MomentsTask, list_shard_numbers
+from pipeline.storage import read
+
+MAX_MOMENT_BLOCKS = 32
+"""The most blocks that the shards of a side are merged into; the map's uncertainty is estimated by leaving one out."""
+
+
+def read_moment_blocks(paths: CalibrationPaths, side: Side, numbers: Sequence[int]) -> list[Moments]:
+    """Read the moments of some shards of a side, merged into at most `MAX_MOMENT_BLOCKS` blocks of neighbours."""
+    block_size = -(-len(numbers) // MAX_MOMENT_BLOCKS)
+    return [
+        read_merged_moments(paths, side, numbers[first : first + block_size])
+        for first in range(0, len(numbers), block_size)
+    ]
+
+
+def read_merged_moments(paths: CalibrationPaths, side: Side, numbers: Iterable[int]) -> Moments:
+    """Read the moments of some shards of a side, merged in order."""
+    uris = (paths.moments(side, number) for number in numbers)
+    return merge_in_order(Moments.from_bytes(read(uri), uri) for uri in uris)
+
+
+def read_map_statistics(tasks: Sequence[MomentsTask]) -> tuple[Any, Any] | None:
+    """Read the statistics that the kind of map is fitted from, merged over all tasks.
+
+    Returns:
+        Those of the source and of the reference side; None if moments are all that the kind of map needs.
+    """
+    paths, statistics = tasks[0].paths, load_map_kind(tasks[0].job.transport.map_kind).statistics
+    if statistics is Moments:
+        return None
+    uris = (
+        [paths.map_statistics(side, number) for number in list_shard_numbers(tasks, side)]
+        for side in (Side.SOURCE, Side.REFERENCE)
+    )
+    source, reference = (merge_in_order(statistics.from_bytes(read(uri), uri) for uri in side) for side in uris)
+    return source, reference

@@ -1,0 +1,119 @@
+"""The statistics of a calibration as tasks, each for one shard of photos."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from deepot.transport import CalibrationKind
+from pipeline.calibration.paths import CalibrationPaths
+from pipeline.calibration.photo_lists import append_photos, iter_photo_shards
+from pipeline.calibration.sides import Side
+from pipeline.config import Job, Photos
+from pipeline.runs import Shard
+from pipeline.sources import find_images, sample_by_hash
+from pipeline.storage import list_names
+
+
+@dataclass(frozen=True)
+class MomentsTask:
+    """The statistics of one shard: everything that a worker needs to know.
+
+    Attributes:
+        job: the job.
+        allow_code: whether `module:factory` may be imported.
+        paths: the folder of the calibration.
+        side: the side that the photos belong to.
+        shard: the photos.
+    """
+
+    job: Job
+    allow_code: bool
+    paths: CalibrationPaths
+    side: Side
+    shard: Shard
+
+
+@dataclass(frozen=True)
+class MomentsTaskResult:
+    """What a task has done.
+
+    Attributes:
+        images: number of photos whose moments are stored.
+        unusable: URIs of the other photos, each with the reason.
+        crashed_task: the task, if its worker died; None otherwise.
+    """
+
+    images: int
+    unusable: tuple[tuple[str, str], ...] = ()
+    crashed_task: MomentsTask | None = None
+
+
+TaskExecutor = Callable[
+    [Callable[[MomentsTask], MomentsTaskResult], Sequence[MomentsTask]], Iterable[MomentsTaskResult]
+]
+"""Calls a function on each task, in this process or on a cluster; results come in any order."""
+
+
+def make_crash_result(task: MomentsTask) -> MomentsTaskResult:
+    """Return the result of a task whose workers died repeatedly."""
+    return MomentsTaskResult(0, crashed_task=task)
+
+
+def make_moments_tasks(
+    job: Job, paths: CalibrationPaths, allow_code: bool, exclude: Sequence[str], *, relist: bool = True
+) -> list[MomentsTask]:
+    """Return the tasks of a job's statistics, over the frozen lists of its calibration photos.
+
+    Shards are cut by the lists alone, because the uncertainty of the map depends on them.
+
+    Args:
+        job: the job.
+        paths: the folder of the calibration.
+        allow_code: whether `module:factory` may be imported.
+        exclude: folders whose files are not photos of the input.
+        relist: whether to list the photos again and add new ones; otherwise the existing lists are used as they are.
+
+    Raises:
+        NothingFoundError: there are no photos of one side.
+        StorageError: the photos cannot be listed.
+    """
+    photo_sets = _photo_sets(job, exclude)
+    for side, (photos, excluded_folders) in photo_sets.items() if relist else ():
+        label = f"{side} photos" if side is not Side.BOTH else "calibration photos"
+        found = find_images(photos.images, label, excluded_folders, photos.exclude)
+        append_photos(paths, side, sample_by_hash(found, job.calibration_limit))
+    return [
+        MomentsTask(job, allow_code, paths, side, shard)
+        for side in photo_sets
+        for shard in iter_photo_shards(paths, side)
+    ]
+
+
+def _photo_sets(job: Job, exclude: Sequence[str]) -> dict[Side, tuple[Photos, Sequence[str]]]:
+    """Return the photos of each side, with the folders to leave out."""
+    given = job.calibration
+    if given and given.reference and given.restored and job.calibration_kind is CalibrationKind.UNPAIRED:
+        return {Side.REFERENCE: (given.reference, ()), Side.SOURCE: (given.restored, ())}
+    if given and given.reference:
+        return {Side.BOTH: (given.reference, ())}
+    return {Side.BOTH: (job.input, exclude)}
+
+
+def list_pending_tasks(tasks: Sequence[MomentsTask]) -> list[MomentsTask]:
+    """List those tasks of one calibration whose moments are not stored yet."""
+    paths = tasks[0].paths
+    done = {side: list_names(paths.moments(side)) for side in (Side.SOURCE, Side.REFERENCE)}
+    return [task for task in tasks if not all(_moments_file_name(task) in done[side] for side in list_sides(task))]
+
+
+def list_shard_numbers(tasks: Sequence[MomentsTask], side: Side) -> list[int]:
+    """List the numbers of the shards of one side, in order."""
+    return sorted(task.shard.number for task in tasks if side in list_sides(task))
+
+
+def list_sides(task: MomentsTask) -> tuple[Side, ...]:
+    """List the sides whose moments a task computes."""
+    return (Side.SOURCE, Side.REFERENCE) if task.side is Side.BOTH else (task.side,)
+
+
+def _moments_file_name(task: MomentsTask) -> str:
+    return task.paths.moments(Side.SOURCE, task.shard.number).rpartition("/")[2]

@@ -1,0 +1,89 @@
+"""Pydantic's errors as sentences about the job file: the key, the value and what to write instead."""
+
+import datetime
+import reprlib
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pipeline.config.job import Job
+from pipeline.config.renamed_keys import REMOVED_KEYS, RENAMED_KEYS, RENAMED_VALUES
+from pipeline.config.sections import ConfigSection
+
+_SHORT_REPR = reprlib.Repr()
+_SHORT_REPR.maxlevel = 2  # aliases of YAML make short files into endless values
+
+
+def describe_error(item: dict[str, Any]) -> str:
+    """Describe one error of pydantic as a sentence about the job file.
+
+    Args:
+        item: an item of `ValidationError.errors()`.
+    """
+    path = [str(part) for part in item["loc"] if not str(part).startswith(("constrained", "literal"))]
+    where = ".".join(path)
+    if item["type"] == "extra_forbidden":
+        return _describe_unknown_key(path, item["input"])
+    if item["type"] == "missing":
+        return f"'{where}' is missing"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if not where:
+        return message
+    if item["type"] == "model_type":
+        section = find_section(path)
+        text = "a URI, or " if section is not None and section.shorthand else ""
+        message = f"it must be {text}a mapping with the keys {', '.join(_list_keys(path))}"
+    is_secret = path[0] == "notify"  # a webhook's URL
+    got = "" if is_secret else f", got {_SHORT_REPR.repr(item['input'])}{_hint(path, item)}"
+    return f"'{where}': {message}{got}"
+
+
+def _hint(path: Sequence[str], item: dict[str, Any]) -> str:
+    """Return what to write instead of a value that a key does not accept; empty if there is nothing to say."""
+    value = item["input"]
+    if item["type"] == "string_type" and isinstance(value, int | float | datetime.date):
+        return ": write it in quotes"
+    key = ".".join(part for part in path if not part.isdigit())
+    new_value = RENAMED_VALUES.get((key, value)) if isinstance(value, str) else None
+    return f"; did you mean '{new_value}'?" if new_value else ""
+
+
+def _describe_unknown_key(path: Sequence[str], value: object) -> str:
+    """Name an unknown key and its likely replacement; for an old section, every key that was written in it."""
+    where = ".".join(path)
+    paths = [[*path, str(key)] for key in value] if where in RENAMED_KEYS and isinstance(value, dict) else []
+    paths = paths or [list(path)]
+    if instead := REMOVED_KEYS.get(where):
+        return f"the key '{where}' no longer exists: {instead}"
+    found = {".".join(each): _find_replacement(each) for each in paths}
+    unknown = ", ".join(f"'{key}'" for key in found)
+    suggestions = ", ".join(f"'{key}'" for key in dict.fromkeys(found.values()) if key)
+    return f"unknown key{'s' * (len(found) > 1)} {unknown}" + (f"; did you mean {suggestions}?" if suggestions else "")
+
+
+def _find_replacement(path: Sequence[str]) -> str:
+    """Return the dotted key that replaces an old one or is spelled most like an unknown one; empty without any."""
+    where, section = ".".join(path), ".".join(path[:-1])
+    if where in RENAMED_KEYS:
+        return RENAMED_KEYS[where]
+    section_path = RENAMED_KEYS.get(section, section).split(".") if section else []
+    near = get_close_matches(path[-1], _list_keys(section_path), n=1)
+    return ".".join([*section_path, *near]) if near or section in RENAMED_KEYS else ""
+
+
+def _list_keys(path: Sequence[str]) -> list[str]:
+    """List the keys of a section of the job; of the job itself if the path leads to no section."""
+    return list((find_section(path) or Job).model_fields)
+
+
+def find_section(path: Sequence[str]) -> type[ConfigSection] | None:
+    """Find the section of the job that a path of keys leads to; None if it leads to a value or to nothing."""
+    section: type[ConfigSection] = Job
+    for key in path:
+        field = section.model_fields.get(key)
+        candidates = (field.annotation, *get_args(field.annotation)) if field else ()
+        found = next((each for each in candidates if isinstance(each, type) and issubclass(each, ConfigSection)), None)
+        if found is None:
+            return None
+        section = found
+    return section

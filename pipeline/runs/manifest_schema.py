@@ -1,0 +1,69 @@
+"""The columns of the manifest: one row for every input image."""
+
+import pyarrow as pa
+
+MANIFEST_VERSION = "1"
+"""The version of what the columns mean; adding or dropping a column does not change it."""
+VERSION_KEY = b"deepot_manifest"
+"""The key of the version in a manifest file's Parquet metadata."""
+PHASES = ("read", "restore", "encode", "transport", "decode", "write")
+"""The phases of an image whose seconds are recorded."""
+MANIFEST_SCHEMA = pa.schema(
+    [
+        ("file_name", pa.string()),
+        ("input_uri", pa.string()),
+        ("input_etag", pa.string()),
+        ("input_size", pa.int64()),
+        ("input_sha256", pa.string()),
+        ("output_uri", pa.string()),
+        ("output_sha256", pa.string()),
+        ("output_bytes", pa.int64()),
+        ("status", pa.string()),
+        ("error_code", pa.string()),
+        ("error_message", pa.string()),
+        ("retriable", pa.bool_()),
+        ("attempt", pa.int32()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("mode", pa.string()),
+        ("bit_depth", pa.int32()),
+        ("format", pa.string()),
+        ("pages", pa.int32()),
+        ("orientation", pa.int32()),
+        ("has_alpha", pa.bool_()),
+        ("has_icc", pa.bool_()),
+        ("has_exif", pa.bool_()),
+        ("transport_mse", pa.float64()),
+        ("patch_nll", pa.float64()),
+        ("patch_nll_output", pa.float64()),
+        *((f"seconds_{phase}", pa.float64()) for phase in PHASES),
+        ("n_tiles", pa.int32()),
+        ("delta_e", pa.float64()),
+        ("mean_colour_delta_e", pa.float64()),
+        ("dtype", pa.string()),
+        ("alpha", pa.float64()),
+        ("map_sha256", pa.string()),
+        ("config_sha256", pa.string()),
+        ("run_id", pa.string()),
+        ("shard", pa.int32()),
+        ("code_version", pa.string()),
+        ("sharpness", pa.float64()),
+        ("noise", pa.float64()),
+        ("blockiness", pa.float64()),
+        ("clipped_low", pa.float64()),
+        ("clipped_high", pa.float64()),
+        ("phash", pa.string()),
+    ],
+    metadata={VERSION_KEY: MANIFEST_VERSION},
+)
+
+
+def conform_to_schema(table: pa.Table) -> pa.Table:
+    """Give a table the columns of `MANIFEST_SCHEMA`.
+
+    Columns that an older version lacks become null; those that a newer version added are dropped.
+    """
+    for field in MANIFEST_SCHEMA:
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table.select(MANIFEST_SCHEMA.names).cast(MANIFEST_SCHEMA)

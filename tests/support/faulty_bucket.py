@@ -1,0 +1,117 @@
+"""An S3 bucket in memory whose requests fail, come late, happen twice or lose their answers."""
+
+import io
+from concurrent.futures import Executor, Future
+from enum import StrEnum
+
+
+class Fate(StrEnum):
+    """What becomes of a request."""
+
+    DONE = "done"
+    REFUSED = "an error, and nothing happened"
+    LOST = "it happened, and an error says that it did not"
+    LATE = "an error, and it happens at some later time"
+    TWICE = "it happens now and once more at some later time"
+    CRASH_BEFORE = "the driver dies, and nothing happened"
+    CRASH_AFTER = "it happened, and the driver dies"
+
+
+class Crash(BaseException):
+    """A driver is killed by SIGKILL."""
+
+
+class FaultyBucket:
+    """As much of an S3 file system as deepot's storage calls; `ask` decides the fate of each request."""
+
+    protocol, req_kw = ("s3", "s3a"), {}
+
+    def __init__(self):
+        self.objects, self.late, self.ask = {}, [], lambda: Fate.DONE
+
+    def _request(self, act, write=False):
+        fate = self.ask()
+        if fate is Fate.CRASH_BEFORE:
+            raise Crash
+        if fate is Fate.REFUSED or (fate in (Fate.LATE, Fate.LOST) and not write):
+            raise ConnectionResetError("before it was done")
+        if fate is Fate.LATE:
+            self.late.append(act)
+            raise TimeoutError("no answer")
+        result = act()
+        if fate is Fate.TWICE and write:
+            self.late.append(act)
+        if fate is Fate.CRASH_AFTER:
+            raise Crash
+        if fate is Fate.LOST:
+            raise ConnectionResetError("after it was done")
+        return result
+
+    def pipe_file(self, path, data, mode="overwrite"):
+        def act():
+            if mode == "create" and path in self.objects:
+                raise FileExistsError(path)
+            self.objects[path] = bytes(data)
+
+        self._request(act, write=True)
+
+    def rm_file(self, path):
+        self._request(lambda: self.objects.pop(path, None), write=True)
+
+    def cat_file(self, path, **_):
+        def act():
+            if path not in self.objects:
+                raise FileNotFoundError(path)
+            return self.objects[path]
+
+        return self._request(act)
+
+    def exists(self, path):
+        return self._request(lambda: path in self.objects)
+
+    def open(self, path, mode, **_):
+        return io.BytesIO(self.cat_file(path))
+
+    def info(self, path):
+        def act():
+            if not any(key == path or key.startswith(path + "/") for key in self.objects):
+                raise FileNotFoundError(path)
+
+        return self._request(act)
+
+    def call_s3(self, method, Bucket, Prefix, **_):
+        def act():
+            prefix = f"{Bucket}/{Prefix}"
+            keys = {key.removeprefix(prefix) for key in self.objects if key.startswith(prefix)}
+            folders = [name for name, slash, _ in (key.partition("/") for key in keys) if slash]
+            return {
+                "Contents": [{"Key": Prefix + key} for key in keys if "/" not in key],
+                "CommonPrefixes": [{"Prefix": f"{Prefix}{name}/"} for name in folders],
+            }
+
+        assert method == "list_objects_v2"
+        return self._request(act)
+
+    def split_path(self, path):
+        return (*path.split("/", 1), None)
+
+    def unstrip_protocol(self, path):
+        return f"s3://{path}"
+
+    def invalidate_cache(self):
+        pass
+
+
+class InlineExecutor(Executor):
+    """An executor that calls a function at once, in the thread that submits it."""
+
+    def __init__(self, *_):
+        pass
+
+    def submit(self, function, *arguments):
+        future = Future()
+        try:
+            future.set_result(function(*arguments))
+        except Exception as error:
+            future.set_exception(error)
+        return future
