@@ -24,7 +24,7 @@ class FsspecStore:
         return path
 
     def to_uri(self, path: str) -> str:
-        """Return the path behind its protocol."""
+        """Return the path with its protocol in front."""
         return str(self._fs.unstrip_protocol(path))
 
     def read(self, path: str) -> bytes:

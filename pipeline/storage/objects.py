@@ -84,7 +84,7 @@ def delete(uri: str) -> None:
 
 @with_retries
 def stat(uri: str) -> Entry:
-    """Return what a listing says of one object; its key is its whole path.
+    """Return the listing entry of one object; its key is its full path.
 
     Raises:
         FileNotFoundError: there is no such object; a folder is none.

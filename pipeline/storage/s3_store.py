@@ -20,7 +20,7 @@ class S3Store(FsspecStore):
     """An `ObjectStore` over s3fs: creates are sent with `If-None-Match: *`, listings come page by page."""
 
     def to_uri(self, path: str) -> str:
-        """Return the path behind `s3://`."""
+        """Return the path with `s3://` in front."""
         return f"s3://{path}"
 
     def read(self, path: str) -> bytes:

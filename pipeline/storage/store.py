@@ -86,7 +86,7 @@ class ObjectStore(Protocol):
         """Delete every object below a folder; a missing folder is no error."""
 
     def stat(self, path: str) -> Entry:
-        """Return what a listing says of one object; its key is the whole path.
+        """Return the listing entry of one object; its key is its full path.
 
         Raises:
             FileNotFoundError: there is no such object; a folder is none.

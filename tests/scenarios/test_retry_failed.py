@@ -11,7 +11,7 @@ from pipeline.maintenance import VerificationReport, verify_run
 from pipeline.progress import NullProgress
 from pipeline.runs import Problem, RunPaths, find_retriable_failures, list_committed_shards, read_manifest, requeue
 from pipeline.stages.driver import RunOptions, open_run, requeue_failed
-from pipeline.storage import atomic, list_names, read, write
+from pipeline.storage import list_names, local_store, read, write
 from tests.support.in_process_pool import run_in_process
 from tests.support.json_commands import run_json_command
 from tests.support.photos import make_photo, small_job_config
@@ -20,7 +20,7 @@ from tests.support.photos import make_photo, small_job_config
 @pytest.fixture
 def full_disk(monkeypatch):
     """A context in which the disk is too full for one photo, but not for manifests."""
-    real = atomic._write_temporary
+    real = local_store._write_temporary
 
     def write_temporary(path, data):
         if path.endswith("3.png"):
@@ -31,7 +31,7 @@ def full_disk(monkeypatch):
     def context():
         with monkeypatch.context() as patch:
             patch.setattr("tenacity.nap.time.sleep", lambda _: None)
-            patch.setattr(atomic, "_write_temporary", write_temporary)
+            patch.setattr(local_store, "_write_temporary", write_temporary)
             yield
 
     return context

@@ -41,7 +41,7 @@ from pipeline.runs import (
 from pipeline.runs.commits import iter_commits
 from pipeline.stages import shard_scheduler
 from pipeline.stages.shard_scheduler import ShardScheduler
-from pipeline.storage import Entry, atomic, folders, objects, prefetch, ranged_file, sha256_hex, write
+from pipeline.storage import Entry, prefetch, probes, resolve, sha256_hex, write
 from pipeline.workers.pool import WorkerDiedError
 from tests.support.faulty_bucket import Crash, Fate, FaultyBucket, InlineExecutor
 from tests.support.in_process_pool import QueueWorkerPool
@@ -129,9 +129,8 @@ class CommitProtocol(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.bucket, self.drivers = FaultyBucket(), []
         self.bucket.ask = self._ask
-        for module in (objects, folders, ranged_file):
-            self.patch.setattr(module, "resolve_filesystem", lambda uri: (self.bucket, uri.removeprefix("s3://")))
-        self.patch.setattr(atomic, "_PROBE_RESULTS", {"model": self.has_conditional_create})
+        self.patch.setattr(resolve, "resolve_filesystem", lambda uri: (self.bucket, uri.removeprefix("s3://")))
+        self.patch.setattr(probes, "_PROBE_RESULTS", {"model": self.has_conditional_create})
         self.patch.setattr(shard_scheduler, "ThreadPoolExecutor", InlineExecutor)
         self.patch.setattr(prefetch, "ThreadPoolExecutor", InlineExecutor)
         self.patch.setattr("tenacity.nap.time.sleep", lambda _: None)

@@ -15,7 +15,7 @@ from pipeline.sources.discovery import discover_images
 from pipeline.sources.reading import read_photo
 from pipeline.storage.objects import read_range
 
-LONG = "/".join(["a folder of the archive whose name goes on and on"] * 6)
+LONG = "/".join(["a folder of the archive with a very long name"] * 6)
 FILES = {
     "a.jpg": b"",
     f"{LONG}/0001.jpg": b"x" * 513,
