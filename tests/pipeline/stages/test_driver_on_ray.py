@@ -24,6 +24,7 @@ from pipeline.telemetry import logs
 from tests.support.in_process_pool import run_in_process
 from tests.support.photos import write_photos
 
+pytestmark = pytest.mark.timeout(1200)  # far more than a busy machine needs
 OPTIONS = RunOptions(allow_code=True)
 
 
@@ -130,17 +131,17 @@ def test_run_job_with_photos_that_end_their_workers_fails_only_their_rows(
     enough (on a cluster it is in `make soak`).
     """
     monkeypatch.setattr(dispatcher, "_MAX_WORKER_DEATHS", 1)
-    compute = {"images_per_shard": 3, "dtype": "float32", "workers": 2}
+    compute = {"images_per_shard": 2, "dtype": "float32", "workers": 2}
     job = make_job(
         autoencoder="tests.support.fake_autoencoders:faulty", compute=compute, limits={"image_timeout_s": 10}
     )
-    for name, grey in {"crash": 9, "hang": 19, "memory": 29}.items():
+    for name, grey in {"photo 01 crash": 9, "hang": 19, "memory": 29}.items():
         Image.new("RGB", (48, 36), (grey, grey, grey)).save(tmp_path / "restored" / f"{name}.png")
     Image.new("RGB", (48, 36), (9, 9, 9)).save(tmp_path / "natural" / "crash.png")
     result = run_job(job, OPTIONS)
     rows = {row["file_name"]: row["error_code"] for row in read_manifest(RunPaths(result.run)).to_pylist()}
     assert {key: code for key, code in rows.items() if code} == {
-        "crash.png": "worker_died",
+        "photo 01 crash.png": "worker_died",
         "hang.png": "timed_out",
         "memory.png": "out_of_memory",
     }
