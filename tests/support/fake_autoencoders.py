@@ -107,24 +107,6 @@ class Crashing(Shuffle):
         return super().encode(images)
 
 
-class Hanging(Shuffle):
-    """Never comes back from a photo that is one plain colour."""
-
-    def encode(self, images):
-        while images.std() == 0 and images.mean() > 0:
-            time.sleep(0.1)
-        return super().encode(images)
-
-
-class OutOfMemory(Shuffle):
-    """Wants more memory than there is for a photo that is one plain colour."""
-
-    def encode(self, images):
-        if images.std() == 0 and images.mean() > 0:
-            return torch.empty(2**60)
-        return super().encode(images)
-
-
 class Faulty(Shuffle):
     """Crashes, hangs or runs out of memory over a photo that is one grey, by its value of 8 bits: 9, 19 or 29."""
 
@@ -220,14 +202,6 @@ def raising_restorer():
 
 def leaking_memory():
     return LeakingMemory()
-
-
-def hanging():
-    return Hanging()
-
-
-def out_of_memory():
-    return OutOfMemory()
 
 
 def faulty():
