@@ -49,7 +49,8 @@ class ExportedMetrics(NullProgress):
             failed = self.value("images_total", status="failed")
             all_counted = failed and self.value("images_total") >= self.total
             none_left = any(name == "images_left" and value == 0 for name, _, value in self.samples)
-            if (all_counted and none_left) or time.monotonic() > deadline:
+            has_workers = self.value("workers") >= 1  # 0 is what the end of the run before has left
+            if (all_counted and none_left and has_workers) or time.monotonic() > deadline:
                 return
             time.sleep(0.2)
 
