@@ -22,8 +22,8 @@ _BYTES_PER_PIXEL = {
     **dict.fromkeys(("heic", "heif"), 0.8),
     **dict.fromkeys(("webp", "avif", "jxl"), 0.35),
 }
-"""Medians over two sets of photos (`research/measure_bytes_per_pixel.py`). Other sets differ by a small factor, but the photos of one
-listing are alike, and only those are compared."""
+"""Medians over two sets of photos (`research/measure_bytes_per_pixel.py`). Other sets differ by a small factor, but the
+photos of one listing are alike, and only those are compared."""
 _JPEG_BYTES_PER_PIXEL = 0.5
 _PER_IMAGE_COST = 2**16
 """The cost of an image apart from its pixels (reading, writing, bookkeeping), as a number of pixels."""

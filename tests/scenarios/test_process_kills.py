@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pipeline.maintenance.gc import find_orphans, remove_orphans
 
 from pipeline.config.loading import parse_job
+from pipeline.maintenance.orphans import find_orphans, remove_orphans
 from tests.support.driver_processes import (
     PATIENCE_S,
     check_run,

@@ -5,7 +5,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pipeline.sources.members import _read_row_group
 
 from jobs.cli import main
 from pipeline.maintenance import VerificationReport, verify_run

@@ -9,7 +9,7 @@ from deepot.inference.tile_options import TileOptions
 from deepot.photo.alpha_fill import AlphaFill
 from deepot.photo.pixels import Pixels
 from deepot.restoration.loading import load_restorer
-from tests.deepot.inference.test_enhancer import fitted, photo
+from tests.deepot.inference.test_enhancer import fit, photo
 from tests.support import fake_autoencoders
 
 
@@ -33,7 +33,7 @@ def cut_out(hidden=0):
 
 @pytest.mark.parametrize("mode", list(TransportMode))
 def test_enhance_keeps_invisible_samples_and_is_not_affected_by_them(autoencoder, mode):
-    enhancer = Enhancer(autoencoder, fitted(autoencoder), mode=mode)
+    enhancer = Enhancer(autoencoder, fit(autoencoder), mode=mode)
     results = []
     for hidden in (0, 255):
         pixels, inside = cut_out(hidden)
@@ -45,7 +45,7 @@ def test_enhance_keeps_invisible_samples_and_is_not_affected_by_them(autoencoder
 
 def test_enhance_changes_visible_borders_as_in_an_opaque_photo(autoencoder):
     """Black samples outside the disc change its border if they are not marked as transparent."""
-    transport = fitted(autoencoder)
+    transport = fit(autoencoder)
     flat = np.full((96, 128, 3), 150, np.uint8)
     inside = disc()
     black = np.where(inside[:, :, None], flat, 0).astype(np.uint8)
@@ -67,7 +67,7 @@ def test_to_rgb_fills_a_pixel_alike_in_every_region(autoencoder):
         (slice(0, 8), slice(0, 8)),
     ):
         assert torch.equal(pixels.to_rgb(rows, columns), full[:, :, rows, columns])
-    transport = fitted(autoencoder)
+    transport = fit(autoencoder)
     one, tiled = cut_out()[0], cut_out()[0]
     Enhancer(autoencoder, transport).enhance(one)
     Enhancer(autoencoder, transport, tiles=TileOptions(64)).enhance(tiled)

@@ -11,7 +11,7 @@ from deepot.inference.modes import TransportMode
 from deepot.photo.colour_difference import compare_lab_grids, lab_grid
 from deepot.photo.icc import ColourSpace, load_colour_space
 from deepot.photo.pixels import Pixels
-from tests.deepot.inference.test_enhancer import fitted, photo
+from tests.deepot.inference.test_enhancer import fit, photo
 from tests.support import fake_autoencoders
 from tests.support.icc_profiles import ADOBE_RGB, DISPLAY_P3, GREY_18, PROPHOTO, make_cmyk_profile
 
@@ -22,7 +22,7 @@ CHANNELS = {"grey": 1, "CMYK": 4}
 @pytest.fixture(scope="module")
 def enhancers():
     autoencoder = as_autoencoder(fake_autoencoders.smooth(), "smooth", dtype=torch.float32, device="cpu")
-    transport = fitted(autoencoder)
+    transport = fit(autoencoder)
     return lambda alpha, mode=TransportMode.RESIDUAL: Enhancer(autoencoder, transport, alpha=alpha, mode=mode)
 
 

@@ -9,7 +9,7 @@ from deepot.errors import UnsupportedImageError
 from deepot.inference.enhancer import Enhancer
 from deepot.inference.modes import TransportMode
 from deepot.photo.pixels import Pixels
-from tests.deepot.inference.test_enhancer import fitted
+from tests.deepot.inference.test_enhancer import fit
 from tests.support import fake_autoencoders
 from tests.support.icc_profiles import ADOBE_RGB, GREY_18
 
@@ -29,7 +29,7 @@ def test_enhance_16_bit_gradient_has_no_bands(autoencoder, channels, profile):
     ramp = (30000 + 4 * np.arange(256)).astype(np.uint16)
     pixels = Pixels.from_array(np.tile(ramp[None, :, None], (32, 1, channels)), profile, alpha=False)
     assert (pixels.colour_space is None) == (profile is None)
-    Enhancer(autoencoder, fitted(autoencoder), mode=TransportMode.RESIDUAL).enhance(pixels)
+    Enhancer(autoencoder, fit(autoencoder), mode=TransportMode.RESIDUAL).enhance(pixels)
     rows = pixels.samples[12:20, 20:-20].astype(int)
     change = rows - ramp[None, 20:-20, None]
     assert np.abs(change).max() > 20, "the enhancer must change the gradient"
@@ -49,7 +49,7 @@ def test_enhance_changes_a_photo_alike_in_8_and_16_bits(autoencoder):
     generator = np.random.default_rng(0)
     eight = generator.integers(60, 196, (64, 64, 3), dtype=np.uint8)
     small, deep = Pixels(eight.copy()), Pixels(eight.astype(np.uint16) * 257)
-    enhancer = Enhancer(autoencoder, fitted(autoencoder))
+    enhancer = Enhancer(autoencoder, fit(autoencoder))
     enhancer.enhance(small)
     enhancer.enhance(deep)
     assert np.abs(deep.samples / 257 - small.samples).max() <= 0.51

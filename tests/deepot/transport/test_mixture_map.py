@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from deepot.autoencoder.autoencoder import as_autoencoder
 
 import deepot
+from deepot.autoencoder import as_autoencoder
 from deepot.errors import MapError, MomentsError, SpecError
 from deepot.inference.enhancer import Enhancer
 from deepot.inference.tile_options import TileOptions

@@ -11,6 +11,8 @@ from pipeline.config.sections import Compute
 from pipeline.errors import PipelineError
 from pipeline.runs.paths import RunPaths
 
+pytestmark = pytest.mark.timeout(1200)  # far more than a busy machine needs
+
 
 def test_plan_cluster_workers_divides_the_nodes_of_the_session(ray_session):
     assert plan_cluster_workers(Compute()).count == 4

@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from pipeline.cluster.dispatcher import RayWorkerPool
 from pipeline.cluster.import_check import describe_import_failure
 from pipeline.errors import PipelineError
 
+pytestmark = pytest.mark.timeout(1200)  # far more than a busy machine needs
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -22,7 +25,7 @@ def test_worker_with_shadowing_files_on_its_path_names_them(tmp_path):
     code = f"from {__name__} import main; main({str(plugins)!r}, {str(tmp_path)!r})"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-P", "-c", code]
-    done = subprocess.run(command, cwd=elsewhere, env=environment, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(command, cwd=elsewhere, env=environment, capture_output=True, text=True, timeout=1000)
     assert done.returncode == 0, done.stderr
     message = done.stdout.splitlines()[-1]
     assert message.startswith("no worker can start: on node ")

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.estimation.pilot import time_photos
-from pipeline.runs.manifest import PHASES
+from pipeline.runs import PHASES
 
 
 def row(number, **seconds):

@@ -3,9 +3,10 @@
 import pytest
 
 from pipeline.errors import StorageError
-from pipeline.runs import plan
+from pipeline.runs import plan_file, planning
 from pipeline.runs.paths import RunPaths
-from pipeline.runs.plan import PlanSummary, count_planned_images, extend_plan, iter_shards_by_descending_cost, read_plan
+from pipeline.runs.plan import count_planned_images, iter_shards_by_descending_cost, read_plan
+from pipeline.runs.planning import PlanSummary, extend_plan
 from pipeline.runs.sharding import Shard, estimate_cost
 from pipeline.storage.objects import read
 from tests.pipeline.runs.test_sharding import entries, sized
@@ -13,7 +14,7 @@ from tests.pipeline.runs.test_sharding import entries, sized
 
 def test_iter_shards_by_descending_cost_gives_every_wanted_shard_once(tmp_path, monkeypatch):
     """In classes of a factor of two, over all parts of a plan, and only the wanted ones; nothing gets lost."""
-    monkeypatch.setattr(plan, "_IMAGES_PER_PLAN_FILE", 40)
+    monkeypatch.setattr(planning, "_IMAGES_PER_PLAN_FILE", 40)
     run, listed = RunPaths(str(tmp_path)), sized(*[1, 30, 5, 8, 16, 0.5] * 20)
     extend_plan(run, listed, 1)
     every = set(range(120))
@@ -44,8 +45,8 @@ def test_extend_plan_appends_only_what_is_new(tmp_path):
 
 
 def test_extend_plan_splits_a_long_plan_into_files_that_are_read_in_order(tmp_path, monkeypatch):
-    monkeypatch.setattr(plan, "_IMAGES_PER_PLAN_FILE", 100)
-    monkeypatch.setattr(plan, "ROWS_PER_BATCH", 7)
+    monkeypatch.setattr(planning, "_IMAGES_PER_PLAN_FILE", 100)
+    monkeypatch.setattr(plan_file, "ROWS_PER_BATCH", 7)
     run, listed = RunPaths(str(tmp_path)), entries(1000)
     even = listed[::2]
     assert extend_plan(run, even, 6) == PlanSummary(500, 500, 500, 500, 84)
@@ -60,7 +61,7 @@ def test_extend_plan_resumes_after_the_complete_files_of_an_interrupted_plan(tmp
         yield from listed[:250]
         raise StorageError("gone")
 
-    monkeypatch.setattr(plan, "_IMAGES_PER_PLAN_FILE", 100)
+    monkeypatch.setattr(planning, "_IMAGES_PER_PLAN_FILE", 100)
     run = RunPaths(str(tmp_path))
     with pytest.raises(StorageError):
         extend_plan(run, broken(entries(300)), 10)

@@ -10,7 +10,7 @@ from pipeline.errors import ConfigError, DeepotError, NothingFoundError, RunErro
 from pipeline.progress import NullProgress
 from pipeline.stages import RunOptions, apply_job, fit_job, open_run, plan_job, run_job
 from pipeline.stages.preparation import _may_hold
-from pipeline.storage.objects import join_uri, read, write
+from pipeline.storage import join_uri, read, write
 from tests.support.in_process_pool import run_in_process
 from tests.support.photos import write_photos
 
