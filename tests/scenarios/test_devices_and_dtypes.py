@@ -233,7 +233,9 @@ def test_what_goes_over_is_little(maps, kind):
 
     def work(device):
         codec = placed(kind, device)
-        return Enhancer(codec, maps[kind, 1], tiles=tiles).enhance(pixels).n_tiles, tiles.plan(codec, pixels).compute_ratio
+        return Enhancer(codec, maps[kind, 1], tiles=tiles).enhance(pixels).n_tiles, tiles.plan(
+            codec, pixels
+        ).compute_ratio
 
     _, (count, work_share), there = both(work)
     assert there.bytes_copied["from"] == 4 * pixels.samples.size
