@@ -63,12 +63,13 @@ def select_rows(
         except duckdb.Error as error:
             if read_errors:
                 raise read_errors[0] from error
-            message = " ".join(str(error).split())
             if isinstance(error, duckdb.OutOfMemoryException):
                 raise RunError(
-                    f"the manifest of {run.uri} needs more memory than this machine has ({message}): use a larger "
+                    f"the manifest of {run.uri} needs more memory than this machine has "
+                    f"({str(error).splitlines()[0]}): use a larger "
                     "machine, or select the rows of one map with --map"
                 ) from error
+            message = " ".join(str(error).split())
             raise ConfigError(
                 f"cannot select where '{where}', ordered by '{order}': {message}; "
                 f"the columns are {', '.join(MANIFEST_SCHEMA.names)}"

@@ -1,4 +1,4 @@
-"""What a cluster of none grows to, by Ray's own autoscaler: the table of docs/cluster.md."""
+"""How many machines Ray's autoscaler starts for an empty cluster, as in the table of docs/cluster.md."""
 
 from pathlib import Path
 from unittest.mock import MagicMock
@@ -24,17 +24,17 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("settings", "machines", "words"), ROWS)
-def test_what_grows(settings, machines, words):
+def test_autoscaler_starts_the_machines_of_the_documentation(settings, machines, words):
     cluster = AutoscalingConfig(yaml.safe_load((ROOT / "cluster.yaml").read_text()), skip_content_hash=True)
     head = cluster.get_node_type_configs()["head"].resources
-    slots = plan_workers([head], Compute(**settings))
-    needed = {name: amount for name, amount in (("CPU", slots.cpus), ("GPU", slots.gpus)) if amount}
-    wanted = ResourceRequestUtil.group_by_count([ResourceRequestUtil.make(needed)] * slots.count)
+    resources = plan_workers([head], Compute(**settings))
+    needed = {name: amount for name, amount in (("CPU", resources.cpus), ("GPU", resources.gpus)) if amount}
+    requests = ResourceRequestUtil.group_by_count([ResourceRequestUtil.make(needed)] * resources.count)
     request = SchedulingRequest(
         disable_launch_config_check=True,
         node_type_configs=cluster.get_node_type_configs(),
         max_num_nodes=cluster.get_max_num_nodes(),
-        resource_requests=wanted,
+        resource_requests=requests,
     )
     reply = ResourceDemandScheduler(MagicMock()).schedule(request)
     assert {each.instance_type: each.count for each in reply.to_launch} == machines

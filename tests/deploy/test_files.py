@@ -1,4 +1,4 @@
-"""The deployment files: Ray takes the cluster, nothing is open or secret, versions are those of constraints.txt."""
+"""The deployment files: valid for Ray, without open ports or secrets, and with the versions of constraints.txt."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ def cluster():
     return yaml.safe_load((ROOT / "cluster.yaml").read_text())
 
 
-def test_ray_takes_the_cluster(cluster):
+def test_cluster_is_valid_for_ray(cluster):
     """With the schema that `ray up` checks, before and after the defaults are filled in."""
     prepared = prepare_config(cluster)
     validate_config(prepared)
@@ -29,8 +29,8 @@ def test_ray_takes_the_cluster(cluster):
         validate_config(prepared | {"auth": prepared["auth"] | {"password": "x"}})
 
 
-def test_ray_has_no_image_of_its_own_to_choose(cluster):
-    """The default would be one of 2023, which sees no GPU with PyTorch of today."""
+def test_cluster_names_every_image_itself(cluster):
+    """Ray's default image is of 2023, and its driver is too old for current PyTorch."""
     prepared = prepare_config(cluster)
     chosen = {name: kind["node_config"].get("ImageId") for name, kind in prepared["available_node_types"].items()}
     assert all(image and image.startswith("ami-") for image in chosen.values())
@@ -44,8 +44,8 @@ def volume_size(kind):
     return volume["Ebs"]["VolumeSize"]
 
 
-def test_what_hangs_on_an_account_or_a_region_is_marked(cluster):
-    """And the documents count the marks."""
+def test_cluster_marks_every_line_that_depends_on_an_account_or_a_region(cluster):
+    """The documentation has the number of marks."""
     text = (ROOT / "cluster.yaml").read_text()
     head, *lines = text.splitlines()
     marked = [line for line in lines if "# HERE" in line]
@@ -57,18 +57,18 @@ def test_what_hangs_on_an_account_or_a_region_is_marked(cluster):
     assert f"Fill in the {number} lines of `cluster.yaml` that say HERE" in (ROOT / "docs" / "cluster.md").read_text()
 
 
-def test_machines_log_in_where_the_image_lies(cluster):
+def test_cluster_machines_log_in_to_the_registry_of_the_image(cluster):
     (login,) = cluster["initialization_commands"]
     assert login.endswith(f"--password-stdin {cluster['docker']['image'].partition('/')[0]}")
     assert f"--region {cluster['provider']['region']}" in login
 
 
-def test_containers_are_given_the_gpu(cluster):
-    """Ray starts them with NVIDIA's runtime, which gives a GPU only to those that ask in their environment."""
+def test_cluster_containers_get_the_gpu(cluster):
+    """NVIDIA's runtime gives a GPU only to containers whose environment asks for it."""
     assert "--env NVIDIA_VISIBLE_DEVICES=all" in cluster["docker"]["run_options"]
 
 
-def test_the_head_stays_and_does_no_work_and_the_workers_are_spot(cluster):
+def test_cluster_head_is_on_demand_without_work_and_workers_are_spot(cluster):
     types = cluster["available_node_types"]
     head, workers = types.pop("head"), list(types.values())
     assert head["resources"] == {"CPU": 0, "GPU": 0}
@@ -79,7 +79,7 @@ def test_the_head_stays_and_does_no_work_and_the_workers_are_spot(cluster):
     assert cluster["idle_timeout_minutes"] <= 5
 
 
-def test_no_port_is_open(cluster):
+def test_cluster_has_no_open_port(cluster):
     assert all("SecurityGroupIds" in each["node_config"] for each in cluster["available_node_types"].values())
     assert cluster["provider"]["use_internal_ips"] is True
     assert "--dashboard-host=127.0.0.1" in " ".join(cluster["head_start_ray_commands"])
@@ -87,12 +87,12 @@ def test_no_port_is_open(cluster):
 
 
 @pytest.mark.parametrize("name", ["cluster.yaml", "deploy/rayjob.yaml", "Dockerfile"])
-def test_no_secret_is_written_down(name):
+def test_deployment_file_has_no_secret(name):
     text = (ROOT / name).read_text().replace("get-login-password", "").replace("--password-stdin", "")
     assert not re.search(r"AKIA|aws_secret|secret_access_key|password|token:", text, re.IGNORECASE)
 
 
-def test_the_job_on_kubernetes():
+def test_rayjob_agrees_with_the_cluster_and_the_installed_ray():
     _, job = yaml.safe_load_all((ROOT / "deploy" / "rayjob.yaml").read_text())
     spec = job["spec"]["rayClusterSpec"]
     assert spec["rayVersion"] == ray.__version__
@@ -106,7 +106,7 @@ def test_the_job_on_kubernetes():
     assert job["spec"]["backoffLimit"] == 0, "exit status 1 and 2 would be the same on another cluster"
 
 
-def test_on_kubernetes_the_head_stays_and_the_workers_are_spot():
+def test_rayjob_head_is_on_demand_and_workers_are_spot():
     _, job = yaml.safe_load_all((ROOT / "deploy" / "rayjob.yaml").read_text())
     spec = job["spec"]["rayClusterSpec"]
     head, *workers = (group["template"]["spec"] for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]))
@@ -117,8 +117,8 @@ def test_on_kubernetes_the_head_stays_and_the_workers_are_spot():
         assert {"key": "spot", "operator": "Exists", "effect": "NoSchedule"} in worker["tolerations"]
 
 
-def test_the_job_on_kubernetes_grows_the_group_that_it_means():
-    """Before any worker is there: each wants a GPU, so the pods to start for are those of the gpu group."""
+def test_rayjob_scales_up_the_group_that_its_job_needs():
+    """With no worker started yet: each needs a GPU, so pods of the gpu group are started."""
     config, job = yaml.safe_load_all((ROOT / "deploy" / "rayjob.yaml").read_text())
     assert "/etc/deepot/job.yaml" in job["spec"]["entrypoint"]
     compute = parse_job(yaml.safe_load(config["data"]["job.yaml"])).compute
@@ -128,7 +128,7 @@ def test_the_job_on_kubernetes_grows_the_group_that_it_means():
     assert plan_workers([{"CPU": 0.0}], otherwise) == WorkerResources(10, 1.0, 0.0)
 
 
-def test_the_image_holds_what_is_pinned():
+def test_dockerfile_installs_the_pinned_versions():
     dockerfile, pins = (ROOT / "Dockerfile").read_text(), (ROOT / "constraints.txt").read_text()
     assert "-c constraints.txt" in dockerfile
     assert f"ray=={ray.__version__}" in pins

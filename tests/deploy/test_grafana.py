@@ -1,4 +1,4 @@
-"""The dashboard shows every metric that there is, and none that there is not."""
+"""The dashboard shows every metric and no unknown one."""
 
 import json
 import re
@@ -17,14 +17,14 @@ def queries():
     return asked, [each["query"]["query"] for each in board["templating"]["list"] if each["type"] == "query"]
 
 
-def test_every_metric_is_on_a_panel_and_every_query_asks_for_one():
+def test_dashboard_queries_every_metric_and_no_other():
     asked, variables = queries()
     names = {name for query in asked + variables for name in re.findall(r"\bray_\w+", query)}
     assert names == set(KNOWN)
     assert all(re.search(r"\bray_\w+", query) for query in asked)
 
 
-def test_queries_use_labels_that_the_metrics_have_and_rates_of_counters_alone():
+def test_dashboard_queries_use_known_labels_and_rates_of_counters_only():
     asked, variables = queries()
     counters = {metric.prometheus_name for metric in METRICS if metric.is_counter}
     for query in (part for each in asked + variables for part in each.split(" / ")):
@@ -36,7 +36,7 @@ def test_queries_use_labels_that_the_metrics_have_and_rates_of_counters_alone():
             assert (after == "[") == (name in counters), query
 
 
-def test_panels_do_not_overlap():
+def test_dashboard_panels_do_not_overlap():
     board = json.loads(FILE.read_text())
     taken = set()
     for panel in board["panels"]:

@@ -63,7 +63,7 @@ def run(tmp_path):
     return run
 
 
-def test_rows_are_chosen_by_sql_and_are_the_latest_of_their_photos(run):
+def test_select_rows_returns_the_latest_row_of_each_photo(run):
     assert len(read_manifest(run)) == 8
     assert len(select_rows(run)) == 7
     assert select_rows(run, "noise >= 4", "noise DESC")["file_name"].to_pylist() == ["c.jpg", "b again.jpg"]
@@ -72,7 +72,7 @@ def test_rows_are_chosen_by_sql_and_are_the_latest_of_their_photos(run):
     assert select_rows(run).schema.names == MANIFEST_SCHEMA.names
 
 
-def test_a_folder_that_is_no_run_is_no_empty_run(tmp_path, capsys):
+def test_commands_on_a_folder_without_a_run_name_the_runs_below_it(tmp_path, capsys):
     write(RunPaths(str(tmp_path / "out" / "_deepot" / "abc")).run_json, b"{}")
     for wrong in ("out", "out/_deepot"):
         with pytest.raises(RunError, match=r"has no run\.json; the runs there are .*/out/_deepot/abc$"):
@@ -86,12 +86,12 @@ def test_a_folder_that_is_no_run_is_no_empty_run(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("where", ["nose > 3", "status = ", "true); DROP TABLE manifest; --"])
-def test_a_wrong_expression_is_named_with_the_columns(run, where):
-    with pytest.raises(ConfigError, match=r"where '.*columns are file_name, input_uri"):
+def test_select_rows_wrong_expression_is_named_with_the_columns(run, where):
+    with pytest.raises(ConfigError, match=r"cannot select where '.*columns are file_name, input_uri"):
         select_rows(run, where)
 
 
-def test_sub_queries_see_the_latest_rows_as_often_as_they_like(run):
+def test_select_rows_sub_queries_read_the_latest_rows_several_times(run):
     noisy = select_rows(run, "noise > (SELECT avg(noise) FROM manifest) AND noise <= (SELECT max(noise) FROM manifest)")
     assert noisy["file_name"].to_pylist() == ["c.jpg"], "the average is 10"
     assert len(select_rows(run, "(SELECT count(*) FROM manifest) = 7")) == 7, "c.jpg counts once"
@@ -103,21 +103,20 @@ def test_sub_queries_see_the_latest_rows_as_often_as_they_like(run):
     assert by_size["width"].to_pylist() == [44], "c.jpg was larger once"
 
 
-def test_files_of_this_machine_are_not_reached_from_an_expression(run, tmp_path):
+def test_select_rows_expression_cannot_read_local_files(run, tmp_path):
     (tmp_path / "secret.csv").write_text("a\n1\n")
     with pytest.raises(ConfigError, match="disabled"):
         select_rows(run, f"EXISTS (SELECT * FROM '{tmp_path / 'secret.csv'}')")
 
 
-def test_a_part_that_changed_after_its_commit_is_no_matter_of_sql(run):
+def test_select_rows_changed_manifest_file_is_a_run_error(run):
     write(run.manifest("1.parquet"), b"something else")
     with pytest.raises(RunError, match="its sha256 differs"):
         select_rows(run)
 
 
 @pytest.mark.parametrize("counts", [[], [1], [2, 2, 2, 2, 1], [0, 9, 0], [3, 3, 3]])
-def test_parts_are_put_together_before_they_are_queried(monkeypatch, counts):
-    """Of many small tables DuckDB keeps several times the memory."""
+def test_rechunk_merges_small_tables(monkeypatch, counts):
     monkeypatch.setattr(query, "_CHUNK_ROWS", 4)
     numbers = iter(range(99))
     tables = [pa.table({"n": pa.array([next(numbers) for _ in range(count)], pa.int64())}) for count in counts]
@@ -127,14 +126,14 @@ def test_parts_are_put_together_before_they_are_queried(monkeypatch, counts):
     assert all(table["n"].num_chunks <= 1 for table in found)
 
 
-def test_rows_that_do_not_fit_into_memory_are_told_as_such(run, monkeypatch):
+def test_select_rows_too_little_memory_is_named(run, monkeypatch):
     monkeypatch.setitem(query._DUCKDB_SETTINGS, "memory_limit", "1MB")
-    with pytest.raises(RunError, match="need more memory than this machine has"):
+    with pytest.raises(RunError, match=r"needs more memory than this machine has \([^\n]*\): use a larger machine"):
         select_rows(run)
 
 
-def rewritten(run, change):
-    """A run of one row whose manifest part another version has written."""
+def write_rewritten_manifest(run, change):
+    """Write a run of one row whose manifest file is changed as if another version had written it."""
     write(run.run_json, b"{}")
     part = write_manifest_file(run, "0.parquet", [row("a.jpg", phash="00")])
     with io.BytesIO() as sink:
@@ -144,9 +143,9 @@ def rewritten(run, change):
     commit(run, 0, [replace(part, sha256=sha256_hex(data), size=len(data))])
 
 
-def test_rows_of_older_versions_have_nothing_in_newer_columns(tmp_path):
+def test_read_manifest_of_an_older_version_has_none_in_newer_columns(tmp_path):
     run = RunPaths(str(tmp_path))
-    rewritten(run, lambda table: table.drop_columns(["phash", "sharpness"]))
+    write_rewritten_manifest(run, lambda table: table.drop_columns(["phash", "sharpness"]))
     assert read_manifest(run)["phash"].to_pylist() == [None]
     assert read_manifest(run).schema == MANIFEST_SCHEMA
 
@@ -161,21 +160,21 @@ def test_rows_of_older_versions_have_nothing_in_newer_columns(tmp_path):
     ],
     ids=["a column more", "another order", "a wider type", "no version"],
 )
-def test_rows_of_newer_versions_are_read_without_what_they_have_besides(tmp_path, change):
+def test_read_manifest_of_a_newer_version_ignores_unknown_columns(tmp_path, change):
     run = RunPaths(str(tmp_path))
-    rewritten(run, change)
+    write_rewritten_manifest(run, change)
     assert read_manifest(run).schema == MANIFEST_SCHEMA
     assert select_rows(run)["file_name"].to_pylist() == ["a.jpg"]
 
 
-def test_rows_whose_columns_mean_something_else_are_refused(tmp_path):
+def test_read_manifest_of_an_incompatible_version_is_refused(tmp_path):
     run = RunPaths(str(tmp_path))
-    rewritten(run, lambda table: table.replace_schema_metadata({"deepot_manifest": "2"}))
+    write_rewritten_manifest(run, lambda table: table.replace_schema_metadata({"deepot_manifest": "2"}))
     with pytest.raises(RunError, match="rows of manifest version 2; this deepot reads version 1"):
         read_manifest(run)
 
 
-def test_a_commit_of_a_newer_version_may_say_more(tmp_path):
+def test_select_rows_commit_of_a_newer_version_may_have_more_fields(tmp_path):
     run = RunPaths(str(tmp_path))
     write(run.run_json, b"{}")
     commit(run, 0, [write_manifest_file(run, "0.parquet", [row("a.jpg")])])
@@ -185,7 +184,7 @@ def test_a_commit_of_a_newer_version_may_say_more(tmp_path):
     assert select_rows(run)["file_name"].to_pylist() == ["a.jpg"]
 
 
-def test_a_plan_without_a_column_is_one_sentence(tmp_path):
+def test_iter_shards_plan_without_a_column_is_one_sentence(tmp_path):
     run = RunPaths(str(tmp_path))
     extend_plan(run, [Entry("u", "k", 1, "", 0.0)])
     with io.BytesIO() as sink:
@@ -195,7 +194,7 @@ def test_a_plan_without_a_column_is_one_sentence(tmp_path):
         list(iter_shards_by_descending_cost(run, {0}))
 
 
-def test_exports_as_list_as_parquet_and_as_tar_shards(run, tmp_path):
+def test_export_photos_writes_a_list_parquet_or_tar_shards(run, tmp_path):
     rows = select_rows(run)
     listed = export_photos(rows, str(tmp_path / "kept.txt"), "input", NullProgress())
     assert (tmp_path / "kept.txt").read_text().splitlines() == rows["input_uri"].to_pylist()
@@ -203,46 +202,46 @@ def test_exports_as_list_as_parquet_and_as_tar_shards(run, tmp_path):
     export_photos(rows, str(tmp_path / "kept.parquet"), "output", NullProgress())
     assert pq.read_table(tmp_path / "kept.parquet").equals(rows)
     packed = export_photos(rows, f"{tmp_path}/train/", "output", NullProgress())
-    assert (packed.photos, packed.skipped) == (6, (("bad.jpg", "it has no output: failed"),))
+    assert (packed.photos, packed.skipped) == (6, (("bad.jpg", "no output photo, its status is failed"),))
     with tarfile.open(tmp_path / "train" / "000000.tar") as tar:
         names = tar.getnames()
-        told = json.load(tar.extractfile("000000000.json"))
+        record = json.load(tar.extractfile("000000000.json"))
         photo = tar.extractfile(names[0]).read()
     assert names[:2] == ["000000000.jpg", "000000000.json"]
     assert "000000005.png" in names
-    assert photo == f"photo {told['file_name']} 0".encode()
+    assert photo == f"photo {record['file_name']} 0".encode()
     with pytest.raises(RunError, match="name another folder"):
         export_photos(rows, f"{tmp_path}/train/", "output", NullProgress())
     assert export_photos(rows.slice(0, 0), "memory://train/", "output", NullProgress()).uri == "memory://train/"
-    with pytest.raises(ConfigError, match=r"kept.prquet': name a list \(….txt\)"):
+    with pytest.raises(ConfigError, match=r"'kept.prquet' implies no format: name a list"):
         export_photos(rows, "kept.prquet", "output", NullProgress())
 
 
-def test_tar_shards_are_cut_and_leave_out_what_is_not_the_photo_of_its_row(run, tmp_path, monkeypatch):
+def test_export_photos_splits_tar_shards_and_skips_changed_and_deleted_photos(run, tmp_path, monkeypatch):
     monkeypatch.setattr("pipeline.curation.export._MAX_SHARD_PHOTOS", 2)
     (tmp_path / "out" / "a.jpg").write_bytes(b"another")
     (tmp_path / "out" / "b.jpg").unlink()
     packed = export_photos(select_rows(run, "status = 'ok'"), f"{tmp_path}/train/", "output", NullProgress())
     assert packed.photos == 4
     assert dict(packed.skipped) == {
-        "a.jpg": "it is not the photo of its row: the sha256 differs",
-        "b.jpg": "it is no longer there",
+        "a.jpg": "the file has changed since the run: its sha256 differs from the manifest",
+        "b.jpg": "the file no longer exists",
     }
     assert sorted(path.name for path in (tmp_path / "train").iterdir()) == ["000000.tar", "000001.tar"]
 
 
-def test_duplicates_are_groups_with_the_largest_photo_first(run):
+def test_find_duplicates_groups_have_the_largest_photo_first(run):
     assert _groups(find_duplicates(run, 0)) == [["b again.jpg", "b.jpg"]]
     assert _groups(find_duplicates(run, 1)) == [["b again.jpg", "b.jpg"], ["sub/a small.png", "a copy.jpg", "a.jpg"]]
     assert find_duplicates(run, 1)["keep"].to_pylist() == [True, False, True, False, False]
     assert _groups(find_duplicates(run, 15)) == _groups(find_duplicates(run, 1)), (
         "changed since: the old hash of c.jpg is none"
     )
-    with pytest.raises(ConfigError, match="16 bits"):
+    with pytest.raises(ConfigError, match="a distance of 16 bits is not possible: give one from 0 to 15"):
         find_duplicates(run, 16)
 
 
-def test_vanished_photos_are_no_duplicates_and_never_the_one_to_keep(run):
+def test_find_duplicates_leaves_out_missing_photos(run):
     def listed(names):
         extend_plan(run, [Entry(f"u/{name}", name, 1, "", 0.0) for name in sorted(names)])
 
@@ -255,7 +254,7 @@ def test_vanished_photos_are_no_duplicates_and_never_the_one_to_keep(run):
     assert find_duplicates(run, 1)["keep"].to_pylist() == [True, False, True, False, False]
 
 
-def test_bands_find_every_pair_that_comparing_all_of_them_finds(tmp_path):
+def test_find_duplicates_finds_every_pair_that_comparing_all_pairs_finds(tmp_path):
     import random
 
     random.seed(3)
@@ -285,18 +284,20 @@ def _groups(table: pa.Table):
     return list(groups.values())
 
 
-def test_the_commands(run, tmp_path, capsys):
+def test_select_and_duplicates_print_and_write_their_results(run, tmp_path, capsys):
     assert main(["select", run.uri, "--where", "noise > 3", "--to", str(tmp_path / "x.txt"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["written"] == 2
     assert main(["select", run.uri]) == 0
-    assert "chosen   7 photos" in capsys.readouterr().out
+    assert "selected 7 photos" in capsys.readouterr().out
     assert main(["select", run.uri, "--to", str(tmp_path / "y.txt")]) == 1
-    assert "without  bad.jpg: it has no output: failed" in capsys.readouterr().out
+    assert "skipped  bad.jpg: no output photo, its status is failed" in capsys.readouterr().out
     assert main(["select", run.uri, "--where", "nose"]) == 2
     for wrong in ("-1", "0", "ten"):
         with pytest.raises(SystemExit, match="2"):
             main(["select", run.uri, "--limit", wrong])
-        assert f"argument --limit: '{wrong}' is not a whole number from 1 on" in capsys.readouterr().err
+        assert (
+            f"argument --limit: '{wrong}' is not possible: give a whole number of at least 1" in capsys.readouterr().err
+        )
     assert main(["duplicates", run.uri, "--to", str(tmp_path / "d.parquet"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"groups": 2, "photos": 5}
     assert len(pq.read_table(tmp_path / "d.parquet")) == 5

@@ -1,4 +1,4 @@
-"""An evaluation measures what the run would write, goes on where it was stopped, and says what it lacks."""
+"""An evaluation measures what the run writes, resumes after an interruption, and names what is missing."""
 
 import io
 import json
@@ -23,7 +23,7 @@ from pipeline.storage.uris import join_uri
 from tests.support.in_process_pool import InProcessWorkerPool
 from tests.support.photos import make_photo, write_photos
 
-HOW = RunOptions(allow_code=True)
+OPTIONS = RunOptions(allow_code=True)
 MEASURED = {
     "features": "tests.support.fake_metrics:edge_features",
     "metrics": ["tests.support.fake_metrics:largest_error"],
@@ -42,15 +42,15 @@ def evaluated_job(make_job, tmp_path):
     return make
 
 
-def test_what_is_kept_is_measured_as_it_is_written(make_job, tmp_path, in_process):
+def test_evaluate_job_with_preserve_measures_what_the_run_writes(make_job, tmp_path, in_process):
     write_photos(tmp_path / "clean", 6, restored=False)
-    wanted = {"clean": str(tmp_path / "clean"), "alphas": [0], "modes": ["detail"], "replicates": 20}
+    config = {"clean": str(tmp_path / "clean"), "alphas": [0], "modes": ["detail"], "replicates": 20}
     maps = {}
     for keep in ((), ("chroma", "mean")):
-        job = make_job(evaluate=wanted, transport={"preserve": keep}, run=str(tmp_path / "-".join(("run", *keep))))
-        found = evaluate_job(open_run(job, HOW))
+        job = make_job(evaluate=config, transport={"preserve": keep}, run=str(tmp_path / "-".join(("run", *keep))))
+        found = evaluate_job(open_run(job, OPTIONS))
         maps[keep] = found.points[SweepPoint("detail", 0.0)]["psnr"].value
-    run_job(job, HOW)
+    run_job(job, OPTIONS)
     values = []
     for path in sorted((tmp_path / "clean").rglob("*.png")):
         name = path.relative_to(tmp_path / "clean")
@@ -67,14 +67,14 @@ def test_what_is_kept_is_measured_as_it_is_written(make_job, tmp_path, in_proces
 
 
 @pytest.mark.parametrize("clean_mode", ["L", "RGB"])
-def test_grey_photos_are_measured_as_the_grey_files_that_are_written(make_job, tmp_path, in_process, clean_mode):
+def test_evaluate_job_grey_photos_are_measured_as_the_run_writes_them(make_job, tmp_path, in_process, clean_mode):
     write_photos(tmp_path / "clean", 6, restored=False)
     job = make_job(evaluate={"clean": str(tmp_path / "clean"), "alphas": [0], "replicates": 20})
     for folder, mode in (("clean", clean_mode), ("restored", "L")):
         for path in (tmp_path / folder).rglob("*.png"):
             Image.open(path).convert("L").convert(mode).save(path)
-    run_job(job, HOW)
-    found = evaluate_job(open_run(job, HOW))
+    run_job(job, OPTIONS)
+    found = evaluate_job(open_run(job, OPTIONS))
     assert (found.photos, found.unusable) == (6, {})
     values = []
     for path in sorted((tmp_path / "clean").rglob("*.png")):
@@ -87,10 +87,12 @@ def test_grey_photos_are_measured_as_the_grey_files_that_are_written(make_job, t
     assert found.points[SweepPoint("detail", 0.0)]["psnr"].value == pytest.approx(sum(values) / 6, abs=1e-6)
 
 
-def test_it_measures_what_the_run_writes(evaluated_job, tmp_path, ray_session):
+def test_evaluate_job_measures_what_the_run_writes_and_reads_a_finished_evaluation(
+    evaluated_job, tmp_path, ray_session
+):
     job = evaluated_job()
-    run_job(job, HOW)
-    found = evaluate_job(open_run(job, HOW))
+    run_job(job, OPTIONS)
+    found = evaluate_job(open_run(job, OPTIONS))
     assert (found.photos, found.unusable) == (6, {})
     rows = pq.read_table(io.BytesIO(read(join_uri(found.folder, "photos.parquet")))).to_pylist()
     assert len(rows) == 6 * (3 + 3 * 2)
@@ -110,17 +112,17 @@ def test_it_measures_what_the_run_writes(evaluated_job, tmp_path, ray_session):
     assert list_names(found.folder) == {"photos.parquet", "evaluation.json", "curve.png"}
 
     def never(*_):
-        raise AssertionError("an evaluation that is complete is read")
+        raise AssertionError("a finished evaluation is read")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate, "_measure_and_store", never)
-        assert evaluate_job(open_run(job, HOW)) == found
+        assert evaluate_job(open_run(job, OPTIONS)) == found
 
 
-def test_it_degrades_clean_photos_itself(make_job, tmp_path, in_process):
+def test_evaluate_job_with_a_degradation_degrades_the_clean_photos(make_job, tmp_path, in_process):
     write_photos(tmp_path / "clean", 3, restored=False)
-    wanted = {"clean": str(tmp_path / "clean"), "degradation": "blur:sigma=1", "crop": 24}
-    found = evaluate_job(open_run(make_job(evaluate=MEASURED | wanted), HOW))
+    config = {"clean": str(tmp_path / "clean"), "degradation": "blur:sigma=1", "crop": 24}
+    found = evaluate_job(open_run(make_job(evaluate=MEASURED | config), OPTIONS))
     assert found.points[SweepPoint("residual", 0.0)]["reduction of map 1"].value > 0.1
     assert found.points[SweepPoint("restored")]["psnr"].value < 40
 
@@ -129,10 +131,10 @@ class StoppedError(Exception):
     pass
 
 
-def test_it_goes_on_where_it_was_stopped(evaluated_job, in_process, monkeypatch):
-    opened = open_run(evaluated_job(), HOW)
-    whole = evaluate_job(opened)
-    delete_folder(opened.run.evaluation())
+def test_evaluate_job_resumes_after_an_interruption(evaluated_job, in_process, monkeypatch):
+    context = open_run(evaluated_job(), OPTIONS)
+    uninterrupted = evaluate_job(context)
+    delete_folder(context.run.evaluation())
     calls = []
 
     def until(stop):
@@ -148,32 +150,46 @@ def test_it_goes_on_where_it_was_stopped(evaluated_job, in_process, monkeypatch)
 
     until(4)
     with pytest.raises(StoppedError):
-        evaluate_job(opened)
+        evaluate_job(context)
     until(5)
     with pytest.raises(StoppedError):
-        evaluate_job(opened)
+        evaluate_job(context)
     assert calls == ["prepare_photo"] * 2 + ["measure_point"] * 3
     until(None)
-    assert evaluate_job(opened) == whole
+    assert evaluate_job(context) == uninterrupted
     assert "prepare_photo" not in calls
 
 
-def test_what_is_lacking_is_named(make_job, evaluated_job, tmp_path, in_process):
+@pytest.mark.parametrize("change", ["version", "fields"])
+def test_evaluate_job_files_of_another_format_are_not_read(evaluated_job, in_process, monkeypatch, change):
+    """An interrupted evaluation leaves files of the photos, whose keys are the fields of a dataclass."""
+    context = open_run(evaluated_job(), OPTIONS)
+    now = evaluate_job(context).folder
+    if change == "version":
+        monkeypatch.setattr(evaluate, "EVALUATION_FORMAT", evaluate.EVALUATION_FORMAT - 1)
+    else:
+        monkeypatch.setattr(evaluate, "fields", lambda _: ())
+    before = evaluate_job(context).folder
+    assert before != now
+    assert list_names(now) == list_names(before) == {"photos.parquet", "evaluation.json", "curve.png"}
+
+
+def test_evaluate_job_names_what_is_missing(make_job, evaluated_job, tmp_path, in_process):
     with pytest.raises(ConfigError, match=r"give evaluate\.clean"):
-        evaluate_job(open_run(make_job(), HOW))
+        evaluate_job(open_run(make_job(), OPTIONS))
     with pytest.raises(ConfigError, match="--allow-code"):
         embedded = make_job(autoencoder="embedded", evaluate=MEASURED | {"clean": str(tmp_path / "clean")})
         evaluate_job(open_run(embedded, RunOptions()))
     with pytest.raises(SpecError, match="did you mean 'blur'"):
-        evaluate_job(open_run(evaluated_job(degradation="blurr:sigma=1"), HOW))
+        evaluate_job(open_run(evaluated_job(degradation="blurr:sigma=1"), OPTIONS))
     (tmp_path / "clean" / "photo 01.tif").write_bytes(b"")
     with pytest.raises(ConfigError, match="keep one of the two"):
-        evaluate_job(open_run(evaluated_job(), HOW))
+        evaluate_job(open_run(evaluated_job(), OPTIONS))
     with pytest.raises(ConfigError, match=r"no original of any photo of the input, such as"):
-        evaluate_job(open_run(evaluated_job(clean=str(tmp_path / "natural" / "sub")), HOW))
+        evaluate_job(open_run(evaluated_job(clean=str(tmp_path / "natural" / "sub")), OPTIONS))
 
 
-def test_a_photo_that_cannot_be_used_is_left_out(evaluated_job, tmp_path, in_process):
+def test_evaluate_job_leaves_out_unusable_photos_with_reasons(evaluated_job, tmp_path, in_process):
     (tmp_path / "clean" / "photo 01.png").write_bytes(b"no photo")
     Image.new("RGB", (20, 20)).save(tmp_path / "clean" / "photo 02.png")
     (tmp_path / "clean" / "sub" / "photo 03.png").write_bytes(bytes(2**20))
@@ -182,7 +198,7 @@ def test_a_photo_that_cannot_be_used_is_left_out(evaluated_job, tmp_path, in_pro
         Image.new("RGB", (40, 9)).save(tmp_path / place / "photo 04.png")
     (tmp_path / "clean" / "photo 05.png").unlink()
     limited = evaluated_job().model_copy(update={"limits": Limits(max_bytes=2**19)})
-    found = evaluate_job(open_run(limited, HOW))
+    found = evaluate_job(open_run(limited, OPTIONS))
     assert found.photos == 1
     reasons = " ".join(found.unusable.values())
     assert all(
@@ -191,27 +207,27 @@ def test_a_photo_that_cannot_be_used_is_left_out(evaluated_job, tmp_path, in_pro
     )
     for path in (tmp_path / "clean").rglob("*.png"):
         path.write_bytes(b"no photo")
-    with pytest.raises(NothingFoundError, match="not one photo could be evaluated"):
-        evaluate_job(open_run(evaluated_job(replicates=3), HOW))
+    with pytest.raises(NothingFoundError, match="none of the 5 photos can be evaluated"):
+        evaluate_job(open_run(evaluated_job(replicates=3), OPTIONS))
 
 
-def test_a_map_of_another_autoencoder_is_refused(evaluated_job, tmp_path, in_process):
-    opened = open_run(evaluated_job(), HOW)
-    fit_job(opened)
+def test_evaluate_job_map_of_another_autoencoder_is_refused(evaluated_job, tmp_path, in_process):
+    context = open_run(evaluated_job(), OPTIONS)
+    fit_job(context)
     other = evaluated_job().model_copy(
-        update={"map": opened.calibration.map(), "autoencoder": "tests.support.fake_autoencoders:smooth"}
+        update={"map": context.calibration.map(), "autoencoder": "tests.support.fake_autoencoders:smooth"}
     )
     with pytest.raises(MapError, match="fitted with the autoencoder"):
-        evaluate_job(open_run(other, HOW))
+        evaluate_job(open_run(other, OPTIONS))
 
 
-def test_sizes_that_downscaling_cuts(evaluated_job, tmp_path, in_process):
+def test_evaluate_job_crops_sizes_that_downscaling_does_not_divide(evaluated_job, tmp_path, in_process):
     for path in (tmp_path / "clean").rglob("*.png"):
         make_photo(3, 50, 39).save(path)
     job = evaluated_job(degradation="downscale:factor=4").model_copy(update={"restorer": "resize:factor=4"})
-    assert evaluate_job(open_run(job, HOW)).photos == 6
+    assert evaluate_job(open_run(job, OPTIONS)).photos == 6
 
 
-def test_evaluating_changes_no_fingerprint(make_job, evaluated_job):
+def test_run_fingerprint_does_not_depend_on_evaluate(make_job, evaluated_job):
     assert make_job().run_fingerprint({}) == evaluated_job().run_fingerprint({})
     assert json.loads(evaluated_job().model_dump_json())["evaluate"]["alphas"] == [0, 0.5]

@@ -1,11 +1,11 @@
-"""Survey and the report made of it: what a manifest of any length says in one look at each of its parts."""
+"""The summary of a manifest, table by table, and the report of a run."""
 
 import threading
 
 import pyarrow as pa
 import pytest
 
-from pipeline.reporting import manifest_summary as survey
+from pipeline.reporting import manifest_summary
 from pipeline.reporting.manifest_summary import ManifestSummary
 from pipeline.reporting.report import write_report
 from pipeline.runs import manifest
@@ -31,15 +31,15 @@ def tables(count, each):
 
 
 @pytest.mark.parametrize(("count", "step"), [(0, 1), (10, 1), (11, 2), (100, 16), (161, 32)])
-def test_what_is_drawn_is_from_all_over_the_manifest_however_it_is_cut(monkeypatch, count, step):
-    monkeypatch.setattr(survey, "MAX_SAMPLED_ROWS", 10)
+def test_summarize_manifest_samples_evenly_whatever_the_size_of_the_tables(monkeypatch, count, step):
+    monkeypatch.setattr(manifest_summary, "MAX_SAMPLED_ROWS", 10)
     for each in (1, 3, 7, 200):
-        found = survey.summarize_manifest(tables(count, each))
+        found = manifest_summary.summarize_manifest(tables(count, each))
         assert found.sample_step == step
         assert [int(row["file_name"]) for row in found.sampled_rows] == list(range(0, count, step))
 
 
-def test_rows_are_summed_up():
+def test_manifest_summary_counts_rows_and_lists_the_first_failures():
     found = ManifestSummary()
     found.add(
         pa.Table.from_pylist(
@@ -54,7 +54,7 @@ def test_rows_are_summed_up():
     assert [row["file_name"] for row in found.failures] == [str(number) for number in range(3, 53)]
 
 
-def test_the_report_of_many_photos_says_that_it_shows_some_of_them(make_job, monkeypatch):
+def test_write_report_of_many_photos_shows_a_sample(make_job, monkeypatch):
     run = RunPaths(run_in_process(make_job()).run)
     commit(run, 98, [write_manifest_file(run, "98.parquet", rows(range(94), output_uri="/nowhere"))])
     commit(run, 99, [write_manifest_file(run, "99.parquet", rows(range(60), status="failed", error_code="damaged"))])
@@ -62,13 +62,13 @@ def test_the_report_of_many_photos_says_that_it_shows_some_of_them(make_job, mon
     page = read(run.report).decode()
     assert "<!-- photos -->" in page
     assert "the 6 natural photos that" in page
-    assert "… 10 more" in page, "of the 60 that are not done 50 are listed"
-    monkeypatch.setattr(survey, "MAX_SAMPLED_ROWS", 99)
+    assert "… 10 more" in page, "50 of the 60 failures are listed"
+    monkeypatch.setattr(manifest_summary, "MAX_SAMPLED_ROWS", 99)
     write_report(run)
     assert "<!-- photos, 1 in 2 -->" in read(run.report).decode()
 
 
-def test_parts_are_read_some_at_a_time(tmp_path, monkeypatch):
+def test_iter_manifest_tables_reads_several_files_at_a_time(tmp_path, monkeypatch):
     run = RunPaths(str(tmp_path))
     for shard in range(4):
         commit(run, shard, [write_manifest_file(run, f"{shard}.parquet", rows([shard]))])
