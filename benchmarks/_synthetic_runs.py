@@ -28,7 +28,15 @@ def write_run_files(folder: str) -> RunPaths:
     run, output = RunPaths(f"{folder}/run"), f"{folder}/out"
     job = {"input": "s3://archive/scans", "output": output, "calibration": {"degradation": "blur"}}
     calibration = CalibrationPaths(f"{folder}/calibration")
-    run_json = {"job": parse_job(job).model_dump(mode="json"), "calibration": calibration.uri, "fingerprint": "0"}
+    run_json = {
+        "name": "synthetic",
+        "fingerprint": "0",
+        "calibration": calibration.uri,
+        "models": {},
+        "job": parse_job(job).model_dump(mode="json"),
+        "versions": {"deepot": "0"},
+        "started": "2026-01-01T00:00:00+00:00",
+    }
     write(run.run_json, json.dumps(run_json).encode())
     moments = Moments(9, 3, torch.zeros(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64))
     transport = fit_map(

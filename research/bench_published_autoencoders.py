@@ -254,11 +254,12 @@ def print_record(record: dict[str, Any]) -> None:
     parameters = f"{record['parameters'] / 1e6:.2f} M parameters"
     print(f"{record['configuration']}: {parameters}, factor {record['factor']}, {record['channels']} channels, "
           f"halo {record['halo']}, {record['dtype']} on {record['device']}")  # fmt: skip
-    print("         tiles of   load  encode   transport         (CPU)  peak above loaded")
+    print("         tiles of           load  encode   transport         (CPU)  peak above loaded")
     for label in ("whole", "tiled"):
         row = record[label]
+        tile = " × ".join(map(str, row["tile"]))
         print(
-            f"  {label}  {row['tiles']:3} {row['tile']:4}  {row['load_seconds']:4.1f} s"
+            f"  {label}  {row['tiles']:3} {tile:11}  {row['load_seconds']:4.1f} s"
             f"  {row['encode_seconds_per_megapixel']:6.2f}  {row['transport_seconds_per_megapixel']:6.2f} s/MP"
             f"  ({row['cpu_seconds_per_megapixel']:6.2f} s/MP)"
             f"  {row['peak_bytes_above_loaded'] / 1e6:8.0f} MB"

@@ -146,6 +146,8 @@ def measure(
     found = {}
     for way, (used, overlap) in ways.items():
         result, plan = enhance(used, transport, image, TileOptions(size, overlap))
+        if plan.count == 1:
+            raise SystemExit(f"images of {len(image)} pixels a side are one tile here: give a larger --side")
         tiled, whole = (measure_borders(each, plan, autoencoder.factor) for each in (result, one_piece))
         found[way] = {
             "tiles": plan.count,
