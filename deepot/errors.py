@@ -1,43 +1,56 @@
-"""The exceptions of the method.
+"""The exceptions that deepot raises.
 
-    DeepotError                 everything that deepot raises on purpose
-    ├── SpecError               a `name:option=value` text that cannot be understood
-    ├── AutoencoderError              an autoencoder that cannot be loaded or breaks its contract
-    ├── RestorerError           a restorer that cannot be loaded or breaks its contract
-    ├── MomentsError            moments that are too few, do not fit together or cannot be read
-    ├── MapError                a transport map that cannot be read or was fitted for another codec
-    └── UnsupportedImageError   an image of a mode the method has no exact way back to
+    DeepotError                 base class of all of them
+    ├── SpecError               a `name:option=value` text is invalid
+    ├── AutoencoderError        an autoencoder cannot be loaded or violates the protocol
+    ├── RestorerError           a restorer cannot be loaded or violates the protocol
+    ├── MomentsError            moments are too few, do not fit together or cannot be read
+    ├── MapError                a transport map cannot be read or was fitted for another autoencoder
+    └── UnsupportedImageError   an image has a mode that cannot be restored exactly from RGB
 
-Each message names the thing, the value and the way out.
+Each message names the thing and its value and says what to do.
 """
 
 
 class DeepotError(Exception):
-    """Everything that deepot raises on purpose."""
+    """Base class of the exceptions that deepot raises.
+
+    Example:
+        >>> import deepot
+        >>> try:
+        ...     deepot.load_restorer("nln:sigma=50")
+        ... except deepot.DeepotError as error:
+        ...     print(error)
+        unknown restorer 'nln' in 'nln:sigma=50'; did you mean 'nlm'?
+    """
 
 
 class SpecError(DeepotError):
-    """A `name:option=value` text that cannot be understood."""
+    """A `name:option=value` text is invalid."""
 
 
 class AutoencoderError(DeepotError):
-    """An autoencoder that cannot be loaded or breaks its contract."""
+    """An autoencoder cannot be loaded or violates the protocol."""
 
 
 class RestorerError(DeepotError):
-    """A restorer that cannot be loaded or breaks its contract."""
+    """A restorer cannot be loaded or violates the protocol."""
 
 
 class MomentsError(DeepotError):
-    """Moments that are too few, do not fit together or cannot be read."""
+    """Moments are too few, do not fit together or cannot be read."""
 
 
 class MapError(DeepotError):
-    """A transport map that cannot be read or was fitted for another codec."""
+    """A transport map cannot be read or was fitted for another autoencoder."""
 
 
 class UnsupportedImageError(DeepotError):
-    """An image of a mode the method has no exact way back to."""
+    """An image has a mode that cannot be restored exactly from RGB.
+
+    Attributes:
+        code: the error code of a manifest row, such as `unsupported_mode`.
+    """
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Specs: the `name:option=value,option=value` texts by which a job names a codec, a restorer or a degradation."""
+"""The `name:option=value,option=value` texts by which a job names a restorer, a degradation or a factory."""
 
 import hashlib
 import importlib
@@ -18,7 +18,13 @@ _FACTORY_PATTERN = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<factory>[A-Za-z_
 
 @dataclass(frozen=True)
 class Spec:
-    """A parsed spec, e.g. `noise:sigma=50` → name `noise`, options `{"sigma": 50.0}`."""
+    """A parsed spec.
+
+    Attributes:
+        text: the text as given.
+        name: what precedes the first colon.
+        options: numbers as floats, other values as strings.
+    """
 
     text: str
     name: str
@@ -26,10 +32,18 @@ class Spec:
 
 
 def parse_options(text: str, spec: str) -> dict[str, float | str]:
-    """Read `key=value,key=value`; values that look like numbers become floats.
+    """Parse `option=value,option=value`; values that look like numbers become floats.
+
+    Args:
+        text: the options.
+        spec: the spec that they belong to, for messages.
 
     Raises:
-        SpecError: a part is not `key=value`.
+        SpecError: something between two commas is not of the form `option=value`.
+
+    Example:
+        >>> parse_options("sigma=50,mode=fast", "noise:sigma=50,mode=fast")
+        {'sigma': 50.0, 'mode': 'fast'}
     """
     options: dict[str, float | str] = {}
     for pair in filter(None, text.split(",")):
@@ -41,42 +55,58 @@ def parse_options(text: str, spec: str) -> dict[str, float | str]:
 
 
 def parse_spec(text: str) -> Spec:
-    """Read `name` or `name:options`.
+    """Parse `name` or `name:option=value,option=value`.
 
     Raises:
-        SpecError: the options are not `key=value` pairs.
+        SpecError: the options are not of the form `option=value`.
+
+    Example:
+        >>> spec = parse_spec("noise:sigma=50")
+        >>> spec.name, spec.options
+        ('noise', {'sigma': 50.0})
     """
     name, _, rest = text.partition(":")
     return Spec(text, name.strip(), parse_options(rest, text))
 
 
-def build_from_spec(spec: Spec, factories: Mapping[str, Callable[..., Any]], kind_name: str) -> Any:  # noqa: ANN401 — whatever the maker makes
-    """Call the maker that the spec names with the spec's options.
+def build_from_spec(spec: Spec, factories: Mapping[str, Callable[..., Any]], kind_name: str) -> Any:  # noqa: ANN401 — whatever the factory returns
+    """Call the factory that a spec names with the options of the spec.
+
+    Args:
+        spec: the parsed spec.
+        factories: factories by name.
+        kind_name: what the factories make, for messages, such as `restorer`.
 
     Raises:
-        SpecError: no such name, or options that the maker does not take; the message lists what there is.
+        SpecError: there is no factory of that name, or it does not take the options; the message lists the known ones.
     """
     if spec.name not in factories:
         close_matches = get_close_matches(spec.name, factories, n=1)
         hint = (
-            f"; did you mean '{close_matches[0]}'?" if close_matches else f"; there are {', '.join(sorted(factories))}"
+            f"; did you mean '{close_matches[0]}'?" if close_matches else f"; known are {', '.join(sorted(factories))}"
         )
         raise SpecError(f"unknown {kind_name} '{spec.name}' in '{spec.text}'{hint}")
     return _call_with_options(factories[spec.name], spec.options, spec.text)
 
 
 def is_factory(text: str) -> bool:
-    """Whether the text has the form `module:factory` or `module:factory:option=value`."""
+    """Return whether a text has the form `module:factory` or `module:factory:option=value`.
+
+    Example:
+        >>> is_factory("my_models.denoisers:build:size=3"), is_factory("noise:sigma=50")
+        (True, False)
+    """
     return _FACTORY_PATTERN.fullmatch(text) is not None
 
 
 def call_factory(text: str) -> Any:  # noqa: ANN401 — the factory decides
-    """Import the module that `module:factory[:option=value,…]` names and call its factory.
+    """Import the module of a `module:factory[:option=value,…]` text and call the factory.
 
-    This runs code: whoever calls it has asked the user before.
+    This runs code of the module: callers must have checked that the user allows it.
 
     Raises:
-        SpecError: the module cannot be imported, has no such factory, or the factory refuses the options.
+        SpecError: the text has another form, the module cannot be imported or has no such factory, or the factory
+            does not take the options.
     """
     match = _FACTORY_PATTERN.fullmatch(text)
     if match is None:
@@ -94,7 +124,7 @@ def call_factory(text: str) -> Any:  # noqa: ANN401 — the factory decides
 
 
 def fingerprint(text: str, model: object) -> str:
-    """SHA-256 of a spec and of what it made: the weights, if that is a torch module."""
+    """Return the SHA-256 of a spec and, if the model that it names is a torch module, of its weights."""
     digest = hashlib.sha256(text.encode())
     if isinstance(model, nn.Module):
         for key, tensor in model.state_dict().items():
@@ -112,20 +142,20 @@ def _call_with_options(factory: Callable[..., Any], options: Mapping[str, float 
 
 
 def _check_options(factory: Callable[..., Any], options: Mapping[str, float | str], text: str) -> None:
-    """See that a maker or factory takes such options.
+    """Check options against the signature of a factory.
 
     Raises:
-        SpecError: it knows no such option, wants a number, or lacks one.
+        SpecError: an option is unknown, missing or not a number as annotated.
     """
     try:
         parameters = inspect.signature(factory).parameters
     except (TypeError, ValueError):
-        return  # of some built-in callables nothing is known
+        return  # some built-in callables have no signature
     if any(each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD) for each in parameters.values()):
         return
     for name, value in options.items():
         if name not in parameters:
-            raise SpecError(f"'{text}': there is no option '{name}'; there are: {', '.join(parameters) or 'none'}")
+            raise SpecError(f"'{text}': there is no option '{name}'; known options: {', '.join(parameters) or 'none'}")
         if parameters[name].annotation in (float, int) and isinstance(value, str):
             raise SpecError(f"'{text}': {name} is '{value}', it must be a number")
     for name, parameter in parameters.items():

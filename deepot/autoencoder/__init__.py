@@ -1,8 +1,10 @@
 """Autoencoders: loading, placing on a device, receptive field and statistics shared by tiles."""
 
-from deepot.autoencoder.autoencoder import Autoencoder, LoadedAutoencoder, as_autoencoder, default_device, default_dtype
-from deepot.autoencoder.loading import EMBEDDED_MODULES, DiffusersAutoencoder, load_autoencoder
-from deepot.autoencoder.precision import disable_tf32
+from deepot.autoencoder.device import default_device, default_dtype, disable_tf32
+from deepot.autoencoder.diffusers_autoencoder import DiffusersAutoencoder
+from deepot.autoencoder.loaded import LoadedAutoencoder, as_autoencoder
+from deepot.autoencoder.loading import EMBEDDED_MODULES, load_autoencoder
+from deepot.autoencoder.protocol import Autoencoder
 from deepot.autoencoder.quantize import MAX_BITS, fake_quantize, quantize_weights
 from deepot.autoencoder.shared_stats import TensorFn
 

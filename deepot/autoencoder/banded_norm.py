@@ -1,4 +1,4 @@
-"""Banded: normalisation of each position by itself, in bands of rows that a processor's cache holds."""
+"""Position-wise normalisation in bands of rows that fit into the cache of a CPU."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -7,17 +7,17 @@ import torch
 from torch import Tensor, nn
 
 MAX_BAND_VALUES = 262_144
-"""Values normalised at a time: 512 KB in bfloat16, and what is made of them on the way four times as much."""
+"""Values normalised at a time: 512 KB in bfloat16, and four times as much for the intermediate results."""
 
 
 def run_in_bands(layers: Iterable[nn.Module]) -> None:
-    """Let layers work in bands where they are on a CPU; what they give is the same, bit by bit.
+    """Patch layers so that on a CPU they process their input in bands of rows, with bitwise the same result.
 
-    RMSNorm is a chain of passes over all values, in float32. Band by band the passes after the first find them in the
-    cache; all at once each of them goes to memory (`benchmarks/passes.py`).
+    RMSNorm makes several passes over all values in float32. In bands, every pass after the first finds its values in
+    the cache; without them each pass reads from memory (`benchmarks/passes.py`).
 
     Args:
-        layers: that take (B, rows, …, C) and work on each row by itself.
+        layers: layers that take (B, rows, …, C) and treat every row independently; changed in place.
     """
     for layer in layers:
         layer.forward = partial(_forward_in_bands, layer.forward)

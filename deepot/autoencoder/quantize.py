@@ -1,7 +1,7 @@
-"""Compact: a network's weights in a few bits each, for shipping it, and hardly a difference.
+"""Quantisation of a network's weights to a few bits each, for storing them.
 
-Kernels become whole numbers with a float32 scale for each output channel, NAME and NAME.scale: in 8 bits as int8, in
-fewer as a zlib stream of them, which NAME.shape goes with. Everything else becomes float16.
+Kernels become integers with one float32 scale per output channel, stored as NAME and NAME.scale: as int8 for 8 bits,
+as a zlib stream of int8 for fewer, whose shape is in NAME.shape. All other tensors become float16.
 """
 
 import zlib
@@ -15,14 +15,23 @@ _SCALE, _SHAPE = ".scale", ".shape"
 
 
 def quantize_weights(weights: Mapping[str, Tensor], bits: int = MAX_BITS) -> dict[str, Tensor]:
-    """Weights by name → tensors to store.
+    """Quantise a network's weights for storing them.
 
     Args:
-        weights: of a network.
-        bits: for each weight of a kernel, 2 to 8.
+        weights: a state dict.
+        bits: bits per weight of a kernel, 2 to 8.
+
+    Returns:
+        The tensors to store, by name.
 
     Raises:
-        ValueError: fewer or more bits.
+        ValueError: `bits` is out of range.
+
+    Example:
+        >>> import torch
+        >>> stored = quantize_weights({"conv": torch.tensor([[1.0, -0.75, 0.25]]), "bias": torch.ones(1)})
+        >>> stored["conv"], stored["bias"].dtype
+        (tensor([[127, -95,  32]], dtype=torch.int8), torch.float16)
     """
     stored: dict[str, Tensor] = {}
     for name, weight in weights.items():
@@ -39,7 +48,7 @@ def quantize_weights(weights: Mapping[str, Tensor], bits: int = MAX_BITS) -> dic
 
 
 def dequantize_weights(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What `quantize_weights` gave → weights in float32, off by half a step of their channel at the most."""
+    """Restore float32 weights from what `quantize_weights` returned, off by at most half a step of their channel."""
     weights = {}
     for name, tensor in stored.items():
         if name.endswith((_SCALE, _SHAPE)):
@@ -52,22 +61,28 @@ def dequantize_weights(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def fake_quantize(weight: Tensor, bits: int) -> Tensor:
-    """A kernel as it comes back from so many bits, with a gradient as if it were not rounded (Bengio et al. 2013)."""
+    """Round a kernel as storing it in `bits` bits would, with a straight-through gradient (Bengio et al. 2013).
+
+    Example:
+        >>> import torch
+        >>> fake_quantize(torch.tensor([[1.0, 0.4]]), 2)  # 2 bits: -1, 0 or 1 times the largest weight
+        tensor([[1., 0.]])
+    """
     levels, scale = _quantize_kernel(weight.detach(), bits)
     return weight + (levels * _broadcast_scale(scale, weight) - weight).detach()
 
 
 def _quantize_kernel(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
-    """Whole numbers up to ±(2^(bits − 1) − 1), the largest of each output channel, and a channel's step."""
+    """Return the integers, up to ±(2^(bits − 1) − 1) in each output channel, and the step of each channel."""
     if not 2 <= bits <= MAX_BITS:
-        raise ValueError(f"{bits} bits a weight: from 2 to {MAX_BITS} can be stored")
+        raise ValueError(f"bits is {bits}; weights can be stored in 2 to {MAX_BITS} bits each")
     max_level = 2 ** (bits - 1) - 1
     scale = weight.float().flatten(1).abs().amax(1).clamp(min=1e-12) / max_level
     return (weight.float() / _broadcast_scale(scale, weight)).round(), scale
 
 
 def _compress(integers: Tensor) -> Tensor:
-    """Whole numbers, int8, as a zlib stream: (n,) uint8. Its Huffman codes come near to their entropy."""
+    """Compress int8 integers to a zlib stream (n,) of uint8, whose Huffman codes come close to their entropy."""
     return torch.frombuffer(bytearray(zlib.compress(integers.numpy().tobytes(), 9)), dtype=torch.uint8)
 
 

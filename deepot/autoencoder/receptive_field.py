@@ -1,29 +1,29 @@
-"""Receptive fields: how far a network's output depends on its input, read off its layers."""
+"""The receptive field of a network, derived from its layers."""
 
 import torch
 from torch import Tensor, nn
 
 _POINTWISE = (nn.Identity, nn.Dropout, nn.ReLU, nn.ReLU6, nn.SiLU, nn.GELU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid)
 _RESHAPING = (nn.PixelShuffle, nn.PixelUnshuffle)
-_CONTAINERS = (nn.Sequential,)  # as a leaf: a stage without layers
-_LOCAL_WITH_SHARED_STATS = (nn.GroupNorm, nn.Linear)  # with what it takes from outside held, each position for itself
-_CHANNEL_NORMS = ("RMSNorm",)  # over the channels of each position, as diffusers' blocks call them
+_CONTAINERS = (nn.Sequential,)  # a leaf of this class is a stage without layers
+_LOCAL_WITH_SHARED_STATS = (nn.GroupNorm, nn.Linear)  # treat each position independently once statistics are shared
+_CHANNEL_NORMS = ("RMSNorm",)  # class names in diffusers of norms over the channels of each position
 
 
 def receptive_radius(network: nn.Module, example: Tensor, *, shared_stats: bool = False) -> float | None:
-    """Largest distance over which the network's output depends on its input, in input positions.
+    """Return an upper bound of the distance over which a network's output depends on its input, in input positions.
 
-    Runs the network once and adds up the radii of its convolutions, each in units of the resolution that it saw;
-    parallel branches are added too, so the figure is an upper bound.
+    The network is run once, and the radii of its convolutions are added up, each in units of the resolution of its
+    input. Parallel branches are added too, which makes the result a bound and not the exact radius.
 
     Args:
         network: made of layers; operations outside of layers must be pointwise or keep positions (adding, shuffling).
         example: a small input (1, C, h, w) to run it on.
-        shared_stats: whether GroupNorm and diffusers' `Attention` are held, as `shared_stats` holds them: what is left of
-            them is local.
+        shared_stats: whether GroupNorm and diffusers' `Attention` use shared statistics (`shared_stats`), which makes
+            them local.
 
     Returns:
-        The bound, or None where a layer is not known to be local (normalisation over the map, attention).
+        The bound, or None if some layer is not known to be local (normalisation over the feature map, attention).
     """
     radius = 0.0
     is_local = True

@@ -1,4 +1,4 @@
-"""Settled: a network's global operations, held at what they find in samples of an image, so that its tiles agree."""
+"""Statistics of a network's global operations that all tiles of an image share, so that the tiles fit together."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,22 +14,23 @@ LayerStats = dict[nn.Module, Any]
 
 
 def with_shared_statistics(network: object, function: TensorFn, probes: Tensor) -> TensorFn:
-    """A network's work on parts of one image, with global operations that all parts have in common.
+    """Return a function that runs a network on tiles of one image with global statistics shared by all tiles.
 
-    GroupNorm takes mean and variance, and attention keys and values, from samples of the image, all together, instead
-    of from the part alone. What is left is local: two parts give the same at a place that both hold, as far as the
-    network sees the same around it. As the samples have the image's own resolution, it is close to what the network
-    makes of the image as a whole.
+    GroupNorm takes its mean and variance, and attention its keys and values, from all probe windows together instead
+    of from the tile alone. The network is then local: two tiles give the same result at a position that both contain,
+    as far as their surroundings within the receptive field are the same. Since the probes have the resolution of the
+    image, the result is close to that of the network on the full image.
 
-    The layers are changed while `compute_ratio` runs: one thread at a time may use the network.
+    The layers are patched while `function` runs, so only one thread at a time may use the network.
 
     Args:
-        network: layers of `torch.nn.GroupNorm` and diffusers' `Attention` are held; whatever else it has stays.
+        network: its layers of `torch.nn.GroupNorm` and diffusers' `Attention` get shared statistics; all other layers
+            stay as they are.
         function: runs the network, or a part of it, on a batch.
-        probes: (n, C, h, w), what `compute_ratio` takes, from all over the image.
+        probes: windows (n, C, h, w) from all over the image, as a batch that `function` takes.
 
     Returns:
-        `compute_ratio` for parts of the image; itself where the network has no such layers.
+        `function` for tiles of the image; `function` itself if the network has no such layers.
     """
     layers = list(network.modules()) if isinstance(network, nn.Module) else []
     norms = [layer for layer in layers if isinstance(layer, nn.GroupNorm)]
@@ -41,11 +42,11 @@ def with_shared_statistics(network: object, function: TensorFn, probes: Tensor) 
     with _patched_layers(norms, partial(_record_moments, stats), token_layers, partial(_record_tokens, stats)):
         function(probes)
 
-    def run_on_tile(part: Tensor) -> Tensor:
+    def run_on_tile(tile: Tensor) -> Tensor:
         with _patched_layers(
             norms, partial(_normalise_with_recorded, stats), token_layers, partial(_substitute_tokens, stats)
         ):
-            return function(part)
+            return function(tile)
 
     return run_on_tile
 
@@ -57,7 +58,7 @@ def _patched_layers(
     token_layers: Iterable[Any],
     replace_tokens: Callable[[nn.Module, Any, Tensor], Tensor],
 ) -> Iterator[None]:
-    """Norms that compute something else, and layers whose output is replaced."""
+    """Replace the computation of norms and the output of token layers within the context."""
     with ExitStack() as stack:
         for norm in norms:
             norm.forward = partial(normalise, norm)  # type: ignore[method-assign]
@@ -68,7 +69,7 @@ def _patched_layers(
 
 
 def _record_moments(stats: LayerStats, norm: nn.GroupNorm, batch: Tensor) -> Tensor:
-    """Normalise (n, C, …) by mean and variance of each group over all of the batch, and note them for every channel."""
+    """Normalise (n, C, …) by the mean and variance of each group over the batch, recorded for every channel."""
     groups = batch.transpose(0, 1).reshape(norm.num_groups, -1).float()
     variance, mean = torch.var_mean(groups, 1, correction=0)
     stats[norm] = [each.repeat_interleave(norm.num_channels // norm.num_groups) for each in (mean, variance)]
@@ -82,7 +83,7 @@ def _normalise_with_recorded(stats: LayerStats, norm: nn.GroupNorm, batch: Tenso
 
 
 def _record_tokens(stats: LayerStats, layer: nn.Module, _: object, tokens: Tensor) -> Tensor:
-    """Keys or values (n, t, C) → for each of the batch those of all, (n, n·t, C)."""
+    """Record the keys or values (n, t, C) of a batch; every element gets those of all of them, (n, n·t, C)."""
     stats[layer] = tokens.reshape(1, -1, tokens.shape[2])
     return _substitute_tokens(stats, layer, _, tokens)
 

@@ -1,4 +1,4 @@
-"""Samples of photos: pixels, ICC profiles, alpha and quality scores."""
+"""Photos as samples: their RGB view, ICC profiles, transparency, quality scores and colour differences."""
 
 from deepot.photo.colour_difference import compare_lab_grids, lab_grid
 from deepot.photo.pixels import LUMA_WEIGHTS, Pixels

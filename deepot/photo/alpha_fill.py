@@ -1,4 +1,4 @@
-"""Backdrop: what a network is shown where a photo is fully transparent: the colours of what is visible beside it."""
+"""Colours for the fully transparent pixels of a photo, continued from the visible pixels around them."""
 
 from typing import Any
 
@@ -8,19 +8,19 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-_CELL_PIXELS = 4  # pixels a side; the backdrop is kept so much smaller than the photo
-_BAND_ROWS = 256  # rows that are averaged at a time; a multiple of the cell
+_CELL_PIXELS = 4  # side of the squares of pixels for which one colour each is kept
+_BAND_ROWS = 256  # rows that are averaged at a time, a multiple of the cell
 
 
 class AlphaFill:
-    """Colours for the invisible pixels of a photo, so that no edge and hence no halo arises where visibility ends."""
+    """Fills the invisible pixels of a photo, so that a network sees no edge, and makes no halo, around them."""
 
     def __init__(self, samples: NDArray[Any], alpha: NDArray[Any]) -> None:
-        """Average what is visible in cells of 4 × 4 pixels, and grow those means into the cells where nothing is.
+        """Average the visible pixels of cells of 4 × 4 pixels, and extend these means to the cells without any.
 
         Args:
-            samples: (H, W, C).
-            alpha: (H, W); 0 is invisible.
+            samples: samples of the photo, (H, W, C), uint8 or uint16.
+            alpha: (H, W); pixels with 0 are invisible.
         """
         sums, weights = [], []
         for top in range(0, samples.shape[0], _BAND_ROWS):
@@ -34,16 +34,18 @@ class AlphaFill:
     def fill(
         self, region: NDArray[Any], alpha: NDArray[Any], rows: slice, columns: slice, shape: tuple[int, int]
     ) -> NDArray[Any]:
-        """A copy of a region with its invisible pixels filled, the same whatever region a pixel is asked for with.
+        """Return a copy of a region with its invisible pixels filled.
+
+        A pixel gets the same colour in every region that contains it.
 
         Args:
-            region: (h, w, C), the samples of `n_rows` and `columns`.
-            alpha: (h, w).
-            rows: of the photo.
-            columns: of the photo.
+            region: samples of the region, (h, w, C).
+            alpha: alpha of the region, (h, w).
+            rows: rows of the photo that the region covers.
+            columns: columns of the photo that the region covers.
             shape: height and width of the photo.
         """
-        row_range, column_range = (slots.indices(side) for slots, side in zip((rows, columns), shape, strict=True))
+        row_range, column_range = (span.indices(side) for span, side in zip((rows, columns), shape, strict=True))
         y = _interpolation_cells(np.arange(*row_range), self._colours.shape[2])
         x = _interpolation_cells(np.arange(*column_range), self._colours.shape[3])
         colours = self._colours[0].permute(1, 2, 0).numpy()
@@ -55,13 +57,13 @@ class AlphaFill:
 
 
 def _sum_cells(values: Tensor) -> Tensor:
-    """Sums over cells; what lies beyond the border counts as nothing."""
+    """Return sums over cells; positions beyond the border count as zero."""
     padding = (-values.shape[3] % _CELL_PIXELS, -values.shape[2] % _CELL_PIXELS)
     return F.avg_pool2d(F.pad(values, (0, padding[0], 0, padding[1])), _CELL_PIXELS) * _CELL_PIXELS**2
 
 
 def _pull_push(colours: Tensor, known: Tensor) -> Tensor:
-    """Fill what is not known (1, C, h, w) from halved and enlarged versions of what is (pull and push)."""
+    """Fill unknown positions of (1, C, h, w) from ever coarser averages of the known ones (pull–push)."""
     height, width = known.shape[2:]
     if bool(known.all()) or (height, width) == (1, 1):
         return colours
@@ -73,7 +75,7 @@ def _pull_push(colours: Tensor, known: Tensor) -> Tensor:
 
 
 def _interpolation_cells(pixels: NDArray[Any], cells: int) -> list[tuple[NDArray[Any], NDArray[np.float32]]]:
-    """For linear interpolation: the two cells on either side of each pixel's centre, and their shares."""
+    """Return, for linear interpolation, the cells before and after the centre of each pixel, and their weights."""
     position = ((pixels + 0.5) / _CELL_PIXELS - 0.5).clip(0, cells - 1).astype(np.float32)
     first = position.astype(int)
     weight = position - first

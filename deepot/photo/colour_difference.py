@@ -1,4 +1,4 @@
-"""Colour difference: CIEDE2000 between images (Sharma, Wu, Dalal 2005)."""
+"""CIEDE2000 colour differences between photos (Sharma, Wu, Dalal 2005)."""
 
 from dataclasses import dataclass
 
@@ -13,18 +13,18 @@ _TO_XYZ = np.array(
 _WHITE = _TO_XYZ.sum(1)  # D65
 _25_POW_7 = 25.0**7
 
-_GRID_SIDE = 16  # pixels each way that are compared
+_GRID_SIDE = 16  # pixels along each axis that are compared
 
 FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class ColourDifference:
-    """How far two versions of a photo are apart in colour, in ΔE00.
+    """Colour difference between two versions of a photo, in ΔE00.
 
     Attributes:
-        delta_e: mean difference of 256 pixels, evenly spread.
-        mean_colour_delta_e: difference of their mean colours.
+        delta_e: mean of the differences of 256 evenly spread pixels.
+        mean_colour_delta_e: difference of the mean colours of those pixels.
     """
 
     delta_e: float
@@ -32,12 +32,28 @@ class ColourDifference:
 
 
 def lab_grid(pixels: Pixels) -> FloatArray:
-    """CIELAB colours of 16 × 16 pixels, evenly spread, or of all in a smaller photo: (h, w, 3)."""
+    """Return the CIELAB colours (h, w, 3) of 16 × 16 evenly spread pixels, or of all pixels along a shorter side.
+
+    Example:
+        >>> from deepot import Pixels
+        >>> white = lab_grid(Pixels(np.full((50, 60, 3), 255, np.uint8)))
+        >>> white.shape, [round(abs(float(value)), 3) for value in white[0, 0]]
+        ((16, 16, 3), [100.0, 0.0, 0.0])
+    """
     return srgb_to_lab(pixels.subsample(_GRID_SIDE).to_rgb()[0].permute(1, 2, 0).numpy())
 
 
 def compare_lab_grids(first: FloatArray, second: FloatArray) -> ColourDifference:
-    """How far two thumbnails are apart; where a photo was enlarged, both have the same places of it."""
+    """Return the colour difference between two grids of `lab_grid`.
+
+    The photos may differ in size if one is an enlargement of the other.
+
+    Example:
+        >>> from deepot import Pixels
+        >>> grey, lighter = (lab_grid(Pixels(np.full((50, 60, 3), value, np.uint8))) for value in (128, 133))
+        >>> round(compare_lab_grids(grey, lighter).delta_e, 1)
+        1.9
+    """
     if first.shape != second.shape:
         side_pairs = zip(second.shape[:2], first.shape[:2], strict=True)
         rows, columns = (np.linspace(0, side - 1, other).round().astype(int) for side, other in side_pairs)
@@ -48,7 +64,7 @@ def compare_lab_grids(first: FloatArray, second: FloatArray) -> ColourDifference
 
 
 def srgb_to_lab(rgb: NDArray[np.floating]) -> FloatArray:
-    """CIELAB under D65 of sRGB (…, 3) in [0, 1]."""
+    """Convert sRGB (…, 3) in [0, 1] to CIELAB with white point D65."""
     values = np.asarray(rgb, dtype=np.float64)
     linear = np.where(values <= 0.04045, values / 12.92, ((values.clip(0) + 0.055) / 1.055) ** 2.4)
     relative = linear @ _TO_XYZ.T / _WHITE
@@ -58,7 +74,7 @@ def srgb_to_lab(rgb: NDArray[np.floating]) -> FloatArray:
 
 
 def ciede2000(first: FloatArray, second: FloatArray) -> FloatArray:
-    """ΔE00 between CIELAB colours (…, 3); about 1 is just visible side by side."""
+    """Return ΔE00 between CIELAB colours (…, 3); a difference of about 1 is just visible side by side."""
     (l1, a1, b1), (l2, a2, b2) = (np.moveaxis(colours, -1, 0) for colours in (first, second))
     chroma7 = ((np.hypot(a1, b1) + np.hypot(a2, b2)) / 2) ** 7
     stretch = 1.5 - 0.5 * np.sqrt(chroma7 / (chroma7 + _25_POW_7))

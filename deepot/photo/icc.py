@@ -1,4 +1,4 @@
-"""Colour: samples with an ICC profile to sRGB, and differences of sRGB back to samples, by littleCMS."""
+"""Conversion between samples with an ICC profile and sRGB, by littleCMS."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 ColourModel = Literal["gray", "rgb", "cmyk"]
 _COLOUR_MODELS: dict[tuple[bytes, int], ColourModel] = {(b"GRAY", 1): "gray", (b"RGB ", 3): "rgb", (b"CMYK", 4): "cmyk"}
-_NO_OPTIMIZE_FLAG = 0x0100  # cmsFLAGS_NOOPTIMIZE: littleCMS's 16-bit shortcuts are wrong by up to 0.1 in the shadows
-_RELATIVE_COLORIMETRIC = 1  # relative colorimetric: white stays white
+_NO_OPTIMIZE_FLAG = 0x0100  # cmsFLAGS_NOOPTIMIZE: littleCMS's 16-bit tables are wrong by up to 0.1 in the shadows
+_RELATIVE_COLORIMETRIC = 1  # rendering intent that maps white to white
 _SRGB_TOLERANCE = 1.5 / 255
 
 
@@ -20,31 +20,35 @@ class ColourSpace:
     """The colour space of a photo whose samples are not sRGB.
 
     Attributes:
-        profile: an ICC profile.
-        model: what its samples are.
+        profile: its ICC profile.
+        model: colour model of its samples.
     """
 
     profile: bytes = field(repr=False)
     model: ColourModel
 
     def to_srgb(self, samples: NDArray[Any]) -> NDArray[np.float32]:
-        """Samples (H, W, C), uint8 or uint16 → sRGB (H, W, 3); colours outside its gamut lie outside [0, 1]."""
+        """Convert samples (H, W, C), uint8 or uint16, to sRGB (H, W, 3).
+
+        Colours outside the gamut of sRGB lie outside [0, 1].
+        """
         values = samples.astype(np.uint16) * 257 if samples.dtype == np.uint8 else samples
-        if self.model == "rgb":  # float in, so that nothing is clipped
+        if self.model == "rgb":  # as float32, so that nothing is clipped
             values = values.astype(np.float32) / 65535
         return self._transform(values, self.profile, self.model, _srgb_profile(), "rgb", "float32")
 
     def delta_to_samples(self, samples: NDArray[Any], srgb_delta: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A difference of sRGB values as one of sample values.
+        """Convert a difference in sRGB to a difference in sample values.
 
-        Both ends of it go through the profile, so that a difference of 0 changes nothing, coarse as its tables may be.
+        The colours before and after are both converted by the profile, so that a difference of 0 changes nothing even
+        if the tables of the profile are coarse.
 
         Args:
-            samples: (H, W, C), uint8 or uint16.
-            srgb_delta: (H, W, 3), in units of [0, 1].
+            samples: the samples before, (H, W, C), uint8 or uint16.
+            srgb_delta: the difference in sRGB, (H, W, 3), relative to a range of [0, 1].
 
         Returns:
-            (H, W, C) in units of [0, 1].
+            The difference of samples, (H, W, C), relative to a range of [0, 1].
         """
         before = self.to_srgb(samples)
         after = self._from_srgb(before + srgb_delta)
@@ -74,15 +78,20 @@ class ColourSpace:
 
 @lru_cache(maxsize=64)
 def load_colour_space(profile: bytes | None, channels: int) -> ColourSpace | None:
-    """The colour space that a photo's profile describes.
+    """Return the colour space that the ICC profile of a photo describes, if its samples must be converted.
 
     Args:
-        profile: an ICC profile.
-        channels: of the samples: 1 for grey, 3 for RGB, 4 for CMYK.
+        profile: the profile, or None.
+        channels: number of channels of the samples: 1 for grey, 3 for RGB, 4 for CMYK.
 
     Returns:
-        None where the samples can be taken as they are: no profile, one of sRGB under any name, one for another kind of
-        samples, or one that littleCMS cannot use. Viewers do the same.
+        The colour space; None if the samples are used without conversion, as viewers do: there is no profile, or it
+        describes sRGB, another colour model than the photo has, or is one that littleCMS cannot use.
+
+    Example:
+        >>> import imagecodecs
+        >>> load_colour_space(bytes(imagecodecs.cms_profile("srgb")), 3) is None  # sRGB needs no conversion
+        True
     """
     model = _COLOUR_MODELS.get((profile[16:20], channels)) if profile else None
     if profile is None or model is None:

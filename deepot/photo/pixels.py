@@ -1,4 +1,4 @@
-"""Pixels: the samples of a photo, their view as RGB in [0, 1] for a network, and the exact way back."""
+"""The samples of a photo, their view as RGB in [0, 1], and the addition of RGB differences to them."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,20 +15,30 @@ from deepot.photo.alpha_fill import AlphaFill
 from deepot.photo.icc import ColourSpace, load_colour_space
 
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
-"""Of red, green and blue: ITU-R BT.601, as Pillow's conversion to grey."""
+"""Weights of red, green and blue in luma (ITU-R BT.601), as in Pillow's conversion to grey."""
 _PILLOW_CONVERSIONS = {"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"}
-_CHUNK_PIXELS = 2**18  # changed at a time; some temporary arrays of 3 MB
-_MIN_LIGHT = 1 / 255  # below this much light through the black ink, the other inks cannot be seen or changed
+_CHUNK_PIXELS = 2**18  # pixels changed at a time, for temporary arrays of 3 MB each
+_MIN_LIGHT = 1 / 255  # if the black ink lets less light through, the other inks cannot be seen and are not changed
 
 
 @dataclass
 class Pixels:
-    """The samples of a photo, changed in place.
+    """The samples of a photo, which are changed in place.
 
     Attributes:
         samples: (H, W, C), uint8 or uint16; C is 1 for grey, 3 for RGB, 4 for CMYK.
-        alpha: (H, W), of the same type, kept as it is; None without transparency.
-        colour_space: what the samples mean; None for sRGB, and for grey and CMYK without a profile.
+        alpha: (H, W), of the same dtype, never changed; None without transparency.
+        colour_space: colour space of the samples; None for sRGB, and for grey and CMYK without a profile.
+
+    Example:
+        >>> import numpy as np
+        >>> import torch
+        >>> pixels = Pixels(np.full((4, 6, 1), 102, np.uint8))
+        >>> pixels.to_rgb().shape, round(pixels.to_rgb().mean().item(), 3)
+        (torch.Size([1, 3, 4, 6]), 0.4)
+        >>> pixels.add_rgb_delta(0, torch.full((1, 3, 4, 6), 0.2))
+        >>> int(pixels.samples.min()), int(pixels.samples.max())
+        (153, 153)
     """
 
     samples: NDArray[Any]
@@ -37,41 +47,48 @@ class Pixels:
 
     @property
     def height(self) -> int:
-        """Rows."""
+        """Number of rows."""
         return int(self.samples.shape[0])
 
     @property
     def width(self) -> int:
-        """Columns."""
+        """Number of columns."""
         return int(self.samples.shape[1])
 
     @property
     def max_value(self) -> int:
-        """The sample value that stands for 1.0, from the sample type."""
+        """The sample value that represents 1.0, given by the dtype."""
         return int(np.iinfo(self.samples.dtype).max)
 
     @property
     def bit_depth(self) -> int:
-        """Bits a sample."""
+        """Bits per sample."""
         return self.samples.dtype.itemsize * 8
 
     @classmethod
     def from_image(cls, image: Image.Image) -> "Pixels":
-        """Take the samples of a Pillow image (a copy), and the colour space that its profile gives them.
+        """Copy the samples of a Pillow image, with the colour space of its ICC profile.
 
-        Grey, RGB, CMYK and 16-bit grey are kept; palette images become RGB, bilevel ones grey. A colour that a file
-        declares to be transparent becomes alpha.
+        Grey, RGB, CMYK and 16-bit grey are kept; palette images become RGB, bilevel images grey. A colour that the
+        file declares to be transparent becomes alpha.
 
         Raises:
-            UnsupportedImageError: another mode, or more than 8 bits a sample in a mode that Pillow reads as 8.
+            UnsupportedImageError: the image has another mode, or more than 8 bits per sample in a file that Pillow
+                reads as 8 bits.
+
+        Example:
+            >>> from PIL import Image
+            >>> Pixels.from_image(Image.new("RGBA", (3, 2))).samples.shape
+            (2, 3, 3)
         """
-        tile = getattr(image, "tile", None)  # only images read from a file have it
+        tile = getattr(image, "tile", None)  # exists only for images read from a file
         arguments = tile[0][3] if tile else ""
         raw_mode = str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
         if "16" in raw_mode and not image.mode.startswith("I;16"):
             raise UnsupportedImageError(
                 "unsupported_bit_depth",
-                f"Pillow would cut the 16 bits a sample of mode {image.mode} to 8; make Pixels of an array of uint16",
+                f"Pillow would cut the 16 bits per sample of this {image.mode} image to 8; read the file into a uint16 "
+                "array and use Pixels.from_array",
             )
         profile = image.info.get("icc_profile")
         if image.mode == "PA" or (image.mode in ("P", "1", "L", "RGB") and "transparency" in image.info):
@@ -87,16 +104,17 @@ class Pixels:
             alpha = None if key is None else np.where(samples == key, 0, 65535).astype(np.uint16)
             return cls(samples[:, :, None], alpha, load_colour_space(profile, 1))
         raise UnsupportedImageError(
-            "unsupported_mode", f"mode {image.mode} has no exact way back from RGB; convert the photo to RGB or grey"
+            "unsupported_mode",
+            f"mode {image.mode} cannot be restored exactly from RGB; convert the photo to RGB or grey",
         )
 
     @classmethod
     def from_array(cls, array: NDArray[Any], profile: bytes | None = None, *, alpha: bool) -> "Pixels":
-        """Take samples from an array of uint8 or uint16.
+        """Take samples from an array.
 
         Args:
-            array: (H, W) or (H, W, C).
-            profile: an ICC profile that says what the samples mean.
+            array: (H, W) or (H, W, C), uint8 or uint16.
+            profile: ICC profile of the samples.
             alpha: whether the last channel is alpha.
         """
         array = array if array.ndim == 3 else array[:, :, None]
@@ -105,10 +123,10 @@ class Pixels:
         return cls(array[:, :, :-1].copy(), array[:, :, -1].copy(), load_colour_space(profile, array.shape[2] - 1))
 
     def to_image(self) -> Image.Image:
-        """A Pillow image of the samples, with their profile: L, LA, RGB, RGBA, CMYK or I;16.
+        """Return the samples as a Pillow image of mode L, LA, RGB, RGBA, CMYK or I;16, with their profile.
 
         Raises:
-            UnsupportedImageError: Pillow has no mode for them: 16-bit colour, 16-bit grey with alpha, CMYK with alpha.
+            UnsupportedImageError: Pillow has no mode for 16-bit colour, 16-bit grey with alpha or CMYK with alpha.
         """
         channels = self.samples.shape[2]
         if (self.bit_depth == 16 and (channels > 1 or self.alpha is not None)) or (
@@ -117,10 +135,10 @@ class Pixels:
             raise UnsupportedImageError(
                 "unsupported_bit_depth",
                 f"Pillow has no mode for {channels} channels of {self.bit_depth} bits"
-                f"{'' if self.alpha is None else ' and alpha'}; use the samples themselves",
+                f"{'' if self.alpha is None else ' and alpha'}; use the attribute `samples`",
             )
         samples = self.samples[:, :, 0] if channels == 1 else self.samples
-        mode = "CMYK" if channels == 4 else None  # the others follow from shape and type
+        mode = "CMYK" if channels == 4 else None  # other modes follow from shape and dtype
         image = Image.fromarray(np.ascontiguousarray(samples), mode)
         if self.alpha is not None:
             image.putalpha(Image.fromarray(self.alpha))
@@ -130,7 +148,7 @@ class Pixels:
 
     @cached_property
     def _alpha_fill(self) -> AlphaFill | None:
-        """What a network is shown behind the photo; None where all of it can be seen, or nothing."""
+        """Colours of the invisible pixels; None if all pixels are visible, or none."""
         if self.alpha is None or self.alpha.all() or not self.alpha.any():
             return None
         return AlphaFill(self.samples, self.alpha)
@@ -138,9 +156,9 @@ class Pixels:
     def to_rgb(
         self, rows: slice = slice(None), columns: slice = slice(None), device: torch.device | str = "cpu"
     ) -> Tensor:
-        """A region as a network on a device sees it: (1, 3, h, w), float32, [0, 1], sRGB.
+        """Return a region as sRGB (1, 3, h, w), float32, in [0, 1], on a device.
 
-        Invisible pixels have the colours of the visible ones beside them. Samples of 8 bits go to the device as such.
+        Invisible pixels get colours continued from the visible ones. 8-bit samples are copied to the device as such.
         """
         region = self.samples[rows, columns]
         if self.alpha is not None and self._alpha_fill is not None:
@@ -157,14 +175,14 @@ class Pixels:
         return values
 
     def subsample(self, max_side: int) -> "Pixels":
-        """At most `max_side` × `max_side` of the pixels, evenly spread: a copy."""
+        """Return a copy with evenly spread pixels, at most `max_side` along each axis."""
         grid = np.ix_(
             *(np.linspace(0, side - 1, min(side, max_side)).round().astype(int) for side in self.samples.shape[:2])
         )
         return replace(self, samples=self.samples[grid], alpha=None if self.alpha is None else self.alpha[grid])
 
     def apply_orientation(self, orientation: int) -> "Pixels":
-        """A copy turned and mirrored as an EXIF orientation, 1 to 8, says that it is to be shown."""
+        """Return a copy rotated and mirrored for display according to an EXIF orientation, 1 to 8."""
 
         def reorient(array: NDArray[Any]) -> NDArray[Any]:
             if orientation >= 5:
@@ -175,26 +193,26 @@ class Pixels:
         return replace(self, samples=reorient(self.samples), alpha=None if self.alpha is None else reorient(self.alpha))
 
     def to_rgb8(self, rows: slice = slice(None), columns: slice = slice(None)) -> NDArray[np.uint8]:
-        """A region as 8-bit RGB: (h, w, 3)."""
+        """Return a region as 8-bit sRGB (h, w, 3)."""
         array: NDArray[np.uint8] = self.to_rgb(rows, columns)[0].permute(1, 2, 0).mul(255).round().byte().numpy()
         return array
 
     def to_grey_or_rgb8(self) -> NDArray[np.uint8]:
-        """The photo in 8 bits without a profile: (H, W, 1) where it is grey, otherwise sRGB (H, W, 3)."""
+        """Return the photo in 8 bits without a profile: grey (H, W, 1) if it is grey, otherwise sRGB (H, W, 3)."""
         array = self.to_rgb8()
         return array[:, :, :1] if self.samples.shape[2] == 1 else array
 
     def add_rgb_delta(self, top: int, delta: Tensor, left: int = 0) -> None:
-        """Add a difference of RGB values to the samples, rounding to the nearest and clamping to their range.
+        """Add a difference of RGB values to the samples, rounded to the nearest value and clamped to their range.
 
-        Grey takes the luma of the difference. CMYK takes it through its profile; without one the inks C, M, Y take it
-        and K stays.
-        Invisible pixels are left alone.
+        To grey samples the luma of the difference is added. CMYK samples are changed by their profile; without one the
+        inks C, M and Y change and K stays. Invisible pixels are not changed.
 
         Args:
-            top: first row.
-            delta: (1, 3, h, w), float32, in units of [0, 1]; what lies beyond the image is ignored.
-            left: first column.
+            top: first row to change.
+            delta: the difference, (1, 3, h, w), float32, relative to a range of [0, 1]; what extends beyond the photo
+                is ignored.
+            left: first column to change.
         """
         height, width = min(delta.shape[2], self.height - top), min(delta.shape[3], self.width - left)
         strip = max(1, _CHUNK_PIXELS // max(1, width))
@@ -205,7 +223,7 @@ class Pixels:
             self._add_rgb_chunk(self.samples[region], None if self.alpha is None else self.alpha[region], chunk)
 
     def _add_rgb_chunk(self, samples: NDArray[Any], alpha: NDArray[Any] | None, delta: NDArray[np.float32]) -> None:
-        """Add to samples (h, w, C) a change of RGB (h, w, 3)."""
+        """Add a difference of RGB values (h, w, 3) to samples (h, w, C), in place."""
         if samples.shape[2] == 1:
             delta = delta @ np.array(LUMA_WEIGHTS, dtype=np.float32)[:, None]
         if self.colour_space is not None:

@@ -1,4 +1,4 @@
-"""Scores: cheap numbers that say how sharp, noisy, blocky or clipped one photo is, and its perceptual hash."""
+"""Quality scores of a single photo: sharpness, noise, blockiness, clipping and a perceptual hash."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -12,30 +12,31 @@ from PIL import Image
 from deepot.photo.pixels import LUMA_WEIGHTS, Pixels
 
 JPEG_BLOCK = 8
-"""Side of JPEG's blocks, and of the areas whose noise is estimated."""
+"""Side of the blocks of JPEG, and of the areas whose noise is estimated, in pixels."""
 _WINDOWS_PER_SIDE, _WINDOW_PIXELS = 3, 96  # larger photos are scored by 3 × 3 windows of 96 × 96 pixels
-_MIN_SUBSAMPLED_SIDE = 192  # samples a side, at least, for what needs no neighbours: colour, clipping, hash
-_QUIET_QUANTILE = 0.05  # of the areas, the one whose noise is taken for that of the photo
-_QUIET_QUANTILE_RATIO = 0.75  # of the deviation of white noise, what that one shows of it: seen on a million such areas
-_MIN_SIDE = 2 * JPEG_BLOCK + 2  # pixels a side; a smaller photo has no grid of blocks to speak of
-_MIN_STEP = 0.01  # root mean square step, of 255, below which there is nothing to see
+_MIN_SUBSAMPLED_SIDE = 192  # minimum side, in pixels, of the subsampled photo for clipping and perceptual hash
+_QUIET_QUANTILE = 0.05  # quantile of the noise of all areas that is taken for the noise of the photo
+_QUIET_QUANTILE_RATIO = 0.75  # that quantile relative to the deviation of white noise, measured on a million areas
+_MIN_SIDE = 2 * JPEG_BLOCK + 2  # in pixels; a smaller photo does not show a grid of blocks
+_MIN_STEP = 0.01  # root mean square step, on the 0–255 scale, below which a photo counts as uniform
 
 FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class QualityScores:
-    """What is said of one photo; None where it is too small (under 18 pixels a side) or shows nothing at all.
+    """Quality scores of one photo; a score is None if the photo is too small (under 18 pixels a side) or uniform.
 
     Attributes:
-        sharpness: root mean square step of luma between neighbouring pixels, relative to that across four pixels: 0.25
-            for soft ramps, about 0.5 for photos in focus, towards 1 for nothing but noise.
-        noise: standard deviation of white noise, of 255, in the quietest areas: 5 % of those of 8 × 8 pixels have less.
-        blockiness: how much more steps are where JPEG's blocks meet, relative to the mean step; near 0 without a
-            grid. The grid may begin anywhere: crops and turned photos have one too.
-        clipped_low: share of samples at the darkest value.
-        clipped_high: share of samples at the brightest value.
-        phash: 64-bit perceptual hash, 16 hexadecimal digits; those of copies of one photo differ in a few bits.
+        sharpness: root mean square step of luma between neighbouring pixels, relative to that between pixels four
+            apart: 0.25 for soft ramps, about 0.5 for photos in focus, close to 1 for pure noise.
+        noise: standard deviation of white noise on the 0–255 scale, estimated in quiet areas: 5 % of the areas of
+            8 × 8 pixels have less.
+        blockiness: excess of the steps at the borders of JPEG's blocks, relative to the mean step; close to 0 without
+            a grid. The grid may start anywhere, as in cropped and rotated photos.
+        clipped_low: proportion of samples with the darkest value.
+        clipped_high: proportion of samples with the brightest value.
+        phash: 64-bit perceptual hash, 16 hexadecimal digits; those of copies of a photo differ in few bits.
     """
 
     sharpness: float | None
@@ -47,12 +48,22 @@ class QualityScores:
 
 
 def score_quality(pixels: Pixels) -> QualityScores:
-    """Score a photo; beyond 288 × 288 pixels it is sampled, so the time stays the same."""
+    """Compute the quality scores of a photo.
+
+    Photos of more than 288 × 288 pixels are scored by windows, so that the time does not grow with their size.
+
+    Example:
+        >>> from deepot import Pixels
+        >>> ramp = np.tile(np.arange(64, dtype=np.uint8)[None, :, None], (64, 1, 3))
+        >>> scores = score_quality(Pixels(ramp))
+        >>> round(scores.sharpness, 2), scores.noise, scores.clipped_high
+        (0.25, 0.0, 0.0)
+    """
     subsampled = _subsample(pixels)
     colour = subsampled[:, :, :3]
-    low, high = (np.count_nonzero(colour == value) / colour.size for value in (0, pixels.max_value))
+    low, high = (float(np.count_nonzero(colour == value) / colour.size) for value in (0, pixels.max_value))
     if subsampled.shape[2] == 4:
-        low, high = high, low  # ink
+        low, high = high, low  # more ink is darker
     windows = luma_windows(pixels)
     is_large_enough = min(windows.shape[1:]) >= _MIN_SIDE
     return QualityScores(
@@ -66,7 +77,10 @@ def score_quality(pixels: Pixels) -> QualityScores:
 
 
 def luma_windows(pixels: Pixels) -> FloatArray:
-    """Luma of 255: (1, H, W) of a small photo, windows (n, h, w) from all over a larger one, on whole blocks."""
+    """Return luma on the 0–255 scale: a small photo as (1, H, W), windows of a larger one as (n, h, w).
+
+    The windows are spread over the photo and start at multiples of a block.
+    """
     height, width = pixels.height, pixels.width
     if height * width <= (_WINDOWS_PER_SIDE * _WINDOW_PIXELS) ** 2:
         rows, columns = [slice(0, height)], [slice(0, width)]
@@ -78,16 +92,16 @@ def luma_windows(pixels: Pixels) -> FloatArray:
 
 
 def estimate_sharpness(luma: FloatArray) -> float | None:
-    """Root mean square step between neighbours relative to that across four pixels, both ways; luma (n, h, w)."""
+    """Return the root mean square step between neighbours relative to that over four pixels; luma (n, h, w)."""
     near, far = (_mean_square_step(luma, distance) for distance in (1, 4))
     return float(np.sqrt(near / far)) if far > _MIN_STEP**2 else None
 
 
 def estimate_noise(luma: FloatArray) -> float:
-    """Standard deviation of white noise in the quietest areas; luma (n, h, w).
+    """Return the standard deviation of white noise in quiet areas; luma (n, h, w).
 
-    The mask of J. Immerkær, "Fast noise variance estimation" (1996), blind to ramps and straight edges, over areas of
-    8 × 8 pixels. Areas without any change, as clipped ones are, say nothing.
+    The mask of J. Immerkær, "Fast noise variance estimation" (1996), which ignores ramps and straight edges, is
+    evaluated over areas of 8 × 8 pixels. Uniform areas, such as clipped ones, are left out.
     """
     across = luma[:, :, :-2] - 2 * luma[:, :, 1:-1] + luma[:, :, 2:]
     mask_response = across[:, :-2] - 2 * across[:, 1:-1] + across[:, 2:]
@@ -102,14 +116,14 @@ def estimate_noise(luma: FloatArray) -> float:
 
 
 def estimate_blockiness(luma: FloatArray) -> float:
-    """How much more every eighth step is than those beside it, relative to the mean step, both ways; luma (n, h, w)."""
+    """Return the excess of every eighth step over its neighbours, relative to the mean step; luma (n, h, w)."""
     return (
         _phase_excess(np.abs(np.diff(luma, axis=2))) + _phase_excess(np.abs(np.diff(luma, axis=1)).swapaxes(1, 2))
     ) / 2
 
 
 def _phase_excess(steps: FloatArray) -> float:
-    """Of steps (n, h, w - 1): the excess at one of eight phases of columns over that at most of them."""
+    """Return the largest excess of steps (n, h, w − 1) at one of eight column phases over the median phase."""
     by_column = steps.reshape(-1, steps.shape[2]).mean(0).astype(np.float64)
     excess = by_column[1:-1] - (by_column[:-2] + by_column[2:]) / 2
     phases = np.array([excess[phase::JPEG_BLOCK].mean() for phase in range(JPEG_BLOCK)])
@@ -123,20 +137,20 @@ def _mean_square_step(luma: FloatArray, distance: int) -> float:
 
 
 def _window_slices(side: int) -> list[slice]:
-    """Where windows lie along a side: starts are multiples of a block."""
+    """Return the windows along a side, which start at multiples of a block."""
     length = min(_WINDOW_PIXELS, side)
     starts = np.linspace(0, side - length, _WINDOWS_PER_SIDE).astype(int) // JPEG_BLOCK * JPEG_BLOCK
     return [slice(start, start + length) for start in sorted(set(starts.tolist()))]
 
 
 def _subsample(pixels: Pixels) -> NDArray[Any]:
-    """Every so-many-th sample of a photo both ways, (h, w, C)."""
+    """Return a photo subsampled by a whole step along each axis, (h, w, C)."""
     rows, columns = (max(1, side // _MIN_SUBSAMPLED_SIDE) for side in (pixels.height, pixels.width))
     return np.ascontiguousarray(pixels.samples[::rows, ::columns])
 
 
 def _to_luma(samples: NDArray[Any]) -> FloatArray:
-    """Luma (H, W), of 255, of samples (H, W, C) of a photo."""
+    """Return the luma (H, W) on the 0–255 scale of samples (H, W, C)."""
     if samples.shape[2] == 1:
         return samples[:, :, 0] * np.float32(255 / np.iinfo(samples.dtype).max)
     colour = samples if samples.shape[2] == 3 else _to_rgb8(samples)
@@ -145,5 +159,5 @@ def _to_luma(samples: NDArray[Any]) -> FloatArray:
 
 
 def _to_rgb8(samples: NDArray[Any]) -> NDArray[np.uint8]:
-    """Samples (H, W, C) of a photo as 8-bit RGB."""
+    """Return samples (H, W, C) as 8-bit RGB."""
     return samples if samples.shape[2] == 3 and samples.dtype == np.uint8 else Pixels(samples).to_rgb8()

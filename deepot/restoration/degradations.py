@@ -1,4 +1,4 @@
-"""Degradations: what calibration does to good photos before a restorer mends them."""
+"""Degradations that calibration applies to natural photos before they are restored."""
 
 import hashlib
 import io
@@ -11,16 +11,26 @@ from deepot.errors import SpecError
 from deepot.spec import build_from_spec, parse_spec
 
 Degradation = Callable[[Image.Image, np.random.Generator], Image.Image]
-"""An 8-bit image, grey or RGB, and a generator → one of the same mode; what comes out is what a file would hold."""
+"""Takes an 8-bit grey or RGB image and a random generator; returns a degraded 8-bit image of the same mode."""
 
 
 def rng_for(identity: bytes) -> np.random.Generator:
-    """The generator of a photo, from its bytes or its name: the same each time, whatever is degraded before it."""
+    """Return the random generator of a photo.
+
+    It depends on nothing else, so that a photo is degraded alike in every run and whatever was degraded before it.
+
+    Args:
+        identity: what identifies the photo, such as the bytes or the name of its file.
+
+    Example:
+        >>> int(rng_for(b"photo.jpg").integers(1000)) == int(rng_for(b"photo.jpg").integers(1000))
+        True
+    """
     return np.random.default_rng(int(hashlib.sha256(identity).hexdigest()[:16], 16))
 
 
 def gaussian_noise(sigma: float) -> Degradation:
-    """White Gaussian noise of standard deviation `sigma` on the 0–255 scale, rounded and clipped to 8 bits."""
+    """Return a degradation that adds white Gaussian noise of standard deviation `sigma` on the 0–255 scale."""
     _require_positive("noise", "sigma", sigma)
 
     def degrade(image: Image.Image, generator: np.random.Generator) -> Image.Image:
@@ -32,7 +42,7 @@ def gaussian_noise(sigma: float) -> Degradation:
 
 
 def jpeg_compression(quality: float) -> Degradation:
-    """JPEG compression at Pillow's `quality`, 1 to 95."""
+    """Return a degradation that compresses to JPEG with Pillow's `quality`, 1 to 95."""
     if not 1 <= quality <= 95:
         raise ValueError(f"jpeg: quality is {quality:g}, it must lie between 1 and 95")
 
@@ -45,13 +55,13 @@ def jpeg_compression(quality: float) -> Degradation:
 
 
 def gaussian_blur(sigma: float) -> Degradation:
-    """Gaussian blur of standard deviation `sigma` pixels (Pillow's, an approximation by box filters)."""
+    """Return a degradation that blurs with a Gaussian of `sigma` pixels (approximated by Pillow's box filters)."""
     _require_positive("blur", "sigma", sigma)
     return lambda image, _: image.filter(ImageFilter.GaussianBlur(sigma))
 
 
 def downscale(factor: float) -> Degradation:
-    """Bicubic downscaling by a whole `factor`; the photo is cropped to a multiple of it first."""
+    """Return a degradation that crops to a multiple of the whole number `factor` and downscales bicubically by it."""
     if factor < 2 or factor != int(factor):
         raise ValueError(f"downscale: factor is {factor:g}, it must be a whole number from 2 on")
     step = int(factor)
@@ -72,13 +82,24 @@ DEGRADATION_FACTORIES: dict[str, Callable[..., Degradation]] = {
 
 
 def load_degradation(text: str) -> Degradation:
-    """Build a degradation from its spec: `noise:sigma=50`, or a chain `blur:sigma=1+noise:sigma=10+jpeg:quality=30`.
+    """Build a degradation from its spec.
+
+    Args:
+        text: `noise:sigma=50`, `jpeg:quality=30`, `blur:sigma=1`, `downscale:factor=4`, or several that are applied
+            one after the other, joined by `+`: `blur:sigma=1+noise:sigma=10+jpeg:quality=30`.
 
     Raises:
-        SpecError: an unknown name or an option out of range.
+        SpecError: the spec is empty, a name is unknown, or an option is missing or out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> from PIL import Image
+        >>> degrade = load_degradation("downscale:factor=2+noise:sigma=5")
+        >>> degrade(Image.new("RGB", (9, 6)), np.random.default_rng(0)).size
+        (4, 3)
     """
     if not text.strip():
-        raise SpecError("degrade is empty; name one of " + ", ".join(DEGRADATION_FACTORIES))
+        raise SpecError("the degradation is empty; name one of " + ", ".join(DEGRADATION_FACTORIES))
     steps: list[Degradation] = [
         build_from_spec(parse_spec(step_text.strip()), DEGRADATION_FACTORIES, "degradation")
         for step_text in text.split("+")

@@ -1,4 +1,4 @@
-"""Memory: work in smaller tiles where that of an accelerator does not do."""
+"""Repeating a computation in smaller tiles when it exceeds the memory of an accelerator."""
 
 import logging
 from collections.abc import Callable
@@ -12,18 +12,30 @@ T = TypeVar("T")
 
 
 def retry_with_smaller_tiles(compute: Callable[[int], T], size: int, min_size: int) -> tuple[T, int]:
-    """Do work in tiles; where an accelerator's memory does not do, once more in tiles of half the side, and so on.
+    """Compute in tiles, and again in tiles of half the side each time the memory of an accelerator is exceeded.
+
+    Callers start every photo with the same `size` and do not remember the one that worked: what a photo becomes must
+    not depend on the photos that the process has computed before.
 
     Args:
-        compute: side of a tile, in pixels → what it gives.
-        size: side to begin with.
-        min_size: side below which tiles make no sense.
+        compute: takes the side of a tile in pixels.
+        size: side to start with.
+        min_size: smallest side that is tried.
 
     Returns:
-        What it gave, and the side with which it did.
+        The result of `compute`, and the side for which it succeeded.
 
     Raises:
-        WorkerOutOfMemoryError: tiles of half the side would be smaller than the least.
+        torch.OutOfMemoryError: memory was exceeded and half the side would be less than `min_size`.
+
+    Example:
+        >>> import torch
+        >>> def compute(size):
+        ...     if size > 300:
+        ...         raise torch.OutOfMemoryError
+        ...     return f"computed in tiles of {size}"
+        >>> retry_with_smaller_tiles(compute, 1024, 64)
+        ('computed in tiles of 256', 256)
     """
     while True:
         try:
@@ -32,4 +44,4 @@ def retry_with_smaller_tiles(compute: Callable[[int], T], size: int, min_size: i
             if size // 2 < min_size:
                 raise
         size //= 2
-        log.warning("out of memory: tiles are now %d × %d", size, size)
+        log.warning("out of accelerator memory: computing this photo again in tiles of %d × %d pixels", size, size)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 
-from deepot.autoencoder.autoencoder import as_autoencoder
+from deepot.autoencoder import as_autoencoder
 from deepot.inference.calibration import fit_images
 from deepot.inference.enhancer import Enhancer
 from deepot.inference.modes import TransportMode

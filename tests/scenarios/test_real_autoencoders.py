@@ -1,4 +1,4 @@
-"""Published autoencoders at their real size, with random weights: saved, loaded, and a photo through them."""
+"""Published autoencoders at their real size with random weights: saved, loaded, and used to enhance a photo."""
 
 from dataclasses import dataclass
 
@@ -23,19 +23,19 @@ IMAGES = torch.rand(1, 3, 32, 40, generator=torch.Generator().manual_seed(0))
 
 
 @dataclass(frozen=True)
-class Real:
-    """A codec loaded from a folder, and what the model that was saved there does with IMAGES in [−1, 1]."""
+class SavedModel:
+    """An autoencoder loaded from a folder, and the output for IMAGES in [−1, 1] of the model that was saved there."""
 
     name: str
-    codec: deepot.LoadedAutoencoder
+    autoencoder: deepot.LoadedAutoencoder
     raw: Tensor
     deviation: Tensor | None
     decoded: Tensor
 
 
 @pytest.fixture(scope="module", params=EXPECTED)
-def real(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("vae")
+def saved(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("autoencoder")
     model = CONFIGURATIONS[request.param].build()
     with torch.inference_mode():
         encoded = model.encode(IMAGES * 2 - 1)
@@ -43,62 +43,62 @@ def real(request, tmp_path_factory):
         raw = encoded.latents if posterior is None else posterior.mean
         decoded = model.decode(raw).sample
     model.save_pretrained(folder)
-    del model  # one of them in memory at a time
-    codec = deepot.load_autoencoder(str(folder), device="cpu", dtype=torch.float32)
-    return Real(request.param, codec, raw, None if posterior is None else posterior.std, decoded)
+    del model  # only one of them is in memory at a time
+    autoencoder = deepot.load_autoencoder(str(folder), device="cpu", dtype=torch.float32)
+    return SavedModel(request.param, autoencoder, raw, None if posterior is None else posterior.std, decoded)
 
 
 @pytest.fixture(scope="module")
-def transport(real):
+def transport(saved):
     natural = make_photo(0, 97, 45)
-    return deepot.fit_images(real.codec, [soften(natural)], [natural], patch_size=1)
+    return deepot.fit_images(saved.autoencoder, [soften(natural)], [natural], patch_size=1)
 
 
-def test_the_folder_gives_back_the_whole_model(real):
-    parameters, channels, scaling, shift, halo = EXPECTED[real.name]
-    codec = real.codec
-    assert sum(parameter.numel() for parameter in codec.network.parameters()) == parameters
-    assert (codec.factor, codec.channels, codec.halo) == (8, channels, halo)
-    assert (codec.network.scaling, codec.network.shift) == (scaling, shift)
+def test_load_autoencoder_restores_a_saved_model(saved):
+    parameters, channels, scaling, shift, halo = EXPECTED[saved.name]
+    autoencoder = saved.autoencoder
+    assert sum(parameter.numel() for parameter in autoencoder.network.parameters()) == parameters
+    assert (autoencoder.factor, autoencoder.channels, autoencoder.halo) == (8, channels, halo)
+    assert (autoencoder.network.scaling, autoencoder.network.shift) == (scaling, shift)
 
 
-def test_latents_are_the_scaled_mean_and_decode_as_the_model_does(real):
-    _, _, scaling, shift, _ = EXPECTED[real.name]
-    latents = real.codec.encode(IMAGES)
-    torch.testing.assert_close(latents, (real.raw - shift) * scaling, rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(real.codec.decode(latents), (real.decoded + 1) / 2, rtol=1e-3, atol=1e-3)
-    assert float(real.raw.std()) > 0.1, "latents that hardly differ would show nothing"
-    if real.deviation is not None:
-        assert float(real.deviation.min()) > 0.1, "a posterior this narrow would not tell its mean from a sample"
+def test_loaded_autoencoder_encodes_to_the_scaled_mean_and_decodes_as_the_model(saved):
+    _, _, scaling, shift, _ = EXPECTED[saved.name]
+    latents = saved.autoencoder.encode(IMAGES)
+    torch.testing.assert_close(latents, (saved.raw - shift) * scaling, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(saved.autoencoder.decode(latents), (saved.decoded + 1) / 2, rtol=1e-3, atol=1e-3)
+    assert float(saved.raw.std()) > 0.1, "the comparison needs latents that differ"
+    if saved.deviation is not None:
+        assert float(saved.deviation.min()) > 0.1, "the comparison needs a posterior whose samples differ from its mean"
 
 
-def test_encoding_twice_gives_the_same_bits(real):
-    assert torch.equal(real.codec.encode(IMAGES), real.codec.encode(IMAGES))
+def test_loaded_autoencoder_encodes_twice_to_the_same_bits(saved):
+    assert torch.equal(saved.autoencoder.encode(IMAGES), saved.autoencoder.encode(IMAGES))
 
 
-def test_alpha_one_gives_the_photo_back(real, transport):
+def test_enhancer_with_alpha_one_returns_the_photo(saved, transport):
     image = make_photo(3, 45, 37)
-    result = Enhancer(real.codec, transport, alpha=1)(image)
+    result = Enhancer(saved.autoencoder, transport, alpha=1)(image)
     np.testing.assert_array_equal(np.asarray(result), np.asarray(image))
 
 
-def test_a_photo_goes_through_whole_and_in_tiles(real, transport):
-    """Sides are no multiple of 8. Local networks' tiles give the whole; others' give another image with random weights,
-    as means and variances differ: that they agree with one another is in test_seams."""
-    exact = real.codec.halo is not None
+def test_enhancer_processes_a_photo_in_one_piece_and_in_tiles(saved, transport):
+    """Its sides are not multiples of 8. Only the tiles of local networks must give the result of the full photo: with
+    random weights the means and variances of tiles differ much. test_tile_consistency compares their borders."""
+    exact = saved.autoencoder.halo is not None
     image = soften(make_photo(1, *((1400, 300) if exact else (129, 61))))
     results = []
     for tiles in (TileOptions(1024), TileOptions(size=80, overlap=24)):
-        enhancer = Enhancer(real.codec, transport, mode="plain" if exact else "residual", tiles=tiles)
+        enhancer = Enhancer(saved.autoencoder, transport, mode="plain" if exact else "residual", tiles=tiles)
         pixels = Pixels.from_image(image)
-        outcome = enhancer.enhance(pixels)
-        assert (outcome.n_tiles > 1) == (tiles.size < 1024), tiles.plan(real.codec, pixels)
-        assert 0 < outcome.transport_mse < np.inf
-        assert np.isfinite([outcome.patch_nll, outcome.patch_nll_output]).all()
+        stats = enhancer.enhance(pixels)
+        assert (stats.n_tiles > 1) == (tiles.size < 1024), tiles.plan(saved.autoencoder, pixels)
+        assert 0 < stats.transport_mse < np.inf
+        assert np.isfinite([stats.patch_nll, stats.patch_nll_output]).all()
         result = pixels.to_image()
         assert (result.size, result.mode) == (image.size, "RGB")
         results.append(np.asarray(result).astype(int) - np.asarray(image))
-    whole, tiled = results
-    assert min(np.abs(whole).mean(), np.abs(tiled).mean()) > 1, "a photo that hardly changes would show nothing"
+    full, tiled = results
+    assert min(np.abs(full).mean(), np.abs(tiled).mean()) > 1, "the comparison needs a photo that changes"
     if exact:
-        assert np.abs(tiled - whole).max() <= 1
+        assert np.abs(tiled - full).max() <= 1

@@ -14,6 +14,12 @@ def make_photo(seed=0, width=48, height=36, noise=20.0):
     return Image.fromarray((base + generator.normal(0, noise, base.shape)).clip(0, 255).astype(np.uint8))
 
 
+def make_gradient(width=64, height=48):
+    """Return an RGB image whose channels rise by 3, 4 and 2 grey levels per pixel."""
+    y, x = np.mgrid[:height, :width]
+    return Image.fromarray(np.stack([x * 3, y * 4, (x + y) * 2], -1).astype(np.uint8))
+
+
 def soften(image):
     """Return what a restorer trained for a small error would: a soft image."""
     size = image.size

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 import deepot
-from deepot.autoencoder.autoencoder import as_autoencoder
+from deepot.autoencoder import as_autoencoder
 from deepot.errors import AutoencoderError, MapError, UnsupportedImageError
 from deepot.inference.calibration import paired_moments
 from deepot.inference.enhancer import Enhancer

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 import deepot
-from deepot.autoencoder.autoencoder import as_autoencoder
+from deepot.autoencoder import as_autoencoder
 from deepot.errors import MapError, MomentsError, SpecError
 from deepot.inference.enhancer import Enhancer
 from deepot.inference.tile_options import TileOptions

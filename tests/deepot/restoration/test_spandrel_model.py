@@ -1,4 +1,4 @@
-"""Checkpoints that spandrel reads: real architectures with random weights, saved, loaded and run on photos."""
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from tests.support.image_corpus import ADOBE_RGB
 from tests.support.photos import make_photo
 from tests.support.spandrel_import import can_import_spandrel
 
-pytestmark = pytest.mark.filterwarnings("ignore:torch.meshgrid")  # SwinIR's
+pytestmark = pytest.mark.filterwarnings("ignore:torch.meshgrid")  # raised by SwinIR
 SIZES = [(1, 1), (1, 40), (7, 5), (33, 50)]
 
 
@@ -22,7 +22,7 @@ def spandrel():
 
 
 def checkpoint(folder, name):
-    """A small network with random weights as a checkpoint; in the layout its authors publish."""
+    """Save a small network with random weights in the layout that its authors publish; return path and network."""
     torch.manual_seed(1)
     if name == "grey denoiser":
         from spandrel.architectures.DnCNN import DnCNN
@@ -38,9 +38,9 @@ def checkpoint(folder, name):
     else:
         from spandrel.architectures.ESRGAN import ESRGAN
 
-        ends = {"4 to 4": (4, 4), "3 to 1": (3, 1)}.get(name, (3, 3))
+        channels = {"4 to 4": (4, 4), "3 to 1": (3, 1)}.get(name, (3, 3))
         scale = int(name[1:]) if name[0] == "x" else 2
-        model = ESRGAN(in_nc=ends[0], out_nc=ends[1], num_filters=16, num_blocks=1, scale=scale)
+        model = ESRGAN(in_nc=channels[0], out_nc=channels[1], num_filters=16, num_blocks=1, scale=scale)
     path = folder / "model.pth"
     torch.save(model.state_dict(), path)
     return path, model.eval()
@@ -49,7 +49,7 @@ def checkpoint(folder, name):
 @pytest.mark.parametrize(
     ("name", "scale"), [("x1", 1), ("x2", 2), ("x4", 4), ("windows", 2), ("grey denoiser", 1), ("4 to 4", 2)]
 )
-def test_every_scale_at_every_size(tmp_path, name, scale):
+def test_spandrel_model_of_any_scale_restores_photos_of_any_size(tmp_path, name, scale):
     path, _ = checkpoint(tmp_path, name)
     restorer = load_restorer(f"spandrel:{path}", device=torch.device("cpu"))
     assert restorer.scale == scale
@@ -61,7 +61,7 @@ def test_every_scale_at_every_size(tmp_path, name, scale):
 
 
 @pytest.mark.parametrize("name", ["x2", "windows", "grey denoiser", "4 to 4"])
-def test_the_result_is_the_models(tmp_path, name):
+def test_spandrel_model_gives_the_output_of_the_network(tmp_path, name):
     path, model = checkpoint(tmp_path, name)
     pixels = Pixels.from_image(make_photo(2, 32, 24))
     with torch.inference_mode():
@@ -75,7 +75,7 @@ def test_the_result_is_the_models(tmp_path, name):
     assert (result.to_rgb() - expected.clamp(0, 1)).abs().max() <= 0.51 / 255
 
 
-def test_depth_profile_and_transparency_come_through(tmp_path):
+def test_spandrel_model_keeps_bit_depth_profile_and_transparency(tmp_path):
     path, _ = checkpoint(tmp_path, "x2")
     samples = np.asarray(make_photo(3)).astype(np.uint16) * 257
     alpha = np.full(samples.shape[:2], 65535, np.uint16)
@@ -85,36 +85,34 @@ def test_depth_profile_and_transparency_come_through(tmp_path):
     assert (result.samples.dtype, result.samples.shape, result.alpha.shape) == (np.uint16, (72, 96, 3), (72, 96))
 
 
-def test_a_model_that_cuts_photos_itself_gets_them_whole(tmp_path):
-    from dataclasses import replace
-
+def test_restorer_that_tiles_itself_is_given_the_full_photo(tmp_path):
     path, _ = checkpoint(tmp_path, "x1")
     restorer = load_restorer(f"spandrel:{path}", device=torch.device("cpu"))
-    seen = []
+    sizes = []
 
     def model(images):
-        seen.append(tuple(images.shape[2:]))
+        sizes.append(tuple(images.shape[2:]))
         return images
 
     pixels = Pixels(np.zeros((40, 30_000, 3), np.uint8))
     replace(restorer, model=model, tiled=False)(pixels)
-    assert seen == [(40, 30_000)]
-    seen.clear()
+    assert sizes == [(40, 30_000)]
+    sizes.clear()
     replace(restorer, model=model)(pixels)
-    assert len(seen) > 1
-    assert max(height * width for height, width in seen) <= 1024**2
+    assert len(sizes) > 1
+    assert max(height * width for height, width in sizes) <= 1024**2
 
 
-def test_files_that_are_no_checkpoints(tmp_path):
-    (tmp_path / "x.pth").write_bytes(b"no checkpoint")
-    with pytest.raises(RestorerError, match="no checkpoint that spandrel knows"):
+def test_load_spandrel_model_of_another_file_is_refused(tmp_path):
+    (tmp_path / "x.pth").write_bytes(b"not a checkpoint")
+    with pytest.raises(RestorerError, match="not a checkpoint that spandrel can load"):
         load_restorer(f"spandrel:{tmp_path}/x.pth")
     torch.save({"weight": torch.zeros(3)}, tmp_path / "y.pth")
-    with pytest.raises(RestorerError, match="no checkpoint that spandrel knows"):
+    with pytest.raises(RestorerError, match="not a checkpoint that spandrel can load"):
         load_restorer(f"spandrel:{tmp_path}/y.pth")
 
 
-def test_a_model_of_other_channels_is_refused_by_their_number(tmp_path):
+def test_load_spandrel_model_with_other_output_channels_is_refused(tmp_path):
     path, _ = checkpoint(tmp_path, "3 to 1")
-    with pytest.raises(RestorerError, match="images of 1 channels out of 3; taken are"):
+    with pytest.raises(RestorerError, match="maps 3 channels to 1; supported are"):
         load_restorer(f"spandrel:{path}")
