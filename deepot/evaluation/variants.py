@@ -48,7 +48,7 @@ class PhotoVariants:
     transported_latents: Tensor
 
     def render(self, point: SweepPoint, preserve: Collection[Preserve] = ()) -> Tensor:
-        """Return the variant as written in 8 bits, (1, 3, H, W) in [0, 1]; `preserve` as for `Enhancer`."""
+        """Return the variant as it would be written, in 8 bits, (1, 3, H, W) in [0, 1]; `preserve` as in `Enhancer`."""
         if point.name == CLEAN:
             return Pixels(self.clean.numpy()).to_rgb()
         pixels = Pixels(self.restored.numpy().copy())

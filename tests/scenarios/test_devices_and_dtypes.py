@@ -162,7 +162,7 @@ def test_restorer_out_of_memory_retries_in_smaller_tiles():
     photo = Pixels.from_image(make_photo(9, 700, 300))
     expected, small = make_restorer("cpu")(photo), make_restorer("cpu", max_pixels=260**2)
     assert np.abs(small(photo).samples.astype(int) - expected.samples).max() <= 1
-    assert small.window == 1024, "the next photo must start with the same tiles"
+    assert small.window == 1024, "the next photo starts with the same tiles"
     with pytest.raises(torch.OutOfMemoryError):
         make_restorer("cpu", max_pixels=100**2)(photo)
     untiled = replace(small, tiled=False, window=1024)
@@ -231,7 +231,7 @@ def test_enhance_out_of_memory_retries_from_the_original_samples_in_smaller_tile
 @pytest.mark.parametrize("name", AUTOENCODERS)
 def test_enhance_after_a_photo_out_of_memory_gives_the_same_bytes(maps, soft_photo, name, monkeypatch):
     """The smaller tiles are for the photo that needed them alone, even if tiles are cross-faded and show in bytes."""
-    transport, tiles = maps[name, "gaussian"], replace(AUTOENCODERS[name][1], size=128)
+    transport, tiles = maps[name, "gaussian"], replace(AUTOENCODERS[name][1], size=192)
     other = soften(make_photo(3, 200, 280))
     with fake_gpu():
         autoencoder = load(name, FAKE_DEVICE)
