@@ -44,7 +44,7 @@ class Draw:
 
 
 def read_draws(limit: int) -> list[dict[str, list[str]]]:
-    """Return the names of the photos of the first so many draws."""
+    """Return the names of the photos of the first `limit` draws."""
     draws: list[dict[str, list[str]]] = json.loads(DRAWS_FILE.read_text())["draws"][:limit]
     return draws
 
@@ -83,7 +83,7 @@ def leading_preserving(source: Gaussian, reference: Gaussian, number: int) -> Af
 
 
 def shrunk_by_standard_errors(draw: Draw, shrinkage_se: float) -> Affine:
-    """Return the unpaired map shrunk as deepot shrinks it, by so many standard errors."""
+    """Return the unpaired map shrunk as deepot shrinks it, by this many standard errors."""
     share = estimate_uncertainty(draw.others, draw.natural, draw.patch_size).shrinkage_factor(shrinkage_se)
     return shrunk(*merge_gaussians(draw.others, draw.natural), share)
 
@@ -132,7 +132,7 @@ class MomentsCache:
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def read(self, path: Path, rounds: int) -> Moments:
-        """Return the moments of a photo after so many rounds of degradation and restoration."""
+        """Return the moments of a photo after this many rounds of degradation and restoration."""
         cached = self._folder / f"{path.stem}-{rounds}-{self._patch_size}.safetensors"
         if not cached.exists():
             photo, rng = center_crop(read_photo(path), 0), rng_for(path.name.encode())

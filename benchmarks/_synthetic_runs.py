@@ -17,7 +17,7 @@ _IMAGES_PER_FOLDER = 1000
 
 
 def iter_synthetic_entries(images: int) -> Iterator[Entry]:
-    """Yield the entries of a listing of so many images, in the order of their keys."""
+    """Yield the entries of a listing of this many images, in the order of their keys."""
     for number in range(images):
         key = f"{number // _IMAGES_PER_FOLDER:06d}/scan-{number:09d}.jpg"
         yield Entry(f"s3://archive/scans/{key}", key, 1_000_000 + number, f"{number:032x}", 1.7e9 + number)

@@ -20,7 +20,7 @@ _UNCOMMITTED_EVERY = 100
 
 
 def make_run(images: int, folder: Path) -> None:
-    """Write a run of so many images whose every hundredth shard has results but no commit."""
+    """Write a run of this many images whose every hundredth shard has results but no commit."""
     run = write_run_files(str(folder))
     extend_plan(run, iter_synthetic_entries(images), IMAGES_PER_SHARD)
     for shard in read_plan(run):

@@ -43,7 +43,7 @@ def make_image(width: int, height: int) -> Pixels:
 
 
 class FirstTilesOnly:
-    """An autoencoder that computes only so many tiles; its output for the others is zero."""
+    """An autoencoder that computes only a number of tiles; its output for the others is zero."""
 
     def __init__(self, autoencoder: Autoencoder, tiles: int) -> None:
         self.factor, self.channels = autoencoder.factor, autoencoder.channels
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=12000)
     parser.add_argument("--height", type=int, default=9000)
     parser.add_argument("--tile", type=int, default=TileOptions.size, help="side of a tile in pixels")
-    parser.add_argument("--computed-tiles", type=int, help="compute only so many tiles: enough for measuring memory")
+    parser.add_argument("--computed-tiles", type=int, help="compute only this many tiles: enough for measuring memory")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

@@ -70,7 +70,7 @@ def measure_planning(keys: int, folder: str) -> dict[str, float]:
 
 
 def measure_scheduling(shards: int, folder: str) -> dict[str, float]:
-    """Measure scheduling and committing so many shards, and summing them up at the end."""
+    """Measure scheduling and committing this many shards, and summing them up at the end."""
     run = RunPaths(folder)
     write(run.run_json, b"{}")
     extend_plan(run, iter_synthetic_entries(IMAGES_PER_SHARD * shards), IMAGES_PER_SHARD)

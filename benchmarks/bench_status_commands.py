@@ -35,7 +35,7 @@ COMMANDS: dict[str, Callable[[RunPaths], object]] = {
 
 
 def make_run(images: int, folder: str) -> None:
-    """Write a run of so many images, all of them done."""
+    """Write a run of this many images, all of them done."""
     os.fsync = lambda _: None  # type: ignore[assignment]
     run, rng = write_run_files(folder), random.Random(0)
     extend_plan(run, iter_synthetic_entries(images), IMAGES_PER_SHARD)

@@ -110,7 +110,7 @@ def add_calibration_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--degradation", default="noise:sigma=50")
     parser.add_argument("--restorer", default="nlm:sigma=50")
     parser.add_argument("--patch-size", type=int, default=3)
-    parser.add_argument("--draws", type=int, default=20, help="use the first so many draws")
+    parser.add_argument("--draws", type=int, default=20, help="use only the first N draws")
     parser.add_argument("--cache", type=Path, required=True, help="folder of the photos' moments")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--allow-code", action="store_true")

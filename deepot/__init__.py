@@ -1,4 +1,4 @@
-"""deepot: make restored photos look real with Deep Optimal Transport (Adrai, Ohayon, Elad, Michaeli, NeurIPS 2023).
+"""Make restored photos look real with Deep Optimal Transport (Adrai, Ohayon, Elad, Michaeli, NeurIPS 2023).
 
 autoencoder = deepot.load_autoencoder("embedded")
 transport = deepot.fit_images(autoencoder, restored_images, natural_images)

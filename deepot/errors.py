@@ -8,7 +8,7 @@
     ├── MapError                a transport map cannot be read or was fitted for another autoencoder
     └── UnsupportedImageError   an image has a mode that cannot be restored exactly from RGB
 
-Each message names the thing and its value and says what to do.
+Each message names the thing and its value and the way out.
 """
 
 

@@ -1,1 +1,1 @@
-"""pipeline: the method over collections in object storage, on Ray, with a manifest of every result."""
+"""Deep Optimal Transport over collections in object storage, on Ray, with a manifest of every result."""

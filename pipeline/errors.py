@@ -42,7 +42,7 @@ class RunError(PipelineError):
 
 
 class CodeAdvice(NamedTuple):
-    """What to tell a person about a code.
+    """What an error code means, for a person.
 
     Attributes:
         meaning: why the image was not done.
@@ -95,7 +95,7 @@ class ErrorCode(StrEnum):
     EMPTY_FILE = "empty_file", "The file has no bytes.", "Restore it from a backup, or remove it."
     NOT_AN_IMAGE = (
         "not_an_image",
-        "It is not an image, whatever its name says.",
+        "It is not an image, whatever its extension.",
         "Look at it: text, HTML or an unknown format?",
     )
     DAMAGED = (

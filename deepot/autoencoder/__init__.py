@@ -1,4 +1,4 @@
-"""Autoencoders: loading, placing on a device, receptive field and statistics shared by tiles."""
+"""How autoencoders are loaded and placed on a device, their receptive field, statistics shared by tiles."""
 
 from deepot.autoencoder.device import default_device, default_dtype, disable_tf32
 from deepot.autoencoder.diffusers_autoencoder import DiffusersAutoencoder

@@ -35,10 +35,10 @@ class BootstrapEstimate:
 
 
 def resample_counts(n_photos: int, replicates: int) -> NDArray[np.int64]:
-    """Return how often each block of photos is drawn in each replicate, (replicates, blocks), from a fixed seed.
+    """Return how often each block of photos is sampled in each replicate, (replicates, blocks), from a fixed seed.
 
-    Photos are drawn with replacement (Efron & Tibshirani 1993), a clean photo together with its variants, and the same
-    ones for every point, so that points can be compared replicate by replicate.
+    Photos are sampled with replacement (Efron & Tibshirani 1993), a clean photo together with its variants, and the
+    same ones for every point, so that points can be compared replicate by replicate.
     """
     blocks = min(n_photos, MAX_BOOTSTRAP_BLOCKS)
     return np.random.default_rng(0).multinomial(blocks, [1 / blocks] * blocks, size=replicates)

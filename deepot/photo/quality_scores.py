@@ -144,7 +144,7 @@ def _window_slices(side: int) -> list[slice]:
 
 
 def _subsample(pixels: Pixels) -> NDArray[Any]:
-    """Return a photo subsampled by a whole step along each axis, (h, w, C)."""
+    """Return a photo subsampled by an integer step along each axis, (h, w, C)."""
     rows, columns = (max(1, side // _MIN_SUBSAMPLED_SIDE) for side in (pixels.height, pixels.width))
     return np.ascontiguousarray(pixels.samples[::rows, ::columns])
 

@@ -61,7 +61,7 @@ def gaussian_blur(sigma: float) -> Degradation:
 
 
 def downscale(factor: float) -> Degradation:
-    """Return a degradation that crops to a multiple of the whole number `factor` and downscales bicubically by it."""
+    """Return a degradation that crops to a multiple of the integer `factor` and downscales bicubically by it."""
     if factor < 2 or factor != int(factor):
         raise ValueError(f"downscale: factor is {factor:g}, it must be a whole number from 2 on")
     step = int(factor)

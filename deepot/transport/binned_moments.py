@@ -1,8 +1,8 @@
 """Moments of latent patches binned by how much detail the patches hold, and classes of equal size made from the bins.
 
-The classes of a mixture are quantiles of the whole set, which are known only once every image has been seen. So moments
-are gathered in fixed bins, a quarter of an octave of detail energy wide, that merge like the moments of the whole set;
-the classes are put together from the bins afterwards.
+The classes of a mixture are quantiles of the complete set, which are known only once every image has been seen. So
+moments are computed in fixed bins, a quarter of an octave of detail energy wide, that merge like the moments of the
+complete set; the classes are put together from the bins afterwards.
 """
 
 from collections.abc import Mapping

@@ -84,8 +84,8 @@ def estimate_uncertainty(
     """Estimate the uncertainty of the map between two sets.
 
     s² is the variance of T(x) − x over the choice of images: the jackknife estimate over blocks (Efron & Stein 1981),
-    summed over the difference of the means and the frequencies of a patch. Covariances stay centred at the mean of the
-    whole set when a block is left out, so s² is too small for two or three images that differ much in brightness.
+    summed over the difference of the means and the frequencies of a patch. Covariances stay centred at the mean of
+    all blocks when a block is left out, so s² is too small for two or three images that differ much in brightness.
 
     Args:
         source: Moments of the restored images, in blocks of one or several images.

@@ -99,7 +99,7 @@ class ActorPool:
         self._warn_if_pending()
 
     def scale_down(self, count: int) -> None:
-        """Stop so many actors that have no calls in progress; those that have not started yet first."""
+        """Stop this many actors that have no calls in progress; those that have not started yet first."""
         import ray
 
         idle = [actor for actor in self._actors if not actor.n_in_flight]
@@ -168,7 +168,7 @@ class ActorPool:
             self._pending[actor.handle.ready.remote()] = actor
 
     def _warn_if_pending(self) -> None:
-        """Warn if no actor has started for a while: Ray says so in its own logs only."""
+        """Warn if no actor has started for a while: Ray reports it in its own logs only."""
         now = time.monotonic()
         if any(self.running):
             self._empty_since = now

@@ -36,7 +36,7 @@ def describe_import_failure(error: Exception) -> str:
 
 
 def _probe_nodes() -> dict[str, str]:
-    """Address of each node that answers → what to say of the files that shadow packages there; empty without any."""
+    """Address of each node that answers → message about the files that shadow packages there; empty without any."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 

@@ -86,7 +86,7 @@ def _available_memory_bytes() -> int:
     """Return the memory that programs can still get, by the kernel's own estimate.
 
     Raises:
-        OSError: this system does not tell.
+        OSError: this system does not report it.
     """
     with open("/proc/meminfo", encoding="ascii") as file:
         fields = dict(line.split(":", 1) for line in file)

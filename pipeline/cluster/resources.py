@@ -48,7 +48,7 @@ def plan_workers(nodes: Sequence[Mapping[str, float]], compute: Compute) -> Work
     results without one differ in the last bits. They reserve no CPUs: a node has as many workers as its GPUs have room
     for, however few cores it has.
 
-    If the job gives a number of workers, so many are asked for whatever the nodes have: an autoscaling cluster grows
+    If the job gives a number of workers, that many are requested whatever the nodes have: an autoscaling cluster grows
     for those that have no room yet.
 
     Args:

@@ -32,7 +32,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MAX_TASKS_IN_FLIGHT = 2
-"""The number of work items that an actor has: it computes one while it reads ahead for the other."""
+"""The number of work items that an actor has: it computes one while it reads the photos of the other."""
 _WATCHDOG_POLL_S = 2.0  # how often is checked whether an image hangs
 
 

@@ -39,7 +39,7 @@ def describe_error(item: dict[str, Any]) -> str:
 
 
 def _hint(path: Sequence[str], item: dict[str, Any]) -> str:
-    """Return what to write instead of a value that a key does not accept; empty if there is nothing to say."""
+    """Return what to write instead of a value that a key does not accept; empty if there is nothing to add."""
     value = item["input"]
     if item["type"] == "string_type" and isinstance(value, int | float | datetime.date):
         return ": write it in quotes"

@@ -19,7 +19,7 @@ def decode(data: bytes, max_pixels: int) -> DecodedImage:
     """Decode the bytes of a photo.
 
     Args:
-        data: a whole file.
+        data: a complete file.
         max_pixels: pixels of all pages together; a larger photo is refused before any pixel is decoded.
 
     Raises:

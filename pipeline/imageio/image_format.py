@@ -136,7 +136,7 @@ class DecodedImage:
         properties: manifest columns of the first page: width, height, mode, bit_depth, format, pages, orientation,
             has_alpha, has_icc, has_exif.
         metadata: EXIF, XMP, ICC profile and the rest.
-        matching_format: how to write the same format the way this file was written; None for a read-only format.
+        matching_format: how to write the same format with the options of this file; None for a read-only format.
         page_styles: tags and encoder options of each page of a TIFF.
     """
 

@@ -1,4 +1,4 @@
-"""Orphaned files: those that a run has left behind and that no commit or manifest row names.
+"""Orphaned files: those of a run that no commit or manifest row names.
 
 There may be many millions of files: they are listed as a stream, and only hashes of the named ones are held.
 """
@@ -154,7 +154,7 @@ def _find_unnamed_results(job: Job, run: RunPaths, outputs: Iterable[str]) -> It
 
 
 def _make_result_name_filter(job: Job, run: RunPaths) -> Callable[[str], bool]:
-    """Return a function that tells whether the run gives a result this key."""
+    """Return a predicate: whether the run gives a result this key."""
     if job.output.layout is not OutputLayout.FILES:
         numbers = set(count_planned_images(run))
         return lambda key: parse_shard_number(key) in numbers

@@ -46,7 +46,7 @@ class ShardFileWriter(ABC):
         self._results: dict[int, Result] = {}
 
     def key_for(self, name: str, format_spec: str, photo: DecodedImage) -> str:
-        """Return the input's name with an extension of the result's format; the file tells equal names apart."""
+        """Return the input's name with an extension of the result's format; the file makes equal names unique."""
         return add_format_extension(name, format_spec, photo)
 
     def add(self, row: dict[str, Any], key: str, data: bytes) -> None:

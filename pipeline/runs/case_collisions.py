@@ -1,4 +1,4 @@
-"""Detection of results whose names a case-insensitive file system cannot tell apart, such as `A.png` and `a.png`."""
+"""Detection of results whose names a case-insensitive file system cannot distinguish, such as `A.png` and `a.png`."""
 
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator

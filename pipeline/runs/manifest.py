@@ -95,7 +95,7 @@ def read_manifest_file(run: RunPaths, file: ManifestFile) -> pa.Table:
 
 
 def read_manifest(run: RunPaths) -> pa.Table:
-    """Read the whole committed manifest as one table.
+    """Read the complete committed manifest as one table.
 
     Raises:
         RunError: the folder is not that of a run, or a manifest file is missing or not the one that was committed.

@@ -23,7 +23,7 @@ class PresenceTracker:
     """Compares the planned photos with a listing, and records those that went missing or came back.
 
     A photo is recorded when it goes missing and again when it is back. Nothing is written before `save`, which must
-    be called only after the complete listing: an interrupted one says nothing about the photos that follow.
+    be called only after the complete listing: an interrupted one gives no information about the photos that follow.
 
     Attributes:
         n_missing: photos that are missing now, whichever listing was the first without them.

@@ -13,7 +13,7 @@ class Container(Protocol):
     """A kind of file that holds photos, or names them.
 
     Attributes:
-        has_columns: whether `#column` after its name says which column to take.
+        has_columns: whether `#column` after its name selects a column.
     """
 
     has_columns: bool

@@ -44,7 +44,7 @@ class ArchiveMember(NamedTuple):
         """Return where its bytes start in a tar or ZIP file, and how many they are.
 
         Raises:
-            ValueError: the location does not say.
+            ValueError: the location does not contain it.
         """
         start, size = map(int, self.location.partition("/")[0].split("+"))
         return start, size
@@ -53,7 +53,7 @@ class ArchiveMember(NamedTuple):
         """Return the column, the row group, and the row in it of a photo in a Parquet file.
 
         Raises:
-            ValueError: the location does not say.
+            ValueError: the location does not contain it.
         """
         column, group, row = self.location.rsplit("/", 2)
         return column, int(group), int(row)

@@ -49,7 +49,7 @@ def resolve_names(names: Iterable[str], container: str) -> Iterator[Entry]:
     """Stream the photos of some names, in the order of their keys, each once.
 
     Storage is asked for the state of each of them, so that a photo that changes is noticed. If it gives none, size,
-    etag and mtime stay empty; reading the photo then says why.
+    etag and mtime stay empty; reading the photo then reports why.
 
     Args:
         names: URIs and paths.

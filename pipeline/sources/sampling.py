@@ -1,4 +1,4 @@
-"""Sampling photos by a hash of their names, from a listing that may be on its way elsewhere."""
+"""Sampling photos by a hash of their names, from a listing that is read for another purpose too."""
 
 import heapq
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ class HashSampler:
         self._n_seen = 0
 
     def tee(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """Yield the entries unchanged; `selection` is complete once they have all been drawn."""
+        """Yield the entries unchanged; `selection` is complete once all have been read."""
         for entry in entries:
             self._n_seen += 1
             item = -int(sha256_hex(entry.key.encode()), 16), self._n_seen, entry

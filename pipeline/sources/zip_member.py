@@ -29,7 +29,7 @@ def extract_member(data: bytes, size: int, max_bytes: int) -> bytes:
     signature, flags, method, crc, name, extra = _HEADER.unpack_from(data.ljust(_HEADER.size, b"\0"))
     if signature != b"PK\x03\x04":
         raise ImageError(
-            ErrorCode.DAMAGED, "the ZIP file has no member where its directory says; restore it from a backup"
+            ErrorCode.DAMAGED, "the ZIP file has no member where its directory points; restore it from a backup"
         )
     if flags & _ENCRYPTED or method not in (_STORED, _DEFLATED):
         how = "encrypted" if flags & _ENCRYPTED else f"compressed by method {method}"

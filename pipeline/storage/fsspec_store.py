@@ -76,7 +76,7 @@ class FsspecStore:
             self._fs.rm_file(found)
 
     def stat(self, path: str) -> Entry:
-        """Return what the file system says of one object."""
+        """Return the metadata of one object from the file system."""
         info = self._fs.info(path)
         if info["type"] == "directory":
             raise FileNotFoundError(path)

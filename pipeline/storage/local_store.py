@@ -112,7 +112,7 @@ def _make_folder(folder: str) -> None:
 
 
 def _fsync_folder(folder: str) -> None:
-    """Flush the names in a folder to the disk, so that after a power failure no commit names a file that is gone."""
+    """Flush the names in a folder to the disk, so that after a power failure no commit names a file that was lost."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except PermissionError:  # a folder may be writable and not readable

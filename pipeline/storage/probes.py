@@ -6,7 +6,7 @@ _PROBE_RESULTS: dict[str, bool] = {}  # folder or bucket → whether conditional
 
 
 def probe_once(place: str, probe: Callable[[], bool]) -> bool:
-    """Return what a probe says of a place, probing once a process; a probe that raises is repeated next time."""
+    """Return the result of a probe of a place, probing once a process; a probe that raises is repeated next time."""
     if place not in _PROBE_RESULTS:
         _PROBE_RESULTS[place] = probe()
     return _PROBE_RESULTS[place]

@@ -1,4 +1,4 @@
-"""Retrying what may pass, and turning what does not into a StorageError that says what to do."""
+"""Retrying what may pass, and turning what does not into a StorageError with the way out."""
 
 import errno
 from collections.abc import Callable

@@ -60,7 +60,7 @@ class ObjectStore(Protocol):
     def write(self, path: str, data: bytes) -> None:
         """Create or overwrite an object atomically and durably: readers see all of the old one or all of the new one.
 
-        Folders on the way are created.
+        Missing parent folders are created.
         """
 
     def create(self, path: str, data: bytes) -> None:

@@ -112,7 +112,7 @@ class RemainingGauge:
     """Passes progress on and exports the number of images that remain."""
 
     def __init__(self, progress: Progress, images: int) -> None:
-        """Start with so many images that remain."""
+        """Start with this many remaining images."""
         self._progress, self._remaining = progress, images
         self._export_remaining()
 

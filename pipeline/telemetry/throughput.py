@@ -34,6 +34,6 @@ class ThroughputMeter:
         return (last_done - first_done) / (last_s - first_s) if last_done > first_done and last_s > first_s else None
 
     def remaining_s(self, images: int) -> float | None:
-        """Return the seconds that so many more images take; None while the throughput is unknown."""
+        """Return the seconds that this many more images take; None while the throughput is unknown."""
         rate = self.images_per_s
         return images / rate if rate else None

@@ -43,14 +43,14 @@ class IoThreads:
 
     @classmethod
     def for_cores(cls, cores: int) -> "IoThreads":
-        """Return the numbers for a worker with so many cores: writers wait for storage, readers mostly decode."""
+        """Return the numbers for a worker with this many cores: writers wait for storage, readers mostly decode."""
         return cls(max(2, cores // 2), max(4, cores // 2))
 
 
 class ShardWorker:
     """Holds the models and processes work items.
 
-    `process` may be called from several threads: one call computes while the others read ahead.
+    `process` may be called from several threads: one call computes while the others read their photos.
     """
 
     def __init__(self, config: WorkerConfig, cores: int = 1) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import ErrorCode, ImageError
 
-_BASE_PIXELS = 10_000_000  # an image of up to so many pixels may take `limits.image_timeout_s`
+_BASE_PIXELS = 10_000_000  # an image of up to this many pixels may take `limits.image_timeout_s`
 _MIN_TIMER_S = 0.001  # faulthandler refuses a timer of zero
 
 

@@ -225,7 +225,7 @@ def main(arguments: Sequence[str]) -> None:
         default=Options.discriminator_learning_rate,
         help="default: 0.001",
     )
-    add("--bits", type=int, choices=range(2, 9), help="train with kernels quantised to so many bits")
+    add("--bits", type=int, choices=range(2, 9), help="train with kernels quantised to this many bits")
     add_training_options(
         parser, minutes=Options.minutes, learning_rate=Options.learning_rate, batch=Options.batch, seed=Options.seed
     )

@@ -75,7 +75,7 @@ class JpegFormat(PillowFormat):
         return jpeg_markers.restore_density_and_trailer(data, metadata)
 
     def explain_unreadable(self, data: bytes) -> ImageError:
-        """Return the error for a file that Pillow could not identify: a high bit depth, or damage."""
+        """Return the error for a file that Pillow could not identify: a high bit depth, or a damaged file."""
         if 8 < (bits := _read_bit_depth(data)) <= 16:
             return ImageError(
                 ErrorCode.UNSUPPORTED_BIT_DEPTH, f"{bits} bits per sample in JPEG; convert it to TIFF or PNG"

@@ -8,7 +8,7 @@ from pipeline.imageio.formats.isobmff import iter_boxes
 CODESTREAM_SIGNATURE = b"\xff\x0a"
 """What a codestream begins with; so does a file without boxes."""
 CODESTREAM_BOX = b"jxlc"
-"""The box of the whole codestream."""
+"""The box of the complete codestream."""
 _PARTIAL_BOX = b"jxlp"
 _RECONSTRUCTION_BOX = b"jbrd"  # what is needed to restore the JPEG that was recompressed
 _MAX_HEADER_BYTES = 4096  # more than a header without its profile and names can take

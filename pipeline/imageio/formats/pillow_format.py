@@ -147,7 +147,7 @@ class PillowFormat:
         )
 
     def read_options(self, data: bytes, image: Image.Image, bits: int) -> dict[str, Any]:
-        """Return the encoder's options that write a file the way this one was written."""
+        """Return the encoder's options with which a file is written as this one was."""
         del data, image, bits
         return {}
 

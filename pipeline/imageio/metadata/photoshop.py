@@ -17,7 +17,7 @@ class ImageResource(NamedTuple):
 
     Attributes:
         signature: four letters, `8BIM` except from a few old programs.
-        resource_id: the number that says what it contains.
+        resource_id: the number of its kind.
         name: mostly empty.
         data: its content.
     """
