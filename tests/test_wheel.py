@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("deepot", "pipeline", "jobs")
+LAUNCHER = "deepot_launcher.py"
 DATA_FILES = {"deepot/py.typed", "pipeline/py.typed", "pipeline/reporting/report.html.j2"}
 IMPORT_ALL = """
 import importlib, sys, traceback
@@ -35,7 +36,7 @@ sys.exit(failed)
 
 
 def list_sources():
-    return {
+    return {LAUNCHER} | {
         str(path.relative_to(ROOT))
         for package in PACKAGES
         for path in (ROOT / package).rglob("*")
@@ -49,7 +50,7 @@ def unpacked_wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     source.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", LAUNCHER):
         shutil.copy(ROOT / name, source)
     for package in (*PACKAGES, "tests"):  # tests must not get into the wheel
         shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -72,7 +73,7 @@ def test_wheel_has_every_module_and_data_file_and_nothing_else(unpacked_wheel):
 
 def test_wheel_has_the_command_and_the_licence(unpacked_wheel):
     (info,) = unpacked_wheel.glob("*.dist-info")
-    assert "deepot = jobs.cli:main" in (info / "entry_points.txt").read_text()
+    assert "deepot = deepot_launcher:main" in (info / "entry_points.txt").read_text()
     assert list(info.rglob("LICENSE"))
 
 

@@ -77,7 +77,7 @@ def test_evaluate_prints_the_curve_and_adds_it_to_the_report(job_file, capsys, t
         ({"autoencoder": "/no/such/vae"}, "autoencoder '/no/such/vae': there is no such folder"),
         ({"restorer": "nln:sigma=5"}, "did you mean 'nlm'?"),
         ({"calibration": {"degradation": "noise:sigma=-5"}}, "sigma is -5, it must be above 0"),
-        ({"output": {"uri": "/proc/enhanced"}}, "cannot be made: No such file or directory"),
+        ({"output": {"uri": "/proc/enhanced"}}, "cannot be created: No such file or directory"),
         ({"output": {"uri": "s3://no-such-bucket/x"}}, "no such bucket"),
         ({"map": "/no/map.safetensors"}, "map /no/map.safetensors: there is no such file"),
     ],
