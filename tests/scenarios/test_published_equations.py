@@ -21,7 +21,7 @@ LUMA = np.array([0.299, 0.587, 0.114])
 
 
 def encode(rgb):
-    """The latents (c, h, w) of `fake_autoencoders.Shuffle`, of an image (H, W, 3)."""
+    """Encode an image (H, W, 3) as `fake_autoencoders.Shuffle` does, to latents (c, h, w)."""
     height, width = (-(-side // 2) for side in rgb.shape[:2])
     full = np.pad(rgb, ((0, 2 * height - rgb.shape[0]), (0, 2 * width - rgb.shape[1]), (0, 0)), mode="edge")
     return full.reshape(height, 2, width, 2, 3).transpose(4, 1, 3, 0, 2).reshape(12, height, width) * 2 - 1

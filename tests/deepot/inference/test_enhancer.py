@@ -186,7 +186,7 @@ def test_tiles_with_detail_mode_have_the_halo_of_the_high_pass():
 
 
 def test_tiles_of_a_local_autoencoder_change_nothing(embedded_autoencoder):
-    """The embedded autoencoder is local, so tiles with its halo give what the at_once image gives, to 1/255."""
+    """The embedded autoencoder is local, so tiles with its halo give what the untiled image gives, to 1/255."""
     transport = fit(embedded_autoencoder)
     image = photo(643, 621)
     at_once = np.asarray(Enhancer(embedded_autoencoder, transport)(image)).astype(int)
@@ -233,7 +233,7 @@ def test_enhance_reports_distance_likelihood_and_seconds(autoencoder, transport)
 
 def test_enhancer_with_a_map_of_another_autoencoder_raises(autoencoder, transport):
     other = as_autoencoder(fake_autoencoders.normed(), "other", dtype=torch.float32, device="cpu")
-    with pytest.raises(MapError, match="fit with the autoencoder 'smooth'"):
+    with pytest.raises(MapError, match="fitted with the autoencoder 'smooth'"):
         Enhancer(other, transport)
 
 

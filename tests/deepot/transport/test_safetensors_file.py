@@ -36,5 +36,5 @@ def test_unpack_metadata_of_a_malformed_header_raises(header):
 
 @pytest.mark.parametrize("data", [b"", b"junk junk junk", pack({"a": torch.zeros(9)}, {})[:-1]])
 def test_unpack_tensors_of_another_file_raises(data):
-    with pytest.raises(ValueError, match=r"(?i)header|buffer"):
+    with pytest.raises(ValueError, match="Error while deserializing"):
         unpack_tensors(data)
