@@ -1,5 +1,6 @@
 """The sections of a job file as frozen models: one declaration for YAML keys, flags and documentation."""
 
+import os
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -19,14 +20,13 @@ ENV_PREFIX = "env:"
 
 
 def _to_absolute_uri(uri: str) -> str:
-    """Make a local path absolute and expand `~`, as `absolute_uri` does."""
+    """Make a local path absolute and expand `~`, as `absolute_uri` does, but refuse the home folder of no user."""
     if not uri.strip():
         raise ValueError("it is empty: write a path or a URI")
-    try:
-        return absolute_uri(uri)
-    except RuntimeError as error:  # pathlib knows no home folder of that name
+    if uri.startswith("~") and os.path.expanduser(uri) == uri:
         home = uri.partition("/")[0]
-        raise ValueError(f"there is no home folder '{home}': write ./{uri} for a folder of that name") from error
+        raise ValueError(f"there is no home folder '{home}': write ./{uri} for a folder of that name")
+    return absolute_uri(uri)
 
 
 Uri = Annotated[str, AfterValidator(_to_absolute_uri)]

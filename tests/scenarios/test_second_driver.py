@@ -12,7 +12,7 @@ from pipeline.runs import RunPaths, commits, list_committed_shards
 from pipeline.runs import lease as lease_module
 from pipeline.stages.driver import RunOptions, open_run, run_job
 from pipeline.storage import delete, exists, read, write
-from pipeline.workers import shard_worker
+from pipeline.workers import photo_reader
 from tests.support.fake_clock import FakeClock
 from tests.support.in_process_pool import OPTIONS, InProcessWorkerPool, run_in_process, without_ray
 
@@ -57,7 +57,7 @@ def test_a_run_stops_where_another_driver_has_taken_over(make_job, monkeypatch):
 def test_a_second_driver_is_refused_where_results_share_files(make_job, tmp_path, monkeypatch, layout):
     """Its tar for a shard would differ, under the same name, where only one of them could read a photo."""
     job = make_job(output={"uri": str(tmp_path / "enhanced"), "layout": layout})
-    real_read_input, refused = shard_worker.read_input, []
+    real_read_input, refused = photo_reader.read_input, []
 
     def read_input(entry, limits):
         if refused and entry.key == "photo 01.png":
@@ -76,7 +76,7 @@ def test_a_second_driver_is_refused_where_results_share_files(make_job, tmp_path
             return super().wait()
 
     with without_ray(WithSecondDriver), monkeypatch.context() as patch:
-        patch.setattr(shard_worker, "read_input", read_input)
+        patch.setattr(photo_reader, "read_input", read_input)
         result = run_job(job, OPTIONS)
     assert verify_run(RunPaths(result.run), NullProgress()).n_corrupt == 0
     assert "two drivers would overwrite each other's files: wait until it has finished" in str(refused[0])

@@ -81,7 +81,7 @@ def drive(entries, dies=lambda: False):
     extend_plan(RUN, entries, 2)
     committed = list_committed_shards(RUN)
     uncommitted = [shard for shard in read_plan(RUN) if shard.number not in committed]
-    return finalize_run(RUN, ShardScheduler(RUN, CrashingWorkerPool(dies), NullProgress())(uncommitted), 0.0)
+    return finalize_run(RUN, ShardScheduler(RUN, CrashingWorkerPool(dies), NullProgress()).run_shards(uncommitted), 0.0)
 
 
 class Driver(threading.Thread):

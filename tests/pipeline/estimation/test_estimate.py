@@ -2,6 +2,7 @@
 
 import json
 import threading
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,6 @@ from pipeline.runs.commits import iter_commits
 from pipeline.runs.manifest import read_manifest
 from pipeline.runs.paths import RunPaths
 from pipeline.stages.driver import RunOptions, open_run, plan_job, run_job
-from tests.support import fake_autoencoders
 
 OPTIONS = RunOptions(allow_code=True)
 
@@ -107,7 +107,7 @@ def test_estimate_job_with_one_worker_is_the_time_of_the_run(planned, make_job, 
     """By a virtual clock that only the autoencoder advances, by the same time for each photo."""
     clock = VirtualClock()
     monkeypatch.setattr("time.perf_counter", clock)
-    monkeypatch.setattr(fake_autoencoders, "time", clock)
+    monkeypatch.setattr(import_module("tests.support.fake_autoencoders.faulty"), "time", clock)
     job = make_job(12, autoencoder="tests.support.fake_autoencoders:slow")
     found = estimate_job(planned(job), 8, workers=1)
     assert (found.pilot_photos, found.images) == (8, 12)

@@ -71,5 +71,5 @@ def test_extend_plan_resumes_after_the_complete_files_of_an_interrupted_plan(tmp
 
 
 def test_extend_plan_refuses_entries_out_of_order(tmp_path):
-    with pytest.raises(ValueError, match="in the order of their keys"):
+    with pytest.raises(ValueError, match="in the order of keys"):
         extend_plan(RunPaths(str(tmp_path)), reversed(entries(3)))

@@ -67,7 +67,7 @@ def refusal(folder, job, error, command="plan", options=OPTIONS):
 def test_job_with_a_mistyped_input_leaves_nothing(folder, job_in, in_process, command):
     job = job_in(folder, input={"images": join_uri(folder, "restord")})
     message = refusal(folder, job, StorageError, command)
-    assert message == f"input {folder}/restord: there is no such folder, bucket or file"
+    assert message == f"input {folder}/restord: there is no such folder, bucket or file; check its spelling"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -116,7 +116,7 @@ def test_job_with_the_output_of_another_run_leaves_nothing(folder, job_in, in_pr
 @pytest.mark.parametrize("command", COMMANDS)
 def test_job_with_an_output_of_other_photos_leaves_nothing(folder, job_in, in_process, command):
     write(join_uri(folder, "enhanced", "mine.png"), b"a photo of mine")
-    assert "holds photos that no run has put there" in refusal(folder, job_in(folder), RunError, command)
+    assert "holds photos that no run has written" in refusal(folder, job_in(folder), RunError, command)
 
 
 def test_job_with_the_map_of_another_autoencoder_leaves_nothing(folder, job_in, in_process):
@@ -139,9 +139,9 @@ def test_job_with_a_named_map_whose_output_folder_is_taken_leaves_nothing(folder
     write(join_uri(folder, "by", transport.sha256[:16], "mine.png"), b"a photo of mine")
     output = {"uri": join_uri(folder, "by", "{map}")}
     named = job_in(folder, map=context.calibration.map(), calibration=None, output=output)
-    assert "holds photos that no run has put there" in refusal(folder, named, RunError)
+    assert "holds photos that no run has written" in refusal(folder, named, RunError)
     fitted = job_in(folder, output=output, run=context.calibration.uri.rpartition("/calibrations")[0])
-    assert "holds photos that no run has put there" in refusal(folder, fitted, RunError)
+    assert "holds photos that no run has written" in refusal(folder, fitted, RunError)
 
 
 def test_job_with_a_fitted_map_runs_without_its_reference_folder(folder, job_in, in_process):
@@ -228,7 +228,7 @@ def test_run_job_reports_its_stages_and_has_nothing_to_do_the_second_time(folder
     progress = RecordingProgress()
     options = RunOptions(allow_code=True, progress=progress)
     assert run_job(job_in(folder), options).done_now == 3
-    assert progress.stages == [("statistics", 3), ("apply", 3)]
+    assert progress.stages == [("moments", 3), ("apply", 3)]
     files = files_in(folder)
     assert run_job(job_in(folder), options).done_now == 0
     assert [stage for stage, total in progress.stages if stage == "apply"] == ["apply"]

@@ -167,6 +167,7 @@ def test_metrics_port_that_is_out_of_range_or_of_a_cluster_is_refused(tmp_path, 
 
 
 def test_metrics_port_without_what_exports_metrics_is_refused(monkeypatch):
+    monkeypatch.setattr("ray.is_initialized", lambda: False)  # a test before this one may have started Ray
     monkeypatch.setenv(session._LOOPBACK_ONLY_ENV, "1")  # as it was
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(PipelineError, match=r"pip install 'deepot\[cluster\]'"), cluster.ray_session(metrics_port=8080):

@@ -177,7 +177,7 @@ def test_process_counts_images_as_failed_if_their_shard_file_cannot_be_written(
     def refuse(uri, _data):
         raise StorageError(f"{uri}: no space left")
 
-    monkeypatch.setattr("pipeline.outputs.writers.write", refuse)
+    monkeypatch.setattr(f"pipeline.outputs.{layout}_writer.write", refuse)
     rows = rows_of(output={"uri": str(tmp_path / "out"), "layout": layout})
     assert {(row["status"], row["error_code"]) for row in rows.values()} == {("failed", "write_failed")}
     assert all(row["output_uri"] is row["output_sha256"] is row["output_bytes"] is None for row in rows.values())
