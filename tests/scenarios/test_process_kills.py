@@ -56,7 +56,6 @@ def proxy(s3):
 @pytest.fixture(scope="module")
 def cluster(proxy):
     """Three nodes on this machine, whose S3 is the proxy's; drivers are forked with the same environment."""
-    import ray
     from ray.cluster_utils import Cluster
 
     from pipeline.cluster import RAY_ENVIRONMENT
@@ -73,7 +72,6 @@ def cluster(proxy):
             nodes.add_node(**sizes)
         nodes.wait_for_nodes()
         yield nodes
-        ray.shutdown()
         nodes.shutdown()
 
 
