@@ -39,7 +39,7 @@ def server(tmp_path):
     session = f"/tmp/deepot-{gcs}"  # sockets are in it, whose paths must be short
     start = [*RAY, "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={gcs}"]
     start += [f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1", f"--ray-client-server-port={client}"]
-    start += [f"--dashboard-agent-listen-port={agent}"]  # the default one may be that of another session's agent
+    start += [f"--dashboard-agent-listen-port={agent}"]  # the default one may be that of another Ray's agent
     start += ["--num-cpus=2", "--object-store-memory=100000000", f"--temp-dir={session}"]
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(start, env=os.environ | SETTINGS, stdout=log, stderr=log, start_new_session=True)
