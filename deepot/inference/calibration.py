@@ -130,7 +130,7 @@ def fit_images(
         >>> restored = [image.resize((32, 32)).resize((64, 64)) for image in natural]
         >>> transport = deepot.fit_images(autoencoder, restored, natural, patch_size=1)
         >>> transport.info.calibration, transport.info.source_images, transport.info.wasserstein2 > 0
-        ('content-matched', 1, True)
+        ('paired', 1, True)
     """
     map_kind = load_map_kind(kind)
     map_kind.check_settings(patch_size, calibration)

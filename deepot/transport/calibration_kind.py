@@ -20,7 +20,7 @@ class CalibrationKind(StrEnum):
         [0.0, 0.0, 1.0]
     """
 
-    PAIRED = "content-matched"
+    PAIRED = "paired"
     SELF = "self"
     UNPAIRED = "unpaired"
 

@@ -12,7 +12,7 @@ class MapInfo:
         autoencoder_sha256: Fingerprint of its configuration and weights; another autoencoder must not use the map.
         patch_size: Side p of the latent patches.
         kind: The kind of map, as `load_map_kind` reads it: "gaussian", "mixture:components=3".
-        calibration: A value of `CalibrationKind`: "content-matched", "self" or "unpaired".
+        calibration: A value of `CalibrationKind`: "paired", "self" or "unpaired".
         shrinkage_se: By how many standard errors the map is shrunk; 0 for the published map.
         shrinkage_factor: How far the map goes from the identity, 0, to the published map, 1.
         source_images: Number of restored images.

@@ -45,7 +45,7 @@ def test_fit_map_records_the_uncertainty():
     info = fit(soft, natural, CalibrationKind.PAIRED).info
     assert info.effective_images == pytest.approx(8)
     assert info.standard_error == pytest.approx(0.04, abs=0.005)
-    assert (info.kind, info.calibration) == ("gaussian", "content-matched")
+    assert (info.kind, info.calibration) == ("gaussian", "paired")
     assert fit(soft[:1], natural[:1], CalibrationKind.SELF).info.standard_error is None
 
 
