@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from deepot.errors import SpecError
@@ -32,6 +32,9 @@ def _to_absolute_uri(uri: str) -> str:
 Uri = Annotated[str, AfterValidator(_to_absolute_uri)]
 """A URI. A local path is resolved where the job starts, so that jobs started in two folders never share a run."""
 
+AcceptOne = BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
+"""Makes a tuple of a single text, so that a list of one may be written without brackets."""
+
 
 class ConfigSection(BaseModel):
     """A section of a job: frozen, and closed to unknown keys.
@@ -56,14 +59,9 @@ class Photos(ConfigSection):
     images: Uri = Field(
         description="folder, glob, file, .txt list, .tar, .zip or .parquet#column; a path or any fsspec URI"
     )
-    exclude: tuple[str, ...] = Field(
+    exclude: Annotated[tuple[str, ...], AcceptOne] = Field(
         (), description="patterns of file names below it to leave out; * matches / too, e.g. ['thumbs/*', '*_old.jpg']"
     )
-
-    @field_validator("exclude", mode="before")
-    @classmethod
-    def _as_tuple(cls, patterns: object) -> object:
-        return (patterns,) if isinstance(patterns, str) else patterns
 
 
 class Calibration(ConfigSection):
@@ -93,7 +91,7 @@ class Transport(ConfigSection):
     mode: TransportMode = Field(
         TransportMode.DETAIL, description="detail, residual (colours may change too), or plain as published"
     )
-    preserve: tuple[Preserve, ...] = Field(
+    preserve: Annotated[tuple[Preserve, ...], AcceptOne] = Field(
         (), description="what the map must not change: [chroma], [mean] (no mean shift)"
     )
     patch_size: int = Field(3, ge=1, le=15, description="side of the latent patches, odd")
@@ -118,11 +116,6 @@ class Transport(ConfigSection):
     def map_kind(self) -> str:
         """The kind of map with all of its settings, as `deepot.transport.load_map_kind` reads it."""
         return "gaussian" if self.mixture_components == 1 else f"mixture:components={self.mixture_components}"
-
-    @field_validator("preserve", mode="before")
-    @classmethod
-    def _as_tuple(cls, preserve: object) -> object:
-        return (preserve,) if isinstance(preserve, str) else preserve
 
     @model_validator(mode="after")
     def _check_patch_size(self) -> "Transport":
