@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.progress import Progress
 from pipeline.runs import PHASES, RunPaths
 
-_BUSY_INTERVAL_S = 1.0  # how often the busy seconds of an image in progress are counted
+_REFRESH_INTERVAL_S = 1.0  # Ray reports every second at most, and forgets a gauge that two reports in a row left out
 _COMMON_TAGS = ("run", "name")
 
 
@@ -49,26 +49,42 @@ METRICS = (IMAGES, MEGAPIXELS, IMAGE_FAILURES, PHASE_SECONDS, DEVICE_BUSY_SECOND
 
 
 class _Exporter:
-    """The metrics of this process in Ray."""
+    """The metrics of this process in Ray; a thread repeats gauges and counts busy seconds while they pass."""
 
-    def __init__(self, run: RunPaths, name: str) -> None:
+    def __init__(self, run: RunPaths, name: str, stopped: threading.Event | None = None) -> None:
         from ray.util import metrics
 
         self._ray_metrics = {}
+        self._gauges: dict[Metric, float] = {}
+        self._lock, self._stopped = threading.Lock(), stopped or threading.Event()
         for metric in METRICS:
             make = metrics.Counter if metric.is_counter else metrics.Gauge
             self._ray_metrics[metric] = make(metric.name, metric.description, (*_COMMON_TAGS, *metric.tags))
             self._ray_metrics[metric].set_default_tags({"run": run.uri.rpartition("/")[2], "name": name})
         self.busy_timer = _BusyTimer(lambda seconds, device: self.add(DEVICE_BUSY_SECONDS, seconds, device=device))
+        threading.Thread(target=self._refresh_periodically, name="metrics", daemon=True).start()
 
     def add(self, metric: Metric, value: float, **tags: str) -> None:
         """Increase a counter; Ray refuses an increase of zero."""
         if value > 0:
             self._ray_metrics[metric].inc(value, tags)
 
-    def set(self, metric: Metric, value: float, **tags: str) -> None:
-        """Set a gauge."""
-        self._ray_metrics[metric].set(value, tags)
+    def set(self, metric: Metric, value: float) -> None:
+        """Set a gauge, which keeps the value until it is set again or the export stops."""
+        with self._lock:
+            self._gauges[metric] = value
+            self._ray_metrics[metric].set(value)
+
+    def stop(self) -> None:
+        """Stop refreshing; Ray forgets the gauges soon afterwards."""
+        self._stopped.set()
+
+    def _refresh_periodically(self) -> None:
+        while not self._stopped.wait(_REFRESH_INTERVAL_S):
+            self.busy_timer.count()
+            with self._lock:
+                for metric, value in self._gauges.items():
+                    self._ray_metrics[metric].set(value)
 
 
 _exporter: _Exporter | None = None
@@ -85,7 +101,7 @@ def stop_metrics_export() -> None:
     """Stop exporting metrics."""
     global _exporter
     if _exporter is not None:
-        _exporter.busy_timer.stop()
+        _exporter.stop()
     _exporter = None
 
 
@@ -144,12 +160,11 @@ def track_busy_time(device: str) -> AbstractContextManager[None]:
 
 
 class _BusyTimer:
-    """Counts busy seconds every second, so that an image that takes minutes is counted while it is processed."""
+    """Counts busy seconds in parts, so that an image that takes minutes is counted while it is processed."""
 
-    def __init__(self, add: Callable[[float, str], None], stopped: threading.Event | None = None) -> None:
-        self._add, self._lock, self._stopped = add, threading.Lock(), stopped or threading.Event()
+    def __init__(self, add: Callable[[float, str], None]) -> None:
+        self._add, self._lock = add, threading.Lock()
         self._device, self._counted_until = "", 0.0
-        threading.Thread(target=self._count_periodically, name="busy", daemon=True).start()
 
     @contextmanager
     def running(self, device: str) -> Iterator[None]:
@@ -158,20 +173,14 @@ class _BusyTimer:
         try:
             yield
         finally:
+            self.count()
             with self._lock:
-                self._count()
                 self._device = ""
 
-    def stop(self) -> None:
-        self._stopped.set()
-
-    def _count_periodically(self) -> None:
-        while not self._stopped.wait(_BUSY_INTERVAL_S):
-            with self._lock:
-                self._count()
-
-    def _count(self) -> None:
-        if self._device:
-            now = time.monotonic()
-            self._add(now - self._counted_until, self._device)
-            self._counted_until = now
+    def count(self) -> None:
+        """Count the busy seconds since they were counted last."""
+        with self._lock:
+            if self._device:
+                now = time.monotonic()
+                self._add(now - self._counted_until, self._device)
+                self._counted_until = now

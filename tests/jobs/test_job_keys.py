@@ -16,6 +16,7 @@ from pipeline.errors import ConfigError
 from pipeline.storage import absolute_uri
 
 KEYS = dict(iter_keys(Job))
+PARSER = _build_parser()
 SHORT = {"input": "in", "output": "out", "calibration": {"reference": "natural", "degradation": "blur:sigma=1"}}
 LONG = {
     "input": {"images": "in", "exclude": ["thumbs/*"]},
@@ -45,7 +46,7 @@ def job_files(tmp_path_factory):
 
 
 def job_with(job_files, form, *flags):
-    return job_from_args(_build_parser().parse_args(["run", str(job_files / f"{form}.yaml"), *flags]))
+    return job_from_args(PARSER.parse_args(["run", str(job_files / f"{form}.yaml"), *flags]))
 
 
 def value_at(job, key):

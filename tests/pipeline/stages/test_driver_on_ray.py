@@ -26,6 +26,7 @@ from tests.support.photos import write_photos
 
 pytestmark = pytest.mark.timeout(1200)  # far more than a busy machine needs
 OPTIONS = RunOptions(allow_code=True)
+GAUGE_TTL_S = 2.0  # how long Ray exports a gauge that is not set again, at this interval between reports
 
 
 class ExportedMetrics(NullProgress):
@@ -37,6 +38,7 @@ class ExportedMetrics(NullProgress):
     def end(self):
         import ray
 
+        time.sleep(GAUGE_TTL_S)  # every gauge that is found then has been repeated
         (node,) = ray.nodes()
         url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
         deadline = time.monotonic() + 200
@@ -49,7 +51,7 @@ class ExportedMetrics(NullProgress):
             failed = self.value("images_total", status="failed")
             all_counted = failed and self.value("images_total") >= self.total
             none_left = any(name == "images_left" and value == 0 for name, _, value in self.samples)
-            has_workers = self.value("workers") >= 1  # 0 is what the end of the run before has left
+            has_workers = self.value("workers") >= 1
             if (all_counted and none_left and has_workers) or time.monotonic() > deadline:
                 return
             time.sleep(0.2)

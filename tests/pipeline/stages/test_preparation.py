@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.errors import ConfigError, DeepotError, NothingFoundError, RunError, StorageError
 from pipeline.progress import NullProgress
+from pipeline.runs import lease
 from pipeline.stages import RunOptions, apply_job, fit_job, open_run, plan_job, run_job
 from pipeline.stages.preparation import _may_hold
 from pipeline.storage import join_uri, read, write
@@ -23,13 +24,14 @@ COMMANDS = {
 
 
 @pytest.fixture(params=["local", "memory"])
-def folder(request, tmp_path):
+def folder(request, tmp_path, monkeypatch):
     """A folder of photos for a job, `restored` and `natural`, on one of two stores."""
     write_photos(tmp_path / "photos" / "restored", 3)
     write_photos(tmp_path / "photos" / "natural", 3, restored=False)
     if request.param == "local":
         yield str(tmp_path / "photos")
         return
+    monkeypatch.setattr(lease, "_SETTLE_S", 0.0)  # no other driver writes here
     uri = f"memory://{tmp_path.name}"
     fsspec.filesystem("memory").put(str(tmp_path / "photos"), f"/{tmp_path.name}", recursive=True)
     yield uri

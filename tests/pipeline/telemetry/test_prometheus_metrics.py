@@ -24,10 +24,25 @@ from pipeline.telemetry.prometheus_metrics import (
 )
 
 
+class ExportedValues:
+    """The values of counters and gauges, by name and tags."""
+
+    def __init__(self):
+        self.by_key = {}
+
+    def __call__(self, metric, *tags):
+        return self.by_key.get((metric.name, ("0123", "scans", *tags)), 0)
+
+    def forget(self, metric):
+        """Do what Ray does with a gauge that is not set again."""
+        del self.by_key[metric.name, ("0123", "scans")]
+
+
 @pytest.fixture
 def exported(monkeypatch):
-    """Replaces Ray's counters and gauges by a dictionary; returns a function that reads it."""
-    kept = {}
+    """Replaces Ray's counters and gauges by an `ExportedValues`."""
+    values = ExportedValues()
+    kept = values.by_key
 
     class FakeMetric:
         def __init__(self, name, meaning, tag_keys):
@@ -37,7 +52,7 @@ def exported(monkeypatch):
             self.tags = tags
 
         def key(self, tags):
-            tags = self.tags | tags
+            tags = self.tags | (tags or {})
             assert tags.keys() == set(self.keys)
             return self.name, tuple(tags[key] for key in self.keys)
 
@@ -45,13 +60,13 @@ def exported(monkeypatch):
             assert value > 0
             kept[self.key(tags)] = kept.get(self.key(tags), 0) + value
 
-        def set(self, value, tags):
+        def set(self, value, tags=None):
             kept[self.key(tags)] = value
 
     monkeypatch.setattr("ray.util.metrics.Counter", FakeMetric)
     monkeypatch.setattr("ray.util.metrics.Gauge", FakeMetric)
     prometheus_metrics.start_metrics_export(RunPaths("s3://archive/_deepot/0123"), "scans")
-    yield lambda metric, *tags: kept.get((metric.name, ("0123", "scans", *tags)), 0)
+    yield values
     prometheus_metrics.stop_metrics_export()
 
 
@@ -75,7 +90,7 @@ def test_record_image_counts_rows_by_status_code_and_phase(exported):
 
 
 class Ticks:
-    """Takes the place of the event that the busy timer waits on: the test decides when an interval has passed."""
+    """Takes the place of the event that the refreshing thread waits on: the test decides when an interval passes."""
 
     def __init__(self):
         self._may_go, self._waits, self._is_set = threading.Semaphore(0), threading.Semaphore(0), False
@@ -90,7 +105,7 @@ class Ticks:
         self._may_go.release()
 
     def tick(self):
-        """Let one interval pass, and the timer do what it does then."""
+        """Let one interval pass, and the thread do what it does then."""
         assert self._waits.acquire(timeout=120)
         self._may_go.release()
         assert self._waits.acquire(timeout=120)
@@ -98,27 +113,46 @@ class Ticks:
 
 
 def test_busy_timer_counts_seconds_while_they_pass_and_only_then(monkeypatch):
-    now, counted, ticks = [100.0], [], Ticks()
+    now, counted = [100.0], []
     monkeypatch.setattr(prometheus_metrics.time, "monotonic", lambda: now[0])
-    timer = prometheus_metrics._BusyTimer(lambda seconds, device: counted.append((seconds, device)), ticks)
-    ticks.tick()
+    timer = prometheus_metrics._BusyTimer(lambda seconds, device: counted.append((seconds, device)))
+    timer.count()
     assert counted == [], "nothing has been computed yet"
     with timer.running("cuda"):
         now[0] += 3
-        ticks.tick()
+        timer.count()
         assert counted == [(3, "cuda")]
         now[0] += 2
-        ticks.tick()
+        timer.count()
         now[0] += 0.5
     assert counted == [(3, "cuda"), (2, "cuda"), (0.5, "cuda")]
     now[0] += 100
-    ticks.tick()
+    timer.count()
     assert len(counted) == 3, "nothing is counted while nothing is computed"
     with pytest.raises(ValueError, match="odd"), timer.running("cpu"):
         now[0] += 1
         raise ValueError("odd")
     assert counted[3:] == [(1, "cpu")]
-    timer.stop()
+
+
+def test_exporter_repeats_gauges_and_counts_busy_seconds_until_it_stops(exported, monkeypatch):
+    """Ray forgets a gauge that is not set again: on a quiet run the number of workers would be exported once."""
+    now, ticks = [100.0], Ticks()
+    monkeypatch.setattr(prometheus_metrics.time, "monotonic", lambda: now[0])
+    exporter = prometheus_metrics._Exporter(RunPaths("s3://archive/_deepot/0123"), "scans", ticks)
+    exporter.set(WORKER_COUNT, 3)
+    exporter.set(IMAGES_REMAINING, 7)
+    for _ in range(2):
+        exported.forget(WORKER_COUNT)
+        exported.forget(IMAGES_REMAINING)
+        assert (exported(WORKER_COUNT), exported(IMAGES_REMAINING)) == (0, 0)
+        ticks.tick()
+        assert (exported(WORKER_COUNT), exported(IMAGES_REMAINING)) == (3, 7)
+    with exporter.busy_timer.running("cuda"):
+        now[0] += 3
+        ticks.tick()
+        assert exported(DEVICE_BUSY_SECONDS, "cuda") == 3
+    exporter.stop()
 
 
 def test_track_busy_time_exports_the_seconds_of_its_context(exported, monkeypatch):
