@@ -24,6 +24,7 @@ from tests.support.in_process_pool import InProcessWorkerPool
 from tests.support.photos import make_photo, write_photos
 
 OPTIONS = RunOptions(allow_code=True)
+COMPUTE = {"images_per_shard": 2, "dtype": "float32"}
 MEASURED = {
     "features": "tests.support.fake_metrics:edge_features",
     "metrics": ["tests.support.fake_metrics:largest_error"],
@@ -36,8 +37,8 @@ MEASURED = {
 def evaluated_job(make_job, tmp_path):
     write_photos(tmp_path / "clean", 6, restored=False)
 
-    def make(**changes):
-        return make_job(evaluate=MEASURED | {"clean": str(tmp_path / "clean")} | changes)
+    def make(compute=COMPUTE, **changes):
+        return make_job(evaluate=MEASURED | {"clean": str(tmp_path / "clean")} | changes, compute=compute)
 
     return make
 
@@ -90,7 +91,7 @@ def test_evaluate_job_grey_photos_are_measured_as_the_run_writes_them(make_job, 
 def test_evaluate_job_measures_what_the_run_writes_and_reads_a_finished_evaluation(
     evaluated_job, tmp_path, ray_session
 ):
-    job = evaluated_job()
+    job = evaluated_job(compute=COMPUTE | {"workers": 1})
     run_job(job, OPTIONS)
     found = evaluate_job(open_run(job, OPTIONS))
     assert (found.photos, found.unusable) == (6, {})

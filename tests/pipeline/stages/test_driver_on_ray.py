@@ -71,7 +71,7 @@ def worker_lines():
 
 def test_run_job_on_ray_writes_results_once_and_exports_metrics_and_logs(make_job, tmp_path, ray_session, monkeypatch):
     """With what the metrics and logs of the third run say."""
-    job = make_job()
+    job = make_job(compute={"images_per_shard": 2, "dtype": "float32", "workers": 1})
     result = run_job(job, OPTIONS)
     assert (result.inputs, result.ok, result.done_now, result.complete) == (6, 6, 6, True)
     run = RunPaths(result.run)
