@@ -64,6 +64,11 @@ class JpegFormat(PillowFormat):
         del data, bits
         return read_save_options(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else {}
 
+    def is_lossless(self, options: Mapping[str, Any]) -> bool:
+        """Return False."""
+        del options
+        return False
+
     def encode(self, pixels: Pixels, bits: int, options: Mapping[str, Any], metadata: Metadata) -> bytes:
         """Encode pixels with all metadata, as far as it fits into segments."""
         del bits

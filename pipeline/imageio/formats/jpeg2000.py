@@ -70,6 +70,10 @@ class Jpeg2000Format(PillowFormat):
         raw_codestream = {"no_jp2": True} if _is_raw_codestream(data) else {}
         return {"mct": int(image.mode in ("RGB", "RGBA"))} | lossy | raw_codestream
 
+    def is_lossless(self, options: Mapping[str, Any]) -> bool:
+        """Whether the options ask for lossless compression."""
+        return not options.get("irreversible")
+
     def encode(self, pixels: Pixels, bits: int, options: Mapping[str, Any], metadata: Metadata) -> bytes:
         """Encode pixels, and put the metadata into boxes; a bare codestream has no metadata."""
         if pixels.bit_depth == 16:

@@ -11,8 +11,10 @@ from deepot.photo import Pixels
 from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.header_checks import check_pixel_count, check_single_frame, make_properties
 from pipeline.imageio.image_format import Capabilities, DecodedImage, OutputFormat
+from pipeline.imageio.metadata.ifd import read_orientation
 from pipeline.imageio.metadata.metadata import EXIF_HEADER, Metadata, MetadataPolicy, validate_resolution
 from pipeline.imageio.orientation import OrientationStorage, orient_for_format
+from pipeline.imageio.result_check import check_result
 
 
 class PillowFormat:
@@ -87,7 +89,12 @@ class PillowFormat:
         if cross_format:
             metadata = metadata.for_other_format()
         pixels, metadata = orient_for_format(pages[0], metadata, self.orientation, cross_format=cross_format)
-        return self.encode(pixels, photo.properties["bit_depth"], options, metadata)
+        bits = photo.properties["bit_depth"]
+        data = self.encode(pixels, bits, options, metadata)
+        if self.orientation is OrientationStorage.PLUGIN:
+            pixels = pixels.apply_orientation(read_orientation(metadata.exif))
+        check_result(self, data, [pixels], bits, lossless=self.is_lossless(options))
+        return data
 
     def explain_unreadable(self, data: bytes) -> ImageError:
         """Return the error for a file that matches and that `read` could not identify."""
@@ -150,6 +157,11 @@ class PillowFormat:
         """Return the encoder's options with which a file is written as this one was."""
         del data, image, bits
         return {}
+
+    def is_lossless(self, options: Mapping[str, Any]) -> bool:
+        """Whether files that are written with these options of the encoder have the same samples."""
+        del options
+        return True
 
     def encode(self, pixels: Pixels, bits: int, options: Mapping[str, Any], metadata: Metadata) -> bytes:
         """Encode pixels as a file.

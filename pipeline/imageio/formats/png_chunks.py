@@ -128,11 +128,18 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
 
 
 def iter_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the names and contents of the chunks, up to the first one that is incomplete."""
+    """Yield the names and contents of the chunks, up to the end mark or the first one that is incomplete.
+
+    What follows the end mark is not part of the PNG, whatever it is.
+    """
     offset = len(SIGNATURE)
     while offset + 12 <= len(data):
-        (size,) = struct.unpack_from(">I", data, offset)
-        yield data[offset + 4 : offset + 8], data[offset + 8 : offset + 8 + size]
+        size, kind = struct.unpack_from(">I4s", data, offset)
+        if offset + 12 + size > len(data):
+            return
+        yield kind, data[offset + 8 : offset + 8 + size]
+        if kind == b"IEND":
+            return
         offset += 12 + size
 
 

@@ -11,6 +11,7 @@ from pipeline.imageio.header_checks import check_pixel_count, make_properties
 from pipeline.imageio.image_format import Capabilities, DecodedImage, OutputFormat
 from pipeline.imageio.metadata.metadata import MetadataPolicy
 from pipeline.imageio.metadata.tiff_tags import PageStyle, metadata_from_tags, page_style_from_metadata
+from pipeline.imageio.result_check import check_result
 
 _SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"II\0*", b"MM*\0")
 _COMPRESSIONS = ("none", "lzw", "deflate", "packbits")
@@ -76,7 +77,9 @@ class TiffFormat:
             styles = [style.with_size(page.width, page.height) for style, page in zip(styles, pages, strict=True)]
         if photo.matching_format is None or options is not photo.matching_format.options:
             styles = [PageStyle(style.tags, dict(options)) for style in styles]
-        return write_pages(list(zip(pages, styles, strict=True)))
+        data = write_pages(list(zip(pages, styles, strict=True)))
+        check_result(self, data, pages, photo.properties["bit_depth"], lossless=True)
+        return data
 
     def explain_unreadable(self, data: bytes) -> ImageError:
         """Return the error for a file that matches and that Pillow could not identify."""
