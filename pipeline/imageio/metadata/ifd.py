@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 EXIF_IFD, GPS_IFD, INTEROP_IFD = 0x8769, 0x8825, 0xA005
@@ -9,8 +10,10 @@ ORIENTATION = 0x0112
 IMAGE_WIDTH, IMAGE_HEIGHT, PIXEL_X_DIMENSION, PIXEL_Y_DIMENSION = 0x0100, 0x0101, 0xA002, 0xA003
 _CHILD_IFDS = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
 _INTEGER_FORMATS = {3: "H", 4: "I"}  # by type; orientations should have the first, TIFF readers accept the second too
-TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-"""Bytes per value, by type number."""
+TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Bytes per value, by type number; the last three occur in BigTIFF only."""
+_NARROW_TYPES = {16: ("Q", 4, "I"), 17: ("q", 9, "i"), 18: ("Q", 13, "I")}
+"""BigTIFF's types of 64 bits: their format, and the type of 32 bits that takes their place with its format."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,19 @@ def read_ifd(
             found.tags[code] = Tag(kind, values, inline[:size])
         elif 0 < size <= len(data) - where:
             found.tags[code] = Tag(kind, values, bytes(data[where : where + size]))
+        if code in found.tags and kind in _NARROW_TYPES:
+            _narrow_tag(found, code)
     return found
+
+
+def _narrow_tag(directory: Ifd, code: int) -> None:
+    """Store the integers of a tag of 64 bits in 32, which classic TIFF and EXIF have; drop it if one does not fit."""
+    tag = directory.tags.pop(code)
+    wide, narrow_type, narrow = _NARROW_TYPES[tag.field_type]
+    order = directory.byte_order
+    with suppress(struct.error):
+        values = struct.unpack(f"{order}{tag.count}{wide}", tag.data)
+        directory.tags[code] = Tag(narrow_type, tag.count, struct.pack(f"{order}{tag.count}{narrow}", *values))
 
 
 def read_byte_order(block: bytes) -> str | None:
