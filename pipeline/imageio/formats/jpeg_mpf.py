@@ -183,6 +183,11 @@ def _mentions_auxiliary_image(data: bytes, start: int) -> bool:
     return False
 
 
+def has_end_mark(data: bytes) -> bool:
+    """Whether a file has the mark that ends a JPEG."""
+    return any(marker == _EOI for marker, _, _ in iter_segments(data, 0))
+
+
 def _find_end(data: bytes, start: int = 0) -> int:
     """Return where the JPEG that starts at `start` ends; the end of the data if it has no end marker."""
     return next((end for marker, _, end in iter_segments(data, start) if marker == _EOI), len(data))
