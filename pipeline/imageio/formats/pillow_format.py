@@ -67,14 +67,16 @@ class PillowFormat:
         if not self.is_available():
             raise UnidentifiedImageError(f"{self.name} cannot be read")
         self.check_header(data, max_pixels)
-        with Image.open(io.BytesIO(data), formats=[self.name]) as image:
+        decodable = self.strip_for_decoder(data)
+        with Image.open(io.BytesIO(decodable), formats=[self.name]) as image:
             check_pixel_count((image.size,), max_pixels)
             self.check_frames(data, image)
             metadata = self.read_metadata(data, image)
             bits = self.read_bit_depth(data, image)
-            pixels = self.read_pixels(data, image, bits, metadata.icc)
+            pixels = self.read_pixels(decodable, image, bits, metadata.icc)
             mode = "I;16" if image.mode == "I" else image.mode
             properties = make_properties(self.name, mode, metadata, [pixels], bits)
+            properties["damaged_metadata"] = self.describe_damaged_metadata(data)
             matching = OutputFormat(self, self.read_options(data, image, bits)) if self.writable else None
             return DecodedImage([pixels], properties, metadata, matching)
 
@@ -111,6 +113,15 @@ class PillowFormat:
 
     def check_header(self, data: bytes, max_pixels: int) -> None:
         """Check the size and frames in a header that is read before Pillow opens the file."""
+
+    def strip_for_decoder(self, data: bytes) -> bytes:
+        """Return the bytes that Pillow decodes: the file, without metadata that it may refuse."""
+        return data
+
+    def describe_damaged_metadata(self, data: bytes) -> str | None:
+        """Return which metadata are damaged and therefore left out of the result; None if none are."""
+        del data
+        return None
 
     def check_frames(self, data: bytes, image: Image.Image) -> None:
         """Refuse a file with several frames."""

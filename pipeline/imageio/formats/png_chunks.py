@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from pipeline.imageio.metadata import photoshop
 from pipeline.imageio.metadata.cicp import icc_from_cicp
@@ -11,6 +12,7 @@ from pipeline.imageio.metadata.metadata import EXIF_HEADER, METRES_PER_INCH, Met
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 """What a PNG begins with."""
+_DECODER_CHUNKS = (b"tRNS", b"pHYs", b"acTL", b"fcTL", b"fdAT")
 _RENDERING_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"pHYs")
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"hIST", b"bKGD", b"sBIT", b"acTL", b"fcTL", b"fdAT")
 _METADATA_CHUNKS = (b"iCCP", b"eXIf", b"caBX", b"dSIG")  # the last two are signatures of the original pixels
@@ -21,14 +23,24 @@ _RAW_PROFILE_PREFIX = b"Raw profile type "
 _RAW_IPTC = _RAW_PROFILE_PREFIX + b"iptc"
 _RAW_8BIM = _RAW_PROFILE_PREFIX + b"8bim"
 _RAW_EXIF = _RAW_PROFILE_PREFIX + b"exif"
-_MAX_TEXT_BYTES = 16 * 2**20  # of a decompressed text
+_MAX_TEXT_BYTES = 16 * 2**20  # of a decompressed text or profile
+
+
+class _Chunk(NamedTuple):
+    """A chunk: where it is in the file, and whether it is ancillary and has a wrong checksum."""
+
+    kind: bytes
+    content: bytes
+    start: int
+    end: int
+    is_damaged: bool
 
 
 def read_blocks(data: bytes) -> tuple[MetadataBlock, ...]:
     """Return the chunks that are neither pixels nor fields of `Metadata`: text, time, gamma and all others."""
     found = []
     for kind, content in iter_chunks(data):
-        if kind in _PIXEL_CHUNKS + _METADATA_CHUNKS or (kind == b"iTXt" and content.startswith(_XMP_KEYWORD + b"\0")):
+        if kind in _PIXEL_CHUNKS + _METADATA_CHUNKS or _is_xmp(kind, content):
             continue
         if kind in _TEXT_CHUNKS and content.lower().startswith(_RAW_EXIF.lower() + b"\0"):
             continue  # EXIF, as old tools wrote it
@@ -52,14 +64,17 @@ def _parse_text(kind: bytes, content: bytes) -> tuple[bytes, bytes | None]:
     if kind == b"iTXt":
         # the text follows the language and the translated keyword
         is_compressed, text = text[:1] != b"\0", b"\0".join(text[2:].split(b"\0")[2:])
-    if not is_compressed:
-        return keyword, text
+    return keyword, _inflate(text) if is_compressed else text
+
+
+def _inflate(packed: bytes) -> bytes | None:
+    """Return what a zlib stream holds; None if it is damaged or longer than is read."""
     try:
         unpacker = zlib.decompressobj()
-        text = unpacker.decompress(text, _MAX_TEXT_BYTES)
+        found = unpacker.decompress(packed, _MAX_TEXT_BYTES)
     except zlib.error:
-        return keyword, None
-    return keyword, None if unpacker.unconsumed_tail else text
+        return None
+    return None if unpacker.unconsumed_tail else found
 
 
 def read_xmp(data: bytes) -> bytes | None:
@@ -130,17 +145,77 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
 def iter_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield the names and contents of the chunks, up to the end mark or the first one that is incomplete.
 
-    What follows the end mark is not part of the PNG, whatever it is.
+    What follows the end mark is not part of the PNG, whatever it is. Ancillary chunks with a wrong checksum are left
+    out.
     """
-    offset = len(SIGNATURE)
-    while offset + 12 <= len(data):
-        size, kind = struct.unpack_from(">I4s", data, offset)
-        if offset + 12 + size > len(data):
+    return ((chunk.kind, chunk.content) for chunk in _iter_all_chunks(data) if not chunk.is_damaged)
+
+
+def without_metadata(data: bytes) -> bytes:
+    """Return a PNG with the chunks that decide its pixels, and its resolution, alone.
+
+    Decoders refuse a file over metadata that are large, damaged or of an unknown kind.
+    """
+    kept = (
+        data[chunk.start : chunk.end]  # with its own checksum, which the decoder verifies
+        for chunk in _iter_all_chunks(data)
+        if _is_critical(chunk.kind) or (chunk.kind in _DECODER_CHUNKS and not chunk.is_damaged)
+    )
+    return SIGNATURE + b"".join(kept)
+
+
+def read_profile(data: bytes) -> bytes | None:
+    """Return the ICC profile; None if there is none, or if it cannot be read."""
+    content = next((content for kind, content in iter_chunks(data) if kind == b"iCCP"), b"")
+    return _unpack_profile(content)
+
+
+def describe_damaged(data: bytes) -> str | None:
+    """Return which metadata cannot be read, with the reason, for the manifest; None if all can."""
+    found = []
+    for chunk in _iter_all_chunks(data):
+        kind, content = chunk.kind, chunk.content
+        if chunk.is_damaged:
+            found.append(f"{_name(kind)} (wrong checksum)")
+        elif kind == b"iCCP" and _unpack_profile(content) is None:
+            found.append("iCCP (unknown or damaged compression, or too large)")
+        elif _is_xmp(kind, content) and _parse_text(kind, content)[1] is None:
+            found.append("XMP (damaged compression, or too large)")
+    return ", ".join(dict.fromkeys(found)) or None
+
+
+def _unpack_profile(content: bytes) -> bytes | None:
+    _, _, packed = content.partition(b"\0")
+    return _inflate(packed[1:]) if packed[:1] == b"\0" else None
+
+
+def _is_xmp(kind: bytes, content: bytes) -> bool:
+    return kind == b"iTXt" and content.startswith(_XMP_KEYWORD + b"\0")
+
+
+def _is_critical(kind: bytes) -> bool:
+    """Whether a decoder must understand a chunk: its name begins with a capital (PNG specification, 5.4)."""
+    return not kind[0] & 0x20
+
+
+def _name(kind: bytes) -> str:
+    return kind.decode("ascii", "backslashreplace")
+
+
+def _iter_all_chunks(data: bytes) -> Iterator[_Chunk]:
+    """Yield the chunks up to the end mark or the first one that is incomplete."""
+    start = len(SIGNATURE)
+    while start + 12 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, start)
+        end = start + 12 + size
+        if end > len(data):
             return
-        yield kind, data[offset + 8 : offset + 8 + size]
+        content = data[start + 8 : end - 4]
+        is_damaged = not _is_critical(kind) and zlib.crc32(kind + content) != int.from_bytes(data[end - 4 : end])
+        yield _Chunk(kind, content, start, end, is_damaged)
         if kind == b"IEND":
             return
-        offset += 12 + size
+        start = end
 
 
 def _pack_chunk(kind: bytes, content: bytes) -> bytes:

@@ -58,6 +58,7 @@ class TiffFormat:
         page_styles = tuple(page.style for page in decoded_pages)
         metadata = metadata_from_tags(page_styles[0].tags)
         properties = make_properties(self.name, decoded_pages[0].mode, metadata, pages, pages[0].bit_depth)
+        properties["damaged_metadata"] = None
         properties["has_exif"] = bool(page_styles[0].tags.children)  # every TIFF has tags that could make an EXIF block
         return DecodedImage(pages, properties, metadata, OutputFormat(self), page_styles)
 
