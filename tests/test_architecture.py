@@ -159,3 +159,24 @@ def test_no_file_is_long():
         for path in (ROOT / folder).rglob("*.py")
     }
     assert {name: lines for name, lines in lengths.items() if lines > MAX_LINES} == {}
+
+
+UNPICKLING_LIBRARIES = {"cloudpickle", "dill", "joblib", "marshal", "shelve"}
+UNSAFE_CALLS = {"pickle.load", "pickle.loads", "pickle.Unpickler", "torch.jit.load", "torch.package", "eval", "exec"}
+SAFE_IF = {"torch.load": "weights_only=True", "yaml.load": "BaseLoader"}
+"""Call → what must stand among its arguments."""
+
+
+@pytest.mark.parametrize("package", ["benchmarks", "deepot", "jobs", "pipeline", "research", "tools"])
+def test_module_reads_no_file_in_a_way_that_runs_code(package):
+    for path in sorted((ROOT / package).rglob("*.py")):
+        assert not {name.partition(".")[0] for name in iter_imports(path)} & UNPICKLING_LIBRARIES, path
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                text, name = ast.unparse(node), ast.unparse(node.func)
+                assert name not in UNSAFE_CALLS, f"{path}: {text}"
+                assert SAFE_IF.get(name, "") in text, f"{path}: {text}"
+                assert "allow_pickle=True" not in text, f"{path}: {text}"
+                assert "trust_remote_code=True" not in text, f"{path}: {text}"
+                if name.endswith(".from_pretrained"):
+                    assert "use_safetensors=True" in text, f"{path}: {text}"
