@@ -4,8 +4,8 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.imageio.metadata.gps import LOCATION_TAGS
 from pipeline.imageio.metadata.ifd import ORIENTATION, Ifd, Tag, parse_exif_block, read_orientation, size_tag_values
+from pipeline.imageio.metadata.location import LOCATION_TAGS
 from pipeline.imageio.metadata.metadata import Metadata, MetadataPolicy, validate_resolution
 from pipeline.imageio.metadata.photoshop import strip_resources_gps
 from pipeline.imageio.metadata.xmp import set_xmp_size, strip_xmp_gps
