@@ -51,6 +51,7 @@ _NOTATION = re.compile(
 )
 _NUMBER_START = re.compile(r"[+-]?[0-9]")
 _MAX_NOTATION_CHARS = 120
+_MIN_WORD_IN_BINARY = 6
 
 
 def is_location_name(name: str) -> bool:
@@ -95,6 +96,12 @@ def mentions_location(text: bytes, keyword: bytes = b"") -> bool:
     return any(map(_mentions_location, texts)) or _is_location_keyword(keyword.decode("latin-1"))
 
 
+def mentions_location_in_binary(data: bytes) -> bool:
+    """Whether bytes that are no text have a word of coordinates that is too long to be there by chance."""
+    small = data.replace(b"\0", b"").lower()
+    return any(word.encode() in small for word in _WORDS if len(word) >= _MIN_WORD_IN_BINARY)
+
+
 def _mentions_location(text: str) -> bool:
     small = text.lower()
     return (
@@ -103,7 +110,7 @@ def _mentions_location(text: str) -> bool:
 
 
 def _is_location_keyword(keyword: str) -> bool:
-    """Whether a keyword of PNG text is that of coordinates, or may be; its text has no structure that would tell."""
+    """Whether a keyword of PNG text is that of coordinates, or may be one."""
     small = keyword.lower()
     return is_location_name(keyword) or any(
         small.endswith(end) and not small[: -len(end)][-1:].isalpha() for end in _KEYWORD_ENDS

@@ -147,7 +147,7 @@ class _Scan:
             self.has_content = self.has_content or bool(text)
 
     def _check_attribute(self, attribute: str, value: str, span: tuple[int, int]) -> None:
-        """Remove an attribute if a rule says so."""
+        """Remove an attribute if a rule removes it."""
         declared = _declared_prefix(attribute)
         if declared is not None:
             if self._removes_prefix[declared][-1]:
@@ -162,7 +162,7 @@ class _Scan:
             self.has_content = True
 
     def _check_comment(self, text: str, end: bytes) -> None:
-        """Remove a comment or processing instruction if a rule says so."""
+        """Remove a comment or processing instruction if a rule removes it."""
         self._count_nodes(1)
         if self._rules.removes_comment(text):
             start = self._parser.CurrentByteIndex
