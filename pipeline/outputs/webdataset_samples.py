@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.imageio import has_image_extension
+from pipeline.imageio import MetadataPolicy, has_image_extension, strip_sidecar_location
 from pipeline.outputs.shard_file_writer import Result
 from pipeline.sources import parse_member_uri, read_tar_index, sanitize_path, webdataset_key, webdataset_sample
 from pipeline.storage import read_range
@@ -57,15 +57,22 @@ def group_by_key(results: Sequence[Result]) -> list[TarEntry]:
     return sorted(entries.values(), key=lambda entry: order[entry.sample_key])
 
 
-def iter_tar_files(entries: Sequence[TarEntry]) -> Iterator[tuple[str, bytes]]:
-    """Yield the names and contents of the new tar's files: every result, followed by its sample's other files."""
+def iter_tar_files(entries: Sequence[TarEntry], metadata: MetadataPolicy) -> Iterator[tuple[str, bytes]]:
+    """Yield the names and contents of the new tar's files: every result, followed by its sample's other files.
+
+    Args:
+        entries: the results.
+        metadata: unless it is `keep`, the other files lose coordinates.
+    """
     written = set()
     for entry in entries:
         yield entry.name, entry.data
         for rest, content in _iter_sidecars(entry):
             if entry.sample_key + rest not in written:
                 written.add(entry.sample_key + rest)
-                yield entry.sample_key + rest, content
+                kept = content if metadata is MetadataPolicy.KEEP else strip_sidecar_location(rest, content)
+                if kept is not None:
+                    yield entry.sample_key + rest, kept
 
 
 def _tar_origin(uri: str) -> tuple[str, str]:

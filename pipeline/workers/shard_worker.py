@@ -105,7 +105,7 @@ class ShardWorker:
 
     def _make_result_writer(self, item: WorkItem) -> ResultWriter:
         job = self.config.job
-        writer = make_writer(job.output.layout, self.config.output, item.shard, item.split_path)
+        writer = make_writer(job.output.layout, self.config.output, item.shard, item.split_path, job.output.metadata)
         return ResultWriter(job, writer, self.watchdog, self._write_executor, self._threads.writers)
 
     def _process_image(self, row: dict[str, Any], future: "Future[LoadedPhoto]") -> ProcessedPhoto | None:

@@ -14,7 +14,7 @@ from deepot.photo import Pixels
 from pipeline.imageio.formats.isobmff import iter_boxes, pack_box
 from pipeline.imageio.formats.pillow_format import PillowFormat, read_dpi, save_with_pillow
 from pipeline.imageio.image_format import Capabilities
-from pipeline.imageio.metadata.gps import mentions_location
+from pipeline.imageio.metadata.location import mentions_location
 from pipeline.imageio.metadata.metadata import EXIF_HEADER, METRES_PER_INCH, Metadata, MetadataBlock
 from pipeline.imageio.orientation import OrientationStorage
 from pipeline.imageio.sample_arrays import check_16_bits, from_uint16, interleave_alpha, to_uint16

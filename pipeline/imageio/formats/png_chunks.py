@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pipeline.imageio.metadata import photoshop
 from pipeline.imageio.metadata.cicp import icc_from_cicp
-from pipeline.imageio.metadata.gps import mentions_location
+from pipeline.imageio.metadata.location import mentions_location
 from pipeline.imageio.metadata.metadata import EXIF_HEADER, METRES_PER_INCH, Metadata, MetadataBlock
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
