@@ -2,6 +2,7 @@
 
 from pipeline.sources.archives import read_tar_index
 from pipeline.sources.find import find_images
+from pipeline.sources.list_lines import format_lines
 from pipeline.sources.member_uri import (
     make_cell_uri,
     make_member_uri,
@@ -16,6 +17,7 @@ from pipeline.sources.sampling import HashSampler, sample_by_hash
 __all__ = [
     "HashSampler",
     "find_images",
+    "format_lines",
     "make_cell_uri",
     "make_member_uri",
     "parse_member_uri",
