@@ -1,6 +1,6 @@
 """Which photos a URI names, in folders, tar shards, ZIP files, Parquet columns and lists, and reading one."""
 
-from pipeline.sources.archives import read_tar_index
+from pipeline.sources.archive_index import read_tar_index
 from pipeline.sources.find import find_images
 from pipeline.sources.list_lines import format_lines
 from pipeline.sources.member_uri import (

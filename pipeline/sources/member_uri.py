@@ -1,6 +1,7 @@
 r"""The URIs of photos inside other files.
 
     shard.tar#4096+18230/0001.jpg      18,230 bytes of the tar, from byte 4096
+    shard.tar#@4096+90112/0002.tif     the member whose headers start at byte 4096; 90,112 bytes with its zeros (sparse)
     box.zip#10+512/scan.png            the member whose header starts at byte 10 and whose data take 512 bytes
     part.parquet#image/3/17            column image, row group 3, row 17 of that group
 
@@ -40,13 +41,18 @@ class ArchiveMember(NamedTuple):
         digits = self.location.partition("/")[0].partition("+")[2]
         return int(digits) if digits.isdecimal() else 0
 
+    @property
+    def by_headers(self) -> bool:
+        """Whether the range starts at the headers of a tar's member, by which its bytes are found."""
+        return self.location.startswith("@")
+
     def parse_range(self) -> tuple[int, int]:
         """Return where its bytes start in a tar or ZIP file, and how many they are.
 
         Raises:
             ValueError: the location does not contain it.
         """
-        start, size = map(int, self.location.partition("/")[0].split("+"))
+        start, size = map(int, self.location.removeprefix("@").partition("/")[0].split("+"))
         return start, size
 
     def parse_cell(self) -> tuple[str, int, int]:
@@ -70,9 +76,9 @@ def parse_member_uri(uri: str) -> ArchiveMember | None:
     return ArchiveMember(match["container"], match["kind"].lower(), match["location"]) if match else None
 
 
-def make_member_uri(container: str, start: int, size: int, name: str) -> str:
-    """Return the URI of a member of a tar or ZIP file."""
-    return f"{container}#{start}+{size}/{name}"
+def make_member_uri(container: str, start: int, size: int, name: str, *, by_headers: bool = False) -> str:
+    """Return the URI of a member of a tar or ZIP file; `by_headers` if `start` is where its headers start."""
+    return f"{container}#{'@' if by_headers else ''}{start}+{size}/{name}"
 
 
 def make_cell_uri(container: str, column: str, group: int, row: int) -> str:
