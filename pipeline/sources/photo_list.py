@@ -6,7 +6,7 @@ from functools import lru_cache
 from pipeline.errors import ContainerError, StorageError
 from pipeline.sources.list_lines import parse_lines
 from pipeline.sources.member_uri import ArchiveMember, parse_member_uri, resolve_relative, sanitize_path
-from pipeline.storage import Entry, prefetch_map, read, stat, strip_protocol
+from pipeline.storage import Entry, prefetch_map, read, stat, strip_protocol, unescape_hashes
 
 _STAT_THREADS, _MAX_STATS_AHEAD = 32, 256
 
@@ -87,4 +87,4 @@ def name_clash_message(one: str, other: str, key: str) -> str:
 
 
 def _key_from_uri(uri: str) -> str:
-    return sanitize_path(strip_protocol(uri))
+    return sanitize_path(unescape_hashes(strip_protocol(uri)))
