@@ -15,7 +15,7 @@ from pipeline.errors import ConfigError, ImageError, RunError, StorageError
 from pipeline.imageio import extension_for
 from pipeline.outputs import TarWriter
 from pipeline.progress import Progress
-from pipeline.sources import read_photo
+from pipeline.sources import format_lines, read_photo
 from pipeline.storage import absolute_uri, join_uri, list_names, prefetch_map, sha256_hex, write
 
 PHOTO_KINDS = ("output", "input")
@@ -57,7 +57,7 @@ def export_photos(rows: pa.Table, destination: str, photo_kind: str, progress: P
         return ExportResult(uri, len(rows))
     if destination.endswith(".txt"):
         photo_uris = rows[f"{photo_kind}_uri"].drop_null().to_pylist()
-        write(uri, "".join(f"{photo}\n" for photo in photo_uris).encode())
+        write(uri, format_lines(photo_uris).encode())
         return ExportResult(uri, len(photo_uris), _list_rows_without_photo(rows, photo_kind))
     if destination.endswith("/"):
         return _export_tars(rows, uri, photo_kind, progress)

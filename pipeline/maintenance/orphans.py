@@ -29,6 +29,7 @@ from pipeline.sources import parse_member_uri
 from pipeline.storage import (
     Entry,
     delete,
+    file_uri,
     get_mtime,
     is_temporary_name,
     iter_files,
@@ -149,7 +150,7 @@ def _find_unnamed_results(job: Job, run: RunPaths, outputs: Iterable[str]) -> It
     for entry in chain.from_iterable(map(iter_files, outputs)):
         if is_result_name(entry.key):
             yield Orphan(OrphanKind.RESULT, entry)
-        elif _classify(entry) is OrphanKind.PARTIAL and not entry.uri.startswith(run.uri + "/"):
+        elif _classify(entry) is OrphanKind.PARTIAL and not entry.uri.startswith(file_uri(run.uri) + "/"):
             yield Orphan(OrphanKind.PARTIAL, entry)
 
 
@@ -176,7 +177,8 @@ def _iter_referenced_uris(run: RunPaths, numbers: Iterable[int], *, rows: bool) 
         except FileNotFoundError:
             return []  # the shard was requeued since the commits were listed
         found = [run.manifest(file.name) for file in files]
-        return found + [uri for file in files if rows for uri in _read_output_uris(run, file)]
+        found += [uri for file in files if rows for uri in _read_output_uris(run, file)]
+        return [*map(file_uri, found)]  # also of results that earlier versions named like members of a tar
 
     for _, found in prefetch_map(read_shard, sorted(numbers), _IO_THREADS, _MAX_AHEAD):
         yield from found

@@ -5,14 +5,14 @@ from typing import Any
 
 from pipeline.imageio import DecodedImage
 from pipeline.outputs.naming import output_key_for
-from pipeline.storage import join_uri, write
+from pipeline.storage import escape_hashes, file_uri, join_uri, write
 
 
 class FileWriter:
     """Writes every result as soon as it is added."""
 
     def __init__(self, folder: str) -> None:
-        self._folder = folder
+        self._folder = file_uri(folder)
 
     def key_for(self, name: str, format_spec: str, photo: DecodedImage) -> str:
         """Return a name that no other input of the run gets."""
@@ -20,7 +20,7 @@ class FileWriter:
 
     def add(self, row: dict[str, Any], key: str, data: bytes) -> None:
         """Write a file."""
-        uri = join_uri(self._folder, key)
+        uri = join_uri(self._folder, escape_hashes(key))
         write(uri, data)
         row["output_uri"] = uri
 

@@ -6,8 +6,15 @@ from typing import Any
 
 from pipeline.imageio import MetadataPolicy, has_image_extension, strip_sidecar_location
 from pipeline.outputs.shard_file_writer import Result
-from pipeline.sources import parse_member_uri, read_tar_index, sanitize_path, webdataset_key, webdataset_sample
-from pipeline.storage import read_range
+from pipeline.sources import (
+    make_member_uri,
+    parse_member_uri,
+    read_photo,
+    read_tar_index,
+    sanitize_path,
+    webdataset_key,
+    webdataset_sample,
+)
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,9 @@ def _output_suffix(tar: str, name: str, new_extension: str) -> str:
 def _iter_sidecars(entry: TarEntry) -> Iterator[tuple[str, bytes]]:
     """Yield the files of a photo's sample in its own tar that are not photos: their names after the key, contents."""
     key = webdataset_key(entry.source_name)
-    for name, start, size in read_tar_index(entry.source_tar) if entry.source_tar else ():
+    for name, start, size, by_headers in read_tar_index(entry.source_tar) if entry.source_tar else ():
         if webdataset_key(name) == key and not has_image_extension(name):
-            yield name[len(key) :], read_range(entry.source_tar, start, start + size)
+            yield (
+                name[len(key) :],
+                read_photo(make_member_uri(entry.source_tar, start, size, name, by_headers=by_headers)),
+            )

@@ -1,7 +1,8 @@
 """Which photos a URI names, in folders, tar shards, ZIP files, Parquet columns and lists, and reading one."""
 
-from pipeline.sources.archives import read_tar_index
+from pipeline.sources.archive_index import read_tar_index
 from pipeline.sources.find import find_images
+from pipeline.sources.list_lines import format_lines
 from pipeline.sources.member_uri import (
     make_cell_uri,
     make_member_uri,
@@ -16,6 +17,7 @@ from pipeline.sources.sampling import HashSampler, sample_by_hash
 __all__ = [
     "HashSampler",
     "find_images",
+    "format_lines",
     "make_cell_uri",
     "make_member_uri",
     "parse_member_uri",

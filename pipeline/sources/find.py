@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 from pipeline.errors import NothingFoundError, StorageError
 from pipeline.sources.discovery import discover_images
-from pipeline.storage import Entry, absolute_uri
+from pipeline.storage import Entry, absolute_uri, file_uri
 
 
 def find_images(
@@ -24,7 +24,7 @@ def find_images(
         NothingFoundError: there are none, or all of them are excluded.
         StorageError: the folder, bucket or file does not exist, or cannot be listed.
     """
-    excluded_prefixes = tuple(absolute_uri(folder).rstrip("/") + "/" for folder in excluded_folders)
+    excluded_prefixes = tuple(file_uri(absolute_uri(folder)).rstrip("/") + "/" for folder in excluded_folders)
     n_found, n_excluded, excluded_uri = 0, 0, ""
     try:
         for entry in discover_images(uri):

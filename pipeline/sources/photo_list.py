@@ -4,14 +4,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from pipeline.errors import ContainerError, StorageError
+from pipeline.sources.list_lines import parse_lines
 from pipeline.sources.member_uri import ArchiveMember, parse_member_uri, resolve_relative, sanitize_path
-from pipeline.storage import Entry, prefetch_map, read, stat, strip_protocol
+from pipeline.storage import Entry, prefetch_map, read, stat, strip_protocol, unescape_hashes
 
 _STAT_THREADS, _MAX_STATS_AHEAD = 32, 256
 
 
 class PhotoList:
-    """A `.txt` file that names photos, one a line."""
+    """A `.txt` file that names photos, one a line (`pipeline.sources.list_lines`)."""
 
     has_columns = False
 
@@ -29,10 +30,10 @@ class PhotoList:
 
 
 def read_list(uri: str) -> Iterator[str]:
-    """Return the names in a list file, one a line; lines that begin with # are comments.
+    """Stream the names in a list file; `pipeline.sources.list_lines` has the format.
 
     Raises:
-        StorageError: it cannot be read, or is not UTF-8.
+        StorageError: it cannot be read, is not UTF-8, or has a line of JSON that is none.
     """
     data = read(uri)
     try:
@@ -42,7 +43,10 @@ def read_list(uri: str) -> Iterator[str]:
         raise StorageError(
             f"{uri} is not a list in UTF-8: line {line} has the byte {data[error.start]:#x}; save the list as UTF-8"
         ) from error
-    return (line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#"))
+    try:
+        yield from parse_lines(text)
+    except ValueError as error:
+        raise StorageError(f"{uri}: {error}; correct the line, or let 'deepot select --to' write the list") from error
 
 
 def resolve_names(names: Iterable[str], container: str) -> Iterator[Entry]:
@@ -83,4 +87,4 @@ def name_clash_message(one: str, other: str, key: str) -> str:
 
 
 def _key_from_uri(uri: str) -> str:
-    return sanitize_path(strip_protocol(uri))
+    return sanitize_path(unescape_hashes(strip_protocol(uri)))

@@ -1,6 +1,6 @@
 """Objects and listings on any fsspec store: atomic, retried and ranged."""
 
-from pipeline.storage.filenames import escape_filename, unescape_filename
+from pipeline.storage.filenames import escape_filename, escape_hashes, unescape_filename, unescape_hashes
 from pipeline.storage.folders import delete_folder, exists, iter_names, list_names
 from pipeline.storage.listing import iter_files, list_objects
 from pipeline.storage.objects import (
@@ -21,7 +21,7 @@ from pipeline.storage.prefetch import prefetch_map
 from pipeline.storage.ranged_file import open_ranged
 from pipeline.storage.store import Entry
 from pipeline.storage.temporary_names import is_temporary_name
-from pipeline.storage.uris import absolute_uri, is_local_path, join_uri, parent_uri, strip_protocol
+from pipeline.storage.uris import absolute_uri, file_uri, is_local_path, join_uri, parent_uri, strip_protocol
 
 __all__ = [
     "Entry",
@@ -30,7 +30,9 @@ __all__ = [
     "delete",
     "delete_folder",
     "escape_filename",
+    "escape_hashes",
     "exists",
+    "file_uri",
     "get_mtime",
     "is_case_insensitive",
     "is_local_path",
@@ -51,6 +53,7 @@ __all__ = [
     "strip_protocol",
     "supports_conditional_create",
     "unescape_filename",
+    "unescape_hashes",
     "utc_timestamp",
     "write",
 ]

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from pipeline.errors import StorageError
+from pipeline.storage.filenames import escape_hashes, unescape_hashes
 from pipeline.storage.retries import with_retries
 from pipeline.storage.store import Entry
 
@@ -20,12 +21,12 @@ class FsspecStore:
         self._fs = fs
 
     def to_path(self, path: str) -> str:
-        """Return the path as it is."""
-        return path
+        """Return the path as the file system has it; paths that are URLs are encoded by their own rules."""
+        return path if "://" in path else unescape_hashes(path)
 
     def to_uri(self, path: str) -> str:
         """Return the path with its protocol in front."""
-        return str(self._fs.unstrip_protocol(path))
+        return str(self._fs.unstrip_protocol(path if "://" in path else escape_hashes(path)))
 
     def read(self, path: str) -> bytes:
         """Return the bytes of an object."""

@@ -5,7 +5,7 @@ import os
 import shutil
 
 from pipeline.errors import StorageError
-from pipeline.storage.filenames import escape_filename, unescape_filename
+from pipeline.storage.filenames import escape_filename, escape_hashes, unescape_filename, unescape_hashes
 from pipeline.storage.fsspec_store import FsspecStore
 from pipeline.storage.probes import probe_once
 from pipeline.storage.temporary_names import temporary_path
@@ -19,11 +19,11 @@ class LocalStore(FsspecStore):
 
     def to_path(self, path: str) -> str:
         """Return the path with the bytes of its name."""
-        return unescape_filename(path)
+        return unescape_filename(unescape_hashes(path))
 
     def to_uri(self, path: str) -> str:
         """Return the path in characters that can be stored."""
-        return escape_filename(path)
+        return escape_hashes(escape_filename(path))
 
     def write(self, path: str, data: bytes) -> None:
         """Rename a complete file into place."""

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any, cast
 
 from pipeline.errors import StorageError
+from pipeline.storage.filenames import escape_hashes
 from pipeline.storage.fsspec_store import FsspecStore
 from pipeline.storage.probes import probe_once
 from pipeline.storage.retries import with_retries
@@ -21,7 +22,7 @@ class S3Store(FsspecStore):
 
     def to_uri(self, path: str) -> str:
         """Return the path with `s3://` in front."""
-        return f"s3://{path}"
+        return f"s3://{escape_hashes(path)}"
 
     def read(self, path: str) -> bytes:
         """Return the bytes of one version: concurrent ranges of an object that changes would not fit together."""
@@ -74,7 +75,7 @@ class S3Store(FsspecStore):
                 if accepts(f"{bucket}/{name}") and not name.endswith("/"):
                     key = name[key_offset:] if key_offset else name
                     etag, mtime = item["ETag"].strip('"'), item["LastModified"].timestamp()
-                    yield Entry(f"s3://{bucket}/{name}", key, item["Size"], etag, mtime)
+                    yield Entry(self.to_uri(f"{bucket}/{name}"), key, item["Size"], etag, mtime)
         if empty:
             raise FileNotFoundError(self.to_uri(root))
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pipeline.storage.filenames import escape_surrogates
+from pipeline.storage.filenames import escape_hashes, escape_surrogates, unescape_hashes
 
 
 def absolute_uri(uri: str) -> str:
@@ -13,6 +13,15 @@ def absolute_uri(uri: str) -> str:
     if not is_local_path(uri):
         return uri
     return escape_surrogates(str(Path(os.path.expanduser(uri)).absolute()))  # Path's own raises for unknown users
+
+
+def file_uri(uri: str) -> str:
+    """Return the URI of a file or folder as listings have it: one that is never taken for a photo inside a file.
+
+    Args:
+        uri: the URI of a file or folder, as a listing has it or as somebody typed it.
+    """
+    return escape_hashes(unescape_hashes(uri))
 
 
 def is_local_path(uri: str) -> bool:

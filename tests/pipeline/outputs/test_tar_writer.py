@@ -74,7 +74,7 @@ def test_long_names_and_sidecars_are_kept_from_tar_to_tar(tmp_path):
         writer.add(row, row["file_name"], b"result of " + read_photo(row["input_uri"]))
     writer.close(rows)
     uri = f"{tmp_path}/00000.tar"
-    found = {name: read_range(uri, start, start + size) for name, start, size in read_tar_index(uri)}
+    found = {name: read_range(uri, start, start + size) for name, start, size, _ in read_tar_index(uri)}
     assert found == files | {f"{LONG}/0001.jpg": b"result of 1", "写真.png": b"result of 2"}
     assert [read_photo(row["output_uri"]) for row in rows] == [found[f"{LONG}/0001.jpg"], found["写真.png"]]
     read = {each["__key__"]: each for each in webdataset.WebDataset(uri, shardshuffle=False)}
