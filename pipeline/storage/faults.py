@@ -4,8 +4,10 @@ The libraries are not imported: most jobs need one of them, and an error says by
 """
 
 import errno
+import re
 from collections.abc import Iterator, Mapping
 from enum import Enum, auto
+from typing import cast
 
 
 class Fault(Enum):
@@ -27,9 +29,10 @@ class Fault(Enum):
     """The request fails however often it is sent."""
 
 
-_CLIENT_LIBRARIES = frozenset(
-    "adlfs aiobotocore aiohttp azure botocore fsspec gcsfs google google_auth_oauthlib grpc http httpcore httpcore2 "
-    "httpx httpx2 huggingface_hub msal requests s3fs urllib urllib3".split()
+_CLIENT_LIBRARIES = (
+    *("adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "fsspec", "gcsfs", "google", "google_auth_oauthlib"),
+    *("grpc", "http", "httpcore", "httpcore2", "httpx", "httpx2", "huggingface_hub", "msal", "requests", "s3fs"),
+    *("urllib", "urllib3"),
 )
 
 _CLASSES: dict[Fault, dict[str, str]] = {
@@ -79,6 +82,14 @@ _CODES: dict[str, Fault] = {
 }
 """Error code of S3 or Azure whose status says something else → fault."""
 
+_DENIED_TEXTS = (
+    "Forbidden: ",  # of gcsfs, for status 403
+    "All connection methods have failed",
+    "Provided token is either not valid, or expired",
+    "Must provide either a connection_string or account_name",  # of adlfs
+)
+"""Parts of the messages of built-in exceptions that gcsfs and adlfs raise when access is denied."""
+
 
 def classify_fault(error: BaseException) -> Fault | None:
     """Return what an error of a storage call means; None if it is not one of storage, but of the program.
@@ -86,7 +97,7 @@ def classify_fault(error: BaseException) -> Fault | None:
     Libraries wrap their errors in others that say less, such as FileNotFoundError for any failed request, so the
     causes are asked too.
     """
-    if is_offline_mode(error):
+    if any(type(each).__name__ == "OfflineModeIsEnabled" for each in _iter_causes(error)):
         return Fault.PERMANENT
     fault = _classify_alone(error)
     cause = classify_fault(error.__cause__) if error.__cause__ is not None else None
@@ -100,26 +111,37 @@ def classify_fault(error: BaseException) -> Fault | None:
     return cause if cause in overruling.get(fault, ()) else fault
 
 
-def is_offline_mode(error: BaseException) -> bool:
-    """Whether a request was not sent because HF_HUB_OFFLINE forbids it."""
-    return any(type(each).__name__ == "OfflineModeIsEnabled" for each in _iter_causes(error))
-
-
 def _classify_alone(error: BaseException) -> Fault | None:
     """Return what an error means by itself."""
     if isinstance(error, MemoryError):
         return None
     if isinstance(error, ImportError):
         return Fault.NOT_INSTALLED
+    return _classify_by_answer(error) or _classify_by_class(error) or _classify_built_in(error)
+
+
+def _classify_by_answer(error: BaseException) -> Fault | None:
+    """Return what the code or the status of the answer means; None if the error stands for no answer."""
     if (code := _error_code(error)) in _CODES:
         return _CODES[code]
-    if (status := _http_status(error)) is not None:
-        return Fault.TRANSIENT if _is_rate_limit(status, error) else _STATUSES.get(status, Fault.PERMANENT)
+    status = _http_status(error)
+    if status is None:
+        return None
+    return Fault.TRANSIENT if _is_rate_limit(status, error) else _STATUSES.get(status, Fault.PERMANENT)
+
+
+def _classify_by_class(error: BaseException) -> Fault | None:
+    """Return what the class of an error means; None if the table does not have it."""
     for fault, names_by_library in _CLASSES.items():
-        if any(
-            _library(base) in names_by_library and _is_named(base, names_by_library) for base in type(error).__mro__
-        ):
+        if any(_is_named(base, names_by_library) for base in type(error).__mro__):
             return Fault.TRANSIENT if getattr(error, "retryable", False) is True else fault
+    return None
+
+
+def _classify_built_in(error: BaseException) -> Fault | None:
+    """Return what a built-in exception means, or one of a class that the table does not have."""
+    if any(text in str(error) for text in _DENIED_TEXTS) and _was_raised_by_library(error):
+        return Fault.TRANSIENT if _is_rate_limit(403, error) else Fault.DENIED
     if isinstance(error, OSError):
         return _classify_os_error(error)
     if isinstance(error, ValueError | NotImplementedError):
@@ -136,8 +158,6 @@ def _classify_os_error(error: OSError) -> Fault:
         return Fault.EXISTS
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
         return Fault.DENIED
-    if str(error).startswith("Forbidden: "):  # of gcsfs, for status 403
-        return Fault.TRANSIENT if _is_rate_limit(403, error) else Fault.DENIED
     is_permanent = isinstance(error, IsADirectoryError | NotADirectoryError) or error.errno == errno.ENAMETOOLONG
     return Fault.PERMANENT if is_permanent else Fault.TRANSIENT
 
@@ -148,19 +168,23 @@ def _is_rate_limit(status: int, error: BaseException) -> bool:
 
 
 def _http_status(error: BaseException) -> int | None:
-    """Return the status of the answer that an error stands for; the libraries keep it under different names."""
+    """Return the status of the answer that an error stands for, 400 or more; None if it stands for no answer."""
+    for candidate in _iter_status_candidates(error):
+        if re.fullmatch(r"[45]\d\d", f"{candidate:d}" if isinstance(candidate, int) else str(candidate)):
+            return int(cast(int | str, candidate))
+    return None
+
+
+def _iter_status_candidates(error: BaseException) -> Iterator[object]:
+    """Yield what may be a status, under the names that the libraries give it; some names warn when they are read."""
     response = getattr(error, "response", None)
     if isinstance(response, Mapping):  # botocore
-        candidates = [response.get("ResponseMetadata", {}).get("HTTPStatusCode")]
-    else:
-        candidates = [getattr(error, name, None) for name in ("status", "status_code", "code")]  # aiohttp, azure, gcsfs
-        candidates.append(getattr(response, "status_code", None))  # requests, httpx, huggingface_hub
-    for candidate in candidates:
-        if str(candidate).isdigit() and 400 <= int(str(candidate)) < 600:
-            return int(str(candidate))
-        if isinstance(candidate, Enum) and isinstance(candidate.value, int):  # http.HTTPStatus of google.api_core
-            return candidate.value
-    return None
+        yield response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return
+    yield getattr(error, "status", None)  # aiohttp
+    yield getattr(error, "status_code", None)  # azure
+    yield getattr(response, "status_code", None)  # requests, httpx, huggingface_hub
+    yield getattr(error, "code", None)  # gcsfs, google.api_core
 
 
 def _error_code(error: BaseException) -> str:
@@ -177,7 +201,7 @@ def _library(kind: type) -> str:
 
 
 def _is_named(kind: type, names_by_library: Mapping[str, str]) -> bool:
-    return kind.__name__ in names_by_library[_library(kind)].split()
+    return kind.__name__ in names_by_library.get(_library(kind), "").split()
 
 
 def _was_raised_by_library(error: BaseException) -> bool:

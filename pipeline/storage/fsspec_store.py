@@ -49,7 +49,9 @@ class FsspecStore:
         """Write an object by one call."""
         try:
             self._fs.pipe_file(path, data)
-        except FileNotFoundError as error:
+        except Exception as error:
+            if classify_fault(error) is not Fault.MISSING:
+                raise
             raise StorageError(f"{self.to_uri(path)} cannot be written: there is no such bucket; create it") from error
 
     def create(self, path: str, data: bytes) -> None:

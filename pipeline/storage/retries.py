@@ -10,9 +10,10 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 from pipeline.errors import AccessDeniedError, StorageError
 from pipeline.redaction import redact
 from pipeline.storage.advice import describe_credentials, describe_missing_package, node_name
-from pipeline.storage.faults import Fault, classify_fault, is_offline_mode
+from pipeline.storage.faults import Fault, classify_fault
 
 MAX_ATTEMPTS = 4
+_MAX_MESSAGE_CHARS = 400  # the Azure SDK writes a page about every kind of credentials that it has tried
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -67,11 +68,14 @@ def _translate(uri: str, error: Exception) -> Exception:
         return StorageError(f"{uri}: {describe_missing_package(uri, error)}")
     if fault is Fault.DENIED:
         return AccessDeniedError(
-            redact(f"{uri}: access denied on {node_name()} ({_describe(error)}): {describe_credentials(uri)}")
+            redact(f"{uri}: access denied on {node_name()}: {describe_credentials(uri)} ({_describe(error)})")
         )
-    hint = "; unset HF_HUB_OFFLINE to read from the Hub" if is_offline_mode(error) else ""
-    return StorageError(redact(f"{uri}: {_describe(error)}{hint}"))
+    return StorageError(redact(f"{uri}: {_describe(error)}"))
 
 
-def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+def _describe(error: BaseException) -> str:
+    """Return an error in one line; some libraries raise FileNotFoundError from what has really happened."""
+    while isinstance(error, FileNotFoundError) and error.__cause__ is not None:
+        error = error.__cause__
+    line = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return line if len(line) <= _MAX_MESSAGE_CHARS else f"{line[:_MAX_MESSAGE_CHARS]}…"
