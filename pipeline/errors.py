@@ -4,6 +4,7 @@ DeepotError
 ├── PipelineError           a job that cannot run; the message is one sentence with the way out
 │   ├── ConfigError         a job file or option that is wrong
 │   ├── StorageError        storage that cannot be reached, listed, read or written
+│   │   ├── AccessDeniedError  storage that refuses this machine's credentials, or finds none
 │   │   └── ContainerError  a tar, ZIP or Parquet file whose photos cannot be listed or read
 │   ├── NothingFoundError   no images where some were expected
 │   ├── RunError            a run folder that is not what the job needs
@@ -27,6 +28,10 @@ class ConfigError(PipelineError):
 
 class StorageError(PipelineError):
     """Storage that cannot be reached, listed, read or written."""
+
+
+class AccessDeniedError(StorageError):
+    """Storage that refuses the credentials of this machine, or finds none; the message says which ones it reads."""
 
 
 class ContainerError(StorageError):
@@ -114,6 +119,11 @@ class ErrorCode(StrEnum):
         "Storage did not accept the result, or a disk is full.",
         f"Free some space. {_RETRY}",
     )
+    ACCESS_DENIED = (
+        "access_denied",
+        "Storage refused to return it or to take its result: the credentials are missing, expired or not allowed to.",
+        f"Renew the credentials, or ask for the right. {_RETRY}",
+    )
     UNSUPPORTED_OUTPUT = (
         "unsupported_output",
         "The output format cannot hold the result.",
@@ -154,8 +164,8 @@ class ErrorCode(StrEnum):
     def retriable(self) -> bool:
         """Whether the same image may well succeed another time."""
         return self in (
-            *(ErrorCode.READ_FAILED, ErrorCode.WRITE_FAILED, ErrorCode.OUT_OF_MEMORY),
-            *(ErrorCode.WORKER_DIED, ErrorCode.TIMED_OUT),
+            *(ErrorCode.READ_FAILED, ErrorCode.WRITE_FAILED, ErrorCode.ACCESS_DENIED),
+            *(ErrorCode.OUT_OF_MEMORY, ErrorCode.WORKER_DIED, ErrorCode.TIMED_OUT),
         )
 
 

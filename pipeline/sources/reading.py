@@ -3,7 +3,7 @@
 import sys
 
 from pipeline.config import Limits
-from pipeline.errors import ContainerError, ErrorCode, ImageError, StorageError
+from pipeline.errors import AccessDeniedError, ContainerError, ErrorCode, ImageError, StorageError
 from pipeline.sources.containers import CONTAINERS
 from pipeline.sources.member_uri import is_container, parse_member_uri
 from pipeline.storage import Entry, read
@@ -55,6 +55,8 @@ def read_input(entry: Entry, limits: Limits) -> bytes:
         raise ImageError(ErrorCode.MISSING, "the file no longer exists") from error
     except ContainerError as error:
         raise ImageError(ErrorCode.DAMAGED, str(error)) from error
+    except AccessDeniedError as error:
+        raise ImageError(ErrorCode.ACCESS_DENIED, str(error)) from error
     except (StorageError, OSError) as error:
         raise ImageError(ErrorCode.READ_FAILED, str(error)) from error
     _check_size(len(data), limits)

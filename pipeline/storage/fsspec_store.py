@@ -7,6 +7,7 @@ from typing import Any, BinaryIO, cast
 
 from pipeline.errors import StorageError
 from pipeline.storage.filenames import escape_hashes, unescape_hashes
+from pipeline.storage.faults import Fault, classify_fault
 from pipeline.storage.retries import with_retries
 from pipeline.storage.store import Entry
 
@@ -33,8 +34,13 @@ class FsspecStore:
         return cast(bytes, self._fs.cat_file(path))
 
     def read_range(self, path: str, start: int, end: int) -> bytes:
-        """Return some of an object's bytes."""
-        return cast(bytes, self._fs.cat_file(path, start=start, end=end))
+        """Return some of an object's bytes; most stores refuse a range that begins beyond the end."""
+        try:
+            return cast(bytes, self._fs.cat_file(path, start=start, end=end))
+        except Exception as error:
+            if classify_fault(error) is Fault.BEYOND_END:
+                return b""
+            raise
 
     def open(self, path: str, read_ahead: int) -> BinaryIO:
         """Open an object for reading."""
@@ -44,7 +50,9 @@ class FsspecStore:
         """Write an object by one call."""
         try:
             self._fs.pipe_file(path, data)
-        except FileNotFoundError as error:
+        except Exception as error:
+            if classify_fault(error) is not Fault.MISSING:
+                raise
             raise StorageError(f"{self.to_uri(path)} cannot be written: there is no such bucket; create it") from error
 
     def create(self, path: str, data: bytes) -> None:
@@ -67,8 +75,9 @@ class FsspecStore:
         """Delete one object."""
         try:
             self._fs.rm_file(path)
-        except FileNotFoundError:
-            return
+        except Exception as error:
+            if classify_fault(error) is not Fault.MISSING:
+                raise
 
     def delete_folder(self, path: str) -> None:
         """Delete the objects one by one: removing folders expands globs, and skips what cannot be removed."""
@@ -88,8 +97,10 @@ class FsspecStore:
         self._fs.invalidate_cache()
         try:
             self._fs.info(path)
-        except FileNotFoundError:
-            return False
+        except Exception as error:
+            if classify_fault(error) is Fault.MISSING:
+                return False
+            raise
         return True
 
     def list_names(self, folder: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from fsspec.utils import glob_translate
 
-from pipeline.errors import StorageError
+from pipeline.errors import AccessDeniedError, StorageError
 from pipeline.storage.objects import stat
 from pipeline.storage.resolve import resolve_store
 from pipeline.storage.retries import with_retries
@@ -71,9 +71,5 @@ def _stat_file(uri: str) -> Entry | None:
         return None
     try:
         return stat(uri)
-    except FileNotFoundError:
+    except (FileNotFoundError, AccessDeniedError):  # with the right to list one may still not ask for single names
         return None
-    except StorageError as error:  # with the right to list a bucket one may still not ask for single names
-        if isinstance(error.__cause__, PermissionError):
-            return None
-        raise

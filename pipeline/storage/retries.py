@@ -1,17 +1,19 @@
 """Retrying what may pass, and turning what does not into a StorageError with the way out."""
 
-import errno
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from pipeline.errors import StorageError
+from pipeline.errors import AccessDeniedError, StorageError
 from pipeline.redaction import redact
+from pipeline.storage.advice import describe_credentials, describe_missing_package, node_name
+from pipeline.storage.faults import Fault, classify_fault
 
 MAX_ATTEMPTS = 4
-_PERMANENT_ERRORS = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
+_MAX_MESSAGE_CHARS = 400  # the Azure SDK writes a page about every kind of credentials that it has tried
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -19,8 +21,8 @@ T = TypeVar("T")
 def with_retries(function: Callable[P, T]) -> Callable[P, T]:
     """Decorate a function whose first argument is a URI: it is called up to `MAX_ATTEMPTS` times.
 
-    FileNotFoundError and FileExistsError are answers and pass through; any other error of storage becomes a
-    StorageError that names the URI.
+    What the libraries of any storage raise becomes FileNotFoundError or FileExistsError, which are answers, or a
+    StorageError that names the URI: an AccessDeniedError where access is refused. Errors of the program pass through.
     """
 
     @wraps(function)
@@ -29,36 +31,51 @@ def with_retries(function: Callable[P, T]) -> Callable[P, T]:
             retry=retry_if_exception(_is_transient),
             stop=stop_after_attempt(MAX_ATTEMPTS),
             wait=wait_random_exponential(multiplier=0.2, max=5),
+            sleep=_sleep,
             reraise=True,
         )
         try:
             return attempts(function, *args, **kwargs)
-        except (FileNotFoundError, FileExistsError, StorageError):
-            raise
         except Exception as error:
-            if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
-                raise StorageError(
-                    f"{args[0]}: no credentials for this storage; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
-                    "AWS_SECRET_ACCESS_KEY"
-                ) from error
-            if isinstance(error, OSError | ValueError | ImportError) or _is_client_error(error):
-                raise _storage_error(str(args[0]), error) from error
-            raise
+            translated = _translate(str(args[0]), error)
+            if translated is error:
+                raise
+            raise translated from error
 
     return call_with_retries
 
 
+def _sleep(seconds: float) -> None:
+    """Wait between two attempts; tests replace it."""
+    time.sleep(seconds)
+
+
 def _is_transient(error: BaseException) -> bool:
     """Whether the same call may succeed later: throttling, resets, timeouts, truncated bodies, a full disk."""
-    if isinstance(error, OSError):
-        return not isinstance(error, _PERMANENT_ERRORS) and error.errno != errno.ENAMETOOLONG
-    return _is_client_error(error) and not type(error).__name__.endswith(("CredentialsError", "ParamValidationError"))
+    return not isinstance(error, StorageError) and classify_fault(error) is Fault.TRANSIENT
 
 
-def _is_client_error(error: BaseException) -> bool:
-    """Whether an error comes from the libraries beneath s3fs, which lets some of their exceptions through."""
-    return type(error).__module__.partition(".")[0] in ("botocore", "aiobotocore", "aiohttp")
+def _translate(uri: str, error: Exception) -> Exception:
+    """Return what a caller is told instead of an error; the error itself if it says enough or is no storage's."""
+    fault = classify_fault(error)
+    if isinstance(error, StorageError) and (fault is not Fault.DENIED or isinstance(error, AccessDeniedError)):
+        return error
+    if fault is Fault.MISSING:
+        return error if isinstance(error, FileNotFoundError) else FileNotFoundError(uri)
+    if fault is None or fault is Fault.EXISTS:
+        return error
+    if fault is Fault.NOT_INSTALLED and isinstance(error, ImportError):
+        return StorageError(f"{uri}: {describe_missing_package(uri, error)}")
+    if fault is Fault.DENIED:
+        return AccessDeniedError(
+            redact(f"{uri}: access denied on {node_name()}: {describe_credentials(uri)} ({_describe(error)})")
+        )
+    return StorageError(redact(f"{uri}: {_describe(error)}"))
 
 
-def _storage_error(uri: str, error: Exception) -> StorageError:
-    return StorageError(redact(f"{uri}: {type(error).__name__}: {' '.join(str(error).split())}"))
+def _describe(error: BaseException) -> str:
+    """Return an error in one line; some libraries raise FileNotFoundError from what has really happened."""
+    while isinstance(error, FileNotFoundError) and error.__cause__ is not None:
+        error = error.__cause__
+    line = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return line if len(line) <= _MAX_MESSAGE_CHARS else f"{line[:_MAX_MESSAGE_CHARS]}…"

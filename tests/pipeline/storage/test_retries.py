@@ -4,7 +4,8 @@ import errno
 
 import pytest
 
-from pipeline.errors import StorageError
+from pipeline.errors import AccessDeniedError, StorageError
+from pipeline.storage import retries
 from pipeline.storage.retries import MAX_ATTEMPTS, with_retries
 
 
@@ -21,7 +22,7 @@ NoCredentialsError.__module__ = ClientError.__module__ = "botocore.exceptions"
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    monkeypatch.setattr(retries, "_sleep", lambda _: None)
 
 
 def attempts_of(error):
@@ -67,7 +68,9 @@ def test_answer_and_bug_pass_through_unchanged(error):
 def test_missing_credentials_say_what_to_set():
     calls, raised = attempts_of(NoCredentialsError("Unable to locate credentials"))
     assert calls == 1
-    assert "s3://bucket/x: no credentials for this storage; set AWS_PROFILE" in str(raised)
+    assert isinstance(raised, AccessDeniedError) and str(raised).startswith("s3://bucket/x: access denied on ")
+    assert ": s3:// reads its credentials from AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACC" in str(raised)
+    assert str(raised).endswith("(NoCredentialsError: Unable to locate credentials)")
 
 
 def test_message_of_an_error_holds_no_secret(monkeypatch):
