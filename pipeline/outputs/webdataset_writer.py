@@ -15,11 +15,9 @@ class WebDatasetWriter(ShardFileWriter):
 
     suffix = ".tar"
 
-    def __init__(
-        self, folder: str, shard: int, split_path: str, metadata: MetadataPolicy = MetadataPolicy.KEEP
-    ) -> None:
-        """Name the file after a shard; unless `metadata` is `keep`, what goes along loses coordinates."""
-        super().__init__(folder, shard, split_path)
+    def __init__(self, folder: str, name: str, metadata: MetadataPolicy = MetadataPolicy.KEEP) -> None:
+        """Name the file after an attempt; unless `metadata` is `keep`, what goes along loses coordinates."""
+        super().__init__(folder, name)
         self._metadata = metadata
 
     def _write(self, uri: str, results: Sequence[Result]) -> None:

@@ -1,7 +1,6 @@
 """Writing manifest files, and reading those that are committed."""
 
 import io
-import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -18,11 +17,6 @@ from pipeline.runs.paths import RunPaths, require_run
 from pipeline.storage import prefetch_map, read, sha256_hex, write
 
 _READ_THREADS, _MAX_SHARDS_AHEAD = 16, 64
-
-
-def new_manifest_file_name(shard: int, attempt: int) -> str:
-    """Return a file name that no other attempt at the same shard has."""
-    return f"{shard:05d}-{attempt}-{uuid.uuid4().hex[:8]}.parquet"
 
 
 def write_manifest_file(run: RunPaths, name: str, rows: Sequence[dict[str, Any]]) -> ManifestFile:
@@ -81,6 +75,15 @@ def read_manifest_file(run: RunPaths, file: ManifestFile) -> pa.Table:
     data = read(uri)
     if sha256_hex(data) != file.sha256:
         raise RunError(f"{uri} is not the file that was committed: its sha256 differs")
+    return parse_manifest_file(uri, data)
+
+
+def parse_manifest_file(uri: str, data: bytes) -> pa.Table:
+    """Return the rows that the bytes of a manifest file hold.
+
+    Raises:
+        RunError: they are not a manifest file of a version that this deepot reads.
+    """
     try:
         with pq.ParquetFile(io.BytesIO(data)) as parquet:
             table = parquet.read()

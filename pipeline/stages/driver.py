@@ -225,7 +225,7 @@ def _process_shards(context: JobContext, config: WorkerConfig, uncommitted: dict
     """Process shards on workers; returns the number of images that this call committed."""
     job, run, options = context.job, context.run, context.options
     with (
-        hold_lease(run, context.needs_exclusive_driver),
+        hold_lease(run),
         worker_session(options) as session,
         session.worker_pool(job, options.allow_code) as pool,
     ):
@@ -244,7 +244,7 @@ def run_job(job: Job, options: RunOptions) -> RunSummary:
     with _session_with_models(job, options):
         context = open_run(job, options)
         prepare_run(context)
-        with hold_lease(context.run, context.needs_exclusive_driver):
+        with hold_lease(context.run):
             plan_summary = _plan(context)
             drift = _fit(context, relist=not context.calibrates_from_input).drift
             retried = requeue_failed(context) if options.retry_failed else 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from pipeline.errors import ErrorCode, RunError
 from pipeline.progress import Progress
-from pipeline.runs import ManifestFile, RunPaths, Shard, commit, new_manifest_file_name, new_row, write_manifest_file
+from pipeline.runs import ManifestFile, RunPaths, Shard, commit, new_attempt_name, new_row, write_manifest_file
 from pipeline.telemetry import log_unprocessed, record_image
 from pipeline.workers import ImageTimeoutError, ShardPool, WorkerDiedError, WorkItem
 
@@ -149,7 +149,8 @@ class ShardScheduler:
             "error_message": message,
             "retriable": code.retriable,
         }
-        manifest_file = write_manifest_file(self._run, new_manifest_file_name(item.shard, item.attempt), [row])
+        name = new_attempt_name(self._run, item.shard, item.attempt)
+        manifest_file = write_manifest_file(self._run, f"{name}.parquet", [row])
         log_unprocessed(row)
         record_image(row)
         return manifest_file
@@ -198,6 +199,4 @@ def _bisect(item: WorkItem) -> list[WorkItem]:
     """Split a work item into halves, as its next attempt."""
     middle = len(item.entries) // 2
     halves = (item.entries[:middle], item.entries[middle:])
-    return [
-        WorkItem(item.shard, half, item.attempt + 1, f"{item.split_path}{side}") for side, half in enumerate(halves)
-    ]
+    return [WorkItem(item.shard, half, item.attempt + 1) for half in halves]

@@ -6,8 +6,8 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from pipeline.errors import StorageError
-from pipeline.storage.filenames import escape_hashes, unescape_hashes
 from pipeline.storage.faults import Fault, classify_fault
+from pipeline.storage.filenames import escape_hashes, unescape_hashes
 from pipeline.storage.retries import with_retries
 from pipeline.storage.store import Entry
 

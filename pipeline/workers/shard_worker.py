@@ -16,7 +16,7 @@ from pipeline.runs import (
     ManifestFile,
     aggregate_page_stats,
     mark_failed,
-    new_manifest_file_name,
+    new_attempt_name,
     new_row,
     write_manifest_file,
 )
@@ -91,21 +91,22 @@ class ShardWorker:
             AcceleratorError: the device does not answer this process any more.
         """
         photos = self._reader.read_ahead(item.entries)
-        results = self._make_result_writer(item)
+        name = new_attempt_name(self.config.run, item.shard, item.attempt)
+        results = self._make_result_writer(name)
         with self._compute_lock:
             set_torch_threads(self.config.job)
             for entry, photo in photos:
                 row = self._new_row(item, entry)
                 results.add(row, self._process_image(row, photo))
         rows = results.close()
-        manifest_file = write_manifest_file(self.config.run, new_manifest_file_name(item.shard, item.attempt), rows)
+        manifest_file = write_manifest_file(self.config.run, f"{name}.parquet", rows)
         for row in rows:
             record_image(row)
         return manifest_file
 
-    def _make_result_writer(self, item: WorkItem) -> ResultWriter:
+    def _make_result_writer(self, name: str) -> ResultWriter:
         job = self.config.job
-        writer = make_writer(job.output.layout, self.config.output, item.shard, item.split_path, job.output.metadata)
+        writer = make_writer(job.output.layout, self.config.output, name, job.output.metadata)
         return ResultWriter(job, writer, self.watchdog, self._write_executor, self._threads.writers)
 
     def _process_image(self, row: dict[str, Any], future: "Future[LoadedPhoto]") -> ProcessedPhoto | None:

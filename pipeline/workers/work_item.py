@@ -38,10 +38,8 @@ class WorkItem:
         shard: the number of the shard.
         entries: the images.
         attempt: the number of this attempt at the images, from 1.
-        split_path: which half of which half of the shard, as one digit 0 or 1 for each halving; empty for a full shard.
     """
 
     shard: int
     entries: tuple[Entry, ...]
     attempt: int = 1
-    split_path: str = ""

@@ -47,7 +47,7 @@ def test_names_that_are_not_utf8_are_kept_from_tar_to_tar(tmp_path):
     entries = list(discover_images(f"{tmp_path}/in.tar"))
     shards_to_parquet(split_into_shards(entries))
     rows = [{"input_uri": entry.uri, "file_name": entry.key} for entry in entries]
-    writer = WebDatasetWriter(str(tmp_path), 0, "")
+    writer = WebDatasetWriter(str(tmp_path), "00000")
     for row in rows:
         writer.add(row, row["file_name"], b"result of " + read_photo(row["input_uri"]))
     writer.close(rows)
@@ -69,7 +69,7 @@ def test_long_names_and_sidecars_are_kept_from_tar_to_tar(tmp_path):
     }
     (tmp_path / "in.tar").write_bytes(write_tar(files)[0])
     rows = [{"input_uri": entry.uri, "file_name": entry.key} for entry in discover_images(f"{tmp_path}/in.tar")]
-    writer = WebDatasetWriter(str(tmp_path), 0, "")
+    writer = WebDatasetWriter(str(tmp_path), "00000")
     for row in rows:
         writer.add(row, row["file_name"], b"result of " + read_photo(row["input_uri"]))
     writer.close(rows)
