@@ -1,5 +1,6 @@
 """Loading an autoencoder by name: the embedded one, a diffusers checkpoint or a `module:factory`."""
 
+import os
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -76,11 +77,12 @@ def _load_pretrained(name: str) -> nn.Module:
     import diffusers
 
     location, _, subfolder = name.partition("#")
-    is_folder = Path(location).expanduser().is_dir()
+    folder = os.path.expanduser(location)  # Path's own raises for users without a home folder
+    is_folder = os.path.isdir(folder)
     if location.startswith((".", "/", "~")) and not is_folder:
         raise AutoencoderError(f"autoencoder '{name}': there is no such folder")
     options: dict[str, Any] = {"subfolder": subfolder} if subfolder else {}
-    location = str(Path(location).expanduser()) if is_folder else location
+    location = folder if is_folder else location
     try:
         config = diffusers.AutoencoderKL.load_config(location, **options)
         class_name = config.get("_class_name")

@@ -7,7 +7,7 @@ import ray
 import yaml
 
 from jobs.cli import main
-from pipeline.cluster import session
+from pipeline.cluster import authentication, session
 from pipeline.errors import PipelineError
 from tests.support.photos import small_job_config
 
@@ -20,6 +20,7 @@ def raise_on_start(monkeypatch):
     for key, value in session.RAY_ENVIRONMENT.items():
         monkeypatch.setenv(key, value)
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(authentication, "_reload_settings", lambda: None)  # of a Ray of other tests in this process
 
     def install(error):
         def init(*_, **__):
