@@ -34,7 +34,7 @@ def random_token() -> Iterator[None]:
 
 def _reload_settings() -> None:
     """Let Ray in this process read the variables again: it keeps the mode and the token from their first use."""
-    from ray._raylet import AuthenticationTokenLoader, Config
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]  # not in its stub
 
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()

@@ -30,6 +30,7 @@ RAY_ENVIRONMENT = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # large pages: a fifth less time for images of a megapixel on a CPU
 }
 """The environment of Ray's processes when Ray is started here; variables that are set already stay as they are."""
+_TOKEN_ADVICE = "If the cluster asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH, a file that holds it"
 _LOOPBACK_ONLY_ENV = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0: Ray listens on the loopback interface only
 
 
@@ -128,7 +129,13 @@ def _joined_cluster(address: str) -> Iterator[None]:
         _check_reachable(address)
         ray.init(address, **LOGGING_OPTIONS)
     except (ConnectionError, ValueError) as error:
-        raise PipelineError(f"there is no Ray cluster at '{address}': {' '.join(str(error).split())}") from error
+        raise PipelineError(
+            f"there is no Ray cluster at '{address}': {' '.join(str(error).split())}. {_TOKEN_ADVICE}"
+        ) from error
+    except ray.exceptions.AuthenticationError as error:
+        raise PipelineError(
+            f"the Ray cluster at '{address}' cannot be joined: {error.message.rstrip('.')}. {_TOKEN_ADVICE}"
+        ) from error
     except RuntimeError as error:
         message = " ".join(str(error).split()).rstrip(".")
         raise PipelineError(

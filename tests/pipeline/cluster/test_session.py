@@ -39,6 +39,11 @@ def raise_on_start(monkeypatch):
             ConnectionError("ray client connection timeout"),
             f"there is no Ray cluster at '{ADDRESS}': ray client connection",
         ),
+        (ConnectionError("Failed to connect"), "If the cluster asks for a token, set RAY_AUTH_MODE=token and"),
+        (
+            ray.exceptions.AuthenticationError("no token was found"),
+            "cannot be joined: no token was found. If the cluster",
+        ),
         (RuntimeError("No node info found\nmatching attributes: 10.0.0.9."), "No node info found matching attributes"),
         (RuntimeError("no token"), "run the command on a machine of the cluster, or submit it: ray job submit"),
     ],
