@@ -45,9 +45,10 @@ def ray_session():
     import ray
 
     from pipeline.cluster import RAY_ENVIRONMENT
+    from pipeline.cluster.authentication import random_token
     from pipeline.cluster.local_start import start_local_ray
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, random_token():
         for key, value in RAY_ENVIRONMENT.items():
             patch.setenv(key, value)
         patch.setenv("RAY_metrics_report_interval_ms", "500")

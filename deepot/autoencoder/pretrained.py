@@ -1,6 +1,7 @@
 """Loading an autoencoder that diffusers has saved, from a local folder or the Hugging Face hub."""
 
 import json
+import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ def load_pretrained(name: str) -> DiffusersAutoencoder:
         AutoencoderError: it cannot be loaded, or is not an autoencoder of colour images.
     """
     location, _, subfolder = name.partition("#")
-    root = Path(location).expanduser()
+    root = Path(os.path.expanduser(location))  # Path's own raises for users without a home folder
     if not root.is_dir() and not location.startswith((".", "/", "~")):
         root = _download(name, location, subfolder)
     folder = root / subfolder  # given to diffusers as a folder of its own: of a subfolder it takes files of the root
