@@ -55,10 +55,11 @@ class PngFormat(PillowFormat):
         return super().read_pixels(data, image, bits, profile)
 
     def read_metadata(self, data: bytes, image: Image.Image) -> Metadata:
-        """Return the metadata in the chunks; colours that are stated by CICP numbers become a profile."""
-        cicp_profile = png_chunks.read_cicp_profile(data)
+        """Return the metadata in the chunks; colours that are stated by numbers become a profile."""
+        profile = png_chunks.read_profile(data)
+        stated_profile = png_chunks.read_stated_profile(data)  # refuses colours that are not supported
         return Metadata(
-            png_chunks.read_profile(data) or cicp_profile,
+            profile or stated_profile,
             png_chunks.read_exif(data),
             png_chunks.read_xmp(data),
             png_chunks.read_iptc(data),

@@ -9,6 +9,7 @@ from pipeline.imageio.metadata import photoshop
 from pipeline.imageio.metadata.cicp import icc_from_cicp
 from pipeline.imageio.metadata.location import mentions_location
 from pipeline.imageio.metadata.metadata import EXIF_HEADER, METRES_PER_INCH, Metadata, MetadataBlock
+from pipeline.imageio.metadata.profile_builder import D65, SRGB_PRIMARIES, build_grey_profile, build_rgb_profile
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 """What a PNG begins with."""
@@ -18,6 +19,9 @@ _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"hIST", b"bKGD", 
 _METADATA_CHUNKS = (b"iCCP", b"eXIf", b"caBX", b"dSIG")  # the last two are signatures of the original pixels
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _GPS_FREE_CHUNKS = (b"tIME", b"sPLT", b"oFFs", b"pCAL", b"sCAL", b"sTER")  # too small or too simple for coordinates
+_COLOUR_TYPE_OFFSET, _GREY_TYPES = 25, (0, 4)  # in the first chunk
+_FIXED_POINT = 100_000  # of the numbers in gAMA and cHRM
+_SRGB_GAMMA, _GAMMA_TOLERANCE, _CHROMATICITY_TOLERANCE = 2.2, 0.05, 0.005
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _RAW_PROFILE_PREFIX = b"Raw profile type "
 _RAW_IPTC = _RAW_PROFILE_PREFIX + b"iptc"
@@ -93,16 +97,6 @@ def read_exif(data: bytes) -> bytes | None:
     return (own or next(_iter_raw_profiles(data, _RAW_EXIF), b"")).removeprefix(EXIF_HEADER) or None
 
 
-def read_cicp_profile(data: bytes) -> bytes | None:
-    """Return an ICC profile for the CICP numbers of a file; None for sRGB and for a file without them.
-
-    Raises:
-        UnsupportedImageError: high dynamic range, or numbers without an equivalent profile.
-    """
-    numbers = next((content for kind, content in iter_chunks(data) if kind == b"cICP" and len(content) == 4), None)
-    return icc_from_cicp(*numbers[:2]) if numbers else None
-
-
 def read_iptc(data: bytes) -> bytes | None:
     """Return the IPTC records of a raw profile, which ImageMagick and ExifTool write bare or in Photoshop resources."""
     found = next(_iter_raw_profiles(data, _RAW_IPTC, _RAW_8BIM), b"")
@@ -168,6 +162,53 @@ def read_profile(data: bytes) -> bytes | None:
     """Return the ICC profile; None if there is none, or if it cannot be read."""
     content = next((content for kind, content in iter_chunks(data) if kind == b"iCCP"), b"")
     return _unpack_profile(content)
+
+
+def read_stated_profile(data: bytes) -> bytes | None:
+    """Return an ICC profile for colours that a file states by numbers; None for sRGB and for a file without numbers.
+
+    CICP numbers and the chunk sRGB override gamma and chromaticities (PNG specification, 4.3), of which those are
+    ignored that no monitor could have.
+
+    Raises:
+        UnsupportedImageError: high dynamic range, or CICP numbers without an equivalent profile.
+    """
+    chunks = dict(iter_chunks(data))
+    if len(numbers := chunks.get(b"cICP", b"")) == 4:
+        return icc_from_cicp(*numbers[:2])
+    if b"sRGB" in chunks:
+        return None
+    gamma, colours = _read_gamma(chunks.get(b"gAMA", b"")), _read_chromaticities(chunks.get(b"cHRM", b""))
+    if data[_COLOUR_TYPE_OFFSET] in _GREY_TYPES:
+        return None if gamma is None else build_grey_profile(gamma)
+    if colours is None:
+        return None if gamma is None else build_rgb_profile(SRGB_PRIMARIES, D65, gamma)
+    try:
+        return build_rgb_profile(colours[2:], (colours[0], colours[1]), gamma)
+    except ValueError:
+        return None
+
+
+def _read_gamma(content: bytes) -> float | None:
+    """Return the exponent that decodes samples; None for the one that stands for sRGB, or for none that is possible."""
+    if len(content) != 4 or not (value := int.from_bytes(content)):
+        return None
+    gamma = _FIXED_POINT / value
+    return None if abs(gamma - _SRGB_GAMMA) < _GAMMA_TOLERANCE or not 0.1 <= gamma <= 10 else round(gamma, 3)
+
+
+def _read_chromaticities(content: bytes) -> tuple[float, ...] | None:
+    """Return x and y of white, red, green and blue; None for those of sRGB, or for none that are possible."""
+    if len(content) != 32:
+        return None
+    found = tuple(value / _FIXED_POINT for value in struct.unpack(">8I", content))
+    pairs = list(zip(found[::2], found[1::2], strict=True))
+    if any(not (0 <= x <= 1 and 0 < y <= 1) for x, y in pairs):
+        return None
+    expected = (*D65, *SRGB_PRIMARIES)
+    if all(abs(one - other) < _CHROMATICITY_TOLERANCE for one, other in zip(found, expected, strict=True)):
+        return None
+    return found
 
 
 def describe_damaged(data: bytes) -> str | None:
