@@ -60,7 +60,7 @@ MAY_IMPORT = {
         "calibration cluster config errors progress runs sources stages storage workers",
     ),
     "pipeline.evaluation": (
-        "evaluation inference photo restoration tiling transport",
+        "errors evaluation inference photo restoration tiling transport",
         "calibration config errors failures imageio reporting sources stages storage workers",
     ),
 }

@@ -143,7 +143,8 @@ def measure_point(task: PointTask) -> None:
         write(_moments_uri(task.scores_folder, point.name), moments_to_bytes(scores))
     if point.name != CLEAN:
         clean, restored = (
-            moments_from_bytes(read(_moments_uri(task.scores_folder, name))) for name in (CLEAN, RESTORED)
+            moments_from_bytes(read(uri), uri)
+            for uri in (_moments_uri(task.scores_folder, name) for name in (CLEAN, RESTORED))
         )
         estimates = estimate_metrics(scores, clean, restored, config.replicates)
         record["estimates"] = {name: asdict(estimate) for name, estimate in estimates}
