@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "deepot.evaluation": ("autoencoder inference photo spec tiling transport", ""),
     "pipeline.progress": ("", ""),
     "pipeline.redaction": ("", ""),
+    "pipeline.escaping": ("", ""),
     "pipeline.errors": ("errors", ""),
     "pipeline.failures": ("", "errors redaction"),
     "pipeline.imageio": ("errors photo spec", "errors"),
@@ -39,7 +40,7 @@ MAY_IMPORT = {
     "pipeline.outputs": ("", "config errors imageio sources storage"),
     "pipeline.runs": ("inference", "config errors failures imageio outputs sources storage"),
     "pipeline.curation": ("errors transport", "errors imageio outputs progress runs sources storage"),
-    "pipeline.telemetry": ("", "config errors progress redaction runs"),
+    "pipeline.telemetry": ("", "config errors escaping progress redaction runs"),
     "pipeline.workers": (
         "autoencoder inference photo restoration transport",
         "config errors failures imageio outputs runs sources storage telemetry",
@@ -48,9 +49,9 @@ MAY_IMPORT = {
         "autoencoder inference photo restoration transport",
         "config errors failures imageio progress runs sources storage workers",
     ),
-    "pipeline.cluster": ("autoencoder spec", "config errors failures runs telemetry workers"),
+    "pipeline.cluster": ("autoencoder spec", "config errors escaping failures runs telemetry workers"),
     "pipeline.maintenance": ("", "calibration config errors outputs progress runs sources storage"),
-    "pipeline.reporting": ("errors evaluation transport", "calibration errors imageio runs sources storage"),
+    "pipeline.reporting": ("errors evaluation transport", "calibration errors escaping imageio runs sources storage"),
     "pipeline.stages": (
         "transport",
         "calibration cluster config errors progress reporting runs sources storage telemetry workers",

@@ -15,6 +15,7 @@ from deepot.errors import DeepotError
 from deepot.transport import PatchNll
 from pipeline.calibration import calibration_of_run, load_map_of_run, read_drift_records
 from pipeline.errors import advice_for
+from pipeline.escaping import escape
 from pipeline.imageio import decode
 from pipeline.reporting.evaluation_result import read_evaluation
 from pipeline.reporting.manifest_summary import MAX_LISTED, ManifestSummary, summarize_manifest
@@ -24,7 +25,10 @@ from pipeline.storage import exists, list_names, read, write
 
 _MAX_PAIRS, _CROP_SIDE = 8, 360
 _TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("pipeline.reporting", "."), autoescape=True, undefined=jinja2.StrictUndefined
+    loader=jinja2.PackageLoader("pipeline.reporting", "."),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    finalize=lambda value: escape(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
 )
 
 
@@ -120,7 +124,8 @@ def _plot_patch_nll(summary: ManifestSummary, natural_mean: float) -> str:
         axes.hlines(range(len(rows)), [before[i] for i in order], [after[i] for i in order], color="0.7")
         axes.plot([before[i] for i in order], range(len(rows)), "o", label="before", color="#b5651d")
         axes.plot([after[i] for i in order], range(len(rows)), "o", label="after", color="#1d6fb5")
-        axes.set_yticks(range(len(rows)), [rows[i]["file_name"][-28:] for i in order], fontsize=7, parse_math=False)
+        names = [escape(rows[i]["file_name"])[-28:] for i in order]
+        axes.set_yticks(range(len(rows)), names, fontsize=7, parse_math=False)
     else:
         axes.hist([before, after], bins=40, label=["before", "after"], color=["#b5651d", "#1d6fb5"])
         axes.set_ylabel("photos" if summary.sample_step == 1 else f"photos, 1 in {summary.sample_step}")

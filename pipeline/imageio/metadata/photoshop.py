@@ -54,7 +54,7 @@ def read_iptc(data: bytes) -> bytes | None:
 
 
 def strip_resources_gps(data: bytes) -> bytes | None:
-    """Return resources without coordinates: those of EXIF, XMP and IPTC are cleaned, others that mention some are dropped.
+    """Return resources without coordinates: EXIF, XMP and IPTC are cleaned, others that mention some are dropped.
 
     Returns:
         None if nothing is left, or if they cannot be read, so that their content is unknown.
