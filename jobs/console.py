@@ -11,6 +11,7 @@ from jobs.log_output import LoggedProgress
 from pipeline.errors import advice_for
 from pipeline.progress import Progress
 from pipeline.runs import RunSummary
+from pipeline.sources import describe_passed_over
 from pipeline.telemetry import LogFormat, current_log_format
 
 
@@ -67,6 +68,7 @@ def print_summary(result: RunSummary, as_json: bool, max_error_rate: float) -> i
     )
     print_error_codes(result)
     print_missing_count(result)
+    print_passed_over(result.passed_over)
     print_drift(result.drift)
     if result.retried:
         print(f"retried  {result.retried} failed images, together with the rest of their shards")
@@ -87,6 +89,12 @@ def print_missing_count(result: RunSummary) -> None:
     """Print how many planned photos are missing from the input."""
     if result.missing:
         print(f"         {result.missing} photos are missing from the input now; their results are kept")
+
+
+def print_passed_over(counts: Mapping[str, int]) -> None:
+    """Print how many files of the input are no images to work on, by kind."""
+    if counts:
+        print(f"passed   over {describe_passed_over(counts)}, which are not worked on")
 
 
 def print_drift(drift: Mapping[str, object] | None) -> None:
