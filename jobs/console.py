@@ -11,6 +11,7 @@ from pipeline.errors import advice_for
 from pipeline.escaping import escape, to_json_line
 from pipeline.progress import Progress
 from pipeline.runs import RunSummary
+from pipeline.sources import describe_passed_over
 from pipeline.telemetry import LogFormat, current_log_format
 
 _MOVE_UP_AND_CLEAR = "\x1b[{}F\x1b[J"  # to the start of a line further up, and clear everything below
@@ -80,6 +81,7 @@ def print_summary(result: RunSummary, as_json: bool, max_error_rate: float) -> i
     )
     print_error_codes(result)
     print_missing_count(result)
+    print_passed_over(result.passed_over)
     print_drift(result.drift)
     if result.retried:
         print_line(f"retried  {result.retried} failed images, together with the rest of their shards")
@@ -100,6 +102,12 @@ def print_missing_count(result: RunSummary) -> None:
     """Print how many planned photos are missing from the input."""
     if result.missing:
         print_line(f"         {result.missing} photos are missing from the input now; their results are kept")
+
+
+def print_passed_over(counts: Mapping[str, int]) -> None:
+    """Print how many files of the input are no images to work on, by kind."""
+    if counts:
+        print(f"passed   over {describe_passed_over(counts)}, which are not worked on")
 
 
 def print_drift(drift: Mapping[str, object] | None) -> None:

@@ -11,11 +11,14 @@ from pipeline.sources.member_uri import (
     webdataset_key,
     webdataset_sample,
 )
+from pipeline.sources.passed_over import PassedOver, describe_passed_over
 from pipeline.sources.reading import read_input, read_photo
 from pipeline.sources.sampling import HashSampler, sample_by_hash
 
 __all__ = [
     "HashSampler",
+    "PassedOver",
+    "describe_passed_over",
     "find_images",
     "format_lines",
     "make_cell_uri",

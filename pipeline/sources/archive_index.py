@@ -71,6 +71,7 @@ def _make_entry(member: TarMember, file: TarMember | None) -> IndexEntry | None:
     return IndexEntry(name, file.data_offset, file.size)
 
 
+@lru_cache(maxsize=4)
 def read_zip_index(uri: str) -> ArchiveIndex:
     """Return the members of a ZIP file: where their headers start, and how many bytes their data take.
 

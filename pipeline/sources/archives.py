@@ -37,6 +37,10 @@ class _Archive:
             found[key] = Entry(uri, key, size, file.etag, file.mtime)
         yield from (found[key] for key in sorted(found))
 
+    def other_names(self, file: Entry) -> Iterator[str]:
+        """Yield the names of the other members."""
+        return (name for name, *_ in self._read_index(file.uri) if not has_image_extension(name))
+
     def names_photos(self, files: Sequence[Entry], column: str) -> bool:
         """Return False: the photos are in the files."""
         return False

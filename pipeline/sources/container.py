@@ -26,6 +26,14 @@ class Container(Protocol):
             StorageError: it cannot be read, or has no such column.
         """
 
+    def other_names(self, file: Entry) -> Iterator[str]:
+        """Yield the names of what a file holds besides photos.
+
+        Raises:
+            ContainerError: the file is corrupt.
+            StorageError: it cannot be read.
+        """
+
     def names_photos(self, files: Sequence[Entry], column: str) -> bool:
         """Whether the files name photos that lie elsewhere, so that several may name one, and in any order."""
 

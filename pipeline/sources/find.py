@@ -5,11 +5,16 @@ from fnmatch import fnmatchcase
 
 from pipeline.errors import NothingFoundError, StorageError
 from pipeline.sources.discovery import discover_images
+from pipeline.sources.passed_over import FileKind, PassedOver, describe_passed_over
 from pipeline.storage import Entry, absolute_uri, file_uri
 
 
 def find_images(
-    uri: str, label: str, excluded_folders: Sequence[str] = (), excluded_patterns: Sequence[str] = ()
+    uri: str,
+    label: str,
+    excluded_folders: Sequence[str] = (),
+    excluded_patterns: Sequence[str] = (),
+    passed_over: PassedOver | None = None,
 ) -> Iterator[Entry]:
     """Stream the images that a URI names, in the order of their keys.
 
@@ -19,6 +24,7 @@ def find_images(
         excluded_folders: folders whose images are left out.
         excluded_patterns: shell patterns of keys that are left out, case-sensitive; `*` matches `/` too. Inside a
             container the key begins with the container's own (`box.zip/scan.png`).
+        passed_over: counts what else is there; complete once all images have been read.
 
     Raises:
         NothingFoundError: there are none, or all of them are excluded.
@@ -26,12 +32,14 @@ def find_images(
     """
     excluded_prefixes = tuple(file_uri(absolute_uri(folder)).rstrip("/") + "/" for folder in excluded_folders)
     n_found, n_excluded, excluded_uri = 0, 0, ""
+    others = passed_over or PassedOver(excluded_folders)
     try:
-        for entry in discover_images(uri):
+        for entry in discover_images(uri, others):
             if entry.uri.startswith(excluded_prefixes):
                 excluded_uri = entry.uri
             elif any(fnmatchcase(entry.key, pattern) for pattern in excluded_patterns):
                 n_excluded += 1
+                others.add(entry.key, FileKind.EXCLUDED)
             else:
                 n_found += 1
                 yield entry
@@ -52,4 +60,5 @@ def find_images(
         )
     raise NothingFoundError(
         f"{label} {uri}: no images found; in folders they are recognised by their extensions, such as .jpg and .tif"
+        + (f"; there are {describe_passed_over(others.counts)}" if others.counts else "")
     )

@@ -37,6 +37,10 @@ class ParquetColumn:
             raise ContainerError(f"{file.uri} is not a Parquet file, or a corrupt one: {error}") from error
         yield from resolve_names(filter(None, names), file.uri)
 
+    def other_names(self, file: Entry) -> Iterator[str]:
+        """Return nothing: every cell is a photo."""
+        return iter(())
+
     def names_photos(self, files: Sequence[Entry], column: str) -> bool:
         """Whether the column holds URIs, by the first file that can be read."""
         for file in files:

@@ -20,6 +20,10 @@ class PhotoList:
         """Yield the photos that the file names."""
         return resolve_names(read_list(file.uri), file.uri)
 
+    def other_names(self, file: Entry) -> Iterator[str]:
+        """Return nothing: every name is that of a photo."""
+        return iter(())
+
     def names_photos(self, files: Sequence[Entry], column: str) -> bool:
         """Return True."""
         return True

@@ -42,7 +42,7 @@ from pipeline.runs import (
     list_committed_shards,
     requeue_shards,
 )
-from pipeline.sources import HashSampler, find_images
+from pipeline.sources import HashSampler, PassedOver, find_images
 from pipeline.stages.job_context import JobContext, RunOptions, open_run
 from pipeline.stages.preparation import prepare_run
 from pipeline.stages.session import worker_session
@@ -82,18 +82,19 @@ def plan_job(context: JobContext) -> PlanSummary:
 def _plan(context: JobContext) -> PlanSummary:
     job, run = context.job, context.run
     sampler = HashSampler(job.calibration_limit) if context.calibrates_from_input else None
-    entries = _list_input(context)
+    passed_over = PassedOver(context.excluded_folders)
+    entries = _list_input(context, passed_over)
     with hold_lease(run):
         summary = extend_plan(run, sampler.tee(entries) if sampler else entries, job.compute.images_per_shard)
     if sampler:
         with hold_lease(context.calibration):
             append_photos(context.calibration, Side.BOTH, sampler.selection())
-    return summary
+    return replace(summary, passed_over=passed_over.counts)
 
 
-def _list_input(context: JobContext) -> Iterator[Entry]:
+def _list_input(context: JobContext, passed_over: PassedOver | None = None) -> Iterator[Entry]:
     photos = context.job.input
-    return find_images(photos.images, "input", context.excluded_folders, photos.exclude)
+    return find_images(photos.images, "input", context.excluded_folders, photos.exclude, passed_over)
 
 
 def plan_reapply(context: JobContext) -> PlanSummary:
@@ -251,6 +252,7 @@ def run_job(job: Job, options: RunOptions) -> RunSummary:
             if options.reapply_latest_map:
                 plan_reapply(context)
             result = replace(apply_job(context), drift=drift.json_fields if drift else None, retried=retried)
+            result = replace(result, passed_over=plan_summary.passed_over)
     has_news = result.done_now or plan_summary.presence_changes or (drift and drift.new_images)
     if result.complete and (has_news or not exists(context.run.report)):
         write_report(context.run)

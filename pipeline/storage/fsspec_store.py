@@ -9,7 +9,7 @@ from pipeline.errors import StorageError
 from pipeline.storage.faults import Fault, classify_fault
 from pipeline.storage.filenames import escape_hashes, unescape_hashes
 from pipeline.storage.retries import with_retries
-from pipeline.storage.store import Entry
+from pipeline.storage.store import Entry, ignore_special
 
 
 class FsspecStore:
@@ -112,13 +112,19 @@ class FsspecStore:
             return
         yield from (self._to_key(PurePosixPath(item).name) for item in items)
 
-    def list_objects(self, root: str, prefix: str, accepts: Callable[[str], object]) -> Iterator[Entry]:
+    def list_objects(
+        self,
+        root: str,
+        prefix: str,
+        accepts: Callable[[str], object],
+        on_special: Callable[[str, bool], object] = ignore_special,
+    ) -> Iterator[Entry]:
         """Walk the folders below `root`, listing one at a time."""
         self._fs.invalidate_cache()
         items = with_retries(self._list_folder)(self.to_uri(root), root or self._fs.root_marker, detail=True)
-        yield from (self._to_entry(item, root) for item in self._walk(items) if accepts(item["name"]))
+        yield from (self._to_entry(item, root) for item in self._walk(items, on_special) if accepts(item["name"]))
 
-    def _walk(self, items: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def _walk(self, items: list[dict[str, Any]], on_special: Callable[[str, bool], object]) -> Iterator[dict[str, Any]]:
         """Yield the files among the items of a folder, and below its folders, in the order of their keys."""
         for item in sorted(items, key=lambda item: self._to_key(item["name"]) + "/" * (item["type"] == "directory")):
             if item["type"] == "directory":
@@ -126,9 +132,11 @@ class FsspecStore:
                     below = with_retries(self._list_folder)(self.to_uri(item["name"]), item["name"], detail=True)
                 except FileNotFoundError:  # deleted since its parent was listed
                     continue
-                yield from self._walk(below)
+                yield from self._walk(below, on_special)
             elif item["type"] == "file":
                 yield item
+            else:
+                on_special(item["name"], bool(item.get("islink")) or item["type"] == "link")
 
     def _list_folder(self, uri: str, path: str, *, detail: bool) -> list[Any]:
         """List one folder; the URI is for the messages of `with_retries`."""

@@ -22,6 +22,10 @@ class Entry(NamedTuple):
     mtime: float
 
 
+def ignore_special(path: str, is_link: bool) -> None:
+    """Do nothing about what is neither file nor folder."""
+
+
 class ObjectStore(Protocol):
     """One kind of store. Paths are the store's own: `resolve_store` makes them from URIs, `to_uri` URIs from them.
 
@@ -98,7 +102,13 @@ class ObjectStore(Protocol):
     def list_names(self, folder: str) -> Iterator[str]:
         """Stream the names of the objects and folders directly in a folder, in any order; none if it is missing."""
 
-    def list_objects(self, root: str, prefix: str, accepts: Callable[[str], object]) -> Iterator[Entry]:
+    def list_objects(
+        self,
+        root: str,
+        prefix: str,
+        accepts: Callable[[str], object],
+        on_special: Callable[[str, bool], object] = ignore_special,
+    ) -> Iterator[Entry]:
         """Stream the objects below a folder, folders excluded, their keys in the order of their code points.
 
         No more is held than one page of the store's answer, or one folder. Symbolic links are not followed.
@@ -107,6 +117,8 @@ class ObjectStore(Protocol):
             root: folder that the keys are relative to.
             prefix: what every accepted path begins with, `root` and a slash at least; it may narrow the listing.
             accepts: whether an object of such a path is wanted; called before an `Entry` is made.
+            on_special: called with the path of everything below that is neither file nor folder, and whether it is a
+                symbolic link; object stores have no such things.
 
         Raises:
             FileNotFoundError: there is no such folder.
