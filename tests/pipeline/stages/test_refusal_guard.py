@@ -105,7 +105,7 @@ def test_refused_images_among_others_are_rows(run, n_slots):
     pool = RefusingPool(run, lambda n, key: int(key[1:]) % 3 == 2, n_slots)
     assert run_shards(run, pool, shards(240)) == 240
     rows = read_manifest(run).to_pylist()
-    assert sum(row["error_code"] == "access_denied" for row in rows) == 200 and len(rows) == 240
+    assert sum(row["error_code"] == "access_denied" for row in rows) == 80 and len(rows) == 240
 
 
 @pytest.mark.parametrize("each", [4, 300])
