@@ -107,7 +107,7 @@ def print_missing_count(result: RunSummary) -> None:
 def print_passed_over(counts: Mapping[str, int]) -> None:
     """Print how many files of the input are no images to work on, by kind."""
     if counts:
-        print(f"passed   over {describe_passed_over(counts)}, which are not worked on")
+        print_line(f"passed   over {describe_passed_over(counts)}, which are not worked on")
 
 
 def print_drift(drift: Mapping[str, object] | None) -> None:

@@ -13,7 +13,7 @@ DEVICE_ERRORS = (torch.AcceleratorError,)
 Any other `Exception`, whatever decoder, restorer or autoencoder raises it, fails one image and no other.
 """
 
-_MAX_MESSAGE_CHARS = 300
+_MAX_MESSAGE_CHARS = 500
 _FILENAME_ERRNOS = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 """The name is too long, or taken by a folder, or by a file where a folder must be."""
 _OUT_OF_MEMORY_TEXT = "can't allocate memory"  # of the RuntimeError that torch raises on a CPU

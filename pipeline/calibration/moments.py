@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from deepot.transport import Moments
-from pipeline.calibration.shard_moments import compute_shard_moments, dry_run_photos
+from pipeline.calibration.shard_moments import compute_shard_moments, dry_run_photos, refused_photos_message
 from pipeline.calibration.sides import Side
 from pipeline.calibration.stored_moments import read_moment_blocks
 from pipeline.calibration.tasks import (
@@ -15,7 +15,7 @@ from pipeline.calibration.tasks import (
     list_pending_tasks,
     list_shard_numbers,
 )
-from pipeline.errors import ErrorCode, NothingFoundError, RunError
+from pipeline.errors import AccessDeniedError, ErrorCode, NothingFoundError, RunError
 from pipeline.progress import Progress
 from pipeline.runs import Shard
 from pipeline.storage import Entry
@@ -43,10 +43,11 @@ def compute_moments(
     Raises:
         NothingFoundError: not one photo of a side could be used.
         RunError: workers die whatever they process.
+        AccessDeniedError: storage refuses the photos, not only some of them.
     """
     paths, pending = tasks[0].paths, list_pending_tasks(tasks)
     progress.begin("moments", sum(len(task.shard.entries) for task in pending))
-    for result in _run_tasks(pending, execute):
+    for result in _run_with_refusals(tasks, pending, execute):
         for uri, reason in result.unusable:
             log.warning("not used for calibration: %s (%s)", uri, reason, extra={"photo": uri})
         progress.advance(result.images + len(result.unusable), len(result.unusable))
@@ -58,6 +59,32 @@ def compute_moments(
         if not any(block.count for block in blocks):
             raise NothingFoundError(f"not one photo of the {side} side could be used for calibration; see the warnings")
     return source, reference
+
+
+def _run_with_refusals(
+    tasks: Sequence[MomentsTask], pending: Sequence[MomentsTask], execute: MomentsTaskExecutor
+) -> Iterator[MomentsTaskResult]:
+    """Run the pending tasks, those whose photos storage refused once more, with a photo that it has returned.
+
+    Raises:
+        AccessDeniedError: it returned none.
+    """
+    refused, readable = list[MomentsTaskResult](), None
+    for result in _run_tasks(pending, execute):
+        readable = readable or result.last_used
+        if result.refused_task is None:
+            yield result
+        else:
+            refused.append(result)
+    if not refused:
+        return
+    open_shards = {(task.side, task.shard.number) for task in pending}
+    used_before = (task.shard.entries[0] for task in tasks if (task.side, task.shard.number) not in open_shards)
+    readable = readable or next(used_before, None)
+    if readable is None:
+        raise AccessDeniedError(refused_photos_message(refused[-1].unusable[-1][1]))
+    retried = [replace(result.refused_task, readable=readable) for result in refused if result.refused_task]
+    yield from _run_tasks(retried, execute)
 
 
 def _run_tasks(tasks: Sequence[MomentsTask], execute: MomentsTaskExecutor) -> Iterator[MomentsTaskResult]:

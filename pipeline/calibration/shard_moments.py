@@ -6,24 +6,34 @@ from deepot.restoration import rng_for
 from deepot.transport import Moments, PatchStatistics, load_map_kind
 from pipeline.calibration.sides import Side
 from pipeline.calibration.tasks import MomentsTask, MomentsTaskResult, list_sides
+from pipeline.config import Limits
+from pipeline.errors import AccessDeniedError, ErrorCode, ImageError
 from pipeline.failures import DEVICE_ERRORS, error_code, error_message
 from pipeline.imageio import decode
 from pipeline.sources import read_input
-from pipeline.storage import write
+from pipeline.storage import Entry, write
 from pipeline.workers import Models, hard_deadline, load_models, scaled_timeout_s, tile_options
 
 
 def compute_shard_moments(task: MomentsTask) -> MomentsTaskResult:
-    """Compute and store the moments of a task's photos, and the statistics that the kind of map needs besides."""
+    """Compute and store the moments of a task's photos, and the statistics that the kind of map needs besides.
+
+    Nothing is stored if storage refuses photos and there is none that it is known to return.
+
+    Raises:
+        AccessDeniedError: storage refuses photos, and the one that it returned before, too.
+    """
     models = load_models(task.job, task.allow_code)
     metadata = {"autoencoder_sha256": models.autoencoder.sha256}
-    totals, unusable = _accumulate(task, models)
+    totals, result = _accumulate(task, models)
+    if result.refused_task is not None:
+        return result
     for side, total in totals.items():
         if not isinstance(total, Moments):  # before the moments, which mark the shard as done
             write(task.paths.map_statistics(side, task.shard.number), total.to_bytes(metadata))
     for side, total in totals.items():
         write(task.paths.moments(side, task.shard.number), total.moments().to_bytes(metadata))
-    return MomentsTaskResult(len(task.shard.entries) - len(unusable), tuple(unusable))
+    return result
 
 
 def dry_run_photos(task: MomentsTask) -> MomentsTaskResult:
@@ -32,17 +42,22 @@ def dry_run_photos(task: MomentsTask) -> MomentsTaskResult:
     return MomentsTaskResult(len(task.shard.entries))
 
 
-def _accumulate(task: MomentsTask, models: Models) -> tuple[dict[Side, PatchStatistics], list[tuple[str, str]]]:
+def _accumulate(task: MomentsTask, models: Models) -> tuple[dict[Side, PatchStatistics], MomentsTaskResult]:
     """Accumulate the statistics of a task's photos.
 
     Returns:
-        The statistics of each side, and the URIs of the photos that could not be used, each with the reason.
+        The statistics of each side, and what has been done.
+
+    Raises:
+        AccessDeniedError: storage refuses photos, and the one that it returned before, too.
     """
     patch_size, tiles, limits = task.job.transport.patch_size, tile_options(task.job), task.job.limits
     kind = load_map_kind(task.job.transport.map_kind)
     empty: PatchStatistics = kind.statistics.empty(models.autoencoder.channels * patch_size**2)
     totals = dict.fromkeys(list_sides(task), empty)
-    unusable = []
+    unusable: list[tuple[str, str]] = []
+    last_used: Entry | None = None
+    refusal = ""  # of a photo after the last one that was used
     for entry in task.shard.entries:
         try:
             with hard_deadline(limits.image_timeout_s):
@@ -57,10 +72,40 @@ def _accumulate(task: MomentsTask, models: Models) -> tuple[dict[Side, PatchStat
         except DEVICE_ERRORS:
             raise
         except Exception as error:
-            unusable.append((entry.uri, f"{error_code(error)}: {error_message(error)}"))
+            code, message = error_code(error), error_message(error)
+            unusable.append((entry.uri, f"{code}: {message}"))
+            refusal = message if code is ErrorCode.ACCESS_DENIED else refusal
             continue
+        last_used, refusal = entry, ""
         totals = {side: totals[side].merge(each) for side, each in found.items()}
-    return totals, unusable
+    is_refused = bool(refusal) and not _has_access(last_used or task.readable, limits)
+    if is_refused and task.readable is not None:
+        raise AccessDeniedError(refused_photos_message(refusal))
+    n_used = len(task.shard.entries) - len(unusable)
+    return totals, MomentsTaskResult(n_used, tuple(unusable), None, task if is_refused else None, last_used)
+
+
+def refused_photos_message(refusal: str) -> str:
+    """Return why a calibration stops whose photos storage refuses.
+
+    Args:
+        refusal: the message of the last one.
+    """
+    return (
+        f"storage refuses the photos of the calibration: {refusal}. Renew the credentials and run the same command "
+        "again. If only these photos are closed to you, exclude them from the calibration"
+    )
+
+
+def _has_access(entry: Entry | None, limits: Limits) -> bool:
+    """Whether a photo that was read before can still be read, so that storage refuses some photos and not all."""
+    if entry is None:
+        return False
+    try:
+        read_input(entry, limits)
+    except ImageError as error:
+        return error.code is not ErrorCode.ACCESS_DENIED
+    return True
 
 
 def _make_sides(task: MomentsTask, models: Models, data: bytes, pixels: Pixels) -> dict[Side, Pixels]:

@@ -10,7 +10,7 @@ from pipeline.calibration.sides import Side
 from pipeline.config import Job, Photos
 from pipeline.runs import Shard
 from pipeline.sources import find_images, sample_by_hash
-from pipeline.storage import list_names
+from pipeline.storage import Entry, list_names
 from pipeline.workers import TaskExecutor
 
 
@@ -24,6 +24,7 @@ class MomentsTask:
         paths: the folder of the calibration.
         side: the side that the photos belong to.
         shard: the photos.
+        readable: a photo that storage has returned; it is read again if storage refuses photos of this task.
     """
 
     job: Job
@@ -31,6 +32,7 @@ class MomentsTask:
     paths: CalibrationPaths
     side: Side
     shard: Shard
+    readable: Entry | None = None
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,16 @@ class MomentsTaskResult:
         images: number of photos whose moments are stored.
         unusable: URIs of the other photos, each with the reason.
         crashed_task: the task, if its worker died; None otherwise.
+        refused_task: the task, if storage refused its photos and nothing says whether it refuses others, too: nothing
+            is stored then; None otherwise.
+        last_used: the last photo whose moments are stored; None if there is none.
     """
 
     images: int
     unusable: tuple[tuple[str, str], ...] = ()
     crashed_task: MomentsTask | None = None
+    refused_task: MomentsTask | None = None
+    last_used: Entry | None = None
 
 
 MomentsTaskExecutor = TaskExecutor[MomentsTask, MomentsTaskResult]

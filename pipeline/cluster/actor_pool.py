@@ -11,6 +11,7 @@ from pipeline.cluster.resources import WorkerResources, plan_workers, with_fixed
 from pipeline.cluster.worker_actor import MAX_TASKS_IN_FLIGHT, WorkerActor
 from pipeline.config import Compute, Job
 from pipeline.errors import PipelineError
+from pipeline.storage import node_name
 from pipeline.telemetry import current_log_format, set_worker_count
 
 log = logging.getLogger(__name__)
@@ -163,7 +164,8 @@ class ActorPool:
         self._refreshed_at = time.monotonic()
         wanted = min(plan_cluster_workers(self._compute).count, self.max_size)
         for _ in range(wanted - len(self._actors)):
-            actor = PooledActor(self._actor_class.remote(self._job, self._allow_code, current_log_format()))
+            arguments = self._job, self._allow_code, current_log_format(), node_name()
+            actor = PooledActor(self._actor_class.remote(*arguments))
             self._actors.append(actor)
             self._pending[actor.handle.ready.remote()] = actor
 

@@ -18,6 +18,7 @@ from pipeline.errors import PipelineError
 from pipeline.escaping import escape
 from pipeline.failures import DEVICE_ERRORS
 from pipeline.runs import ManifestFile
+from pipeline.storage import node_name, set_access_advice
 from pipeline.telemetry import LogFormat, configure_logging, set_log_context, start_metrics_export
 from pipeline.workers import (
     ImageTimeoutError,
@@ -40,8 +41,17 @@ _WATCHDOG_POLL_S = 2.0  # how often is checked whether an image hangs
 class WorkerActor:
     """A worker process with the models of a job."""
 
-    def __init__(self, job: Job, allow_code: bool, log_format: LogFormat) -> None:
+    def __init__(self, job: Job, allow_code: bool, log_format: LogFormat, driver_node: str) -> None:
+        """Load the models of a job.
+
+        Args:
+            job: the job.
+            allow_code: whether it may name `module:factory`.
+            log_format: the format of log lines.
+            driver_node: the name of the machine of the driver.
+        """
         configure_logging(log_format)
+        _explain_refusals(driver_node)
         _hide_unassigned_gpus()
         models = load_models(job, allow_code)
         self._cores = _own_cores()
@@ -102,6 +112,15 @@ def _own_cores() -> int:
     (node,) = [each for each in ray.nodes() if each["NodeID"] == context.get_node_id()]
     assigned = context.get_assigned_resources()
     return cores_per_worker(node["Resources"], assigned.get("CPU", 0.0), assigned.get("GPU", 0.0))
+
+
+def _explain_refusals(driver_node: str) -> None:
+    """Let messages about refused access say how a worker on another machine gets the credentials of the driver's."""
+    if node_name() != driver_node:
+        set_access_advice(
+            f"this worker has those of its own node: if only {driver_node} has them, pass them in env_vars of Ray's "
+            "runtime_env, or give the node an instance role"
+        )
 
 
 def _hide_unassigned_gpus() -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import partial
 
 from pipeline.errors import RunError
@@ -11,6 +11,8 @@ from pipeline.runs.paths import RunPaths
 from pipeline.storage import create_if_absent, iter_names, prefetch_map, read
 
 _READ_THREADS, _MAX_COMMITS_AHEAD = 16, 1000  # reading one commit over a network takes tens of milliseconds
+
+_NOT_COMMITTED = {"committed": False}
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,9 @@ class ManifestFile:
         skipped: number of rows of images that were left alone on purpose.
         failed: number of rows of images that failed.
         codes: error codes and how often each occurs.
+        refusals: number of rows with the code `access_denied` after the last one with status ok, in the order in which
+            their images were processed; not part of the commit.
+        last_refusal: the error message of the last of these; empty if there is none, and not part of the commit.
     """
 
     name: str
@@ -34,6 +39,8 @@ class ManifestFile:
     skipped: int
     failed: int
     codes: dict[str, int]
+    refusals: int = field(default=0, compare=False, metadata=_NOT_COMMITTED)
+    last_refusal: str = field(default="", compare=False, metadata=_NOT_COMMITTED)
 
     @property
     def n_rows(self) -> int:
@@ -41,7 +48,7 @@ class ManifestFile:
         return self.ok + self.skipped + self.failed
 
 
-_FIELD_NAMES = tuple(field.name for field in fields(ManifestFile))  # a newer version may write more
+_FIELD_NAMES = tuple(each.name for each in fields(ManifestFile) if not each.metadata)  # a newer version may write more
 
 
 def commit(run: RunPaths, shard: int, files: Sequence[ManifestFile]) -> bool:
@@ -54,7 +61,10 @@ def commit(run: RunPaths, shard: int, files: Sequence[ManifestFile]) -> bool:
         RunError: this driver held the lease of the run, and another driver has taken it over.
     """
     check_lease(run)
-    record = {"shard": shard, "files": [asdict(file) for file in sorted(files, key=lambda file: file.name)]}
+    descriptions = [
+        {name: getattr(file, name) for name in _FIELD_NAMES} for file in sorted(files, key=lambda file: file.name)
+    ]
+    record = {"shard": shard, "files": descriptions}
     return create_if_absent(run.commit(shard), json.dumps(record, sort_keys=True).encode())
 
 

@@ -4,13 +4,14 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import takewhile
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.errors import RunError
+from pipeline.errors import ErrorCode, RunError
 from pipeline.runs.commits import ManifestFile, list_committed_shards, read_commit
 from pipeline.runs.manifest_schema import MANIFEST_SCHEMA, MANIFEST_VERSION, VERSION_KEY, conform_to_schema
 from pipeline.runs.paths import RunPaths, require_run
@@ -27,8 +28,12 @@ def write_manifest_file(run: RunPaths, name: str, rows: Sequence[dict[str, Any]]
     write(run.manifest(name), data)
     status = Counter(row["status"] for row in rows)
     codes = Counter(str(row["error_code"]) for row in rows if row["error_code"])
+    since_success = list(takewhile(lambda row: row["status"] != "ok", reversed(rows)))
+    refusals = [row["error_message"] or "" for row in since_success if row["error_code"] == ErrorCode.ACCESS_DENIED]
     return ManifestFile(
-        name, len(data), sha256_hex(data), status["ok"], status["skipped"], status["failed"], dict(codes)
+        *(name, len(data), sha256_hex(data), status["ok"], status["skipped"], status["failed"], dict(codes)),
+        refusals=len(refusals),
+        last_refusal=refusals[0] if refusals else "",
     )
 
 

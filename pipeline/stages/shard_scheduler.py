@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pipeline.errors import ErrorCode, RunError
 from pipeline.progress import Progress
 from pipeline.runs import ManifestFile, RunPaths, Shard, commit, new_attempt_name, new_row, write_manifest_file
+from pipeline.stages.refusal_guard import RefusalGuard
 from pipeline.telemetry import log_unprocessed, record_image
 from pipeline.workers import ImageTimeoutError, ShardPool, WorkerDiedError, WorkItem
 
@@ -38,6 +39,8 @@ class ShardScheduler:
 
     A shard that has crashed two workers is quarantined: once nothing else is in progress, it is bisected, one part at a
     time, until the image that crashes its worker is alone. That image gets a row of its own.
+
+    A shard with images that storage refused is committed once storage has granted another, or in the end.
     """
 
     def __init__(self, run: RunPaths, pool: ShardPool, progress: Progress) -> None:
@@ -51,6 +54,8 @@ class ShardScheduler:
         self._failed_alone = 0
         self._n_in_flight = 0
         self._pending_commits: deque[Future[int]] = deque()
+        self._refusal_guard = RefusalGuard()
+        self._complete: dict[int, list[ManifestFile]] = {}
 
     def run_shards(self, shards: Iterable[Shard]) -> int:
         """Process and commit shards; returns the number of images that this call committed.
@@ -58,6 +63,7 @@ class ShardScheduler:
         Raises:
             StorageError: a commit cannot be written.
             RunError: workers die whatever they process.
+            AccessDeniedError: storage refuses one image after the other.
         """
         pending = iter(shards)
         n_committed = 0
@@ -72,9 +78,12 @@ class ShardScheduler:
                     self._on_timeout(item, result.uri)
                 else:
                     self._any_succeeded = True
+                    self._refusal_guard.on_result(item, result)
                     self._accept(item, result)
+                self._submit_commits([number for number in self._complete if self._refusal_guard.may_commit(number)])
                 n_committed += self._collect_commits()
                 self._dispatch(pending)
+            self._submit_commits([*self._complete])
             return n_committed + sum(future.result() for future in self._pending_commits)
 
     def _dispatch(self, pending: Iterator[Shard]) -> None:
@@ -89,6 +98,7 @@ class ShardScheduler:
                 self._states[shard.number] = _ShardState(len(shard.entries))
             else:
                 break
+            self._refusal_guard.on_submit(item)
             self._pool.submit(item)
             self._n_in_flight += 1
         if not self._n_in_flight and self._quarantine:
@@ -156,7 +166,7 @@ class ShardScheduler:
         return manifest_file
 
     def _accept(self, item: WorkItem, manifest_file: ManifestFile) -> None:
-        """Add a manifest file to its shard; commit the shard if it was the last one.
+        """Add a manifest file to its shard, which is complete if it was the last one.
 
         Raises:
             RunError: the file has another number of rows than the work item has images.
@@ -171,8 +181,11 @@ class ShardScheduler:
         state.remaining -= manifest_file.n_rows
         self._progress.advance(manifest_file.n_rows, manifest_file.failed)
         if not state.remaining:
-            del self._states[item.shard]
-            self._pending_commits.append(self._commit_executor.submit(self._commit, item.shard, state.manifest_files))
+            self._complete[item.shard] = self._states.pop(item.shard).manifest_files
+
+    def _submit_commits(self, shards: Sequence[int]) -> None:
+        for shard in shards:
+            self._pending_commits.append(self._commit_executor.submit(self._commit, shard, self._complete.pop(shard)))
 
     def _collect_commits(self) -> int:
         """Return the number of images of finished commits; waits for the oldest if too many are pending."""

@@ -1,5 +1,6 @@
 """Objects and listings on any fsspec store: atomic, retried and ranged."""
 
+from pipeline.storage.advice import node_name, set_access_advice
 from pipeline.storage.filenames import escape_filename, escape_hashes, unescape_filename, unescape_hashes
 from pipeline.storage.folders import delete_folder, exists, iter_names, list_names
 from pipeline.storage.listing import iter_files, list_objects
@@ -42,11 +43,13 @@ __all__ = [
     "join_uri",
     "list_names",
     "list_objects",
+    "node_name",
     "open_ranged",
     "parent_uri",
     "prefetch_map",
     "read",
     "read_range",
+    "set_access_advice",
     "sha256_hex",
     "stat",
     "storage_clock",

@@ -37,6 +37,14 @@ _PACKAGES = {
 """Protocol → the package on PyPI that fsspec needs for it."""
 
 
+_advice_of_process = [""]
+
+
+def set_access_advice(advice: str) -> None:
+    """Set what the messages of this process say, besides, when storage refuses access."""
+    _advice_of_process[0] = advice
+
+
 def node_name() -> str:
     """Return the name of this machine, as it calls itself."""
     return platform.node() or "this machine"
@@ -47,7 +55,9 @@ def describe_credentials(uri: str) -> str:
     protocol = _protocol(uri)
     if protocol in ("", "file", "local"):
         return f"check the owner and the permissions of the file and its folders; the program runs as {_user()}"
-    return f"{protocol}:// reads its credentials from {_CREDENTIALS.get(protocol, f'FSSPEC_{protocol.upper()}')}"
+    places = _CREDENTIALS.get(protocol, f"FSSPEC_{protocol.upper()}")
+    advice = f"; {_advice_of_process[0]}" if _advice_of_process[0] else ""
+    return f"{protocol}:// reads its credentials from {places}{advice}"
 
 
 def describe_missing_package(uri: str, error: ImportError) -> str:

@@ -13,7 +13,7 @@ from pipeline.storage.advice import describe_credentials, describe_missing_packa
 from pipeline.storage.faults import Fault, classify_fault
 
 MAX_ATTEMPTS = 4
-_MAX_MESSAGE_CHARS = 400  # the Azure SDK writes a page about every kind of credentials that it has tried
+_MAX_MESSAGE_CHARS = 200  # the Azure SDK writes a page about every kind of credentials that it has tried
 P = ParamSpec("P")
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from deepot.photo import compare_lab_grids, lab_grid
 from pipeline.config import Job
-from pipeline.errors import ErrorCode, StorageError
+from pipeline.errors import AccessDeniedError, ErrorCode, StorageError
 from pipeline.imageio import DecodedImage, encode
 from pipeline.outputs import Writer
 from pipeline.runs import mark_failed
@@ -110,4 +110,6 @@ def _mark_results_lost(rows: Sequence[dict[str, Any]], error: Exception) -> None
 
 
 def _write_error_code(error: Exception) -> ErrorCode:
+    if isinstance(error, AccessDeniedError):
+        return ErrorCode.ACCESS_DENIED
     return ErrorCode.WRITE_FAILED if isinstance(error, StorageError | OSError) else ErrorCode.INTERNAL

@@ -1,5 +1,8 @@
 """The actors of a pool, without Ray: what is logged while none has started."""
 
+import platform
+from types import SimpleNamespace
+
 import pytest
 
 from pipeline.cluster import actor_pool
@@ -31,3 +34,21 @@ def test_refresh_warns_now_and_then_while_no_actor_has_started(make_job, clock, 
         clock[0] = float(at)
         pool.refresh()
     assert caplog.text.count("no worker has started yet") == 4, "none once an actor has started"
+
+
+def test_actors_are_told_the_machine_of_the_driver(make_job, clock, monkeypatch):
+    """So that one on another machine can say whose credentials it lacks."""
+    given = []
+
+    class FakeActorClass:
+        @staticmethod
+        def remote(*arguments):
+            given.append(arguments)
+            return SimpleNamespace(ready=SimpleNamespace(remote=object))
+
+    monkeypatch.setattr(platform, "node", lambda: "laptop-1")
+    monkeypatch.setattr(actor_pool, "plan_cluster_workers", lambda _: SimpleNamespace(count=2))
+    pool = ActorPool(make_job(), False)
+    pool.max_size, pool._actor_class = 2, FakeActorClass
+    pool._scale_up()
+    assert [arguments[3] for arguments in given] == ["laptop-1", "laptop-1"]
