@@ -3,6 +3,7 @@
 from pipeline.sources.archives import read_tar_index
 from pipeline.sources.find import find_images
 from pipeline.sources.member_uri import (
+    file_of,
     make_cell_uri,
     make_member_uri,
     parse_member_uri,
@@ -10,11 +11,14 @@ from pipeline.sources.member_uri import (
     webdataset_key,
     webdataset_sample,
 )
+from pipeline.sources.permissions import common_permissions
 from pipeline.sources.reading import read_input, read_photo
 from pipeline.sources.sampling import HashSampler, sample_by_hash
 
 __all__ = [
     "HashSampler",
+    "common_permissions",
+    "file_of",
     "find_images",
     "make_cell_uri",
     "make_member_uri",

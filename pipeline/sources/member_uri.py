@@ -70,6 +70,12 @@ def parse_member_uri(uri: str) -> ArchiveMember | None:
     return ArchiveMember(match["container"], match["kind"].lower(), match["location"]) if match else None
 
 
+def file_of(uri: str) -> str:
+    """Return the URI of the file that a photo is, or lies in."""
+    member = parse_member_uri(uri) if "#" in uri else None
+    return uri if member is None else member.container
+
+
 def make_member_uri(container: str, start: int, size: int, name: str) -> str:
     """Return the URI of a member of a tar or ZIP file."""
     return f"{container}#{start}+{size}/{name}"

@@ -1,12 +1,15 @@
 """Objects and listings on any fsspec store: atomic, retried and ranged."""
 
 from pipeline.storage.filenames import escape_filename, unescape_filename
+from pipeline.storage.folder_set import FolderSet
 from pipeline.storage.folders import delete_folder, exists, iter_names, list_names
 from pipeline.storage.listing import iter_files, list_objects
 from pipeline.storage.objects import (
     create_if_absent,
     delete,
+    find_link_out,
     get_mtime,
+    get_permissions,
     is_case_insensitive,
     read,
     read_range,
@@ -25,13 +28,16 @@ from pipeline.storage.uris import absolute_uri, is_local_path, join_uri, parent_
 
 __all__ = [
     "Entry",
+    "FolderSet",
     "absolute_uri",
     "create_if_absent",
     "delete",
     "delete_folder",
     "escape_filename",
     "exists",
+    "find_link_out",
     "get_mtime",
+    "get_permissions",
     "is_case_insensitive",
     "is_local_path",
     "is_temporary_name",

@@ -36,7 +36,7 @@ class S3Store(FsspecStore):
                 return b""
             raise
 
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, data: bytes, permissions: int | None = None) -> None:
         """Upload an object; it appears when the upload is complete."""
         self._upload(path, data)
 
