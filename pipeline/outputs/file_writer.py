@@ -26,7 +26,7 @@ class FileWriter:
         if link := find_link_out(uri, self._folder):
             raise ImageError(
                 ErrorCode.UNSAFE_NAME,
-                f"its result would lie outside the output folder, behind the symbolic link {link}: remove the link, or "
+                f"its result would lie outside the output folder, as {link} is a symbolic link: remove the link, or "
                 "name another output.uri",
             )
         write(uri, data, common_permissions([row["input_uri"]]))

@@ -143,7 +143,7 @@ def test_folder_set_knows_a_folder_that_is_mounted_elsewhere(tmp_path):
         subprocess.run(["umount", tmp_path / "mounted"], check=True)
 
 
-def test_result_behind_a_link_out_of_the_output_folder_fails_alone(make_job, tmp_path):
+def test_result_below_a_link_out_of_the_output_folder_fails_alone(make_job, tmp_path):
     """The photos of the folder `sub` (two of six) would be written elsewhere."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "photo 00.png").write_bytes(b"an original")
@@ -154,7 +154,7 @@ def test_result_behind_a_link_out_of_the_output_folder_fails_alone(make_job, tmp
     assert snapshot(tmp_path / "elsewhere") == {"photo 00.png": b"an original"}
     rows = {row["file_name"]: row for row in read_manifest(RunPaths(result.run)).to_pylist()}
     message = rows["sub/photo 00.png"]["error_message"]
-    assert f"behind the symbolic link {tmp_path}/enhanced/sub: remove the link" in message
+    assert f"as {tmp_path}/enhanced/sub is a symbolic link: remove the link" in message
     assert verify_run(RunPaths(result.run), NullProgress()).findings == ()
 
 
