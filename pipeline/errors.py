@@ -131,8 +131,8 @@ class ErrorCode(StrEnum):
     )
     UNSAFE_NAME = (
         "unsafe_name",
-        "Its name points outside the output folder (`..`) or to the run's own files, is too long for a result, "
-        "or belongs to a folder there.",
+        "Its name points outside the output folder (`..`, or a symbolic link there) or to the run's own files, is too "
+        "long for a result, or belongs to a folder there.",
         "Rename it, and find out where the name comes from.",
     )
     OUT_OF_MEMORY = (

@@ -31,7 +31,7 @@ from pipeline.runs import (
     read_uncommitted_rows,
     require_run,
 )
-from pipeline.sources import parse_member_uri
+from pipeline.sources import file_of
 from pipeline.storage import (
     Entry,
     delete,
@@ -187,10 +187,10 @@ def _find_uncommitted_results(
             rows = read_uncommitted_rows(entry.uri)
         except (FileNotFoundError, RunError):
             return []  # whatever it is, it names no result of the run
-        return list({_file_of(row["output_uri"]): row for row in rows if row["output_uri"]}.values())
+        return list({file_of(row["output_uri"]): row for row in rows if row["output_uri"]}.values())
 
     def find_result(row: dict[str, Any]) -> Entry | None:
-        uri = _file_of(row["output_uri"])
+        uri = file_of(row["output_uri"])
         key = next(uri.removeprefix(folder) for folder in folders if uri.startswith(folder))
         try:
             entry = stat(uri)._replace(uri=uri, key=key)
@@ -204,12 +204,6 @@ def _find_uncommitted_results(
     for _, entry in prefetch_map(find_result, own_rows, _IO_THREADS, _MAX_AHEAD):
         if entry is not None:
             yield Orphan(OrphanKind.RESULT, entry)
-
-
-def _file_of(uri: str) -> str:
-    """Return the URI of the file that a result is, or lies in."""
-    member = parse_member_uri(uri)
-    return uri if member is None else member.container
 
 
 def _iter_referenced_uris(run: RunPaths, numbers: Iterable[int], *, rows: bool) -> Iterator[str]:
@@ -237,4 +231,4 @@ def _read_output_uris(run: RunPaths, file: ManifestFile) -> list[str]:
             f"{run.manifest(file.name)} is missing, so nobody knows which results it named: run "
             f"'deepot verify {run.uri} --requeue', then the job again"
         ) from error
-    return [*uris, *{_file_of(uri) for uri in uris}]
+    return [*uris, *{file_of(uri) for uri in uris}]

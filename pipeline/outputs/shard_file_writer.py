@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pipeline.imageio import DecodedImage, add_format_extension
+from pipeline.sources import common_permissions
 from pipeline.storage import join_uri
 
 _SHARD_FILE_NAME = re.compile(r"\d{5,}(?:-[0-9a-f]+)*\.(?:tar|parquet)")
@@ -57,7 +58,12 @@ class ShardFileWriter(ABC):
 
     @abstractmethod
     def _write(self, uri: str, results: Sequence[Result]) -> None:
-        """Write the file, and set `output_uri` in the rows."""
+        """Write the file with `_permissions`, and set `output_uri` in the rows."""
+
+    @staticmethod
+    def _permissions(results: Sequence[Result]) -> int | None:
+        """Return the permission bits that all inputs of the results have: whoever may read the file may read them."""
+        return common_permissions(result.row["input_uri"] for result in results)
 
 
 def is_shard_file_name(name: str) -> bool:

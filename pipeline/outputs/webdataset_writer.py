@@ -23,6 +23,6 @@ class WebDatasetWriter(ShardFileWriter):
     def _write(self, uri: str, results: Sequence[Result]) -> None:
         entries, tar = group_by_key(results), TarWriter()
         offsets = {name: tar.add(name, content) for name, content in iter_tar_files(entries, self._metadata)}
-        write(uri, tar.close())
+        write(uri, tar.close(), self._permissions(results))
         for entry in entries:
             entry.row["output_uri"] = make_member_uri(uri, offsets[entry.name], len(entry.data), entry.name)

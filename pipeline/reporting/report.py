@@ -20,7 +20,7 @@ from pipeline.imageio import decode
 from pipeline.reporting.evaluation_result import read_evaluation
 from pipeline.reporting.manifest_summary import MAX_LISTED, ManifestSummary, summarize_manifest
 from pipeline.runs import RunPaths, iter_manifest_tables, iter_missing_inputs, require_run
-from pipeline.sources import read_photo
+from pipeline.sources import common_permissions, read_photo
 from pipeline.storage import exists, list_names, read, write
 
 _MAX_PAIRS, _CROP_SIDE = 8, 360
@@ -33,7 +33,7 @@ _TEMPLATES = jinja2.Environment(
 
 
 def write_report(run: RunPaths) -> str:
-    """Write the report of a run from its commits.
+    """Write the report of a run from its commits; who may not read all photos of which it shows a part cannot read it.
 
     Returns:
         The URI of the report.
@@ -45,6 +45,7 @@ def write_report(run: RunPaths) -> str:
     run_json = json.loads(read(run.run_json))
     transport = load_map_of_run(run)
     summary = summarize_manifest(iter_manifest_tables(run))
+    pairs = _crop_pairs(summary.sampled_rows)
     missing = iter_missing_inputs(run)
     first_missing = list(islice(missing, MAX_LISTED))
     page = _TEMPLATES.get_template("report.html.j2").render(
@@ -56,7 +57,7 @@ def write_report(run: RunPaths) -> str:
         failures=summary.failures,
         codes=[(count, code, advice_for(code)) for code, count in summary.error_code_counts.most_common()],
         phases=summary.phase_seconds,
-        pairs=_crop_pairs(summary.sampled_rows),
+        pairs=pairs,
         plot=Markup(_plot_patch_nll(summary, PatchNll(transport.reference, transport.info.patch_size).expected)),
         has_restorer=run_json["job"]["restorer"] != "identity",
         evaluations=_load_evaluations(run),
@@ -64,7 +65,8 @@ def write_report(run: RunPaths) -> str:
         missing=first_missing,
         missing_count=len(first_missing) + sum(1 for _ in missing),
     )
-    write(run.report, page.encode())
+    shown = [pair[column] for pair in pairs for column in ("input_uri", "output_uri")]
+    write(run.report, page.encode(), common_permissions(shown))
     return run.report
 
 

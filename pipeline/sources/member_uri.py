@@ -92,6 +92,12 @@ def _has_place(member: ArchiveMember) -> bool:
     return _LOCATIONS[member.kind].fullmatch(member.location) is not None
 
 
+def file_of(uri: str) -> str:
+    """Return the URI of the file that a photo is, or lies in."""
+    member = parse_member_uri(uri) if "#" in uri else None
+    return uri if member is None else member.container
+
+
 def make_member_uri(container: str, start: int, size: int, name: str, *, by_headers: bool = False) -> str:
     """Return the URI of a member of a tar or ZIP file; `by_headers` if `start` is where its headers start."""
     return f"{file_uri(container)}#{'@' if by_headers else ''}{start}+{size}/{name}"

@@ -2,12 +2,15 @@
 
 from pipeline.storage.advice import node_name, set_access_advice
 from pipeline.storage.filenames import escape_filename, escape_hashes, unescape_filename, unescape_hashes
+from pipeline.storage.folder_set import FolderSet
 from pipeline.storage.folders import delete_folder, exists, iter_names, list_names
 from pipeline.storage.listing import iter_files, list_objects
 from pipeline.storage.objects import (
     create_if_absent,
     delete,
+    find_link_out,
     get_mtime,
+    get_permissions,
     is_case_insensitive,
     read,
     read_range,
@@ -26,6 +29,7 @@ from pipeline.storage.uris import absolute_uri, file_uri, is_local_path, join_ur
 
 __all__ = [
     "Entry",
+    "FolderSet",
     "absolute_uri",
     "create_if_absent",
     "delete",
@@ -34,7 +38,9 @@ __all__ = [
     "escape_hashes",
     "exists",
     "file_uri",
+    "find_link_out",
     "get_mtime",
+    "get_permissions",
     "is_case_insensitive",
     "is_local_path",
     "is_temporary_name",

@@ -46,7 +46,7 @@ class FsspecStore:
         """Open an object for reading."""
         return cast(BinaryIO, self._fs.open(path, "rb", block_size=read_ahead))
 
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, data: bytes, permissions: int | None = None) -> None:
         """Write an object by one call."""
         try:
             self._fs.pipe_file(path, data)
@@ -102,6 +102,14 @@ class FsspecStore:
                 return False
             raise
         return True
+
+    def get_permissions(self, path: str) -> int | None:
+        """Return None: fsspec knows no permission bits."""
+        return None
+
+    def find_link_out(self, path: str, folder: str) -> str:
+        """Return nothing: object stores have no links."""
+        return ""
 
     def list_names(self, folder: str) -> Iterator[str]:
         """Yield the names that one listing returns."""

@@ -3,12 +3,15 @@
 import errno
 import os
 import shutil
+import stat
 
 from pipeline.errors import StorageError
 from pipeline.storage.filenames import escape_filename, escape_hashes, unescape_filename, unescape_hashes
 from pipeline.storage.fsspec_store import FsspecStore
 from pipeline.storage.probes import probe_once
 from pipeline.storage.temporary_names import temporary_path
+
+_DEFAULT_MODE, _ALL_PERMISSIONS = 0o666, 0o777  # the process's umask takes bits away
 
 
 class LocalStore(FsspecStore):
@@ -25,9 +28,10 @@ class LocalStore(FsspecStore):
         """Return the path in characters that can be stored."""
         return escape_hashes(escape_filename(path))
 
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, data: bytes, permissions: int | None = None) -> None:
         """Rename a complete file into place."""
-        os.replace(_write_temporary(path, data), path)
+        mode = _DEFAULT_MODE if permissions is None else permissions & _DEFAULT_MODE | stat.S_IRUSR
+        os.replace(_write_temporary(path, data, mode), path)
         _fsync_folder(os.path.dirname(path))
 
     def create(self, path: str, data: bytes) -> None:
@@ -48,6 +52,21 @@ class LocalStore(FsspecStore):
             return os.path.lexists(f"{folder}/{os.path.basename(probe).upper()}")
         finally:
             os.unlink(probe)
+
+    def get_permissions(self, path: str) -> int | None:
+        """Return the permission bits of a file, or of the file that a link points to."""
+        return stat.S_IMODE(os.stat(path).st_mode) & _ALL_PERMISSIONS
+
+    def find_link_out(self, path: str, folder: str) -> str:
+        """Follow the folders on the way to a file one by one."""
+        root = os.path.realpath(folder)
+        way = os.path.relpath(os.path.dirname(path), folder)
+        place = folder.rstrip("/")
+        for name in way.split("/") if way != "." else ():
+            place = f"{place}/{name}"
+            if os.path.islink(place) and os.path.commonpath([root, os.path.realpath(place)]) != root:
+                return self.to_uri(place)
+        return ""
 
     def delete_folder(self, path: str) -> None:
         """Delete the files, and the folders with them."""
@@ -80,13 +99,13 @@ def _create_by_link(path: str, data: bytes) -> None:
     _fsync_folder(os.path.dirname(path))
 
 
-def _write_temporary(path: str, data: bytes) -> str:
-    """Write a complete, synced file beside `path`, and return its path."""
+def _write_temporary(path: str, data: bytes, mode: int = _DEFAULT_MODE) -> str:
+    """Write a complete, synced file beside `path`, with a mode that nobody may ever exceed, and return its path."""
     folder = os.path.dirname(path)
     _make_folder(folder)
     temporary = temporary_path(folder)
     try:
-        with open(temporary, "xb") as file:
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

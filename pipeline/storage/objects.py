@@ -36,14 +36,41 @@ def read_range(uri: str, start: int, end: int) -> bytes:
 
 
 @with_retries
-def write(uri: str, data: bytes) -> None:
+def write(uri: str, data: bytes, permissions: int | None = None) -> None:
     """Create or overwrite an object atomically: readers see all of the old one or all of the new one.
+
+    Args:
+        uri: the object.
+        data: its bytes.
+        permissions: the most permission bits that a local file gets, as `os.stat` has them; None: as umask allows.
 
     Raises:
         StorageError: it cannot be written, after retries.
     """
     store, path = resolve_store(uri)
-    store.write(path, data)
+    store.write(path, data, permissions)
+
+
+@with_retries
+def get_permissions(uri: str) -> int | None:
+    """Return the permission bits of an object, up to 0o777; None if its store has none.
+
+    Raises:
+        FileNotFoundError: there is no such object.
+        StorageError: storage gives no answer, after retries.
+    """
+    store, path = resolve_store(uri)
+    return store.get_permissions(path)
+
+
+@with_retries
+def find_link_out(uri: str, folder: str) -> str:
+    """Return the symbolic link through which the way to an object leaves a folder that is above it; empty if none.
+
+    The object itself may be a link: writing replaces that. Only local folders have links.
+    """
+    store, path = resolve_store(uri)
+    return store.find_link_out(path, resolve_store(folder)[1])
 
 
 @with_retries

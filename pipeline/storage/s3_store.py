@@ -28,7 +28,7 @@ class S3Store(FsspecStore):
         """Return the bytes of one version: concurrent ranges of an object that changes would not fit together."""
         return cast(bytes, self._fs.cat_file(path, max_concurrency=1))
 
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, data: bytes, permissions: int | None = None) -> None:
         """Upload an object; it appears when the upload is complete."""
         self._upload(path, data)
 

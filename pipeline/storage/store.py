@@ -61,10 +61,16 @@ class ObjectStore(Protocol):
             FileNotFoundError: there is no such object.
         """
 
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, data: bytes, permissions: int | None = None) -> None:
         """Create or overwrite an object atomically and durably: readers see all of the old one or all of the new one.
 
-        Missing parent folders are created.
+        Missing parent folders are created. A symbolic link of that name is replaced, not followed.
+
+        Args:
+            path: the object.
+            data: its bytes.
+            permissions: the most permission bits that a file gets, beside the right of its owner to read it; the
+                process's umask takes away further ones. Stores without permission bits ignore it.
         """
 
     def create(self, path: str, data: bytes) -> None:
@@ -98,6 +104,21 @@ class ObjectStore(Protocol):
 
     def exists(self, path: str) -> bool:
         """Whether there is an object or a folder of that name, by one request however many objects lie beside it."""
+
+    def get_permissions(self, path: str) -> int | None:
+        """Return the permission bits of an object, up to 0o777; None if the store has none.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+        """
+
+    def find_link_out(self, path: str, folder: str) -> str:
+        """Return the symbolic link through which the way to an object leaves a folder that is above it; empty if none.
+
+        Args:
+            path: the object; it need not exist, and whether it is a link itself does not matter.
+            folder: the folder; links above it do not matter.
+        """
 
     def list_names(self, folder: str) -> Iterator[str]:
         """Stream the names of the objects and folders directly in a folder, in any order; none if it is missing."""
