@@ -1,6 +1,7 @@
 """The files of one run: plan, shards, commits, manifest, summary, lease and ownership."""
 
 from pipeline.runs.case_collisions import check_case_collisions
+from pipeline.runs.commit_check import check_visible
 from pipeline.runs.commits import ManifestFile, commit, list_committed_shards, read_commit
 from pipeline.runs.hash_set import HashSet
 from pipeline.runs.lease import check_lease, hold_lease
@@ -56,6 +57,7 @@ __all__ = [
     "check_case_collisions",
     "check_lease",
     "check_output_claim",
+    "check_visible",
     "claim_output",
     "clear_success_marker",
     "commit",
