@@ -2,6 +2,7 @@
 
 from pipeline.runs.attempt_names import is_attempt_name, is_manifest_file_name, new_attempt_name
 from pipeline.runs.case_collisions import check_case_collisions
+from pipeline.runs.commit_check import check_visible
 from pipeline.runs.commits import ManifestFile, commit, list_committed_shards, read_commit
 from pipeline.runs.hash_set import HashSet, hash_name
 from pipeline.runs.lease import check_lease, hold_lease
@@ -57,6 +58,7 @@ __all__ = [
     "check_case_collisions",
     "check_lease",
     "check_output_claim",
+    "check_visible",
     "claim_output",
     "clear_success_marker",
     "commit",

@@ -77,10 +77,7 @@ def read_manifest_file(run: RunPaths, file: ManifestFile) -> pa.Table:
         RunError: it is not the file that was committed.
     """
     uri = run.manifest(file.name)
-    data = read(uri)
-    if sha256_hex(data) != file.sha256:
-        raise RunError(f"{uri} is not the file that was committed: its sha256 differs")
-    return parse_manifest_file(uri, data)
+    return parse_manifest_file(uri, _read_checked(run, file))
 
 
 def parse_manifest_file(uri: str, data: bytes) -> pa.Table:
@@ -100,6 +97,26 @@ def parse_manifest_file(uri: str, data: bytes) -> pa.Table:
     except (pa.ArrowException, OSError, ValueError) as error:
         raise RunError(f"{uri} is not a valid Parquet file ({error})") from error
     raise RunError(f"{uri} has rows of manifest version {version}; this deepot reads version {MANIFEST_VERSION}")
+
+
+def read_output_uris(run: RunPaths, file: ManifestFile) -> list[str]:
+    """Read the URIs of the results that a manifest file names, without its other columns.
+
+    Raises:
+        FileNotFoundError: the file is missing.
+        RunError: it is not the file that was described.
+    """
+    with pq.ParquetFile(io.BytesIO(_read_checked(run, file))) as parquet:
+        column = parquet.read(columns=["output_uri"], use_threads=False).column(0)
+    return column.drop_null().to_pylist()  # type: ignore[no-any-return]
+
+
+def _read_checked(run: RunPaths, file: ManifestFile) -> bytes:
+    uri = run.manifest(file.name)
+    data = read(uri)
+    if sha256_hex(data) != file.sha256:
+        raise RunError(f"{uri} is not the file that was committed: its sha256 differs")
+    return data
 
 
 def read_manifest(run: RunPaths) -> pa.Table:

@@ -47,6 +47,7 @@ from pipeline.stages.job_context import JobContext, RunOptions, open_run
 from pipeline.stages.preparation import prepare_run
 from pipeline.stages.session import worker_session
 from pipeline.stages.shard_scheduler import ShardScheduler
+from pipeline.stages.shared_storage import mark_calibration, mark_run
 from pipeline.storage import Entry, exists
 from pipeline.telemetry import RemainingGauge
 from pipeline.workers import WorkerConfig, load_models, set_torch_threads
@@ -139,16 +140,20 @@ def fit_job(context: JobContext, *, relist: bool = True) -> FitResult:
     return _fit(context, relist=relist)
 
 
-def _fit(context: JobContext, *, relist: bool) -> FitResult:
+def _fit(context: JobContext, *, relist: bool, output: str | None = None) -> FitResult:
     job, options = context.job, context.options
     if job.map is not None:
         return FitResult(_load_fitted_map(context))
     set_torch_threads(job)  # not those of the thread that loaded the models: a map depends on them in the last bits
 
     def compute_blocks() -> tuple[list[Moments], list[Moments]]:
-        with worker_session(options) as session, session.worker_pool(job, options.allow_code) as pool:
+        with (
+            worker_session(options) as session,
+            session.worker_pool(job, options.allow_code) as pool,
+            mark_calibration(context, pending, output) as storage,
+        ):
             execute = partial(pool.map_unordered, on_worker_death=make_crash_result)
-            return compute_moments(pending, execute, options.progress)
+            return compute_moments(pending, storage.check_first(execute), options.progress)
 
     with hold_lease(context.calibration):
         pending = list_calibration_tasks(context, relist=relist)
@@ -229,8 +234,9 @@ def _process_shards(context: JobContext, config: WorkerConfig, uncommitted: dict
         hold_lease(run),
         worker_session(options) as session,
         session.worker_pool(job, options.allow_code) as pool,
+        mark_run(context, config.output, config.map_uri) as storage,
     ):
-        pool.configure(config, len(uncommitted))
+        pool.configure(replace(config, storage=storage), len(uncommitted))
         progress = RemainingGauge(options.progress, sum(uncommitted.values()))
         return ShardScheduler(run, pool, progress).run_shards(iter_shards_by_descending_cost(run, uncommitted))
 
@@ -247,7 +253,7 @@ def run_job(job: Job, options: RunOptions) -> RunSummary:
         prepare_run(context)
         with hold_lease(context.run):
             plan_summary = _plan(context)
-            drift = _fit(context, relist=not context.calibrates_from_input).drift
+            drift = _fit(context, relist=not context.calibrates_from_input, output=job.output_root).drift
             retried = requeue_failed(context) if options.retry_failed else 0
             if options.reapply_latest_map:
                 plan_reapply(context)

@@ -24,7 +24,7 @@ from pipeline.storage.objects import (
 from pipeline.storage.prefetch import prefetch_map
 from pipeline.storage.ranged_file import open_ranged
 from pipeline.storage.store import Entry
-from pipeline.storage.temporary_names import is_temporary_name
+from pipeline.storage.temporary_names import is_temporary_name, temporary_path
 from pipeline.storage.uris import absolute_uri, file_uri, is_local_path, join_uri, parent_uri, strip_protocol
 
 __all__ = [
@@ -61,6 +61,7 @@ __all__ = [
     "storage_clock",
     "strip_protocol",
     "supports_conditional_create",
+    "temporary_path",
     "unescape_filename",
     "unescape_hashes",
     "utc_timestamp",

@@ -54,6 +54,12 @@ class ShardWorker:
     """
 
     def __init__(self, config: WorkerConfig, cores: int = 1) -> None:
+        """Check that the storage is visible, and load the models and the map.
+
+        Raises:
+            StorageError: this process does not see the folders of the run as the driver does.
+        """
+        config.storage.require_visible()
         self.config = config
         self.watchdog = Watchdog(config.job.limits.image_timeout_s)
         self._threads = IoThreads.for_cores(cores)

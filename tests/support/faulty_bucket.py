@@ -76,6 +76,8 @@ class FaultyBucket:
         def act():
             if not any(key == path or key.startswith(path + "/") for key in self.objects):
                 raise FileNotFoundError(path)
+            kind = "file" if path in self.objects else "directory"
+            return {"name": path, "type": kind, "size": len(self.objects.get(path, b""))}
 
         return self._request(act)
 
