@@ -4,7 +4,10 @@ DeepotError
 ├── PipelineError           a job that cannot run; the message is one sentence with the way out
 │   ├── ConfigError         a job file or option that is wrong
 │   ├── StorageError        storage that cannot be reached, listed, read or written
-│   │   └── ContainerError  a tar, ZIP or Parquet file whose photos cannot be listed or read
+│   │   ├── ContainerError  a tar, ZIP or Parquet file whose photos cannot be listed or read
+│   │   ├── TooLargeError   an object of more bytes than are read of it
+│   │   ├── NotAFileError   a folder, device, FIFO or socket where a file was expected
+│   │   └── NotAllowedError a name in a list or Parquet file that it may not name
 │   ├── NothingFoundError   no images where some were expected
 │   ├── RunError            a run folder that is not what the job needs
 │   └── WorkerDiedError     a worker process that ended before its work was done; in pipeline.workers
@@ -31,6 +34,18 @@ class StorageError(PipelineError):
 
 class ContainerError(StorageError):
     """A tar, ZIP or Parquet file whose photos cannot be listed or read: it is corrupt, or two have one name."""
+
+
+class TooLargeError(StorageError):
+    """An object of more bytes than are read of it."""
+
+
+class NotAFileError(StorageError):
+    """A folder, device, FIFO or socket where a file was expected."""
+
+
+class NotAllowedError(StorageError):
+    """A name in a list or Parquet file that it may not name."""
 
 
 class NothingFoundError(PipelineError):
@@ -125,6 +140,11 @@ class ErrorCode(StrEnum):
         "or belongs to a folder there.",
         "Rename it, and find out where the name comes from.",
     )
+    NOT_ALLOWED = (
+        "not_allowed",
+        "The Parquet file that names it may not name what lies there.",
+        f"If you trust the file, add the folder to input.allow. {_RETRY}",
+    )
     OUT_OF_MEMORY = (
         "out_of_memory",
         "There was not enough memory for it.",
@@ -155,7 +175,7 @@ class ErrorCode(StrEnum):
         """Whether the same image may well succeed another time."""
         return self in (
             *(ErrorCode.READ_FAILED, ErrorCode.WRITE_FAILED, ErrorCode.OUT_OF_MEMORY),
-            *(ErrorCode.WORKER_DIED, ErrorCode.TIMED_OUT),
+            *(ErrorCode.WORKER_DIED, ErrorCode.TIMED_OUT, ErrorCode.NOT_ALLOWED),
         )
 
 
