@@ -59,7 +59,7 @@ class _Archive:
     def __init__(self, read_index: Callable[[str], ArchiveIndex]) -> None:
         self._read_index = read_index
 
-    def entries(self, file: Entry, column: str) -> Iterator[Entry]:
+    def entries(self, file: Entry, column: str, allow: Sequence[str] = ()) -> Iterator[Entry]:
         """Yield the members whose names have the extension of a photo."""
         found: dict[str, Entry] = {}
         for name, start, size in self._read_index(file.uri):
@@ -84,9 +84,9 @@ class TarArchive(_Archive):
     def __init__(self) -> None:
         super().__init__(read_tar_index)
 
-    def read_member(self, member: ArchiveMember, max_inflated_bytes: int) -> bytes:
+    def read_member(self, member: ArchiveMember, max_bytes: int | None, allow: Sequence[str] = ()) -> bytes:
         """Read a range of the file."""
-        start, size = member.parse_range()
+        start, size = member.parse_range(max_bytes)
         return read_range(member.container, start, start + size)
 
 
@@ -96,8 +96,8 @@ class ZipArchive(_Archive):
     def __init__(self) -> None:
         super().__init__(read_zip_index)
 
-    def read_member(self, member: ArchiveMember, max_inflated_bytes: int) -> bytes:
+    def read_member(self, member: ArchiveMember, max_bytes: int | None, allow: Sequence[str] = ()) -> bytes:
         """Read a range of the file, and check and inflate it."""
-        start, size = member.parse_range()
+        start, size = member.parse_range(max_bytes)
         data = read_range(member.container, start, start + size + MAX_OVERHEAD_BYTES)
-        return extract_member(data, size, max_inflated_bytes)
+        return extract_member(data, size, max_bytes)

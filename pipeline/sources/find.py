@@ -9,7 +9,11 @@ from pipeline.storage import Entry, absolute_uri
 
 
 def find_images(
-    uri: str, label: str, excluded_folders: Sequence[str] = (), excluded_patterns: Sequence[str] = ()
+    uri: str,
+    label: str,
+    excluded_folders: Sequence[str] = (),
+    excluded_patterns: Sequence[str] = (),
+    allow: Sequence[str] = (),
 ) -> Iterator[Entry]:
     """Stream the images that a URI names, in the order of their keys.
 
@@ -19,6 +23,7 @@ def find_images(
         excluded_folders: folders whose images are left out.
         excluded_patterns: shell patterns of keys that are left out, case-sensitive; `*` matches `/` too. Inside a
             container the key begins with the container's own (`box.zip/scan.png`).
+        allow: as for `discover_images`.
 
     Raises:
         NothingFoundError: there are none, or all of them are excluded.
@@ -27,7 +32,7 @@ def find_images(
     excluded_prefixes = tuple(absolute_uri(folder).rstrip("/") + "/" for folder in excluded_folders)
     n_found, n_excluded, excluded_uri = 0, 0, ""
     try:
-        for entry in discover_images(uri):
+        for entry in discover_images(uri, allow):
             if entry.uri.startswith(excluded_prefixes):
                 excluded_uri = entry.uri
             elif any(fnmatchcase(entry.key, pattern) for pattern in excluded_patterns):

@@ -10,6 +10,7 @@ So a member is read by one request for its bytes, without the container's direct
 import re
 from typing import NamedTuple
 
+from pipeline.errors import TooLargeError
 from pipeline.storage import absolute_uri, is_local_path, join_uri
 
 _MEMBER = re.compile(r"(?P<container>.+?\.(?P<kind>tar|zip|parquet))#(?P<location>.+)", re.IGNORECASE | re.DOTALL)
@@ -40,13 +41,18 @@ class ArchiveMember(NamedTuple):
         digits = self.location.partition("/")[0].partition("+")[2]
         return int(digits) if digits.isdecimal() else 0
 
-    def parse_range(self) -> tuple[int, int]:
+    def parse_range(self, max_bytes: int | None = None) -> tuple[int, int]:
         """Return where its bytes start in a tar or ZIP file, and how many they are.
 
         Raises:
             ValueError: the location does not contain it.
+            TooLargeError: they are more than `max_bytes`.
         """
         start, size = map(int, self.location.partition("/")[0].split("+"))
+        if start < 0 or size < 0:
+            raise ValueError(f"it starts at byte {start} and has {size}")
+        if max_bytes is not None and size > max_bytes:
+            raise TooLargeError(f"{self.container}: the member {self.name} has {size} bytes, more than {max_bytes}")
         return start, size
 
     def parse_cell(self) -> tuple[str, int, int]:

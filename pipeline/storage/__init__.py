@@ -2,6 +2,7 @@
 
 from pipeline.storage.filenames import escape_filename, unescape_filename
 from pipeline.storage.folders import delete_folder, exists, iter_names, list_names
+from pipeline.storage.http_session import server_of
 from pipeline.storage.listing import iter_files, list_objects
 from pipeline.storage.objects import (
     create_if_absent,
@@ -19,6 +20,7 @@ from pipeline.storage.objects import (
 )
 from pipeline.storage.prefetch import prefetch_map
 from pipeline.storage.ranged_file import open_ranged
+from pipeline.storage.resolve import check_not_chained
 from pipeline.storage.store import Entry
 from pipeline.storage.temporary_names import is_temporary_name
 from pipeline.storage.uris import absolute_uri, is_local_path, join_uri, parent_uri, strip_protocol
@@ -26,6 +28,7 @@ from pipeline.storage.uris import absolute_uri, is_local_path, join_uri, parent_
 __all__ = [
     "Entry",
     "absolute_uri",
+    "check_not_chained",
     "create_if_absent",
     "delete",
     "delete_folder",
@@ -45,6 +48,7 @@ __all__ = [
     "prefetch_map",
     "read",
     "read_range",
+    "server_of",
     "sha256_hex",
     "stat",
     "storage_clock",

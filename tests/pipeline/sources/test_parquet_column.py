@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.config.job import Limits
 from pipeline.errors import ErrorCode, ImageError, StorageError
-from pipeline.sources import parquet_column
+from pipeline.sources import parquet_cells, parquet_column
 from pipeline.sources.find import find_images
 from pipeline.sources.reading import read_input, read_photo
 from tests.support.containers import PHOTO_NAMES, find_photos, photo_bytes, write_parquet
@@ -107,7 +107,7 @@ def test_row_group_is_read_once_by_all_threads_that_want_its_photos(tmp_path, mo
     """Threads that read a shard ahead, or verify it, come at the same moment."""
     write_parquet(tmp_path / "p.parquet", [bytes([number]) for number in range(8)])
     entries = list(find_images(str(tmp_path / "p.parquet"), "input"))
-    lock, reads, real = CountingLock(), [], parquet_column.open_container
+    lock, reads, real = CountingLock(), [], parquet_cells.open_container
 
     def open_when_all_have_come(uri):
         reads.append(uri)
@@ -116,7 +116,7 @@ def test_row_group_is_read_once_by_all_threads_that_want_its_photos(tmp_path, mo
         return real(uri)
 
     monkeypatch.setattr(parquet_column, "_ROW_GROUP_LOCKS", (lock,))
-    monkeypatch.setattr(parquet_column, "open_container", open_when_all_have_come)
+    monkeypatch.setattr(parquet_cells, "open_container", open_when_all_have_come)
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(lambda entry: read_photo(entry.uri), entries)) == [bytes([i]) for i in range(8)]
     assert len(reads) == 1
