@@ -5,7 +5,7 @@ from deepot.photo import Pixels
 from deepot.restoration import rng_for
 from deepot.transport import Moments, PatchStatistics, load_map_kind
 from pipeline.calibration.sides import Side
-from pipeline.calibration.tasks import MomentsTask, MomentsTaskResult, list_sides
+from pipeline.calibration.tasks import MomentsTask, MomentsTaskResult, allowed_names, list_sides
 from pipeline.failures import DEVICE_ERRORS, error_code, error_message
 from pipeline.imageio import decode
 from pipeline.sources import read_input
@@ -39,6 +39,7 @@ def _accumulate(task: MomentsTask, models: Models) -> tuple[dict[Side, PatchStat
         The statistics of each side, and the URIs of the photos that could not be used, each with the reason.
     """
     patch_size, tiles, limits = task.job.transport.patch_size, tile_options(task.job), task.job.limits
+    allow = allowed_names(task)
     kind = load_map_kind(task.job.transport.map_kind)
     empty: PatchStatistics = kind.statistics.empty(models.autoencoder.channels * patch_size**2)
     totals = dict.fromkeys(list_sides(task), empty)
@@ -46,7 +47,7 @@ def _accumulate(task: MomentsTask, models: Models) -> tuple[dict[Side, PatchStat
     for entry in task.shard.entries:
         try:
             with hard_deadline(limits.image_timeout_s):
-                data = read_input(entry, limits)
+                data = read_input(entry, limits, allow)
                 photo = decode(data, limits.max_pixels).pixels
             with hard_deadline(scaled_timeout_s(limits.image_timeout_s, photo.width * photo.height)):
                 sides = _make_sides(task, models, data, photo)

@@ -19,7 +19,7 @@ from pipeline.sources.photo_list import resolve_names
 from pipeline.storage import Entry, read
 
 _ROW_GROUP_LOCKS = tuple(threading.Lock() for _ in range(8))
-_BATCH_BYTES, _MAX_BATCH_ROWS = 64 * 2**20, 4096  # of names that are decoded at a time
+_BATCH_BYTES, _MAX_BATCH_ROWS = 16 * 2**20, 4096  # of names that are decoded at a time
 _MAX_NAMES_PAGE_BYTES = 256 * 2**20
 
 

@@ -93,7 +93,7 @@ def _plan(context: JobContext) -> PlanSummary:
 
 def _list_input(context: JobContext) -> Iterator[Entry]:
     photos = context.job.input
-    return find_images(photos.images, "input", context.excluded_folders, photos.exclude)
+    return find_images(photos.images, "input", context.excluded_folders, photos.exclude, photos.allow)
 
 
 def plan_reapply(context: JobContext) -> PlanSummary:

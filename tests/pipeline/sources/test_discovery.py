@@ -55,7 +55,9 @@ def test_only_container_that_is_corrupt_is_one_failed_photo(tmp_path, name, mess
 
 @pytest.mark.parametrize("alone", [True, False])
 @pytest.mark.parametrize("kind", ["tar", "zip", "parquet"])
-@pytest.mark.parametrize("error", [MemoryError(), RecursionError("deep"), TypeError("odd"), AssertionError(), KeyError()])
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RecursionError("deep"), TypeError("odd"), AssertionError(), KeyError()]
+)
 def test_whatever_a_parser_raises_is_one_failed_photo(tmp_path, monkeypatch, kind, error, alone):
     names = ["a", "b"][: 1 if alone else 2]
     for name in names:
