@@ -27,6 +27,7 @@ def resolve_name(name: str, container: str, allow: Sequence[str] = ()) -> str:
         NotAllowedError: the container is not local, and the name lies neither below its folder nor below `allow`.
         StorageError: the name is too long, or chains file systems.
     """
+    container = absolute_uri(container)
     if (size := len(name.encode(errors="surrogatepass"))) > MAX_NAME_BYTES:
         raise StorageError(
             f"{container} has a name of {size} bytes, which begins with '{name[:60]}': names have at most "
@@ -50,7 +51,7 @@ def resolve_name(name: str, container: str, allow: Sequence[str] = ()) -> str:
 def is_below(uri: str, prefix: str) -> bool:
     """Whether a URI, or the container of the member that it names, lies at or below another one.
 
-    Components are compared as a whole. A path that leads out of the prefix by `..` does not lie below it, nor one that
+    Complete components are compared. A path that leads out of the prefix by `..` does not lie below it, nor one that
     does after a server of HTTP has decoded it.
     """
     member = parse_member_uri(uri)
@@ -101,7 +102,7 @@ def _components(path: str) -> tuple[str, ...]:
 
 
 def _decode(path: str) -> str:
-    """Return a path as a server of HTTP may see it, even behind a proxy that decodes it too."""
+    """Return a path as a server of HTTP may see it, even after a proxy that decodes it too."""
     while (decoded := unquote(path)) != path:
         path = decoded
     return path.replace("\\", "/")

@@ -96,7 +96,7 @@ def _cell_entries(
 def _read_suffixes(stream: BinaryIO, parquet: pq.ParquetFile, group: int, column: str) -> list[str]:
     """Return the suffixes of the paths of the structs in a row group; none if they cannot be read.
 
-    Then each of the cells fails when it is read, and says why.
+    Then each of the cells fails when it is read, for that reason.
     """
     leaf = f"{column}.path"
     try:

@@ -1,7 +1,7 @@
 """The sizes of the pages of a Parquet column chunk, from their headers, before any is decompressed.
 
-pyarrow decompresses a page as a whole and shows no header of one. The headers are structs in Thrift's compact protocol
-(https://github.com/apache/parquet-format); of each, the first two sizes are wanted and the rest is skipped.
+pyarrow decompresses a complete page at a time and shows no header of one. The headers are structs in Thrift's compact
+protocol (https://github.com/apache/parquet-format); of each, the first two sizes are wanted and the rest is skipped.
 """
 
 from typing import BinaryIO, NamedTuple

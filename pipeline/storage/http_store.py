@@ -39,17 +39,17 @@ class HttpStore(FsspecStore):
         """Open a body for reading in ranges.
 
         Raises:
-            StorageError: the server does not say how long it is.
+            StorageError: the server does not give its length.
         """
         headers = self._head(path)[0]
         if (size := _content_length(headers)) is None:
             raise StorageError(
-                f"{path}: the server does not say how long this file is, so it cannot be read in parts: download it"
+                f"{path}: the server does not give the length of this file, so it cannot be read in parts: download it"
             )
         return cast(BinaryIO, _HttpFile(self, self._fs, path, size, read_ahead))
 
     def stat(self, path: str) -> Entry:
-        """Return what the server says about a body; 0 and an empty etag for what it does not say.
+        """Return the state of a body as the server gives it; 0 and an empty etag for what it does not give.
 
         Raises:
             FileNotFoundError: there is none, or it is the page of links of a folder.
@@ -74,7 +74,7 @@ class HttpStore(FsspecStore):
         def stat_listed(entry: Entry) -> Entry:
             try:
                 return with_retries(self._stat_uri)(entry.uri)._replace(key=entry.key)
-            except (FileNotFoundError, StorageError):  # reading it will say why
+            except (FileNotFoundError, StorageError):  # reading it reports why
                 return entry
 
         for _, entry in prefetch_map(stat_listed, super().list_objects(root, prefix, accepts), _STAT_THREADS):
@@ -147,7 +147,7 @@ def _check_status(response: ClientResponse, url: str) -> None:
 
 
 def _content_length(headers: Mapping[str, str]) -> int | None:
-    """Return how many bytes a body has; None if they are not said, or are those of a compressed form."""
+    """Return how many bytes a body has; None if that is not given, or is the length of a compressed form."""
     digits = headers.get("Content-Length", "")
     if headers.get("Content-Encoding", "identity") != "identity" or not digits.isdecimal():
         return None

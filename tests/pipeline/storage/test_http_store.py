@@ -77,7 +77,10 @@ def test_open_reads_where_it_was_sought(photo, web):
 
 def test_open_of_a_file_without_a_length_is_refused(photo, web):
     web.has_lengths = False
-    with pytest.raises(StorageError, match=r"does not say how long this file is, .*: download it"), open_ranged(photo):
+    with (
+        pytest.raises(StorageError, match=r"does not give the length of this file, .*: download it"),
+        open_ranged(photo),
+    ):
         pass
 
 
