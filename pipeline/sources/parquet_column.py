@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from os import SEEK_END
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -20,6 +21,7 @@ from pipeline.storage import Entry, read
 
 _ROW_GROUP_LOCKS = tuple(threading.Lock() for _ in range(8))
 _BATCH_BYTES, _MAX_BATCH_ROWS = 16 * 2**20, 4096  # of names that are decoded at a time
+_MAX_REPEATED_ROWS = 10_000
 _MAX_NAMES_PAGE_BYTES = 256 * 2**20
 
 
@@ -31,6 +33,7 @@ class ParquetColumn:
     def entries(self, file: Entry, column: str, allow: Sequence[str] = ()) -> Iterator[Entry]:
         """Yield a photo for each row, or for each URI."""
         with open_parquet(file.uri) as (stream, parquet):
+            _check_row_count(parquet.metadata.num_rows, stream.seek(0, SEEK_END))
             dtype = _column_type(parquet.schema_arrow, column)
             if dtype is None:
                 raise ContainerError(_no_column_message(parquet.schema_arrow, column, file.uri))
@@ -75,6 +78,12 @@ class ParquetColumn:
 
 
 _row_group_reader = lru_cache(maxsize=2)(RowGroupReader)
+
+
+def _check_row_count(n_rows: int, n_bytes: int) -> None:
+    """Check that a file has a byte for each of its rows; a few bytes can stand for any number of repeated ones."""
+    if n_rows > max(_MAX_REPEATED_ROWS, n_bytes):
+        raise ValueError(f"it has {n_rows} rows in {n_bytes} bytes")
 
 
 def _cell_entries(

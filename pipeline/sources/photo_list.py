@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
-from pipeline.errors import ContainerError, StorageError
+from pipeline.errors import ContainerError, StorageError, TooLargeError
 from pipeline.sources.allowed_names import resolve_name
 from pipeline.sources.member_uri import ArchiveMember, parse_member_uri, sanitize_path
 from pipeline.storage import Entry, prefetch_map, read, stat, strip_protocol
@@ -20,7 +20,11 @@ class PhotoList:
 
     def entries(self, file: Entry, column: str, allow: Sequence[str] = ()) -> Iterator[Entry]:
         """Yield the photos that the file names."""
-        return resolve_names(read_list(file.uri), file.uri, allow)
+        try:
+            names = read_list(file.uri)
+        except TooLargeError as error:
+            raise StorageError(f"{error}: split the list into several, and name these by a glob") from error
+        return resolve_names(names, file.uri, allow)
 
     def names_photos(self, files: Sequence[Entry], column: str) -> bool:
         """Return True."""

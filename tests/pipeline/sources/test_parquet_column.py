@@ -192,3 +192,16 @@ def test_paths_that_cannot_be_read_fail_with_their_photos(tmp_path):
         with pytest.raises(ImageError) as caught:
             read_input(entry, Limits())
         assert caught.value.code is ErrorCode.DAMAGED
+
+
+@pytest.mark.parametrize("cell", [None, b"one", "a.png", {"bytes": None, "path": "a.png"}])
+def test_few_bytes_that_stand_for_millions_of_rows_are_one_failed_photo(tmp_path, cell):
+    """Listing them would take days, whatever they are."""
+    cells = pa.array([cell] * 100_000, pa.binary() if cell is None else None)
+    write_parquet(tmp_path / "p.parquet", cells, compression="zstd")
+    assert (tmp_path / "p.parquet").stat().st_size < 5000
+    (entry,) = find_images(str(tmp_path / "p.parquet"), "input")
+    with pytest.raises(ImageError, match="cannot be listed"):
+        read_input(entry, Limits())
+    write_parquet(tmp_path / "p.parquet", cells[:10_000], compression="zstd")
+    assert len(list(find_images(str(tmp_path / "p.parquet"), "input"))) == (1 if cell == "a.png" else 10_000)
