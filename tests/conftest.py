@@ -108,3 +108,12 @@ def in_process():
 
     with without_ray():
         yield
+
+
+@pytest.fixture
+def web():
+    """A web server on a free port of loopback."""
+    from tests.support.http_server import run_web_server
+
+    with run_web_server() as server:
+        yield server

@@ -66,6 +66,11 @@ class Photos(ConfigSection):
     exclude: Annotated[tuple[str, ...], AcceptOne] = Field(
         (), description="patterns of file names below it to leave out; * matches / too, e.g. ['thumbs/*', '*_old.jpg']"
     )
+    allow: Annotated[tuple[Uri, ...], AcceptOne] = Field(
+        (),
+        description="prefixes of URIs that a list or Parquet file on a server may name besides what lies below its own "
+        "folder, e.g. [s3://archive/]; those on a disk may name anything",
+    )
 
 
 class Calibration(ConfigSection):

@@ -45,7 +45,7 @@ def write_report(run: RunPaths) -> str:
     run_json = json.loads(read(run.run_json))
     transport = load_map_of_run(run)
     summary = summarize_manifest(iter_manifest_tables(run))
-    pairs = _crop_pairs(summary.sampled_rows)
+    pairs = _crop_pairs(summary.sampled_rows, run_json["job"])
     missing = iter_missing_inputs(run)
     first_missing = list(islice(missing, MAX_LISTED))
     page = _TEMPLATES.get_template("report.html.j2").render(
@@ -86,21 +86,23 @@ def _load_evaluations(run: RunPaths) -> list[dict[str, Any]]:
     return evaluations
 
 
-def _crop_pairs(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Crop the centre of some photos, before and after, at full resolution."""
+def _crop_pairs(rows: Sequence[dict[str, Any]], job: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Crop the centre of some photos, before and after, at full resolution; the input within the limits of the job."""
+    max_bytes, allow = job["limits"]["max_bytes"], job["input"].get("allow", ())
     pairs = []
     for row in rows[:: max(1, len(rows) // _MAX_PAIRS)][:_MAX_PAIRS]:
         try:
-            before, after = (_crop_to_data_uri(row[column]) for column in ("input_uri", "output_uri"))
+            before = _crop_to_data_uri(read_photo(row["input_uri"], max_bytes, allow))
+            after = _crop_to_data_uri(read_photo(row["output_uri"]))
         except (DeepotError, OSError):
             continue  # the photo no longer exists; its row is counted all the same
         pairs.append(row | {"before": before, "after": after})
     return pairs
 
 
-def _crop_to_data_uri(uri: str) -> str:
+def _crop_to_data_uri(data: bytes) -> str:
     """Return the centre of a photo as a data URI."""
-    pixels = decode(read_photo(uri), max_pixels=10**12).pixels
+    pixels = decode(data, max_pixels=10**12).pixels
     rows, columns = (
         slice(max(0, (side - _CROP_SIDE) // 2), (side + _CROP_SIDE) // 2) for side in (pixels.height, pixels.width)
     )

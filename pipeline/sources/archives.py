@@ -22,7 +22,7 @@ class _Archive:
     def __init__(self, read_index: Callable[[str], ArchiveIndex]) -> None:
         self._read_index = read_index
 
-    def entries(self, file: Entry, column: str) -> Iterator[Entry]:
+    def entries(self, file: Entry, column: str, allow: Sequence[str] = ()) -> Iterator[Entry]:
         """Yield the members whose names have the extension of a photo."""
         found: dict[str, Entry] = {}
         for name, start, size, by_headers in self._read_index(file.uri):
@@ -52,11 +52,11 @@ class TarArchive(_Archive):
     def __init__(self) -> None:
         super().__init__(read_tar_index)
 
-    def read_member(self, member: ArchiveMember, max_inflated_bytes: int) -> bytes:
+    def read_member(self, member: ArchiveMember, max_bytes: int | None, allow: Sequence[str] = ()) -> bytes:
         """Read a range of the file; of a sparse member, whose zeros are not stored, its headers first."""
-        start, size = member.parse_range()
+        start, size = member.parse_range(max_bytes)
         if member.by_headers:
-            return _read_by_headers(member.container, start, max_inflated_bytes)
+            return _read_by_headers(member.container, start, max_bytes)
         data = read_range(member.container, start, start + size)
         if len(data) < size:
             raise ImageError(ErrorCode.DAMAGED, f"the tar ends {size - len(data)} bytes before the photo does")
@@ -69,14 +69,14 @@ class ZipArchive(_Archive):
     def __init__(self) -> None:
         super().__init__(read_zip_index)
 
-    def read_member(self, member: ArchiveMember, max_inflated_bytes: int) -> bytes:
+    def read_member(self, member: ArchiveMember, max_bytes: int | None, allow: Sequence[str] = ()) -> bytes:
         """Read a range of the file, and check and inflate it."""
-        start, size = member.parse_range()
+        start, size = member.parse_range(max_bytes)
         data = read_range(member.container, start, start + size + MAX_OVERHEAD_BYTES)
-        return extract_member(data, size, max_inflated_bytes)
+        return extract_member(data, size, max_bytes)
 
 
-def _read_by_headers(container: str, offset: int, max_bytes: int) -> bytes:
+def _read_by_headers(container: str, offset: int, max_bytes: int | None) -> bytes:
     """Read the member of a tar whose headers start at an offset.
 
     Raises:
@@ -100,14 +100,14 @@ def _read_by_headers(container: str, offset: int, max_bytes: int) -> bytes:
     )
 
 
-def _read_sparse(container: str, member: TarMember, max_bytes: int) -> bytes:
+def _read_sparse(container: str, member: TarMember, max_bytes: int | None) -> bytes:
     """Read the stored bytes of a sparse member, and put them where they belong.
 
     Raises:
         ImageError: it has more than `max_bytes`.
         ValueError: its map is corrupt.
     """
-    if member.size > max_bytes:
+    if max_bytes is not None and member.size > max_bytes:
         raise ImageError(ErrorCode.TOO_LARGE, f"{member.size} bytes are more than limits.max_bytes = {max_bytes}")
 
     def read(start: int, end: int) -> bytes:

@@ -2,7 +2,7 @@
 
 import heapq
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, groupby
 from operator import attrgetter
@@ -23,19 +23,22 @@ _CONTAINER_URI = re.compile(
 _COMPRESSED_TAR = re.compile(r".+\.(tar\.\w+|tgz)", re.IGNORECASE | re.DOTALL)
 
 
-def discover_images(uri: str, passed_over: PassedOver | None = None) -> Iterator[Entry]:
+def discover_images(uri: str, passed_over: PassedOver | None = None, allow: Sequence[str] = ()) -> Iterator[Entry]:
     """Stream the photos that a URI names, in the order of their keys.
 
     Args:
         uri: a folder, glob or file; or a file or glob of `.tar`, `.zip` or `.parquet` for the photos inside (`#column`
             at its end names the Parquet column, `image` by default); or of `.txt`, a list of photos, one a line.
         passed_over: counts what else is in a folder, or in a tar or ZIP file.
+        allow: prefixes of URIs that lists and columns of URIs may name, besides what lies below their own folders;
+            local ones may name anything.
+
+    A container that is corrupt, or two of whose photos have one name, is yielded itself, and reading it fails.
 
     Raises:
         FileNotFoundError: no such folder, bucket or file.
+        NotAllowedError: a list or column names something else.
         StorageError: it cannot be listed or read.
-        ContainerError: the only container is corrupt, or two of its photos have one name. If there are several, the
-            bad one is yielded itself, and reading it fails.
     """
     if _COMPRESSED_TAR.fullmatch(uri):
         raise StorageError(f"{uri}: photos in a compressed tar cannot be read one by one; decompress it to .tar")
@@ -46,9 +49,7 @@ def discover_images(uri: str, passed_over: PassedOver | None = None) -> Iterator
         return
     files = sorted(list_images(match["files"]), key=lambda entry: entry.key + "/")
     column = match["column"] or DEFAULT_COLUMN
-    entries_by_file = (container.entries(file, column) for file in files)
-    if len(files) > 1:
-        entries_by_file = (_or_bad_container(file, inside) for file, inside in zip(files, entries_by_file, strict=True))
+    entries_by_file = (_or_bad_container(file, container.entries(file, column, allow)) for file in files)
     if passed_over is not None:
         pairs = zip(files, entries_by_file, strict=True)
         entries_by_file = (_count_others(file, container, inside, passed_over) for file, inside in pairs)
@@ -91,12 +92,21 @@ def _merge_unique(lists: Iterable[Iterator[Entry]]) -> Iterator[Entry]:
 
 
 def _or_bad_container(file: Entry, entries: Iterator[Entry]) -> Iterator[Entry]:
-    """Yield the photos of one container of several, or if it is corrupt the file itself, which fails as one image."""
+    """Yield the photos of one container, or if it cannot be parsed the file itself, which fails as one image."""
     try:
         first = next(entries, None)
     except ContainerError:
-        yield file._replace(key=f"{file.key}/{file.key.rpartition('/')[2]}")
+        yield _bad_container(file)
+        return
+    except (StorageError, FileNotFoundError):  # of storage, or of what a list may name
+        raise
+    except Exception:  # parsers raise anything over bytes made to harm, and run out of memory or stack
+        yield _bad_container(file)
         return
     if first is not None:
         yield first
         yield from entries
+
+
+def _bad_container(file: Entry) -> Entry:
+    return file._replace(key=f"{file.key}/{file.key.rpartition('/')[2]}")

@@ -15,6 +15,7 @@ def find_images(
     label: str,
     excluded_folders: Sequence[str] = (),
     excluded_patterns: Sequence[str] = (),
+    allow: Sequence[str] = (),
     passed_over: PassedOver | None = None,
 ) -> Iterator[Entry]:
     """Stream the images that a URI names, in the order of their keys.
@@ -25,6 +26,7 @@ def find_images(
         excluded_folders: folders whose images are left out, whatever path leads to them.
         excluded_patterns: shell patterns of keys that are left out, case-sensitive; `*` matches `/` too. Inside a
             container the key begins with the container's own (`box.zip/scan.png`).
+        allow: as for `discover_images`.
         passed_over: counts what else is there; complete once all images have been read.
 
     Raises:
@@ -35,7 +37,7 @@ def find_images(
     n_found, n_excluded, excluded_uri = 0, 0, ""
     others = passed_over or PassedOver(excluded_folders)
     try:
-        for entry in discover_images(uri, others):
+        for entry in discover_images(uri, others, allow):
             if excluded_folders and excluded.find_folder_of(file_of(entry.uri)):
                 excluded_uri = entry.uri
             elif any(fnmatchcase(entry.key, pattern) for pattern in excluded_patterns):

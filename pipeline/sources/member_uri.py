@@ -12,6 +12,7 @@ itself, and of any other file, no `#` follows `.tar`, `.zip` or `.parquet` (`pip
 import re
 from typing import NamedTuple
 
+from pipeline.errors import TooLargeError
 from pipeline.storage import absolute_uri, file_uri, is_local_path, join_uri
 
 _MARK = re.compile(r"(?<=.\.)(?P<kind>tar|zip|parquet)#(?=.)", re.IGNORECASE | re.DOTALL)
@@ -52,13 +53,18 @@ class ArchiveMember(NamedTuple):
         """Whether the range starts at the headers of a tar's member, by which its bytes are found."""
         return self.location.startswith("@")
 
-    def parse_range(self) -> tuple[int, int]:
+    def parse_range(self, max_bytes: int | None = None) -> tuple[int, int]:
         """Return where its bytes start in a tar or ZIP file, and how many they are.
 
         Raises:
             ValueError: the location does not contain it.
+            TooLargeError: they are more than `max_bytes`.
         """
         start, size = map(int, self.location.removeprefix("@").partition("/")[0].split("+"))
+        if start < 0 or size < 0:
+            raise ValueError(f"it starts at byte {start} and has {size}")
+        if max_bytes is not None and size > max_bytes:
+            raise TooLargeError(f"{self.container}: the member {self.name} has {size} bytes, more than {max_bytes}")
         return start, size
 
     def parse_cell(self) -> tuple[str, int, int]:

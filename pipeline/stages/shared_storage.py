@@ -51,7 +51,7 @@ def _sample_input(context: JobContext) -> list[str]:
     if not is_local_path(absolute_uri(photos.images)):
         return []
     try:
-        found = find_images(photos.images, "input", context.excluded_folders, photos.exclude)
+        found = find_images(photos.images, "input", context.excluded_folders, photos.exclude, photos.allow)
         return sample_local_files(islice(found, _SAMPLE_SIZE))
     except (NothingFoundError, StorageError):  # all were moved away since they were planned
         return []

@@ -18,6 +18,8 @@ class FsspecStore:
     Whether `write` is atomic depends on the file system: object stores publish an upload when it is complete.
     """
 
+    glob_marks = "*?"
+
     def __init__(self, fs: Any) -> None:  # noqa: ANN401 — fsspec has no types
         self._fs = fs
 

@@ -32,9 +32,10 @@ def list_objects(
     """
     store, path = with_retries(resolve_store)(uri)
     matches: Callable[[str], object]
-    if "*" in path or "?" in path:
-        prefix = path[: min(path.find(mark) for mark in "*?[" if mark in path)]
-        root, matches = prefix.rpartition("/")[0], re.compile(glob_translate(path)).fullmatch
+    if any(mark in path for mark in store.glob_marks):
+        prefix = path[: min(path.find(mark) for mark in store.glob_marks + "[" if mark in path)]
+        pattern = path if "?" in store.glob_marks else path.replace("?", "[?]")
+        root, matches = prefix.rpartition("/")[0], re.compile(glob_translate(pattern)).fullmatch
         on_special = _only_matching(matches, on_special)
     elif file := _stat_file(uri):
         yield file._replace(key=file.key.rpartition("/")[2])

@@ -4,7 +4,7 @@ import hashlib
 import time
 from datetime import UTC, datetime
 
-from pipeline.errors import StorageError
+from pipeline.errors import StorageError, TooLargeError
 from pipeline.storage.resolve import resolve_store
 from pipeline.storage.retries import with_retries
 from pipeline.storage.store import Entry
@@ -12,15 +12,26 @@ from pipeline.storage.temporary_names import temporary_path
 
 
 @with_retries
-def read(uri: str) -> bytes:
+def read(uri: str, max_bytes: int | None = None) -> bytes:
     """Return the bytes of an object.
+
+    Args:
+        uri: of the object.
+        max_bytes: the most bytes that it may have; of a larger one, no more than one byte beyond these is read.
 
     Raises:
         FileNotFoundError: there is no such object.
+        TooLargeError: it has more than `max_bytes` bytes.
+        NotAFileError: it is a device, a FIFO or the like.
         StorageError: it cannot be read, after retries.
     """
     store, path = resolve_store(uri)
-    return store.read(path)
+    if max_bytes is None:
+        return store.read(path)
+    data = store.read_range(path, 0, max_bytes + 1)
+    if len(data) > max_bytes:
+        raise TooLargeError(f"{uri} has more than {max_bytes} bytes")
+    return data
 
 
 @with_retries

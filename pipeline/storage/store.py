@@ -32,7 +32,12 @@ class ObjectStore(Protocol):
     Each call is a single attempt, for the caller to retry. The two listings are streams, so they retry each of their
     requests themselves. Apart from the errors named below, calls raise OSError or whatever the libraries beneath raise,
     which `with_retries` knows how to read.
+
+    Attributes:
+        glob_marks: the characters that make a path a glob.
     """
+
+    glob_marks: str
 
     def to_path(self, path: str) -> str:
         """Return the store's own form of a path that was cut out of a URI."""
@@ -49,6 +54,8 @@ class ObjectStore(Protocol):
 
     def read_range(self, path: str, start: int, end: int) -> bytes:
         """Return the bytes from `start` up to `end` or the object's own end; none if `start` is beyond that.
+
+        No more than these bytes are held, however large the object is, or claims to be.
 
         Raises:
             FileNotFoundError: there is no such object.

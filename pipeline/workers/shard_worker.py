@@ -82,7 +82,7 @@ class ShardWorker:
             "run_id": config.fingerprint[:16],
             "code_version": deepot.__version__,
         }
-        self._reader = PhotoReader(self._threads.readers, config.job.limits)
+        self._reader = PhotoReader(self._threads.readers, config.job.limits, config.job.input.allow)
         self._write_executor = ThreadPoolExecutor(self._threads.writers, "write")
         self._compute_lock = threading.Lock()
 
