@@ -50,7 +50,7 @@ _PROGRESS_BARS = ProgressBars()
 def print_error(line: str) -> None:
     """Print a line on standard error, below the bar of the interrupted stage."""
     _PROGRESS_BARS.end()
-    print(line, file=sys.stderr)
+    print(line.encode(errors="backslashreplace").decode(), file=sys.stderr)  # a name may be no valid text
 
 
 def make_progress() -> Progress:

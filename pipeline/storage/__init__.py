@@ -1,6 +1,6 @@
 """Objects and listings on any fsspec store: atomic, retried and ranged."""
 
-from pipeline.storage.filenames import escape_filename, unescape_filename
+from pipeline.storage.filenames import escape_filename, has_unstorable_characters, unescape_filename
 from pipeline.storage.folders import delete_folder, exists, iter_names, list_names
 from pipeline.storage.listing import iter_files, list_objects
 from pipeline.storage.objects import (
@@ -32,6 +32,7 @@ __all__ = [
     "escape_filename",
     "exists",
     "get_mtime",
+    "has_unstorable_characters",
     "is_case_insensitive",
     "is_local_path",
     "is_temporary_name",
