@@ -4,10 +4,14 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio import has_image_extension
 from pipeline.outputs.shard_file_writer import Result
 from pipeline.sources import parse_member_uri, read_tar_index, sanitize_path, webdataset_key, webdataset_sample
 from pipeline.storage import read_range
+
+MAX_SIDECAR_BYTES = 256 * 2**20
+"""The most bytes of a file that goes along with a photo from tar to tar."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,22 @@ def group_by_key(results: Sequence[Result]) -> list[TarEntry]:
         entries[sample_key + suffix] = TarEntry(row, tar, source_name, sample_key, suffix, data)
     order = {key: index for index, key in enumerate(dict.fromkeys(entry.sample_key for entry in entries.values()))}
     return sorted(entries.values(), key=lambda entry: order[entry.sample_key])
+
+
+def check_sidecars(uri: str) -> None:
+    """Check that what belongs to a photo in its own tar can be held in memory.
+
+    Raises:
+        ImageError: a file of its sample is larger than `MAX_SIDECAR_BYTES`.
+    """
+    tar, name = _tar_origin(uri)
+    for sidecar, _, size in _iter_sidecar_ranges(tar, name):
+        if size > MAX_SIDECAR_BYTES:
+            raise ImageError(
+                ErrorCode.TOO_LARGE,
+                f"{sidecar}, which belongs to it in its tar, has {size} bytes, and at most {MAX_SIDECAR_BYTES} are "
+                "copied: take it out of the tar, or set output.layout: files",
+            )
 
 
 def iter_tar_files(entries: Sequence[TarEntry]) -> Iterator[tuple[str, bytes]]:
@@ -106,6 +126,13 @@ def _output_suffix(tar: str, name: str, new_extension: str) -> str:
 def _iter_sidecars(entry: TarEntry) -> Iterator[tuple[str, bytes]]:
     """Yield the files of a photo's sample in its own tar that are not photos: their names after the key, contents."""
     key = webdataset_key(entry.source_name)
-    for name, start, size in read_tar_index(entry.source_tar) if entry.source_tar else ():
+    for name, start, size in _iter_sidecar_ranges(entry.source_tar, entry.source_name):
+        yield name[len(key) :], read_range(entry.source_tar, start, start + size)
+
+
+def _iter_sidecar_ranges(tar: str, source_name: str) -> Iterator[tuple[str, int, int]]:
+    """Yield the names, starts and sizes of the files of a photo's sample in its own tar that are not photos."""
+    key = webdataset_key(source_name)
+    for name, start, size in read_tar_index(tar) if tar else ():
         if webdataset_key(name) == key and not has_image_extension(name):
-            yield name[len(key) :], read_range(entry.source_tar, start, start + size)
+            yield name, start, size
