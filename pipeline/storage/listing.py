@@ -1,11 +1,9 @@
 """The objects of a folder, a glob or a file, streamed in the order of their keys."""
 
-import re
 from collections.abc import Callable, Iterator
 
-from fsspec.utils import glob_translate
-
 from pipeline.errors import StorageError
+from pipeline.storage.glob_patterns import compile_glob
 from pipeline.storage.objects import stat
 from pipeline.storage.resolve import resolve_store
 from pipeline.storage.retries import with_retries
@@ -30,7 +28,7 @@ def list_objects(uri: str, accepts: Callable[[str], bool]) -> Iterator[Entry]:
     matches: Callable[[str], object]
     if "*" in path or "?" in path:
         prefix = path[: min(path.find(mark) for mark in "*?[" if mark in path)]
-        root, matches = prefix.rpartition("/")[0], re.compile(glob_translate(path)).fullmatch
+        root, matches = prefix.rpartition("/")[0], compile_glob(path)
     elif file := _stat_file(uri):
         yield file._replace(key=file.key.rpartition("/")[2])
         return
