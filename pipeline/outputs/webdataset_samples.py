@@ -80,8 +80,8 @@ def check_sidecars(uri: str) -> None:
         if sidecar.size > MAX_SIDECAR_BYTES:
             raise ImageError(
                 ErrorCode.TOO_LARGE,
-                f"{sidecar.name}, which belongs to it in its tar, has {sidecar.size} bytes, and at most {MAX_SIDECAR_BYTES} are "
-                "copied: take it out of the tar, or set output.layout: files",
+                f"{sidecar.name}, which belongs to it in its tar, has {sidecar.size} bytes, and at most "
+                f"{MAX_SIDECAR_BYTES} are copied: take it out of the tar, or set output.layout: files",
             )
 
 
