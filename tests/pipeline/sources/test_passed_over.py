@@ -27,7 +27,7 @@ NAMES = [name for names in NAMES_OF_KIND.values() for name in names]
 def count(uri, excluded_folders=(), patterns=()):
     """How many photos an input has, and the counts of the rest."""
     passed_over = PassedOver(excluded_folders)
-    found = list(find_images(str(uri), "input", excluded_folders, patterns, passed_over))
+    found = list(find_images(str(uri), "input", excluded_folders, patterns, passed_over=passed_over))
     return len(found), passed_over.counts
 
 
