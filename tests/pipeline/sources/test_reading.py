@@ -4,9 +4,11 @@ import pytest
 
 from pipeline.config.job import Limits
 from pipeline.errors import ContainerError, ErrorCode, ImageError
+from pipeline.sources.find import find_images
 from pipeline.sources.reading import read_input, read_photo
 from pipeline.storage import Entry
-from tests.support.containers import write_parquet, write_tar
+from pipeline.storage.local_store import LocalStore
+from tests.support.containers import write_parquet, write_tar, write_zip
 
 
 @pytest.mark.parametrize("uri", ["a.tar#x/y.png", "a.zip#x/y.png", "a.parquet#image/one/2", "a.parquet#2"])
@@ -39,3 +41,20 @@ def test_photo_that_storage_refuses_is_retriable(tmp_path):
     with pytest.raises(ImageError, match="IsADirectoryError") as caught:
         read_input(Entry(str(tmp_path / "x.png"), "x.png", 1, "", 0.0), Limits())
     assert caught.value.code is ErrorCode.READ_FAILED and caught.value.code.retriable
+
+
+@pytest.mark.parametrize("name", ["x.png", "a.tar", "a.zip", "a.parquet"])
+def test_photo_that_is_closed_to_the_user_is_access_denied_wherever_it_lives(tmp_path, monkeypatch, name):
+    def refuse(_store, path, *_arguments):
+        raise PermissionError(13, "Permission denied", path)
+
+    (tmp_path / "x.png").write_bytes(b"1")
+    write_tar(tmp_path / "a.tar", {"x.png": b"1"})
+    write_zip(tmp_path / "a.zip", {"x.png": b"1"})
+    write_parquet(tmp_path / "a.parquet", [b"1"])
+    (entry,) = find_images(str(tmp_path / name), "input")
+    for call in ("read", "read_range", "open"):
+        monkeypatch.setattr(LocalStore, call, refuse)
+    with pytest.raises(ImageError, match="check the owner and the permissions") as caught:
+        read_input(entry, Limits())
+    assert caught.value.code is ErrorCode.ACCESS_DENIED and caught.value.code.retriable
