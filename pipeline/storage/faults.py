@@ -124,6 +124,8 @@ def _classify_by_answer(error: BaseException) -> Fault | None:
     """Return what the code or the status of the answer means; None if the error stands for no answer."""
     if (code := _error_code(error)) in _CODES:
         return _CODES[code]
+    if code == "400" and str(getattr(error, "operation_name", "")).startswith("Head"):
+        return Fault.DENIED  # S3 answers HEAD without a body, and so without the code: a token that has expired
     status = _http_status(error)
     if status is None:
         return None
