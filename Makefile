@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test pytest soak bench lint clean
+.PHONY: install demo test pytest soak bench lint lock audit clean
 
 install: $(STAMP)
 
@@ -45,6 +45,26 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The programs of `make lock` and `make audit`, apart from what the project needs itself.
+LOCK_TOOLS := $(VENV)/lock-tools
+
+$(LOCK_TOOLS):
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9 pip-audit==2.10.1 || \
+	  { rm -rf $@; echo "uv and pip-audit cannot be installed: this needs the network" >&2; exit 2; }
+
+# What the image installs (Dockerfile): the versions of constraints.txt with the hashes of PyPI's files, whatever index
+# this machine uses. For Linux on x86-64 and Python 3.11, where PyPI's torch brings the CUDA libraries.
+lock: $(LOCK_TOOLS)
+	echo 'setuptools>=77' | $(LOCK_TOOLS)/bin/uv pip compile --quiet --no-config --default-index https://pypi.org/simple \
+	  --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-annotate \
+	  --custom-compile-command 'make lock' --constraint constraints.txt \
+	  --extra cluster --extra formats --extra restorers --output-file requirements.lock pyproject.toml -
+
+# Known vulnerabilities of what the image installs.
+audit: $(LOCK_TOOLS)
+	$(PYTHON) tools/audit.py $(LOCK_TOOLS)/bin/pip-audit requirements.lock
 
 clean:
 	rm -rf $(VENV) demo-output .pytest_cache .mypy_cache .ruff_cache *.egg-info

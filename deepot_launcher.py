@@ -42,7 +42,7 @@ def exit_if_shadowed() -> None:
     """End the process with status 2 and one sentence on standard error if a package is shadowed."""
     shadowing_files = find_shadowing_files()
     if shadowing_files:
-        sys.stderr.write(f"deepot: {describe_shadowing(shadowing_files)}\n")
+        sys.stderr.write(f"deepot: {_escape(describe_shadowing(shadowing_files))}\n")
         raise SystemExit(2)
 
 
@@ -52,6 +52,11 @@ def main() -> int:
     from jobs.cli import main as run_command
 
     return run_command()
+
+
+def _escape(text: str) -> str:
+    """Escape unprintable characters: `pipeline.escaping` may be what cannot be imported."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def _is_own(package: str, spec: ModuleSpec) -> bool:

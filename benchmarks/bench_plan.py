@@ -3,7 +3,8 @@
     python benchmarks/bench_plan.py --keys 10000000 --shards 100000 --json bench-output/bench_plan.json
 
 The listing is synthetic, one key at a time, and its own time is printed as well. Shards go to a worker pool that
-answers at once, so what is timed is reading the plan, scheduling, committing to the disk and summing up.
+answers at once, with the same manifest file each time, so what is timed is reading the plan, scheduling, reading what
+is committed, committing to the disk and summing up.
 """
 
 import tempfile
@@ -20,20 +21,28 @@ from pipeline.runs import (
     extend_plan,
     finalize_run,
     iter_shards_by_descending_cost,
+    new_attempt_name,
+    new_row,
     read_plan,
+    write_manifest_file,
 )
 from pipeline.stages import ShardScheduler
-from pipeline.storage import write
+from pipeline.storage import join_uri, write
 from pipeline.workers import WorkItem
 
 _MAX_IN_FLIGHT = 8
 
 
 class InstantWorkerPool:
-    """A worker pool whose work is done as soon as it is submitted."""
+    """A worker pool whose work is done as soon as it is submitted, and always has the same rows."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: RunPaths) -> None:
+        """Write the manifest file."""
         self._items: deque[WorkItem] = deque()
+        write(join_uri(run.uri, "result.png"), b"")
+        result = {"status": "ok", "output_uri": join_uri(run.uri, "result.png")}
+        rows = [new_row(entry, 0, 1) | result for entry in iter_synthetic_entries(IMAGES_PER_SHARD)]
+        self._manifest_file = write_manifest_file(run, f"{new_attempt_name(run, 0, 1)}.parquet", rows)
 
     def free_slots(self) -> int:
         """Return how many more items may be submitted."""
@@ -44,10 +53,8 @@ class InstantWorkerPool:
         self._items.append(item)
 
     def wait(self) -> tuple[WorkItem, ManifestFile]:
-        """Return the oldest item and a made-up manifest file for it."""
-        item = self._items.popleft()
-        images = len(item.entries)
-        return item, ManifestFile(f"{item.shard:05d}-1-00000000.parquet", 10_000, "0" * 64, images, 0, 0, {})
+        """Return the oldest item and the manifest file."""
+        return self._items.popleft(), self._manifest_file
 
 
 def measure_planning(keys: int, folder: str) -> dict[str, float]:
@@ -74,7 +81,7 @@ def measure_scheduling(shards: int, folder: str) -> dict[str, float]:
     run = RunPaths(folder)
     write(run.run_json, b"{}")
     extend_plan(run, iter_synthetic_entries(IMAGES_PER_SHARD * shards), IMAGES_PER_SHARD)
-    apply_s = time_call(lambda: ShardScheduler(run, InstantWorkerPool(), NullProgress()).run_shards(read_plan(run)))
+    apply_s = time_call(lambda: ShardScheduler(run, InstantWorkerPool(run), NullProgress()).run_shards(read_plan(run)))
     summary_s = time_call(lambda: finalize_run(run, 0, 0))
     print(f"apply {1000 * apply_s / shards:.2f} ms/shard, summary {1000 * summary_s / shards:.2f} ms/shard", flush=True)
     print(f"peak {peak_rss_mib():,.0f} MiB")

@@ -1,6 +1,7 @@
 """Plan new photos and process them with an existing map."""
 
 import argparse
+from dataclasses import replace
 
 from jobs.execution import execute_job
 from jobs.flags import add_job_arguments
@@ -18,5 +19,5 @@ def main(args: argparse.Namespace) -> int:
 
 def _plan_and_apply(job: Job, options: RunOptions) -> RunSummary:
     context = open_run(job, options)
-    plan_job(context)
-    return apply_job(context)
+    passed_over = plan_job(context).passed_over
+    return replace(apply_job(context), passed_over=passed_over)

@@ -4,7 +4,6 @@ import argparse
 import logging
 import os
 import sys
-import traceback
 import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -15,6 +14,7 @@ from deepot.errors import DeepotError
 from jobs import apply, compare, demo, duplicates, evaluate, fit, gc, plan, report, run, select, status, verify
 from jobs.console import print_error
 from jobs.log_output import LoggedStdout
+from pipeline.escaping import escape, iter_traceback_lines
 from pipeline.failures import error_message
 from pipeline.redaction import redact
 from pipeline.telemetry import LOG_FORMAT_ENV, LogFormat, configure_logging
@@ -46,7 +46,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with status 2 and a sentence with the command, the message and where to read more."""
-        self.exit(2, f"{self.prog}: {redact(message)}; see '{self.prog} --help'\n")
+        self.exit(2, escape(f"{self.prog}: {redact(message)}; see '{self.prog} --help'") + "\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,7 +77,8 @@ def _run_as_text(args: argparse.Namespace) -> int:
         exit_status: int = COMMANDS[args.command].main(args)
     except Exception as error:
         if args.verbose:
-            print_error(redact(traceback.format_exc()))
+            for line in iter_traceback_lines(error):
+                print_error(redact(line))
         print_error(f"deepot {args.command}: {_format_error(error)}")
         return 2
     except KeyboardInterrupt:

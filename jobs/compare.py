@@ -2,10 +2,11 @@
 
 import argparse
 
-from jobs.console import print_json
+from jobs.console import print_json, print_line
 from jobs.flags import add_json_flag, file_with_suffix
 from pipeline.curation import load_moments, mean_shift, pairwise_distances, plot_distances
 from pipeline.errors import ConfigError
+from pipeline.escaping import escape
 from pipeline.storage import absolute_uri, write
 
 
@@ -36,20 +37,20 @@ def main(args: argparse.Namespace) -> int:
     collections = load_moments([absolute_uri(uri) for uri in uris])
     matrix = pairwise_distances(collections)
     for number, (label, moments) in enumerate(zip(labels, collections, strict=True), 1):
-        print(f"{number:<8} {label}: {moments.images} images, {moments.count} latent patches")
+        print_line(f"{number:<8} {label}: {moments.images} images, {moments.count} latent patches")
     record: dict[str, object] = {"images": [moments.images for moments in collections]}
     if len(collections) == 2:
         shift = mean_shift(*collections)
-        print(f"W2       {matrix[0, 1]:.4f}; the means are {shift:.4f} apart")
+        print_line(f"W2       {matrix[0, 1]:.4f}; the means are {shift:.4f} apart")
         record = {"wasserstein2": float(matrix[0, 1]), "mean_shift": shift, **record}
     else:
-        print("W2      " + "".join(f"{number:9}" for number in range(1, len(collections) + 1)))
+        print_line("W2      " + "".join(f"{number:9}" for number in range(1, len(collections) + 1)))
         for number, row in enumerate(matrix, 1):
-            print(f"{number:8}" + "".join(f"{value:9.4f}" for value in row))
+            print_line(f"{number:8}" + "".join(f"{value:9.4f}" for value in row))
         record = {"wasserstein2": matrix.tolist(), "labels": labels, **record}
     if args.plot:
-        write(absolute_uri(args.plot), plot_distances(labels, matrix))
-        print(f"plot     {args.plot}")
+        write(absolute_uri(args.plot), plot_distances([escape(label) for label in labels], matrix))
+        print_line(f"plot     {args.plot}")
     if args.json:
         print_json(**record)
     return 0

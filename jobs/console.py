@@ -1,17 +1,20 @@
 """Progress bars, summaries and errors on the terminal, and the line of JSON for schedulers."""
 
-import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tqdm import tqdm
 
 from jobs.log_output import LoggedProgress
 from pipeline.errors import advice_for
+from pipeline.escaping import escape, to_json_line
 from pipeline.progress import Progress
 from pipeline.runs import RunSummary
+from pipeline.sources import describe_passed_over
 from pipeline.telemetry import LogFormat, current_log_format
+
+_MOVE_UP_AND_CLEAR = "\x1b[{}F\x1b[J"  # to the start of a line further up, and clear everything below
 
 
 class ProgressBars:
@@ -47,10 +50,21 @@ class ProgressBars:
 _PROGRESS_BARS = ProgressBars()
 
 
+def print_line(line: str) -> None:
+    """Print a line on standard output; a name in it cannot end it, nor control the terminal."""
+    print(escape(line))
+
+
 def print_error(line: str) -> None:
-    """Print a line on standard error, below the bar of the interrupted stage."""
+    """Print a line on standard error, below the bar of the interrupted stage, as `print_line` does."""
     _PROGRESS_BARS.end()
-    print(line, file=sys.stderr)
+    print(escape(line), file=sys.stderr)
+
+
+def print_update(lines: Sequence[str], replaced_lines: int) -> None:
+    """Print lines at once, on a terminal in place of the last `replaced_lines` lines if that is not 0."""
+    move = _MOVE_UP_AND_CLEAR.format(replaced_lines) if replaced_lines else ""
+    print(move + "\n".join(map(escape, lines)), flush=True)
 
 
 def make_progress() -> Progress:
@@ -60,17 +74,18 @@ def make_progress() -> Progress:
 
 def print_summary(result: RunSummary, as_json: bool, max_error_rate: float) -> int:
     """Print the totals of a run and return the exit status: 1 if more than `max_error_rate` of the images failed."""
-    print(f"run      {result.run}")
-    print(
+    print_line(f"run      {result.run}")
+    print_line(
         f"images   {result.inputs}: {result.ok} ok, {result.skipped} skipped, {result.failed} failed"
         + ("" if result.complete else " so far; the run is not complete")
     )
     print_error_codes(result)
     print_missing_count(result)
+    print_passed_over(result.passed_over)
     print_drift(result.drift)
     if result.retried:
-        print(f"retried  {result.retried} failed images, together with the rest of their shards")
-    print(f"now      {result.done_now} images in {result.seconds:.1f} s")
+        print_line(f"retried  {result.retried} failed images, together with the rest of their shards")
+    print_line(f"now      {result.done_now} images in {result.seconds:.1f} s")
     if as_json:
         print_json(**result.json_fields)
     return int(result.error_rate > max_error_rate)
@@ -80,19 +95,25 @@ def print_error_codes(result: RunSummary) -> None:
     """Print how many images were skipped or failed for each error code, and what to do about it."""
     for code, count in result.codes.items():
         advice = advice_for(code)
-        print(f"         {count} × {code}: {advice.meaning} {advice.action}")
+        print_line(f"         {count} × {code}: {advice.meaning} {advice.action}")
 
 
 def print_missing_count(result: RunSummary) -> None:
     """Print how many planned photos are missing from the input."""
     if result.missing:
-        print(f"         {result.missing} photos are missing from the input now; their results are kept")
+        print_line(f"         {result.missing} photos are missing from the input now; their results are kept")
+
+
+def print_passed_over(counts: Mapping[str, int]) -> None:
+    """Print how many files of the input are no images to work on, by kind."""
+    if counts:
+        print_line(f"passed   over {describe_passed_over(counts)}, which are not worked on")
 
 
 def print_drift(drift: Mapping[str, object] | None) -> None:
     """Print how far the restored side of the calibration has drifted, if there are new calibration photos."""
     if drift and drift["new_images"]:
-        print(
+        print_line(
             f"drift    {drift['new_images']} new calibration photos; they move the restored side by "
             f"{drift['relative_drift']:.1%} of the map distance"
             + ("; the map was fitted again" if drift["refitted"] else "")
@@ -101,4 +122,4 @@ def print_drift(drift: Mapping[str, object] | None) -> None:
 
 def print_json(**values: object) -> None:
     """Print one line of JSON for a scheduler."""
-    print(json.dumps(values), flush=True)
+    print(to_json_line(values), flush=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from deepot.restoration import load_degradation
-from jobs.console import make_progress, print_summary
+from jobs.console import make_progress, print_line, print_summary
 from jobs.demo_photos import degrade_and_restore, write_comparison, write_packaged_photos
 from jobs.flags import add_json_flag, number
 from pipeline.config import load_job
@@ -64,8 +64,10 @@ def main(args: argparse.Namespace) -> int:
     result = run_job(job, RunOptions(overwrite=True, progress=progress_bars))
     write_comparison(folder, sorted(path.name for path in clean)[:4])
     exit_status = print_summary(result, args.json, job.limits.max_error_rate)
-    print(f"job      {job_file}\nphotos   {folder / 'enhanced'}\ncompare  {folder / 'comparison.png'}")
-    print(f"report   {RunPaths(result.run).report}")
+    print_line(f"job      {job_file}")
+    print_line(f"photos   {folder / 'enhanced'}")
+    print_line(f"compare  {folder / 'comparison.png'}")
+    print_line(f"report   {RunPaths(result.run).report}")
     return exit_status
 
 

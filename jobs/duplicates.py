@@ -3,7 +3,7 @@
 import argparse
 from itertools import groupby
 
-from jobs.console import print_json
+from jobs.console import print_json, print_line
 from jobs.flags import add_json_flag, add_run_argument, file_with_suffix, run_from_args, whole_number
 from pipeline.curation import MAX_HAMMING_DISTANCE, find_duplicates, write_parquet
 
@@ -33,14 +33,14 @@ def main(args: argparse.Namespace) -> int:
     table = find_duplicates(run_from_args(args), args.bits)
     rows = table.to_pylist()
     groups = [list(group) for _, group in groupby(rows, key=lambda row: row["group"])]
-    print(f"groups   {len(groups)} of photos that look the same, {len(rows)} photos in total")
+    print_line(f"groups   {len(groups)} of photos that look the same, {len(rows)} photos in total")
     for group in groups[:_MAX_SHOWN]:
-        print("         " + " = ".join(row["file_name"] for row in group))
+        print_line("         " + " = ".join(row["file_name"] for row in group))
     if len(groups) > _MAX_SHOWN:
-        print(f"         … {len(groups) - _MAX_SHOWN} more; --to writes all of them")
+        print_line(f"         … {len(groups) - _MAX_SHOWN} more; --to writes all of them")
     if args.to:
         write_parquet(table, args.to)
-        print(f"written  {args.to}")
+        print_line(f"written  {args.to}")
     if args.json:
         print_json(groups=len(groups), photos=len(rows))
     return 0

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from jobs.console import print_line
 from pipeline.estimation import JobEstimate, TotalEstimate
 
 _HOUR_S, _GIB = 3600, 2**30
@@ -39,30 +40,30 @@ def print_estimate(estimate: JobEstimate, price_per_hour: float | None) -> dict[
 
 
 def _print_lines(estimate: JobEstimate, price_per_hour: float | None) -> None:
-    print(
+    print_line(
         f"pilot    {estimate.pilot_photos} of the {estimate.images} remaining photos, from {estimate.strata} size "
         f"groups, on {estimate.pilot_workers} workers, in {estimate.pilot_s:.0f} s"
     )
     for code, count in estimate.error_counts.items():
-        print(f"         {count} × {code}")
-    print(f"time     {_format_interval(estimate.hours)} hours with {estimate.workers} workers")
-    print(
+        print_line(f"         {count} × {code}")
+    print_line(f"time     {_format_interval(estimate.hours)} hours with {estimate.workers} workers")
+    print_line(
         f"workers  {_format_interval(estimate.worker_hours)} worker-hours, "
         f"with {estimate.cpus:g} CPUs and {estimate.gpus:g} GPUs per worker"
     )
-    print(
+    print_line(
         f"         {_format_interval(estimate.calibration_s * (1 / _HOUR_S))} of these for "
         f"{estimate.calibration_images} calibration photos"
     )
     if price_per_hour is not None:
         cost = estimate.worker_hours * price_per_hour
-        print(f"cost     {_format_interval(cost)} at {price_per_hour:g} per worker-hour")
-    print(
+        print_line(f"cost     {_format_interval(cost)} at {price_per_hour:g} per worker-hour")
+    print_line(
         f"storage  {_format_interval(estimate.result_bytes * (1 / _GIB))} GiB of results, "
         f"and {estimate.run_folder_bytes / _GIB:.3g} GiB in the run's folder"
     )
-    print(f"requests {estimate.reads} reads of photos, {estimate.writes} writes")
-    print("interval two standard errors from sampling the photos; other sources of variation are not included")
+    print_line(f"requests {estimate.reads} reads of photos, {estimate.writes} writes")
+    print_line("interval two standard errors from sampling the photos; other sources of variation are not included")
 
 
 def _format_interval(total: TotalEstimate) -> str:

@@ -3,7 +3,7 @@
 import argparse
 
 from deepot.evaluation import BootstrapEstimate
-from jobs.console import print_json
+from jobs.console import print_json, print_line
 from jobs.flags import add_job_arguments, job_from_args, run_options_from_args
 from pipeline.evaluation import evaluate_job
 from pipeline.reporting import EvaluationResult, write_report
@@ -22,11 +22,11 @@ def main(args: argparse.Namespace) -> int:
     if exists(context.run.report):
         write_report(context.run)
     _print_table(result)
-    print(f"photos   {result.photos} measured, {len(result.unusable)} left out")
+    print_line(f"photos   {result.photos} measured, {len(result.unusable)} left out")
     for uri, reason in result.unusable.items():
-        print(f"         {uri}: {reason}")
-    print(f"note     {result.note}")
-    print(f"files    {result.folder}: evaluation.json (with 95 % intervals), photos.parquet, curve.png")
+        print_line(f"         {uri}: {reason}")
+    print_line(f"note     {result.note}")
+    print_line(f"files    {result.folder}: evaluation.json (with 95 % intervals), photos.parquet, curve.png")
     if args.json:
         print_json(folder=result.folder, photos=result.photos, points=result.json_values)
     return 0
@@ -35,9 +35,9 @@ def main(args: argparse.Namespace) -> int:
 def _print_table(result: EvaluationResult) -> None:
     """Print one row per point of the sweep."""
     columns = [name for name in next(iter(result.points.values())) if not name.startswith(_REDUCTION_PREFIX)]
-    print(f"{'':24}" + "".join(f"{_format_heading(name):>{_column_width(name)}}" for name in columns))
+    print_line(f"{'':24}" + "".join(f"{_format_heading(name):>{_column_width(name)}}" for name in columns))
     for point, estimates in result.points.items():
-        print(f"{point!s:24}" + "".join(_format_cell(name, estimates) for name in columns))
+        print_line(f"{point!s:24}" + "".join(_format_cell(name, estimates) for name in columns))
 
 
 def _format_heading(name: str) -> str:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from jobs.console import print_drift, print_json
+from jobs.console import print_drift, print_json, print_line
 from jobs.flags import add_job_arguments, job_from_args, run_options_from_args
 from pipeline.calibration import find_map_uri
 from pipeline.stages import fit_job, open_run
@@ -16,12 +16,12 @@ def main(args: argparse.Namespace) -> int:
     fit_result = fit_job(context)
     transport, drift = fit_result.transport, fit_result.drift
     info = transport.info
-    print(f"map      {find_map_uri(context.job, context.calibration)}")
-    print(f"from     {info.calibration}: {info.source_images} restored and {info.reference_images} natural images")
-    print(f"         {info.source_patches} and {info.reference_patches} latent patches of {info.autoencoder}")
-    print(f"fitted   {info.kind}, patches of {info.patch_size}")
-    print(f"W2       {info.wasserstein2:.4f} between the two sides")
-    print(f"accuracy {info.uncertainty_summary}")
+    print_line(f"map      {find_map_uri(context.job, context.calibration)}")
+    print_line(f"from     {info.calibration}: {info.source_images} restored and {info.reference_images} natural images")
+    print_line(f"         {info.source_patches} and {info.reference_patches} latent patches of {info.autoencoder}")
+    print_line(f"fitted   {info.kind}, patches of {info.patch_size}")
+    print_line(f"W2       {info.wasserstein2:.4f} between the two sides")
+    print_line(f"accuracy {info.uncertainty_summary}")
     print_drift(drift.json_fields if drift else None)
     if args.json:
         print_json(

@@ -3,7 +3,7 @@
 import argparse
 import re
 
-from jobs.console import print_json
+from jobs.console import print_json, print_line
 from jobs.flags import add_json_flag, add_run_argument, run_from_args
 from pipeline.maintenance import OrphanKind, find_orphans, read_storage_clock, remove_orphans
 
@@ -42,11 +42,11 @@ def main(args: argparse.Namespace) -> int:
         counts[orphan.kind] += 1
         size += orphan.entry.size
         if args.dry_run:
-            print(orphan.entry.uri)
+            print_line(orphan.entry.uri)
     total = sum(counts.values())
-    print(f"{'would remove' if args.dry_run else 'removed'} {total} files of {size} bytes")
+    print_line(f"{'would remove' if args.dry_run else 'removed'} {total} files of {size} bytes")
     for kind, count in counts.items():
-        print(f"         {count} × {kind}")
+        print_line(f"         {count} × {kind}")
     if args.json:
         counts_by_kind = {kind.name.lower() + "s": count for kind, count in counts.items()}
         print_json(run=run.uri, removed=0 if args.dry_run else total, found=total, bytes=size, **counts_by_kind)

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
-from pipeline.config import ConfigSection, Job
+from pipeline.config import ENV_PREFIX, FILE_PREFIX, ConfigSection, Job
 from pipeline.errors import ConfigError
 from pipeline.redaction import redact
 
@@ -55,8 +55,15 @@ def parse_value(key: str, field: FieldInfo, text: str) -> object:
     YAML's flow style, `[a, b]`; any other text is the only item of a list.
 
     Raises:
-        ConfigError: not a number where the key is one, or a list that cannot be parsed.
+        ConfigError: not a number where the key is one, a list that cannot be parsed, or a secret, which every user of
+            the machine would see in the list of processes.
     """
+    if not field.repr and not text.startswith((ENV_PREFIX, FILE_PREFIX)):
+        raise ConfigError(
+            f"--{key} is a secret, and every user of this machine sees it on a command line: put it into an "
+            f"environment variable and write --{key} {ENV_PREFIX}NAME, or into a file that only you can read and "
+            f"write --{key} {FILE_PREFIX}PATH"
+        )
     if _is_list(field):
         return _parse_list(key, text)
     leaves, bounds = _leaf_types(field)

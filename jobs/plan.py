@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from jobs.console import print_json
+from jobs.console import print_json, print_line, print_passed_over
 from jobs.estimate_output import print_estimate
 from jobs.flags import add_job_arguments, job_from_args, number, run_options_from_args, whole_number
 from pipeline.errors import ConfigError
@@ -46,11 +46,12 @@ def main(args: argparse.Namespace) -> int:
         raise ConfigError("--workers and --price-per-hour need --estimate: add it")
     context = open_run(job_from_args(args), run_options_from_args(args))
     summary = plan_job(context)
-    print(f"run      {context.run.uri}")
-    print(f"images   {summary.found} ({summary.found_bytes / _MIB:.1f} MiB)")
-    print(f"new      {summary.new} ({summary.new_bytes / _MIB:.1f} MiB) in {summary.shards} shards")
+    print_line(f"run      {context.run.uri}")
+    print_line(f"images   {summary.found} ({summary.found_bytes / _MIB:.1f} MiB)")
+    print_line(f"new      {summary.new} ({summary.new_bytes / _MIB:.1f} MiB) in {summary.shards} shards")
     if summary.missing:
-        print(f"missing  {summary.missing} that were planned earlier; their results are kept")
+        print_line(f"missing  {summary.missing} that were planned earlier; their results are kept")
+    print_passed_over(summary.passed_over)
     record: dict[str, Any] = {
         "run": context.run.uri,
         "images": summary.found,
@@ -59,6 +60,7 @@ def main(args: argparse.Namespace) -> int:
         "new_bytes": summary.new_bytes,
         "shards": summary.shards,
         "missing": summary.missing,
+        "passed_over": dict(summary.passed_over),
     }
     if args.estimate is not None:
         record["estimate"] = print_estimate(estimate_job(context, args.estimate, args.workers), args.price_per_hour)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from jobs.console import make_progress, print_json
+from jobs.console import make_progress, print_json, print_line
 from jobs.flags import add_json_flag, add_run_argument, run_from_args, whole_number
 from pipeline.curation import PHOTO_KINDS, export_photos, select_rows
 
@@ -45,21 +45,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Export the selected photos, or print the first of them; return 1 if a photo could not be exported."""
     rows = select_rows(run_from_args(args), args.where, args.order, args.limit, args.map)
-    print(f"selected {len(rows)} photos")
+    print_line(f"selected {len(rows)} photos")
     if args.to is None:
         for name in rows["file_name"][:_MAX_SHOWN].to_pylist():
-            print(f"         {name}")
+            print_line(f"         {name}")
         if len(rows) > _MAX_SHOWN:
-            print(f"         … {len(rows) - _MAX_SHOWN} more; --to writes all of them")
+            print_line(f"         … {len(rows) - _MAX_SHOWN} more; --to writes all of them")
         if args.json:
             print_json(selected=len(rows))
         return 0
     exported = export_photos(rows, args.to, args.photos, make_progress())
-    print(f"written  {exported.photos} to {exported.uri}")
+    print_line(f"written  {exported.photos} to {exported.uri}")
     for name, reason in exported.skipped[:_MAX_SKIPPED_SHOWN]:
-        print(f"skipped  {name}: {reason}")
+        print_line(f"skipped  {name}: {reason}")
     if len(exported.skipped) > _MAX_SKIPPED_SHOWN:
-        print(f"skipped  … {len(exported.skipped) - _MAX_SKIPPED_SHOWN} more")
+        print_line(f"skipped  … {len(exported.skipped) - _MAX_SKIPPED_SHOWN} more")
     if args.json:
         print_json(selected=len(rows), written=exported.photos, skipped=len(exported.skipped), uri=exported.uri)
     return int(bool(exported.skipped))

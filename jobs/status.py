@@ -5,13 +5,12 @@ import sys
 import time
 from datetime import timedelta
 
-from jobs.console import print_error_codes, print_json, print_missing_count
+from jobs.console import print_error_codes, print_json, print_line, print_missing_count, print_update
 from jobs.flags import add_json_flag, add_run_argument, number, run_from_args
 from pipeline.runs import RunProgress, RunSummary
 from pipeline.telemetry import ThroughputMeter
 
 _WATCH_INTERVAL_S = 10.0
-_MOVE_UP_AND_CLEAR = "\x1b[{}F\x1b[J"  # to the start of a line further up, and clear everything below
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,11 +41,11 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _print_status(result: RunSummary) -> None:
-    print(f"run      {result.run}")
-    print(f"done     {result.n_committed} of {result.inputs}: {_format_counts(result)}")
+    print_line(f"run      {result.run}")
+    print_line(f"done     {result.n_committed} of {result.inputs}: {_format_counts(result)}")
     print_error_codes(result)
     print_missing_count(result)
-    print("complete" if result.complete else "not complete: run the same 'deepot run' again to resume")
+    print_line("complete" if result.complete else "not complete: run the same 'deepot run' again to resume")
 
 
 def _watch(progress: RunProgress, result: RunSummary, interval_s: float, as_json: bool) -> None:
@@ -60,7 +59,7 @@ def _watch(progress: RunProgress, result: RunSummary, interval_s: float, as_json
             print_json(**result.counts, complete=result.complete, codes=result.codes, **rates)
         else:
             lines = _format_lines(result, rate, remaining_s)
-            print((_MOVE_UP_AND_CLEAR.format(n_lines_shown) if n_lines_shown else "") + "\n".join(lines), flush=True)
+            print_update(lines, n_lines_shown)
             n_lines_shown = len(lines) if sys.stdout.isatty() else 0
         if result.complete:
             return

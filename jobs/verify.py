@@ -2,7 +2,7 @@
 
 import argparse
 
-from jobs.console import make_progress, print_json
+from jobs.console import make_progress, print_json, print_line
 from jobs.flags import add_json_flag, add_run_argument, run_from_args
 from pipeline.maintenance import VerificationReport, verify_run
 from pipeline.runs import RunPaths, requeue_shards
@@ -27,7 +27,7 @@ def main(args: argparse.Namespace) -> int:
     record = _print_report(run, report)
     if args.requeue:
         requeued = requeue_shards(run, report.findings)
-        print(f"requeued {requeued.shards} shards of {requeued.images} images: 'deepot run' processes them again")
+        print_line(f"requeued {requeued.shards} shards of {requeued.images} images: 'deepot run' processes them again")
         record |= {"requeued_shards": requeued.shards, "requeued_images": requeued.images}
     if args.json:
         print_json(**record)
@@ -37,13 +37,13 @@ def main(args: argparse.Namespace) -> int:
 def _print_report(run: RunPaths, report: VerificationReport) -> dict[str, object]:
     """Print the findings and return the values for the line of JSON."""
     for finding in report.findings:
-        print(f"{finding.uri}: {finding.problem}")
-    print(
+        print_line(f"{finding.uri}: {finding.problem}")
+    print_line(
         f"checked  {report.n_checked} results: {report.n_corrupt} missing or corrupt, "
         f"{report.n_unreadable} unreadable; {report.n_retriable} failures may be temporary"
     )
     if report.n_uncommitted:
-        print(
+        print_line(
             f"pending  {report.n_uncommitted} of {report.n_planned} planned images have no commit: "
             "run 'deepot run' to process them"
         )

@@ -5,7 +5,10 @@ DeepotError
 │   ├── ConfigError         a job file or option that is wrong
 │   ├── StorageError        storage that cannot be reached, listed, read or written
 │   │   ├── AccessDeniedError  storage that refuses this machine's credentials, or finds none
-│   │   └── ContainerError  a tar, ZIP or Parquet file whose photos cannot be listed or read
+│   │   ├── ContainerError  a tar, ZIP or Parquet file whose photos cannot be listed or read
+│   │   ├── TooLargeError   an object of more bytes than are read of it
+│   │   ├── NotAFileError   a folder, device, FIFO or socket where a file was expected
+│   │   └── NotAllowedError a name in a list or Parquet file that it may not name
 │   ├── NothingFoundError   no images where some were expected
 │   ├── RunError            a run folder that is not what the job needs
 │   └── WorkerDiedError     a worker process that ended before its work was done; in pipeline.workers
@@ -36,6 +39,18 @@ class AccessDeniedError(StorageError):
 
 class ContainerError(StorageError):
     """A tar, ZIP or Parquet file whose photos cannot be listed or read: it is corrupt, or two have one name."""
+
+
+class TooLargeError(StorageError):
+    """An object of more bytes than are read of it."""
+
+
+class NotAFileError(StorageError):
+    """A folder, device, FIFO or socket where a file was expected."""
+
+
+class NotAllowedError(StorageError):
+    """A name in a list or Parquet file that it may not name."""
 
 
 class NothingFoundError(PipelineError):
@@ -131,9 +146,14 @@ class ErrorCode(StrEnum):
     )
     UNSAFE_NAME = (
         "unsafe_name",
-        "Its name points outside the output folder (`..`) or to the run's own files, is too long for a result, "
-        "or belongs to a folder there.",
+        "Its name points outside the output folder (`..`, or a symbolic link there) or to the run's own files, is too "
+        "long for a result, or belongs to a folder there.",
         "Rename it, and find out where the name comes from.",
+    )
+    NOT_ALLOWED = (
+        "not_allowed",
+        "The Parquet file that names it may not name what lies there.",
+        f"If you trust the file, add the folder to input.allow. {_RETRY}",
     )
     OUT_OF_MEMORY = (
         "out_of_memory",
@@ -164,7 +184,7 @@ class ErrorCode(StrEnum):
     def retriable(self) -> bool:
         """Whether the same image may well succeed another time."""
         return self in (
-            *(ErrorCode.READ_FAILED, ErrorCode.WRITE_FAILED, ErrorCode.ACCESS_DENIED),
+            *(ErrorCode.READ_FAILED, ErrorCode.WRITE_FAILED, ErrorCode.ACCESS_DENIED, ErrorCode.NOT_ALLOWED),
             *(ErrorCode.OUT_OF_MEMORY, ErrorCode.WORKER_DIED, ErrorCode.TIMED_OUT),
         )
 

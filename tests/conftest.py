@@ -45,9 +45,10 @@ def ray_session():
     import ray
 
     from pipeline.cluster import RAY_ENVIRONMENT
+    from pipeline.cluster.authentication import random_token
     from pipeline.cluster.local_start import start_local_ray
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, random_token():
         for key, value in RAY_ENVIRONMENT.items():
             patch.setenv(key, value)
         patch.setenv("RAY_metrics_report_interval_ms", "500")
@@ -107,3 +108,12 @@ def in_process():
 
     with without_ray():
         yield
+
+
+@pytest.fixture
+def web():
+    """A web server on a free port of loopback."""
+    from tests.support.http_server import run_web_server
+
+    with run_web_server() as server:
+        yield server

@@ -50,7 +50,7 @@ def unpacked_wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     source.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE", LAUNCHER):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE", LAUNCHER):
         shutil.copy(ROOT / name, source)
     for package in (*PACKAGES, "tests"):  # tests must not get into the wheel
         shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))

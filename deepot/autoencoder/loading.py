@@ -2,7 +2,6 @@
 
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -10,6 +9,7 @@ from torch import nn
 
 from deepot.autoencoder.diffusers_autoencoder import DiffusersAutoencoder
 from deepot.autoencoder.loaded import LoadedAutoencoder, as_autoencoder
+from deepot.autoencoder.pretrained import load_pretrained
 from deepot.autoencoder.quantize import dequantize_weights
 from deepot.errors import AutoencoderError
 from deepot.spec import call_factory, is_factory
@@ -17,7 +17,6 @@ from deepot.spec import call_factory, is_factory
 EMBEDDED = "embedded"
 EMBEDDED_MODULES = ("encoder", "decoder")
 """Modules of the embedded autoencoder; the package `deepot.embedded` has the weights of each in NAME.safetensors."""
-_SUPPORTED_CLASSES = ("AutoencoderKL", "AutoencoderTiny", "AutoencoderDC")
 
 
 def load_autoencoder(
@@ -55,7 +54,7 @@ def load_autoencoder(
                 f"autoencoder '{name}' runs code of that module: allow it with --allow-code or DEEPOT_ALLOW_CODE=1"
             )
         return as_autoencoder(call_factory(name), name, device=device, dtype=dtype)
-    return as_autoencoder(DiffusersAutoencoder(_load_pretrained(name)), name, device=device, dtype=dtype)
+    return as_autoencoder(load_pretrained(name), name, device=device, dtype=dtype)
 
 
 @torch.random.fork_rng(devices=())  # creating a network draws initial weights from the global generator
@@ -69,40 +68,3 @@ def _load_embedded() -> nn.Module:
             dequantize_weights({name: tensor for state_dict in state_dicts for name, tensor in state_dict.items()})
         )
     return model.eval()
-
-
-@torch.random.fork_rng(devices=())
-def _load_pretrained(name: str) -> nn.Module:
-    import diffusers
-
-    location, _, subfolder = name.partition("#")
-    is_folder = Path(location).expanduser().is_dir()
-    if location.startswith((".", "/", "~")) and not is_folder:
-        raise AutoencoderError(f"autoencoder '{name}': there is no such folder")
-    options: dict[str, Any] = {"subfolder": subfolder} if subfolder else {}
-    location = str(Path(location).expanduser()) if is_folder else location
-    try:
-        config = diffusers.AutoencoderKL.load_config(location, **options)
-        class_name = config.get("_class_name")
-        if class_name not in _SUPPORTED_CLASSES:
-            raise AutoencoderError(
-                f"autoencoder '{name}' is of class {class_name}; supported are {', '.join(_SUPPORTED_CLASSES)}"
-            )
-        options |= {"torch_dtype": torch.float32, "low_cpu_mem_usage": False, "use_safetensors": True}
-        model, loading_info = getattr(diffusers, class_name).from_pretrained(
-            location, output_loading_info=True, **options
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise AutoencoderError(
-            f"autoencoder '{name}' cannot be loaded: it is neither 'embedded', nor a local folder saved by diffusers, "
-            f"nor available from the Hugging Face hub ({first_line})"
-        ) from error
-    if loading_info["missing_keys"]:  # diffusers would initialise them at random
-        missing_keys = sorted(loading_info["missing_keys"])
-        raise AutoencoderError(
-            f"autoencoder '{name}' lacks {len(missing_keys)} weights of a {class_name}, such as {missing_keys[0]}; "
-            "download or save it again"
-        )
-    loaded: nn.Module = model.eval()
-    return loaded

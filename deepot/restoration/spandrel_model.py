@@ -7,12 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from deepot.errors import RestorerError
+from deepot.restoration.checkpoint_file import first_line, not_loadable, read_state_dict
 
 _SUPPORTED_CHANNELS = ((3, 3), (1, 1), (4, 4))  # input and output channels
 
 
 def load_spandrel_model(path: str) -> nn.Module:
-    """Load a checkpoint whose architecture spandrel recognises.
+    """Load a checkpoint whose architecture spandrel recognises, without running code that the file holds.
 
     Args:
         path: the checkpoint file.
@@ -25,7 +26,7 @@ def load_spandrel_model(path: str) -> nn.Module:
             to another number of channels.
     """
     try:
-        from spandrel import ImageModelDescriptor, ModelLoader
+        from spandrel import ImageModelDescriptor, ModelLoader, UnsupportedModelError, canonicalize_state_dict
     except (ImportError, RuntimeError) as error:
         raise RestorerError(
             f"restorer 'spandrel:{path}' needs spandrel, with a torchvision that fits this torch: "
@@ -33,12 +34,13 @@ def load_spandrel_model(path: str) -> nn.Module:
         ) from error
     if not Path(path).is_file():
         raise RestorerError(f"restorer 'spandrel:{path}': there is no such file")
+    state_dict = read_state_dict(path)  # spandrel's own `load_from_file` would run the code of TorchScript
     try:
-        descriptor = ModelLoader().load_from_file(path)
-    except Exception as error:  # unpickling and spandrel's recognition of the architecture can raise anything
-        raise RestorerError(
-            f"restorer 'spandrel:{path}' is not a checkpoint that spandrel can load ({error!r})"
-        ) from error
+        descriptor = ModelLoader().load_from_state_dict(canonicalize_state_dict(state_dict))
+    except UnsupportedModelError as error:
+        raise not_loadable(path, "it knows no architecture with these weights") from error
+    except Exception as error:  # spandrel's recognition of the architecture can raise anything
+        raise not_loadable(path, f"{type(error).__name__}: {first_line(error)}") from error
     if not isinstance(descriptor, ImageModelDescriptor):
         raise RestorerError(
             f"restorer 'spandrel:{path}' needs a mask; only models that take a photo alone are supported"

@@ -15,9 +15,9 @@ from torch import Tensor
 from deepot.errors import MomentsError
 from deepot.transport.gaussian import Gaussian
 from deepot.transport.merging import merge_in_order
-from deepot.transport.moments import Moments
+from deepot.transport.moments import WAY_OUT, Moments, pack_statistics, unpack_statistics
 from deepot.transport.patch_operator import detail_energy, iter_patch_bands
-from deepot.transport.safetensors_file import pack, unpack_tensors
+from deepot.transport.validity import check_counts, check_psd, check_tensors
 
 BINNED_MOMENTS_FORMAT = "deepot-binned-moments-2"
 BIN_EDGES = 2 ** (torch.arange(-128, 129, dtype=torch.float64) / 4)
@@ -141,7 +141,7 @@ class BinnedMoments:
             "means": torch.cat([nothing, *(each.mean for each in moments)]).reshape(-1, self.dimension),
             "scatters": torch.cat([nothing.reshape(0, self.dimension), *(each.scatter for each in moments)]),
         }
-        return pack(tensors, {"format": BINNED_MOMENTS_FORMAT, **(metadata or {})})
+        return pack_statistics(tensors, {"format": BINNED_MOMENTS_FORMAT, **(metadata or {})})
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "binned moments") -> "BinnedMoments":
@@ -151,14 +151,35 @@ class BinnedMoments:
             MomentsError: `data`, called `name` in the message, is not a file of binned moments.
         """
         try:
-            tensors = unpack_tensors(data)
-            means = tensors["means"]
-            scatters = tensors["scatters"].reshape(*means.shape, means.shape[1])
-            columns = (tensors["bins"].tolist(), tensors["counts"].tolist(), means, scatters)
-            bins = {index: Moments(count, 0, mean, s) for index, count, mean, s in zip(*columns, strict=True)}
-            return cls(means.shape[1], int(tensors["images"]), bins)
+            return cls._from_tensors(unpack_statistics(data))
         except (KeyError, IndexError, ValueError, TypeError, RuntimeError) as error:
-            raise MomentsError(f"{name} is not a file of binned moments ({error})") from error
+            raise MomentsError(f"{name} is not a file of binned moments ({error}); {WAY_OUT}") from error
+
+    @classmethod
+    def _from_tensors(cls, tensors: Mapping[str, Tensor]) -> "BinnedMoments":
+        images, indices, counts = (tensors[name] for name in ("images", "bins", "counts"))
+        means, (n_bins, dimension) = tensors["means"], tensors["means"].shape
+        scatters = tensors["scatters"].reshape(n_bins, dimension, dimension)
+        shapes = {"means": (n_bins, dimension), "scatters": (n_bins, dimension, dimension)}
+        check_tensors({"means": means, "scatters": scatters}, shapes)
+        for name, numbers, shape in (
+            ("images", images, (1,)),
+            ("bins", indices, (n_bins,)),
+            ("counts", counts, (n_bins,)),
+        ):
+            if numbers.dtype != torch.int64 or numbers.shape != shape:
+                raise ValueError(f"{name} is not made of {shape[0]} whole numbers")
+        columns = (indices.tolist(), counts.tolist(), means, scatters)
+        bins = {index: Moments(count, 0, mean, scatter) for index, count, mean, scatter in zip(*columns, strict=True)}
+        if list(bins) != sorted(bins) or len(bins) < n_bins or not all(0 <= index <= len(BIN_EDGES) for index in bins):
+            raise ValueError("bins are not ascending indices of bins")
+        for moments in bins.values():
+            check_counts(moments.count, min(moments.count, 1), moments.scatter)
+            if not moments.count:
+                raise ValueError("a bin has no patches")
+        check_counts(sum(moments.count for moments in bins.values()), int(images), scatters.new_zeros(1))
+        check_psd("scatters", scatters)
+        return cls(dimension, int(images), bins)
 
 
 def compute_binned_patch_moments(latents: Tensor, patch_size: int) -> BinnedMoments:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from deepot.errors import MomentsError
 from deepot.transport.calibration_kind import CalibrationKind
 from deepot.transport.gaussian import wasserstein2_squared
 from deepot.transport.map_info import MapInfo
@@ -12,6 +13,7 @@ from deepot.transport.merging import merge_in_order
 from deepot.transport.moments import Moments
 from deepot.transport.transport_map import TransportMap
 from deepot.transport.uncertainty import MapUncertainty, drop_empty_blocks, estimate_uncertainty
+from deepot.transport.validity import has_variation
 
 
 def fit_map(
@@ -46,8 +48,9 @@ def fit_map(
             all that it needs.
 
     Raises:
-        MomentsError: There are fewer than two patches in a set, fewer than two blocks although the map is to be shrunk,
-            or paired sets with different numbers of blocks.
+        MomentsError: There are fewer than two patches in a set, the natural ones are all equal, the dimensions do not
+            fit, there are fewer than two blocks although the map is to be shrunk, or paired sets have different numbers
+            of blocks.
         SpecError: There is no such kind of map.
         ValueError: `shrinkage_se` is negative or not finite, or the kind of map refuses the settings or lacks its
             statistics.
@@ -68,6 +71,7 @@ def fit_map(
     map_kind.check_settings(patch_size, calibration)
     source, reference = drop_empty_blocks(source, reference, paired=calibration.has_same_scenes)
     moments = merge_in_order(source), merge_in_order(reference)
+    _check_sides(*moments, patch_size)
     source_gaussian, reference_gaussian = (side.gaussian() for side in moments)
     uncertainty: MapUncertainty | None = None
     if shrinkage_se or min(len(source), len(reference)) > 1:
@@ -94,5 +98,26 @@ def fit_map(
         uncertainty.standard_error if uncertainty else None,
     )
     source_statistics, reference_statistics = statistics or moments
+    if any(each.moments().dimension != moments[0].dimension for each in (source_statistics, reference_statistics)):
+        raise MomentsError("the statistics of the map have another dimension than the moments: compute both again")
     parameters = map_kind.fit(source_statistics, reference_statistics, shrinkage_factor)
     return TransportMap(parameters, reference_gaussian, info)
+
+
+def _check_sides(source: Moments, reference: Moments, patch_size: int) -> None:
+    """Check that both sets have patches of this size, and that natural patches vary.
+
+    Raises:
+        MomentsError: They do not.
+    """
+    if source.dimension != reference.dimension or source.dimension % patch_size**2:
+        raise MomentsError(
+            f"moments of dimension {source.dimension} and {reference.dimension} are not those of patches of size "
+            f"{patch_size} of one autoencoder: compute both again"
+        )
+    natural = reference.gaussian()
+    if not has_variation(natural.mean, natural.covariance):
+        raise MomentsError(
+            f"the {reference.count:,} latent patches of the natural photos are all equal, so there is no detail to "
+            "learn from them: calibrate with photos that show something"
+        )

@@ -1,6 +1,15 @@
 """The record of what a map was fitted from and how, and its summary in words."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from deepot.transport.calibration_kind import CalibrationKind
+
+_TEXTS = ("autoencoder", "autoencoder_sha256", "kind", "calibration")
+_COUNTS = ("patch_size", "source_images", "source_patches", "reference_images", "reference_patches")
+_OPTIONAL = ("effective_images", "standard_error")
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,20 @@ class MapInfo:
     effective_images: float | None
     standard_error: float | None
 
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> "MapInfo":
+        """Return the record with these fields, as a map file holds them.
+
+        Raises:
+            TypeError: A field is unknown or missing.
+            ValueError: A field has a value of another type, or out of range.
+        """
+        info = cls(**fields)
+        for name, value in asdict(info).items():
+            if not _is_valid(name, value):
+                raise ValueError(f"{name} is {value!r:.50}")
+        return info
+
     @property
     def uncertainty_summary(self) -> str:
         """The uncertainty of the map and how far it was shrunk, as one line of text."""
@@ -56,3 +79,15 @@ class MapInfo:
             else f"shrunk to {self.shrinkage_factor:.0%} (shrinkage_se {self.shrinkage_se:g})"
         )
         return f"standard error {self.standard_error:.0%} of the map, from {basis}; {shrinkage}"
+
+
+def _is_valid(name: str, value: object) -> bool:
+    """Whether a field of the record can have a value."""
+    if name in _TEXTS:
+        return isinstance(value, str) and (name != "calibration" or value in list(CalibrationKind))
+    if name in _COUNTS:
+        is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        return is_count and (name != "patch_size" or value % 2 == 1)  # type: ignore[operator]  # an int by then
+    if value is None:
+        return name in _OPTIONAL
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf

@@ -8,9 +8,12 @@ from torch import Tensor
 
 from deepot.errors import MomentsError
 from deepot.transport.gaussian import Gaussian
-from deepot.transport.safetensors_file import pack, unpack_metadata, unpack_tensors
+from deepot.transport.safetensors_file import digest_tensors, pack, unpack_metadata, unpack_tensors
+from deepot.transport.validity import check_counts, check_psd, check_tensors
 
 MOMENTS_FORMAT = "deepot-moments-1"
+WAY_OUT = "delete it, and the next 'deepot fit' computes it again"
+_DIGEST_KEY = "tensors_sha256"
 
 
 @dataclass(frozen=True)
@@ -104,26 +107,55 @@ class Moments:
             "mean": self.mean,
             "scatter": self.scatter,
         }
-        return pack(tensors, {"format": MOMENTS_FORMAT, **(metadata or {})})
+        return pack_statistics(tensors, {"format": MOMENTS_FORMAT, **(metadata or {})})
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "moments") -> "Moments":
         """Read what `to_bytes` returned.
 
         Raises:
-            MomentsError: `data`, called `name` in the message, is not a moments file.
+            MomentsError: `data`, called `name` in the message, is not a moments file, or its numbers cannot be the
+                moments of anything.
         """
         try:
-            tensors = unpack_tensors(data)
-            count, images = (int(number) for number in tensors["count"])
-            moments = cls(count, images, tensors["mean"], tensors["scatter"])
+            return cls.from_tensors(unpack_statistics(data))
         except (KeyError, ValueError, TypeError) as error:
-            raise MomentsError(f"{name} is not a moments file ({error})") from error
-        shape = (moments.mean.numel(), moments.mean.numel())
-        doubles = moments.mean.dtype == moments.scatter.dtype == torch.float64
-        if moments.scatter.shape != shape or moments.mean.ndim != 1 or not doubles or count < 0 or images < 0:
-            raise MomentsError(f"{name} is not a moments file (scatter of shape {tuple(moments.scatter.shape)})")
-        return moments
+            raise MomentsError(f"{name} is not a moments file ({error}); {WAY_OUT}") from error
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "Moments":
+        """Return the moments with these tensors: count (2,) of patches and images, mean (d,) and scatter (d, d).
+
+        Raises:
+            KeyError: one is missing.
+            ValueError: they cannot be the moments of anything.
+        """
+        numbers, mean, scatter = tensors["count"], tensors["mean"], tensors["scatter"]
+        dimension = mean.numel()
+        check_tensors({"mean": mean, "scatter": scatter}, {"mean": (dimension,), "scatter": (dimension, dimension)})
+        if numbers.dtype != torch.int64 or numbers.shape != (2,):
+            raise ValueError("count is not made of two whole numbers")
+        count, images = numbers.tolist()
+        check_counts(count, images, scatter)
+        check_psd("scatter", scatter)
+        return cls(count, images, mean, scatter)
+
+
+def pack_statistics(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """Return a file of statistics that records the SHA-256 of its tensors."""
+    return pack(tensors, {**metadata, _DIGEST_KEY: digest_tensors(tensors)})
+
+
+def unpack_statistics(data: bytes) -> dict[str, Tensor]:
+    """Return the tensors of a file of statistics.
+
+    Raises:
+        ValueError: it is another file, or its tensors are not those that it was written with.
+    """
+    tensors, metadata = unpack_tensors(data), unpack_metadata(data)
+    if metadata.get(_DIGEST_KEY, digest := digest_tensors(tensors)) != digest:  # older files have none
+        raise ValueError("its numbers have changed since it was written")
+    return tensors
 
 
 def read_autoencoder_sha256(data: bytes, name: str = "moments") -> str:

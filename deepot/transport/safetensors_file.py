@@ -1,5 +1,6 @@
 """Safetensors files with one JSON object of metadata: tensors and a dictionary as bytes, and back."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -28,7 +29,7 @@ def unpack_tensors(data: bytes) -> dict[str, Tensor]:
     """
     try:
         return load_tensors(data)
-    except SafetensorError as error:
+    except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
         raise ValueError(str(error)) from error
 
 
@@ -43,3 +44,12 @@ def unpack_metadata(data: bytes) -> dict[str, Any]:
         return dict(json.loads(header.get("__metadata__", {}).get(_METADATA_KEY, "{}")))
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"malformed header, {type(error).__name__}: {error}") from error
+
+
+def digest_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 over the names, types, shapes and bytes of tensors."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()

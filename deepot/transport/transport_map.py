@@ -14,10 +14,13 @@ from deepot.transport.gaussian import Gaussian
 from deepot.transport.map_info import MapInfo
 from deepot.transport.map_kinds import LatentOperator, load_map_kind
 from deepot.transport.safetensors_file import pack, unpack_metadata, unpack_tensors
+from deepot.transport.validity import check_psd, check_tensors, has_variation
 
 MAP_FORMAT = "deepot-map-7"
 _FORMAT_PREFIX = "deepot-map-"
 _REFERENCE_MEAN, _REFERENCE_COVARIANCE = "reference_mean", "reference_covariance"
+_PSD_PARAMETERS, _ASCENDING_PARAMETERS = {"matrix"}, {"bounds"}
+"""Parameters that are covariance-like, or sorted, whatever the kind of map."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +60,18 @@ class TransportMap:
         """Check that the map was fitted with this autoencoder.
 
         Raises:
-            MapError: It was fitted with another one.
+            MapError: It was fitted with another one, or its patches have another number of channels.
         """
         if self.info.autoencoder_sha256 != autoencoder.sha256:
             raise MapError(
                 f"the map was fitted with the autoencoder '{self.info.autoencoder}' "
                 f"({self.info.autoencoder_sha256[:12]}), but this one is '{autoencoder.name}' "
                 f"({autoencoder.sha256[:12]}): fit the map again, or use the autoencoder it was fitted with"
+            )
+        if self.channels != autoencoder.channels:
+            raise MapError(
+                f"the map is of latents with {self.channels} channels, but those of the autoencoder "
+                f"'{autoencoder.name}' have {autoencoder.channels}: fit the map again"
             )
 
     def operator_on(
@@ -91,7 +99,8 @@ class TransportMap:
         """Read what `to_bytes` returned.
 
         Raises:
-            MapError: `data`, called `name` in the message, is not a map file, or not one of this version of deepot.
+            MapError: `data`, called `name` in the message, is not a map file, not one of this version of deepot, or
+                its numbers cannot have been fitted.
         """
         try:
             tensors, fields = unpack_tensors(data), unpack_metadata(data)
@@ -100,12 +109,12 @@ class TransportMap:
                 raise MapError(f"{name} was fitted by another version of deepot: fit it again")
             if file_format != MAP_FORMAT:
                 raise MapError(f"{name} is not a deepot map (its format is '{file_format}')")
-            info = MapInfo(**fields)
-            kind = load_map_kind(info.kind)
+            info = MapInfo.from_fields(fields)
+            load_map_kind(info.kind)
             reference = Gaussian(tensors.pop(_REFERENCE_MEAN), tensors.pop(_REFERENCE_COVARIANCE))
             dimension = reference.mean.numel()
-            _check_tensors(reference._asdict(), {"mean": (dimension,), "covariance": (dimension, dimension)})
-            _check_tensors(tensors, kind.parameter_shapes(dimension))
+            check_tensors(reference._asdict(), {"mean": (dimension,), "covariance": (dimension, dimension)})
+            _check_numbers(tensors, reference, info)
         except SpecError as error:
             raise MapError(f"{name} is a map of a kind that this version of deepot does not have: {error}") from error
         except (KeyError, ValueError, TypeError, AttributeError) as error:
@@ -126,16 +135,21 @@ class TransportMap:
         return cls.from_bytes(Path(path).read_bytes(), str(path))
 
 
-def _check_tensors(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Check that these are the tensors of a map, float64 and finite.
+def _check_numbers(parameters: Mapping[str, Tensor], reference: Gaussian, info: MapInfo) -> None:
+    """Check that the numbers of a map can have been fitted.
 
     Raises:
-        ValueError: They are not.
+        ValueError: They cannot.
     """
-    if tensors.keys() != shapes.keys():
-        raise ValueError(f"its tensors are {', '.join(sorted(tensors))} instead of {', '.join(sorted(shapes))}")
-    for name, tensor in tensors.items():
-        if tensor.shape != shapes[name]:
-            raise ValueError(f"{name} of shape {tuple(tensor.shape)} instead of {shapes[name]}")
-        if tensor.dtype != torch.float64 or not torch.isfinite(tensor).all():
-            raise ValueError(f"{name} is not made of finite float64 numbers")
+    dimension = reference.mean.numel()
+    if dimension == 0 or dimension % info.patch_size**2:
+        raise ValueError(f"{dimension} values are no patch of {info.patch_size} × {info.patch_size} positions")
+    check_tensors(parameters, load_map_kind(info.kind).parameter_shapes(dimension))
+    for name in _PSD_PARAMETERS & parameters.keys():
+        check_psd(name, parameters[name])
+    for name in _ASCENDING_PARAMETERS & parameters.keys():
+        if (parameters[name].diff() < 0).any():
+            raise ValueError(f"{name} is not ascending")
+    check_psd("covariance", reference.covariance)
+    if not has_variation(*reference):
+        raise ValueError("its natural patches are all equal")

@@ -5,7 +5,7 @@ from deepot.photo import Pixels
 from deepot.restoration import rng_for
 from deepot.transport import Moments, PatchStatistics, load_map_kind
 from pipeline.calibration.sides import Side
-from pipeline.calibration.tasks import MomentsTask, MomentsTaskResult, list_sides
+from pipeline.calibration.tasks import MomentsTask, MomentsTaskResult, allowed_names, list_sides
 from pipeline.config import Limits
 from pipeline.errors import AccessDeniedError, ErrorCode, ImageError
 from pipeline.failures import DEVICE_ERRORS, error_code, error_message
@@ -52,6 +52,7 @@ def _accumulate(task: MomentsTask, models: Models) -> tuple[dict[Side, PatchStat
         AccessDeniedError: storage refuses photos, and the one that it returned before, too.
     """
     patch_size, tiles, limits = task.job.transport.patch_size, tile_options(task.job), task.job.limits
+    allow = allowed_names(task)
     kind = load_map_kind(task.job.transport.map_kind)
     empty: PatchStatistics = kind.statistics.empty(models.autoencoder.channels * patch_size**2)
     totals = dict.fromkeys(list_sides(task), empty)
@@ -61,7 +62,7 @@ def _accumulate(task: MomentsTask, models: Models) -> tuple[dict[Side, PatchStat
     for entry in task.shard.entries:
         try:
             with hard_deadline(limits.image_timeout_s):
-                data = read_input(entry, limits)
+                data = read_input(entry, limits, allow)
                 photo = decode(data, limits.max_pixels).pixels
             with hard_deadline(scaled_timeout_s(limits.image_timeout_s, photo.width * photo.height)):
                 sides = _make_sides(task, models, data, photo)

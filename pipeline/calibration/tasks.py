@@ -84,7 +84,7 @@ def make_moments_tasks(
     photo_sets = _photo_sets(job, exclude)
     for side, (photos, excluded_folders) in photo_sets.items() if relist else ():
         label = f"{side} photos" if side is not Side.BOTH else "calibration photos"
-        found = find_images(photos.images, label, excluded_folders, photos.exclude)
+        found = find_images(photos.images, label, excluded_folders, photos.exclude, photos.allow)
         append_photos(paths, side, sample_by_hash(found, job.calibration_limit))
     return [
         MomentsTask(job, allow_code, paths, side, shard)
@@ -101,6 +101,11 @@ def _photo_sets(job: Job, exclude: Sequence[str]) -> dict[Side, tuple[Photos, Se
     if given and given.reference:
         return {Side.BOTH: (given.reference, ())}
     return {Side.BOTH: (job.input, exclude)}
+
+
+def allowed_names(task: MomentsTask) -> tuple[str, ...]:
+    """Return what Parquet files among the photos of a task may name, as for `read_input`."""
+    return _photo_sets(task.job, ())[task.side][0].allow
 
 
 def list_pending_tasks(tasks: Sequence[MomentsTask]) -> list[MomentsTask]:

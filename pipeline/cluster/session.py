@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline.cluster.authentication import random_token
 from pipeline.cluster.dispatcher import RayWorkerPool
 from pipeline.cluster.import_check import check_working_folder
 from pipeline.cluster.local_start import LOGGING_OPTIONS, start_local_ray
@@ -29,6 +30,7 @@ RAY_ENVIRONMENT = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # large pages: a fifth less time for images of a megapixel on a CPU
 }
 """The environment of Ray's processes when Ray is started here; variables that are set already stay as they are."""
+_TOKEN_ADVICE = "If the cluster asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH, a file that holds it"
 _LOOPBACK_ONLY_ENV = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0: Ray listens on the loopback interface only
 
 
@@ -95,35 +97,55 @@ def _ray_runtime(address: str | None, metrics_port: int | None) -> Iterator[None
 
     route_logger("ray")
     check_working_folder()
-    was_initialized = ray.is_initialized()
-    if not was_initialized:
-        if address is None:
-            start_local_ray({} if metrics_port is None else _metrics_options(metrics_port))
-        else:
-            _join_cluster(address)
-    log.info("Ray on this machine is at %s", ray.util.get_node_ip_address())
-    try:
-        yield
-    finally:
-        stop_metrics_export()
-        if not was_initialized:
+    connection: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    if not ray.is_initialized():
+        connection = _own_ray(metrics_port) if address is None else _joined_cluster(address)
+    with connection:
+        log.info("Ray on this machine is at %s", ray.util.get_node_ip_address())
+        try:
+            yield
+        finally:
+            stop_metrics_export()
+
+
+@contextlib.contextmanager
+def _own_ray(metrics_port: int | None) -> Iterator[None]:
+    import ray
+
+    options = {} if metrics_port is None else _metrics_options(metrics_port)
+    with random_token():
+        start_local_ray(options)
+        try:
+            yield
+        finally:
             ray.shutdown()
 
 
-def _join_cluster(address: str) -> None:
+@contextlib.contextmanager
+def _joined_cluster(address: str) -> Iterator[None]:
     import ray
 
     try:
         _check_reachable(address)
         ray.init(address, **LOGGING_OPTIONS)
     except (ConnectionError, ValueError) as error:
-        raise PipelineError(f"there is no Ray cluster at '{address}': {' '.join(str(error).split())}") from error
+        raise PipelineError(
+            f"there is no Ray cluster at '{address}': {' '.join(str(error).split())}. {_TOKEN_ADVICE}"
+        ) from error
+    except ray.exceptions.AuthenticationError as error:
+        raise PipelineError(
+            f"the Ray cluster at '{address}' cannot be joined: {error.message.rstrip('.')}. {_TOKEN_ADVICE}"
+        ) from error
     except RuntimeError as error:
         message = " ".join(str(error).split()).rstrip(".")
         raise PipelineError(
             f"the Ray cluster at '{address}' cannot be joined from this machine ({message}): run the command on a "
             "machine of the cluster, or submit it: ray job submit --address http://HEAD:8265 -- deepot …"
         ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 def _check_reachable(address: str) -> None:

@@ -15,6 +15,7 @@ from deepot.spec import is_factory
 from pipeline.cluster.resources import cores_per_worker
 from pipeline.config import Job
 from pipeline.errors import PipelineError
+from pipeline.escaping import escape
 from pipeline.failures import DEVICE_ERRORS
 from pipeline.runs import ManifestFile
 from pipeline.storage import node_name, set_access_advice
@@ -155,5 +156,5 @@ def _exit_on_device_error() -> Iterator[None]:
     try:
         yield
     except DEVICE_ERRORS as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{escape(str(error))}\n")
         os._exit(1)

@@ -5,6 +5,7 @@ from pipeline.config.loading import load_job, parse_job
 from pipeline.config.output_layout import MAP_PLACEHOLDER, OutputLayout, fixed_folder, output_folder
 from pipeline.config.sections import (
     ENV_PREFIX,
+    FILE_PREFIX,
     Calibration,
     Compute,
     ConfigSection,
@@ -18,6 +19,7 @@ from pipeline.config.sections import (
 
 __all__ = [
     "ENV_PREFIX",
+    "FILE_PREFIX",
     "FINGERPRINT_LENGTH",
     "MAP_PLACEHOLDER",
     "Calibration",

@@ -27,6 +27,8 @@ from pipeline.config.uri_checks import check_uris
 
 FINGERPRINT_LENGTH = 16
 """Hexadecimal digits of a fingerprint that name a folder."""
+_CALIBRATION_ALLOW = {"reference": {"allow"}, "restored": {"allow"}}
+"""What may be named decides whether a photo is read, never what becomes of it: no part of a fingerprint."""
 
 
 class Job(ConfigSection):
@@ -116,7 +118,7 @@ class Job(ConfigSection):
             ValueError: there is nothing to calibrate from.
         """
         settings: dict[str, Any] = {
-            "calibration": (self.calibration or Calibration()).model_dump(mode="json")
+            "calibration": (self.calibration or Calibration()).model_dump(mode="json", exclude=_CALIBRATION_ALLOW)
             | {"restorer": self.calibration_restorer},
             "patch_size": self.transport.patch_size,
             "map_kind": self.transport.map_kind,
@@ -124,7 +126,7 @@ class Job(ConfigSection):
             "tiles": self.tiles.model_dump(mode="json"),
         }
         if self.calibration_kind is CalibrationKind.SELF:
-            settings |= {"input": self.input.model_dump(mode="json"), "restorer": self.restorer}
+            settings |= {"input": self.input.model_dump(mode="json", exclude={"allow"}), "restorer": self.restorer}
         else:
             models = {name: sha256 for name, sha256 in models.items() if name != "restorer"}
         return _hash_settings(settings | self._decisive_limits(), models)
@@ -135,7 +137,10 @@ class Job(ConfigSection):
         Args:
             models: fingerprints of the models, and of the map that the job names, by name.
         """
-        settings = self.model_dump(mode="json", exclude={"name", "run", "limits", "compute", "evaluate"})
+        without = dict.fromkeys(("name", "run", "limits", "compute", "evaluate"), True)
+        settings = self.model_dump(
+            mode="json", exclude=without | {"input": {"allow"}, "calibration": _CALIBRATION_ALLOW}
+        )
         for policy in ("refit", "drift_limit"):  # every manifest row names its map
             del settings["transport"][policy]
         return _hash_settings(settings | self._decisive_limits(), models)

@@ -12,6 +12,9 @@ from pipeline.config.validation_messages import describe_error, find_section
 from pipeline.errors import ConfigError
 from pipeline.redaction import redact
 
+MAX_JOB_BYTES = 2**20
+"""The most bytes of a job file."""
+
 
 def load_job(path: Path | str, overrides: Mapping[str, Any] | None = None) -> Job:
     """Read a job file and apply overrides with dotted keys (`transport.alpha`).
@@ -21,7 +24,7 @@ def load_job(path: Path | str, overrides: Mapping[str, Any] | None = None) -> Jo
             that its key does not accept.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = yaml.safe_load(_read_text(path))
     except FileNotFoundError as error:
         raise ConfigError(f"there is no job file {path}") from error
     except Exception as error:  # PyYAML's constructors raise anything over values that do not match their tags
@@ -31,6 +34,15 @@ def load_job(path: Path | str, overrides: Mapping[str, Any] | None = None) -> Jo
     for key, value in (overrides or {}).items():
         _set_nested(content, key.split("."), value)
     return parse_job(content, str(path))
+
+
+def _read_text(path: Path | str) -> str:
+    """Return the text of a job file; a FIFO, as a shell makes it of `<(command)`, is read too."""
+    with open(path, "rb") as file:
+        data = file.read(MAX_JOB_BYTES + 1)
+    if len(data) > MAX_JOB_BYTES:
+        raise ValueError(f"it has more than {MAX_JOB_BYTES} bytes; is it a job file?")
+    return data.decode()
 
 
 def parse_job(content: Mapping[str, Any], name: str = "job") -> Job:

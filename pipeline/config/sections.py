@@ -1,6 +1,7 @@
 """The sections of a job file as frozen models: one declaration for YAML keys, flags and documentation."""
 
 import os
+import re
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -17,6 +18,9 @@ from pipeline.storage import absolute_uri
 Auto = Literal["auto"]
 ENV_PREFIX = "env:"
 """Precedes the name of an environment variable that holds a webhook's URL."""
+_ENV_NAME = re.compile(r"[^\s/:=]+")
+FILE_PREFIX = "file:"
+"""Precedes the path of a local file that holds a webhook's URL."""
 
 
 def _to_absolute_uri(uri: str) -> str:
@@ -61,6 +65,11 @@ class Photos(ConfigSection):
     )
     exclude: Annotated[tuple[str, ...], AcceptOne] = Field(
         (), description="patterns of file names below it to leave out; * matches / too, e.g. ['thumbs/*', '*_old.jpg']"
+    )
+    allow: Annotated[tuple[Uri, ...], AcceptOne] = Field(
+        (),
+        description="prefixes of URIs that a list or Parquet file on a server may name besides what lies below its own "
+        "folder, e.g. [s3://archive/]; those on a disk may name anything",
     )
 
 
@@ -227,16 +236,26 @@ class Notifications(ConfigSection):
 
     webhook: str | None = Field(
         None,
-        description="URL that the JSON line of --json is posted to; env:NAME for a variable that holds it",
+        description="env:NAME or file:PATH, which holds the URL that the JSON line of --json is posted to; the URL "
+        "itself only in a job file",
         repr=False,
     )
 
     @field_validator("webhook")
     @classmethod
     def _check_webhook(cls, text: str | None) -> str | None:
-        if text is not None and not text.startswith(ENV_PREFIX) and not is_http_url(text):
-            raise PydanticCustomError("webhook", "it must be an http:// or https:// URL, or env:NAME")
-        if text is not None and "@" in text.partition("://")[2].partition("/")[0]:
+        if text is None:
+            return None
+        if text.startswith(ENV_PREFIX):
+            if _ENV_NAME.fullmatch(text.removeprefix(ENV_PREFIX)) is None:
+                raise PydanticCustomError("webhook", "what follows env: must be the name of an environment variable")
+        elif text.startswith(FILE_PREFIX):
+            path = text.removeprefix(FILE_PREFIX)
+            if not path.strip("/") or is_http_url(path):
+                raise PydanticCustomError("webhook", "what follows file: must be the path of a local file")
+        elif not is_http_url(text):
+            raise PydanticCustomError("webhook", "it must be env:NAME, file:PATH, or an http:// or https:// URL")
+        elif "@" in text.partition("://")[2].partition("/")[0]:
             raise PydanticCustomError("webhook", "a URL with a user name or password is not accepted")
         return text
 

@@ -15,7 +15,7 @@ from pipeline.errors import ConfigError, ImageError, RunError, StorageError
 from pipeline.imageio import extension_for
 from pipeline.outputs import TarWriter
 from pipeline.progress import Progress
-from pipeline.sources import read_photo
+from pipeline.sources import common_permissions, format_lines, read_photo
 from pipeline.storage import absolute_uri, join_uri, list_names, prefetch_map, sha256_hex, write
 
 PHOTO_KINDS = ("output", "input")
@@ -57,7 +57,7 @@ def export_photos(rows: pa.Table, destination: str, photo_kind: str, progress: P
         return ExportResult(uri, len(rows))
     if destination.endswith(".txt"):
         photo_uris = rows[f"{photo_kind}_uri"].drop_null().to_pylist()
-        write(uri, "".join(f"{photo}\n" for photo in photo_uris).encode())
+        write(uri, format_lines(photo_uris).encode())
         return ExportResult(uri, len(photo_uris), _list_rows_without_photo(rows, photo_kind))
     if destination.endswith("/"):
         return _export_tars(rows, uri, photo_kind, progress)
@@ -92,14 +92,14 @@ def _export_tars(rows: pa.Table, folder: str, photo_kind: str, progress: Progres
         if isinstance(outcome, str):
             skipped.append((row["file_name"], outcome))
         else:
-            shard.add(f"{photos:09d}", *outcome, row)
+            shard.add(f"{photos:09d}", *outcome, row, row[f"{photo_kind}_uri"])
             photos += 1
         if shard.is_full:
-            write(join_uri(folder, f"{number:06d}.tar"), shard.close())
+            shard.write(join_uri(folder, f"{number:06d}.tar"))
             shard, number = _TarShard(), number + 1
         progress.advance(1, int(isinstance(outcome, str)))
     if shard.photos:
-        write(join_uri(folder, f"{number:06d}.tar"), shard.close())
+        shard.write(join_uri(folder, f"{number:06d}.tar"))
     progress.end()
     return ExportResult(folder, photos, tuple(skipped))
 
@@ -128,19 +128,20 @@ class _TarShard:
 
     def __init__(self) -> None:
         self.photos = 0
-        self._tar = TarWriter()
+        self._tar, self._uris = TarWriter(), list[str]()
 
     @property
     def is_full(self) -> bool:
         """Whether the shard has enough photos or bytes to be written."""
         return self.photos >= _MAX_SHARD_PHOTOS or self._tar.size >= _MAX_SHARD_BYTES
 
-    def add(self, key: str, suffix: str, photo: bytes, row: dict[str, Any]) -> None:
-        """Add a photo and its row."""
+    def add(self, key: str, suffix: str, photo: bytes, row: dict[str, Any], uri: str) -> None:
+        """Add a photo from a URI, and its row."""
         self.photos += 1
+        self._uris.append(uri)
         self._tar.add(key + suffix, photo)
         self._tar.add(f"{key}.json", json.dumps(row).encode())
 
-    def close(self) -> bytes:
-        """Return the bytes of the tar file."""
-        return self._tar.close()
+    def write(self, uri: str) -> None:
+        """Write the tar file, which only those may read who may read all of its photos."""
+        write(uri, self._tar.close(), common_permissions(self._uris))

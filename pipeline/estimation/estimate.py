@@ -15,7 +15,8 @@ from pipeline.estimation.plan_sample import PlanSample, sample_remaining
 from pipeline.estimation.stratified_sampling import TotalEstimate, estimate_total
 from pipeline.runs import Shard
 from pipeline.sources import sample_by_hash
-from pipeline.stages import JobContext, list_calibration_tasks, worker_session
+from pipeline.stages import JobContext, list_calibration_tasks, sample_local_files, worker_session
+from pipeline.workers import mark_storage
 
 _CALIBRATION_PHOTOS_PER_SIDE = 4  # few, as a calibration has thousands of photos at most and an archive far more
 _MIN_PHOTOS_PER_WORKER = 4  # with fewer, reading the first and writing the last photo would dominate
@@ -105,9 +106,11 @@ def estimate_job(context: JobContext, pilot_photos: int, workers: int | None = N
     with (
         worker_session(options) as session,
         session.worker_pool(job, options.allow_code) as pool,
+        mark_storage([], [sample_local_files(work.images.entries.values())]) as storage,
     ):
         resources = plan_cluster_workers(job.compute)
-        results = list(pool.map_unordered(run_pilot, _make_pilot_tasks(context, work, resources.count)))
+        tasks = _make_pilot_tasks(context, work, resources.count)
+        results = list(storage.check_first(pool.map_unordered)(run_pilot, tasks))
     return JobEstimate(
         images=work.images.images,
         calibration_images=work.calibration_images,

@@ -39,9 +39,9 @@ from pipeline.evaluation.tasks import (
     require_evaluation_config,
 )
 from pipeline.reporting import EvaluationResult, plot_curve, read_evaluation
-from pipeline.stages import JobContext, load_or_fit_map, worker_session
+from pipeline.stages import JobContext, load_or_fit_map, sample_local_files, worker_session
 from pipeline.storage import Entry, delete_folder, exists, join_uri, list_names, read, sha256_hex, write
-from pipeline.workers import TaskExecutor
+from pipeline.workers import TaskExecutor, mark_storage
 
 EVALUATION_FORMAT = 2
 """Version of the files of an evaluation; an interrupted evaluation with files of another version starts anew."""
@@ -68,8 +68,12 @@ def evaluate_job(context: JobContext) -> EvaluationResult:
         transport.check_autoencoder(context.models.autoencoder)
         folder = context.run.evaluation(_compute_evaluation_key(config, metric_fns, pairs, transport))
         if not exists(join_uri(folder, "evaluation.json")):
-            with session.worker_pool(context.job, context.options.allow_code) as pool:
-                _measure_and_store(context, config, pairs, folder, pool.map_unordered)
+            samples = [sample_local_files([entry for entry in side if entry]) for side in zip(*pairs, strict=True)]
+            with (
+                session.worker_pool(context.job, context.options.allow_code) as pool,
+                mark_storage([context.run.uri], samples) as storage,
+            ):
+                _measure_and_store(context, config, pairs, folder, storage.check_first(pool.map_unordered))
     for subfolder in ("photos", "scores"):  # large, and no longer needed
         delete_folder(join_uri(folder, subfolder))
     return read_evaluation(folder)

@@ -1,9 +1,11 @@
 """The moments of a point of the sweep, stored in one safetensors file."""
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
+from deepot.errors import MomentsError
 from deepot.evaluation import MetricAccumulator
 from deepot.transport import Moments
 
@@ -19,12 +21,19 @@ def moments_to_bytes(scores: MetricAccumulator) -> bytes:
     return save_tensors(tensors)
 
 
-def moments_from_bytes(data: bytes) -> MetricAccumulator:
-    """Return an accumulator with the moments of `moments_to_bytes`, and without scores per photo."""
-    tensors, scores = load_tensors(data), MetricAccumulator()
-    for key in sorted(key for key in tensors if key.endswith("/count")):
-        prefix = key.removesuffix("/count")
-        count, images = tensors[key].tolist()
-        moments = Moments(count, images, tensors[f"{prefix}/mean"], tensors[f"{prefix}/scatter"])
-        scores.block_moments.setdefault(prefix.partition("/")[0], []).append(moments)
+def moments_from_bytes(data: bytes, name: str = "moments") -> MetricAccumulator:
+    """Return an accumulator with the moments of `moments_to_bytes`, and without scores per photo.
+
+    Raises:
+        MomentsError: `data`, called `name` in the message, is something else.
+    """
+    scores = MetricAccumulator()
+    try:
+        tensors = load_tensors(data)
+        for key in sorted(key for key in tensors if key.endswith("/count")):
+            prefix = key.removesuffix("/count")
+            block = {field: tensors[f"{prefix}/{field}"] for field in ("count", "mean", "scatter")}
+            scores.block_moments.setdefault(prefix.partition("/")[0], []).append(Moments.from_tensors(block))
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise MomentsError(f"{name} is not a file of an evaluation's moments ({error}): evaluate again") from error
     return scores

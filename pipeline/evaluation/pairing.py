@@ -28,7 +28,8 @@ def pair_photos(context: JobContext, config: Evaluation) -> list[tuple[Entry, En
                 f"evaluate.clean {config.clean} has '{known.key}' and '{entry.key}', and either may be the original: "
                 "keep one of the two"
             )
-    photos = list(find_images(context.job.input.images, "input", context.excluded_folders, context.job.input.exclude))
+    given = context.job.input
+    photos = list(find_images(given.images, "input", context.excluded_folders, given.exclude, given.allow))
     matched = [photo for photo in photos if _strip_suffix(photo.key) in original_by_stem]
     if not matched:
         raise ConfigError(

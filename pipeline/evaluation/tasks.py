@@ -1,6 +1,7 @@
 """The two tasks of an evaluation: preparing the variants of a photo, and measuring a variant over all photos."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -143,7 +144,8 @@ def measure_point(task: PointTask) -> None:
         write(_moments_uri(task.scores_folder, point.name), moments_to_bytes(scores))
     if point.name != CLEAN:
         clean, restored = (
-            moments_from_bytes(read(_moments_uri(task.scores_folder, name))) for name in (CLEAN, RESTORED)
+            moments_from_bytes(read(uri), uri)
+            for uri in (_moments_uri(task.scores_folder, name) for name in (CLEAN, RESTORED))
         )
         estimates = estimate_metrics(scores, clean, restored, config.replicates)
         record["estimates"] = {name: asdict(estimate) for name, estimate in estimates}
@@ -165,7 +167,7 @@ def _load_clean_and_restored(task: PhotoTask, config: Evaluation, models: Models
     """Load the clean and the restored photo, in 8 bits, grey or RGB, and of the same size."""
     clean, data = _load_8bit(task.clean, task.job.limits)
     if task.input_photo is not None:
-        restored = models.restorer(_load_8bit(task.input_photo, task.job.limits)[0])
+        restored = models.restorer(_load_8bit(task.input_photo, task.job.limits, task.job.input.allow)[0])
     else:
         degradation = load_degradation(config.degradation or "")
         generator = rng_for(b"evaluate" + data)  # another noise than in the calibration
@@ -179,10 +181,10 @@ def _load_clean_and_restored(task: PhotoTask, config: Evaluation, models: Models
     return clean, restored
 
 
-def _load_8bit(entry: Entry, limits: Limits) -> tuple[Pixels, bytes]:
+def _load_8bit(entry: Entry, limits: Limits, allow: Sequence[str] = ()) -> tuple[Pixels, bytes]:
     """Read a photo; return it in 8 bits, grey or RGB, and the bytes of the file."""
     try:
-        data = read_input(entry, limits)
+        data = read_input(entry, limits, allow)
         pixels = decode(data, limits.max_pixels).pixels
     except ImageError as error:
         raise ImageError(error.code, f"{error.code}: {entry.uri}: {error}") from error

@@ -5,6 +5,7 @@ from pipeline.imageio.file_suffix import extension_for
 from pipeline.imageio.image_file import add_format_extension, decode, encode
 from pipeline.imageio.image_format import DecodedImage, OutputFormat
 from pipeline.imageio.metadata.metadata import MetadataPolicy
+from pipeline.imageio.metadata.sidecars import strip_sidecar_location
 from pipeline.imageio.output_formats import parse_output_format
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "extension_for",
     "has_image_extension",
     "parse_output_format",
+    "strip_sidecar_location",
 ]

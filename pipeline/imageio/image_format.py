@@ -134,7 +134,7 @@ class DecodedImage:
     Attributes:
         pages: the samples in stored orientation, page by page; only TIFFs have more than one.
         properties: manifest columns of the first page: width, height, mode, bit_depth, format, pages, orientation,
-            has_alpha, has_icc, has_exif.
+            has_alpha, has_icc, has_exif, damaged_metadata.
         metadata: EXIF, XMP, ICC profile and the rest.
         matching_format: how to write the same format with the options of this file; None for a read-only format.
         page_styles: tags and encoder options of each page of a TIFF.

@@ -1,40 +1,48 @@
-"""Orphaned files: those of a run that no commit or manifest row names.
+"""Orphaned files: those that a run wrote and that no commit or committed manifest row names.
 
-There may be many millions of files: they are listed as a stream, and only hashes of the named ones are held.
+A result counts as the run's if one of its uncommitted manifest files names it and it still has the SHA-256 of its row,
+or if its name is one that only this run gives. Whatever else lies in an output folder stays, also under the name of a
+photo. There may be many millions of files: they are listed as a stream, and only hashes of the named ones are held.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import chain, islice
+from itertools import chain, groupby, islice
+from typing import Any
 
 from pipeline.calibration import calibration_of_run, list_run_maps
-from pipeline.config import Job, OutputLayout, output_folder, parse_job
+from pipeline.config import Job, output_folder, parse_job
 from pipeline.errors import RunError
-from pipeline.outputs import is_parquet_row_key, output_key_for, parse_shard_number
+from pipeline.outputs import is_shard_file_name
 from pipeline.runs import (
     HashSet,
     ManifestFile,
     RunPaths,
-    count_planned_images,
+    find_row_problem,
+    hash_name,
+    is_attempt_name,
+    is_manifest_file_name,
     list_committed_shards,
     read_commit,
     read_manifest_file,
     read_output_owner,
-    read_plan,
+    read_uncommitted_rows,
     require_run,
 )
-from pipeline.sources import parse_member_uri
+from pipeline.sources import file_of
 from pipeline.storage import (
     Entry,
     delete,
+    file_uri,
     get_mtime,
     is_temporary_name,
     iter_files,
     prefetch_map,
     read,
     sha256_hex,
+    stat,
     storage_clock,
 )
 
@@ -60,37 +68,43 @@ class Orphan:
 
 
 def find_orphans(run: RunPaths, changed_before: float) -> Iterator[Orphan]:
-    """Stream the orphans of a run: uncommitted manifest files, temporary files, and results that no row names.
+    """Stream the orphans of a run: uncommitted manifest files, the results that only these name, temporary files.
 
-    Other files in the output folder are left alone, and so are all results if the folder belongs to another run now.
+    Files that the run did not write are left alone, and so are all results if the folder belongs to another run now.
+    Results come before the manifest files that name them.
 
     Args:
         run: the run.
         changed_before: time in seconds since 1970; files that were modified later are left alone.
 
     Raises:
-        RunError: the folder is not that of a run, or a commit or manifest file cannot be read, so that nobody knows
-            what is an orphan.
+        RunError: the folder is not that of a run, or a commit or committed manifest file cannot be read, so that nobody
+            knows what is an orphan.
     """
     require_run(run)
     job = parse_job(json.loads(read(run.run_json))["job"], run.run_json)
     outputs = _find_owned_outputs(job, run)
     committed = list_committed_shards(run)
     referenced = HashSet(_iter_referenced_uris(run, committed, rows=bool(outputs)))
+
+    def is_candidate(entry: Entry) -> bool:
+        return 0 < entry.mtime < changed_before and entry.uri not in referenced
+
+    results = _find_uncommitted_results(run, outputs, is_candidate) if outputs else iter(())
     run_files = (Orphan(kind, entry) for entry in iter_files(run.uri) if (kind := _classify(entry)))
-    files_found = chain(
-        run_files,
-        _find_partial_calibration_files(job, run),
-        _find_unnamed_results(job, run, outputs) if outputs else (),
+    others = chain(
+        *(_find_files_by_name(run, output) for output in outputs), _find_partial_calibration_files(job, run), run_files
     )
-    candidates = (
-        each for each in files_found if 0 < each.entry.mtime < changed_before and each.entry.uri not in referenced
-    )
+    candidates = chain(results, (each for each in others if is_candidate(each.entry)))
+    seen = set[bytes]()
     while batch := list(islice(candidates, _RECHECK_BATCH)):
         newly_committed = list_committed_shards(run) - committed
         committed |= newly_committed
         newly_referenced = HashSet(_iter_referenced_uris(run, newly_committed, rows=bool(outputs)))
-        yield from (orphan for orphan in batch if orphan.entry.uri not in newly_referenced)
+        for orphan in batch:
+            if orphan.entry.uri not in newly_referenced and (digest := hash_name(orphan.entry.uri)) not in seen:
+                seen.add(digest)  # several uncommitted manifest files may name one result
+                yield orphan
 
 
 def read_storage_clock(run: RunPaths) -> float:
@@ -107,8 +121,14 @@ def read_storage_clock(run: RunPaths) -> float:
 
 
 def remove_orphans(found: Iterable[Orphan]) -> Iterator[Orphan]:
-    """Remove orphans and yield those that were removed; one that was written again since it was listed is kept."""
-    return (orphan for orphan, removed in prefetch_map(_remove_if_unchanged, found, _IO_THREADS, _MAX_AHEAD) if removed)
+    """Remove orphans and yield those that were removed; one that was written again since it was listed is kept.
+
+    No manifest file is removed before all results that come before it: without it they are not known to be the run's.
+    """
+    for _, group in groupby(found, lambda orphan: orphan.kind is OrphanKind.MANIFEST_FILE):
+        for orphan, removed in prefetch_map(_remove_if_unchanged, group, _IO_THREADS, _MAX_AHEAD):
+            if removed:
+                yield orphan
 
 
 def _remove_if_unchanged(orphan: Orphan) -> bool:
@@ -126,7 +146,7 @@ def _classify(entry: Entry) -> OrphanKind | None:
     folder, _, name = entry.key.rpartition("/")
     if is_temporary_name(name):
         return OrphanKind.PARTIAL
-    return OrphanKind.MANIFEST_FILE if folder == "manifest" and name.endswith(".parquet") else None
+    return OrphanKind.MANIFEST_FILE if folder == "manifest" and is_manifest_file_name(name) else None
 
 
 def _find_owned_outputs(job: Job, run: RunPaths) -> list[str]:
@@ -143,28 +163,47 @@ def _find_partial_calibration_files(job: Job, run: RunPaths) -> Iterator[Orphan]
     return (Orphan(OrphanKind.PARTIAL, entry) for entry in files if _classify(entry) is OrphanKind.PARTIAL)
 
 
-def _find_unnamed_results(job: Job, run: RunPaths, outputs: Iterable[str]) -> Iterator[Orphan]:
-    """Find files whose names the run gives to results, and partially written files outside the run's folder."""
-    is_result_name = _make_result_name_filter(job, run)
-    for entry in chain.from_iterable(map(iter_files, outputs)):
-        if is_result_name(entry.key):
+def _find_files_by_name(run: RunPaths, output: str) -> Iterator[Orphan]:
+    """Find files in an output folder whose names only deepot gives: shards' files of the run, partially written files.
+
+    An attempt that was killed has left such a file without a manifest file.
+    """
+    for entry in iter_files(output):
+        stem = entry.key.rpartition(".")[0]
+        if is_shard_file_name(entry.key) and is_attempt_name(run, stem):
             yield Orphan(OrphanKind.RESULT, entry)
-        elif _classify(entry) is OrphanKind.PARTIAL and not entry.uri.startswith(run.uri + "/"):
+        elif _classify(entry) is OrphanKind.PARTIAL and not entry.uri.startswith(file_uri(run.uri) + "/"):
             yield Orphan(OrphanKind.PARTIAL, entry)
 
 
-def _make_result_name_filter(job: Job, run: RunPaths) -> Callable[[str], bool]:
-    """Return a predicate: whether the run gives a result this key."""
-    if job.output.layout is not OutputLayout.FILES:
-        numbers = set(count_planned_images(run))
-        return lambda key: parse_shard_number(key) in numbers
-    keys = HashSet(output_key_for(entry.key, job.output.format) for shard in read_plan(run) for entry in shard.entries)
+def _find_uncommitted_results(
+    run: RunPaths, outputs: Sequence[str], is_candidate: Callable[[Entry], bool]
+) -> Iterator[Orphan]:
+    """Find the results that uncommitted manifest files name and that have the SHA-256 of their rows."""
+    folders = tuple(output.rstrip("/") + "/" for output in outputs)
 
-    def is_result_name(key: str) -> bool:
-        stem = key.rpartition(".")[0]  # inputs in Parquet rows may have no suffix, but their results have one
-        return key in keys or (is_parquet_row_key(stem) and stem in keys)
+    def read_rows(entry: Entry) -> list[dict[str, Any]]:
+        try:
+            rows = read_uncommitted_rows(entry.uri)
+        except (FileNotFoundError, RunError):
+            return []  # whatever it is, it names no result of the run
+        return list({file_of(row["output_uri"]): row for row in rows if row["output_uri"]}.values())
 
-    return is_result_name
+    def find_result(row: dict[str, Any]) -> Entry | None:
+        uri = file_of(row["output_uri"])
+        key = next(uri.removeprefix(folder) for folder in folders if uri.startswith(folder))
+        try:
+            entry = stat(uri)._replace(uri=uri, key=key)
+        except FileNotFoundError:
+            return None
+        return entry if is_candidate(entry) and find_row_problem(row) is None else None
+
+    manifest_files = (entry for entry in iter_files(run.manifest()) if is_candidate(entry))
+    rows = chain.from_iterable(rows for _, rows in prefetch_map(read_rows, manifest_files, _IO_THREADS, _MAX_AHEAD))
+    own_rows = (row for row in rows if row["output_uri"].startswith(folders))
+    for _, entry in prefetch_map(find_result, own_rows, _IO_THREADS, _MAX_AHEAD):
+        if entry is not None:
+            yield Orphan(OrphanKind.RESULT, entry)
 
 
 def _iter_referenced_uris(run: RunPaths, numbers: Iterable[int], *, rows: bool) -> Iterator[str]:
@@ -176,7 +215,8 @@ def _iter_referenced_uris(run: RunPaths, numbers: Iterable[int], *, rows: bool) 
         except FileNotFoundError:
             return []  # the shard was requeued since the commits were listed
         found = [run.manifest(file.name) for file in files]
-        return found + [uri for file in files if rows for uri in _read_output_uris(run, file)]
+        found += [uri for file in files if rows for uri in _read_output_uris(run, file)]
+        return [*map(file_uri, found)]  # also of results that earlier versions named like members of a tar
 
     for _, found in prefetch_map(read_shard, sorted(numbers), _IO_THREADS, _MAX_AHEAD):
         yield from found
@@ -191,4 +231,4 @@ def _read_output_uris(run: RunPaths, file: ManifestFile) -> list[str]:
             f"{run.manifest(file.name)} is missing, so nobody knows which results it named: run "
             f"'deepot verify {run.uri} --requeue', then the job again"
         ) from error
-    return [*uris, *{member.container for uri in uris if (member := parse_member_uri(uri))}]
+    return [*uris, *{file_of(uri) for uri in uris}]

@@ -3,25 +3,33 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio import DecodedImage
 from pipeline.outputs.naming import output_key_for
-from pipeline.storage import join_uri, write
+from pipeline.sources import common_permissions
+from pipeline.storage import escape_hashes, file_uri, find_link_out, join_uri, write
 
 
 class FileWriter:
     """Writes every result as soon as it is added."""
 
     def __init__(self, folder: str) -> None:
-        self._folder = folder
+        self._folder = file_uri(folder)
 
     def key_for(self, name: str, format_spec: str, photo: DecodedImage) -> str:
         """Return a name that no other input of the run gets."""
         return output_key_for(name, format_spec, photo)
 
     def add(self, row: dict[str, Any], key: str, data: bytes) -> None:
-        """Write a file."""
-        uri = join_uri(self._folder, key)
-        write(uri, data)
+        """Write a file, which only those may read who may read the input."""
+        uri = join_uri(self._folder, escape_hashes(key))
+        if link := find_link_out(uri, self._folder):
+            raise ImageError(
+                ErrorCode.UNSAFE_NAME,
+                f"its result would lie outside the output folder, as {link} is a symbolic link: remove the link, or "
+                "name another output.uri",
+            )
+        write(uri, data, common_permissions([row["input_uri"]]))
         row["output_uri"] = uri
 
     def close(self, rows: Sequence[dict[str, Any]]) -> None:

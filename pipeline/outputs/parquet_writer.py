@@ -48,7 +48,7 @@ class ParquetShardWriter(ShardFileWriter):
                         for row, key, data in group
                     ]
                     writer.write_table(pa.Table.from_pylist(cells, schema=self._SCHEMA))
-            write(uri, file.getvalue())
+            write(uri, file.getvalue(), self._permissions(results))
         for group_number, group in enumerate(groups):
             for row_number, result in enumerate(group):
                 result.row["output_uri"] = make_cell_uri(uri, "image", group_number, row_number)

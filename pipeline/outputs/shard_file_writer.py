@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pipeline.imageio import DecodedImage, add_format_extension
-from pipeline.storage import delete, join_uri
+from pipeline.sources import common_permissions
+from pipeline.storage import join_uri
 
-_SHARD_FILE_NAME = re.compile(r"(\d{5,})(?:-[01]+)?\.(?:tar|parquet)")
+_SHARD_FILE_NAME = re.compile(r"\d{5,}(?:-[0-9a-f]+)*\.(?:tar|parquet)")
 
 
 class Result(NamedTuple):
@@ -26,23 +27,20 @@ class Result(NamedTuple):
 
 
 class ShardFileWriter(ABC):
-    """Holds the results of a shard and writes them as one file, whose name a second attempt of the shard reuses."""
+    """Holds the results of an attempt at a shard, or at a part of it, and writes them as one file of its own."""
 
     suffix = ""
     """Of the file."""
 
-    def __init__(self, folder: str, shard: int, split_path: str) -> None:
-        """Name the file after a shard.
+    def __init__(self, folder: str, name: str) -> None:
+        """Name the file after an attempt.
 
         Args:
             folder: where the file goes.
-            shard: number of the shard.
-            split_path: which half of which half of the shard this is, while it is bisected to find an image that
-                crashes workers: a 0 or 1 for each halving; empty for all of the shard.
+            name: name of the attempt, without the file's suffix; a file that an earlier attempt has written stays, as
+                its driver may still commit it.
         """
-        self._folder = folder
-        halvings = range(1, len(split_path) + 1)
-        self._file_names = [f"{shard:05d}", *(f"{shard:05d}-{split_path[:end]}" for end in halvings)]
+        self._uri = join_uri(folder, name + self.suffix)
         self._results: dict[int, Result] = {}
 
     def key_for(self, name: str, format_spec: str, photo: DecodedImage) -> str:
@@ -54,20 +52,20 @@ class ShardFileWriter(ABC):
         self._results[id(row)] = Result(row, key, data)
 
     def close(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Write the file, and delete those of the parts that this one was split from: their worker died."""
-        results = [self._results[id(row)] for row in rows if id(row) in self._results]
-        *ancestors, uri = (join_uri(self._folder, name + self.suffix) for name in self._file_names)
-        for ancestor in ancestors:
-            delete(ancestor)
-        if results:
-            self._write(uri, results)
+        """Write the file, unless there are no results."""
+        if results := [self._results[id(row)] for row in rows if id(row) in self._results]:
+            self._write(self._uri, results)
 
     @abstractmethod
     def _write(self, uri: str, results: Sequence[Result]) -> None:
-        """Write the file, and set `output_uri` in the rows."""
+        """Write the file with `_permissions`, and set `output_uri` in the rows."""
+
+    @staticmethod
+    def _permissions(results: Sequence[Result]) -> int | None:
+        """Return the permission bits that all inputs of the results have: whoever may read the file may read them."""
+        return common_permissions(result.row["input_uri"] for result in results)
 
 
-def parse_shard_number(name: str) -> int | None:
-    """Return the number of the shard whose results a file of such a name holds; None if no shard's file has it."""
-    match = _SHARD_FILE_NAME.fullmatch(name)
-    return int(match[1]) if match else None
+def is_shard_file_name(name: str) -> bool:
+    """Whether a file of such a name may hold the results of a shard, of this or of an earlier version of deepot."""
+    return _SHARD_FILE_NAME.fullmatch(name) is not None

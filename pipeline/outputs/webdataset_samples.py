@@ -4,10 +4,17 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.imageio import has_image_extension
+from pipeline.imageio import MetadataPolicy, has_image_extension, strip_sidecar_location
 from pipeline.outputs.shard_file_writer import Result
-from pipeline.sources import parse_member_uri, read_tar_index, sanitize_path, webdataset_key, webdataset_sample
-from pipeline.storage import read_range
+from pipeline.sources import (
+    make_member_uri,
+    parse_member_uri,
+    read_photo,
+    read_tar_index,
+    sanitize_path,
+    webdataset_key,
+    webdataset_sample,
+)
 
 
 @dataclass(frozen=True)
@@ -57,15 +64,22 @@ def group_by_key(results: Sequence[Result]) -> list[TarEntry]:
     return sorted(entries.values(), key=lambda entry: order[entry.sample_key])
 
 
-def iter_tar_files(entries: Sequence[TarEntry]) -> Iterator[tuple[str, bytes]]:
-    """Yield the names and contents of the new tar's files: every result, followed by its sample's other files."""
+def iter_tar_files(entries: Sequence[TarEntry], metadata: MetadataPolicy) -> Iterator[tuple[str, bytes]]:
+    """Yield the names and contents of the new tar's files: every result, followed by its sample's other files.
+
+    Args:
+        entries: the results.
+        metadata: unless it is `keep`, the other files lose coordinates.
+    """
     written = set()
     for entry in entries:
         yield entry.name, entry.data
         for rest, content in _iter_sidecars(entry):
             if entry.sample_key + rest not in written:
                 written.add(entry.sample_key + rest)
-                yield entry.sample_key + rest, content
+                kept = content if metadata is MetadataPolicy.KEEP else strip_sidecar_location(rest, content)
+                if kept is not None:
+                    yield entry.sample_key + rest, kept
 
 
 def _tar_origin(uri: str) -> tuple[str, str]:
@@ -106,6 +120,9 @@ def _output_suffix(tar: str, name: str, new_extension: str) -> str:
 def _iter_sidecars(entry: TarEntry) -> Iterator[tuple[str, bytes]]:
     """Yield the files of a photo's sample in its own tar that are not photos: their names after the key, contents."""
     key = webdataset_key(entry.source_name)
-    for name, start, size in read_tar_index(entry.source_tar) if entry.source_tar else ():
+    for name, start, size, by_headers in read_tar_index(entry.source_tar) if entry.source_tar else ():
         if webdataset_key(name) == key and not has_image_extension(name):
-            yield name[len(key) :], read_range(entry.source_tar, start, start + size)
+            yield (
+                name[len(key) :],
+                read_photo(make_member_uri(entry.source_tar, start, size, name, by_headers=by_headers)),
+            )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from pipeline.imageio import MetadataPolicy
 from pipeline.outputs.shard_file_writer import Result, ShardFileWriter
 from pipeline.outputs.tar_writer import TarWriter
 from pipeline.outputs.webdataset_samples import group_by_key, iter_tar_files
@@ -14,9 +15,14 @@ class WebDatasetWriter(ShardFileWriter):
 
     suffix = ".tar"
 
+    def __init__(self, folder: str, name: str, metadata: MetadataPolicy = MetadataPolicy.KEEP) -> None:
+        """Name the file after an attempt; unless `metadata` is `keep`, what goes along loses coordinates."""
+        super().__init__(folder, name)
+        self._metadata = metadata
+
     def _write(self, uri: str, results: Sequence[Result]) -> None:
         entries, tar = group_by_key(results), TarWriter()
-        offsets = {name: tar.add(name, content) for name, content in iter_tar_files(entries)}
-        write(uri, tar.close())
+        offsets = {name: tar.add(name, content) for name, content in iter_tar_files(entries, self._metadata)}
+        write(uri, tar.close(), self._permissions(results))
         for entry in entries:
             entry.row["output_uri"] = make_member_uri(uri, offsets[entry.name], len(entry.data), entry.name)

@@ -15,21 +15,25 @@ from deepot.errors import DeepotError
 from deepot.transport import PatchNll
 from pipeline.calibration import calibration_of_run, load_map_of_run, read_drift_records
 from pipeline.errors import advice_for
+from pipeline.escaping import escape
 from pipeline.imageio import decode
 from pipeline.reporting.evaluation_result import read_evaluation
 from pipeline.reporting.manifest_summary import MAX_LISTED, ManifestSummary, summarize_manifest
 from pipeline.runs import RunPaths, iter_manifest_tables, iter_missing_inputs, require_run
-from pipeline.sources import read_photo
+from pipeline.sources import common_permissions, read_photo
 from pipeline.storage import exists, list_names, read, write
 
 _MAX_PAIRS, _CROP_SIDE = 8, 360
 _TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("pipeline.reporting", "."), autoescape=True, undefined=jinja2.StrictUndefined
+    loader=jinja2.PackageLoader("pipeline.reporting", "."),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    finalize=lambda value: escape(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
 )
 
 
 def write_report(run: RunPaths) -> str:
-    """Write the report of a run from its commits.
+    """Write the report of a run from its commits; who may not read all photos of which it shows a part cannot read it.
 
     Returns:
         The URI of the report.
@@ -41,6 +45,7 @@ def write_report(run: RunPaths) -> str:
     run_json = json.loads(read(run.run_json))
     transport = load_map_of_run(run)
     summary = summarize_manifest(iter_manifest_tables(run))
+    pairs = _crop_pairs(summary.sampled_rows, run_json["job"])
     missing = iter_missing_inputs(run)
     first_missing = list(islice(missing, MAX_LISTED))
     page = _TEMPLATES.get_template("report.html.j2").render(
@@ -52,7 +57,7 @@ def write_report(run: RunPaths) -> str:
         failures=summary.failures,
         codes=[(count, code, advice_for(code)) for code, count in summary.error_code_counts.most_common()],
         phases=summary.phase_seconds,
-        pairs=_crop_pairs(summary.sampled_rows),
+        pairs=pairs,
         plot=Markup(_plot_patch_nll(summary, PatchNll(transport.reference, transport.info.patch_size).expected)),
         has_restorer=run_json["job"]["restorer"] != "identity",
         evaluations=_load_evaluations(run),
@@ -60,7 +65,8 @@ def write_report(run: RunPaths) -> str:
         missing=first_missing,
         missing_count=len(first_missing) + sum(1 for _ in missing),
     )
-    write(run.report, page.encode())
+    shown = [pair[column] for pair in pairs for column in ("input_uri", "output_uri")]
+    write(run.report, page.encode(), common_permissions(shown))
     return run.report
 
 
@@ -80,21 +86,23 @@ def _load_evaluations(run: RunPaths) -> list[dict[str, Any]]:
     return evaluations
 
 
-def _crop_pairs(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Crop the centre of some photos, before and after, at full resolution."""
+def _crop_pairs(rows: Sequence[dict[str, Any]], job: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Crop the centre of some photos, before and after, at full resolution; the input within the limits of the job."""
+    max_bytes, allow = job["limits"]["max_bytes"], job["input"].get("allow", ())
     pairs = []
     for row in rows[:: max(1, len(rows) // _MAX_PAIRS)][:_MAX_PAIRS]:
         try:
-            before, after = (_crop_to_data_uri(row[column]) for column in ("input_uri", "output_uri"))
+            before = _crop_to_data_uri(read_photo(row["input_uri"], max_bytes, allow))
+            after = _crop_to_data_uri(read_photo(row["output_uri"]))
         except (DeepotError, OSError):
             continue  # the photo no longer exists; its row is counted all the same
         pairs.append(row | {"before": before, "after": after})
     return pairs
 
 
-def _crop_to_data_uri(uri: str) -> str:
+def _crop_to_data_uri(data: bytes) -> str:
     """Return the centre of a photo as a data URI."""
-    pixels = decode(read_photo(uri), max_pixels=10**12).pixels
+    pixels = decode(data, max_pixels=10**12).pixels
     rows, columns = (
         slice(max(0, (side - _CROP_SIDE) // 2), (side + _CROP_SIDE) // 2) for side in (pixels.height, pixels.width)
     )
@@ -120,7 +128,8 @@ def _plot_patch_nll(summary: ManifestSummary, natural_mean: float) -> str:
         axes.hlines(range(len(rows)), [before[i] for i in order], [after[i] for i in order], color="0.7")
         axes.plot([before[i] for i in order], range(len(rows)), "o", label="before", color="#b5651d")
         axes.plot([after[i] for i in order], range(len(rows)), "o", label="after", color="#1d6fb5")
-        axes.set_yticks(range(len(rows)), [rows[i]["file_name"][-28:] for i in order], fontsize=7, parse_math=False)
+        names = [escape(rows[i]["file_name"])[-28:] for i in order]
+        axes.set_yticks(range(len(rows)), names, fontsize=7, parse_math=False)
     else:
         axes.hist([before, after], bins=40, label=["before", "after"], color=["#b5651d", "#1d6fb5"])
         axes.set_ylabel("photos" if summary.sample_step == 1 else f"photos, 1 in {summary.sample_step}")

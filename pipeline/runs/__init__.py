@@ -1,13 +1,14 @@
 """The files of one run: plan, shards, commits, manifest, summary, lease and ownership."""
 
+from pipeline.runs.attempt_names import is_attempt_name, is_manifest_file_name, new_attempt_name
 from pipeline.runs.case_collisions import check_case_collisions
+from pipeline.runs.commit_check import check_visible
 from pipeline.runs.commits import ManifestFile, commit, list_committed_shards, read_commit
-from pipeline.runs.hash_set import HashSet
+from pipeline.runs.hash_set import HashSet, hash_name
 from pipeline.runs.lease import check_lease, hold_lease
 from pipeline.runs.manifest import (
     find_shards_of_map,
     iter_manifest_tables,
-    new_manifest_file_name,
     read_manifest,
     read_manifest_file,
     write_manifest_file,
@@ -31,6 +32,7 @@ from pipeline.runs.requeue import (
     find_retriable_failures,
     find_row_problem,
     read_rows_to_check,
+    read_uncommitted_rows,
     requeue_shards,
 )
 from pipeline.runs.rows import aggregate_page_stats, mark_failed, new_row
@@ -56,6 +58,7 @@ __all__ = [
     "check_case_collisions",
     "check_lease",
     "check_output_claim",
+    "check_visible",
     "claim_output",
     "clear_success_marker",
     "commit",
@@ -66,14 +69,17 @@ __all__ = [
     "find_retriable_failures",
     "find_row_problem",
     "find_shards_of_map",
+    "hash_name",
     "hold_lease",
+    "is_attempt_name",
+    "is_manifest_file_name",
     "iter_manifest_tables",
     "iter_missing_inputs",
     "iter_shards_by_descending_cost",
     "list_committed_shards",
     "list_numbered_files",
     "mark_failed",
-    "new_manifest_file_name",
+    "new_attempt_name",
     "new_row",
     "read_commit",
     "read_manifest",
@@ -82,6 +88,7 @@ __all__ = [
     "read_plan",
     "read_rows_to_check",
     "read_shards",
+    "read_uncommitted_rows",
     "requeue_shards",
     "require_run",
     "shards_to_parquet",

@@ -1,7 +1,8 @@
-"""The lease of a folder: refuses a second driver where two of them would overwrite each other's files."""
+"""The lease of a folder: refuses a second driver where storage cannot decide which of two drivers creates a file."""
 
 import json
 import logging
+import math
 import os
 import socket
 import threading
@@ -12,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from pipeline.errors import RunError, StorageError
-from pipeline.storage import create_if_absent, delete, read, supports_conditional_create, write
+from pipeline.storage import delete, read, supports_conditional_create, write
 
 log = logging.getLogger(__name__)
 
@@ -38,32 +39,28 @@ class LeasedFolder(Protocol):
 
 
 @contextmanager
-def hold_lease(folder: LeasedFolder, exclusive: bool = False) -> Iterator[None]:
+def hold_lease(folder: LeasedFolder) -> Iterator[None]:
     """Hold the lease of a folder for as long as the context lasts, where a lease is needed.
 
-    Storage with conditional create lets any number of drivers share a folder, so no lease is taken there unless
-    `exclusive`. A nested call only checks that the lease is still held. A driver that is killed keeps its lease for
-    `LEASE_TTL_S`.
+    Storage with conditional create lets any number of drivers share a folder, so no lease is taken there. A nested
+    call only checks that the lease is still held. A driver that is killed keeps its lease for `LEASE_TTL_S`.
 
     Args:
         folder: a run or a calibration.
-        exclusive: whether a second driver would overwrite files even where storage has conditional create.
 
     Raises:
         RunError: another driver holds the lease.
     """
-    has_conditional_create = supports_conditional_create(folder.uri)
-    if folder.uri in _HELD_LEASES or (has_conditional_create and not exclusive):
+    if folder.uri in _HELD_LEASES or supports_conditional_create(folder.uri):
         check_lease(folder)
         yield
         return
-    if not has_conditional_create:
-        log.warning(
-            "%s: this storage cannot refuse to create an object that exists (no If-None-Match, no hard links), "
-            "so only this driver commits, and a second one is refused while this one is alive",
-            folder.uri,
-        )
-    own_lease = Lease(folder, has_conditional_create)
+    log.warning(
+        "%s: this storage cannot refuse to create an object that exists (no If-None-Match, no hard links), "
+        "so only this driver commits, and a second one is refused while this one is alive",
+        folder.uri,
+    )
+    own_lease = Lease(folder)
     own_lease.acquire()
     stopped = threading.Event()
     heartbeats = threading.Thread(target=_send_heartbeats, args=(own_lease, stopped), daemon=True)
@@ -91,8 +88,8 @@ def check_lease(folder: LeasedFolder) -> None:
 class Lease:
     """The lease of one driver on a folder."""
 
-    def __init__(self, folder: LeasedFolder, has_conditional_create: bool = False) -> None:
-        self._folder, self._has_conditional_create = folder, has_conditional_create
+    def __init__(self, folder: LeasedFolder) -> None:
+        self._folder = folder
         self.driver_id = uuid.uuid4().hex
         self._identity = {"driver": self.driver_id, "host": socket.gethostname(), "process": os.getpid()}
         self._confirmed_at = 0.0  # when the lease was last known to be this driver's
@@ -104,21 +101,12 @@ class Lease:
         Raises:
             RunError: another driver holds the lease.
         """
-        now = time.time()
-        if self._has_conditional_create and create_if_absent(self._folder.lease, self._to_json(now)):
-            self._confirmed_at = now
-            return
-        self._raise_if_held()
-        if (stale := self._read()) and stale["driver"] != self.driver_id:
-            watch_s = _STALE_CHECK_HEARTBEATS * HEARTBEAT_S
-            log.warning(
-                "%s: waiting %.0f s to see whether the previous driver is still alive", self._folder.uri, watch_s
-            )
-            time.sleep(watch_s)
-            self._raise_if_held(stale)
+        if other := self._read_other():
+            self._require_silence(other)
         self._write()
         time.sleep(min(_SETTLE_S, HEARTBEAT_S))
-        self._raise_if_held()
+        if other := self._read_other():
+            raise self._held_error(other, 0.0)
 
     def heartbeat(self) -> None:
         """Renew the lease, unless another driver has taken it over."""
@@ -132,7 +120,7 @@ class Lease:
         Raises:
             RunError: another driver has taken the lease over.
         """
-        if time.time() - self._confirmed_at > 2 * HEARTBEAT_S:
+        if not 0 <= time.time() - self._confirmed_at <= 2 * HEARTBEAT_S:  # the clock may have been set back
             self._refresh()
         if self._lost_message:
             raise RunError(self._lost_message)
@@ -155,28 +143,48 @@ class Lease:
             f"{LEASE_TTL_S:.0f} s: this driver stops, and what it has committed counts; run the job again for the rest"
         )
 
-    def _raise_if_held(self, stale: dict[str, Any] | None = None) -> None:
-        """Raise an error if another driver is alive: by its time stamp, or because it has written since `stale`."""
-        other = self._read()
-        if other is None or other["driver"] == self.driver_id:
-            return
-        silence_s = time.time() - other["time"] if stale in (None, other) else 0.0
-        if silence_s < LEASE_TTL_S:
-            why = (
-                "two drivers would overwrite each other's files"
-                if self._has_conditional_create
-                else "this storage cannot decide between two drivers"
-            )
-            raise RunError(
-                f"{self._folder.uri} has another driver, {_describe_driver(other)}, last heard from {silence_s:.0f} s "
-                f"ago, and {why}: wait until it has finished; if it was killed, try again in "
-                f"{LEASE_TTL_S - silence_s:.0f} s"
-            )
+    def _require_silence(self, other: dict[str, Any]) -> None:
+        """Raise an error if another driver is alive: by its time stamp, or because it renews its lease.
+
+        Clocks may differ. One that has been silent for long by its time stamp is watched for more than a heartbeat. A
+        time stamp in the future proves nothing, so that driver is watched for as long as one may be silent.
+        """
+        silence_s = time.time() - other["time"]
+        if 0 <= silence_s < LEASE_TTL_S:
+            raise self._held_error(other, silence_s)
+        interval_s = _STALE_CHECK_HEARTBEATS * HEARTBEAT_S
+        remaining_s = LEASE_TTL_S if silence_s < 0 else interval_s
+        log.warning(
+            "%s: waiting up to %.0f s to see whether the previous driver is still alive", self._folder.uri, remaining_s
+        )
+        while remaining_s > 0:
+            time.sleep(min(interval_s, remaining_s))
+            remaining_s -= interval_s
+            current = self._read_other()
+            if current is None:
+                return
+            if current != other:
+                raise self._held_error(current, 0.0)
+
+    def _held_error(self, other: dict[str, Any], silence_s: float) -> RunError:
+        return RunError(
+            f"{self._folder.uri} has another driver, {_describe_driver(other)}, last heard from {silence_s:.0f} s "
+            "ago, and this storage cannot decide between two drivers: wait until it has finished; if it was killed, "
+            f"try again in {LEASE_TTL_S - silence_s:.0f} s"
+        )
+
+    def _read_other(self) -> dict[str, Any] | None:
+        """Read the lease if it is another driver's."""
+        found = self._read()
+        return None if found is None or found["driver"] == self.driver_id else found
 
     def _read(self) -> dict[str, Any] | None:
         try:
             found = json.loads(read(self._folder.lease))
-            return {key: found[key] for key in self._identity} | {"time": float(found["time"])}
+            beat = float(found["time"])
+            if not math.isfinite(beat):
+                raise ValueError(f"its time is {beat}")
+            return {key: found[key] for key in self._identity} | {"time": beat}
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:

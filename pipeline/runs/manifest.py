@@ -1,7 +1,6 @@
 """Writing manifest files, and reading those that are committed."""
 
 import io
-import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -19,11 +18,6 @@ from pipeline.runs.paths import RunPaths, require_run
 from pipeline.storage import prefetch_map, read, sha256_hex, write
 
 _READ_THREADS, _MAX_SHARDS_AHEAD = 16, 64
-
-
-def new_manifest_file_name(shard: int, attempt: int) -> str:
-    """Return a file name that no other attempt at the same shard has."""
-    return f"{shard:05d}-{attempt}-{uuid.uuid4().hex[:8]}.parquet"
 
 
 def write_manifest_file(run: RunPaths, name: str, rows: Sequence[dict[str, Any]]) -> ManifestFile:
@@ -83,9 +77,15 @@ def read_manifest_file(run: RunPaths, file: ManifestFile) -> pa.Table:
         RunError: it is not the file that was committed.
     """
     uri = run.manifest(file.name)
-    data = read(uri)
-    if sha256_hex(data) != file.sha256:
-        raise RunError(f"{uri} is not the file that was committed: its sha256 differs")
+    return parse_manifest_file(uri, _read_checked(run, file))
+
+
+def parse_manifest_file(uri: str, data: bytes) -> pa.Table:
+    """Return the rows that the bytes of a manifest file hold.
+
+    Raises:
+        RunError: they are not a manifest file of a version that this deepot reads.
+    """
     try:
         with pq.ParquetFile(io.BytesIO(data)) as parquet:
             table = parquet.read()
@@ -97,6 +97,26 @@ def read_manifest_file(run: RunPaths, file: ManifestFile) -> pa.Table:
     except (pa.ArrowException, OSError, ValueError) as error:
         raise RunError(f"{uri} is not a valid Parquet file ({error})") from error
     raise RunError(f"{uri} has rows of manifest version {version}; this deepot reads version {MANIFEST_VERSION}")
+
+
+def read_output_uris(run: RunPaths, file: ManifestFile) -> list[str]:
+    """Read the URIs of the results that a manifest file names, without its other columns.
+
+    Raises:
+        FileNotFoundError: the file is missing.
+        RunError: it is not the file that was described.
+    """
+    with pq.ParquetFile(io.BytesIO(_read_checked(run, file))) as parquet:
+        column = parquet.read(columns=["output_uri"], use_threads=False).column(0)
+    return column.drop_null().to_pylist()  # type: ignore[no-any-return]
+
+
+def _read_checked(run: RunPaths, file: ManifestFile) -> bytes:
+    uri = run.manifest(file.name)
+    data = read(uri)
+    if sha256_hex(data) != file.sha256:
+        raise RunError(f"{uri} is not the file that was committed: its sha256 differs")
+    return data
 
 
 def read_manifest(run: RunPaths) -> pa.Table:

@@ -5,7 +5,7 @@ import json
 from pipeline.config import OutputLayout
 from pipeline.errors import RunError
 from pipeline.imageio import has_image_extension
-from pipeline.outputs import parse_shard_number
+from pipeline.outputs import is_shard_file_name
 from pipeline.runs.paths import RUNS_FOLDER, RunPaths
 from pipeline.storage import create_if_absent, iter_files, join_uri, read, write
 
@@ -76,4 +76,4 @@ def _find_result_like_file(output: str, run: RunPaths, layout: OutputLayout) -> 
     found = (entry for entry in iter_files(output) if not entry.key.startswith((f"{RUNS_FOLDER}/", f"{runs_folder}/")))
     if layout is OutputLayout.FILES:
         return next((entry.uri for entry in found if has_image_extension(entry.key)), "")
-    return next((entry.uri for entry in found if parse_shard_number(entry.key) is not None), "")
+    return next((entry.uri for entry in found if is_shard_file_name(entry.key)), "")

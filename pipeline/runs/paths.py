@@ -22,6 +22,11 @@ class RunPaths:
     uri: str
 
     @property
+    def fingerprint(self) -> str:
+        """The name of the folder: the fingerprint of the run, shortened."""
+        return self.uri.rstrip("/").rpartition("/")[2]
+
+    @property
     def run_json(self) -> str:
         """run.json: the resolved job, the fingerprint and the versions of the packages."""
         return join_uri(self.uri, "run.json")

@@ -3,8 +3,8 @@
 import heapq
 import io
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import chain
 
 from pipeline.errors import RunError
@@ -30,6 +30,7 @@ class PlanSummary:
         shards: number of shards that the new ones make.
         missing: images of earlier plans that are missing now, whichever listing was the first without them.
         presence_changes: images that went missing or came back since the previous listing.
+        passed_over: files that are no images to work on, by kind (`pipeline.sources.passed_over`).
     """
 
     found: int = 0
@@ -39,6 +40,7 @@ class PlanSummary:
     shards: int = 0
     missing: int = 0
     presence_changes: int = 0
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
 
 def extend_plan(

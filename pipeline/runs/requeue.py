@@ -8,11 +8,11 @@ from typing import Any
 
 from pipeline.errors import ContainerError, RunError, StorageError
 from pipeline.runs.commits import ManifestFile, list_committed_shards, read_commit
-from pipeline.runs.manifest import read_manifest_file
+from pipeline.runs.manifest import parse_manifest_file, read_manifest_file
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.plan import clear_success_marker, count_planned_images, find_last_shards
 from pipeline.sources import read_photo
-from pipeline.storage import delete, prefetch_map, sha256_hex
+from pipeline.storage import delete, prefetch_map, read, sha256_hex
 
 _READ_THREADS, _MAX_SHARDS_AHEAD = 8, 1000
 _COLUMNS_TO_CHECK = ["status", "output_uri", "output_sha256", "retriable", "input_uri"]
@@ -94,6 +94,16 @@ def read_rows_to_check(run: RunPaths, shard: int, file: ManifestFile) -> list[di
         RunError: it is not the file that was committed.
     """
     return [row | {"shard": shard} for row in read_manifest_file(run, file).select(_COLUMNS_TO_CHECK).to_pylist()]
+
+
+def read_uncommitted_rows(uri: str) -> list[dict[str, Any]]:
+    """Read the rows of a manifest file that no commit names, with the columns that `find_row_problem` needs.
+
+    Raises:
+        FileNotFoundError: the file is missing.
+        RunError: it is not a manifest file of a version that this deepot reads.
+    """
+    return [row | {"shard": -1} for row in parse_manifest_file(uri, read(uri)).select(_COLUMNS_TO_CHECK).to_pylist()]
 
 
 def _find_shard_failures(run: RunPaths, shard: int) -> list[Finding]:

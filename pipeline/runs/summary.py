@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pipeline.errors import RunError
 from pipeline.runs.commits import list_committed_shards, read_commits
@@ -30,6 +30,7 @@ class RunSummary:
         done_now: images that this call has processed.
         retried: failed images that this call has tried again, along with the others of their shards.
         seconds: the duration of this call.
+        passed_over: files of the input that are no images to work on, by kind; empty if this call did not list it.
         drift: the drift of the calibration (`pipeline.calibration.Drift.json_fields`); None if it was not measured.
     """
 
@@ -45,6 +46,7 @@ class RunSummary:
     retried: int = 0
     seconds: float = 0.0
     drift: Mapping[str, object] | None = None
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[str, str | int]:
@@ -53,10 +55,10 @@ class RunSummary:
 
     @property
     def json_fields(self) -> dict[str, object]:
-        """The JSON fields of a finished command: the counts, done_now, retried, seconds and drift."""
+        """The JSON fields of a finished command: the counts, done_now, retried, seconds, drift and passed_over."""
         seconds = round(self.seconds, 3)
         now = {"done_now": self.done_now, "retried": self.retried, "seconds": seconds, "drift": self.drift}
-        return {**self.counts, **now}
+        return {**self.counts, **now, "passed_over": dict(self.passed_over)}
 
     @property
     def n_committed(self) -> int:

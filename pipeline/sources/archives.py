@@ -1,54 +1,17 @@
-"""Tar and ZIP files: their indexes, the photos among their members, and reading one."""
+"""Tar and ZIP files: the photos among their members, and reading one."""
 
-import struct
-import tarfile
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from tarfile import TarError
 
-from pipeline.errors import ContainerError
+from pipeline.errors import ContainerError, ErrorCode, ImageError
 from pipeline.imageio import has_image_extension
+from pipeline.sources.archive_index import ArchiveIndex, read_tar_index, read_zip_index
 from pipeline.sources.container import open_container
 from pipeline.sources.member_uri import ArchiveMember, make_member_uri, sanitize_path
+from pipeline.sources.sparse_map import check_regions, expand, parse_sparse_map, read_stored_map
+from pipeline.sources.tar_headers import TarMember, read_tar_member
 from pipeline.sources.zip_member import MAX_OVERHEAD_BYTES, extract_member
-from pipeline.storage import Entry, escape_filename, read_range
-
-ArchiveIndex = tuple[tuple[str, int, int], ...]
-"""Of each member: its name, where it starts, and how many bytes it takes."""
-_PARSER_ERRORS = (ValueError, ArithmeticError, LookupError, EOFError, NotImplementedError, struct.error)
-"""What the readers of tars and ZIP files also raise over corrupt bytes."""
-
-
-@lru_cache(maxsize=4)
-def read_tar_index(uri: str) -> ArchiveIndex:
-    """Return the names of a tar's files, where their bytes start, and how many they are.
-
-    Raises:
-        ContainerError: it is not a tar file, or a corrupt one.
-        StorageError: it cannot be read.
-    """
-    try:
-        with open_container(uri) as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            return tuple(
-                (escape_filename(member.name), member.offset_data, member.size) for member in tar if member.isreg()
-            )
-    except (tarfile.TarError, *_PARSER_ERRORS) as error:
-        raise ContainerError(f"{uri} is not a tar file, or a corrupt one: {error}") from error
-
-
-def read_zip_index(uri: str) -> ArchiveIndex:
-    """Return the names of a ZIP file's members, where their headers start, and how many bytes their data take.
-
-    Raises:
-        ContainerError: it is not a ZIP file, or a corrupt one.
-        StorageError: it cannot be read.
-    """
-    try:
-        with open_container(uri) as file, zipfile.ZipFile(file) as archive:
-            infos = [info for info in archive.infolist() if not info.is_dir()]
-            return tuple((info.filename, info.header_offset, info.compress_size) for info in infos)
-    except (zipfile.BadZipFile, *_PARSER_ERRORS) as error:
-        raise ContainerError(f"{uri} is not a ZIP file, or a corrupt one: {error}") from error
+from pipeline.storage import Entry, read_range
 
 
 class _Archive:
@@ -59,10 +22,10 @@ class _Archive:
     def __init__(self, read_index: Callable[[str], ArchiveIndex]) -> None:
         self._read_index = read_index
 
-    def entries(self, file: Entry, column: str) -> Iterator[Entry]:
+    def entries(self, file: Entry, column: str, allow: Sequence[str] = ()) -> Iterator[Entry]:
         """Yield the members whose names have the extension of a photo."""
         found: dict[str, Entry] = {}
-        for name, start, size in self._read_index(file.uri):
+        for name, start, size, by_headers in self._read_index(file.uri):
             if not has_image_extension(name):
                 continue
             key = f"{file.key}/{sanitize_path(name)}"
@@ -70,8 +33,13 @@ class _Archive:
                 raise ContainerError(
                     f"{file.uri} holds two photos named {name}, whose results would be one file: rename one of them"
                 )
-            found[key] = Entry(make_member_uri(file.uri, start, size, name), key, size, file.etag, file.mtime)
+            uri = make_member_uri(file.uri, start, size, name, by_headers=by_headers)
+            found[key] = Entry(uri, key, size, file.etag, file.mtime)
         yield from (found[key] for key in sorted(found))
+
+    def other_names(self, file: Entry) -> Iterator[str]:
+        """Yield the names of the other members."""
+        return (name for name, *_ in self._read_index(file.uri) if not has_image_extension(name))
 
     def names_photos(self, files: Sequence[Entry], column: str) -> bool:
         """Return False: the photos are in the files."""
@@ -84,10 +52,15 @@ class TarArchive(_Archive):
     def __init__(self) -> None:
         super().__init__(read_tar_index)
 
-    def read_member(self, member: ArchiveMember, max_inflated_bytes: int) -> bytes:
-        """Read a range of the file."""
-        start, size = member.parse_range()
-        return read_range(member.container, start, start + size)
+    def read_member(self, member: ArchiveMember, max_bytes: int | None, allow: Sequence[str] = ()) -> bytes:
+        """Read a range of the file; of a sparse member, whose zeros are not stored, its headers first."""
+        start, size = member.parse_range(max_bytes)
+        if member.by_headers:
+            return _read_by_headers(member.container, start, max_bytes)
+        data = read_range(member.container, start, start + size)
+        if len(data) < size:
+            raise ImageError(ErrorCode.DAMAGED, f"the tar ends {size - len(data)} bytes before the photo does")
+        return data
 
 
 class ZipArchive(_Archive):
@@ -96,8 +69,53 @@ class ZipArchive(_Archive):
     def __init__(self) -> None:
         super().__init__(read_zip_index)
 
-    def read_member(self, member: ArchiveMember, max_inflated_bytes: int) -> bytes:
+    def read_member(self, member: ArchiveMember, max_bytes: int | None, allow: Sequence[str] = ()) -> bytes:
         """Read a range of the file, and check and inflate it."""
-        start, size = member.parse_range()
+        start, size = member.parse_range(max_bytes)
         data = read_range(member.container, start, start + size + MAX_OVERHEAD_BYTES)
-        return extract_member(data, size, max_inflated_bytes)
+        return extract_member(data, size, max_bytes)
+
+
+def _read_by_headers(container: str, offset: int, max_bytes: int | None) -> bytes:
+    """Read the member of a tar whose headers start at an offset.
+
+    Raises:
+        ImageError: it is a link that leads to no file, neither file nor link, corrupt, or larger than `max_bytes`.
+    """
+    try:
+        with open_container(container) as file:
+            member = read_tar_member(file, offset)
+        if member.is_file:
+            return _read_sparse(container, member, max_bytes)
+    except (ValueError, TarError) as error:
+        raise ImageError(ErrorCode.DAMAGED, f"the tar has no photo at byte {offset}: {error}") from error
+    if member.is_link:
+        raise ImageError(
+            ErrorCode.MISSING,
+            f"it is a link to '{member.link_name}', which leads to no file in the tar; store the photo itself",
+        )
+    raise ImageError(
+        ErrorCode.UNSUPPORTED_FORMAT,
+        f"it is no file but a member of type {member.type.decode('latin-1')!r}; store the photo as a regular file",
+    )
+
+
+def _read_sparse(container: str, member: TarMember, max_bytes: int | None) -> bytes:
+    """Read the stored bytes of a sparse member, and put them where they belong.
+
+    Raises:
+        ImageError: it has more than `max_bytes`.
+        ValueError: its map is corrupt.
+    """
+    if max_bytes is not None and member.size > max_bytes:
+        raise ImageError(ErrorCode.TOO_LARGE, f"{member.size} bytes are more than limits.max_bytes = {max_bytes}")
+
+    def read(start: int, end: int) -> bytes:
+        return read_range(container, member.data_offset + start, member.data_offset + min(end, member.stored_size))
+
+    if member.map_is_stored:
+        regions, start = read_stored_map(read, member.stored_size)
+    else:
+        regions, start = parse_sparse_map(member.sparse_map or ""), 0
+    check_regions(regions, member.size)
+    return expand(read(start, start + sum(length for _, length in regions)), regions, member.size)

@@ -2,13 +2,16 @@
 
 import heapq
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain, groupby
 from operator import attrgetter
 
 from pipeline.errors import ContainerError, StorageError
 from pipeline.imageio import has_image_extension
+from pipeline.sources.container import Container
 from pipeline.sources.containers import CONTAINERS
+from pipeline.sources.passed_over import PassedOver
 from pipeline.sources.photo_list import name_clash_message
 from pipeline.storage import Entry, list_objects
 
@@ -20,40 +23,63 @@ _CONTAINER_URI = re.compile(
 _COMPRESSED_TAR = re.compile(r".+\.(tar\.\w+|tgz)", re.IGNORECASE | re.DOTALL)
 
 
-def discover_images(uri: str) -> Iterator[Entry]:
+def discover_images(uri: str, passed_over: PassedOver | None = None, allow: Sequence[str] = ()) -> Iterator[Entry]:
     """Stream the photos that a URI names, in the order of their keys.
 
     Args:
         uri: a folder, glob or file; or a file or glob of `.tar`, `.zip` or `.parquet` for the photos inside (`#column`
             at its end names the Parquet column, `image` by default); or of `.txt`, a list of photos, one a line.
+        passed_over: counts what else is in a folder, or in a tar or ZIP file.
+        allow: prefixes of URIs that lists and columns of URIs may name, besides what lies below their own folders;
+            local ones may name anything.
+
+    A container that is corrupt, or two of whose photos have one name, is yielded itself, and reading it fails.
 
     Raises:
         FileNotFoundError: no such folder, bucket or file.
+        NotAllowedError: a list or column names something else.
         StorageError: it cannot be listed or read.
-        ContainerError: the only container is corrupt, or two of its photos have one name. If there are several, the
-            bad one is yielded itself, and reading it fails.
     """
     if _COMPRESSED_TAR.fullmatch(uri):
         raise StorageError(f"{uri}: photos in a compressed tar cannot be read one by one; decompress it to .tar")
     match = _CONTAINER_URI.fullmatch(uri)
     container = CONTAINERS[match["kind"].lower()] if match else None
     if match is None or container is None or (match["column"] and not container.has_columns):
-        yield from list_images(uri)
+        yield from list_images(uri, passed_over)
         return
     files = sorted(list_images(match["files"]), key=lambda entry: entry.key + "/")
     column = match["column"] or DEFAULT_COLUMN
-    entries_by_file = (container.entries(file, column) for file in files)
-    if len(files) > 1:
-        entries_by_file = (_or_bad_container(file, inside) for file, inside in zip(files, entries_by_file, strict=True))
+    entries_by_file = (_or_bad_container(file, container.entries(file, column, allow)) for file in files)
+    if passed_over is not None:
+        pairs = zip(files, entries_by_file, strict=True)
+        entries_by_file = (_count_others(file, container, inside, passed_over) for file, inside in pairs)
     if container.names_photos(files, column):
         yield from _merge_unique(entries_by_file)
     else:
         yield from chain.from_iterable(entries_by_file)
 
 
-def list_images(uri: str) -> Iterator[Entry]:
+def list_images(uri: str, passed_over: PassedOver | None = None) -> Iterator[Entry]:
     """Stream the images below a folder, by their extensions; the files that match a glob; or one file."""
-    return list_objects(uri, has_image_extension)
+    if passed_over is None:
+        return list_objects(uri, has_image_extension)
+
+    def accepts(path: str) -> bool:
+        if not (is_image := has_image_extension(path)):
+            passed_over.add(path)
+        return is_image
+
+    return list_objects(uri, accepts, passed_over.add_special)
+
+
+def _count_others(
+    file: Entry, container: Container, entries: Iterator[Entry], passed_over: PassedOver
+) -> Iterator[Entry]:
+    """Yield the photos of a container, and count what else it holds."""
+    yield from entries
+    with suppress(ContainerError):  # then it is a failed row itself
+        for name in container.other_names(file):
+            passed_over.add(name)
 
 
 def _merge_unique(lists: Iterable[Iterator[Entry]]) -> Iterator[Entry]:
@@ -66,12 +92,21 @@ def _merge_unique(lists: Iterable[Iterator[Entry]]) -> Iterator[Entry]:
 
 
 def _or_bad_container(file: Entry, entries: Iterator[Entry]) -> Iterator[Entry]:
-    """Yield the photos of one container of several, or if it is corrupt the file itself, which fails as one image."""
+    """Yield the photos of one container, or if it cannot be parsed the file itself, which fails as one image."""
     try:
         first = next(entries, None)
     except ContainerError:
-        yield file._replace(key=f"{file.key}/{file.key.rpartition('/')[2]}")
+        yield _bad_container(file)
+        return
+    except (StorageError, FileNotFoundError):  # of storage, or of what a list may name
+        raise
+    except Exception:  # parsers raise anything over bytes made to harm, and run out of memory or stack
+        yield _bad_container(file)
         return
     if first is not None:
         yield first
         yield from entries
+
+
+def _bad_container(file: Entry) -> Entry:
+    return file._replace(key=f"{file.key}/{file.key.rpartition('/')[2]}")

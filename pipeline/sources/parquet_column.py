@@ -4,19 +4,25 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any
+from os import SEEK_END
+from typing import BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.errors import ContainerError, StorageError
+from pipeline.errors import ContainerError, ErrorCode, ImageError, StorageError
 from pipeline.imageio import has_image_extension
-from pipeline.sources.container import open_container
-from pipeline.sources.member_uri import ArchiveMember, make_cell_uri, resolve_relative, sanitize_path
+from pipeline.sources.allowed_names import MAX_NAME_BYTES, resolve_name
+from pipeline.sources.member_uri import ArchiveMember, make_cell_uri, sanitize_path
+from pipeline.sources.parquet_cells import RowGroupReader, iter_cell_batches, largest_page_bytes, open_parquet
 from pipeline.sources.photo_list import resolve_names
 from pipeline.storage import Entry, read
 
 _ROW_GROUP_LOCKS = tuple(threading.Lock() for _ in range(8))
+_BATCH_BYTES, _MAX_BATCH_ROWS = 16 * 2**20, 4096  # of names that are decoded at a time
+_MAX_REPEATED_ROWS = 10_000
+_MAX_NAMES_PAGE_BYTES = 256 * 2**20
 
 
 class ParquetColumn:
@@ -24,78 +30,137 @@ class ParquetColumn:
 
     has_columns = True
 
-    def entries(self, file: Entry, column: str) -> Iterator[Entry]:
+    def entries(self, file: Entry, column: str, allow: Sequence[str] = ()) -> Iterator[Entry]:
         """Yield a photo for each row, or for each URI."""
-        try:
-            with open_container(file.uri) as stream, pq.ParquetFile(stream) as parquet:
-                dtype = _column_type(parquet.schema_arrow, column, file.uri)
-                if not _is_string_type(dtype):
-                    yield from _cell_entries(file, parquet, column, pa.types.is_struct(dtype))
-                    return
-                names = parquet.read(columns=[column]).column(column).to_pylist()
-        except pa.ArrowInvalid as error:
-            raise ContainerError(f"{file.uri} is not a Parquet file, or a corrupt one: {error}") from error
-        yield from resolve_names(filter(None, names), file.uri)
+        with open_parquet(file.uri) as (stream, parquet):
+            _check_row_count(parquet.metadata.num_rows, stream.seek(0, SEEK_END))
+            dtype = _column_type(parquet.schema_arrow, column)
+            if dtype is None:
+                raise ContainerError(_no_column_message(parquet.schema_arrow, column, file.uri))
+            if not _is_string_type(dtype):
+                yield from _cell_entries(file, stream, parquet, column, pa.types.is_struct(dtype))
+                return
+            names = list(_iter_names(file.uri, stream, parquet, column))
+        yield from resolve_names(names, file.uri, allow)
+
+    def other_names(self, file: Entry) -> Iterator[str]:
+        """Return nothing: every cell is a photo."""
+        return iter(())
 
     def names_photos(self, files: Sequence[Entry], column: str) -> bool:
-        """Whether the column holds URIs, by the first file that can be read."""
+        """Whether the column holds URIs, by the first file that can be read.
+
+        Raises:
+            StorageError: that file has no such column, or it can hold neither photos nor URIs.
+        """
         for file in files:
-            with (
-                suppress(pa.ArrowInvalid, ContainerError),
-                open_container(file.uri) as stream,
-                pq.ParquetFile(stream) as parquet,
-            ):
-                return _is_string_type(_column_type(parquet.schema_arrow, column, file.uri))
+            with suppress(ContainerError, MemoryError), open_parquet(file.uri) as (_, parquet):
+                schema = parquet.schema_arrow
+                dtype = _column_type(schema, column)
+                if dtype is None:
+                    raise StorageError(_no_column_message(schema, column, file.uri))
+                return _is_string_type(dtype)
         return False
 
-    def read_member(self, member: ArchiveMember, max_inflated_bytes: int) -> bytes:
+    def read_member(self, member: ArchiveMember, max_bytes: int | None, allow: Sequence[str] = ()) -> bytes:
         """Read a cell, or the file whose path it holds instead of bytes."""
         column, group, row = member.parse_cell()
-        value = _read_cell(member.container, column, group, row)
+        lock = _ROW_GROUP_LOCKS[hash((member.container, group)) % len(_ROW_GROUP_LOCKS)]
+        with lock:  # one thread decodes the row group, and the others find its cells there
+            value = _row_group_reader(member.container, column, group, max_bytes).read(row)
         if isinstance(value, dict):
-            value = value["bytes"] if value.get("bytes") is not None else value.get("path")
+            value = value["bytes"] if value["bytes"] is not None else value["path"]
         if isinstance(value, str):
-            return read(resolve_relative(member.container, value))
+            if (size := len(value.encode())) > MAX_NAME_BYTES:
+                raise ImageError(
+                    ErrorCode.UNSAFE_NAME, f"the cell holds a name of {size} bytes; at most {MAX_NAME_BYTES} are read"
+                )
+            return read(resolve_name(value, member.container, allow), max_bytes)
         if value is None:
             raise FileNotFoundError(make_cell_uri(member.container, column, group, row))
         return bytes(value)
 
 
-def _cell_entries(file: Entry, parquet: pq.ParquetFile, column: str, has_paths: bool) -> Iterator[Entry]:
+_row_group_reader = lru_cache(maxsize=2)(RowGroupReader)
+
+
+def _check_row_count(n_rows: int, n_bytes: int) -> None:
+    """Check that a file has a byte for each of its rows; a few bytes can stand for any number of repeated ones."""
+    if n_rows > max(_MAX_REPEATED_ROWS, n_bytes):
+        raise ValueError(f"it has {n_rows} rows in {n_bytes} bytes")
+
+
+def _cell_entries(
+    file: Entry, stream: BinaryIO, parquet: pq.ParquetFile, column: str, has_paths: bool
+) -> Iterator[Entry]:
     number = 0
     for group in range(parquet.num_row_groups):
         row_group = parquet.metadata.row_group(group)
         sizes = [row_group.column(index).total_compressed_size for index in range(row_group.num_columns)]
         mean_size = sum(sizes) // max(1, row_group.num_rows)
-        paths = _read_paths(parquet, group, column) if has_paths else [None] * row_group.num_rows
-        for row, path in enumerate(paths):
-            name = sanitize_path(path or "").rpartition("/")[2]
-            suffix = "." + name.rpartition(".")[2] if has_image_extension(name) else ""
+        suffixes = _read_suffixes(stream, parquet, group, column) if has_paths else []
+        for row in range(row_group.num_rows):
+            suffix = suffixes[row] if suffixes else ""
             uri, key = make_cell_uri(file.uri, column, group, row), f"{file.key}/{number:08d}{suffix}"
             yield Entry(uri, key, mean_size, file.etag, file.mtime)
             number += 1
 
 
-def _read_paths(parquet: pq.ParquetFile, group: int, column: str) -> list[str | None]:
-    """Return the paths of the structs in a row group, without their bytes."""
-    cells = parquet.read_row_group(group, columns=[f"{column}.path"]).column(column)
-    paths: list[str | None] = cells.combine_chunks().field("path").to_pylist()
-    return paths
+def _read_suffixes(stream: BinaryIO, parquet: pq.ParquetFile, group: int, column: str) -> list[str]:
+    """Return the suffixes of the paths of the structs in a row group; none if they cannot be read.
 
-
-def _read_cell(container: str, column: str, group: int, row: int) -> Any:  # noqa: ANN401 — whatever a cell holds
-    lock = _ROW_GROUP_LOCKS[hash((container, group)) % len(_ROW_GROUP_LOCKS)]
+    Then each of the cells fails when it is read, for that reason.
+    """
+    leaf = f"{column}.path"
     try:
-        with lock:  # one thread reads the row group, and the others find it in the cache
-            return _read_row_group(container, column, group)[row].as_py()
-    except pa.ArrowException as error:
-        raise ContainerError(f"{container}: row group {group} cannot be read: {error}") from error
+        return [
+            _image_suffix(path)
+            for cells in iter_cell_batches(parquet, group, [leaf], _batch_rows(stream, parquet, group, leaf))
+            for path in _short_texts(cells.field("path"))
+        ]
+    except (StorageError, FileNotFoundError):
+        raise
+    except Exception:  # readers raise anything over corrupt bytes
+        return []
 
 
-@lru_cache(maxsize=2)
-def _read_row_group(container: str, column: str, group: int) -> Any:  # noqa: ANN401 — pyarrow has no types
-    with open_container(container) as file, pq.ParquetFile(file) as parquet:
-        return parquet.read_row_group(group, columns=[column]).column(column)
+def _image_suffix(path: str | None) -> str:
+    name = sanitize_path(path or "").rpartition("/")[2]
+    return "." + name.rpartition(".")[2] if has_image_extension(name) else ""
+
+
+def _iter_names(uri: str, stream: BinaryIO, parquet: pq.ParquetFile, column: str) -> Iterator[str]:
+    """Yield the names in a column; in place of one that is too long, the URI of its cell, which fails when it is read.
+
+    Empty cells are left out.
+    """
+    for group in range(parquet.num_row_groups):
+        row = 0
+        for cells in iter_cell_batches(parquet, group, [column], _batch_rows(stream, parquet, group, column)):
+            for is_valid, name in zip(cells.is_valid().to_pylist(), _short_texts(cells), strict=True):
+                if is_valid and name != "":
+                    yield make_cell_uri(uri, column, group, row) if name is None else name
+                row += 1
+
+
+def _short_texts(cells: pa.Array) -> list[str | None]:
+    """Return texts; None for those that are longer than a name may be."""
+    texts = pc.cast(cells, pa.large_string())
+    is_short = pc.less_equal(pc.binary_length(texts), MAX_NAME_BYTES)
+    found: list[str | None] = pc.if_else(is_short, texts, pa.scalar(None, pa.large_string())).to_pylist()
+    return found
+
+
+def _batch_rows(stream: BinaryIO, parquet: pq.ParquetFile, group: int, leaf: str) -> int:
+    """Return how many rows of texts can be decoded at a time, whatever a dictionary makes of them.
+
+    Raises:
+        ValueError: a single page would take too much memory.
+    """
+    page_bytes = largest_page_bytes(stream, parquet, group, leaf)
+    if page_bytes > _MAX_NAMES_PAGE_BYTES:
+        raise ValueError(f"row group {group} has a page of names of {page_bytes} bytes")
+    return max(1, min(_MAX_BATCH_ROWS, _BATCH_BYTES // max(1, page_bytes)))
 
 
 def _is_string_type(dtype: pa.DataType) -> bool:
@@ -104,12 +169,8 @@ def _is_string_type(dtype: pa.DataType) -> bool:
     return any(is_text(dtype) for is_text in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
 
 
-def _column_type(schema: pa.Schema, column: str, uri: str) -> pa.DataType:
-    """Return the type of a column.
-
-    Raises:
-        StorageError: there is no such column, or it can hold neither photos nor URIs.
-    """
+def _column_type(schema: pa.Schema, column: str) -> pa.DataType | None:
+    """Return the type of a column; None if there is none, or if it can hold neither photos nor URIs."""
     dtype = schema.field(column).type if column in schema.names else None
     is_supported = dtype is not None and (
         _is_string_type(dtype)
@@ -118,9 +179,11 @@ def _column_type(schema: pa.Schema, column: str, uri: str) -> pa.DataType:
         or pa.types.is_binary_view(dtype)
         or (pa.types.is_struct(dtype) and {"bytes", "path"} <= {field.name for field in dtype})
     )
-    if not is_supported:
-        raise StorageError(
-            f"{uri} has no column '{column}' of bytes, {{bytes, path}} or URIs; its columns are "
-            f"{', '.join(schema.names)}: name one after the file, as in photos.parquet#scan"
-        )
-    return dtype
+    return dtype if is_supported else None
+
+
+def _no_column_message(schema: pa.Schema, column: str, uri: str) -> str:
+    return (
+        f"{uri} has no column '{column}' of bytes, {{bytes, path}} or URIs; its columns are "
+        f"{', '.join(schema.names)}: name one after the file, as in photos.parquet#scan"
+    )

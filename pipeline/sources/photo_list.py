@@ -3,38 +3,50 @@
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
-from pipeline.errors import ContainerError, StorageError
-from pipeline.sources.member_uri import ArchiveMember, parse_member_uri, resolve_relative, sanitize_path
-from pipeline.storage import Entry, prefetch_map, read, stat, strip_protocol
+from pipeline.errors import ContainerError, StorageError, TooLargeError
+from pipeline.sources.allowed_names import resolve_name
+from pipeline.sources.list_lines import parse_lines
+from pipeline.sources.member_uri import ArchiveMember, parse_member_uri, sanitize_path
+from pipeline.storage import Entry, prefetch_map, read, stat, strip_protocol, unescape_hashes
 
+MAX_LIST_BYTES = 2**30
+"""The most bytes of a list: ten million names of 100 characters."""
 _STAT_THREADS, _MAX_STATS_AHEAD = 32, 256
 
 
 class PhotoList:
-    """A `.txt` file that names photos, one a line."""
+    """A `.txt` file that names photos, one a line (`pipeline.sources.list_lines`)."""
 
     has_columns = False
 
-    def entries(self, file: Entry, column: str) -> Iterator[Entry]:
+    def entries(self, file: Entry, column: str, allow: Sequence[str] = ()) -> Iterator[Entry]:
         """Yield the photos that the file names."""
-        return resolve_names(read_list(file.uri), file.uri)
+        try:
+            names = read_list(file.uri)
+        except TooLargeError as error:
+            raise StorageError(f"{error}: split the list into several, and name these by a glob") from error
+        return resolve_names(names, file.uri, allow)
+
+    def other_names(self, file: Entry) -> Iterator[str]:
+        """Return nothing: every name is that of a photo."""
+        return iter(())
 
     def names_photos(self, files: Sequence[Entry], column: str) -> bool:
         """Return True."""
         return True
 
-    def read_member(self, member: ArchiveMember, max_inflated_bytes: int) -> bytes:
+    def read_member(self, member: ArchiveMember, max_bytes: int | None, allow: Sequence[str] = ()) -> bytes:
         """Refuse: the photos have URIs of their own."""
         raise ContainerError(f"{member.container} is a list and holds no photos: read the photos that it names")
 
 
 def read_list(uri: str) -> Iterator[str]:
-    """Return the names in a list file, one a line; lines that begin with # are comments.
+    """Stream the names in a list file; `pipeline.sources.list_lines` has the format.
 
     Raises:
-        StorageError: it cannot be read, or is not UTF-8.
+        StorageError: it cannot be read, is not UTF-8, or has a line of JSON that is none.
     """
-    data = read(uri)
+    data = read(uri, MAX_LIST_BYTES)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -42,10 +54,13 @@ def read_list(uri: str) -> Iterator[str]:
         raise StorageError(
             f"{uri} is not a list in UTF-8: line {line} has the byte {data[error.start]:#x}; save the list as UTF-8"
         ) from error
-    return (line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#"))
+    try:
+        yield from parse_lines(text)
+    except ValueError as error:
+        raise StorageError(f"{uri}: {error}; correct the line, or let 'deepot select --to' write the list") from error
 
 
-def resolve_names(names: Iterable[str], container: str) -> Iterator[Entry]:
+def resolve_names(names: Iterable[str], container: str, allow: Sequence[str] = ()) -> Iterator[Entry]:
     """Stream the photos of some names, in the order of their keys, each once.
 
     Storage is asked for the state of each of them, so that a photo that changes is noticed. If it gives none, size,
@@ -54,12 +69,14 @@ def resolve_names(names: Iterable[str], container: str) -> Iterator[Entry]:
     Args:
         names: URIs and paths.
         container: URI of the file that names them; relative paths start in its folder.
+        allow: prefixes of further URIs that a container which is not local may name.
 
     Raises:
-        StorageError: two of them would have one result.
+        NotAllowedError: one of them may not be named.
+        StorageError: two of them would have one result, or one is too long.
     """
     uris: dict[str, str] = {}
-    for uri in (resolve_relative(container, name) for name in names):
+    for uri in (resolve_name(name, container, allow) for name in names):
         other = uris.setdefault(_key_from_uri(uri), uri)
         if other != uri:
             raise StorageError(f"{container}: {name_clash_message(other, uri, _key_from_uri(uri))}")
@@ -83,4 +100,4 @@ def name_clash_message(one: str, other: str, key: str) -> str:
 
 
 def _key_from_uri(uri: str) -> str:
-    return sanitize_path(strip_protocol(uri))
+    return sanitize_path(unescape_hashes(strip_protocol(uri)))

@@ -1,9 +1,18 @@
 """Reading one photo, wherever it lives."""
 
-import sys
+from collections.abc import Sequence
 
 from pipeline.config import Limits
-from pipeline.errors import AccessDeniedError, ContainerError, ErrorCode, ImageError, StorageError
+from pipeline.errors import (
+    AccessDeniedError,
+    ContainerError,
+    ErrorCode,
+    ImageError,
+    NotAFileError,
+    NotAllowedError,
+    StorageError,
+    TooLargeError,
+)
 from pipeline.sources.containers import CONTAINERS
 from pipeline.sources.member_uri import is_container, parse_member_uri
 from pipeline.storage import Entry, read
@@ -11,33 +20,42 @@ from pipeline.storage import Entry, read
 _RESERVED_NAMES = ("_deepot", "_owner.json")  # what runs keep in the output folder
 
 
-def read_photo(uri: str, max_inflated_bytes: int = sys.maxsize) -> bytes:
+def read_photo(uri: str, max_bytes: int | None = None, allow: Sequence[str] = ()) -> bytes:
     """Return the bytes of a photo.
 
     Args:
         uri: of a file, or of a member of a container.
-        max_inflated_bytes: the most bytes that a ZIP member may inflate to.
+        max_bytes: the most bytes that it may have; of a larger one, no more than a small multiple of these is held.
+        allow: prefixes of URIs that a cell of a Parquet file may name, besides what lies below the file's folder.
 
     Raises:
-        ImageError: it is a ZIP member that inflates to more, is corrupt, or is packed in a way that is not read.
+        ImageError: it is a member that inflates to more, is corrupt, or is packed in a way that is not read.
         FileNotFoundError: there is no such file.
+        TooLargeError: it has more bytes than that.
+        NotAFileError: it is a folder, a device or the like.
+        NotAllowedError: the container may not name it.
         StorageError: it cannot be read; a ContainerError if its container can, and holds no such photo.
     """
     member = parse_member_uri(uri)
     if member is None:
-        return read(uri)
+        return read(uri, max_bytes)
     try:
-        return CONTAINERS[member.kind].read_member(member, max_inflated_bytes)
+        return CONTAINERS[member.kind].read_member(member, max_bytes, allow)
     except (ValueError, TypeError, LookupError) as error:
         raise ContainerError(f"{uri} does not name a photo inside {member.container}: {error}") from error
 
 
-def read_input(entry: Entry, limits: Limits) -> bytes:
+def read_input(entry: Entry, limits: Limits, allow: Sequence[str] = ()) -> bytes:
     """Return the bytes of a planned photo, within the limits of the job.
 
+    Args:
+        entry: the photo.
+        limits: the limits.
+        allow: as for `read_photo`.
+
     Raises:
-        ImageError: it is missing, unreadable, larger than `limits.max_bytes`, or has a name whose result would lie
-            outside the output folder.
+        ImageError: it is missing, unreadable, larger than `limits.max_bytes`, no file, named by a container that may
+            not name it, or has a name whose result would lie outside the output folder.
     """
     components = entry.key.split("/")
     if not {"", ".", ".."}.isdisjoint(components) or components[0] in _RESERVED_NAMES or "\0" in entry.key:
@@ -45,22 +63,39 @@ def read_input(entry: Entry, limits: Limits) -> bytes:
             ErrorCode.UNSAFE_NAME, "its result would lie outside the output folder or among the run's own files"
         )
     if is_container(entry.uri):
-        raise ImageError(
-            ErrorCode.DAMAGED, "the photos in this container cannot be listed: it is corrupt, or two have one name"
-        )
+        raise ImageError(ErrorCode.DAMAGED, f"the photos in this container cannot be listed: {_why_unlistable(entry)}")
     _check_size(entry.size, limits)
     try:
-        data = read_photo(entry.uri, limits.max_bytes)
+        return read_photo(entry.uri, limits.max_bytes, allow)
     except FileNotFoundError as error:
         raise ImageError(ErrorCode.MISSING, "the file no longer exists") from error
+    except TooLargeError as error:
+        raise ImageError(
+            ErrorCode.TOO_LARGE, f"it has more bytes than limits.max_bytes = {limits.max_bytes}"
+        ) from error
+    except NotAFileError as error:
+        raise ImageError(ErrorCode.NOT_AN_IMAGE, str(error)) from error
+    except NotAllowedError as error:
+        raise ImageError(ErrorCode.NOT_ALLOWED, str(error)) from error
     except ContainerError as error:
         raise ImageError(ErrorCode.DAMAGED, str(error)) from error
     except AccessDeniedError as error:
         raise ImageError(ErrorCode.ACCESS_DENIED, str(error)) from error
     except (StorageError, OSError) as error:
         raise ImageError(ErrorCode.READ_FAILED, str(error)) from error
-    _check_size(len(data), limits)
-    return data
+
+
+def _why_unlistable(container: Entry) -> str:
+    """Return why the photos of a container could not be listed."""
+    reason = "it is corrupt, or two have one name"
+    if not container.uri.lower().endswith(".parquet"):  # whose column is not known here
+        try:
+            next(CONTAINERS[container.uri.lower().rpartition(".")[2]].entries(container, ""), None)
+        except StorageError as error:
+            reason += f": {error}"
+        except Exception as error:  # what a parser raises over bytes made to harm
+            reason += f": {type(error).__name__}"
+    return reason
 
 
 def _check_size(size: int, limits: Limits) -> None:

@@ -15,13 +15,13 @@ MAX_OVERHEAD_BYTES = _HEADER.size + 2 * 65535 + len(_DATA_DESCRIPTOR_SIGNATURE) 
 """Bytes that may lie around a member's data: its header with the longest names, and its CRC after the data."""
 
 
-def extract_member(data: bytes, size: int, max_bytes: int) -> bytes:
+def extract_member(data: bytes, size: int, max_bytes: int | None) -> bytes:
     """Return the contents of a member.
 
     Args:
         data: the file from the member's header on: its data and `MAX_OVERHEAD_BYTES` more, if there are as many.
         size: bytes that its data take.
-        max_bytes: the most bytes that it may inflate to.
+        max_bytes: the most bytes that it may inflate to; None for any number.
 
     Raises:
         ImageError: it is corrupt, encrypted, compressed by a method that is not read, or inflates to more.
@@ -41,7 +41,7 @@ def extract_member(data: bytes, size: int, max_bytes: int) -> bytes:
     content = data[start : start + size]
     if len(content) < size:
         raise ImageError(ErrorCode.DAMAGED, "the ZIP member is truncated")
-    found = content if method == _STORED else _inflate(content, max_bytes)
+    found = content if method == _STORED else _inflate(content, sys.maxsize if max_bytes is None else max_bytes)
     expected_crc = _data_descriptor_crc(data[start + size :]) if flags & _HAS_DATA_DESCRIPTOR else crc
     if zlib.crc32(found) not in (expected_crc, crc):
         raise ImageError(ErrorCode.DAMAGED, "the checksum of the ZIP member does not match its bytes")

@@ -13,6 +13,7 @@ from pipeline.stages.job_context import JobContext, RunOptions, open_run
 from pipeline.stages.preparation import prepare_run
 from pipeline.stages.session import worker_session
 from pipeline.stages.shard_scheduler import ShardScheduler
+from pipeline.stages.shared_storage import sample_local_files
 
 __all__ = [
     "FitResult",
@@ -27,5 +28,6 @@ __all__ = [
     "plan_job",
     "prepare_run",
     "run_job",
+    "sample_local_files",
     "worker_session",
 ]

@@ -42,11 +42,12 @@ from pipeline.runs import (
     list_committed_shards,
     requeue_shards,
 )
-from pipeline.sources import HashSampler, find_images
+from pipeline.sources import HashSampler, PassedOver, find_images
 from pipeline.stages.job_context import JobContext, RunOptions, open_run
 from pipeline.stages.preparation import prepare_run
 from pipeline.stages.session import worker_session
 from pipeline.stages.shard_scheduler import ShardScheduler
+from pipeline.stages.shared_storage import mark_calibration, mark_run
 from pipeline.storage import Entry, exists
 from pipeline.telemetry import RemainingGauge
 from pipeline.workers import WorkerConfig, load_models, set_torch_threads
@@ -82,18 +83,19 @@ def plan_job(context: JobContext) -> PlanSummary:
 def _plan(context: JobContext) -> PlanSummary:
     job, run = context.job, context.run
     sampler = HashSampler(job.calibration_limit) if context.calibrates_from_input else None
-    entries = _list_input(context)
+    passed_over = PassedOver(context.excluded_folders)
+    entries = _list_input(context, passed_over)
     with hold_lease(run):
         summary = extend_plan(run, sampler.tee(entries) if sampler else entries, job.compute.images_per_shard)
     if sampler:
         with hold_lease(context.calibration):
             append_photos(context.calibration, Side.BOTH, sampler.selection())
-    return summary
+    return replace(summary, passed_over=passed_over.counts)
 
 
-def _list_input(context: JobContext) -> Iterator[Entry]:
+def _list_input(context: JobContext, passed_over: PassedOver | None = None) -> Iterator[Entry]:
     photos = context.job.input
-    return find_images(photos.images, "input", context.excluded_folders, photos.exclude)
+    return find_images(photos.images, "input", context.excluded_folders, photos.exclude, photos.allow, passed_over)
 
 
 def plan_reapply(context: JobContext) -> PlanSummary:
@@ -138,16 +140,20 @@ def fit_job(context: JobContext, *, relist: bool = True) -> FitResult:
     return _fit(context, relist=relist)
 
 
-def _fit(context: JobContext, *, relist: bool) -> FitResult:
+def _fit(context: JobContext, *, relist: bool, output: str | None = None) -> FitResult:
     job, options = context.job, context.options
     if job.map is not None:
         return FitResult(_load_fitted_map(context))
     set_torch_threads(job)  # not those of the thread that loaded the models: a map depends on them in the last bits
 
     def compute_blocks() -> tuple[list[Moments], list[Moments]]:
-        with worker_session(options) as session, session.worker_pool(job, options.allow_code) as pool:
+        with (
+            worker_session(options) as session,
+            session.worker_pool(job, options.allow_code) as pool,
+            mark_calibration(context, pending, output) as storage,
+        ):
             execute = partial(pool.map_unordered, on_worker_death=make_crash_result)
-            return compute_moments(pending, execute, options.progress)
+            return compute_moments(pending, storage.check_first(execute), options.progress)
 
     with hold_lease(context.calibration):
         pending = list_calibration_tasks(context, relist=relist)
@@ -225,11 +231,12 @@ def _process_shards(context: JobContext, config: WorkerConfig, uncommitted: dict
     """Process shards on workers; returns the number of images that this call committed."""
     job, run, options = context.job, context.run, context.options
     with (
-        hold_lease(run, context.needs_exclusive_driver),
+        hold_lease(run),
         worker_session(options) as session,
         session.worker_pool(job, options.allow_code) as pool,
+        mark_run(context, config.output, config.map_uri) as storage,
     ):
-        pool.configure(config, len(uncommitted))
+        pool.configure(replace(config, storage=storage), len(uncommitted))
         progress = RemainingGauge(options.progress, sum(uncommitted.values()))
         return ShardScheduler(run, pool, progress).run_shards(iter_shards_by_descending_cost(run, uncommitted))
 
@@ -244,13 +251,14 @@ def run_job(job: Job, options: RunOptions) -> RunSummary:
     with _session_with_models(job, options):
         context = open_run(job, options)
         prepare_run(context)
-        with hold_lease(context.run, context.needs_exclusive_driver):
+        with hold_lease(context.run):
             plan_summary = _plan(context)
-            drift = _fit(context, relist=not context.calibrates_from_input).drift
+            drift = _fit(context, relist=not context.calibrates_from_input, output=job.output_root).drift
             retried = requeue_failed(context) if options.retry_failed else 0
             if options.reapply_latest_map:
                 plan_reapply(context)
             result = replace(apply_job(context), drift=drift.json_fields if drift else None, retried=retried)
+            result = replace(result, passed_over=plan_summary.passed_over)
     has_news = result.done_now or plan_summary.presence_changes or (drift and drift.new_images)
     if result.complete and (has_news or not exists(context.run.report)):
         write_report(context.run)

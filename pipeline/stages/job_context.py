@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from deepot.transport import CalibrationKind
 from pipeline.calibration import CalibrationPaths, load_map
-from pipeline.config import FINGERPRINT_LENGTH, Job, OutputLayout, output_folder
+from pipeline.config import FINGERPRINT_LENGTH, Job, output_folder
 from pipeline.progress import NullProgress, Progress
 from pipeline.runs import CALIBRATIONS_FOLDER, RUNS_FOLDER, RunPaths
 from pipeline.storage import join_uri, parent_uri
@@ -62,11 +62,6 @@ class JobContext:
     def excluded_folders(self) -> tuple[str, ...]:
         """The folders whose files are never input: those of the results, the runs and the calibrations."""
         return self.job.output_root, parent_uri(self.run.uri), parent_uri(self.calibration.uri)
-
-    @property
-    def needs_exclusive_driver(self) -> bool:
-        """Whether a second driver would overwrite files that the first one's manifest names."""
-        return self.job.output.layout is not OutputLayout.FILES
 
     @property
     def calibrates_from_input(self) -> bool:

@@ -37,7 +37,7 @@ def prepare_run(context: JobContext) -> None:
 
 def _require_photos(photos: Photos, label: str, excluded_folders: Sequence[str] = ()) -> None:
     """Look for the first photo of a collection; raises what `find_images` raises."""
-    next(find_images(photos.images, label, excluded_folders, photos.exclude))
+    next(find_images(photos.images, label, excluded_folders, photos.exclude, photos.allow))
 
 
 def _check_calibration_photos(context: JobContext) -> None:

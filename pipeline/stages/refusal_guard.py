@@ -53,4 +53,5 @@ class RefusalGuard:
 
 
 def _key(item: WorkItem) -> tuple[int, int, str]:
-    return item.shard, item.attempt, item.split_path
+    """Return what no other item in progress has: parts of a shard begin with different images."""
+    return item.shard, item.attempt, item.entries[0].key

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field, replace
 
 from pipeline.errors import ErrorCode, RunError
 from pipeline.progress import Progress
-from pipeline.runs import ManifestFile, RunPaths, Shard, commit, new_manifest_file_name, new_row, write_manifest_file
+from pipeline.runs import (
+    ManifestFile,
+    RunPaths,
+    Shard,
+    check_visible,
+    commit,
+    new_attempt_name,
+    new_row,
+    write_manifest_file,
+)
 from pipeline.stages.refusal_guard import RefusalGuard
 from pipeline.telemetry import log_unprocessed, record_image
 from pipeline.workers import ImageTimeoutError, ShardPool, WorkerDiedError, WorkItem
@@ -62,7 +71,7 @@ class ShardScheduler:
 
         Raises:
             StorageError: a commit cannot be written.
-            RunError: workers die whatever they process.
+            RunError: workers die whatever they process, or what they have written cannot be seen here.
             AccessDeniedError: storage refuses one image after the other.
         """
         pending = iter(shards)
@@ -159,7 +168,8 @@ class ShardScheduler:
             "error_message": message,
             "retriable": code.retriable,
         }
-        manifest_file = write_manifest_file(self._run, new_manifest_file_name(item.shard, item.attempt), [row])
+        name = new_attempt_name(self._run, item.shard, item.attempt)
+        manifest_file = write_manifest_file(self._run, f"{name}.parquet", [row])
         log_unprocessed(row)
         record_image(row)
         return manifest_file
@@ -196,7 +206,12 @@ class ShardScheduler:
         return n_committed
 
     def _commit(self, shard: int, manifest_files: Sequence[ManifestFile]) -> int:
-        """Commit a shard; returns the number of its images, or 0 if another driver was first."""
+        """Commit a shard; returns the number of its images, or 0 if another driver was first.
+
+        Raises:
+            RunError: what the workers have written cannot be seen here.
+        """
+        check_visible(self._run, shard, manifest_files)
         if not commit(self._run, shard, manifest_files):
             log.warning(
                 "shard %d was already committed by another driver, whose rows stay", shard, extra={"shard": shard}
@@ -211,6 +226,4 @@ def _bisect(item: WorkItem) -> list[WorkItem]:
     """Split a work item into halves, as its next attempt."""
     middle = len(item.entries) // 2
     halves = (item.entries[:middle], item.entries[middle:])
-    return [
-        WorkItem(item.shard, half, item.attempt + 1, f"{item.split_path}{side}") for side, half in enumerate(halves)
-    ]
+    return [WorkItem(item.shard, half, item.attempt + 1) for half in halves]

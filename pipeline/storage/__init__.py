@@ -1,13 +1,17 @@
 """Objects and listings on any fsspec store: atomic, retried and ranged."""
 
 from pipeline.storage.advice import node_name, set_access_advice
-from pipeline.storage.filenames import escape_filename, unescape_filename
+from pipeline.storage.filenames import escape_filename, escape_hashes, unescape_filename, unescape_hashes
+from pipeline.storage.folder_set import FolderSet
 from pipeline.storage.folders import delete_folder, exists, iter_names, list_names
+from pipeline.storage.http_session import server_of
 from pipeline.storage.listing import iter_files, list_objects
 from pipeline.storage.objects import (
     create_if_absent,
     delete,
+    find_link_out,
     get_mtime,
+    get_permissions,
     is_case_insensitive,
     read,
     read_range,
@@ -20,19 +24,26 @@ from pipeline.storage.objects import (
 )
 from pipeline.storage.prefetch import prefetch_map
 from pipeline.storage.ranged_file import open_ranged
+from pipeline.storage.resolve import check_not_chained
 from pipeline.storage.store import Entry
-from pipeline.storage.temporary_names import is_temporary_name
-from pipeline.storage.uris import absolute_uri, is_local_path, join_uri, parent_uri, strip_protocol
+from pipeline.storage.temporary_names import is_temporary_name, temporary_path
+from pipeline.storage.uris import absolute_uri, file_uri, is_local_path, join_uri, parent_uri, strip_protocol
 
 __all__ = [
     "Entry",
+    "FolderSet",
     "absolute_uri",
+    "check_not_chained",
     "create_if_absent",
     "delete",
     "delete_folder",
     "escape_filename",
+    "escape_hashes",
     "exists",
+    "file_uri",
+    "find_link_out",
     "get_mtime",
+    "get_permissions",
     "is_case_insensitive",
     "is_local_path",
     "is_temporary_name",
@@ -47,13 +58,16 @@ __all__ = [
     "prefetch_map",
     "read",
     "read_range",
+    "server_of",
     "set_access_advice",
     "sha256_hex",
     "stat",
     "storage_clock",
     "strip_protocol",
     "supports_conditional_create",
+    "temporary_path",
     "unescape_filename",
+    "unescape_hashes",
     "utc_timestamp",
     "write",
 ]

@@ -7,8 +7,9 @@ from typing import Any, BinaryIO, cast
 
 from pipeline.errors import StorageError
 from pipeline.storage.faults import Fault, classify_fault
+from pipeline.storage.filenames import escape_hashes, unescape_hashes
 from pipeline.storage.retries import with_retries
-from pipeline.storage.store import Entry
+from pipeline.storage.store import Entry, ignore_special
 
 
 class FsspecStore:
@@ -17,16 +18,18 @@ class FsspecStore:
     Whether `write` is atomic depends on the file system: object stores publish an upload when it is complete.
     """
 
+    glob_marks = "*?"
+
     def __init__(self, fs: Any) -> None:  # noqa: ANN401 — fsspec has no types
         self._fs = fs
 
     def to_path(self, path: str) -> str:
-        """Return the path as it is."""
-        return path
+        """Return the path as the file system has it; paths that are URLs are encoded by their own rules."""
+        return path if "://" in path else unescape_hashes(path)
 
     def to_uri(self, path: str) -> str:
         """Return the path with its protocol in front."""
-        return str(self._fs.unstrip_protocol(path))
+        return str(self._fs.unstrip_protocol(path if "://" in path else escape_hashes(path)))
 
     def read(self, path: str) -> bytes:
         """Return the bytes of an object."""
@@ -45,7 +48,7 @@ class FsspecStore:
         """Open an object for reading."""
         return cast(BinaryIO, self._fs.open(path, "rb", block_size=read_ahead))
 
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, data: bytes, permissions: int | None = None) -> None:
         """Write an object by one call."""
         try:
             self._fs.pipe_file(path, data)
@@ -102,6 +105,14 @@ class FsspecStore:
             raise
         return True
 
+    def get_permissions(self, path: str) -> int | None:
+        """Return None: fsspec knows no permission bits."""
+        return None
+
+    def find_link_out(self, path: str, folder: str) -> str:
+        """Return nothing: object stores have no links."""
+        return ""
+
     def list_names(self, folder: str) -> Iterator[str]:
         """Yield the names that one listing returns."""
         self._fs.invalidate_cache()
@@ -111,13 +122,19 @@ class FsspecStore:
             return
         yield from (self._to_key(PurePosixPath(item).name) for item in items)
 
-    def list_objects(self, root: str, prefix: str, accepts: Callable[[str], object]) -> Iterator[Entry]:
+    def list_objects(
+        self,
+        root: str,
+        prefix: str,
+        accepts: Callable[[str], object],
+        on_special: Callable[[str, bool], object] = ignore_special,
+    ) -> Iterator[Entry]:
         """Walk the folders below `root`, listing one at a time."""
         self._fs.invalidate_cache()
         items = with_retries(self._list_folder)(self.to_uri(root), root or self._fs.root_marker, detail=True)
-        yield from (self._to_entry(item, root) for item in self._walk(items) if accepts(item["name"]))
+        yield from (self._to_entry(item, root) for item in self._walk(items, on_special) if accepts(item["name"]))
 
-    def _walk(self, items: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def _walk(self, items: list[dict[str, Any]], on_special: Callable[[str, bool], object]) -> Iterator[dict[str, Any]]:
         """Yield the files among the items of a folder, and below its folders, in the order of their keys."""
         for item in sorted(items, key=lambda item: self._to_key(item["name"]) + "/" * (item["type"] == "directory")):
             if item["type"] == "directory":
@@ -125,9 +142,11 @@ class FsspecStore:
                     below = with_retries(self._list_folder)(self.to_uri(item["name"]), item["name"], detail=True)
                 except FileNotFoundError:  # deleted since its parent was listed
                     continue
-                yield from self._walk(below)
+                yield from self._walk(below, on_special)
             elif item["type"] == "file":
                 yield item
+            else:
+                on_special(item["name"], bool(item.get("islink")) or item["type"] == "link")
 
     def _list_folder(self, uri: str, path: str, *, detail: bool) -> list[Any]:
         """List one folder; the URI is for the messages of `with_retries`."""

@@ -9,10 +9,12 @@ from pipeline.errors import AccessDeniedError, StorageError
 from pipeline.storage.objects import stat
 from pipeline.storage.resolve import resolve_store
 from pipeline.storage.retries import with_retries
-from pipeline.storage.store import Entry
+from pipeline.storage.store import Entry, ignore_special
 
 
-def list_objects(uri: str, accepts: Callable[[str], bool]) -> Iterator[Entry]:
+def list_objects(
+    uri: str, accepts: Callable[[str], bool], on_special: Callable[[str, bool], object] = ignore_special
+) -> Iterator[Entry]:
     """Stream the objects below a folder whose name is accepted, the files that match a glob, or one file.
 
     No more is held than a page of the store's answer or one folder, so that a collection of any size can be listed.
@@ -21,6 +23,8 @@ def list_objects(uri: str, accepts: Callable[[str], bool]) -> Iterator[Entry]:
     Args:
         uri: a folder, a glob or a file.
         accepts: whether an object of such a path is wanted; asked for folders only.
+        on_special: called with the path of everything in the folder, or matching the glob, that is neither file nor
+            folder, and whether it is a symbolic link.
 
     Raises:
         FileNotFoundError: no such folder, bucket or file.
@@ -28,9 +32,11 @@ def list_objects(uri: str, accepts: Callable[[str], bool]) -> Iterator[Entry]:
     """
     store, path = with_retries(resolve_store)(uri)
     matches: Callable[[str], object]
-    if "*" in path or "?" in path:
-        prefix = path[: min(path.find(mark) for mark in "*?[" if mark in path)]
-        root, matches = prefix.rpartition("/")[0], re.compile(glob_translate(path)).fullmatch
+    if any(mark in path for mark in store.glob_marks):
+        prefix = path[: min(path.find(mark) for mark in store.glob_marks + "[" if mark in path)]
+        pattern = path if "?" in store.glob_marks else path.replace("?", "[?]")
+        root, matches = prefix.rpartition("/")[0], re.compile(glob_translate(pattern)).fullmatch
+        on_special = _only_matching(matches, on_special)
     elif file := _stat_file(uri):
         yield file._replace(key=file.key.rpartition("/")[2])
         return
@@ -38,7 +44,7 @@ def list_objects(uri: str, accepts: Callable[[str], bool]) -> Iterator[Entry]:
         root, matches = path.rstrip("/"), accepts
         prefix = root + "/"
     previous_key = ""
-    for entry in store.list_objects(root, prefix, matches):
+    for entry in store.list_objects(root, prefix, matches, on_special):
         if entry.key <= previous_key:
             raise StorageError(
                 f"{uri}: the store lists '{entry.key}' after '{previous_key}', which is not the order of their names; "
@@ -46,6 +52,13 @@ def list_objects(uri: str, accepts: Callable[[str], bool]) -> Iterator[Entry]:
             )
         previous_key = entry.key
         yield entry
+
+
+def _only_matching(
+    matches: Callable[[str], object], on_special: Callable[[str, bool], object]
+) -> Callable[[str, bool], object]:
+    """Return `on_special` for the paths that match."""
+    return lambda path, is_link: matches(path) and on_special(path, is_link)
 
 
 def iter_files(folder: str) -> Iterator[Entry]:

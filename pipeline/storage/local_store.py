@@ -3,12 +3,24 @@
 import errno
 import os
 import shutil
+import stat
+from typing import BinaryIO
 
-from pipeline.errors import StorageError
-from pipeline.storage.filenames import escape_filename, unescape_filename
+from pipeline.errors import NotAFileError, StorageError
+from pipeline.storage.filenames import escape_filename, escape_hashes, unescape_filename, unescape_hashes
 from pipeline.storage.fsspec_store import FsspecStore
 from pipeline.storage.probes import probe_once
 from pipeline.storage.temporary_names import temporary_path
+
+_DEFAULT_MODE, _ALL_PERMISSIONS = 0o666, 0o777  # the process's umask takes bits away
+_CHUNK_BYTES = 2**20
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+}
 
 
 class LocalStore(FsspecStore):
@@ -19,15 +31,31 @@ class LocalStore(FsspecStore):
 
     def to_path(self, path: str) -> str:
         """Return the path with the bytes of its name."""
-        return unescape_filename(path)
+        return unescape_filename(unescape_hashes(path))
 
     def to_uri(self, path: str) -> str:
         """Return the path in characters that can be stored."""
-        return escape_filename(path)
+        return escape_hashes(escape_filename(path))
 
-    def write(self, path: str, data: bytes) -> None:
+    def read(self, path: str) -> bytes:
+        """Return the bytes of a regular file."""
+        with _open_regular_file(path) as file:
+            return file.read()
+
+    def read_range(self, path: str, start: int, end: int) -> bytes:
+        """Return some of the bytes of a regular file."""
+        with _open_regular_file(path) as file:
+            file.seek(start)
+            return _read_up_to(file, end - start)
+
+    def open(self, path: str, read_ahead: int) -> BinaryIO:
+        """Open a regular file for reading."""
+        return _open_regular_file(path)
+
+    def write(self, path: str, data: bytes, permissions: int | None = None) -> None:
         """Rename a complete file into place."""
-        os.replace(_write_temporary(path, data), path)
+        mode = _DEFAULT_MODE if permissions is None else permissions & _DEFAULT_MODE | stat.S_IRUSR
+        os.replace(_write_temporary(path, data, mode), path)
         _fsync_folder(os.path.dirname(path))
 
     def create(self, path: str, data: bytes) -> None:
@@ -49,6 +77,21 @@ class LocalStore(FsspecStore):
         finally:
             os.unlink(probe)
 
+    def get_permissions(self, path: str) -> int | None:
+        """Return the permission bits of a file, or of the file that a link points to."""
+        return stat.S_IMODE(os.stat(path).st_mode) & _ALL_PERMISSIONS
+
+    def find_link_out(self, path: str, folder: str) -> str:
+        """Follow the folders on the way to a file one by one."""
+        root = os.path.realpath(folder)
+        way = os.path.relpath(os.path.dirname(path), folder)
+        place = folder.rstrip("/")
+        for name in way.split("/") if way != "." else ():
+            place = f"{place}/{name}"
+            if os.path.islink(place) and os.path.commonpath([root, os.path.realpath(place)]) != root:
+                return self.to_uri(place)
+        return ""
+
     def delete_folder(self, path: str) -> None:
         """Delete the files, and the folders with them."""
         super().delete_folder(path)
@@ -57,6 +100,37 @@ class LocalStore(FsspecStore):
 
     def _to_key(self, path: str) -> str:
         return escape_filename(path)
+
+
+def _open_regular_file(path: str) -> BinaryIO:
+    """Open a file for reading.
+
+    Raises:
+        NotAFileError: it is a folder, or a device, FIFO or socket, which may never end or keep the caller waiting.
+    """
+    _check_is_regular(path, os.stat(path).st_mode)  # merely opening a device may set it going
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # in case a FIFO has taken its place
+    try:
+        _check_is_regular(path, os.fstat(handle).st_mode)
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def _check_is_regular(path: str, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "something else")
+        raise NotAFileError(f"{escape_filename(path)} is {kind}, not a file; name a file")
+
+
+def _read_up_to(file: BinaryIO, max_bytes: int) -> bytes:
+    """Return the bytes from here to the end, `max_bytes` of them at most, whatever size the file claims to have."""
+    expected = max(0, os.fstat(file.fileno()).st_size - file.tell())
+    data = file.read(min(max_bytes, expected + 1))
+    while len(data) < max_bytes and (more := file.read(min(max_bytes - len(data), _CHUNK_BYTES))):
+        data += more
+    return data
 
 
 def _probe_hard_links(probe: str) -> bool:
@@ -80,13 +154,13 @@ def _create_by_link(path: str, data: bytes) -> None:
     _fsync_folder(os.path.dirname(path))
 
 
-def _write_temporary(path: str, data: bytes) -> str:
-    """Write a complete, synced file beside `path`, and return its path."""
+def _write_temporary(path: str, data: bytes, mode: int = _DEFAULT_MODE) -> str:
+    """Write a complete, synced file beside `path`, with a mode that nobody may ever exceed, and return its path."""
     folder = os.path.dirname(path)
     _make_folder(folder)
     temporary = temporary_path(folder)
     try:
-        with open(temporary, "xb") as file:
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

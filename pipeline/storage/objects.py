@@ -4,7 +4,7 @@ import hashlib
 import time
 from datetime import UTC, datetime
 
-from pipeline.errors import StorageError
+from pipeline.errors import StorageError, TooLargeError
 from pipeline.storage.resolve import resolve_store
 from pipeline.storage.retries import with_retries
 from pipeline.storage.store import Entry
@@ -12,15 +12,26 @@ from pipeline.storage.temporary_names import temporary_path
 
 
 @with_retries
-def read(uri: str) -> bytes:
+def read(uri: str, max_bytes: int | None = None) -> bytes:
     """Return the bytes of an object.
+
+    Args:
+        uri: of the object.
+        max_bytes: the most bytes that it may have; of a larger one, no more than one byte beyond these is read.
 
     Raises:
         FileNotFoundError: there is no such object.
+        TooLargeError: it has more than `max_bytes` bytes.
+        NotAFileError: it is a device, a FIFO or the like.
         StorageError: it cannot be read, after retries.
     """
     store, path = resolve_store(uri)
-    return store.read(path)
+    if max_bytes is None:
+        return store.read(path)
+    data = store.read_range(path, 0, max_bytes + 1)
+    if len(data) > max_bytes:
+        raise TooLargeError(f"{uri} has more than {max_bytes} bytes")
+    return data
 
 
 @with_retries
@@ -36,14 +47,41 @@ def read_range(uri: str, start: int, end: int) -> bytes:
 
 
 @with_retries
-def write(uri: str, data: bytes) -> None:
+def write(uri: str, data: bytes, permissions: int | None = None) -> None:
     """Create or overwrite an object atomically: readers see all of the old one or all of the new one.
+
+    Args:
+        uri: the object.
+        data: its bytes.
+        permissions: the most permission bits that a local file gets, as `os.stat` has them; None: as umask allows.
 
     Raises:
         StorageError: it cannot be written, after retries.
     """
     store, path = resolve_store(uri)
-    store.write(path, data)
+    store.write(path, data, permissions)
+
+
+@with_retries
+def get_permissions(uri: str) -> int | None:
+    """Return the permission bits of an object, up to 0o777; None if its store has none.
+
+    Raises:
+        FileNotFoundError: there is no such object.
+        StorageError: storage gives no answer, after retries.
+    """
+    store, path = resolve_store(uri)
+    return store.get_permissions(path)
+
+
+@with_retries
+def find_link_out(uri: str, folder: str) -> str:
+    """Return the symbolic link through which the way to an object leaves a folder that is above it; empty if none.
+
+    The object itself may be a link: writing replaces that. Only local folders have links.
+    """
+    store, path = resolve_store(uri)
+    return store.find_link_out(path, resolve_store(folder)[1])
 
 
 @with_retries

@@ -1,5 +1,6 @@
 """Which store a URI lives in: the one place that looks at protocols."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -8,16 +9,24 @@ import fsspec
 from pipeline.errors import StorageError
 from pipeline.redaction import has_credentials, redact
 from pipeline.storage.fsspec_store import FsspecStore
+from pipeline.storage.http_store import HTTP_OPTIONS, HttpStore
 from pipeline.storage.local_store import LocalStore
 from pipeline.storage.s3_store import S3Store
 from pipeline.storage.store import ObjectStore
-from pipeline.storage.uris import absolute_uri
+from pipeline.storage.uris import absolute_uri, is_local_path
 
 STORES: dict[str, Callable[[Any], ObjectStore]] = {
     "file": LocalStore,
+    "http": HttpStore,
     "s3": S3Store,
 }
 """Protocol of an fsspec file system → its store; `FsspecStore` for all others."""
+FILESYSTEM_OPTIONS: dict[str, dict[str, Any]] = {"http": HTTP_OPTIONS, "https": HTTP_OPTIONS}
+"""Protocol → what its file system is made with."""
+_CHAINED = re.compile(
+    r"[\w+.-]*::|.*::[\w+.-]+://|(zip|tar|libarchive|dir|reference|simplecache|filecache|blockcache|cached)://",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def resolve_store(uri: str) -> tuple[ObjectStore, str]:
@@ -37,12 +46,33 @@ def resolve_filesystem(uri: str) -> tuple[Any, str]:
     """Return the fsspec file system of a URI, without a cache of listings, and the path on it.
 
     Raises:
-        StorageError: the URI holds credentials.
+        StorageError: the URI holds credentials, or chains file systems.
     """
     if has_credentials(uri):
         raise StorageError(
             f"{redact(uri)}: this URI holds credentials, which would end up in manifests and reports: "
             "remove them, and set them in the environment or in the storage's own settings"
         )
-    fs, path = fsspec.core.url_to_fs(absolute_uri(uri), use_listings_cache=False)
-    return fs, str(path)
+    check_not_chained(uri)
+    uri = absolute_uri(uri)
+    protocol = (fsspec.core.split_protocol(uri)[0] or "file").lower()
+    fs_class = fsspec.get_filesystem_class(protocol)
+    options = fs_class._get_kwargs_from_urls(uri) | FILESYSTEM_OPTIONS.get(protocol, {})
+    return fs_class(**options, use_listings_cache=False), str(fs_class._strip_protocol(uri))
+
+
+def check_not_chained(uri: str) -> None:
+    """Check that a URI names one place, and not a place inside what another URI names.
+
+    Raises:
+        StorageError: it chains file systems, as in `zip://*.png::s3://box.zip`.
+    """
+    if not is_local_path(uri) and _CHAINED.match(uri):
+        inner = uri.rpartition("::")[2]
+        advice = (
+            f"write {inner} alone" if "::" in uri else "write the URI of the archive alone, as in s3://bucket/a.zip"
+        )
+        raise StorageError(
+            f"{uri}: URIs that are chained, or name a place inside an archive, are not read: {advice}; "
+            "the photos inside a .zip, .tar or .parquet are found by themselves"
+        )

@@ -6,10 +6,11 @@ from contextlib import suppress
 from typing import Any, cast
 
 from pipeline.errors import StorageError
+from pipeline.storage.filenames import escape_hashes
 from pipeline.storage.fsspec_store import FsspecStore
 from pipeline.storage.probes import probe_once
 from pipeline.storage.retries import with_retries
-from pipeline.storage.store import Entry
+from pipeline.storage.store import Entry, ignore_special
 from pipeline.storage.temporary_names import temporary_path
 
 MAX_KEYS_PER_PAGE = 1000
@@ -21,13 +22,13 @@ class S3Store(FsspecStore):
 
     def to_uri(self, path: str) -> str:
         """Return the path with `s3://` in front."""
-        return f"s3://{path}"
+        return f"s3://{escape_hashes(path)}"
 
     def read(self, path: str) -> bytes:
         """Return the bytes of one version: concurrent ranges of an object that changes would not fit together."""
         return cast(bytes, self._fs.cat_file(path, max_concurrency=1))
 
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, data: bytes, permissions: int | None = None) -> None:
         """Upload an object; it appears when the upload is complete."""
         self._upload(path, data)
 
@@ -55,7 +56,13 @@ class S3Store(FsspecStore):
         except FileNotFoundError:  # no such bucket
             return
 
-    def list_objects(self, root: str, prefix: str, accepts: Callable[[str], object]) -> Iterator[Entry]:
+    def list_objects(
+        self,
+        root: str,
+        prefix: str,
+        accepts: Callable[[str], object],
+        on_special: Callable[[str, bool], object] = ignore_special,
+    ) -> Iterator[Entry]:
         """List a bucket flat: S3 sorts keys by their UTF-8 bytes, which is the order of code points."""
         bucket, bucket_prefix, _ = self._fs.split_path(prefix)
         key_offset, empty = len(root) - len(bucket), True
@@ -65,7 +72,7 @@ class S3Store(FsspecStore):
                 if accepts(f"{bucket}/{name}") and not name.endswith("/"):
                     key = name[key_offset:] if key_offset else name
                     etag, mtime = item["ETag"].strip('"'), item["LastModified"].timestamp()
-                    yield Entry(f"s3://{bucket}/{name}", key, item["Size"], etag, mtime)
+                    yield Entry(self.to_uri(f"{bucket}/{name}"), key, item["Size"], etag, mtime)
         if empty:
             raise FileNotFoundError(self.to_uri(root))
 

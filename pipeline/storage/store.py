@@ -22,13 +22,22 @@ class Entry(NamedTuple):
     mtime: float
 
 
+def ignore_special(path: str, is_link: bool) -> None:
+    """Do nothing about what is neither file nor folder."""
+
+
 class ObjectStore(Protocol):
     """One kind of store. Paths are the store's own: `resolve_store` makes them from URIs, `to_uri` URIs from them.
 
     Each call is a single attempt, for the caller to retry. The two listings are streams, so they retry each of their
     requests themselves. Apart from the errors named below, calls raise OSError or whatever the libraries beneath raise,
     which `with_retries` knows how to read.
+
+    Attributes:
+        glob_marks: the characters that make a path a glob.
     """
+
+    glob_marks: str
 
     def to_path(self, path: str) -> str:
         """Return the store's own form of a path that was cut out of a URI."""
@@ -46,6 +55,8 @@ class ObjectStore(Protocol):
     def read_range(self, path: str, start: int, end: int) -> bytes:
         """Return the bytes from `start` up to `end` or the object's own end; none if `start` is beyond that.
 
+        No more than these bytes are held, however large the object is, or claims to be.
+
         Raises:
             FileNotFoundError: there is no such object.
         """
@@ -57,10 +68,16 @@ class ObjectStore(Protocol):
             FileNotFoundError: there is no such object.
         """
 
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, data: bytes, permissions: int | None = None) -> None:
         """Create or overwrite an object atomically and durably: readers see all of the old one or all of the new one.
 
-        Missing parent folders are created.
+        Missing parent folders are created. A symbolic link of that name is replaced, not followed.
+
+        Args:
+            path: the object.
+            data: its bytes.
+            permissions: the most permission bits that a file gets, beside the right of its owner to read it; the
+                process's umask takes away further ones. Stores without permission bits ignore it.
         """
 
     def create(self, path: str, data: bytes) -> None:
@@ -95,10 +112,31 @@ class ObjectStore(Protocol):
     def exists(self, path: str) -> bool:
         """Whether there is an object or a folder of that name, by one request however many objects lie beside it."""
 
+    def get_permissions(self, path: str) -> int | None:
+        """Return the permission bits of an object, up to 0o777; None if the store has none.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+        """
+
+    def find_link_out(self, path: str, folder: str) -> str:
+        """Return the symbolic link through which the way to an object leaves a folder that is above it; empty if none.
+
+        Args:
+            path: the object; it need not exist, and whether it is a link itself does not matter.
+            folder: the folder; links above it do not matter.
+        """
+
     def list_names(self, folder: str) -> Iterator[str]:
         """Stream the names of the objects and folders directly in a folder, in any order; none if it is missing."""
 
-    def list_objects(self, root: str, prefix: str, accepts: Callable[[str], object]) -> Iterator[Entry]:
+    def list_objects(
+        self,
+        root: str,
+        prefix: str,
+        accepts: Callable[[str], object],
+        on_special: Callable[[str, bool], object] = ignore_special,
+    ) -> Iterator[Entry]:
         """Stream the objects below a folder, folders excluded, their keys in the order of their code points.
 
         No more is held than one page of the store's answer, or one folder. Symbolic links are not followed.
@@ -107,6 +145,8 @@ class ObjectStore(Protocol):
             root: folder that the keys are relative to.
             prefix: what every accepted path begins with, `root` and a slash at least; it may narrow the listing.
             accepts: whether an object of such a path is wanted; called before an `Entry` is made.
+            on_special: called with the path of everything below that is neither file nor folder, and whether it is a
+                symbolic link; object stores have no such things.
 
         Raises:
             FileNotFoundError: there is no such folder.

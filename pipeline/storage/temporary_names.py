@@ -1,6 +1,9 @@
 """The names of temporary objects: half-written files, and the probes that find out what a store can do."""
 
+import re
 import uuid
+
+_TEMPORARY_NAME = re.compile(r"\.[0-9a-f]{16,32}\.partial")
 
 
 def temporary_path(folder: str) -> str:
@@ -9,5 +12,5 @@ def temporary_path(folder: str) -> str:
 
 
 def is_temporary_name(name: str) -> bool:
-    """Whether `temporary_path` makes such names; one that is left over belongs to a process that was killed."""
-    return name.startswith(".") and name.endswith(".partial")
+    """Whether this or an earlier `temporary_path` makes such names; one that is left over is of a killed process."""
+    return _TEMPORARY_NAME.fullmatch(name) is not None

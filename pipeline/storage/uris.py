@@ -1,18 +1,32 @@
 """The grammar of URIs and local paths."""
 
 import os
+import re
 from pathlib import Path
 
-from pipeline.storage.filenames import escape_surrogates
+from pipeline.storage.filenames import escape_hashes, escape_surrogates, unescape_hashes
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def absolute_uri(uri: str) -> str:
-    """Return a local path as an absolute one without `file://`, and any other URI as it is."""
+    """Return a local path as an absolute one without `file://`, and any other URI with its scheme in lower case."""
+    if scheme := _SCHEME.match(uri):
+        uri = scheme[0].lower() + uri[scheme.end() :]
     if uri.startswith("file://"):
         uri = uri.removeprefix("file://")
     if not is_local_path(uri):
         return uri
     return escape_surrogates(str(Path(os.path.expanduser(uri)).absolute()))  # Path's own raises for unknown users
+
+
+def file_uri(uri: str) -> str:
+    """Return the URI of a file or folder as listings have it: one that is never taken for a photo inside a file.
+
+    Args:
+        uri: the URI of a file or folder, as a listing has it or as somebody typed it.
+    """
+    return escape_hashes(unescape_hashes(uri))
 
 
 def is_local_path(uri: str) -> bool:

@@ -1,6 +1,5 @@
 """Log lines as text, or as JSON with the run, stage, shard and photo that they concern; without secrets."""
 
-import json
 import logging
 import os
 import sys
@@ -9,6 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from pipeline.escaping import escape, iter_traceback_lines, to_json_line
 from pipeline.redaction import redact
 
 LOG_FORMAT_ENV = "DEEPOT_LOG_FORMAT"
@@ -53,7 +53,7 @@ def configure_logging(log_format: LogFormat, verbose: bool = False) -> Callable[
     )
     previous_levels = {name: logging.getLogger(name).level for name in levels}
     logging.getLogger().addHandler(handler)
-    logging.captureWarnings(as_json)
+    logging.captureWarnings(True)
     if as_json:
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
@@ -86,11 +86,15 @@ def log_unprocessed(row: Mapping[str, Any]) -> None:
 
 
 class TextFormatter(logging.Formatter):
-    """Formats records as text without secrets."""
+    """Formats records as text without secrets; a name cannot end its line, nor control the terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line of a record."""
-        return redact(super().format(record))
+        """Return the line of a record, and those of its traceback."""
+        record.message = record.getMessage()
+        lines = [escape(redact(self.formatMessage(record)))]
+        if record.exc_info and record.exc_info[1]:
+            lines += map(redact, iter_traceback_lines(record.exc_info[1]))
+        return "\n".join(lines)
 
 
 class JsonFormatter(logging.Formatter):
@@ -111,4 +115,4 @@ class JsonFormatter(logging.Formatter):
                 line[name] = redact(value) if isinstance(value, str) else value
         if record.exc_info:
             line["traceback"] = redact(self.formatException(record.exc_info))
-        return json.dumps(line, default=str)
+        return to_json_line(line)

@@ -4,6 +4,7 @@ import http.client
 import json
 import logging
 import os
+import stat
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -12,12 +13,13 @@ from urllib.parse import urlsplit
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixed
 
-from pipeline.config import ENV_PREFIX, Notifications, is_http_url
+from pipeline.config import ENV_PREFIX, FILE_PREFIX, Notifications, is_http_url
 from pipeline.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
 _RESPONSE_TIMEOUT_S, _MAX_ATTEMPTS, _RETRY_WAIT_S = 10.0, 3, 1.0
+_MAX_SECRET_CHARACTERS = 10_000
 
 
 @dataclass(frozen=True)
@@ -43,20 +45,49 @@ def make_notifier(notify: Notifications | None) -> Notifier:
     """Resolve the recipients of a job's notifications, before its work begins.
 
     Raises:
-        ConfigError: the environment variable of the webhook is not set or holds no URL.
+        ConfigError: the environment variable or the file of the webhook is missing or holds no URL.
     """
-    if notify is None:
+    if notify is None or notify.webhook is None:
         return Notifier()
-    url, label = notify.webhook, ""
-    if url is not None and url.startswith(ENV_PREFIX):
-        name = url.removeprefix(ENV_PREFIX)
-        label, url = f"in {name}", os.environ.get(name)
-        if not url or not is_http_url(url):
-            problem = "holds no http:// or https:// URL" if url else "is not set"
-            raise ConfigError(f"notify.webhook is {notify.webhook}, but the environment variable {name} {problem}")
-    elif url is not None:
-        label = f"at {urlsplit(url).hostname}"  # without the path, which is the secret
-    return Notifier(url, label)
+    given = notify.webhook
+    if given.startswith(ENV_PREFIX):
+        name = given.removeprefix(ENV_PREFIX)
+        return Notifier(_require_url(given, f"the environment variable {name}", os.environ.get(name)), f"in {name}")
+    if given.startswith(FILE_PREFIX):
+        path = os.path.expanduser(given.removeprefix(FILE_PREFIX))
+        return Notifier(_require_url(given, f"the file {path}", _read_secret(given, path)), f"in {path}")
+    return Notifier(given, f"at {urlsplit(given).hostname}")  # without the path, which is the secret
+
+
+def _require_url(given: str, place: str, text: str | None) -> str:
+    """Return the URL that an environment variable or a file holds; messages do not show what it holds.
+
+    Raises:
+        ConfigError: it holds none.
+    """
+    url = (text or "").strip()
+    if not url or not is_http_url(url) or len(url.splitlines()) > 1:
+        problem = "is not set" if text is None else "is empty" if not url else "holds no http:// or https:// URL"
+        raise ConfigError(f"notify.webhook is {given}, but {place} {problem}")
+    return url
+
+
+def _read_secret(given: str, path: str) -> str:
+    """Read a short text file; warns if every user of the machine can read it.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            if os.fstat(file.fileno()).st_mode & stat.S_IROTH:
+                log.warning("every user of this machine can read the webhook in %s: chmod 600 %s", path, path)
+            return file.read(_MAX_SECRET_CHARACTERS)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(
+            f"notify.webhook is {given}, but the file {path} cannot be read ({reason}): write the URL into it"
+        ) from error
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

@@ -10,6 +10,7 @@ from pipeline.workers.pool import (
     WorkerSession,
 )
 from pipeline.workers.shard_worker import ShardWorker
+from pipeline.workers.shared_storage import SharedStorage, mark_storage
 from pipeline.workers.watchdog import ImageTimeoutError, hard_deadline, scaled_timeout_s
 from pipeline.workers.work_item import WorkerConfig, WorkItem
 
@@ -18,6 +19,7 @@ __all__ = [
     "Models",
     "ShardPool",
     "ShardWorker",
+    "SharedStorage",
     "TaskExecutor",
     "WorkItem",
     "WorkerConfig",
@@ -27,6 +29,7 @@ __all__ = [
     "WorkerSession",
     "hard_deadline",
     "load_models",
+    "mark_storage",
     "scaled_timeout_s",
     "set_torch_threads",
     "tile_options",

@@ -38,10 +38,16 @@ class LoadedPhoto:
 
 
 class PhotoReader:
-    """Reads, decodes and scores photos in threads, one photo a thread."""
+    """Reads, decodes and scores photos in threads, one photo a thread.
 
-    def __init__(self, n_threads: int, limits: Limits) -> None:
-        self._n_threads, self._limits = n_threads, limits
+    Args:
+        n_threads: number of threads.
+        limits: what is not read.
+        allow: what Parquet files may name, as for `read_input`.
+    """
+
+    def __init__(self, n_threads: int, limits: Limits, allow: Sequence[str] = ()) -> None:
+        self._n_threads, self._limits, self._allow = n_threads, limits, allow
         self._executor = ThreadPoolExecutor(n_threads, "read")
 
     def read_ahead(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, "Future[LoadedPhoto]"]]:
@@ -58,7 +64,7 @@ class PhotoReader:
                 if reading and total_bytes > _READ_AHEAD_BYTES * self._n_threads:
                     break
                 entry = pending.popleft()
-                reading.append((entry, self._executor.submit(_load_photo, entry, self._limits)))
+                reading.append((entry, self._executor.submit(_load_photo, entry, self._limits, self._allow)))
 
         def iter_in_order() -> Iterator[tuple[Entry, Future[LoadedPhoto]]]:
             while reading:
@@ -70,9 +76,9 @@ class PhotoReader:
         return iter_in_order()
 
 
-def _load_photo(entry: Entry, limits: Limits) -> LoadedPhoto:
+def _load_photo(entry: Entry, limits: Limits, allow: Sequence[str]) -> LoadedPhoto:
     started = time.perf_counter()
-    data = read_input(entry, limits)
+    data = read_input(entry, limits, allow)
     photo = decode(data, limits.max_pixels)
     seconds = time.perf_counter() - started
     return LoadedPhoto(photo, sha256_hex(data), score_quality(photo.pixels), lab_grid(photo.pixels), seconds)

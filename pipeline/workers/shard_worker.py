@@ -16,7 +16,7 @@ from pipeline.runs import (
     ManifestFile,
     aggregate_page_stats,
     mark_failed,
-    new_manifest_file_name,
+    new_attempt_name,
     new_row,
     write_manifest_file,
 )
@@ -54,6 +54,12 @@ class ShardWorker:
     """
 
     def __init__(self, config: WorkerConfig, cores: int = 1) -> None:
+        """Check that the storage is visible, and load the models and the map.
+
+        Raises:
+            StorageError: this process does not see the folders of the run as the driver does.
+        """
+        config.storage.require_visible()
         self.config = config
         self.watchdog = Watchdog(config.job.limits.image_timeout_s)
         self._threads = IoThreads.for_cores(cores)
@@ -76,7 +82,7 @@ class ShardWorker:
             "run_id": config.fingerprint[:16],
             "code_version": deepot.__version__,
         }
-        self._reader = PhotoReader(self._threads.readers, config.job.limits)
+        self._reader = PhotoReader(self._threads.readers, config.job.limits, config.job.input.allow)
         self._write_executor = ThreadPoolExecutor(self._threads.writers, "write")
         self._compute_lock = threading.Lock()
 
@@ -91,21 +97,22 @@ class ShardWorker:
             AcceleratorError: the device does not answer this process any more.
         """
         photos = self._reader.read_ahead(item.entries)
-        results = self._make_result_writer(item)
+        name = new_attempt_name(self.config.run, item.shard, item.attempt)
+        results = self._make_result_writer(name)
         with self._compute_lock:
             set_torch_threads(self.config.job)
             for entry, photo in photos:
                 row = self._new_row(item, entry)
                 results.add(row, self._process_image(row, photo))
         rows = results.close()
-        manifest_file = write_manifest_file(self.config.run, new_manifest_file_name(item.shard, item.attempt), rows)
+        manifest_file = write_manifest_file(self.config.run, f"{name}.parquet", rows)
         for row in rows:
             record_image(row)
         return manifest_file
 
-    def _make_result_writer(self, item: WorkItem) -> ResultWriter:
+    def _make_result_writer(self, name: str) -> ResultWriter:
         job = self.config.job
-        writer = make_writer(job.output.layout, self.config.output, item.shard, item.split_path)
+        writer = make_writer(job.output.layout, self.config.output, name, job.output.metadata)
         return ResultWriter(job, writer, self.watchdog, self._write_executor, self._threads.writers)
 
     def _process_image(self, row: dict[str, Any], future: "Future[LoadedPhoto]") -> ProcessedPhoto | None:

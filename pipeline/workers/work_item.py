@@ -1,10 +1,11 @@
 """What a worker is given: its configuration for a run, and the images to process."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.config import Job
 from pipeline.runs import RunPaths
 from pipeline.storage import Entry
+from pipeline.workers.shared_storage import SharedStorage
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class WorkerConfig:
         fingerprint: the fingerprint of the run.
         map_uri: URI of the map.
         map_sha256: SHA-256 of the map.
+        storage: what the worker must see before it works.
     """
 
     job: Job
@@ -28,6 +30,7 @@ class WorkerConfig:
     fingerprint: str
     map_uri: str
     map_sha256: str
+    storage: SharedStorage = field(default_factory=SharedStorage)
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,8 @@ class WorkItem:
         shard: the number of the shard.
         entries: the images.
         attempt: the number of this attempt at the images, from 1.
-        split_path: which half of which half of the shard, as one digit 0 or 1 for each halving; empty for a full shard.
     """
 
     shard: int
     entries: tuple[Entry, ...]
     attempt: int = 1
-    split_path: str = ""

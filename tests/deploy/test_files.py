@@ -1,11 +1,14 @@
-"""The deployment files: valid for Ray, without open ports or secrets, and with the versions of constraints.txt."""
+"""The deployment files: valid for Ray, without open ports or secrets, and with the packages of the lock file."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 import ray
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from ray.autoscaler._private.aws.config import _check_ami
 from ray.autoscaler._private.util import prepare_config, validate_config
 
@@ -86,14 +89,67 @@ def test_cluster_has_no_open_port(cluster):
     assert "0.0.0.0" not in (ROOT / "cluster.yaml").read_text()
 
 
+def test_cluster_asks_for_a_token_that_is_in_no_file(cluster):
+    """The containers of all machines have the variables, and `ray up` copies the token to where they point."""
+    variables = dict(option.removeprefix("--env ").split("=") for option in cluster["docker"]["run_options"])
+    assert variables["RAY_AUTH_MODE"] == "token" and "RAY_AUTH_TOKEN" not in variables
+    assert cluster["file_mounts"] == {variables["RAY_AUTH_TOKEN_PATH"]: "~/.ray/auth_token"}
+    home = re.search(r"^ENV HOME=(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[1]
+    assert variables["RAY_AUTH_TOKEN_PATH"] == f"{home}/.ray/auth_token"
+
+
 @pytest.mark.parametrize("name", ["cluster.yaml", "deploy/rayjob.yaml", "Dockerfile"])
 def test_deployment_file_has_no_secret(name):
     text = (ROOT / name).read_text().replace("get-login-password", "").replace("--password-stdin", "")
     assert not re.search(r"AKIA|aws_secret|secret_access_key|password|token:", text, re.IGNORECASE)
 
 
+def rayjob():
+    """Its job file, the RayJob and the NetworkPolicy."""
+    config, job, policy = yaml.safe_load_all((ROOT / "deploy" / "rayjob.yaml").read_text())
+    return config, job, policy
+
+
+def rayjob_pods(job):
+    """The pod templates of the head and of the worker groups."""
+    spec = job["spec"]["rayClusterSpec"]
+    return [group["template"] for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"])]
+
+
+def test_rayjob_asks_for_a_token_and_has_no_public_address():
+    _, job, _ = rayjob()
+    spec = job["spec"]["rayClusterSpec"]
+    assert spec["authOptions"] == {"mode": "token"}
+    assert tuple(map(int, spec["rayVersion"].split("."))) >= (2, 52), "the first with tokens"
+    assert spec["headGroupSpec"]["serviceType"] == "ClusterIP"
+    text = (ROOT / "deploy" / "rayjob.yaml").read_text()
+    assert not re.search(r"enableIngress|kind: Ingress|LoadBalancer|NodePort|hostNetwork|hostPort|0\.0\.0\.0", text)
+
+
+def test_rayjob_policy_lets_only_its_own_pods_the_submitter_and_the_operator_in():
+    _, job, policy = rayjob()
+    assert (policy["apiVersion"], policy["kind"]) == ("networking.k8s.io/v1", "NetworkPolicy")
+    own = policy["spec"]["podSelector"]
+    assert policy["spec"]["policyTypes"] == ["Ingress"]
+    assert own["matchLabels"] and all(pod["metadata"]["labels"] == own["matchLabels"] for pod in rayjob_pods(job))
+    inside, outside = policy["spec"]["ingress"]
+    assert inside == {"from": [{"podSelector": own}]}
+    assert outside["ports"] == [{"protocol": "TCP", "port": 8265}], "the job server"
+    submitter, operator = outside["from"]
+    assert submitter == {"podSelector": {"matchLabels": {"job-name": job["metadata"]["name"]}}}
+    assert operator["podSelector"] == {"matchLabels": {"app.kubernetes.io/name": "kuberay-operator"}}
+
+
+def test_rayjob_pods_run_without_root_or_privileges():
+    _, job, _ = rayjob()
+    for pod in rayjob_pods(job):
+        assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+        (container,) = pod["spec"]["containers"]
+        assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
 def test_rayjob_agrees_with_the_cluster_and_the_installed_ray():
-    _, job = yaml.safe_load_all((ROOT / "deploy" / "rayjob.yaml").read_text())
+    _, job, _ = rayjob()
     spec = job["spec"]["rayClusterSpec"]
     assert spec["rayVersion"] == ray.__version__
     assert spec["enableInTreeAutoscaling"] is True
@@ -107,7 +163,7 @@ def test_rayjob_agrees_with_the_cluster_and_the_installed_ray():
 
 
 def test_rayjob_head_is_on_demand_and_workers_are_spot():
-    _, job = yaml.safe_load_all((ROOT / "deploy" / "rayjob.yaml").read_text())
+    _, job, _ = rayjob()
     spec = job["spec"]["rayClusterSpec"]
     head, *workers = (group["template"]["spec"] for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]))
     assert head["nodeSelector"] == {"eks.amazonaws.com/capacityType": "ON_DEMAND"}
@@ -119,7 +175,7 @@ def test_rayjob_head_is_on_demand_and_workers_are_spot():
 
 def test_rayjob_scales_up_the_group_that_its_job_needs():
     """With no worker started yet: each needs a GPU, so pods of the gpu group are started."""
-    config, job = yaml.safe_load_all((ROOT / "deploy" / "rayjob.yaml").read_text())
+    config, job, _ = rayjob()
     assert "/etc/deepot/job.yaml" in job["spec"]["entrypoint"]
     compute = parse_job(yaml.safe_load(config["data"]["job.yaml"])).compute
     groups = {group["groupName"]: group for group in job["spec"]["rayClusterSpec"]["workerGroupSpecs"]}
@@ -128,9 +184,82 @@ def test_rayjob_scales_up_the_group_that_its_job_needs():
     assert plan_workers([{"CPU": 0.0}], otherwise) == WorkerResources(10, 1.0, 0.0)
 
 
-def test_dockerfile_installs_the_pinned_versions():
-    dockerfile, pins = (ROOT / "Dockerfile").read_text(), (ROOT / "constraints.txt").read_text()
-    assert "-c constraints.txt" in dockerfile
-    assert f"ray=={ray.__version__}" in pins
-    for copied in re.findall(r"^COPY (.*) \S+$", dockerfile, re.MULTILINE):
-        assert all((ROOT / name).exists() for name in copied.split())
+def dockerfile():
+    """Its instructions, each with its arguments on one line."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    return [tuple(line.split(None, 1)) for line in text.splitlines() if line and line[0] != "#"]
+
+
+def test_dockerfile_installs_the_locked_packages_alone():
+    installs = [arguments for name, arguments in dockerfile() if name == "RUN" and "pip install" in arguments]
+    locked, own = installs
+    assert {"--no-deps", "--require-hashes", "-r requirements.lock"} <= set(re.findall(r"-r \S+|--\S+", locked))
+    assert {"--no-deps", "--no-build-isolation"} <= set(own.split()), "it needs nothing that the lock does not have"
+    (base,) = [arguments for name, arguments in dockerfile() if name == "FROM"]
+    assert base.startswith("python:3.11-"), "the Python of the lock"
+    copied = [name for word, arguments in dockerfile() if word == "COPY" for name in arguments.split()[:-1]]
+    assert all((ROOT / name).exists() for name in copied)
+    assert set((ROOT / ".dockerignore").read_text().split()) == {
+        "*",
+        "**/__pycache__",
+        *(f"!{name}" for name in copied),
+    }
+
+
+def test_dockerfile_runs_as_a_user_without_privileges_whose_home_any_user_of_group_0_can_write():
+    """A number, as Kubernetes refuses names where pods must not be root; OpenShift picks a number of its own."""
+    instructions = dockerfile()
+    users = [arguments for name, arguments in instructions if name == "USER"]
+    assert users == ["1000:0"]
+    after = instructions[instructions.index(("USER", "1000:0")) :]
+    assert not [name for name, _ in after if name in ("RUN", "COPY", "ADD")], "everything else belongs to root"
+    (home,) = re.findall(r"\bHOME=(\S+)", " ".join(arguments for name, arguments in instructions if name == "ENV"))
+    (setup,) = [arguments for name, arguments in instructions if name == "RUN" and "useradd" in arguments]
+    assert "--uid 1000 --gid 0 --create-home" in setup and f"chmod -R g=u {home}" in setup
+    assert [arguments for name, arguments in instructions if name == "WORKDIR"][-1] == home
+
+
+def locked_packages():
+    """Name → version and hashes."""
+    found = re.findall(r"^([\w.-]+)==(\S+)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)$", lock_text(), re.MULTILINE)
+    return {canonicalize_name(name): (version, hashes.split("--hash=")[1:]) for name, version, hashes in found}
+
+
+def lock_text():
+    return (ROOT / "requirements.lock").read_text()
+
+
+def test_lock_has_hashes_for_every_package_and_no_index():
+    lines = [line for line in lock_text().splitlines() if line and line[0] not in "# "]
+    assert len(lines) == len(locked_packages()) > 100
+    assert not re.search(r"://|--(?!hash=sha256)|@|/", lock_text())
+
+
+def test_lock_has_the_versions_of_the_constraints():
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    pinned = {canonicalize_name(name): version for name, version in pins.items()}
+    locked = {name: version for name, (version, _) in locked_packages().items()}
+    assert pinned["ray"] == ray.__version__
+    assert {name: version for name, version in locked.items() if pinned.get(name, version) != version} == {}
+    only_with_cuda = re.compile(r"nvidia-.*|cuda-.*|triton")
+    assert all(only_with_cuda.fullmatch(name) for name in locked.keys() - pinned.keys())
+
+
+def test_lock_has_everything_that_the_image_needs():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"]
+    needed = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    needed += [each for name in ("cluster", "formats", "restorers") for each in extras[name]]
+    locked = locked_packages()
+    for requirement in map(Requirement, needed):
+        version, _ = locked[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version), requirement
+
+
+def test_notice_names_what_the_embedded_weights_were_made_from():
+    notice = (ROOT / "NOTICE").read_text()
+    photos = (ROOT / "tools" / "embedded_autoencoder" / "debian_photos.txt").read_text().splitlines()
+    packages = {line.split()[0] for line in photos if line[0] != "#"}
+    assert len(packages) == 4 and all(f"  {package}: " in notice for package in packages)
+    assert all(name in notice for name in ("TAEF2", "MIT licence", "BSDS500", "non-commercial", "CC-BY-SA", "GPL-2"))
+    assert f"{sum(line[0] != '#' for line in photos)} photos of packages of Debian" in notice

@@ -1,7 +1,12 @@
 """Credentials in URIs and secrets of the environment: found, refused and removed, and nothing else is."""
 
-import pytest
+import re
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import redaction
 from pipeline.config.loading import load_job
 from pipeline.errors import ConfigError, StorageError
 from pipeline.redaction import has_credentials, redact
@@ -81,3 +86,29 @@ def test_secrets_of_the_environment_are_removed_from_messages(monkeypatch, name,
     assert (
         redact("s3://bucket/a@b:c.png?x=1 and sftp://user@host/x") == "s3://bucket/a@b:c.png?x=1 and sftp://user@host/x"
     )
+
+
+IN_ONE_PATTERN = re.compile(  # backtracks, so that it takes quadratic time
+    r"(?:(?<=s3://)|(?<=s3a://)|(?<=://)(?![^/@\s:]*:\d{1,5}[/?#]))"
+    r"(?!arn:)[^/@\s:]*:(?!:)(?:[^\s\"'<>]*|[^/\s]*)(?=@)"
+)
+
+
+@given(st.lists(st.sampled_from(["s3://", "ftp://", "arn:", "a", "80", ":", "@", "/", "?", '"', " "]), max_size=14))
+def test_redact_of_passwords_equals_one_pattern(pieces):
+    text = "".join(pieces)
+    assert redaction._redact_passwords(text) == IN_ONE_PATTERN.sub("…", text)
+
+
+@pytest.mark.parametrize("unit", ["s3://a:", "://a:b", "://:'", "://a:b@", 'x://a:"@'])
+def test_redact_searches_every_part_of_a_text_at_most_twice(monkeypatch, unit):
+    searched, find_end = [], redaction._find_end
+
+    def counted(pattern, text, start):
+        searched.append(find_end(pattern, text, start) - start)
+        return start + searched[-1]
+
+    monkeypatch.setattr(redaction, "_find_end", counted)
+    text = unit * 2000
+    redact(text)
+    assert sum(searched) <= 2 * len(text)

@@ -3,15 +3,33 @@
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
 
+from pipeline.config import OutputLayout
 from tests.support.commit_model import SETTINGS, CommitProtocol, run_many_examples
 
 
-def test_commit_protocol_with_faulty_requests_loses_and_doubles_nothing():
-    run_state_machine_as_test(CommitProtocol, settings=SETTINGS)
+class WebDatasetProtocol(CommitProtocol):
+    """Drivers whose workers write one tar an attempt."""
+
+    n_faults, layout = 0, OutputLayout.WEBDATASET
+
+
+class ParquetProtocol(CommitProtocol):
+    """Drivers whose workers write one Parquet file an attempt."""
+
+    n_faults, layout = 0, OutputLayout.PARQUET
+
+
+MACHINES = [CommitProtocol, WebDatasetProtocol, ParquetProtocol]
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_commit_protocol_with_faulty_requests_loses_and_doubles_nothing(machine):
+    run_state_machine_as_test(machine, settings=SETTINGS)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(600)
-def test_commit_protocol_with_faulty_requests_for_many_examples(record_fault):
+@pytest.mark.parametrize("machine", MACHINES)
+def test_commit_protocol_with_faulty_requests_for_many_examples(machine, record_fault):
     fault = "the commit protocol: requests refused, lost, late, doubled, or the driver's last"
-    run_many_examples(CommitProtocol, 150, record_fault, fault)
+    run_many_examples(machine, 150, record_fault, fault)

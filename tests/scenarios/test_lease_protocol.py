@@ -140,7 +140,7 @@ class LeaseProtocol(CommitProtocol):
         """Start a driver, much later if no other one is at work."""
         if not self.drivers:
             self._advance(999.0)
-        driver = LeasedDriver(self.entries, deaths)
+        driver = LeasedDriver(self.layout, self.entries, deaths)
         driver.start()
         driver.is_waiting.acquire()
         self._keep(driver)
@@ -191,7 +191,7 @@ class LeaseProtocol(CommitProtocol):
     def drive_without_faults(self):
         self.clock.now += 999
         with hold_lease(RUN):
-            return drive(self.entries)
+            return drive(self.layout, self.entries)
 
 
 def test_lease_protocol_with_silent_drivers_loses_and_doubles_nothing():

@@ -29,7 +29,7 @@ def reads(monkeypatch):
     """The keys of the calibration photos that are read, in order."""
     found, real = [], shard_moments.read_input
     monkeypatch.setattr(
-        shard_moments, "read_input", lambda entry, limits: found.append(entry.key) or real(entry, limits)
+        shard_moments, "read_input", lambda entry, *options: found.append(entry.key) or real(entry, *options)
     )
     return found
 

@@ -59,10 +59,10 @@ def test_a_second_driver_is_refused_where_results_share_files(make_job, tmp_path
     job = make_job(output={"uri": str(tmp_path / "enhanced"), "layout": layout})
     real_read_input, refused = photo_reader.read_input, []
 
-    def read_input(entry, limits):
+    def read_input(entry, *options):
         if refused and entry.key == "photo 01.png":
             raise ImageError(ErrorCode.READ_FAILED, "not now")
-        return real_read_input(entry, limits)
+        return real_read_input(entry, *options)
 
     class WithSecondDriver(InProcessWorkerPool):
         def wait(self):

@@ -38,9 +38,9 @@ def work(monkeypatch):
         counted.measured += [entry.key for entry in task.shard.entries]
         return compute(task)
 
-    def read_counted(entry, limits):
+    def read_counted(entry, *options):
         counted.read.append(entry.key)
-        return read_input(entry, limits)
+        return read_input(entry, *options)
 
     monkeypatch.setattr(moments, "compute_shard_moments", compute_counted)
     monkeypatch.setattr(shard_moments, "read_input", read_counted)

@@ -6,6 +6,8 @@ import pickle
 import struct
 import zlib
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -21,7 +23,9 @@ from pipeline.errors import ConfigError, ErrorCode, ImageError
 from pipeline.imageio.image_file import decode, encode
 from pipeline.reporting.manifest_summary import ManifestSummary
 from pipeline.reporting.report import _plot_patch_nll
+from pipeline.runs.plan_file import read_shards
 from pipeline.sources.discovery import list_images
+from pipeline.sources.find import find_images
 from pipeline.sources.reading import read_input
 from pipeline.storage.store import Entry
 from tests.support.photos import make_photo
@@ -258,6 +262,26 @@ def test_pickled_restorer_is_never_executed(tmp_path):
         torch.save({"params": Payload(str(marker))}, tmp_path / name)
         with pytest.raises((RestorerError, pickle.UnpicklingError)):
             load_restorer(f"spandrel:{tmp_path / name}")
+    assert not marker.exists()
+
+
+def test_pickles_in_parquet_files_are_never_executed(tmp_path):
+    marker = tmp_path / "pwned"
+    extension = {
+        b"ARROW:extension:name": b"arrow.py_extension_type",  # whose metadata pyarrow before 14 unpickled
+        b"ARROW:extension:metadata": pickle.dumps(Payload(str(marker))),
+    }
+    column = [saved()]
+    for name, schema in {
+        "column": pa.schema([pa.field("image", pa.binary(), metadata=extension)]),
+        "schema": pa.schema([pa.field("image", pa.binary())], metadata=extension | {b"pandas": extension.popitem()[1]}),
+    }.items():
+        path = tmp_path / f"{name}.parquet"
+        pq.write_table(pa.Table.from_pydict({"image": column}, schema=schema), path)
+        (entry,) = find_images(f"{path}#image", "photos")
+        assert read_input(entry, Limits()) == column[0]
+        with pytest.raises(DeepotError):
+            list(read_shards(str(path)))
     assert not marker.exists()
 
 

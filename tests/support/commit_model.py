@@ -21,8 +21,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from pipeline.config import OutputLayout
 from pipeline.errors import ErrorCode, PipelineError, StorageError
 from pipeline.maintenance import verify_run
+from pipeline.outputs import make_writer
 from pipeline.progress import NullProgress
 from pipeline.runs import (
     Problem,
@@ -31,6 +33,7 @@ from pipeline.runs import (
     finalize_run,
     list_committed_shards,
     mark_failed,
+    new_attempt_name,
     new_row,
     read_manifest,
     read_manifest_file,
@@ -39,6 +42,7 @@ from pipeline.runs import (
     write_manifest_file,
 )
 from pipeline.runs.commits import iter_commits
+from pipeline.sources import parquet_column, read_photo
 from pipeline.stages import shard_scheduler
 from pipeline.stages.shard_scheduler import ShardScheduler
 from pipeline.storage import Entry, prefetch, probes, resolve, sha256_hex, write
@@ -46,56 +50,68 @@ from pipeline.workers.pool import WorkerDiedError
 from tests.support.faulty_bucket import Crash, Fate, FaultyBucket, InlineExecutor
 from tests.support.in_process_pool import QueueWorkerPool
 
-RUN = RunPaths("s3://model/run")
-MANIFEST_FILE_NUMBERS = count()  # names of manifest files are never used twice
+RUN, OUTPUT = RunPaths("s3://model/run"), "s3://model/out"
+ATTEMPT_NUMBERS = count()
 ENTRIES = [Entry(f"s3://model/in/{number}", f"{number}.png", 1, "", 1.0) for number in range(5)]
 
 
 class CrashingWorkerPool(QueueWorkerPool):
-    """Does the work when it is waited for; `dies` says whether the worker dies over it."""
+    """Does the work when it is waited for; `dies` says whether the worker dies over it.
 
-    def __init__(self, dies):
+    In a layout with one file a shard, no two attempts give the same bytes: photos may fail in one and not in another.
+    """
+
+    def __init__(self, layout, dies):
         super().__init__()
-        self.dies = dies
+        self.layout, self.dies = layout, dies
 
     def wait(self):
         item = self.queue.pop(0)
         if self.dies():
             return item, WorkerDiedError("killed")
-        rows = []
+        name = new_attempt_name(RUN, item.shard, item.attempt)
+        writer, rows = make_writer(self.layout, OUTPUT, name), []
         for entry in item.entries:
-            row, data = new_row(entry, item.shard, item.attempt), f"result of {entry.key}".encode()
-            uri = f"s3://model/out/{entry.key}"
+            rows.append(row := new_row(entry, item.shard, item.attempt))
+            data = f"result of {entry.key}".encode()
+            if self.layout is not OutputLayout.FILES:
+                data += f" by attempt {next(ATTEMPT_NUMBERS)}".encode()
             try:
-                write(uri, data)
+                writer.add(row, entry.key, data)
             except StorageError as error:
                 mark_failed(row, error, ErrorCode.WRITE_FAILED)
             else:
-                row |= {"status": "ok", "output_uri": uri, "output_sha256": sha256_hex(data), "output_bytes": len(data)}
-            rows.append(row)
-        return item, write_manifest_file(RUN, f"{item.shard:05d}-{next(MANIFEST_FILE_NUMBERS)}.parquet", rows)
+                row |= {"status": "ok", "output_sha256": sha256_hex(data), "output_bytes": len(data)}
+        try:
+            writer.close(rows)
+        except StorageError as error:
+            for row in rows:
+                row |= dict.fromkeys(("output_uri", "output_sha256", "output_bytes"))
+                mark_failed(row, error, ErrorCode.WRITE_FAILED)
+        return item, write_manifest_file(RUN, f"{name}.parquet", rows)
 
 
-def drive(entries, dies=lambda: False):
+def drive(layout, entries, dies=lambda: False):
     """What a driver does: plan, apply, sum up."""
     extend_plan(RUN, entries, 2)
     committed = list_committed_shards(RUN)
     uncommitted = [shard for shard in read_plan(RUN) if shard.number not in committed]
-    return finalize_run(RUN, ShardScheduler(RUN, CrashingWorkerPool(dies), NullProgress()).run_shards(uncommitted), 0.0)
+    scheduler = ShardScheduler(RUN, CrashingWorkerPool(layout, dies), NullProgress())
+    return finalize_run(RUN, scheduler.run_shards(uncommitted), 0.0)
 
 
 class Driver(threading.Thread):
     """A driver that waits at each request for the fate that the state machine gives it."""
 
-    def __init__(self, entries, deaths):
+    def __init__(self, layout, entries, deaths):
         super().__init__(daemon=True)
-        self.entries, self.deaths = entries, list(deaths)
+        self.layout, self.entries, self.deaths = layout, entries, list(deaths)
         self.fate, self.over = Fate.DONE, False
         self.may_continue, self.is_waiting = threading.Semaphore(0), threading.Semaphore(0)
         self.error = None
 
     def work(self):
-        drive(self.entries, lambda: bool(self.deaths) and self.deaths.pop())
+        drive(self.layout, self.entries, lambda: bool(self.deaths) and self.deaths.pop())
 
     def run(self):
         try:
@@ -122,7 +138,7 @@ class CommitProtocol(RuleBasedStateMachine):
     """Up to three drivers on one run."""
 
     n_faults = 0  # requests with another fate than to be done
-    has_conditional_create = True
+    has_conditional_create, layout = True, OutputLayout.FILES
 
     def __init__(self):
         super().__init__()
@@ -147,7 +163,7 @@ class CommitProtocol(RuleBasedStateMachine):
     @precondition(lambda self: len(self.drivers) < 3)
     @rule(deaths=st.lists(st.booleans(), max_size=4))
     def start_driver(self, deaths):
-        driver = Driver(self.entries, deaths)
+        driver = Driver(self.layout, self.entries, deaths)
         driver.start()
         driver.is_waiting.acquire()
         self._keep(driver)
@@ -189,6 +205,7 @@ class CommitProtocol(RuleBasedStateMachine):
         committed_before = list_committed_shards(RUN)
         if results:
             del self.bucket.objects[min(results)]
+            parquet_column._read_row_group.cache_clear()  # another process verifies
         findings = verify_run(RUN, NullProgress()).findings
         assert {finding.problem for finding in findings} <= {Problem.MISSING, Problem.RETRIABLE}
         requeued = requeue_shards(RUN, findings)
@@ -213,8 +230,7 @@ class CommitProtocol(RuleBasedStateMachine):
             assert sorted(row["file_name"] for row in rows) == sorted(planned[number]), "one row for each input"
             for row in rows:
                 if row["status"] == "ok":
-                    stored = self.bucket.objects[row["output_uri"].removeprefix("s3://")]
-                    assert sha256_hex(stored) == row["output_sha256"]
+                    assert sha256_hex(read_photo(row["output_uri"])) == row["output_sha256"]
         assert self.has_all_earlier(seen), "a commit is never lost or changed"
         self.commits = seen
         if "model/run/_SUCCESS.json" in self.bucket.objects:
@@ -225,7 +241,7 @@ class CommitProtocol(RuleBasedStateMachine):
         return commits.items() >= self.commits.items()
 
     def drive_without_faults(self):
-        return drive(self.entries)
+        return drive(self.layout, self.entries)
 
     def teardown(self):
         """Whatever happened, one driver without faults finishes the run, and a second one has nothing to do."""

@@ -58,11 +58,11 @@ class FaultyBucket:
     def rm_file(self, path):
         self._request(lambda: self.objects.pop(path, None), write=True)
 
-    def cat_file(self, path, **_):
+    def cat_file(self, path, start=None, end=None, **_):
         def act():
             if path not in self.objects:
                 raise FileNotFoundError(path)
-            return self.objects[path]
+            return self.objects[path][start:end]
 
         return self._request(act)
 
@@ -76,6 +76,8 @@ class FaultyBucket:
         def act():
             if not any(key == path or key.startswith(path + "/") for key in self.objects):
                 raise FileNotFoundError(path)
+            kind = "file" if path in self.objects else "directory"
+            return {"name": path, "type": kind, "size": len(self.objects.get(path, b""))}
 
         return self._request(act)
 

@@ -45,7 +45,9 @@ def make_student(channels: int) -> Any:  # noqa: ANN401 - diffusers has no types
 
 def load_network(folder: Path) -> Any:  # noqa: ANN401 - diffusers has no types
     """Return the autoencoder of a diffusers folder in float32, without the folder's name in its configuration."""
-    loaded = AutoencoderDC.from_pretrained(folder, torch_dtype=torch.float32, low_cpu_mem_usage=False)
+    loaded = AutoencoderDC.from_pretrained(
+        folder, torch_dtype=torch.float32, low_cpu_mem_usage=False, use_safetensors=True
+    )
     model = AutoencoderDC.from_config(AutoencoderDC.load_config(folder))
     model.load_state_dict(loaded.state_dict())
     return model

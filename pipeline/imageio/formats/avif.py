@@ -61,6 +61,11 @@ class AvifFormat(PillowFormat):
         del data, image, bits
         return {"quality": 90, "subsampling": "4:4:4"}
 
+    def is_lossless(self, options: Mapping[str, Any]) -> bool:
+        """Return False."""
+        del options
+        return False
+
     def encode(self, pixels: Pixels, bits: int, options: Mapping[str, Any], metadata: Metadata) -> bytes:
         """Encode pixels; grey stays without chroma, and alpha makes the file lossless."""
         del bits

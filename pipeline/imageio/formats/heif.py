@@ -69,6 +69,11 @@ class HeifFormat(PillowFormat):
         del data, bits
         return {"quality": 95, "chroma": str(image.info.get("chroma") or 444)}
 
+    def is_lossless(self, options: Mapping[str, Any]) -> bool:
+        """Return False."""
+        del options
+        return False
+
     def encode(self, pixels: Pixels, bits: int, options: Mapping[str, Any], metadata: Metadata) -> bytes:
         """Encode pixels with 8 bits per sample, or with 10 or 12 if they have 16."""
         arguments = metadata_arguments(metadata)

@@ -1,5 +1,6 @@
 """JPEG of 8 bits per sample, with the pictures and videos that phones append."""
 
+import io
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ from deepot.photo import Pixels
 from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.formats import jpeg_markers, jpeg_mpf
 from pipeline.imageio.formats.jpeg_coding import read_save_options
+from pipeline.imageio.formats.jpeg_end import complete_end
 from pipeline.imageio.formats.jpeg_segments import fit_to_segments
 from pipeline.imageio.formats.option_checks import check_quality, check_subsampling
 from pipeline.imageio.formats.pillow_format import PillowFormat, metadata_arguments, save_with_pillow
@@ -39,6 +41,14 @@ class JpegFormat(PillowFormat):
             "progressive": bool(progressive),
         }
 
+    def read_pixels(self, data: bytes, image: Image.Image, bits: int, profile: bytes | None) -> Pixels:
+        """Decode the samples; those of a file without an end mark if all of them are there."""
+        completed = complete_end(data)
+        if completed is data:
+            return super().read_pixels(data, image, bits, profile)
+        with Image.open(io.BytesIO(completed), formats=[self.name]) as whole:
+            return super().read_pixels(completed, whole, bits, profile)
+
     def check_frames(self, data: bytes, image: Image.Image) -> None:
         """Refuse a file whose index names several photos; gain maps and previews are not photos."""
         if image.format != _MULTI_PICTURE:
@@ -63,6 +73,11 @@ class JpegFormat(PillowFormat):
         """Return Pillow's options for the same tables, colour coding, subsampling and order of scans."""
         del data, bits
         return read_save_options(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else {}
+
+    def is_lossless(self, options: Mapping[str, Any]) -> bool:
+        """Return False."""
+        del options
+        return False
 
     def encode(self, pixels: Pixels, bits: int, options: Mapping[str, Any], metadata: Metadata) -> bytes:
         """Encode pixels with all metadata, as far as it fits into segments."""

@@ -14,7 +14,7 @@ from deepot.photo import Pixels
 from pipeline.imageio.formats.isobmff import iter_boxes, pack_box
 from pipeline.imageio.formats.pillow_format import PillowFormat, read_dpi, save_with_pillow
 from pipeline.imageio.image_format import Capabilities
-from pipeline.imageio.metadata.gps import mentions_location
+from pipeline.imageio.metadata.location import mentions_location
 from pipeline.imageio.metadata.metadata import EXIF_HEADER, METRES_PER_INCH, Metadata, MetadataBlock
 from pipeline.imageio.orientation import OrientationStorage
 from pipeline.imageio.sample_arrays import check_16_bits, from_uint16, interleave_alpha, to_uint16
@@ -69,6 +69,10 @@ class Jpeg2000Format(PillowFormat):
         lossy = {} if _is_lossless(data) else _lossy_options(psnr)
         raw_codestream = {"no_jp2": True} if _is_raw_codestream(data) else {}
         return {"mct": int(image.mode in ("RGB", "RGBA"))} | lossy | raw_codestream
+
+    def is_lossless(self, options: Mapping[str, Any]) -> bool:
+        """Whether the options ask for lossless compression."""
+        return not options.get("irreversible")
 
     def encode(self, pixels: Pixels, bits: int, options: Mapping[str, Any], metadata: Metadata) -> bytes:
         """Encode pixels, and put the metadata into boxes; a bare codestream has no metadata."""

@@ -9,7 +9,7 @@ from PIL import JpegImagePlugin
 from pipeline.imageio.formats import jpeg_mpf
 from pipeline.imageio.formats.jpeg_segments import MAX_SEGMENT_BYTES, XMP_HEADER
 from pipeline.imageio.metadata import photoshop
-from pipeline.imageio.metadata.gps import mentions_location
+from pipeline.imageio.metadata.location import mentions_location
 from pipeline.imageio.metadata.metadata import EXIF_HEADER, TRAILER_KIND, Metadata, MetadataBlock
 
 _PHOTOSHOP_HEADER = b"Photoshop 3.0\0"

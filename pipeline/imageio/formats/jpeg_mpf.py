@@ -13,7 +13,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from pipeline.imageio.formats.jpeg_segments import XMP_HEADER
-from pipeline.imageio.metadata.xmp import mentions_gps, strip_xmp_gps
+from pipeline.imageio.metadata.location import mentions_location
+from pipeline.imageio.metadata.xmp import strip_xmp_gps
 
 MPF_HEADER = b"MPF\0"
 """The first bytes of the segment with the index."""
@@ -85,6 +86,8 @@ def has_multiple_photos(data: bytes) -> bool:
     index = _read_index(data)
     if index is None or _mentions_auxiliary_image(data, 0):
         return False
+    if len(index.others) > _MAX_PICTURES:
+        return True
     return any(
         entry.type_code >> 16 == _MULTI_FRAME
         or not (
@@ -133,8 +136,9 @@ def append_trailer(data: bytes, trailer: bytes) -> bytes:
 def _is_gps_free_segment(marker: int, content: bytes) -> bool:
     """Whether a segment has no coordinates."""
     if content.startswith(XMP_HEADER):
-        return strip_xmp_gps(content) == content
-    return not mentions_gps(content) and (not 0xE0 <= marker <= 0xEF or content.startswith(_GPS_FREE_HEADERS))
+        packet = content.removeprefix(XMP_HEADER)
+        return strip_xmp_gps(packet) == packet
+    return not mentions_location(content) and (not 0xE0 <= marker <= 0xEF or content.startswith(_GPS_FREE_HEADERS))
 
 
 def _read_index(data: bytes) -> _Index | None:
@@ -181,6 +185,11 @@ def _mentions_auxiliary_image(data: bytes, start: int) -> bool:
         if marker in (0xE1, 0xE2) and any(mark in data[begin:end] for mark in _AUXILIARY_IMAGE_MARKS):
             return True
     return False
+
+
+def has_end_mark(data: bytes) -> bool:
+    """Whether a file has the mark that ends a JPEG."""
+    return any(marker == _EOI for marker, _, _ in iter_segments(data, 0))
 
 
 def _find_end(data: bytes, start: int = 0) -> int:

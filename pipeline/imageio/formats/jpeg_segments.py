@@ -1,12 +1,12 @@
 """Fitting EXIF and XMP of any length into the segments of a JPEG, of 64 kB each."""
 
 import hashlib
-import re
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pipeline.imageio.metadata.ifd import Ifd, parse_exif_block
+from pipeline.imageio.metadata.ifd import ENTRY_BYTES, Ifd, parse_exif_block
 from pipeline.imageio.metadata.metadata import EXIF_HEADER, Metadata, MetadataBlock
 
 MAX_SEGMENT_BYTES = 65533
@@ -14,7 +14,7 @@ MAX_SEGMENT_BYTES = 65533
 XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
 """The first bytes of the segment with the XMP packet."""
 _EXTENDED_XMP_HEADER = b"http://ns.adobe.com/xmp/extension/\0"
-_XPACKET_WRAPPER = re.compile(rb"<\?xpacket.*?\?>", re.DOTALL)
+_XPACKET_START, _XPACKET_END = b"<?xpacket", b"?>"
 _EXTENDED_XMP_POINTER = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     b'<rdf:Description rdf:about="" xmlns:xmpNote="http://ns.adobe.com/xmp/note/" xmpNote:HasExtendedXMP="%s"/>'
@@ -31,7 +31,7 @@ def fit_to_segments(metadata: Metadata) -> Metadata:
     if metadata.exif and len(EXIF_HEADER + metadata.exif) > MAX_SEGMENT_BYTES:
         metadata = replace(metadata, exif=_shrink_exif(metadata.exif))
     if metadata.xmp and len(XMP_HEADER + metadata.xmp) > MAX_SEGMENT_BYTES:
-        packet = _XPACKET_WRAPPER.sub(b"", metadata.xmp).strip()
+        packet = _without_packet_wrapper(metadata.xmp)
         guid = hashlib.md5(packet, usedforsecurity=False).hexdigest().upper().encode()
         metadata = replace(
             metadata,
@@ -52,14 +52,34 @@ def _iter_extended_xmp_blocks(guid: bytes, packet: bytes) -> Iterator[MetadataBl
 def _shrink_exif(block: bytes) -> bytes | None:
     """Return an EXIF block that fits; None if the block cannot be read."""
     found = parse_exif_block(block)
-    while found and len(EXIF_HEADER + (block := found.to_exif_block())) > MAX_SEGMENT_BYTES:
-        found = found.without_tags([max(_iter_tag_sizes(found))[1]])
-    return block if found else None
+    if found is None:
+        return None
+    excess = len(EXIF_HEADER + found.to_exif_block()) - MAX_SEGMENT_BYTES
+    largest, total = Counter[int](), Counter[int]()
+    for code, size in _iter_tag_sizes(found):
+        largest[code] = max(largest[code], size)
+        total[code] += ENTRY_BYTES + (size + size % 2 if size > 4 else 0)
+    dropped = set()
+    for code in sorted(largest, key=lambda code: (largest[code], code), reverse=True):
+        if excess <= 0:
+            break
+        dropped.add(code)
+        excess -= total[code]
+    return found.without_tags(dropped).to_exif_block()
 
 
 def _iter_tag_sizes(tags: Ifd) -> Iterator[tuple[int, int]]:
-    """Yield size and code of each tag, including those of child directories."""
+    """Yield code and size of each tag, including those of child directories."""
     for code, tag in tags.tags.items():
-        yield len(tag.data), code
+        yield code, len(tag.data)
     for child in tags.children.values():
         yield from _iter_tag_sizes(child)
+
+
+def _without_packet_wrapper(packet: bytes) -> bytes:
+    """Return an XMP packet without the processing instructions that mark its start and end."""
+    pieces, offset = [], 0
+    while (start := packet.find(_XPACKET_START, offset)) >= 0 and (end := packet.find(_XPACKET_END, start)) >= 0:
+        pieces.append(packet[offset:start])
+        offset = end + len(_XPACKET_END)
+    return b"".join((*pieces, packet[offset:])).strip()

@@ -73,6 +73,10 @@ class JxlFormat(PillowFormat):
         del image, bits
         return {"lossless": True} if read_header(data).lossless else {"quality": 95}
 
+    def is_lossless(self, options: Mapping[str, Any]) -> bool:
+        """Whether the options ask for lossless compression."""
+        return bool(options.get("lossless"))
+
     def encode(self, pixels: Pixels, bits: int, options: Mapping[str, Any], metadata: Metadata) -> bytes:
         """Encode pixels, and put the metadata into boxes."""
         del bits

@@ -11,8 +11,10 @@ from deepot.photo import Pixels
 from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.header_checks import check_pixel_count, check_single_frame, make_properties
 from pipeline.imageio.image_format import Capabilities, DecodedImage, OutputFormat
+from pipeline.imageio.metadata.ifd import read_orientation
 from pipeline.imageio.metadata.metadata import EXIF_HEADER, Metadata, MetadataPolicy, validate_resolution
 from pipeline.imageio.orientation import OrientationStorage, orient_for_format
+from pipeline.imageio.result_check import check_result
 
 
 class PillowFormat:
@@ -65,14 +67,16 @@ class PillowFormat:
         if not self.is_available():
             raise UnidentifiedImageError(f"{self.name} cannot be read")
         self.check_header(data, max_pixels)
-        with Image.open(io.BytesIO(data), formats=[self.name]) as image:
+        decodable = self.strip_for_decoder(data)
+        with Image.open(io.BytesIO(decodable), formats=[self.name]) as image:
             check_pixel_count((image.size,), max_pixels)
             self.check_frames(data, image)
             metadata = self.read_metadata(data, image)
             bits = self.read_bit_depth(data, image)
-            pixels = self.read_pixels(data, image, bits, metadata.icc)
+            pixels = self.read_pixels(decodable, image, bits, metadata.icc)
             mode = "I;16" if image.mode == "I" else image.mode
             properties = make_properties(self.name, mode, metadata, [pixels], bits)
+            properties["damaged_metadata"] = self.describe_damaged_metadata(data)
             matching = OutputFormat(self, self.read_options(data, image, bits)) if self.writable else None
             return DecodedImage([pixels], properties, metadata, matching)
 
@@ -87,7 +91,12 @@ class PillowFormat:
         if cross_format:
             metadata = metadata.for_other_format()
         pixels, metadata = orient_for_format(pages[0], metadata, self.orientation, cross_format=cross_format)
-        return self.encode(pixels, photo.properties["bit_depth"], options, metadata)
+        bits = photo.properties["bit_depth"]
+        data = self.encode(pixels, bits, options, metadata)
+        if self.orientation is OrientationStorage.PLUGIN:
+            pixels = pixels.apply_orientation(read_orientation(metadata.exif))
+        check_result(self, data, [pixels], bits, lossless=self.is_lossless(options))
+        return data
 
     def explain_unreadable(self, data: bytes) -> ImageError:
         """Return the error for a file that matches and that `read` could not identify."""
@@ -104,6 +113,15 @@ class PillowFormat:
 
     def check_header(self, data: bytes, max_pixels: int) -> None:
         """Check the size and frames in a header that is read before Pillow opens the file."""
+
+    def strip_for_decoder(self, data: bytes) -> bytes:
+        """Return the bytes that Pillow decodes: the file, without metadata that it may refuse."""
+        return data
+
+    def describe_damaged_metadata(self, data: bytes) -> str | None:
+        """Return which metadata are damaged and therefore left out of the result; None if none are."""
+        del data
+        return None
 
     def check_frames(self, data: bytes, image: Image.Image) -> None:
         """Refuse a file with several frames."""
@@ -150,6 +168,11 @@ class PillowFormat:
         """Return the encoder's options with which a file is written as this one was."""
         del data, image, bits
         return {}
+
+    def is_lossless(self, options: Mapping[str, Any]) -> bool:
+        """Whether files that are written with these options of the encoder have the same samples."""
+        del options
+        return True
 
     def encode(self, pixels: Pixels, bits: int, options: Mapping[str, Any], metadata: Metadata) -> bytes:
         """Encode pixels as a file.

@@ -37,6 +37,14 @@ class PngFormat(PillowFormat):
         del image
         return max(8, data[_BIT_DEPTH_OFFSET])
 
+    def strip_for_decoder(self, data: bytes) -> bytes:
+        """Return the chunks that decide the pixels, and the resolution."""
+        return png_chunks.without_metadata(data)
+
+    def describe_damaged_metadata(self, data: bytes) -> str | None:
+        """Return the names of the chunks that cannot be read, with reasons."""
+        return png_chunks.describe_damaged(data)
+
     def read_pixels(self, data: bytes, image: Image.Image, bits: int, profile: bytes | None) -> Pixels:
         """Decode the samples; those of 16 bits that Pillow would cut to 8 by imagecodecs."""
         if bits == 16 and image.mode != "I;16":
@@ -47,10 +55,11 @@ class PngFormat(PillowFormat):
         return super().read_pixels(data, image, bits, profile)
 
     def read_metadata(self, data: bytes, image: Image.Image) -> Metadata:
-        """Return the metadata in the chunks; colours that are stated by CICP numbers become a profile."""
-        cicp_profile = png_chunks.read_cicp_profile(data)
+        """Return the metadata in the chunks; colours that are stated by numbers become a profile."""
+        profile = png_chunks.read_profile(data)
+        stated_profile = png_chunks.read_stated_profile(data)  # refuses colours that are not supported
         return Metadata(
-            image.info.get("icc_profile") or cicp_profile,
+            profile or stated_profile,
             png_chunks.read_exif(data),
             png_chunks.read_xmp(data),
             png_chunks.read_iptc(data),

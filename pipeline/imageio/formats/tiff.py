@@ -11,6 +11,7 @@ from pipeline.imageio.header_checks import check_pixel_count, make_properties
 from pipeline.imageio.image_format import Capabilities, DecodedImage, OutputFormat
 from pipeline.imageio.metadata.metadata import MetadataPolicy
 from pipeline.imageio.metadata.tiff_tags import PageStyle, metadata_from_tags, page_style_from_metadata
+from pipeline.imageio.result_check import check_result
 
 _SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"II\0*", b"MM*\0")
 _COMPRESSIONS = ("none", "lzw", "deflate", "packbits")
@@ -57,6 +58,7 @@ class TiffFormat:
         page_styles = tuple(page.style for page in decoded_pages)
         metadata = metadata_from_tags(page_styles[0].tags)
         properties = make_properties(self.name, decoded_pages[0].mode, metadata, pages, pages[0].bit_depth)
+        properties["damaged_metadata"] = None
         properties["has_exif"] = bool(page_styles[0].tags.children)  # every TIFF has tags that could make an EXIF block
         return DecodedImage(pages, properties, metadata, OutputFormat(self), page_styles)
 
@@ -76,7 +78,9 @@ class TiffFormat:
             styles = [style.with_size(page.width, page.height) for style, page in zip(styles, pages, strict=True)]
         if photo.matching_format is None or options is not photo.matching_format.options:
             styles = [PageStyle(style.tags, dict(options)) for style in styles]
-        return write_pages(list(zip(pages, styles, strict=True)))
+        data = write_pages(list(zip(pages, styles, strict=True)))
+        check_result(self, data, pages, photo.properties["bit_depth"], lossless=True)
+        return data
 
     def explain_unreadable(self, data: bytes) -> ImageError:
         """Return the error for a file that matches and that Pillow could not identify."""

@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from deepot.errors import UnsupportedImageError
 from deepot.photo import Pixels
+from pipeline.imageio.formats.tiff_raw import describe_raw
 from pipeline.imageio.metadata.ifd import ORIENTATION, read_ifd
 from pipeline.imageio.metadata.tiff_tags import ICC_TAG, PIXEL_LAYOUT_TAGS, PageStyle
 
@@ -20,7 +21,8 @@ _ASSOCIATED_ALPHA = 1
 _ALPHA_EXTRA_SAMPLES = ([_ASSOCIATED_ALPHA], [2], [999])  # values of ExtraSamples; the last is from an old CorelDRAW
 _CHANNELS_BY_PHOTOMETRIC = {0: 1, 1: 1, 2: 3, 5: 4}  # grey from white and from black, RGB, CMYK
 _SEPARATED_PHOTOMETRIC = 5
-_PILLOW_MODES = {(1, False): "I;16", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA", (4, False): "CMYK"}
+_COLOUR_MODES = {(1, True): "LA", (3, False): "RGB", (3, True): "RGBA", (4, False): "CMYK"}
+_PILLOW_MODES = {8: _COLOUR_MODES | {(1, False): "L"}, 16: _COLOUR_MODES | {(1, False): "I;16"}}
 _UNDO_PILLOW_ORIENTATION = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -49,8 +51,17 @@ class Page:
 
 
 def read_page_sizes(data: bytes) -> list[tuple[int, int]]:
-    """Return (width, height) of each page, or of its tiles if they are larger, without decoding any."""
+    """Return (width, height) of each page, or of its tiles if they are larger, without decoding any.
+
+    Raises:
+        UnsupportedImageError: it is a raw photo.
+    """
     with tifffile.TiffFile(io.BytesIO(data)) as file:
+        if file.pages and (kind := describe_raw(data, file)):
+            raise UnsupportedImageError(
+                "unsupported_format",
+                f"it is a raw photo ({kind}), whose pages are previews; develop it to TIFF or JPEG first",
+            )
         return [_largest_decoded_size(page) for page in _iter_pages(file)]
 
 
@@ -68,10 +79,12 @@ def read_pages(data: bytes) -> Iterator[Page]:
             tags = read_ifd(data, page.offset, file.byteorder, is_bigtiff=file.is_bigtiff)
             bits = _read_bit_depth(page)
             alpha = _has_alpha(page)
-            if bits == 16 or (bits == 8 and alpha and page.photometric == _SEPARATED_PHOTOMETRIC):
+            is_cmyka = alpha and page.photometric == _SEPARATED_PHOTOMETRIC
+            is_unknown_to_pillow = file.is_bigtiff and file.byteorder == ">"
+            if bits == 16 or (bits == 8 and (is_cmyka or is_unknown_to_pillow)):
                 icc = tags.tags.get(ICC_TAG)
                 pixels = _read_with_tifffile(page, icc.data if icc else None, alpha=alpha)
-                mode = _PILLOW_MODES.get((pixels.samples.shape[2], alpha), "CMYKA")
+                mode = _PILLOW_MODES[bits].get((pixels.samples.shape[2], alpha), "CMYKA")
             else:
                 if image is None:
                     image = stack.enter_context(_open_with_pillow(data, page))

@@ -1,6 +1,7 @@
 """WebP."""
 
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 from PIL import Image
@@ -27,10 +28,14 @@ class WebpFormat(PillowFormat):
     def read_options(self, data: bytes, image: Image.Image, bits: int) -> dict[str, Any]:
         """Return Pillow's options for lossless files; lossy ones, which do not state their quality, get 95."""
         del image, bits
-        return {"exact": True} | ({"lossless": True} if is_lossless(data) else {"quality": 95})
+        return {"exact": True} | ({"lossless": True} if _is_lossless_file(data) else {"quality": 95})
+
+    def is_lossless(self, options: Mapping[str, Any]) -> bool:
+        """Whether the options ask for lossless compression."""
+        return bool(options.get("lossless"))
 
 
-def is_lossless(data: bytes) -> bool:
+def _is_lossless_file(data: bytes) -> bool:
     """Whether a WebP file has a lossless image, judged by the name of its first image chunk."""
     offset = 12
     while offset + 8 <= len(data):

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 EXIF_IFD, GPS_IFD, INTEROP_IFD = 0x8769, 0x8825, 0xA005
@@ -9,8 +10,14 @@ ORIENTATION = 0x0112
 IMAGE_WIDTH, IMAGE_HEIGHT, PIXEL_X_DIMENSION, PIXEL_Y_DIMENSION = 0x0100, 0x0101, 0xA002, 0xA003
 _CHILD_IFDS = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
 _INTEGER_FORMATS = {3: "H", 4: "I"}  # by type; orientations should have the first, TIFF readers accept the second too
-TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-"""Bytes per value, by type number."""
+TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Bytes per value, by type number; the last three occur in BigTIFF only."""
+_NARROW_TYPES = {16: ("Q", 4, "I"), 17: ("q", 9, "i"), 18: ("Q", 13, "I")}
+"""BigTIFF's types of 64 bits: their format, and the type of 32 bits that takes their place with its format."""
+ENTRY_BYTES = 12
+"""Of an entry in a directory, except in BigTIFFs."""
+_MAX_DEPTH = 3
+_MIN_VALUE_BYTES = 2**16  # that a file may have; small values may be shared
 
 
 @dataclass(frozen=True)
@@ -45,9 +52,9 @@ class Ifd:
     def to_bytes(self, offset: int, next_offset: int = 0) -> bytes:
         """Return the bytes of a directory that starts at `offset` in a file and leads to one at `next_offset`."""
         own = dict(self.tags) | {code: Tag(4, 1, b"") for code in self.children}
-        table = struct.pack(self.byte_order + "H", len(own))
-        end = offset + 2 + 12 * len(own) + 4
-        value_area = b""
+        table = bytearray(struct.pack(self.byte_order + "H", len(own)))
+        end = offset + 2 + ENTRY_BYTES * len(own) + 4
+        value_area = bytearray()
         for code, tag in sorted(own.items()):
             value = tag.data
             if code in self.children:
@@ -57,7 +64,7 @@ class Ifd:
                 value = struct.pack(self.byte_order + "I", end + len(value_area))
                 value_area += tag.data + b"\0" * (len(tag.data) % 2)
             table += struct.pack(self.byte_order + "HHI", code, tag.field_type, tag.count) + value.ljust(4, b"\0")
-        return table + struct.pack(self.byte_order + "I", next_offset) + value_area
+        return bytes(table + struct.pack(self.byte_order + "I", next_offset) + value_area)
 
     def to_exif_block(self) -> bytes:
         """Return an EXIF block with this directory."""
@@ -83,40 +90,67 @@ class Ifd:
         return Ifd(self.byte_order, tags, children)
 
 
-def read_ifd(
-    data: bytes | memoryview, offset: int, byte_order: str, *, is_bigtiff: bool = False, depth: int = 0
-) -> Ifd:
-    """Read a directory and its children; tags whose values are outside of the data are omitted.
+def read_ifd(data: bytes | memoryview, offset: int, byte_order: str, *, is_bigtiff: bool = False) -> Ifd:
+    """Read a directory and its children.
+
+    Tags whose values are outside of the data are omitted, and so is what a file of this size can have only if its
+    directories or values overlap: reading them all could take any time and memory.
 
     Args:
         data: the file or block that the offsets refer to.
         offset: where the directory starts.
         byte_order: `<` or `>`.
         is_bigtiff: whether the file is a BigTIFF.
-        depth: of the recursion, which ends at 3 because directories may form a cycle.
     """
-    found = Ifd(byte_order)
-    head, entry, pointer = ("Q", "HHQ8s", "Q") if is_bigtiff else ("H", "HHI4s", "I")
-    try:
-        (count,) = struct.unpack_from(byte_order + head, data, offset)
-    except struct.error:
+    return _Reading(data, byte_order, is_bigtiff).read(offset)
+
+
+class _Reading:
+    """Reads a directory and its children, at most as many entries and values as the data have room for."""
+
+    def __init__(self, data: bytes | memoryview, byte_order: str, is_bigtiff: bool) -> None:
+        self._data, self._byte_order = data, byte_order
+        head, entry, pointer = ("Q", "HHQ8s", "Q") if is_bigtiff else ("H", "HHI4s", "I")
+        self._head, self._entry, self._pointer = (struct.Struct(byte_order + form) for form in (head, entry, pointer))
+        self._entries_left = len(data) // ENTRY_BYTES
+        self._bytes_left = len(data) + _MIN_VALUE_BYTES
+
+    def read(self, offset: int, depth: int = 0) -> Ifd:
+        """Read the directory at an offset; `depth` is that of the recursion, as directories may form a cycle."""
+        found = Ifd(self._byte_order)
+        try:
+            (count,) = self._head.unpack_from(self._data, offset)
+        except struct.error:
+            return found
+        for index in range(min(count, 65535)):
+            start = offset + self._head.size + index * self._entry.size
+            if start + self._entry.size > len(self._data) or not self._entries_left:
+                break
+            self._entries_left -= 1
+            code, kind, values, inline = self._entry.unpack_from(self._data, start)
+            size = TYPE_SIZES.get(kind, 0) * values
+            (where,) = self._pointer.unpack(inline)
+            if code in _CHILD_IFDS:
+                if depth < _MAX_DEPTH and code not in found.children:
+                    found.children[code] = self.read(where, depth + 1)
+            elif 0 < size <= len(inline):
+                found.tags[code] = Tag(kind, values, inline[:size])
+            elif 0 < size <= min(len(self._data) - where, self._bytes_left):
+                self._bytes_left -= size
+                found.tags[code] = Tag(kind, values, bytes(self._data[where : where + size]))
+            if code in found.tags and kind in _NARROW_TYPES:
+                _narrow_tag(found, code)
         return found
-    width = struct.calcsize(byte_order + entry)
-    for index in range(min(count, 65535)):
-        start = offset + struct.calcsize(head) + index * width
-        if start + width > len(data):
-            break
-        code, kind, values, inline = struct.unpack_from(byte_order + entry, data, start)
-        size = TYPE_SIZES.get(kind, 0) * values
-        where = struct.unpack(byte_order + pointer, inline)[0]
-        if code in _CHILD_IFDS:
-            if depth < 3:
-                found.children[code] = read_ifd(data, where, byte_order, is_bigtiff=is_bigtiff, depth=depth + 1)
-        elif 0 < size <= len(inline):
-            found.tags[code] = Tag(kind, values, inline[:size])
-        elif 0 < size <= len(data) - where:
-            found.tags[code] = Tag(kind, values, bytes(data[where : where + size]))
-    return found
+
+
+def _narrow_tag(directory: Ifd, code: int) -> None:
+    """Store the integers of a tag of 64 bits in 32, which classic TIFF and EXIF have; drop it if one does not fit."""
+    tag = directory.tags.pop(code)
+    wide, narrow_type, narrow = _NARROW_TYPES[tag.field_type]
+    order = directory.byte_order
+    with suppress(struct.error):
+        values = struct.unpack(f"{order}{tag.count}{wide}", tag.data)
+        directory.tags[code] = Tag(narrow_type, tag.count, struct.pack(f"{order}{tag.count}{narrow}", *values))
 
 
 def read_byte_order(block: bytes) -> str | None:
@@ -173,13 +207,15 @@ def _fits_integer(kind: int, count: int, number: int) -> bool:
 def _write_integers(
     data: bytearray, start: int, order: str, numbers: Mapping[int, int], children: Collection[int]
 ) -> None:
-    """Write numbers into a directory and into its `children`, as far as they are within the data."""
+    """Write numbers into a directory and into the first of each of its `children`, as far as they are in the data."""
     if start + 2 > len(data):
         return
     (count,) = struct.unpack_from(order + "H", data, start)
-    for entry in range(start + 2, min(start + 2 + 12 * count, len(data) - 11), 12):
+    pending = set(children)
+    for entry in range(start + 2, min(start + 2 + ENTRY_BYTES * count, len(data) - ENTRY_BYTES + 1), ENTRY_BYTES):
         code, kind, values, value = struct.unpack_from(order + "HHII", data, entry)
-        if code in children:
+        if code in pending:
+            pending.remove(code)
             _write_integers(data, value, order, numbers, ())
         elif code in numbers and _fits_integer(kind, values, numbers[code]):
             struct.pack_into(order + _INTEGER_FORMATS[kind], data, entry + 8, numbers[code])

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from pipeline.imageio.metadata.gps import strip_exif_gps
 from pipeline.imageio.metadata.ifd import make_orientation_exif, size_tag_values, with_integers
+from pipeline.imageio.metadata.iptc import strip_iptc_location
 from pipeline.imageio.metadata.xmp import set_xmp_size, strip_trailer_references, strip_xmp_gps
 
 TRAILER_KIND = b"appended"
@@ -86,7 +87,8 @@ class Metadata:
         if policy is MetadataPolicy.STRIP_GPS:
             exif = strip_exif_gps(self.exif) if self.exif else None
             xmp = strip_xmp_gps(self.xmp) if self.xmp else None
-            return replace(self, exif=exif, xmp=xmp)._with_blocks(
+            iptc = strip_iptc_location(self.iptc) if self.iptc else None
+            return replace(self, exif=exif, xmp=xmp, iptc=iptc)._with_blocks(
                 tuple(filter(None, map(MetadataBlock.strip_gps, self.blocks)))
             )
         return self

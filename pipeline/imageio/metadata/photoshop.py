@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pipeline.imageio.metadata.gps import strip_exif_gps
+from pipeline.imageio.metadata.iptc import strip_iptc_location
+from pipeline.imageio.metadata.location import mentions_location
 from pipeline.imageio.metadata.metadata import EXIF_HEADER
-from pipeline.imageio.metadata.xmp import mentions_gps, strip_xmp_gps
+from pipeline.imageio.metadata.xmp import strip_xmp_gps
 
 IPTC_RESOURCE = 0x0404
 _EXIF_RESOURCE, _EXIF3_RESOURCE, _XMP_RESOURCE = 0x0422, 0x0423, 0x0424
@@ -52,7 +54,7 @@ def read_iptc(data: bytes) -> bytes | None:
 
 
 def strip_resources_gps(data: bytes) -> bytes | None:
-    """Return resources without coordinates: those of EXIF and XMP are cleaned, others that mention GPS are dropped.
+    """Return resources without coordinates: EXIF, XMP and IPTC are cleaned, others that mention some are dropped.
 
     Returns:
         None if nothing is left, or if they cannot be read, so that their content is unknown.
@@ -70,9 +72,9 @@ def _strip_resource_gps(resource: ImageResource) -> ImageResource | None:
         content = strip_exif_gps(resource.data.removeprefix(EXIF_HEADER))
     elif resource.resource_id == _XMP_RESOURCE:
         content = strip_xmp_gps(resource.data)
-    elif resource.resource_id == _EXIF3_RESOURCE or (
-        resource.resource_id != IPTC_RESOURCE and mentions_gps(resource.data)
-    ):
+    elif resource.resource_id == IPTC_RESOURCE:
+        content = strip_iptc_location(resource.data)
+    elif resource.resource_id == _EXIF3_RESOURCE or mentions_location(resource.data):
         content = None
     return None if content is None else resource._replace(data=content)
 

@@ -4,8 +4,9 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.imageio.metadata.gps import LOCATION_TAGS
 from pipeline.imageio.metadata.ifd import ORIENTATION, Ifd, Tag, parse_exif_block, read_orientation, size_tag_values
+from pipeline.imageio.metadata.iptc import strip_iptc_location
+from pipeline.imageio.metadata.location import LOCATION_TAGS
 from pipeline.imageio.metadata.metadata import Metadata, MetadataPolicy, validate_resolution
 from pipeline.imageio.metadata.photoshop import strip_resources_gps
 from pipeline.imageio.metadata.xmp import set_xmp_size, strip_xmp_gps
@@ -20,6 +21,12 @@ PIXEL_LAYOUT_TAGS = frozenset(
     )
 )
 """Tags that state how pixels are stored, or contain pixels themselves."""
+_CLEANED_TAGS = (
+    (XMP_TAG, strip_xmp_gps),
+    (IPTC_TAG, strip_iptc_location),
+    (PHOTOSHOP_TAG, strip_resources_gps),
+)
+"""Tags that may contain coordinates besides other things, and what removes them."""
 _RENDERING_TAGS = (ICC_TAG, ORIENTATION, *RESOLUTION_TAGS, 254, 286, 287, 297, 301)  # what viewers need
 
 
@@ -44,7 +51,7 @@ class PageStyle:
             return PageStyle(tags, self.options)
         if policy is MetadataPolicy.STRIP_GPS:
             tags = self.tags.without_tags(LOCATION_TAGS)
-            for code, cleaned in ((XMP_TAG, strip_xmp_gps), (PHOTOSHOP_TAG, strip_resources_gps)):
+            for code, cleaned in _CLEANED_TAGS:
                 if tag := tags.tags.pop(code, None):
                     data = cleaned(tag.data)
                     tags.tags |= {} if data is None else {code: Tag(tag.field_type, len(data), data)}

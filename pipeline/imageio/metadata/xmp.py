@@ -1,29 +1,66 @@
-"""XMP packets edited as text: coordinates, size, orientation and references to appended pictures."""
+"""XMP packets edited: coordinates, size, orientation and references to appended pictures."""
 
 import re
 
-# GPSLatitude (EXIF), GpsLatitude (drones), lat and long (RDF's geo vocabulary), decimalLatitude (museums)
-_GPS_PROPERTY = rb"[\w.-]+:(?:\w*(?:gps|latitude|longt?itude|altitude)\w*|lat|long?)"
-# gain maps, the directory of appended pictures, videos of motion photos
-_TRAILER_PROPERTY = rb"(?:hdrgm:[\w.-]+|[\w.-]+:(?:MotionPhoto|MicroVideo)\w*|Container:Directory)"
-_ATTRIBUTE = rb"""\s+%s\s*=\s*("[^"]*"|'[^']*')"""
-_ELEMENT = rb"<(%s)(?=[\s/>])[^>]*?(?:/>|>.*?</\1\s*>)"
-_GPS_ATTRIBUTE, _GPS_ELEMENT, _TRAILER_ATTRIBUTE, _TRAILER_ELEMENT = (
-    re.compile(shape % name, re.IGNORECASE | re.DOTALL)
-    for name in (_GPS_PROPERTY, _TRAILER_PROPERTY)
-    for shape in (_ATTRIBUTE, _ELEMENT)
+from pipeline.imageio.metadata.location import (
+    is_location_name,
+    is_location_namespace,
+    mentions_location,
+    states_coordinates,
 )
+from pipeline.imageio.metadata.xmp_filter import filter_xmp
+from pipeline.imageio.metadata.xmp_text import XmpError
 
+_TRAILER_PREFIXES = ("hdrgm", "Container")
+_TRAILER_NAMESPACES = ("http://ns.adobe.com/hdr-gain-map/1.0/", "http://ns.google.com/photos/1.0/container/")
+_TRAILER_NAMES = ("MotionPhoto", "MicroVideo")
 _SIZE_PROPERTY = re.compile(
     rb"""((?:exif:Pixel([XY])Dimension|tiff:Image(Width|Length))\s*(?:=\s*["']|>)\s*)[0-9]+""", re.IGNORECASE
 )
 _ORIENTATION_PROPERTY = re.compile(rb"""(tiff:Orientation\s*(?:=\s*["']|>)\s*)[0-9]""")
 
 
+class _LocationRules:
+    """Removes coordinates."""
+
+    removes_namespace = staticmethod(is_location_namespace)
+    removes_value = staticmethod(states_coordinates)
+
+    def removes_name(self, prefix: str, local_name: str) -> bool:
+        del prefix
+        return is_location_name(local_name)
+
+    def removes_comment(self, text: str) -> bool:
+        return mentions_location(text.encode())
+
+
+class _TrailerRules:
+    """Removes gain maps, the directory of appended pictures, and the videos of motion photos."""
+
+    def removes_namespace(self, prefix: str, uri: str) -> bool:
+        return prefix in _TRAILER_PREFIXES or uri in _TRAILER_NAMESPACES
+
+    def removes_name(self, prefix: str, local_name: str) -> bool:
+        del prefix
+        return local_name.startswith(_TRAILER_NAMES)
+
+    def removes_value(self, value: str) -> bool:
+        del value
+        return False
+
+    removes_comment = removes_value
+
+
 def strip_xmp_gps(packet: bytes) -> bytes | None:
-    """Return an XMP packet without coordinates; None if it still mentions GPS, so that it must be dropped."""
-    clean = _GPS_ELEMENT.sub(b"", _GPS_ATTRIBUTE.sub(b"", packet))
-    return None if mentions_gps(clean) else clean
+    """Return an XMP packet without coordinates.
+
+    Returns:
+        None if nothing is left, or if the packet is not well-formed XML, so that its content is unknown.
+    """
+    try:
+        return filter_xmp(packet, _LocationRules())
+    except XmpError:
+        return None
 
 
 def set_xmp_size(packet: bytes, width: int, height: int) -> bytes:
@@ -41,12 +78,13 @@ def reset_xmp_orientation(packet: bytes) -> bytes:
     return _ORIENTATION_PROPERTY.sub(rb"\g<1>1", packet)
 
 
-def strip_trailer_references(packet: bytes) -> bytes:
-    """Return an XMP packet without references to what is appended to the photo."""
-    return _TRAILER_ELEMENT.sub(b"", _TRAILER_ATTRIBUTE.sub(b"", packet))
+def strip_trailer_references(packet: bytes) -> bytes | None:
+    """Return an XMP packet without references to what is appended to the photo; unchanged if it cannot be read.
 
-
-def mentions_gps(data: bytes) -> bool:
-    """Whether text of one or two bytes per letter contains the letters GPS."""
-    small = data.lower()
-    return any(word in small for word in (b"gps", b"g\0p\0s"))
+    Returns:
+        None if nothing is left.
+    """
+    try:
+        return filter_xmp(packet, _TrailerRules())
+    except XmpError:
+        return packet

@@ -17,6 +17,11 @@ def test_load_autoencoder_folder_missing_is_refused(tmp_path):
         load_autoencoder(str(tmp_path / "nothing"))
 
 
+def test_load_autoencoder_from_the_home_folder_of_an_unknown_user_names_the_folder():
+    with pytest.raises(AutoencoderError, match=r"autoencoder '~no-such-user/model': there is no such folder"):
+        load_autoencoder("~no-such-user/model")
+
+
 def test_load_autoencoder_of_another_class_names_the_supported_ones(tmp_path):
     (tmp_path / "config.json").write_text('{"_class_name": "UNet2DModel"}')
     with pytest.raises(AutoencoderError, match="is of class UNet2DModel; supported are AutoencoderKL"):

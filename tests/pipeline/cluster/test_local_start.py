@@ -5,7 +5,7 @@ import ray
 import yaml
 
 from jobs.cli import main
-from pipeline.cluster import local_start, session
+from pipeline.cluster import authentication, local_start, session
 from pipeline.errors import PipelineError
 from tests.support.photos import small_job_config
 
@@ -38,6 +38,7 @@ def fake_ray(monkeypatch):
     for key, value in session.RAY_ENVIRONMENT.items():
         monkeypatch.setenv(key, value)
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.7:6379")
+    monkeypatch.setattr(authentication, "_reload_settings", lambda: None)  # of a Ray of other tests in this process
 
     def install(*errors):
         fake = FakeRay(errors)

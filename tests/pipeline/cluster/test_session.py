@@ -7,7 +7,7 @@ import ray
 import yaml
 
 from jobs.cli import main
-from pipeline.cluster import session
+from pipeline.cluster import authentication, session
 from pipeline.errors import PipelineError
 from tests.support.photos import small_job_config
 
@@ -20,6 +20,7 @@ def raise_on_start(monkeypatch):
     for key, value in session.RAY_ENVIRONMENT.items():
         monkeypatch.setenv(key, value)
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(authentication, "_reload_settings", lambda: None)  # of a Ray of other tests in this process
 
     def install(error):
         def init(*_, **__):
@@ -37,6 +38,11 @@ def raise_on_start(monkeypatch):
         (
             ConnectionError("ray client connection timeout"),
             f"there is no Ray cluster at '{ADDRESS}': ray client connection",
+        ),
+        (ConnectionError("Failed to connect"), "If the cluster asks for a token, set RAY_AUTH_MODE=token and"),
+        (
+            ray.exceptions.AuthenticationError("no token was found"),
+            "cannot be joined: no token was found. If the cluster",
         ),
         (RuntimeError("No node info found\nmatching attributes: 10.0.0.9."), "No node info found matching attributes"),
         (RuntimeError("no token"), "run the command on a machine of the cluster, or submit it: ray job submit"),

@@ -36,6 +36,7 @@ def test_plain_uris_stand_for_sections_with_defaults():
 def test_run_fingerprint_changes_with_what_decides_a_result_and_nothing_else():
     job = parse_job(MINIMAL)
     same = [{"name": "x"}, {"compute": {"workers": 3, "threads": 2}}, {"limits": {"max_error_rate": 0.5}}, {"run": "r"}]
+    same += [{"input": {"images": "in", "allow": ["s3://archive/"]}}]
     other = [
         {"transport": {"alpha": 0.1}},
         {"transport": {"mixture_components": 3}},
@@ -63,6 +64,7 @@ def test_calibration_fingerprint_changes_with_what_decides_the_statistics_and_no
         {"calibration": PAIRED["calibration"] | {"restorer": "identity"}},
         {"name": "x", "run": "r", "limits": {"max_error_rate": 0.5}},
         {"transport": {"refit": "always", "drift_limit": 0.5}, "output": "out/{map}"},
+        {"calibration": PAIRED["calibration"] | {"reference": {"images": "natural", "allow": "s3://archive/"}}},
     ]
     other = [
         {"transport": {"patch_size": 5}},
@@ -87,6 +89,32 @@ def test_self_calibration_depends_on_the_input_and_its_restorer():
     job = parse_job(MINIMAL)
     changed = [parse_job(MINIMAL | change) for change in ({"input": "other"}, {"restorer": "median:size=3"})]
     assert len({each.calibration_fingerprint(MODELS) for each in (job, *changed)}) == 3
+
+
+def test_what_lists_may_name_is_no_part_of_a_fingerprint(monkeypatch):
+    """Runs go on after it has been allowed, and those of older versions have the fingerprints that they had."""
+    unpaired = MINIMAL | {"calibration": {"reference": "natural", "restored": "restored"}}
+    changes = [{"input": {"images": "in", "allow": "s3://a/"}}]
+    changes += [
+        {"calibration": unpaired["calibration"] | {side: {"images": uri, "allow": ["s3://a/", "/scans"]}}}
+        for side, uri in unpaired["calibration"].items()
+    ]
+    for job in (MINIMAL, unpaired):
+        for change in changes if job is unpaired else changes[:1]:
+            for fingerprint in ("run_fingerprint", "calibration_fingerprint"):
+                one, two = (getattr(parse_job(each), fingerprint)(MODELS) for each in (job, job | change))
+                assert one == two
+    hashed = []
+    monkeypatch.setattr("pipeline.config.job._hash_settings", lambda settings, models: hashed.append(settings))
+    for job in (MINIMAL, unpaired):
+        parse_job(job).run_fingerprint(MODELS), parse_job(job).calibration_fingerprint(MODELS)
+    assert len(hashed) == 4 and "allow" not in str(hashed)
+
+
+def test_allowed_prefixes_are_one_or_a_list_and_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for given in ("scans", ["scans"], [f"file://{tmp_path}/scans"]):
+        assert parse_job(MINIMAL | {"input": {"images": "in", "allow": given}}).input.allow == (f"{tmp_path}/scans",)
 
 
 def test_run_fingerprint_ignores_the_policies_of_refitting():

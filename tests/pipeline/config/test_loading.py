@@ -1,5 +1,8 @@
 """Job files and overrides from the command line."""
 
+import os
+import threading
+
 import pytest
 
 from pipeline.config import Photos, load_job, parse_job
@@ -90,3 +93,20 @@ def test_parse_job_names_everything_that_is_wrong_in_one_sentence():
     assert message.startswith("job.yaml: ")
     assert "\n" not in message
     assert all(part in message for part in ("must be odd", "'limits.max_pixels'", "did you mean 'autoencoder'?"))
+
+
+@pytest.mark.timeout(60)
+def test_job_file_without_end_is_refused(tmp_path):
+    (tmp_path / "long.yaml").write_text("name: " + "x" * 2**20)
+    for path in ("/dev/zero", tmp_path / "long.yaml"):
+        with pytest.raises(ConfigError, match="cannot be read: it has more than 1048576 bytes"):
+            load_job(path)
+
+
+def test_job_file_may_come_from_a_pipe(tmp_path):
+    """As `deepot run <(make-job)` gives it."""
+    os.mkfifo(tmp_path / "job")
+    writer = threading.Thread(target=(tmp_path / "job").write_text, args=["input: in\noutput: out\nmap: m.safetensors"])
+    writer.start()
+    assert load_job(tmp_path / "job").input.images.endswith("/in")
+    writer.join()

@@ -47,7 +47,7 @@ def test_names_that_are_not_utf8_are_kept_from_tar_to_tar(tmp_path):
     entries = list(discover_images(f"{tmp_path}/in.tar"))
     shards_to_parquet(split_into_shards(entries))
     rows = [{"input_uri": entry.uri, "file_name": entry.key} for entry in entries]
-    writer = WebDatasetWriter(str(tmp_path), 0, "")
+    writer = WebDatasetWriter(str(tmp_path), "00000")
     for row in rows:
         writer.add(row, row["file_name"], b"result of " + read_photo(row["input_uri"]))
     writer.close(rows)
@@ -69,12 +69,12 @@ def test_long_names_and_sidecars_are_kept_from_tar_to_tar(tmp_path):
     }
     (tmp_path / "in.tar").write_bytes(write_tar(files)[0])
     rows = [{"input_uri": entry.uri, "file_name": entry.key} for entry in discover_images(f"{tmp_path}/in.tar")]
-    writer = WebDatasetWriter(str(tmp_path), 0, "")
+    writer = WebDatasetWriter(str(tmp_path), "00000")
     for row in rows:
         writer.add(row, row["file_name"], b"result of " + read_photo(row["input_uri"]))
     writer.close(rows)
     uri = f"{tmp_path}/00000.tar"
-    found = {name: read_range(uri, start, start + size) for name, start, size in read_tar_index(uri)}
+    found = {name: read_range(uri, start, start + size) for name, start, size, _ in read_tar_index(uri)}
     assert found == files | {f"{LONG}/0001.jpg": b"result of 1", "写真.png": b"result of 2"}
     assert [read_photo(row["output_uri"]) for row in rows] == [found[f"{LONG}/0001.jpg"], found["写真.png"]]
     read = {each["__key__"]: each for each in webdataset.WebDataset(uri, shardshuffle=False)}

@@ -164,13 +164,70 @@ def test_check_lease_asks_storage_only_after_two_heartbeats(run, clock, monkeypa
             check_lease(run)
 
 
-def test_hold_lease_takes_none_where_storage_decides(monkeypatch, tmp_path):
+def test_hold_lease_takes_none_where_storage_decides(tmp_path):
     run = RunPaths(str(tmp_path / "run"))
     with hold_lease(run):
         assert list_names(run.uri) == set()
-    with hold_lease(run, exclusive=True):
-        assert list_names(run.uri) == {"driver.json"}
-        monkeypatch.setattr(lease_module, "_HELD_LEASES", {})  # as in another process
-        message = "two drivers would overwrite each other's files"
-        with pytest.raises(RunError, match=message), hold_lease(run, exclusive=True):
-            pass
+
+
+AHEAD_S = [0.5, 2 * LEASE_TTL_S, 86_400.0, 1e12]
+
+
+@pytest.mark.parametrize("ahead_s", AHEAD_S)
+def test_hold_lease_takes_over_from_a_silent_driver_whose_clock_is_ahead(run, clock, ahead_s):
+    """It is watched for as long as any driver may be silent, and no longer."""
+    began = clock.now
+    write_other_lease(run, clock.now + ahead_s)
+    with hold_lease(run):
+        assert json.loads(read(run.lease))["driver"] != "x"
+    assert LEASE_TTL_S <= clock.now - began < LEASE_TTL_S + 2 * HEARTBEAT_S
+
+
+@pytest.mark.parametrize("ahead_s", AHEAD_S)
+@pytest.mark.parametrize("heartbeats", range(1, 4))
+def test_hold_lease_refuses_while_a_driver_whose_clock_is_ahead_sends_heartbeats(run, clock, ahead_s, heartbeats):
+    """Also where storage has accepted none of its heartbeats for a while."""
+    write_other_lease(run, clock.now + ahead_s)
+
+    def write_late(_):
+        if clock.now - began > heartbeats * HEARTBEAT_S:
+            write_other_lease(run, clock.now + ahead_s * 1.5)
+
+    began, clock.on_sleep = clock.now, write_late
+    with pytest.raises(RunError, match=r"has another driver.*last heard from 0 s ago.*try again in 120 s"):
+        Lease(run).acquire()
+    assert clock.now - began <= LEASE_TTL_S
+
+
+def test_acquire_takes_a_lease_that_is_released_while_it_is_watched(run, clock):
+    write_other_lease(run, clock.now + 999)
+    clock.on_sleep = lambda _: delete(run.lease) if b'"x"' in read_or_nothing(run) else None
+    began = clock.now
+    Lease(run).acquire()
+    assert clock.now - began < LEASE_TTL_S
+
+
+def read_or_nothing(run):
+    return read(run.lease) if list_names(run.uri) else b""
+
+
+def test_acquire_at_the_same_moment_as_a_driver_with_a_slow_clock_is_refused(run, clock):
+    """Whoever wrote last has the lease, whatever time it wrote."""
+    clock.on_sleep = lambda _: write_other_lease(run, clock.now - 999)
+    with pytest.raises(RunError, match="has another driver"):
+        Lease(run).acquire()
+
+
+@pytest.mark.parametrize("time", [float("nan"), float("inf")])
+def test_hold_lease_refuses_a_lease_without_a_time(run, time):
+    write_other_lease(run, time)
+    with pytest.raises(RunError, match="is not a lease"), hold_lease(run):
+        pass
+
+
+def test_check_lease_asks_storage_after_the_clock_was_set_back(run, clock):
+    with hold_lease(run):
+        clock.now -= 3600
+        write_other_lease(run, clock.now)
+        with pytest.raises(RunError, match="taken over"):
+            check_lease(run)

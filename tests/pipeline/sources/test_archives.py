@@ -3,8 +3,11 @@
 import boto3
 import pytest
 
-from pipeline.errors import ContainerError
+from pipeline.config.job import Limits
+from pipeline.errors import ContainerError, ImageError
 from pipeline.sources.archives import read_tar_index, read_zip_index
+from pipeline.sources.find import find_images
+from pipeline.sources.reading import read_input
 from tests.support.containers import PHOTO_NAMES, find_photos, photo_bytes, sample_files, write_tar, write_zip
 
 
@@ -31,8 +34,9 @@ def test_member_names_that_lead_elsewhere_become_keys_within(tmp_path):
 @pytest.mark.parametrize(("write", "kind"), [(write_tar, "tar"), (write_zip, "zip")])
 def test_two_members_of_one_name_are_refused(tmp_path, write, kind):
     write(tmp_path / f"twice.{kind}", {"x.png": b"1", "./x.png": b"2"})
-    with pytest.raises(ContainerError, match=r"two photos named .*x\.png, .*: rename one of them"):
-        find_photos(tmp_path / f"twice.{kind}")
+    (entry,) = find_images(str(tmp_path / f"twice.{kind}"), "input")
+    with pytest.raises(ImageError, match=r"two photos named .*x\.png, .*: rename one of them"):
+        read_input(entry, Limits())
 
 
 @pytest.mark.parametrize(("read_index", "message"), [(read_tar_index, "not a tar file"), (read_zip_index, "not a ZIP")])

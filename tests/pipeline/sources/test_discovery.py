@@ -42,12 +42,52 @@ def test_empty_container_has_no_photos(kind, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("no.tar", "not a tar file"), ("no.zip", "not a ZIP file"), ("no.parquet", "not a Parquet file")],
+    [("no.tar", "not a tar file"), ("no.zip", "not a ZIP file"), ("no.parquet", "it is corrupt")],
 )
-def test_only_container_that_is_corrupt_stops_the_job(tmp_path, name, message):
+def test_only_container_that_is_corrupt_is_one_failed_photo(tmp_path, name, message):
     (tmp_path / name).write_bytes(b"nothing of the kind" * 100)
-    with pytest.raises(StorageError, match=message):
-        find_photos(tmp_path / name)
+    (entry,) = find_images(str(tmp_path / name), "input")
+    assert entry.key == f"{name}/{name}"
+    with pytest.raises(ImageError, match=message) as caught:
+        read_input(entry, Limits())
+    assert caught.value.code is ErrorCode.DAMAGED
+
+
+@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize("kind", ["tar", "zip", "parquet"])
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RecursionError("deep"), TypeError("odd"), AssertionError(), KeyError()]
+)
+def test_whatever_a_parser_raises_is_one_failed_photo(tmp_path, monkeypatch, kind, error, alone):
+    names = ["a", "b"][: 1 if alone else 2]
+    for name in names:
+        WRITERS[kind](tmp_path / f"{name}.{kind}", {"x.png": name.encode()})
+    real = CONTAINERS[kind].entries
+
+    def entries(file, column, allow):
+        if file.key == f"a.{kind}":
+            raise error
+        yield from real(file, column, allow)
+
+    monkeypatch.setattr(CONTAINERS[kind], "entries", entries)
+    found = list(find_images(f"{tmp_path}/a.{kind}" if alone else f"{tmp_path}/*.{kind}", "input"))
+    assert [entry.key.partition("/")[0] for entry in found] == [f"{name}.{kind}" for name in names]
+    monkeypatch.undo()
+    with pytest.raises(ImageError, match="cannot be listed"):
+        read_input(found[0], Limits())
+    assert [read_photo(entry.uri) for entry in found[1:]] == [b"b"][: len(names) - 1]
+
+
+def test_container_that_storage_does_not_return_stops_the_listing(tmp_path, monkeypatch):
+    """A network that is down must not fail an archive for good."""
+    write_tar(tmp_path / "a.tar", {"x.png": b"1"})
+
+    def entries(file, column, allow):
+        raise StorageError("no answer")
+
+    monkeypatch.setattr(CONTAINERS["tar"], "entries", entries)
+    with pytest.raises(StorageError, match="no answer"):
+        list(find_images(f"{tmp_path}/a.tar", "input"))
 
 
 @pytest.mark.parametrize("kind", ["tar", "zip", "parquet"])

@@ -9,10 +9,11 @@ import pytest
 
 from pipeline.config.job import Limits
 from pipeline.errors import ErrorCode, ImageError, StorageError
-from pipeline.sources import parquet_column
+from pipeline.sources import parquet_cells, parquet_column
 from pipeline.sources.find import find_images
 from pipeline.sources.reading import read_input, read_photo
 from tests.support.containers import PHOTO_NAMES, find_photos, photo_bytes, write_parquet
+from tests.support.memory import measure_memory
 
 STRING_TYPES = [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())]
 
@@ -107,7 +108,7 @@ def test_row_group_is_read_once_by_all_threads_that_want_its_photos(tmp_path, mo
     """Threads that read a shard ahead, or verify it, come at the same moment."""
     write_parquet(tmp_path / "p.parquet", [bytes([number]) for number in range(8)])
     entries = list(find_images(str(tmp_path / "p.parquet"), "input"))
-    lock, reads, real = CountingLock(), [], parquet_column.open_container
+    lock, reads, real = CountingLock(), [], parquet_cells.open_container
 
     def open_when_all_have_come(uri):
         reads.append(uri)
@@ -116,7 +117,91 @@ def test_row_group_is_read_once_by_all_threads_that_want_its_photos(tmp_path, mo
         return real(uri)
 
     monkeypatch.setattr(parquet_column, "_ROW_GROUP_LOCKS", (lock,))
-    monkeypatch.setattr(parquet_column, "open_container", open_when_all_have_come)
+    monkeypatch.setattr(parquet_cells, "open_container", open_when_all_have_come)
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(lambda entry: read_photo(entry.uri), entries)) == [bytes([i]) for i in range(8)]
     assert len(reads) == 1
+
+
+LONG_NAME = "x" * 20 * 2**20
+
+
+@pytest.mark.parametrize("dtype", STRING_TYPES, ids=str)
+@pytest.mark.parametrize("use_dictionary", [True, False])
+def test_long_name_in_every_row_fails_one_photo_a_row_in_little_memory(tmp_path, dtype, use_dictionary):
+    """Of a file of a few kB, whose one name of 20 MB every row repeats."""
+    write_parquet(
+        tmp_path / "p.parquet", pa.array([LONG_NAME] * 40, dtype), compression="zstd", use_dictionary=use_dictionary
+    )
+    assert (tmp_path / "p.parquet").stat().st_size < 2**18
+    with measure_memory() as used:
+        entries = list(find_images(str(tmp_path / "p.parquet"), "input"))
+    assert used.bytes < 8 * len(LONG_NAME)
+    if len(entries) == 1 and not use_dictionary:  # a page of all rows
+        with pytest.raises(ImageError, match="cannot be listed"):
+            read_input(entries[0], Limits())
+        return
+    assert len(entries) == 40 and all(len(entry.uri) + len(entry.key) < 4096 for entry in entries)
+    for entry in entries[:2]:
+        with pytest.raises(ImageError, match=r"a name of 20971520 bytes; at most 4096|too much for") as caught:
+            read_input(entry, Limits())
+        assert caught.value.code is ErrorCode.UNSAFE_NAME
+
+
+def test_names_as_long_as_allowed_and_longer_ones_are_told_apart(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"one")
+    longest = "./" * 2045 + "a.png"
+    names = [longest, "/" + longest, "ü" * 2048 + "x", "", None, "a.png"]
+    write_parquet(tmp_path / "p.parquet", names)
+    (tmp_path / "p.txt").write_text(longest)
+    entries = list(find_images(str(tmp_path / "p.parquet"), "input"))
+    assert sorted(entry.uri.rpartition("/")[2] for entry in entries) == ["2", "a.png", "a.png"]
+    assert len(list(find_images(str(tmp_path / "p.txt"), "input"))) == 1
+    (tmp_path / "p.txt").write_text("ü" * 2048 + "x")
+    with pytest.raises(
+        StorageError, match=r"p\.txt has a name of 4097 bytes, which begins with 'üü.*at most 4096 bytes"
+    ):
+        list(find_images(str(tmp_path / "p.txt"), "input"))
+
+
+def test_long_paths_of_structs_cost_their_suffixes_only(tmp_path):
+    cells = [{"bytes": b"one", "path": LONG_NAME + ".png"}, {"bytes": b"two", "path": "b.png"}]
+    write_parquet(tmp_path / "p.parquet", cells * 20, compression="zstd")
+    with measure_memory() as used:
+        entries = list(find_images(str(tmp_path / "p.parquet"), "input"))
+    assert used.bytes < 8 * len(LONG_NAME)
+    assert [entry.key for entry in entries[:2]] == ["p.parquet/00000000", "p.parquet/00000001.png"]
+    assert [read_input(entry, Limits()) for entry in entries] == [b"one", b"two"] * 20
+
+
+def test_paths_that_cannot_be_read_fail_with_their_photos(tmp_path):
+    cells = [{"bytes": bytes([number]) * 100, "path": f"unique-{number}.png"} for number in range(4)]
+    write_parquet(tmp_path / "p.parquet", cells, row_group_size=2, compression="none", use_dictionary=False)
+    data = (tmp_path / "p.parquet").read_bytes()
+    start = data.index(b"unique-2")
+    (tmp_path / "p.parquet").write_bytes(data[: start - 40] + b"\xff" * 36 + data[start - 4 :])
+    entries = list(find_images(str(tmp_path / "p.parquet"), "input"))
+    assert [entry.key.rpartition("/")[2] for entry in entries] == [
+        "00000000.png",
+        "00000001.png",
+        "00000002",
+        "00000003",
+    ]
+    assert [read_input(entry, Limits()) for entry in entries[:2]] == [cell["bytes"] for cell in cells[:2]]
+    for entry in entries[2:]:
+        with pytest.raises(ImageError) as caught:
+            read_input(entry, Limits())
+        assert caught.value.code is ErrorCode.DAMAGED
+
+
+@pytest.mark.parametrize("cell", [None, b"one", "a.png", {"bytes": None, "path": "a.png"}])
+def test_few_bytes_that_stand_for_millions_of_rows_are_one_failed_photo(tmp_path, cell):
+    """Listing them would take days, whatever they are."""
+    cells = pa.array([cell] * 100_000, pa.binary() if cell is None else None)
+    write_parquet(tmp_path / "p.parquet", cells, compression="zstd")
+    assert (tmp_path / "p.parquet").stat().st_size < 5000
+    (entry,) = find_images(str(tmp_path / "p.parquet"), "input")
+    with pytest.raises(ImageError, match="cannot be listed"):
+        read_input(entry, Limits())
+    write_parquet(tmp_path / "p.parquet", cells[:10_000], compression="zstd")
+    assert len(list(find_images(str(tmp_path / "p.parquet"), "input"))) == (1 if cell == "a.png" else 10_000)

@@ -84,3 +84,14 @@ def test_listed_object_has_its_etag_and_a_missing_one_has_none(tmp_path, s3):
 def test_list_has_no_members_to_read():
     with pytest.raises(ContainerError, match="read the photos that it names"):
         PhotoList().read_member(ArchiveMember("a.txt", "txt", "0+1/x.png"), 10)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("place", ["disk", "server"])
+def test_list_without_end_is_refused_with_the_way_out(tmp_path, monkeypatch, web, place):
+    monkeypatch.setattr("pipeline.sources.photo_list.MAX_LIST_BYTES", 10_000)
+    web.endless.add("/list.txt")
+    (tmp_path / "list.txt").write_text("x" * 10_001)
+    with pytest.raises(StorageError, match=r"list\.txt has more than 10000 bytes: split the list into several"):
+        list(find_images(f"{tmp_path if place == 'disk' else web.url}/list.txt", "input"))
+    assert web.sent < 64 * 2**20

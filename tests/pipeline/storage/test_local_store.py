@@ -2,10 +2,11 @@
 
 import errno
 import os
+import socket
 
 import pytest
 
-from pipeline.errors import ErrorCode, StorageError
+from pipeline.errors import ErrorCode, NotAFileError, StorageError, TooLargeError
 from pipeline.failures import error_code
 from pipeline.maintenance.verify import verify_run
 from pipeline.progress import NullProgress
@@ -13,7 +14,15 @@ from pipeline.runs.manifest import read_manifest
 from pipeline.runs.paths import RunPaths
 from pipeline.storage import local_store, probes
 from pipeline.storage.listing import iter_files
-from pipeline.storage.objects import create_if_absent, is_case_insensitive, read, supports_conditional_create, write
+from pipeline.storage.objects import (
+    create_if_absent,
+    is_case_insensitive,
+    read,
+    read_range,
+    supports_conditional_create,
+    write,
+)
+from pipeline.storage.ranged_file import open_ranged
 from tests.support.in_process_pool import run_in_process
 
 
@@ -168,3 +177,41 @@ def test_names_that_are_not_utf8_are_done_like_others(tmp_path, make_job):
     assert {row["file_name"] for row in read_manifest(RunPaths(result.run)).to_pylist()} == set(keys)
     assert not verify_run(RunPaths(result.run), NullProgress()).findings
     assert run_in_process(job).done_now == 0
+
+
+def make_special_file(path, kind):
+    """Make what is no regular file; returns its path."""
+    if kind == "device":
+        return "/dev/zero"
+    if kind == "link to a device":
+        path.symlink_to("/dev/zero")
+    elif kind == "FIFO":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(os.path.relpath(path))  # names of sockets are short
+    return str(path)
+
+
+@pytest.mark.timeout(60)  # a FIFO that is opened waits for a writer
+@pytest.mark.parametrize("kind", ["device", "link to a device", "FIFO", "socket", "folder"])
+@pytest.mark.parametrize(
+    "read_file",
+    [read, lambda uri: read(uri, 100), lambda uri: read_range(uri, 0, 10), lambda uri: open_ranged(uri).__enter__()],
+)
+def test_what_is_no_regular_file_is_not_read(tmp_path, monkeypatch, kind, read_file):
+    monkeypatch.chdir(tmp_path)
+    path = make_special_file(tmp_path / "x.png", kind)
+    with pytest.raises(NotAFileError, match=rf"{path} is a {kind.rpartition(' ')[2]}, not a file"):
+        read_file(path)
+
+
+def test_file_that_claims_to_be_empty_is_read_up_to_the_limit():
+    """Files of /proc have no size."""
+    with open("/proc/self/mountinfo", "rb") as file:
+        content = file.read()
+    assert read("/proc/self/mountinfo", 2**20)[:20] == content[:20]
+    with pytest.raises(TooLargeError, match="has more than 20 bytes"):
+        read("/proc/self/mountinfo", 20)

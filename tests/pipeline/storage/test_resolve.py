@@ -1,11 +1,13 @@
 """Which store a URI lives in."""
 
+import re
+
 import pytest
 
 from pipeline.errors import StorageError
 from pipeline.storage.fsspec_store import FsspecStore
 from pipeline.storage.local_store import LocalStore
-from pipeline.storage.objects import read
+from pipeline.storage.objects import read, write
 from pipeline.storage.resolve import resolve_store
 from pipeline.storage.s3_store import S3Store
 
@@ -36,3 +38,28 @@ def test_credentials_in_a_uri_are_refused_with_the_way_out():
     ) as caught:
         read("s3://key:secret-secret@bucket/x")
     assert "secret-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "advice"),
+    [
+        ("zip://*.png::s3://bucket/box.zip", "write s3://bucket/box.zip alone"),
+        ("zip://a.png::/scans/box.zip", "write /scans/box.zip alone"),
+        ("ZIP://a.png::https://host/box.zip", "write https://host/box.zip alone"),
+        ("simplecache::s3://bucket/a.png", "write s3://bucket/a.png alone"),
+        ("memory://a.png::s3://bucket/a.png", "write s3://bucket/a.png alone"),
+        ("tar://a.png", "write the URI of the archive alone"),
+    ],
+)
+def test_chained_uri_is_refused_with_the_one_that_works(uri, advice):
+    with pytest.raises(StorageError, match=re.escape(advice)):
+        resolve_store(uri)
+
+
+@pytest.mark.parametrize("name", ["a::b.png", "zip::a.png", "::"])
+def test_name_with_two_colons_is_a_name(tmp_path, name):
+    """It was taken for a chain."""
+    write(f"{tmp_path}/{name}", b"photo")
+    assert read(f"{tmp_path}/{name}") == (tmp_path / name).read_bytes() == b"photo"
+    write(f"memory://{tmp_path.name}/{name}", b"photo")
+    assert read(f"memory://{tmp_path.name}/{name}") == b"photo"

@@ -116,6 +116,102 @@ def test_make_notifier_refuses_a_webhook_without_a_url(monkeypatch):
             make_notifier(Notifications(webhook="env:DEEPOT_HOOK"))
 
 
+def test_send_posts_to_the_webhook_in_a_file(hook, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "hook url").write_text(f"\n {hook.url}\n\n")
+    (tmp_path / "hook url").chmod(0o640)
+    for path in (tmp_path / "hook url", "hook url", "~/hook url", f"//{tmp_path}/hook url"):
+        make_notifier(Notifications(webhook=f"file:{path}")).send({})
+    assert len(hook.posted) == 4
+    assert not caplog.records
+    (tmp_path / "hook url").chmod(0o644)
+    make_notifier(Notifications(webhook="file:hook url"))
+    assert "every user of this machine can read the webhook in hook url: chmod 600" in caplog.text
+    (tmp_path / "hook url").write_text(f"http://127.0.0.1:1/{SECRET}")
+    make_notifier(Notifications(webhook="file:hook url")).send({})
+    assert "the webhook in hook url could not be notified" in caplog.text
+    assert "not-to-be-seen" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, r"cannot be read \(No such file or directory\): write the URL into it"),
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"hooks.example/not-to-be-seen", "holds no http:// or https:// URL"),
+        (b"https://hooks.example/not-to-be-seen\nhttps://hooks.example/second", "holds no http:// or https:// URL"),
+        (b"\xff\xfe not-to-be-seen", "holds no http:// or https:// URL"),
+    ],
+)
+def test_make_notifier_refuses_a_file_without_a_url(tmp_path, content, problem):
+    if content is not None:
+        (tmp_path / "hook").write_bytes(content)
+    message = f"notify.webhook is file:{tmp_path}/hook, but the file {tmp_path}/hook {problem}"
+    with pytest.raises(ConfigError, match=message) as caught:
+        make_notifier(Notifications(webhook=f"file:{tmp_path}/hook"))
+    assert "not-to-be-seen" not in str(caught.value)
+
+
+def test_make_notifier_refuses_a_folder(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        make_notifier(Notifications(webhook=f"file:{tmp_path}"))
+
+
+@pytest.mark.parametrize(
+    ("webhook", "message"),
+    [
+        (f"env:https://hooks.example/{SECRET}", "what follows env: must be the name of an environment variable"),
+        ("env:", "what follows env: must be the name"),
+        (f"env:hooks.example/{SECRET}", "what follows env: must be the name"),
+        (f"file:https://hooks.example/{SECRET}", "what follows file: must be the path of a local file"),
+        ("file:", "what follows file: must be the path"),
+        ("file://", "what follows file: must be the path"),
+        (f"ENV:{SECRET}", "it must be env:NAME, file:PATH, or an http"),
+    ],
+)
+def test_webhook_that_is_mistyped_is_refused_without_showing_it(webhook, message):
+    content = {"input": {"images": "in"}, "output": {"uri": "out"}, "map": "m", "notify": {"webhook": webhook}}
+    with pytest.raises(ConfigError, match=message) as caught:
+        parse_job(content)
+    assert "not-to-be-seen" not in str(caught.value)
+
+
+@pytest.mark.parametrize("flag", ["--notify.webhook={}", "--notify.webhook {}", "--notify.web {}"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        f"https://hooks.example/{SECRET}",
+        f"HTTPS://hooks.example/{SECRET}",
+        f"hooks.example/{SECRET}",
+        f"https://me:{SECRET}@hooks.example/x",
+        f"env:https://hooks.example/{SECRET}",
+        f"file:https://hooks.example/{SECRET}",
+        "",
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "apply"])
+def test_webhook_on_the_command_line_is_refused_with_the_way_out(command, flag, value, tmp_path, capsys):
+    (tmp_path / "job.yaml").write_text("{input: in, output: out, map: m}")
+    assert main([command, str(tmp_path / "job.yaml"), *flag.format(value).split(" ")]) == 2
+    out, err = capsys.readouterr()
+    assert "not-to-be-seen" not in out + err
+    if value[:5] not in ("env:h", "file:"):
+        assert "--notify.webhook is a secret, and every user of this machine sees it on a command line" in err
+        assert "--notify.webhook env:NAME" in err and "--notify.webhook file:PATH" in err
+
+
+def test_webhook_on_the_command_line_may_name_a_variable_or_a_file(tmp_path, hook, monkeypatch):
+    monkeypatch.setenv("DEEPOT_HOOK", hook.url)
+    (tmp_path / "hook").write_text(hook.url)
+    (tmp_path / "job.yaml").write_text("{input: in, output: out, map: m}")
+    for value in ("env:DEEPOT_HOOK", f"file:{tmp_path}/hook"):
+        options = _build_parser().parse_args(["run", str(tmp_path / "job.yaml"), "--notify.webhook", value])
+        assert execute_job(options, lambda *_: DONE) == 1
+    assert len(hook.posted) == 2
+
+
 @pytest.mark.parametrize("given", [f"hooks.example/{SECRET}", {"webhook": f"hooks.example/{SECRET}"}])
 def test_misplaced_webhook_is_refused_without_showing_it(given):
     with pytest.raises(ConfigError, match="notify") as caught:

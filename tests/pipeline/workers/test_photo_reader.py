@@ -31,7 +31,7 @@ class CallingExecutor:
 def test_read_ahead_is_bounded_by_threads_and_bytes(monkeypatch, cores, sizes, started):
     """How many photos have been started when each of them gets its turn."""
     loaded, seen = [], []
-    monkeypatch.setattr(photo_reader, "_load_photo", lambda entry, _limits: loaded.append(entry))
+    monkeypatch.setattr(photo_reader, "_load_photo", lambda entry, *_: loaded.append(entry))
     reader = PhotoReader(IoThreads.for_cores(cores).readers, limits=None)
     reader._executor = CallingExecutor()
     entries = [Entry(f"u{number}", f"k{number}", size, "", 0.0) for number, size in enumerate(sizes)]

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from PIL import Image
 
+from pipeline.imageio.formats.jpeg_segments import fit_to_segments
 from pipeline.imageio.image_file import decode, encode
 from pipeline.imageio.metadata.ifd import (
     EXIF_IFD,
@@ -16,6 +17,7 @@ from pipeline.imageio.metadata.ifd import (
     parse_exif_block,
 )
 from pipeline.imageio.metadata.metadata import Metadata
+from tests.support.growth import assert_linear
 from tests.support.image_files import encode_image, make_corpus_photo
 
 MAX_PIXELS = 10**9
@@ -59,3 +61,20 @@ def test_encode_of_long_exif_drops_the_largest_tags():
     assert kept.children[EXIF_IFD].tags == inner.tags
     junk = replace(found, metadata=Metadata(exif=b"none" * 20_000))
     assert decode(encode(junk, junk.pages, "jpeg", "keep"), MAX_PIXELS).metadata.exif is None
+
+
+def make_many_tags(n):
+    return Ifd("<", {0x9000 + k: Tag(7, 600, bytes(600)) for k in range(n)}).to_exif_block()
+
+
+def test_fit_to_segments_takes_steps_in_proportion_to_exif():
+    assert_linear(lambda block: fit_to_segments(Metadata(exif=block)), make_many_tags, 500)
+    assert len(fit_to_segments(Metadata(exif=make_many_tags(500))).exif) <= 65533 - 6
+
+
+def test_fit_to_segments_takes_steps_in_proportion_to_xmp():
+    unclosed = b"<?xpacket " * 3
+    assert_linear(lambda packet: fit_to_segments(Metadata(xmp=packet)), lambda n: unclosed * n, 20_000)
+    packet = b"<?xpacket a?>" + b"x" * 70_000 + b"<?xpacket b?>  " + b"<?xpacket "
+    whole = b"".join(block.data[75:] for block in fit_to_segments(Metadata(xmp=packet)).blocks)
+    assert whole == b"x" * 70_000 + b"  <?xpacket"

@@ -7,7 +7,7 @@ import pytest
 
 from deepot.errors import UnsupportedImageError
 from deepot.photo.icc import load_colour_space
-from pipeline.imageio.metadata import cicp
+from pipeline.imageio.metadata import profile_builder
 from pipeline.imageio.metadata.cicp import icc_from_cicp, read_nclx_profile
 
 NUMBERS = [(1, 13, None), (2, 2, None), (1, 1, None), (9, 14, True), (9, 16, False), (9, 18, False), (22, 13, False)]
@@ -37,8 +37,8 @@ def test_icc_from_cicp_is_the_same_whenever_it_is_made(numbers, monkeypatch):
             return bytes(profile)
 
         monkeypatch.setattr(imagecodecs, "cms_profile", dated)
-        cicp._build_icc.cache_clear()
+        profile_builder.build_rgb_profile.cache_clear()
         profiles.append(icc_from_cicp(*numbers))
-    cicp._build_icc.cache_clear()
+    profile_builder.build_rgb_profile.cache_clear()
     assert profiles[0] == profiles[1]
     assert load_colour_space(profiles[0], 3) is not None

@@ -1,0 +1,36 @@
+"""How the work of a function grows with its input, counted in steps of the interpreter instead of seconds."""
+
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+ROOT = str(Path(__file__).resolve().parents[2])
+_TRACED = tuple(f"{ROOT}/{package}/" for package in ("deepot", "pipeline", "jobs"))
+
+
+def count_steps(function: Callable[[], object]) -> int:
+    """Return how many lines of deepot's own code a call executes."""
+    steps = 0
+
+    def trace(frame, event, _argument):
+        nonlocal steps
+        if not frame.f_code.co_filename.startswith(_TRACED):
+            return None
+        steps += event == "line"
+        return trace
+
+    previous = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function()
+    finally:
+        sys.settrace(previous)
+    return steps
+
+
+def assert_linear(function: Callable[[bytes], object], make_input: Callable[[int], bytes], size: int) -> None:
+    """Check that an input of twice the size takes at most about twice the steps, twice in a row."""
+    counts = [count_steps(lambda n=n: function(make_input(n))) for n in (size, 2 * size, 4 * size)]
+    for smaller, larger in pairwise(counts):
+        assert larger <= 2.2 * smaller + 100, f"{counts} steps for inputs of 1, 2 and 4 times the size"
