@@ -34,7 +34,7 @@ class StorageError(PipelineError):
 
 
 class AccessDeniedError(StorageError):
-    """Storage that refuses the credentials of this machine, or finds none; the message says which ones it reads."""
+    """Storage that refuses the credentials of this machine, or finds none; the message names those it reads."""
 
 
 class ContainerError(StorageError):

@@ -49,7 +49,7 @@ MAY_IMPORT = {
         "autoencoder inference photo restoration transport",
         "config errors failures imageio progress runs sources storage workers",
     ),
-    "pipeline.cluster": ("autoencoder spec", "config errors escaping failures runs telemetry workers"),
+    "pipeline.cluster": ("autoencoder spec", "config errors escaping failures runs storage telemetry workers"),
     "pipeline.maintenance": ("", "calibration config errors outputs progress runs sources storage"),
     "pipeline.reporting": ("errors evaluation transport", "calibration errors escaping imageio runs sources storage"),
     "pipeline.stages": (

@@ -43,8 +43,8 @@ class MomentsTaskResult:
         images: number of photos whose moments are stored.
         unusable: URIs of the other photos, each with the reason.
         crashed_task: the task, if its worker died; None otherwise.
-        refused_task: the task, if storage refused its photos and nothing says whether it refuses others, too: nothing
-            is stored then; None otherwise.
+        refused_task: the task, if storage refused its photos and it is not known whether it refuses others,
+            too: nothing is stored then; None otherwise.
         last_used: the last photo whose moments are stored; None if there is none.
     """
 

@@ -115,7 +115,7 @@ def _own_cores() -> int:
 
 
 def _explain_refusals(driver_node: str) -> None:
-    """Let messages about refused access say how a worker on another machine gets the credentials of the driver's."""
+    """Add to messages about refused access how a worker on another machine gets the credentials of the driver's."""
     if node_name() != driver_node:
         set_access_advice(
             f"this worker has those of its own node: if only {driver_node} has them, pass them in env_vars of Ray's "

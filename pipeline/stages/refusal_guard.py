@@ -9,7 +9,7 @@ MAX_REFUSALS_IN_A_ROW = 50
 
 
 class RefusalGuard:
-    """Counts the images that storage refuses, and says which shards may be committed with rows of such images.
+    """Counts the images that storage refuses, and decides which shards may be committed with rows of such images.
 
     A shard may be once another image is done that was submitted later: then storage refuses some images and not all.
     Until then it waits, because a commit would keep a later run from doing these images again.

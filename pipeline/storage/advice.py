@@ -41,7 +41,7 @@ _advice_of_process = [""]
 
 
 def set_access_advice(advice: str) -> None:
-    """Set what the messages of this process say, besides, when storage refuses access."""
+    """Set what is added to the messages of this process when storage refuses access."""
     _advice_of_process[0] = advice
 
 

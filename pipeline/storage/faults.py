@@ -1,6 +1,6 @@
-"""What the errors of storage clients mean, told by their names, their codes and the HTTP status of the answer.
+"""Classify the errors of storage clients by their names, their codes and the HTTP status of the answer.
 
-The libraries are not imported: most jobs need one of them, and an error says by its class where it comes from.
+The libraries are not imported: most jobs need one of them, and the class of an error has its library in its name.
 """
 
 import errno
@@ -80,7 +80,7 @@ _CODES: dict[str, Fault] = {
     # objects in archive tiers, which no other credentials would open: status 403 of S3, 409 of Azure
     **dict.fromkeys(("InvalidObjectState", "BlobArchived", "BlobBeingRehydrated"), Fault.PERMANENT),
 }
-"""Error code of S3 or Azure whose status says something else → fault."""
+"""Error code of S3 or Azure whose status means something else → fault."""
 
 _DENIED_TEXTS = (
     "Forbidden: ",  # of gcsfs, for status 403
@@ -94,7 +94,7 @@ _DENIED_TEXTS = (
 def classify_fault(error: BaseException) -> Fault | None:
     """Return what an error of a storage call means; None if it is not one of storage, but of the program.
 
-    Libraries wrap their errors in others that say less, such as FileNotFoundError for any failed request, so the
+    Libraries wrap their errors in less specific ones, such as FileNotFoundError for any failed request, so the
     causes are asked too.
     """
     if any(type(each).__name__ == "OfflineModeIsEnabled" for each in _iter_causes(error)):
@@ -124,6 +124,8 @@ def _classify_by_answer(error: BaseException) -> Fault | None:
     """Return what the code or the status of the answer means; None if the error stands for no answer."""
     if (code := _error_code(error)) in _CODES:
         return _CODES[code]
+    if code == "400" and str(getattr(error, "operation_name", "")).startswith("Head"):
+        return Fault.DENIED  # S3 answers HEAD without a body, and so without the code: a token that has expired
     status = _http_status(error)
     if status is None:
         return None

@@ -56,7 +56,7 @@ def _is_transient(error: BaseException) -> bool:
 
 
 def _translate(uri: str, error: Exception) -> Exception:
-    """Return what a caller is told instead of an error; the error itself if it says enough or is no storage's."""
+    """Return the error that callers get instead; the same one if it is an answer, or a mistake of the program."""
     fault = classify_fault(error)
     if isinstance(error, StorageError) and (fault is not Fault.DENIED or isinstance(error, AccessDeniedError)):
         return error

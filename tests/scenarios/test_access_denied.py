@@ -26,17 +26,21 @@ def refusing(monkeypatch):
     monkeypatch.setattr(refusal_guard, "MAX_REFUSALS_IN_A_ROW", 4)
 
     def refuse(call, is_refused):
-        real, asked = getattr(local_store.LocalStore, call), []
+        asked = []
+        for name in ("read", "read_range") if call == "read" else (call,):
+            real = getattr(local_store.LocalStore, name)
+            monkeypatch.setattr(local_store.LocalStore, name, refuse_some(real, is_refused, asked))
+        return asked
 
-        def refuse_some(store, path, *arguments):
-            if is_refused(path, len(asked)):
-                asked.append(path)
-                raise PermissionError(13, "the token has expired", path)
+    def refuse_some(real, is_refused, asked):
+        def refuse_or_call(store, path, *arguments):
+            refused = is_refused(path, len(asked))
             asked.append(path)
+            if refused:
+                raise PermissionError(13, "the token has expired", path)
             return real(store, path, *arguments)
 
-        monkeypatch.setattr(local_store.LocalStore, call, refuse_some)
-        return asked
+        return refuse_or_call
 
     return refuse
 
@@ -52,7 +56,7 @@ def is_photo(path):
 
 
 def is_result(path):
-    return "/enhanced/" in path and "/_deepot/" not in path and not path.endswith(".json")
+    return "/enhanced/" in path and "/_deepot/" not in path and path.endswith((".png", ".tar", ".parquet"))
 
 
 def test_input_whose_credentials_expire_stops_the_job_and_the_next_run_does_the_rest(make_job, refusing, monkeypatch):

@@ -10,6 +10,7 @@ from pipeline.errors import ContainerError, ErrorCode, ImageError, StorageError
 from pipeline.sources.find import find_images
 from pipeline.sources.reading import read_input, read_photo
 from pipeline.storage import Entry
+from pipeline.storage.local_store import LocalStore
 from tests.support.containers import write_parquet, write_tar, write_zip
 
 
@@ -134,3 +135,20 @@ def test_member_outside_its_archive_is_no_photo(tmp_path, location):
     write_tar(tmp_path / "box.tar", {"x.png": b"1"})
     with pytest.raises(ContainerError, match="does not name a photo"):
         read_photo(f"{tmp_path}/box.tar#{location}")
+
+
+@pytest.mark.parametrize("name", ["x.png", "a.tar", "a.zip", "a.parquet"])
+def test_photo_that_is_closed_to_the_user_is_access_denied_wherever_it_lives(tmp_path, monkeypatch, name):
+    def refuse(_store, path, *_arguments):
+        raise PermissionError(13, "Permission denied", path)
+
+    (tmp_path / "x.png").write_bytes(b"1")
+    write_tar(tmp_path / "a.tar", {"x.png": b"1"})
+    write_zip(tmp_path / "a.zip", {"x.png": b"1"})
+    write_parquet(tmp_path / "a.parquet", [b"1"])
+    (entry,) = find_images(str(tmp_path / name), "input")
+    for call in ("read", "read_range", "open"):
+        monkeypatch.setattr(LocalStore, call, refuse)
+    with pytest.raises(ImageError, match="check the owner and the permissions") as caught:
+        read_input(entry, Limits())
+    assert caught.value.code is ErrorCode.ACCESS_DENIED and caught.value.code.retriable

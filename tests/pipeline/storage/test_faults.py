@@ -93,6 +93,14 @@ def test_code_of_s3_says_more_than_its_status(status, code, fault):
     assert classify_fault(wrapped) is fault
 
 
+def test_head_of_s3_with_an_expired_token_is_a_denial_though_its_answer_has_no_code():
+    answer = {"Error": {"Code": "400", "Message": "Bad Request"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+    wrapped = OSError(errno.EINVAL, "Bad Request")
+    wrapped.__cause__ = botocore.exceptions.ClientError(answer, "HeadObject")
+    assert classify_fault(wrapped) is Fault.DENIED
+    assert classify_fault(botocore.exceptions.ClientError(answer, "PutObject")) is Fault.PERMANENT
+
+
 def connection_errors():
     key = SimpleNamespace(host="host", port=80, is_ssl=False, ssl=None)
     yield aiohttp.ClientConnectorError(key, ConnectionRefusedError(111, "refused"))
