@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 
 import pytest
 
@@ -13,7 +14,14 @@ from pipeline.runs.manifest import read_manifest
 from pipeline.runs.paths import RunPaths
 from pipeline.storage import local_store, probes
 from pipeline.storage.listing import iter_files
-from pipeline.storage.objects import create_if_absent, is_case_insensitive, read, supports_conditional_create, write
+from pipeline.storage.objects import (
+    create_if_absent,
+    find_link_out,
+    is_case_insensitive,
+    read,
+    supports_conditional_create,
+    write,
+)
 from tests.support.in_process_pool import run_in_process
 
 
@@ -168,3 +176,52 @@ def test_names_that_are_not_utf8_are_done_like_others(tmp_path, make_job):
     assert {row["file_name"] for row in read_manifest(RunPaths(result.run)).to_pylist()} == set(keys)
     assert not verify_run(RunPaths(result.run), NullProgress()).findings
     assert run_in_process(job).done_now == 0
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002, 0o000])
+@pytest.mark.parametrize("permissions", [None, 0o000, 0o040, 0o600, 0o640, 0o604, 0o644, 0o666, 0o400, 0o444, 0o755])
+def test_write_gives_no_more_than_the_permissions_and_umask(tmp_path, umask, permissions, mask, monkeypatch):
+    """Not even to the temporary file; its owner may read it in any case, as results are verified."""
+    seen, real = [], local_store.os.replace
+
+    def replace(temporary, path):
+        seen.append(stat.S_IMODE(os.stat(temporary).st_mode))
+        real(temporary, path)
+
+    monkeypatch.setattr(local_store.os, "replace", replace)
+    umask(mask)
+    for _ in range(2):
+        write(str(tmp_path / "x"), b"data", permissions)
+    allowed = 0o666 if permissions is None else permissions & 0o666 | 0o400
+    assert seen == [allowed & ~mask] * 2
+    assert stat.S_IMODE(os.stat(tmp_path / "x").st_mode) == allowed & ~mask
+
+
+@pytest.mark.parametrize(
+    ("way", "link"),
+    [
+        ("a/x.png", ""),
+        ("in/x.png", ""),
+        ("a/deep/x.png", ""),
+        ("out/x.png", "out"),
+        ("out/deep/er/x.png", "out"),
+        ("up/x.png", "up"),
+        ("a/out/x.png", "a/out"),
+        ("in/out/x.png", "in/out"),
+        ("dangling/x.png", "dangling"),
+        ("out", ""),
+        ("out-beside/x.png", "out-beside"),
+    ],
+)
+def test_find_link_out_finds_links_that_leave_the_folder(tmp_path, way, link):
+    folder = tmp_path / "folder"
+    for name in ("folder/a", "elsewhere", "folder-2"):
+        (tmp_path / name).mkdir(parents=True)
+    for name, target in {
+        **{"out": tmp_path / "elsewhere", "a/out": "../../elsewhere", "in": "a", "up": ".."},
+        **{"dangling": "/no/such/place", "out-beside": "../folder-2"},
+    }.items():
+        (folder / name).symlink_to(target)
+    (tmp_path / "way").symlink_to(folder)
+    for root in (folder, tmp_path / "way"):
+        assert find_link_out(f"{root}/{way}", str(root)) == (link and f"{root}/{link}")
