@@ -22,7 +22,7 @@ def test_new_attempt_name_sorts_by_shard():
 def test_attempt_name_is_known_as_that_of_its_run_alone(shard, attempt):
     name = new_attempt_name(RUN, shard, attempt)
     assert is_attempt_name(RUN, name) and not is_attempt_name(OTHER, name)
-    assert is_manifest_file_name(f"{name}.parquet")
+    assert is_manifest_file_name(RUN, f"{name}.parquet")
     for other in (name[1:], name[:-1], name + "0", f"x{name}", f"{name}\n", name.replace("-", "_"), f"sub/{name}"):
         assert (shard > 99_999 and other == name[1:]) or not is_attempt_name(RUN, other)
 
@@ -32,6 +32,7 @@ def test_attempt_name_is_known_as_that_of_its_run_alone(shard, attempt):
     [
         ("00002-1-3f2a91bc.parquet", True),
         ("00002-1-01234567-0123456789ab.parquet", True),
+        ("00002-1-fedcba98-0123456789ab.parquet", False),
         ("00002.parquet", False),
         ("00002-1.parquet", False),
         ("00002-1-notes.parquet", False),
@@ -39,4 +40,4 @@ def test_attempt_name_is_known_as_that_of_its_run_alone(shard, attempt):
     ],
 )
 def test_manifest_file_name_is_one_of_this_or_an_earlier_version(name, expected):
-    assert is_manifest_file_name(name) is expected
+    assert is_manifest_file_name(RUN, name) is expected
