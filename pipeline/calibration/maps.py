@@ -91,7 +91,7 @@ def read_fitted_shard_counts(paths: CalibrationPaths, transport: TransportMap) -
         found = None
     counts: dict[str, int] = found if isinstance(found, dict) else {}
     if not all(isinstance(counts.get(side), int) for side in (Side.SOURCE, Side.REFERENCE)):
-        raise RunError(f"{uri} does not say which photos the map was fitted from: name the map in the job")
+        raise RunError(f"{uri} does not list the photos that the map was fitted from: name the map in the job")
     return counts
 
 

@@ -89,7 +89,7 @@ def test_run_after_the_record_of_its_map_was_changed_ends_with_one_sentence(tmp_
     job, folder = fit(tmp_path)
     (path,) = folder.glob("maps/provenance/*")
     path.write_bytes(content)
-    with pytest.raises(RunError, match="does not say which photos the map was fitted from") as caught:
+    with pytest.raises(RunError, match="does not list the photos that the map was fitted from") as caught:
         run_in_process(job)
     only_sentence(caught.value)
 
