@@ -32,6 +32,14 @@ def generator():
     return torch.Generator().manual_seed(7)
 
 
+@pytest.fixture
+def umask():
+    """Sets the umask of this process for a test, 022 at first."""
+    before = os.umask(0o022)
+    yield os.umask
+    os.umask(before)
+
+
 @pytest.fixture(scope="session")
 def embedded_autoencoder():
     import deepot

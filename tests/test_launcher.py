@@ -99,3 +99,10 @@ def test_find_shadowing_files_searches_the_first_folders_before_the_path(tmp_pat
     assert describe_shadowing(paths).startswith(
         f"{paths['deepot']} shadows the package 'deepot' and {paths['jobs']} shadows the package 'jobs' of deepot: "
     )
+
+
+def test_exit_if_shadowed_escapes_the_path(monkeypatch, capsys):
+    monkeypatch.setattr(deepot_launcher, "find_shadowing_files", lambda: {"jobs": "/a\x1b[2J\nERROR forged/jobs.py"})
+    with pytest.raises(SystemExit, match="2"):
+        deepot_launcher.exit_if_shadowed()
+    assert capsys.readouterr().err.startswith("deepot: /a\\x1b[2J\\nERROR forged/jobs.py shadows")

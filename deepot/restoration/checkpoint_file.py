@@ -20,7 +20,7 @@ _WAY_OUT = "save its state_dict() as safetensors where you trust the file"
 def read_state_dict(path: str) -> dict[str, Any]:
     """Read the content of a checkpoint: a state dict, or a dictionary with one in it.
 
-    What a file is, is told by its content and not by its name: safetensors, or what `torch.save` writes. The latter is
+    The content of a file decides how it is read, not its name: safetensors, or what `torch.save` writes. The latter is
     a pickle, which is read by PyTorch's unpickler for weights (`weights_only=True`): it makes tensors and plain
     containers, and no object or function of another name. TorchScript holds programs and is refused unread.
 

@@ -38,13 +38,13 @@ def check_psd(name: str, matrices: Tensor) -> None:
     """
     if not matrices.numel():
         return
-    scale = matrices.abs().amax((-2, -1), keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
-    scaled = matrices / scale
-    trace = scaled.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None].clamp(min=torch.finfo(torch.float64).tiny)
-    if ((scaled - scaled.mT).abs() > _RTOL * trace).any():
+    tiny = torch.finfo(torch.float64).tiny
+    scaled = matrices / matrices.abs().amax((-2, -1), keepdim=True).clamp(min=tiny)
+    spread = scaled.diagonal(dim1=-2, dim2=-1).abs().sum(-1)[..., None, None].clamp(min=tiny)
+    if ((scaled - scaled.mT).abs() > _RTOL * spread).any():
         raise ValueError(f"{name} is not symmetric")
     identity = torch.eye(matrices.shape[-1], dtype=torch.float64)
-    factorization = torch.linalg.cholesky_ex(symmetrise(scaled) + _RTOL * trace * identity)
+    factorization = torch.linalg.cholesky_ex(symmetrise(scaled) + _RTOL * spread * identity)
     if factorization.info.any():
         raise ValueError(f"{name} has a negative variance")
 

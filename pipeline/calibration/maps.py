@@ -8,6 +8,7 @@ from typing import Any
 from deepot.autoencoder import LoadedAutoencoder
 from deepot.transport import Moments, TransportMap, fit_map
 from pipeline.calibration.paths import CalibrationPaths, calibration_of_run
+from pipeline.calibration.sides import Side
 from pipeline.config import MAP_PLACEHOLDER, Job, parse_job
 from pipeline.errors import RunError
 from pipeline.runs import RunPaths, check_lease, list_numbered_files, require_run
@@ -77,16 +78,21 @@ def read_fitted_shard_counts(paths: CalibrationPaths, transport: TransportMap) -
     """Read from how many shards of each side a map of the calibration was fitted.
 
     Raises:
-        RunError: there is no record of it.
+        RunError: there is no record of it, or the record holds something else.
     """
+    uri = paths.map_provenance(transport.sha256)
     try:
-        found: dict[str, int] = json.loads(read(paths.map_provenance(transport.sha256)))
+        found = json.loads(read(uri))
     except FileNotFoundError as error:
         raise RunError(
-            f"{paths.map_provenance(transport.sha256)} is missing, so nobody knows which photos the map was fitted "
-            "from: name the map in the job"
+            f"{uri} is missing, so nobody knows which photos the map was fitted from: name the map in the job"
         ) from error
-    return found
+    except (ValueError, RecursionError):
+        found = None
+    counts: dict[str, int] = found if isinstance(found, dict) else {}
+    if not all(isinstance(counts.get(side), int) for side in (Side.SOURCE, Side.REFERENCE)):
+        raise RunError(f"{uri} does not say which photos the map was fitted from: name the map in the job")
+    return counts
 
 
 def find_map_uri(job: Job, paths: CalibrationPaths) -> str:

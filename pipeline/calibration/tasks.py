@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deepot.transport import CalibrationKind
+from deepot.transport import CalibrationKind, Moments, load_map_kind
 from pipeline.calibration.paths import CalibrationPaths
 from pipeline.calibration.photo_lists import append_photos, iter_photo_shards
 from pipeline.calibration.sides import Side
 from pipeline.config import Job, Photos
 from pipeline.runs import Shard
 from pipeline.sources import find_images, sample_by_hash
-from pipeline.storage import Entry, list_names
+from pipeline.storage import Entry, list_names, parent_uri
 from pipeline.workers import TaskExecutor
 
 
@@ -109,9 +109,12 @@ def allowed_names(task: MomentsTask) -> tuple[str, ...]:
 
 
 def list_pending_tasks(tasks: Sequence[MomentsTask]) -> list[MomentsTask]:
-    """List those tasks of one calibration whose moments are not stored yet."""
-    paths = tasks[0].paths
-    done = {side: list_names(paths.moments(side)) for side in (Side.SOURCE, Side.REFERENCE)}
+    """List those tasks of one calibration whose moments, or other statistics of the map, are not stored yet."""
+    paths, sides = tasks[0].paths, (Side.SOURCE, Side.REFERENCE)
+    done = {side: set(list_names(paths.moments(side))) for side in sides}
+    if load_map_kind(tasks[0].job.transport.map_kind).statistics is not Moments:
+        for side in sides:
+            done[side] &= set(list_names(parent_uri(paths.map_statistics(side, 0))))
     return [task for task in tasks if not all(_moments_file_name(task) in done[side] for side in list_sides(task))]
 
 

@@ -23,7 +23,7 @@ from pipeline.config.sections import (
     Transport,
     Uri,
 )
-from pipeline.config.uri_checks import check_uris
+from pipeline.config.uri_checks import check_texts, check_uris
 
 FINGERPRINT_LENGTH = 16
 """Hexadecimal digits of a fingerprint that name a folder."""
@@ -53,7 +53,8 @@ class Job(ConfigSection):
 
     @model_validator(mode="before")
     @classmethod
-    def _check_uris(cls, content: object) -> object:
+    def _check_all_texts(cls, content: object) -> object:
+        check_texts(content)
         check_uris(content)
         return content
 

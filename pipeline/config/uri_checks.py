@@ -1,11 +1,47 @@
-"""Checks of all texts in a job file for mistyped URIs and for credentials, before the job is validated."""
+"""Checks of all texts in a job file, before it is validated: characters that cannot be stored, URIs, credentials."""
 
 import re
 from collections.abc import Iterator
 
 from pipeline.redaction import has_credentials, redact
+from pipeline.storage import has_unstorable_characters, is_local_path
 
 _SINGLE_SLASH_SCHEME = re.compile(r"(s3a?|gs|gcs|az|abfss?|hdfs):/(?!/)")
+
+
+_PATH_KEYS = frozenset(
+    (
+        "input",
+        "input.images",
+        "output",
+        "output.uri",
+        "calibration.reference",
+        "calibration.reference.images",
+        "calibration.restored",
+        "calibration.restored.images",
+        "map",
+        "run",
+        "evaluate.clean",
+    )
+)
+"""Keys whose local paths may hold bytes that are not UTF-8, as file names may; they are stored escaped."""
+_WEBHOOK_KEY = "notify.webhook"
+
+
+def check_texts(content: object) -> None:
+    """Check that every text in the content of a job file, keys included, can be stored and sent.
+
+    Raises:
+        ValueError: one holds half a surrogate pair or a zero byte; the message names its key.
+    """
+    for key, text in _iter_texts(content):
+        is_path = key in _PATH_KEYS and (is_local_path(text) or text.startswith("file://"))
+        if has_unstorable_characters(text, allow_bytes=is_path):
+            shown = "its value" if key == _WEBHOOK_KEY else redact(ascii(text))
+            raise ValueError(
+                f"{ascii(key) if key else 'the name of a key'}: {shown} holds a character that is not valid Unicode, "
+                "such as half a surrogate pair, and cannot be stored: write it in UTF-8, or leave it out"
+            )
 
 
 def check_uris(content: object) -> None:
@@ -14,7 +50,7 @@ def check_uris(content: object) -> None:
     Raises:
         ValueError: a URI has one slash after its scheme, or holds credentials.
     """
-    for text in _iter_texts(_without_webhook(content)):
+    for _, text in _iter_texts(_without_webhook(content)):
         if slip := _SINGLE_SLASH_SCHEME.match(text):
             raise ValueError(f"'{text}' would be a local folder '{slip[0]}': write {slip[1]}://{text[slip.end() :]}")
         if has_credentials(text):
@@ -31,13 +67,20 @@ def _without_webhook(content: object) -> object:
     return content
 
 
-def _iter_texts(content: object) -> Iterator[str]:
-    """Yield all texts in a job file's content; values that YAML aliases repeat without end are visited once."""
-    pending, seen_ids = [content], set[int]()
+def _iter_texts(content: object) -> Iterator[tuple[str, str]]:
+    """Yield all texts in a job file's content with their dotted keys, and the names of keys with an empty one.
+
+    Values that YAML aliases repeat without end are visited once.
+    """
+    pending, seen_ids = [("", content)], set[int]()
     while pending:
-        value = pending.pop()
+        key, value = pending.pop()
         if isinstance(value, str):
-            yield value
-        elif isinstance(value, dict | list) and id(value) not in seen_ids:
+            yield key, value
+        elif isinstance(value, dict | list | tuple) and id(value) not in seen_ids:
             seen_ids.add(id(value))
-            pending += value.values() if isinstance(value, dict) else value
+            if isinstance(value, dict):
+                pending += ((f"{key}.{name}".lstrip("."), each) for name, each in value.items())
+                yield from (("", name) for name in value if isinstance(name, str))
+            else:
+                pending += ((key, each) for each in value)

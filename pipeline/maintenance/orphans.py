@@ -91,7 +91,7 @@ def find_orphans(run: RunPaths, changed_before: float) -> Iterator[Orphan]:
         return 0 < entry.mtime < changed_before and entry.uri not in referenced
 
     results = _find_uncommitted_results(run, outputs, is_candidate) if outputs else iter(())
-    run_files = (Orphan(kind, entry) for entry in iter_files(run.uri) if (kind := _classify(entry)))
+    run_files = (Orphan(kind, entry) for entry in iter_files(run.uri) if (kind := _classify(run, entry)))
     others = chain(
         *(_find_files_by_name(run, output) for output in outputs), _find_partial_calibration_files(job, run), run_files
     )
@@ -141,12 +141,12 @@ def _remove_if_unchanged(orphan: Orphan) -> bool:
     return True
 
 
-def _classify(entry: Entry) -> OrphanKind | None:
+def _classify(run: RunPaths, entry: Entry) -> OrphanKind | None:
     """Return the kind of orphan that a file of a run is unless something names it; None for other files."""
     folder, _, name = entry.key.rpartition("/")
     if is_temporary_name(name):
         return OrphanKind.PARTIAL
-    return OrphanKind.MANIFEST_FILE if folder == "manifest" and is_manifest_file_name(name) else None
+    return OrphanKind.MANIFEST_FILE if folder == "manifest" and is_manifest_file_name(run, name) else None
 
 
 def _find_owned_outputs(job: Job, run: RunPaths) -> list[str]:
@@ -160,7 +160,7 @@ def _find_owned_outputs(job: Job, run: RunPaths) -> list[str]:
 def _find_partial_calibration_files(job: Job, run: RunPaths) -> Iterator[Orphan]:
     """Find partially written files of the calibration that the run uses."""
     files = iter_files(calibration_of_run(run).uri) if job.map is None else iter(())
-    return (Orphan(OrphanKind.PARTIAL, entry) for entry in files if _classify(entry) is OrphanKind.PARTIAL)
+    return (Orphan(OrphanKind.PARTIAL, entry) for entry in files if _classify(run, entry) is OrphanKind.PARTIAL)
 
 
 def _find_files_by_name(run: RunPaths, output: str) -> Iterator[Orphan]:
@@ -172,7 +172,7 @@ def _find_files_by_name(run: RunPaths, output: str) -> Iterator[Orphan]:
         stem = entry.key.rpartition(".")[0]
         if is_shard_file_name(entry.key) and is_attempt_name(run, stem):
             yield Orphan(OrphanKind.RESULT, entry)
-        elif _classify(entry) is OrphanKind.PARTIAL and not entry.uri.startswith(file_uri(run.uri) + "/"):
+        elif _classify(run, entry) is OrphanKind.PARTIAL and not entry.uri.startswith(file_uri(run.uri) + "/"):
             yield Orphan(OrphanKind.PARTIAL, entry)
 
 

@@ -4,9 +4,11 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio import MetadataPolicy, has_image_extension, strip_sidecar_location
 from pipeline.outputs.shard_file_writer import Result
 from pipeline.sources import (
+    IndexEntry,
     make_member_uri,
     parse_member_uri,
     read_photo,
@@ -15,6 +17,9 @@ from pipeline.sources import (
     webdataset_key,
     webdataset_sample,
 )
+
+MAX_SIDECAR_BYTES = 256 * 2**20
+"""The most bytes of a file that goes along with a photo from tar to tar."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,22 @@ def group_by_key(results: Sequence[Result]) -> list[TarEntry]:
         entries[sample_key + suffix] = TarEntry(row, tar, source_name, sample_key, suffix, data)
     order = {key: index for index, key in enumerate(dict.fromkeys(entry.sample_key for entry in entries.values()))}
     return sorted(entries.values(), key=lambda entry: order[entry.sample_key])
+
+
+def check_sidecars(uri: str) -> None:
+    """Check that what belongs to a photo in its own tar can be held in memory.
+
+    Raises:
+        ImageError: a file of its sample is larger than `MAX_SIDECAR_BYTES`.
+    """
+    tar, name = _tar_origin(uri)
+    for sidecar in _iter_sidecar_members(tar, name):
+        if sidecar.size > MAX_SIDECAR_BYTES:
+            raise ImageError(
+                ErrorCode.TOO_LARGE,
+                f"{sidecar.name}, which belongs to it in its tar, has {sidecar.size} bytes, and at most "
+                f"{MAX_SIDECAR_BYTES} are copied: take it out of the tar, or set output.layout: files",
+            )
 
 
 def iter_tar_files(entries: Sequence[TarEntry], metadata: MetadataPolicy) -> Iterator[tuple[str, bytes]]:
@@ -120,9 +141,16 @@ def _output_suffix(tar: str, name: str, new_extension: str) -> str:
 def _iter_sidecars(entry: TarEntry) -> Iterator[tuple[str, bytes]]:
     """Yield the files of a photo's sample in its own tar that are not photos: their names after the key, contents."""
     key = webdataset_key(entry.source_name)
-    for name, start, size, by_headers in read_tar_index(entry.source_tar) if entry.source_tar else ():
-        if webdataset_key(name) == key and not has_image_extension(name):
-            yield (
-                name[len(key) :],
-                read_photo(make_member_uri(entry.source_tar, start, size, name, by_headers=by_headers)),
-            )
+    for name, start, size, by_headers in _iter_sidecar_members(entry.source_tar, entry.source_name):
+        yield (
+            name[len(key) :],
+            read_photo(make_member_uri(entry.source_tar, start, size, name, by_headers=by_headers), MAX_SIDECAR_BYTES),
+        )
+
+
+def _iter_sidecar_members(tar: str, source_name: str) -> Iterator[IndexEntry]:
+    """Yield the files of a photo's sample in its own tar that are not photos."""
+    key = webdataset_key(source_name)
+    for member in read_tar_index(tar) if tar else ():
+        if webdataset_key(member.name) == key and not has_image_extension(member.name):
+            yield member

@@ -1,11 +1,12 @@
 """The layout `webdataset`: one tar a shard, in the samples of the tars that the photos came from."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from pipeline.imageio import MetadataPolicy
 from pipeline.outputs.shard_file_writer import Result, ShardFileWriter
 from pipeline.outputs.tar_writer import TarWriter
-from pipeline.outputs.webdataset_samples import group_by_key, iter_tar_files
+from pipeline.outputs.webdataset_samples import check_sidecars, group_by_key, iter_tar_files
 from pipeline.sources import make_member_uri
 from pipeline.storage import write
 
@@ -19,6 +20,15 @@ class WebDatasetWriter(ShardFileWriter):
         """Name the file after an attempt; unless `metadata` is `keep`, what goes along loses coordinates."""
         super().__init__(folder, name)
         self._metadata = metadata
+
+    def add(self, row: dict[str, Any], key: str, data: bytes) -> None:
+        """Hold a result until the file is written.
+
+        Raises:
+            ImageError: what belongs to the photo in its own tar is too large to go along.
+        """
+        check_sidecars(row["input_uri"])
+        super().add(row, key, data)
 
     def _write(self, uri: str, results: Sequence[Result]) -> None:
         entries, tar = group_by_key(results), TarWriter()

@@ -10,7 +10,7 @@ import uuid
 from pipeline.runs.paths import RunPaths
 
 _RUN_DIGITS, _RANDOM_DIGITS = 8, 12
-_MANIFEST_FILE_NAME = re.compile(r"\d{5,}-\d+(-[0-9a-f]+)+\.parquet")
+_EARLIER_MANIFEST_FILE_NAME = re.compile(r"\d{5,}-\d+-[0-9a-f]+\.parquet")
 
 
 def new_attempt_name(run: RunPaths, shard: int, attempt: int) -> str:
@@ -24,9 +24,11 @@ def is_attempt_name(run: RunPaths, name: str) -> bool:
     return re.fullmatch(pattern, name) is not None
 
 
-def is_manifest_file_name(name: str) -> bool:
-    """Whether this or an earlier version of deepot gives a manifest file such a name."""
-    return _MANIFEST_FILE_NAME.fullmatch(name) is not None
+def is_manifest_file_name(run: RunPaths, name: str) -> bool:
+    """Whether this or an earlier version of deepot gives a manifest file of a run such a name."""
+    stem, _, suffix = name.rpartition(".")
+    is_current = suffix == "parquet" and is_attempt_name(run, stem)
+    return is_current or _EARLIER_MANIFEST_FILE_NAME.fullmatch(name) is not None
 
 
 def _run_part(run: RunPaths) -> str:

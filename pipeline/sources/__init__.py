@@ -1,6 +1,6 @@
 """Which photos a URI names, in folders, tar shards, ZIP files, Parquet columns and lists, and reading one."""
 
-from pipeline.sources.archive_index import read_tar_index
+from pipeline.sources.archive_index import IndexEntry, read_tar_index
 from pipeline.sources.find import find_images
 from pipeline.sources.list_lines import format_lines
 from pipeline.sources.member_uri import (
@@ -19,6 +19,7 @@ from pipeline.sources.sampling import HashSampler, sample_by_hash
 
 __all__ = [
     "HashSampler",
+    "IndexEntry",
     "PassedOver",
     "common_permissions",
     "describe_passed_over",

@@ -12,7 +12,8 @@ from pipeline.errors import ContainerError, ErrorCode, ImageError, StorageError
 from pipeline.sources.container import open_container
 from pipeline.sources.parquet_pages import read_page_sizes
 
-_KEPT_BYTES = 256 * 2**20  # of the cells that were decoded last
+_KEPT_BYTES, _KEPT_PER_LIMIT = 256 * 2**20, 4  # of the cells that were decoded last; and as a multiple of the limit
+_MIN_KEPT_BYTES = 16 * 2**20
 _BUFFER_BYTES = 2**20
 _MAX_PAGE_BYTES = 2**31  # what the format can hold
 _SMALL_PAGE_BYTES = 2 * 2**20
@@ -69,6 +70,8 @@ class RowGroupReader:
 
     def __init__(self, container: str, column: str, group: int, max_bytes: int | None) -> None:
         self._container, self._column, self._group, self._max_bytes = container, column, group, max_bytes
+        limit = _KEPT_BYTES if max_bytes is None else max(_KEPT_PER_LIMIT * max_bytes, _MIN_KEPT_BYTES)
+        self._max_kept_bytes = min(_KEPT_BYTES, limit)
         self._error: ContainerError | ImageError | None = None
         self._restart()
 
@@ -107,9 +110,9 @@ class RowGroupReader:
             self._restart()
             raise
         self._kept.append((size, value))
-        self._kept_bytes, self._next_row = self._kept_bytes + size, self._next_row + 1
-        while self._kept_bytes > min(_KEPT_BYTES, self._max_bytes or _KEPT_BYTES) and len(self._kept) > 1:
-            self._kept_bytes -= self._kept.popleft()[0]
+        self._kept_bytes, self._next_row = self._kept_bytes + _held_bytes(size, value), self._next_row + 1
+        while self._kept_bytes > self._max_kept_bytes and len(self._kept) > 1:
+            self._kept_bytes -= _held_bytes(*self._kept.popleft())
 
     def _iter_cells(self) -> Iterator[tuple[int, Any]]:
         """Yield the size and value of each cell; None in place of a value that is too large."""
@@ -142,6 +145,10 @@ class RowGroupReader:
                         f"row group {self._group} of {self._container} has a page of {page.stored} bytes that inflates "
                         f"to {page.decompressed}, which is too much for limits.max_bytes = {self._max_bytes}",
                     )
+
+
+def _held_bytes(size: int, value: object) -> int:
+    return 0 if value is None else size
 
 
 def _cell_bytes(cell: pa.Scalar) -> int:

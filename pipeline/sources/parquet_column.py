@@ -67,7 +67,7 @@ class ParquetColumn:
         column, group, row = member.parse_cell()
         lock = _ROW_GROUP_LOCKS[hash((member.container, group)) % len(_ROW_GROUP_LOCKS)]
         with lock:  # one thread decodes the row group, and the others find its cells there
-            value = _row_group_reader(member.container, column, group, max_bytes).read(row)
+            value = _read_row_group(member.container, column, group, max_bytes).read(row)
         if isinstance(value, dict):
             value = value["bytes"] if value["bytes"] is not None else value["path"]
         if isinstance(value, str):
@@ -81,7 +81,7 @@ class ParquetColumn:
         return bytes(value)
 
 
-_row_group_reader = lru_cache(maxsize=2)(RowGroupReader)
+_read_row_group = lru_cache(maxsize=2)(RowGroupReader)
 
 
 def _check_row_count(n_rows: int, n_bytes: int) -> None:

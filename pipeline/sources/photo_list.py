@@ -41,7 +41,7 @@ class PhotoList:
 
 
 def read_list(uri: str) -> Iterator[str]:
-    """Stream the names in a list file; `pipeline.sources.list_lines` has the format.
+    """Return the names in a list file; `pipeline.sources.list_lines` has the format.
 
     Raises:
         StorageError: it cannot be read, is not UTF-8, or has a line of JSON that is none.
@@ -54,6 +54,10 @@ def read_list(uri: str) -> Iterator[str]:
         raise StorageError(
             f"{uri} is not a list in UTF-8: line {line} has the byte {data[error.start]:#x}; save the list as UTF-8"
         ) from error
+    return _parse(text, uri)
+
+
+def _parse(text: str, uri: str) -> Iterator[str]:
     try:
         yield from parse_lines(text)
     except ValueError as error:

@@ -101,7 +101,7 @@ def iter_tar_members(file: BinaryIO) -> Iterator[TarMember]:
             shared |= {key: value for key, value in records.items() if not key.startswith("GNU.")}
             offset += _BLOCK + _round_up(header.size)
             continue
-        member = read_tar_member(file, offset, shared)
+        member = _read_member(file, header, offset, shared)
         offset, n_members = member.end, n_members + 1
         if n_members > MAX_MEMBERS:
             raise ValueError(f"it has more than {MAX_MEMBERS} members; split it")
@@ -110,20 +110,19 @@ def iter_tar_members(file: BinaryIO) -> Iterator[TarMember]:
         yield member
 
 
-def read_tar_member(file: BinaryIO, offset: int, shared: dict[str, str] | None = None) -> TarMember:
-    """Read the headers of one member.
-
-    Args:
-        file: the tar.
-        offset: where the first of its headers starts.
-        shared: records of global headers.
+def read_tar_member(file: BinaryIO, offset: int) -> TarMember:
+    """Read the headers of the member whose first header starts at an offset.
 
     Raises:
         ValueError, tarfile.TarError: there is no member, or its headers are corrupt or beyond the bounds.
     """
-    start, records = offset, dict(shared or {})
+    return _read_member(file, _read_block(file, offset), offset, {})
+
+
+def _read_member(file: BinaryIO, header: tarfile.TarInfo, offset: int, shared: dict[str, str]) -> TarMember:
+    """Return the member that a header begins; `shared` are the records of global headers."""
+    start, records = offset, dict(shared)
     for _ in range(_MAX_HEADERS_PER_MEMBER):
-        header = _read_block(file, offset)
         if header.type not in _EXTENDED_TYPES:
             return _make_member(file, header, records, start, offset + _BLOCK)
         content = _read_content(file, header, offset)
@@ -133,6 +132,7 @@ def read_tar_member(file: BinaryIO, offset: int, shared: dict[str, str] | None =
             key = "path" if header.type == tarfile.GNUTYPE_LONGNAME else "linkpath"
             records[key] = content.partition(b"\0")[0].decode(errors="surrogateescape")
         offset += _BLOCK + _round_up(header.size)
+        header = _read_block(file, offset)
     raise ValueError(f"byte {start} begins more than {_MAX_HEADERS_PER_MEMBER} extended headers of one member")
 
 

@@ -1,7 +1,13 @@
 """Objects and listings on any fsspec store: atomic, retried and ranged."""
 
 from pipeline.storage.advice import node_name, set_access_advice
-from pipeline.storage.filenames import escape_filename, escape_hashes, unescape_filename, unescape_hashes
+from pipeline.storage.filenames import (
+    escape_filename,
+    escape_hashes,
+    has_unstorable_characters,
+    unescape_filename,
+    unescape_hashes,
+)
 from pipeline.storage.folder_set import FolderSet
 from pipeline.storage.folders import delete_folder, exists, iter_names, list_names
 from pipeline.storage.http_session import server_of
@@ -44,6 +50,7 @@ __all__ = [
     "find_link_out",
     "get_mtime",
     "get_permissions",
+    "has_unstorable_characters",
     "is_case_insensitive",
     "is_local_path",
     "is_temporary_name",

@@ -11,6 +11,8 @@ import re
 
 _PRIVATE_USE_BASE = 0xF700
 _SURROGATES = re.compile(r"[\udc80-\udcff]")
+_UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
+_UNSTORABLE_BUT_BYTES = re.compile(r"[\0\ud800-\udc7f\udd00-\udfff]")
 _NEEDS_ESCAPE = re.compile(r"[\udc80-\udcff\uf780-\uf7ff]")
 _ESCAPED = re.compile(r"[\uf780-\uf7ff]+")
 _NEEDS_HASH_ESCAPE = re.compile(r"(\.(?:tar|zip|parquet))(#|%(?=(?:25)*23))", re.IGNORECASE)
@@ -45,6 +47,16 @@ def escape_hashes(path: str) -> str:
 def unescape_hashes(path: str) -> str:
     """Return a path as storage has it; the inverse of `escape_hashes`, which leaves other paths as they are."""
     return _ESCAPED_HASH.sub(lambda match: match[1] + ("#" if match[2] == "%23" else "%"), path)
+
+
+def has_unstorable_characters(text: str, *, allow_bytes: bool = False) -> bool:
+    """Whether a text holds half a surrogate pair or a zero byte, which files, requests and file names refuse.
+
+    Args:
+        text: the text.
+        allow_bytes: whether it may hold bytes that are not UTF-8, which `escape_surrogates` makes text of.
+    """
+    return (_UNSTORABLE_BUT_BYTES if allow_bytes else _UNSTORABLE).search(text) is not None
 
 
 def _escape_match(match: re.Match[str]) -> str:

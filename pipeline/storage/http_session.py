@@ -1,7 +1,7 @@
 """HTTP sessions that stay with the server that a URL names, and hold no endless answer."""
 
 import socket
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +13,9 @@ from pipeline.errors import StorageError
 
 MAX_PAGE_BYTES = 64 * 2**20
 """The most bytes of an answer that is not streamed, such as the page of links that stands for a folder."""
+
+_PUBLIC_HOSTS: set[str] = set()
+"""Names that this process has seen public addresses of."""
 
 
 async def make_session(**options: Any) -> aiohttp.ClientSession:  # noqa: ANN401 — whatever aiohttp accepts
@@ -72,7 +75,7 @@ class _GuardedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Return the addresses of a name.
+        """Return the addresses of a name: the public ones if it has any, or ever had.
 
         Raises:
             StorageError: it has no others.
@@ -85,6 +88,14 @@ class _GuardedResolver(AbstractResolver):
                 f"the name {host} leads to the link-local address {found[0]['host']}, where no photos are read from: "
                 "find out where the name comes from"
             )
+        if public := [each for each in accepted if _parse_address(each["host"]).is_global]:
+            _PUBLIC_HOSTS.add(host)
+            return public
+        if accepted and host in _PUBLIC_HOSTS:
+            raise StorageError(
+                f"the name {host} had a public address and now leads to {accepted[0]['host']}, inside a network: "
+                "find out who answers for that name"
+            )
         return accepted
 
     async def close(self) -> None:
@@ -92,9 +103,13 @@ class _GuardedResolver(AbstractResolver):
         await self._resolver.close()
 
 
-def _is_link_local(text: str) -> bool:
+def _parse_address(text: str) -> IPv4Address | IPv6Address:
     address = ip_address(text.partition("%")[0])
-    address = getattr(address, "ipv4_mapped", None) or address
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _is_link_local(text: str) -> bool:
+    address = _parse_address(text)
     return address.is_link_local or address.is_multicast or address.is_unspecified
 
 

@@ -111,7 +111,8 @@ class HttpStore(FsspecStore):
                 body += chunk[to_skip:]
                 to_skip = max(0, to_skip - len(chunk))
                 if end is not None and len(body) >= end - start:
-                    return bytes(body[: end - start])
+                    del body[end - start :]
+                    break
             return bytes(body)
 
     def _head(self, url: str) -> tuple[Mapping[str, str], URL]:

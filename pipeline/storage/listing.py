@@ -1,11 +1,9 @@
 """The objects of a folder, a glob or a file, streamed in the order of their keys."""
 
-import re
 from collections.abc import Callable, Iterator
 
-from fsspec.utils import glob_translate
-
 from pipeline.errors import AccessDeniedError, StorageError
+from pipeline.storage.glob_patterns import compile_glob
 from pipeline.storage.objects import stat
 from pipeline.storage.resolve import resolve_store
 from pipeline.storage.retries import with_retries
@@ -35,7 +33,7 @@ def list_objects(
     if any(mark in path for mark in store.glob_marks):
         prefix = path[: min(path.find(mark) for mark in store.glob_marks + "[" if mark in path)]
         pattern = path if "?" in store.glob_marks else path.replace("?", "[?]")
-        root, matches = prefix.rpartition("/")[0], re.compile(glob_translate(pattern)).fullmatch
+        root, matches = prefix.rpartition("/")[0], compile_glob(pattern)
         on_special = _only_matching(matches, on_special)
     elif file := _stat_file(uri):
         yield file._replace(key=file.key.rpartition("/")[2])

@@ -8,6 +8,7 @@ import fsspec
 
 from pipeline.errors import StorageError
 from pipeline.redaction import has_credentials, redact
+from pipeline.storage.filenames import has_unstorable_characters
 from pipeline.storage.fsspec_store import FsspecStore
 from pipeline.storage.http_store import HTTP_OPTIONS, HttpStore
 from pipeline.storage.local_store import LocalStore
@@ -46,8 +47,13 @@ def resolve_filesystem(uri: str) -> tuple[Any, str]:
     """Return the fsspec file system of a URI, without a cache of listings, and the path on it.
 
     Raises:
-        StorageError: the URI holds credentials, or chains file systems.
+        StorageError: the URI holds credentials or a character that is not valid Unicode, or chains file systems.
     """
+    if has_unstorable_characters(absolute_uri(uri)):
+        raise StorageError(
+            f"{redact(ascii(uri))} holds a character that is not valid Unicode, such as half a surrogate pair, and "
+            "names nothing in any storage: write it in UTF-8"
+        )
     if has_credentials(uri):
         raise StorageError(
             f"{redact(uri)}: this URI holds credentials, which would end up in manifests and reports: "

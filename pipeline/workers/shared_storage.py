@@ -89,6 +89,10 @@ class _CheckedFunction(Generic[T, R]):
     storage: SharedStorage
     function: Callable[[T], R]
 
+    @property
+    def __name__(self) -> str:
+        return self.function.__name__
+
     def __call__(self, item: T) -> R:
         self.storage.require_visible()
         return self.function(item)

@@ -105,7 +105,9 @@ def test_ray_job_submits_follows_and_stops_jobs(server, tmp_path):
     """One that is followed to its end, one that cannot run, and one that is submitted without waiting and stopped."""
     _, url = server
     (tmp_path / "jobs").mkdir()
-    content = small_job_config(tmp_path, 4, compute={"images_per_shard": 2, "dtype": "float32", "max_workers": 1})
+    compute = {"images_per_shard": 2, "dtype": "float32", "max_workers": 1}
+    autoencoder = "tests.support.fake_autoencoders:shuffle_with_key"
+    content = small_job_config(tmp_path, 4, compute=compute, autoencoder=autoencoder)
     (tmp_path / "jobs" / "scans.yaml").write_text(yaml.safe_dump(content))
     deepot = [sys.executable, "-m", "jobs.cli", "run", "--address", "auto", "--json"]
 
@@ -113,7 +115,8 @@ def test_ray_job_submits_follows_and_stops_jobs(server, tmp_path):
     assert ray_job(url, "submit", *at_work).returncode == 0
     _job_until(url, "at-work", "RUNNING")  # so `--no-wait` did not wait for its end
 
-    here = ["--submission-id=followed", f"--working-dir={tmp_path / 'jobs'}", "--"]
+    runtime_env = json.dumps({"env_vars": {"ARCHIVE_KEY": "of the job"}})  # for the driver and its workers
+    here = ["--submission-id=followed", f"--working-dir={tmp_path / 'jobs'}", f"--runtime-env-json={runtime_env}", "--"]
     with ThreadPoolExecutor(1) as beside:
         refusing = beside.submit(ray_job, url, "submit", "--", *deepot, str(tmp_path / "no.yaml"))
         done = ray_job(url, "submit", *here, *deepot, "scans.yaml", "--allow-code")

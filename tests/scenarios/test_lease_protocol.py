@@ -14,6 +14,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
 
+from pipeline.config import OutputLayout
 from pipeline.errors import PipelineError
 from pipeline.runs import hold_lease
 from pipeline.runs import lease as lease_module
@@ -158,7 +159,7 @@ class LeaseProtocol(CommitProtocol):
         """Let a driver fall silent; another one may start before it wakes."""
         driver = self.drivers[which % len(self.drivers)]
         driver.silent = driver.next_fails = True
-        LeaseProtocol.n_faults += 1
+        type(self).n_faults += 1
         for _ in range(7):
             self._advance(19.0)
         if another and len(self.drivers) < 3:
@@ -194,12 +195,29 @@ class LeaseProtocol(CommitProtocol):
             return drive(self.layout, self.entries)
 
 
-def test_lease_protocol_with_silent_drivers_loses_and_doubles_nothing():
-    run_state_machine_as_test(LeaseProtocol, settings=SETTINGS)
+class WebDatasetLeaseProtocol(LeaseProtocol):
+    """Drivers whose workers write one tar an attempt."""
+
+    layout = OutputLayout.WEBDATASET
+
+
+class ParquetLeaseProtocol(LeaseProtocol):
+    """Drivers whose workers write one Parquet file an attempt."""
+
+    layout = OutputLayout.PARQUET
+
+
+MACHINES = [LeaseProtocol, WebDatasetLeaseProtocol, ParquetLeaseProtocol]
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_lease_protocol_with_silent_drivers_loses_and_doubles_nothing(machine):
+    run_state_machine_as_test(machine, settings=SETTINGS)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(600)
-def test_lease_protocol_with_silent_drivers_for_many_examples(record_fault):
+@pytest.mark.parametrize(("machine", "examples"), list(zip(MACHINES, (60, 20, 20), strict=True)))
+def test_lease_protocol_with_silent_drivers_for_many_examples(machine, examples, record_fault):
     fault = "the commit protocol with a lease: the same requests, and drivers that fall silent"
-    run_many_examples(LeaseProtocol, 100, record_fault, fault)
+    run_many_examples(machine, examples, record_fault, fault)

@@ -1,12 +1,14 @@
 """Text of any content is read in time proportional to its length: names, URIs, messages and metadata."""
 
 import ast
+import fnmatch
 import importlib
 import re
 import sys
 from pathlib import Path
 
 import pytest
+from fsspec.utils import glob_translate
 
 from tests.support.regex_steps import find_superlinear_input
 
@@ -57,9 +59,19 @@ def test_find_superlinear_input_finds_quadratic_patterns(slow, deep_recursion):
     assert find_superlinear_input(re.compile(slow), anchored=False) is not None
 
 
+@pytest.mark.parametrize("part", ["*a*a*a*b", "*_*_*.png", "?*?*?*a", "*[a-c]*[a-c]*x"])
+def test_parts_of_globs_take_steps_in_proportion_to_the_name(part, deep_recursion):
+    pattern = re.compile(fnmatch.translate(part))
+    assert find_superlinear_input(pattern, anchored=True) is None
+
+
+def test_find_superlinear_input_finds_globs_that_go_back(deep_recursion):
+    assert find_superlinear_input(re.compile(glob_translate("*a*a*a*b")), anchored=True) is not None
+
+
 def test_patterns_are_compiled_at_module_level():
     """So that the test above sees all that are used on a text of unknown length."""
-    allowed = {"pipeline.storage.listing", "pipeline.runs.numbered_files"}  # made from the names of the user's own job
+    allowed = {"pipeline.storage.glob_patterns", "pipeline.runs.numbered_files"}  # made from the user's own job
     for module, source in SOURCES.items():
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.FunctionDef) and module not in allowed:

@@ -1,7 +1,6 @@
 """Output folders that are, or lead to, the photos of the input, and links inside output folders."""
 
 import os
-import subprocess
 
 import pytest
 
@@ -11,8 +10,6 @@ from pipeline.progress import NullProgress
 from pipeline.runs.manifest import read_manifest
 from pipeline.runs.paths import RunPaths
 from pipeline.stages.driver import RunOptions
-from pipeline.storage import FolderSet
-from pipeline.storage.objects import find_link_out
 from tests.support.containers import photo_bytes, write_tar, write_zip
 from tests.support.in_process_pool import run_in_process
 
@@ -104,45 +101,6 @@ def test_photos_beside_the_output_folder_stay_input(make_job, tmp_path):
     assert run_in_process(job).ok == 6
 
 
-@pytest.mark.parametrize(
-    ("folder", "uri"),
-    [
-        ("s3://b/out", "s3a://b/out/x.png"),
-        ("s3a://b/out/", "s3://b/out/deep/x.png"),
-        ("gcs://b/out", "gs://b/out/x.png"),
-        ("memory://out", "memory://out/x.png"),
-        ("file:///x/out", "/x/out/a.png"),
-        ("/", "/any/photo.png"),
-    ],
-)
-def test_folder_set_knows_protocols_by_all_their_names(folder, uri):
-    assert FolderSet([folder]).find_folder_of(uri) == folder
-    assert FolderSet(["s3://b/ou", "/x/ou", "memory://ou"]).find_folder_of(uri) == ""
-
-
-def test_folder_set_follows_links_to_files(tmp_path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "a.png").write_bytes(b"x")
-    (tmp_path / "a.png").symlink_to("out/a.png")
-    (tmp_path / "gone.png").symlink_to("nowhere")
-    folders = FolderSet([str(tmp_path / "out"), str(tmp_path / "not there")])
-    assert folders.find_folder_of(f"{tmp_path}/a.png") == f"{tmp_path}/out"
-    assert folders.find_folder_of(f"{tmp_path}/not there/x/b.png") == f"{tmp_path}/not there"
-    assert folders.find_folder_of(f"{tmp_path}/gone.png") == ""
-
-
-def test_folder_set_knows_a_folder_that_is_mounted_elsewhere(tmp_path):
-    for name in ("out/sub", "mounted"):
-        (tmp_path / name).mkdir(parents=True)
-    if subprocess.run(["mount", "--bind", tmp_path / "out", tmp_path / "mounted"], capture_output=True).returncode:
-        pytest.skip("this process may not mount")
-    try:
-        folders = FolderSet([str(tmp_path / "out")])
-        assert folders.find_folder_of(f"{tmp_path}/mounted/sub/a.png") == f"{tmp_path}/out"
-    finally:
-        subprocess.run(["umount", tmp_path / "mounted"], check=True)
-
-
 def test_result_below_a_link_out_of_the_output_folder_fails_alone(make_job, tmp_path):
     """The photos of the folder `sub` (two of six) would be written elsewhere."""
     (tmp_path / "elsewhere").mkdir()
@@ -170,33 +128,3 @@ def test_link_in_the_place_of_a_result_is_replaced(make_job, tmp_path):
     assert not (tmp_path / "nowhere").exists()
     assert not any(path.is_symlink() for path in (tmp_path / "enhanced").rglob("*"))
     assert verify_run(RunPaths(result.run), NullProgress()).findings == ()
-
-
-@pytest.mark.parametrize(
-    ("way", "link"),
-    [
-        ("a/x.png", ""),
-        ("in/x.png", ""),
-        ("a/deep/x.png", ""),
-        ("out/x.png", "out"),
-        ("out/deep/er/x.png", "out"),
-        ("up/x.png", "up"),
-        ("a/out/x.png", "a/out"),
-        ("in/out/x.png", "in/out"),
-        ("dangling/x.png", "dangling"),
-        ("out", ""),
-        ("out-beside/x.png", "out-beside"),
-    ],
-)
-def test_find_link_out_finds_links_that_leave_the_folder(tmp_path, way, link):
-    folder = tmp_path / "folder"
-    for name in ("folder/a", "elsewhere", "folder-2"):
-        (tmp_path / name).mkdir(parents=True)
-    for name, target in {
-        **{"out": tmp_path / "elsewhere", "a/out": "../../elsewhere", "in": "a", "up": ".."},
-        **{"dangling": "/no/such/place", "out-beside": "../folder-2"},
-    }.items():
-        (folder / name).symlink_to(target)
-    (tmp_path / "way").symlink_to(folder)
-    for root in (folder, tmp_path / "way"):
-        assert find_link_out(f"{root}/{way}", str(root)) == (link and f"{root}/{link}")

@@ -9,63 +9,14 @@ from pipeline.curation.export import export_photos
 from pipeline.progress import NullProgress
 from pipeline.runs.manifest import read_manifest
 from pipeline.runs.paths import RunPaths
-from pipeline.sources.permissions import common_permissions
-from pipeline.storage import local_store
-from pipeline.storage.objects import write
 from tests.support.containers import photo_bytes, write_tar
 from tests.support.in_process_pool import run_in_process
 
 MODES = [0o600, 0o640, 0o604, 0o644, 0o664, 0o666, 0o400, 0o444, 0o755, 0o700]
 
 
-@pytest.fixture
-def umask():
-    """Sets the umask of the process for a test."""
-    before = os.umask(0o022)
-    yield os.umask
-    os.umask(before)
-
-
 def mode_of(path):
     return stat.S_IMODE(os.stat(path).st_mode)
-
-
-@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002, 0o000])
-@pytest.mark.parametrize("permissions", [None, 0o000, 0o040, *MODES])
-def test_write_gives_no_more_than_the_permissions_and_umask(tmp_path, umask, permissions, mask, monkeypatch):
-    """Not even to the temporary file; its owner may read it in any case, as results are verified."""
-    seen, real = [], local_store.os.replace
-
-    def replace(temporary, path):
-        seen.append(mode_of(temporary))
-        real(temporary, path)
-
-    monkeypatch.setattr(local_store.os, "replace", replace)
-    umask(mask)
-    for _ in range(2):
-        write(str(tmp_path / "x"), b"data", permissions)
-    allowed = 0o666 if permissions is None else permissions & 0o666 | 0o400
-    assert seen == [allowed & ~mask] * 2
-    assert mode_of(tmp_path / "x") == allowed & ~mask
-
-
-def test_write_with_permissions_is_the_same_on_every_storage(storage_folder):
-    write(f"{storage_folder}/x", b"data", 0o600)
-    expected = 0o600 if storage_folder.startswith("/") else None
-    assert common_permissions([f"{storage_folder}/x"]) == expected
-    assert common_permissions([]) is None
-
-
-def test_common_permissions_are_those_of_every_file(tmp_path):
-    for name, mode in {"a.png": 0o644, "b.png": 0o660, "box.tar": 0o640, "c.png": 0o4755}.items():
-        (tmp_path / name).write_bytes(b"x")
-        (tmp_path / name).chmod(mode)
-    a, b, c, box = (f"{tmp_path}/{name}" for name in ("a.png", "b.png", "c.png", "box.tar#512+10/d.png"))
-    assert common_permissions([a]) == 0o644
-    assert common_permissions([a, b, "memory://x.png"]) == 0o640
-    assert common_permissions([box, c]) == 0o640
-    assert common_permissions([c]) == 0o755
-    assert common_permissions([a, f"{tmp_path}/gone.png"]) == 0o600
 
 
 @pytest.mark.parametrize("overwrites", [False, True], ids=["new", "again"])

@@ -6,6 +6,7 @@ each one.
 """
 
 import json
+import math
 import threading
 from itertools import count
 
@@ -23,10 +24,11 @@ from hypothesis.stateful import (
 
 from pipeline.config import OutputLayout
 from pipeline.errors import ErrorCode, PipelineError, StorageError
-from pipeline.maintenance import verify_run
+from pipeline.maintenance import find_orphans, remove_orphans, verify_run
 from pipeline.outputs import make_writer
 from pipeline.progress import NullProgress
 from pipeline.runs import (
+    OWNER_FILE,
     Problem,
     RunPaths,
     extend_plan,
@@ -42,7 +44,7 @@ from pipeline.runs import (
     write_manifest_file,
 )
 from pipeline.runs.commits import iter_commits
-from pipeline.sources import parquet_column, read_photo
+from pipeline.sources import file_of, parquet_column, read_photo
 from pipeline.stages import shard_scheduler
 from pipeline.stages.shard_scheduler import ShardScheduler
 from pipeline.storage import Entry, prefetch, probes, resolve, sha256_hex, write
@@ -158,7 +160,11 @@ class CommitProtocol(RuleBasedStateMachine):
 
     @initialize()
     def run_exists(self):
-        write(RUN.run_json, b"{}")
+        output = {"uri": OUTPUT, "layout": self.layout}
+        job = {"input": "s3://model/in", "output": output, "map": "s3://model/map"}
+        write(RUN.run_json, json.dumps({"job": job}).encode())
+        write("s3://model/map", b"a map")
+        write(f"{OUTPUT}/{OWNER_FILE}", json.dumps({"run": RUN.uri}).encode())
 
     @precondition(lambda self: len(self.drivers) < 3)
     @rule(deaths=st.lists(st.booleans(), max_size=4))
@@ -201,7 +207,7 @@ class CommitProtocol(RuleBasedStateMachine):
     def lose_and_requeue_result(self):
         """Without any driver at work, as late writes must be over; so is any request that is a day old."""
         self.bucket.late.clear()
-        results = [path for path in self.bucket.objects if path.startswith("model/out/")]
+        results = self._list_results()
         committed_before = list_committed_shards(RUN)
         if results:
             del self.bucket.objects[min(results)]
@@ -213,6 +219,26 @@ class CommitProtocol(RuleBasedStateMachine):
         self.commits = {
             number: self.bucket.objects[f"model/run/commits/{number:05d}.json"] for number in list_committed_shards(RUN)
         }
+
+    @precondition(lambda self: not self.drivers)
+    @rule()
+    def collect_garbage(self):
+        """What is not committed goes, and the results that are stay; without any driver at work, as above."""
+        self.bucket.late.clear()
+        list(remove_orphans(find_orphans(RUN, math.inf)))
+        files = [file for _, files in iter_commits(RUN) for file in files]
+        rows = [row for file in files for row in read_manifest_file(RUN, file).to_pylist() if row["output_uri"]]
+        named = {file_of(row["output_uri"]).removeprefix("s3://") for row in rows}
+        assert {path.rpartition("/")[2] for path in self.bucket.objects if "/run/manifest/" in path} == {
+            file.name for file in files
+        }
+        if self.layout is OutputLayout.FILES:  # of a driver that was killed before its manifest file, nobody knows more
+            assert named <= set(self._list_results())
+        else:
+            assert named == set(self._list_results())
+
+    def _list_results(self):
+        return [path for path in self.bucket.objects if path.startswith("model/out/") and not path.endswith(OWNER_FILE)]
 
     def _keep(self, driver):
         if driver.error is not None:

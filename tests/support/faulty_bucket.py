@@ -2,7 +2,11 @@
 
 import io
 from concurrent.futures import Executor, Future
+from datetime import UTC, datetime
 from enum import StrEnum
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+"""When all objects were changed, so that every orphan is old enough to be removed."""
 
 
 class Fate(StrEnum):
@@ -74,17 +78,21 @@ class FaultyBucket:
 
     def info(self, path):
         def act():
-            if not any(key == path or key.startswith(path + "/") for key in self.objects):
+            if path in self.objects:
+                return {"type": "file", "name": path, "size": len(self.objects[path]), "LastModified": LONG_AGO}
+            if not any(key.startswith(path + "/") for key in self.objects):
                 raise FileNotFoundError(path)
-            kind = "file" if path in self.objects else "directory"
-            return {"name": path, "type": kind, "size": len(self.objects.get(path, b""))}
+            return {"type": "directory", "name": path, "size": 0}
 
         return self._request(act)
 
-    def call_s3(self, method, Bucket, Prefix, **_):
+    def call_s3(self, method, Bucket, Prefix, Delimiter="", **_):
         def act():
             prefix = f"{Bucket}/{Prefix}"
             keys = {key.removeprefix(prefix) for key in self.objects if key.startswith(prefix)}
+            if not Delimiter:
+                item = {"ETag": "", "Size": 1, "LastModified": LONG_AGO}
+                return {"Contents": [item | {"Key": Prefix + key} for key in sorted(keys)]}
             folders = [name for name, slash, _ in (key.partition("/") for key in keys) if slash]
             return {
                 "Contents": [{"Key": Prefix + key} for key in keys if "/" not in key],

@@ -56,9 +56,9 @@ def read_blocks(data: bytes) -> tuple[MetadataBlock, ...]:
 
 
 def _may_contain_gps(kind: bytes, content: bytes) -> bool:
-    """Whether a text may contain coordinates: it mentions them, is a raw profile, or cannot be read."""
+    """Whether a text may contain coordinates: it mentions them, is a raw profile or XMP, or cannot be read."""
     keyword, text = _parse_text(kind, content)
-    return text is None or keyword.startswith(_RAW_PROFILE_PREFIX) or mentions_location(text, keyword)
+    return text is None or keyword.startswith((_RAW_PROFILE_PREFIX, _XMP_KEYWORD)) or mentions_location(text, keyword)
 
 
 def _parse_text(kind: bytes, content: bytes) -> tuple[bytes, bytes | None]:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-MAX_PACKET_BYTES = 64 * 2**20
-"""Larger packets are not read."""
+MAX_PACKET_BYTES = 16 * 2**20
+"""Larger packets are not read: expat begins a long token anew at each megabyte."""
 _BYTE_ORDER_MARKS = (  # those of four bytes first, because one of two bytes begins like one of four
     (b"\0\0\xfe\xff", "utf-32-be"),
     (b"\xff\xfe\0\0", "utf-32-le"),

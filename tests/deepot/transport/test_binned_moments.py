@@ -12,6 +12,7 @@ from deepot.transport.merging import merge_in_order
 from deepot.transport.moments import Moments
 from deepot.transport.patch_moments import compute_patch_moments
 from deepot.transport.patch_operator import detail_energy, extract_patches
+from deepot.transport.safetensors_file import pack, unpack_tensors
 
 
 def make_latents(seed=0, height=30, width=40, channels=2):
@@ -128,3 +129,36 @@ def test_merge_of_different_dimensions_raises():
 def test_from_bytes_of_another_file_raises(data):
     with pytest.raises(MomentsError, match=r"x\.safetensors is not a file of binned moments"):
         BinnedMoments.from_bytes(data, "x.safetensors")
+
+
+def tampered_bins(**changes):
+    latents = torch.randn(1, 2, 24, 24, generator=torch.Generator().manual_seed(0))
+    tensors = unpack_tensors(compute_binned_patch_moments(latents, 3).to_bytes())
+    return tensors | {name: change(tensors[name]) for name, change in changes.items()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scatters": torch.neg}, "scatters has a negative variance"),
+        ({"scatters": lambda x: x * float("nan")}, "scatters is not made of finite float64 numbers"),
+        ({"scatters": lambda x: x[:-1]}, "invalid for input of size"),
+        ({"means": lambda x: x * float("inf")}, "means is not made of finite float64 numbers"),
+        ({"means": torch.flatten}, "not enough values"),
+        ({"bins": lambda x: x.flip(0)}, "bins are not ascending indices of bins"),
+        ({"bins": lambda x: x + 400}, "bins are not ascending indices of bins"),
+        ({"bins": lambda x: x - 400}, "bins are not ascending indices of bins"),
+        ({"bins": lambda x: x * 0 + 7}, "bins are not ascending indices of bins"),
+        ({"bins": torch.Tensor.double}, "bins is not made of"),
+        ({"counts": torch.neg}, "latent patches of"),
+        ({"counts": lambda x: x * 0}, "latent patches, but they vary|a bin has no patches"),
+        ({"counts": lambda x: x[:-1]}, "counts is not made of"),
+        ({"images": lambda x: x * 0}, "latent patches of 0 images"),
+        ({"images": lambda x: x + 10**9}, r"latent patches of 1,000,000,001 images"),
+        ({"images": lambda x: x * float("nan")}, "images is not made of 1 whole numbers"),
+    ],
+)
+def test_from_bytes_of_tampered_binned_moments_names_the_file(changes, message):
+    with pytest.raises(MomentsError, match=r"^x is not a file of binned moments \(.*(" + message + ")") as caught:
+        BinnedMoments.from_bytes(pack(tampered_bins(**changes), {}), "x")
+    assert "\n" not in str(caught.value)

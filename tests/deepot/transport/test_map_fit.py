@@ -80,3 +80,29 @@ def test_fit_map_leaves_out_an_empty_block_with_its_pair():
 def test_fit_map_of_pairs_of_different_number_raises():
     with pytest.raises(MomentsError, match="3 restored and 2 natural images or blocks cannot be paired"):
         fit(make_blocks(3, 1.0, 0), make_blocks(2, 1.0, 1), CalibrationKind.PAIRED)
+
+
+@pytest.mark.parametrize("kind", CalibrationKind)
+@pytest.mark.parametrize("mean", [0.0, 0.1, 1e6])
+def test_fit_map_to_natural_patches_that_are_all_equal_is_refused(kind, mean):
+    equal = [Moments.from_patches(torch.full((60, 4), mean, dtype=torch.float64)) for _ in range(3)]
+    with pytest.raises(
+        MomentsError, match=r"the 180 latent patches of the natural photos are all equal.*calibrate with"
+    ):
+        fit(make_blocks(3, 1.0, 0), equal, kind)
+
+
+def test_fit_map_from_restored_patches_that_are_all_equal_shifts_the_mean_only():
+    equal = [Moments.from_patches(torch.zeros(60, 4)) for _ in range(3)]
+    fitted = fit(equal, make_blocks(3, 1.0, 0), CalibrationKind.PAIRED)
+    assert torch.equal(fitted.parameters["matrix"], torch.eye(4).double())
+
+
+def test_fit_map_of_sets_or_patches_of_other_dimensions_is_refused():
+    blocks = make_blocks(3, 1.0, 0)
+    others = [Moments.from_patches(torch.randn(60, 5)) for _ in range(3)]
+    with pytest.raises(MomentsError, match="moments of dimension 4 and 5 are not those of patches of size 1"):
+        fit(blocks, others, CalibrationKind.SELF)
+    options = {"autoencoder": "none", "autoencoder_sha256": "0", "patch_size": 3, "calibration": CalibrationKind.SELF}
+    with pytest.raises(MomentsError, match="moments of dimension 4 and 4 are not those of patches of size 3"):
+        fit_map(blocks, blocks, **options)

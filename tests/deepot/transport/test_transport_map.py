@@ -82,3 +82,61 @@ def test_sha256_changes_with_parameters_and_info(transport):
     parameters = {**transport.parameters, "matrix": transport.parameters["matrix"] * 2}
     others = [replace(transport, parameters=parameters), replace(transport, info=replace(transport.info, patch_size=3))]
     assert len({transport.sha256, *(other.sha256 for other in others)}) == 3
+
+
+def negative(matrix):
+    return matrix - 2 * torch.eye(len(matrix)).double() * matrix.trace()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: {"matrix": -m["matrix"]}, "matrix has a negative variance"),
+        (lambda m: {"matrix": m["matrix"].triu() * 2}, "matrix is not symmetric"),
+        (lambda m: {"matrix": m["matrix"] * 1e80}, r"matrix has numbers as large as \de\+8"),
+        (lambda m: {"matrix": m["matrix"] * float("inf")}, "matrix is not made of finite float64 numbers"),
+        (lambda m: {"target_mean": m["target_mean"].float()}, "target_mean is not made of finite float64 numbers"),
+        (lambda m: {"reference_covariance": -m["reference_covariance"]}, "covariance has a negative variance"),
+        (lambda m: {"reference_covariance": negative(m["reference_covariance"])}, "covariance has a negative variance"),
+        (lambda m: {"reference_covariance": m["reference_covariance"] * 0}, "its natural patches are all equal"),
+        (
+            lambda m: {"reference_mean": m["reference_mean"] * float("nan")},
+            "mean is not made of finite float64 numbers",
+        ),
+        (lambda m: {"reference_mean": m["reference_mean"][None]}, r"mean of shape \(1, 4\) instead of \(4,\)"),
+    ],
+)
+def test_from_bytes_of_numbers_that_no_fit_gives_raises(transport, change, message):
+    sound = {
+        **transport.parameters,
+        **{f"reference_{name}": value for name, value in transport.reference._asdict().items()},
+    }
+    with pytest.raises(MapError, match=r"^x is not a deepot map \(.*" + message) as caught:
+        TransportMap.from_bytes(pack_changed(transport, change(sound)), "x")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"patch_size": 2}, {"patch_size": -1}, {"patch_size": 0}, {"patch_size": "1"}, {"patch_size": 1.0},
+        {"patch_size": True}, {"patch_size": None}, {"patch_size": 3}, {"patch_size": 10**30 + 1},
+        {"wasserstein2": float("nan")}, {"wasserstein2": "1"}, {"wasserstein2": None}, {"wasserstein2": -1.0},
+        {"wasserstein2": float("inf")}, {"shrinkage_factor": [1]}, {"shrinkage_se": float("nan")},
+        {"source_images": -3}, {"source_patches": 1.5}, {"reference_images": None}, {"effective_images": "many"},
+        {"standard_error": float("nan")}, {"calibration": "none"}, {"calibration": None}, {"autoencoder": 5},
+        {"autoencoder_sha256": None}, {"kind": ["gaussian"]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_from_bytes_of_fields_of_other_types_or_values_raises(transport, metadata):
+    with pytest.raises(MapError, match=r"^x is not a deepot map") as caught:
+        TransportMap.from_bytes(pack_changed(transport, **metadata), "x")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_check_autoencoder_with_another_number_of_channels_raises(transport, smooth_autoencoder):
+    info = replace(transport.info, autoencoder_sha256=smooth_autoencoder.sha256)
+    with pytest.raises(MapError, match="the map is of latents with 4 channels, but those of the autoencoder"):
+        replace(transport, info=info).check_autoencoder(replace(smooth_autoencoder, channels=9))

@@ -6,6 +6,7 @@ import tarfile
 
 import pytest
 
+from pipeline.errors import ErrorCode, ImageError
 from pipeline.outputs.tar_writer import TarWriter
 from pipeline.outputs.webdataset_writer import WebDatasetWriter
 from pipeline.runs.plan_file import shards_to_parquet
@@ -80,3 +81,21 @@ def test_long_names_and_sidecars_are_kept_from_tar_to_tar(tmp_path):
     read = {each["__key__"]: each for each in webdataset.WebDataset(uri, shardshuffle=False)}
     assert read[f"{LONG}/0001"]["json"] == files[f"{LONG}/0001.json"]
     assert read["写真"]["txt"].decode() == "春"
+
+
+def test_photo_with_a_huge_sidecar_is_refused_and_others_are_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.outputs.webdataset_samples.MAX_SIDECAR_BYTES", 100)
+    files = {"a.png": b"1", "a.json": bytes(101), "b.png": b"2", "b.json": bytes(100)}
+    (tmp_path / "in.tar").write_bytes(write_tar(files)[0])
+    refused, written = (
+        {"input_uri": entry.uri, "file_name": entry.key} for entry in discover_images(f"{tmp_path}/in.tar")
+    )
+    writer = WebDatasetWriter(str(tmp_path), 0, "")
+    with pytest.raises(
+        ImageError, match=r"a\.json, .* has 101 bytes, and at most 100 are copied: take it out"
+    ) as caught:
+        writer.add(refused, "a.png", b"result")
+    assert caught.value.code is ErrorCode.TOO_LARGE
+    writer.add(written, "b.png", b"result")
+    writer.close([refused, written])
+    assert [name for name, *_ in read_tar_index(f"{tmp_path}/00000.tar")] == ["b.png", "b.json"]

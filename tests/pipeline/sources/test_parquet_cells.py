@@ -30,7 +30,7 @@ ENCODINGS = {
 @pytest.fixture(autouse=True)
 def no_cached_cells():
     yield
-    parquet_column._row_group_reader.cache_clear()
+    parquet_column._read_row_group.cache_clear()
 
 
 @pytest.mark.parametrize("as_struct", [False, True])

@@ -1,9 +1,12 @@
 """The contract of `ObjectStore` as far as it is about reading, over a web server, and what only those do."""
 
+import asyncio
+
 import pytest
 
 from pipeline.errors import StorageError, TooLargeError
 from pipeline.storage import iter_files, list_objects, open_ranged, read, read_range, stat
+from pipeline.storage.http_session import _GuardedResolver
 from pipeline.storage.http_store import HttpStore
 from pipeline.storage.resolve import resolve_store
 from tests.support.http_server import run_web_server
@@ -138,12 +141,49 @@ def test_redirect_within_a_server_is_followed(web, photo):
         stat(f"{web.url}/folder")
 
 
-@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1%eth0", "::ffff:169.254.169.254", "0.0.0.0"])
-def test_name_of_a_link_local_address_is_refused(web, monkeypatch, address):
+@pytest.fixture
+def addresses(monkeypatch):
+    """Addresses of every name, in place of those of a name server."""
+    found = []
+
     async def resolve(self, host, port=0, family=0):
-        return [{"hostname": host, "host": address, "port": port, "family": family, "proto": 0, "flags": 0}]
+        return [
+            {"hostname": host, "host": each, "port": port, "family": family, "proto": 0, "flags": 0} for each in found
+        ]
 
     monkeypatch.setattr("aiohttp.DefaultResolver.resolve", resolve)
+    monkeypatch.setattr("pipeline.storage.http_session._PUBLIC_HOSTS", set())
+    return found
+
+
+def resolve_photos():
+    async def resolve():
+        resolver = _GuardedResolver()
+        try:
+            return [each["host"] for each in await resolver.resolve("photos.example")]
+        finally:
+            await resolver.close()
+
+    return asyncio.run(resolve())
+
+
+@pytest.mark.parametrize("inside", ["127.0.0.1", "10.0.0.5", "192.168.1.9", "::1", "fd00::1", "::ffff:10.0.0.5"])
+def test_name_of_a_public_server_never_leads_into_a_network(addresses, inside):
+    """Whoever answers for a name could lead its second request elsewhere; intranets have names too."""
+    addresses[:] = [inside]
+    assert resolve_photos() == [inside]
+    addresses[:] = ["93.184.215.14", inside]
+    assert resolve_photos() == ["93.184.215.14"]
+    addresses[:] = [inside]
+    with pytest.raises(
+        StorageError, match=r"photos\.example had a public address and now leads to .*, inside a network"
+    ):
+        resolve_photos()
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1%eth0", "::ffff:169.254.169.254", "0.0.0.0"])
+def test_name_of_a_link_local_address_is_refused(addresses, address):
+    addresses[:] = [address]
     with pytest.raises(StorageError, match=r"the name metadata\.example leads to the link-local address"):
         read("http://metadata.example/latest/meta-data/x.png")
 

@@ -1,5 +1,7 @@
 """The objects of a folder, a glob or a file, in order, on every kind of store."""
 
+import os
+
 import pytest
 
 from pipeline.errors import StorageError
@@ -99,3 +101,19 @@ def test_file_that_cannot_be_asked_for_is_not_taken_for_an_empty_folder(tmp_path
     with pytest.raises(StorageError, match="TimeoutError: slow"):
         list_keys(str(tmp_path / "x"))
     assert list_keys(str(tmp_path / "x")) == ["a.png"], "the right to list is not the right to ask for single names"
+
+
+def test_links_and_pipes_are_reported_and_not_listed(tmp_path):
+    (tmp_path / "deep").mkdir()
+    write(str(tmp_path / "deep" / "a.png"), b"1")
+    (tmp_path / "album").symlink_to("deep")
+    (tmp_path / "deep" / "b.png").symlink_to("a.png")
+    os.mkfifo(tmp_path / "deep" / "c.png")
+    for uri, expected in {
+        str(tmp_path): {"album": True, "deep/b.png": True, "deep/c.png": False},
+        f"{tmp_path}/**/b.*": {"deep/b.png": True},
+    }.items():
+        special = {}
+        found = list(list_objects(uri, is_photo, special.__setitem__))
+        assert [entry.key for entry in found] == (["deep/a.png"] if uri == str(tmp_path) else [])
+        assert {path.removeprefix(f"{tmp_path}/"): is_link for path, is_link in special.items()} == expected

@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import stat
 
 import pytest
 
@@ -16,6 +17,7 @@ from pipeline.storage import local_store, probes
 from pipeline.storage.listing import iter_files
 from pipeline.storage.objects import (
     create_if_absent,
+    find_link_out,
     is_case_insensitive,
     read,
     read_range,
@@ -215,3 +217,52 @@ def test_file_that_claims_to_be_empty_is_read_up_to_the_limit():
     assert read("/proc/self/mountinfo", 2**20)[:20] == content[:20]
     with pytest.raises(TooLargeError, match="has more than 20 bytes"):
         read("/proc/self/mountinfo", 20)
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002, 0o000])
+@pytest.mark.parametrize("permissions", [None, 0o000, 0o040, 0o600, 0o640, 0o604, 0o644, 0o666, 0o400, 0o444, 0o755])
+def test_write_gives_no_more_than_the_permissions_and_umask(tmp_path, umask, permissions, mask, monkeypatch):
+    """Not even to the temporary file; its owner may read it in any case, as results are verified."""
+    seen, real = [], local_store.os.replace
+
+    def replace(temporary, path):
+        seen.append(stat.S_IMODE(os.stat(temporary).st_mode))
+        real(temporary, path)
+
+    monkeypatch.setattr(local_store.os, "replace", replace)
+    umask(mask)
+    for _ in range(2):
+        write(str(tmp_path / "x"), b"data", permissions)
+    allowed = 0o666 if permissions is None else permissions & 0o666 | 0o400
+    assert seen == [allowed & ~mask] * 2
+    assert stat.S_IMODE(os.stat(tmp_path / "x").st_mode) == allowed & ~mask
+
+
+@pytest.mark.parametrize(
+    ("way", "link"),
+    [
+        ("a/x.png", ""),
+        ("in/x.png", ""),
+        ("a/deep/x.png", ""),
+        ("out/x.png", "out"),
+        ("out/deep/er/x.png", "out"),
+        ("up/x.png", "up"),
+        ("a/out/x.png", "a/out"),
+        ("in/out/x.png", "in/out"),
+        ("dangling/x.png", "dangling"),
+        ("out", ""),
+        ("out-beside/x.png", "out-beside"),
+    ],
+)
+def test_find_link_out_finds_links_that_leave_the_folder(tmp_path, way, link):
+    folder = tmp_path / "folder"
+    for name in ("folder/a", "elsewhere", "folder-2"):
+        (tmp_path / name).mkdir(parents=True)
+    for name, target in {
+        **{"out": tmp_path / "elsewhere", "a/out": "../../elsewhere", "in": "a", "up": ".."},
+        **{"dangling": "/no/such/place", "out-beside": "../folder-2"},
+    }.items():
+        (folder / name).symlink_to(target)
+    (tmp_path / "way").symlink_to(folder)
+    for root in (folder, tmp_path / "way"):
+        assert find_link_out(f"{root}/{way}", str(root)) == (link and f"{root}/{link}")

@@ -57,6 +57,14 @@ def test_read_returns_what_was_written_last(folder):
         assert folder.store.read(folder / "deep/er/ü #1.bin") == data
 
 
+def test_write_takes_permissions_where_the_store_has_them(folder, umask):
+    folder.store.write(folder / "a/x", b"open")
+    folder.store.write(folder / "a/x", b"closed", 0o600)
+    assert folder.store.read(folder / "a/x") == b"closed"
+    assert folder.store.get_permissions(folder / "a/x") == (0o600 if folder.uri.startswith("/") else None)
+    assert folder.store.find_link_out(folder / "a/x", folder.path) == ""
+
+
 @pytest.mark.parametrize("key", MISSING)
 def test_reading_a_missing_object_raises(filled, key):
     for read in (

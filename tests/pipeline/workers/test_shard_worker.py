@@ -140,8 +140,8 @@ def test_process_with_an_encoder_that_raises_fails_only_that_image(rows_of, monk
     monkeypatch.setattr(result_writer, "encode", encode_or_raise)
     load_photo = photo_reader._load_photo
 
-    def load_narrow(entry, limits):
-        found = load_photo(entry, limits)
+    def load_narrow(entry, *options):
+        found = load_photo(entry, *options)
         if entry.key == "photo 01.png":
             found.photo.properties["width"] = 20
         return found

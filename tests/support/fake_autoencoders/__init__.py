@@ -31,6 +31,7 @@ from tests.support.fake_autoencoders.sound import (
     normed,
     not_an_autoencoder,
     shuffle,
+    shuffle_with_key,
     smooth,
 )
 
@@ -62,6 +63,7 @@ __all__ = [
     "raising_restorer",
     "raising_unexpected",
     "shuffle",
+    "shuffle_with_key",
     "slow",
     "smooth",
 ]

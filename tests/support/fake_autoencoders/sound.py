@@ -1,5 +1,7 @@
 """Sound autoencoders: small, deterministic and fast."""
 
+import os
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -66,6 +68,13 @@ class Normed(Smooth):
 
 
 def shuffle():
+    return Shuffle()
+
+
+def shuffle_with_key():
+    """Load only where the environment has the key that a test hands to the workers."""
+    if os.environ.get("ARCHIVE_KEY") != "of the job":
+        raise ValueError("ARCHIVE_KEY is not set here")
     return Shuffle()
 
 

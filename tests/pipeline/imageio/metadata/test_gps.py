@@ -115,6 +115,7 @@ TEXTS = {
     "packed": MetadataBlock(b"zTXt", b"Comment\0\0" + packed(b"taken by GPS at 52.5 N")),
     "international": MetadataBlock(b"iTXt", b"Comment\0\0\0de\0Notiz\0GPS: 52.5 N"),
     "packed international": MetadataBlock(b"iTXt", b"Comment\0\1\0de\0Notiz\0" + packed(b"GPS: 52.5 N")),
+    "XMP in a chunk of another kind": MetadataBlock(b"tEXt", b"XML:com.adobe.xmp\0<a lat='52.5'/>"),
     "what cannot be unpacked": MetadataBlock(b"zTXt", b"Comment\0\0no zlib"),
     "a chunk that nobody knows": MetadataBlock(b"prVt", b"52.5 N"),
 }

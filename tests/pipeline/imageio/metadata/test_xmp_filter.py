@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import pytest
 
-from pipeline.imageio.metadata import xmp_filter
+from pipeline.imageio.metadata import xmp_filter, xmp_text
 from pipeline.imageio.metadata.xmp import strip_xmp_gps
 from pipeline.imageio.metadata.xmp_filter import filter_xmp
 from pipeline.imageio.metadata.xmp_text import XmpError
@@ -78,6 +78,13 @@ def test_filter_xmp_of_too_many_parts_is_an_error(monkeypatch):
     assert filter_xmp(b"<a>" + b"<b c='1'/>" * 49 + b"</a>", _Unwanted())
     with pytest.raises(XmpError, match="more than 100"):
         filter_xmp(b"<a>" + b"<b c='1'/>" * 50 + b"</a>", _Unwanted())
+
+
+def test_filter_xmp_of_too_many_bytes_is_an_error(monkeypatch):
+    monkeypatch.setattr(xmp_text, "MAX_PACKET_BYTES", 100)
+    assert filter_xmp(b"<a>" + b" " * 93 + b"</a>", _Unwanted())
+    with pytest.raises(XmpError, match="101 bytes, more than 100"):
+        filter_xmp(b"<a>" + b" " * 94 + b"</a>", _Unwanted())
 
 
 WRAPPED = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>%b<?xpacket end="w"?>'
