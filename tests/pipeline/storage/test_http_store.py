@@ -64,7 +64,7 @@ def test_missing_file_raises(web, request_file):
 @pytest.mark.parametrize("request_file", [read, stat])
 def test_refused_file_is_not_taken_for_a_missing_one(web, request_file):
     web.statuses["/secret.png"] = 403
-    with pytest.raises(StorageError, match=r"secret.png: access denied .*the server refuses it \(403"):
+    with pytest.raises(StorageError, match=r"secret.png: access denied on .*the server refuses it \(403"):
         request_file(f"{web.url}/secret.png")
     assert len(web.requests) <= 2, "it is not asked again"
 
