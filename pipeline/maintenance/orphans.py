@@ -15,7 +15,6 @@ from typing import Any
 from pipeline.calibration import calibration_of_run, list_run_maps
 from pipeline.config import Job, output_folder, parse_job
 from pipeline.errors import RunError
-from pipeline.outputs import is_shard_file_name
 from pipeline.runs import (
     HashSet,
     ManifestFile,
@@ -47,6 +46,7 @@ from pipeline.storage import (
 
 _IO_THREADS, _MAX_AHEAD = 16, 64  # for reading shards and for removing files
 _RECHECK_BATCH = 10_000  # orphans after which the commits are listed again
+_SHARD_FILE_SUFFIXES = ("tar", "parquet")
 _MTIME_RESOLUTION_S = 1.0  # the coarsest resolution of modification times among stores
 
 
@@ -168,8 +168,8 @@ def _find_files_by_name(run: RunPaths, output: str) -> Iterator[Orphan]:
     An attempt that was killed has left such a file without a manifest file.
     """
     for entry in iter_files(output):
-        stem = entry.key.rpartition(".")[0]
-        if is_shard_file_name(entry.key) and is_attempt_name(run, stem):
+        stem, _, suffix = entry.key.rpartition(".")
+        if suffix in _SHARD_FILE_SUFFIXES and is_attempt_name(run, stem):
             yield Orphan(OrphanKind.RESULT, entry)
         elif _classify(run, entry) is OrphanKind.PARTIAL and not entry.uri.startswith(run.uri + "/"):
             yield Orphan(OrphanKind.PARTIAL, entry)
