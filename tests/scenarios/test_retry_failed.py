@@ -22,10 +22,10 @@ def full_disk(monkeypatch):
     """A context in which the disk is too full for one photo, but not for manifests."""
     real = local_store._write_temporary
 
-    def write_temporary(path, data):
+    def write_temporary(path, *rest):
         if path.endswith("3.png"):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return real(path, data)
+        return real(path, *rest)
 
     @contextmanager
     def context():

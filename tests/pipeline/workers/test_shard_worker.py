@@ -174,7 +174,7 @@ def test_process_counts_every_image_once_as_its_row_says(rows_of, counted, tmp_p
 def test_process_counts_images_as_failed_if_their_shard_file_cannot_be_written(
     rows_of, counted, monkeypatch, tmp_path, caplog, layout
 ):
-    def refuse(uri, _data):
+    def refuse(uri, *_):
         raise StorageError(f"{uri}: no space left")
 
     monkeypatch.setattr(f"pipeline.outputs.{layout}_writer.write", refuse)
