@@ -15,8 +15,8 @@ _OTHER_BITS = b"\xaa\x55\xe3" * 64  # the decoder's own filling are zeros
 def complete_end(data: bytes) -> bytes:
     """Return a JPEG with the end mark that it lacks, or as it is if it has one.
 
-    A decoder does not tell whether it had bits for every block: it fills what is missing. Therefore the file is decoded
-    with two fillings behind it, which show in the picture only where the file has too few bits itself.
+    A decoder does not report whether it had bits for every block: it fills what is missing. Therefore the file is
+    decoded twice, with different bits appended, which change the picture only where the file has too few of its own.
 
     Raises:
         ImageError: the scan is cut short.
