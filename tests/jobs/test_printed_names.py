@@ -124,7 +124,7 @@ def test_a_job_file_of_a_hostile_name_is_harmless(run_command):
     assert run_command("run", f"/no/such/{HOSTILE}.yaml")[0] == 2
 
 
-@pytest.mark.parametrize("letter", ["\n", "\x1b", "\u202e", "\ud800", "\x9b", "\u2028"])
+@pytest.mark.parametrize("letter", ["\n", "\x1b", "\u202e", "\ud800", "\x9b", "\u2028"], ids=ascii)
 def test_log_line_of_a_row_is_one_line_in_text_and_in_json(caplog, letter):
     row = {
         "status": "failed",
