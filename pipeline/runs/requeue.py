@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from pipeline.errors import ContainerError, RunError, StorageError
+from pipeline.errors import ContainerError, ImageError, RunError, StorageError
 from pipeline.runs.commits import ManifestFile, list_committed_shards, read_commit
 from pipeline.runs.manifest import parse_manifest_file, read_manifest_file
 from pipeline.runs.paths import RunPaths
@@ -136,7 +136,7 @@ def _check_result(uri: str, sha256: str) -> Problem | None:
         return None if sha256_hex(read_photo(uri)) == sha256 else Problem.CHECKSUM_MISMATCH
     except FileNotFoundError:
         return Problem.MISSING
-    except ContainerError:
+    except (ContainerError, ImageError):  # its file is corrupt, or ends before it
         return Problem.CHECKSUM_MISMATCH
     except StorageError:
         return Problem.UNREADABLE

@@ -3,7 +3,6 @@
 import ast
 import json
 import logging
-import os
 import re
 import unicodedata
 import warnings
@@ -14,7 +13,11 @@ import yaml
 
 from jobs import console
 from jobs.cli import COMMANDS, main
+from pipeline.runs.attempt_names import new_attempt_name
+from pipeline.runs.manifest import write_manifest_file
 from pipeline.runs.paths import RunPaths
+from pipeline.runs.rows import new_row
+from pipeline.storage import Entry, sha256_hex
 from pipeline.telemetry.logs import JsonFormatter, LogFormat, TextFormatter, configure_logging, log_unprocessed
 from tests.support.photos import small_job_config
 
@@ -55,6 +58,14 @@ def run_command(capfd):
     return run
 
 
+def leave_uncommitted(run, path):
+    """Write a result and a manifest file that names it, as a driver leaves them that is killed before its commit."""
+    path.write_bytes(b"result")
+    row = new_row(Entry(f"{path}.in", path.name, 1, "", 1.0), 0, 1)
+    row |= {"status": "ok", "output_uri": str(path), "output_sha256": sha256_hex(b"result"), "output_bytes": 6}
+    write_manifest_file(run, f"{new_attempt_name(run, 0, 1)}.parquet", [row])
+
+
 def test_names_of_photos_are_harmless_in_the_output_of_every_command(run_command, tmp_path, in_process):
     config = small_job_config(tmp_path, 2, compute={"images_per_shard": 2, "dtype": "float32", "workers": 2})
     config["name"] = HOSTILE
@@ -69,10 +80,8 @@ def test_names_of_photos_are_harmless_in_the_output_of_every_command(run_command
     for command in ("plan", "fit", "run", "apply"):
         assert run_command(command, job, "--allow-code", "--json")[0] in (0, 1)
     (folder,) = (path.parent for path in (enhanced / "_deepot").glob("*/_SUCCESS.json"))
-    partial = folder / f".{NAMES[1]}.partial"
-    partial.write_bytes(b"")
-    os.utime(partial, (10**9, 10**9))
     (enhanced / NAMES[1]).unlink()
+    leave_uncommitted(RunPaths(str(folder)), enhanced / f"left {NAMES[1]}")
     seen = {
         command: run_command(command, folder, *arguments)[1]
         for command, arguments in {

@@ -96,7 +96,7 @@ def test_result_that_is_called_like_a_member_is_a_file(storage_folder):
     for output in ("out", "out.tar#1+2"):
         writer = FileWriter(join_uri(storage_folder, output))
         for key in KEYS:
-            row = {}
+            row = {"input_uri": "memory://photos/x.png"}
             writer.add(row, key, key.encode())
             assert parse_member_uri(row["output_uri"]) is None
             assert read_photo(row["output_uri"]) == read(row["output_uri"]) == key.encode()

@@ -184,7 +184,7 @@ def test_equal_keys_of_two_tars_become_two_samples(tmp_path):
     assert [read_photo(row["output_uri"]) for row in rows] == [b"result 0", b"result 1"]
     index = {
         name: read_range(f"{tmp_path}/out/00000.tar", start, start + size)
-        for name, start, size in read_tar_index(f"{tmp_path}/out/00000.tar")
+        for name, start, size, _ in read_tar_index(f"{tmp_path}/out/00000.tar")
     }
     assert (index["0001.txt"], index["0001-2.txt"]) == (b"of 0", b"of 1")
 

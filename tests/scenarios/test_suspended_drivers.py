@@ -17,7 +17,9 @@ IMAGES, SHARDS = 6, 3
 
 
 def read_files(folder):
-    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir() if path.is_file()}
+    """The files of a folder, without temporary ones and the marks that drivers leave for their workers."""
+    files = (path for path in folder.iterdir() if path.is_file() and path.suffix != ".partial")
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
 @pytest.mark.timeout(600)

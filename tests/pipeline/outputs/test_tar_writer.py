@@ -90,7 +90,7 @@ def test_photo_with_a_huge_sidecar_is_refused_and_others_are_written(tmp_path, m
     refused, written = (
         {"input_uri": entry.uri, "file_name": entry.key} for entry in discover_images(f"{tmp_path}/in.tar")
     )
-    writer = WebDatasetWriter(str(tmp_path), 0, "")
+    writer = WebDatasetWriter(str(tmp_path), "00000")
     with pytest.raises(
         ImageError, match=r"a\.json, .* has 101 bytes, and at most 100 are copied: take it out"
     ) as caught:

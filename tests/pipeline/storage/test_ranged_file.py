@@ -13,7 +13,7 @@ from pipeline.runs.plan_file import read_shards, shards_to_parquet
 from pipeline.runs.sharding import split_into_shards
 from pipeline.sources.archives import read_tar_index
 from pipeline.sources.discovery import discover_images
-from pipeline.sources.parquet_column import _row_group_reader
+from pipeline.sources.parquet_column import _read_row_group
 from pipeline.sources.reading import read_photo
 from pipeline.storage import ranged_file
 from pipeline.storage.objects import write
@@ -54,7 +54,7 @@ CONTAINERS = {"a.tar": make_tar, "a.zip": make_zip, "a.parquet": make_parquet}
 @pytest.fixture(autouse=True)
 def empty_caches(monkeypatch):
     read_tar_index.cache_clear()
-    _row_group_reader.cache_clear()
+    _read_row_group.cache_clear()
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
 
 
@@ -167,7 +167,7 @@ def test_containers_are_read_over_faulty_s3(faulty_s3, s3):
     for _ in range(10):
         for name in CONTAINERS:
             read_tar_index.cache_clear()
-            _row_group_reader.cache_clear()
+            _read_row_group.cache_clear()
             assert [read_photo(entry.uri) for entry in discover_images(f"s3://ranged/{name}")] == list(PHOTOS.values())
         if set(faulty_s3.injected) == set(faulty_s3.kinds):
             return
