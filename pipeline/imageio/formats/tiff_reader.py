@@ -21,6 +21,7 @@ _ASSOCIATED_ALPHA = 1
 _ALPHA_EXTRA_SAMPLES = ([_ASSOCIATED_ALPHA], [2], [999])  # values of ExtraSamples; the last is from an old CorelDRAW
 _CHANNELS_BY_PHOTOMETRIC = {0: 1, 1: 1, 2: 3, 5: 4}  # grey from white and from black, RGB, CMYK
 _SEPARATED_PHOTOMETRIC = 5
+_JPEG, _WEBP, _SEPARATE_PLANES = 7, 50001, 2
 _COLOUR_MODES = {(1, True): "LA", (3, False): "RGB", (3, True): "RGBA", (4, False): "CMYK"}
 _PILLOW_MODES = {8: _COLOUR_MODES | {(1, False): "L"}, 16: _COLOUR_MODES | {(1, False): "I;16"}}
 _UNDO_PILLOW_ORIENTATION = {
@@ -88,7 +89,10 @@ def read_pages(data: bytes) -> Iterator[Page]:
             else:
                 if image is None:
                     image = stack.enter_context(_open_with_pillow(data, page))
-                pixels, mode = _read_with_pillow(image, number)
+                try:
+                    pixels, mode = _read_with_pillow(image, number)
+                except OSError as error:
+                    raise (_unsupported_coding(page) or error) from error
             yield Page(pixels, mode, PageStyle(tags.without_tags(PIXEL_LAYOUT_TAGS), _read_write_options(page, bits)))
 
 
@@ -174,6 +178,20 @@ def _read_with_pillow(image: Image.Image, number: int) -> tuple[Pixels, str]:
     return Pixels.from_image(image.transpose(undo)), mode
 
 
+def _unsupported_coding(page: Any) -> UnsupportedImageError | None:  # noqa: ANN401
+    """Return the error for a page whose coding Pillow takes for damaged; None for any other coding."""
+    if page.compression == _WEBP:
+        name = "WebP"
+    elif page.compression == _JPEG and page.planarconfig == _SEPARATE_PLANES:
+        name = "JPEG in separate planes"
+    else:
+        return None
+    return UnsupportedImageError(
+        "unsupported_format",
+        f"its pixels are coded as {name}, which is not read inside TIFF; save it with LZW or deflate",
+    )
+
+
 def _read_with_tifffile(page: Any, profile: bytes | None, *, alpha: bool) -> Pixels:  # noqa: ANN401
     """Return the samples of a page of 8 or 16 bits as they are stored."""
     channels = _CHANNELS_BY_PHOTOMETRIC.get(int(page.photometric), 0) + alpha
@@ -199,9 +217,13 @@ def _read_with_tifffile(page: Any, profile: bytes | None, *, alpha: bool) -> Pix
 def _describe_samples(page: Any) -> str:  # noqa: ANN401
     """Return a description of a page's samples for an error message."""
     return (
-        f"{page.samplesperpixel} channels of {page.bitspersample} bits as photometric {int(page.photometric)}, "
-        f"compression {int(page.compression)}"
+        f"{page.samplesperpixel} channels of {page.bitspersample} bits as photometric {_name_code(page.photometric)}, "
+        f"compression {_name_code(page.compression)}; save it as grey, RGB or CMYK with LZW or deflate"
     )
+
+
+def _name_code(code: Any) -> str:  # noqa: ANN401 — an enum of tifffile, or the number of an unknown code
+    return f"{code.name} ({int(code)})" if hasattr(code, "name") else str(int(code))
 
 
 def _read_write_options(page: Any, bits: int) -> dict[str, Any]:  # noqa: ANN401

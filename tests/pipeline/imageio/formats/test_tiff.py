@@ -148,7 +148,7 @@ def test_decode_of_a_codec_with_its_own_size_refuses():
     entries = [(256, 3, 16), (257, 3, 16), (258, 3, 16), (259, 3, 34712), (262, 3, 1), (277, 3, 1), (278, 3, 16)]
     entries += [(273, 4, 8 + 2 + 12 * 9 + 4), (279, 4, len(content))]
     directory = b"".join(struct.pack("<HHII", code, kind, 1, value) for code, kind, value in sorted(entries))
-    with pytest.raises(ImageError, match="compression 34712") as caught:
+    with pytest.raises(ImageError, match=r"compression JPEG2000 \(34712\)") as caught:
         decode(b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + bytes(4) + content, 1000)
     assert caught.value.code is ErrorCode.UNSUPPORTED_MODE
 
@@ -161,3 +161,29 @@ def test_encode_takes_memory_for_one_more_copy_at_most():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(result) <= peak < 2.2 * samples.nbytes
+
+
+@pytest.mark.parametrize(
+    ("compression", "expected"),
+    [
+        ("webp", "its pixels are coded as WebP, which is not read inside TIFF"),
+        ("lerc", r"compression LERC \(34887\)"),
+        ("jpegxl", r"compression JPEGXL \(50002\)"),
+        ("jpeg2000", "compression .*JPEG_?2000"),
+    ],
+)
+def test_tiff_with_a_codec_that_is_not_read_is_skipped_and_names_it(compression, expected):
+    samples = np.asarray(make_corpus_photo())
+    with pytest.raises(ImageError, match=expected) as caught:
+        decode(encode_tiff(samples, compression=compression), MAX_PIXELS)
+    assert caught.value.code in (ErrorCode.UNSUPPORTED_FORMAT, ErrorCode.UNSUPPORTED_MODE)
+
+
+def test_damaged_tiff_with_a_codec_that_is_read_is_damaged():
+    data = bytearray(encode_tiff(np.asarray(make_corpus_photo()), compression="zlib"))
+    with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
+        start = file.pages[0].dataoffsets[0]
+    data[start + 4 : start + 40] = bytes(36)
+    with pytest.raises(ImageError) as caught:
+        decode(bytes(data), MAX_PIXELS)
+    assert caught.value.code is ErrorCode.DAMAGED
