@@ -5,6 +5,7 @@ from contextlib import contextmanager
 import pytest
 
 from pipeline import cluster
+from pipeline.reporting import report
 from pipeline.stages.driver import RunOptions, run_job
 from pipeline.workers.shard_worker import ShardWorker
 
@@ -63,6 +64,10 @@ def without_ray(pool_class=InProcessWorkerPool):
 
 
 def run_in_process(job, options=OPTIONS):
-    """Run all stages of a job without Ray."""
-    with without_ray():
+    """Run all stages of a job without Ray, and without the plot of its report, which takes a third of the time.
+
+    The plot is drawn in the tests of the report, of the demo and of jobs on Ray.
+    """
+    with without_ray(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "_plot_patch_nll", lambda *_: "")
         return run_job(job, options)
