@@ -6,12 +6,9 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from pipeline.errors import NotAllowedError, StorageError
-from pipeline.sources.member_uri import parse_member_uri, resolve_relative
-from pipeline.storage import absolute_uri, check_not_chained, is_local_path, server_of
+from pipeline.sources.member_uri import MAX_NAME_BYTES, parse_member_uri, resolve_relative
+from pipeline.storage import absolute_uri, check_not_chained, is_local_path, server_of, with_usual_protocol
 
-MAX_NAME_BYTES = 4096
-"""The most bytes of a name in a list or column."""
-_SAME_STORE = {"s3a": "s3", "gcs": "gs"}
 _MAX_SHOWN_CHARS = 200
 
 
@@ -78,12 +75,12 @@ class _Place(NamedTuple):
 
 def _split(uri: str) -> _Place | None:
     """Return the parts of a URI; None if it is no URL of a server where it should be one."""
-    uri = absolute_uri(uri)
+    uri = with_usual_protocol(absolute_uri(uri))
     if is_local_path(uri):
         return _Place("file", "", _components(uri))
     protocol, _, path = uri.partition("://")
     if protocol not in ("http", "https"):
-        return _Place(_SAME_STORE.get(protocol, protocol), "", _components(path))
+        return _Place(protocol, "", _components(path))
     server_and_path = server_of(uri)
     if server_and_path is None:
         return None

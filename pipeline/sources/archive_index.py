@@ -11,7 +11,8 @@ from typing import Any, BinaryIO, NamedTuple, cast
 from pipeline.errors import ContainerError
 from pipeline.imageio import has_image_extension
 from pipeline.sources.container import open_container
-from pipeline.sources.tar_headers import MAX_MEMBERS, MAX_NAME_BYTES, TarMember, iter_tar_members
+from pipeline.sources.member_uri import MAX_NAME_BYTES
+from pipeline.sources.tar_headers import MAX_MEMBERS, TarMember, iter_tar_members
 from pipeline.sources.tar_links import LinkResolver
 from pipeline.storage import escape_filename
 

@@ -15,6 +15,8 @@ from typing import NamedTuple
 from pipeline.errors import TooLargeError
 from pipeline.storage import absolute_uri, file_uri, is_local_path, join_uri
 
+MAX_NAME_BYTES = 4096
+"""The most bytes of a name in a list, a column of a Parquet file, a tar or a ZIP file."""
 _MARK = re.compile(r"(?<=.\.)(?P<kind>tar|zip|parquet)#(?=.)", re.IGNORECASE | re.DOTALL)
 _LOCATIONS = {
     "tar": re.compile(r"@?\d+\+\d+/.*", re.DOTALL),

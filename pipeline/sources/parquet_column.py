@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import ContainerError, ErrorCode, ImageError, StorageError
 from pipeline.imageio import has_image_extension
-from pipeline.sources.allowed_names import MAX_NAME_BYTES, resolve_name
-from pipeline.sources.member_uri import ArchiveMember, make_cell_uri, sanitize_path
+from pipeline.sources.allowed_names import resolve_name
+from pipeline.sources.member_uri import MAX_NAME_BYTES, ArchiveMember, make_cell_uri, sanitize_path
 from pipeline.sources.parquet_cells import RowGroupReader, iter_cell_batches, largest_page_bytes, open_parquet
 from pipeline.sources.photo_list import resolve_names
 from pipeline.storage import Entry, read

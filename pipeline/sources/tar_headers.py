@@ -9,11 +9,10 @@ import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
+from pipeline.sources.member_uri import MAX_NAME_BYTES
 from pipeline.sources.pax_records import parse_pax_records
 from pipeline.sources.sparse_map import read_gnu_sparse_map
 
-MAX_NAME_BYTES = 4096
-"""The longest name of a member, as for paths on Linux."""
 MAX_MEMBERS = 2_000_000
 """The most members of an archive, whose index is held in memory."""
 _BLOCK = tarfile.BLOCKSIZE

@@ -8,8 +8,8 @@ from pipeline.calibration import MomentsTask
 from pipeline.errors import NothingFoundError, StorageError
 from pipeline.sources import find_images, parse_member_uri
 from pipeline.stages.job_context import JobContext
-from pipeline.storage import Entry, absolute_uri, is_local_path, stat
-from pipeline.workers import SharedStorage, mark_storage
+from pipeline.storage import Entry, absolute_uri, is_local_path
+from pipeline.workers import SharedStorage, can_stat, mark_storage
 
 _SAMPLE_SIZE = 8
 
@@ -59,12 +59,4 @@ def _sample_input(context: JobContext) -> list[str]:
 
 def _existing_local_files(uris: Iterable[str]) -> list[str]:
     local = (uri for uri in dict.fromkeys(uris) if is_local_path(uri))
-    return [uri for uri in islice(local, _SAMPLE_SIZE) if _exists(uri)]
-
-
-def _exists(uri: str) -> bool:
-    try:
-        stat(uri)
-    except (FileNotFoundError, StorageError):
-        return False
-    return True
+    return [uri for uri in islice(local, _SAMPLE_SIZE) if can_stat(uri)]

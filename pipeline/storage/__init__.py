@@ -33,7 +33,15 @@ from pipeline.storage.ranged_file import open_ranged
 from pipeline.storage.resolve import check_not_chained
 from pipeline.storage.store import Entry
 from pipeline.storage.temporary_names import is_temporary_name, temporary_path
-from pipeline.storage.uris import absolute_uri, file_uri, is_local_path, join_uri, parent_uri, strip_protocol
+from pipeline.storage.uris import (
+    absolute_uri,
+    file_uri,
+    is_local_path,
+    join_uri,
+    parent_uri,
+    strip_protocol,
+    with_usual_protocol,
+)
 
 __all__ = [
     "Entry",
@@ -76,5 +84,6 @@ __all__ = [
     "unescape_filename",
     "unescape_hashes",
     "utc_timestamp",
+    "with_usual_protocol",
     "write",
 ]

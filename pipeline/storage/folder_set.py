@@ -5,9 +5,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from pipeline.storage.filenames import unescape_filename, unescape_hashes
-from pipeline.storage.uris import absolute_uri, is_local_path
+from pipeline.storage.uris import absolute_uri, is_local_path, with_usual_protocol
 
-_ALIASES = {"s3a": "s3", "gcs": "gs"}
 _MAX_CACHED_FOLDERS = 10_000
 
 
@@ -26,7 +25,7 @@ class FolderSet:
         """
         self._prefixes, self._identities = dict[str, str](), dict[tuple[int, int], str]()
         for folder in folders:
-            uri = _spell_uniformly(absolute_uri(folder)).rstrip("/") + "/"
+            uri = with_usual_protocol(absolute_uri(folder)).rstrip("/") + "/"
             self._prefixes[uri] = folder
             if is_local_path(uri):
                 path = os.path.realpath(unescape_filename(unescape_hashes(uri)))
@@ -42,7 +41,7 @@ class FolderSet:
             uri: URI of the object; a symbolic link counts as the file that it points to.
         """
         if not is_local_path(uri):
-            uri = _spell_uniformly(uri)
+            uri = with_usual_protocol(uri)
             return next((folder for prefix, folder in self._prefixes.items() if uri.startswith(prefix)), "")
         path = unescape_filename(unescape_hashes(uri))
         if os.path.islink(path):
@@ -62,12 +61,6 @@ class FolderSet:
             if parent == path:
                 return ""
             path = parent
-
-
-def _spell_uniformly(uri: str) -> str:
-    """Return a URI with the usual name of its protocol."""
-    protocol, separator, rest = uri.partition("://")
-    return f"{_ALIASES.get(protocol, protocol)}{separator}{rest}"
 
 
 def _identify(path: str) -> tuple[int, int] | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from pipeline.storage.filenames import escape_hashes, escape_surrogates, unescape_hashes
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_PROTOCOL_ALIASES = {"s3a": "s3", "gcs": "gs"}
 
 
 def absolute_uri(uri: str) -> str:
@@ -18,6 +19,12 @@ def absolute_uri(uri: str) -> str:
     if not is_local_path(uri):
         return uri
     return escape_surrogates(str(Path(os.path.expanduser(uri)).absolute()))  # Path's own raises for unknown users
+
+
+def with_usual_protocol(uri: str) -> str:
+    """Return a URI with the usual name of its protocol, where a store has several."""
+    protocol, separator, rest = uri.partition("://")
+    return f"{_PROTOCOL_ALIASES.get(protocol, protocol)}{separator}{rest}"
 
 
 def file_uri(uri: str) -> str:

@@ -10,7 +10,7 @@ from pipeline.workers.pool import (
     WorkerSession,
 )
 from pipeline.workers.shard_worker import ShardWorker
-from pipeline.workers.shared_storage import SharedStorage, mark_storage
+from pipeline.workers.shared_storage import SharedStorage, can_stat, mark_storage
 from pipeline.workers.watchdog import ImageTimeoutError, hard_deadline, scaled_timeout_s
 from pipeline.workers.work_item import WorkerConfig, WorkItem
 
@@ -27,6 +27,7 @@ __all__ = [
     "WorkerOutOfMemoryError",
     "WorkerPool",
     "WorkerSession",
+    "can_stat",
     "hard_deadline",
     "load_models",
     "mark_storage",

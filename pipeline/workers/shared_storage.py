@@ -68,7 +68,7 @@ class SharedStorage:
             if found != mark.content:
                 self._refuse(mark.folder, "a file there holds something else than the driver has written")
         for uris in filter(None, self.samples):
-            if not any(map(_exists, uris)) and not any(map(_has_folder, uris)):
+            if not any(map(can_stat, uris)) and not any(map(_has_folder, uris)):
                 self._refuse(parent_uri(uris[0]), f"files such as {uris[0]} are missing")
 
     def check_first(self, execute: Executor[T, R]) -> Executor[T, R]:
@@ -135,7 +135,8 @@ def _refresh_periodically(marks: Sequence[StorageMark], stopped: threading.Event
                 write(mark.uri, mark.content.encode())
 
 
-def _exists(uri: str) -> bool:
+def can_stat(uri: str) -> bool:
+    """Whether a file is there and storage answers for it."""
     try:
         stat(uri)
     except (FileNotFoundError, StorageError):

@@ -6,12 +6,13 @@ It holds the same objects for all of them, and answers with a fault when it is t
 import json
 import re
 import socket
-import struct
 import threading
 from contextlib import contextmanager, suppress
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.support.http_handler import ResettingHandler
 
 ACCOUNT = "devstoreaccount1"
 _TIMESTAMP = "2026-01-02T03:04:05.000Z"
@@ -69,7 +70,7 @@ def run_cloud_server():
         server.close()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(ResettingHandler):
     protocol_version = "HTTP/1.1"
 
     def setup(self):
@@ -205,28 +206,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _hub_item(self, key):
         return {"type": "file", "path": key, "size": len(self.cloud.objects[key]), "oid": "0" * 40}
 
-    def _reset_connection(self):
-        """Reset the connection (RST), whatever is being sent."""
-        self.wfile.flush()
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.close_connection = True
-        self.connection.close()
-
-    def handle_one_request(self):
-        try:
-            super().handle_one_request()
-        except (OSError, ValueError):  # the client is gone, or the connection was reset
-            self.close_connection = True
-
     def finish(self):
         self.cloud.connections.discard(self.connection)
-        try:
-            super().finish()
-        except (OSError, ValueError):
-            return
-
-    def log_message(self, *_):
-        pass
+        super().finish()
 
 
 _ROUTES = [

@@ -2,15 +2,15 @@
 
 import http.client
 import random
-import socket
-import struct
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
+
+from tests.support.http_handler import ResettingHandler
 
 FAULT_KINDS = ("slow_down", "internal", "reset", "timeout", "short", "trickle", "lost_answer")
 SERVER_SCRIPT = """
@@ -75,7 +75,7 @@ class FaultProxy:
             return kind
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(ResettingHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
@@ -141,25 +141,3 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_s3_error(self, status, code):
         body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>injected</Message></Error>".encode()
         self._send_answer(status, [("Content-Type", "application/xml")], body)
-
-    def _reset_connection(self):
-        """Reset the connection (RST), whatever is being sent."""
-        self.wfile.flush()
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.close_connection = True
-        self.connection.close()
-
-    def handle_one_request(self):
-        try:
-            super().handle_one_request()
-        except (OSError, ValueError):  # the client is gone, or the connection was reset
-            self.close_connection = True
-
-    def finish(self):
-        try:
-            super().finish()
-        except (OSError, ValueError):
-            return
-
-    def log_message(self, *_):
-        pass

@@ -13,6 +13,7 @@ from pipeline.imageio.metadata.profile_builder import D65, SRGB_PRIMARIES, build
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 """What a PNG begins with."""
+_CODED_CHUNKS = (b"IDAT",)  # nearly the entire file, which nobody reads here
 _DECODER_CHUNKS = (b"tRNS", b"pHYs", b"acTL", b"fcTL", b"fdAT")
 _RENDERING_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"pHYs")
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"hIST", b"bKGD", b"sBIT", b"acTL", b"fcTL", b"fdAT")
@@ -140,7 +141,7 @@ def iter_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield the names and contents of the chunks, up to the end mark or the first one that is incomplete.
 
     What follows the end mark is not part of the PNG, whatever it is. Ancillary chunks with a wrong checksum are left
-    out.
+    out, and so is the content of the chunks that hold the coded pixels.
     """
     return ((chunk.kind, chunk.content) for chunk in _iter_all_chunks(data) if not chunk.is_damaged)
 
@@ -244,15 +245,17 @@ def _name(kind: bytes) -> str:
 
 
 def _iter_all_chunks(data: bytes) -> Iterator[_Chunk]:
-    """Yield the chunks up to the end mark or the first one that is incomplete."""
+    """Yield the chunks up to the end mark or the first one that is incomplete; coded pixels without their content."""
     start = len(SIGNATURE)
     while start + 12 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, start)
         end = start + 12 + size
         if end > len(data):
             return
-        content = data[start + 8 : end - 4]
-        is_damaged = not _is_critical(kind) and zlib.crc32(kind + content) != int.from_bytes(data[end - 4 : end])
+        content = b"" if kind in _CODED_CHUNKS else data[start + 8 : end - 4]
+        is_damaged = not _is_critical(kind) and zlib.crc32(content, zlib.crc32(kind)) != int.from_bytes(
+            data[end - 4 : end]
+        )
         yield _Chunk(kind, content, start, end, is_damaged)
         if kind == b"IEND":
             return

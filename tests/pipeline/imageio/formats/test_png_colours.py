@@ -17,8 +17,7 @@ MAX_PIXELS = 10**9
 P3 = (0.68, 0.32, 0.265, 0.69, 0.15, 0.06)
 
 
-def pack(kind, content):
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+pack = png_chunks._pack_chunk
 
 
 def gama(value):
