@@ -9,16 +9,16 @@ from torch import Tensor
 from deepot.autoencoder import LoadedAutoencoder
 from deepot.evaluation.sweep import CLEAN, CLEAN_RECONSTRUCTION, RESTORED, RESTORED_RECONSTRUCTION, SweepPoint
 from deepot.inference import (
+    Composition,
     Preserve,
     TransportMode,
     check_finite,
     encode_tiled,
-    high_pass,
-    luma_difference,
     make_tile_decoder,
 )
-from deepot.photo import Pixels
+from deepot.photo import ConstantAreas, Pixels
 from deepot.tiling import Span, TilePlan
+from deepot.transport import ToneCurve
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,13 @@ class PhotoVariants:
     Attributes:
         clean: The clean photo x, (H, W, 3) uint8, or (H, W, 1) if it is grey.
         restored: The restored photo x*, likewise.
+        toned: x* with the tone curve of the map applied, in [0, 1].
         clean_reconstruction: D(E(x)).
         reconstruction: D(z), with z = E(x*).
         transported: D(z′), with z′ the transported z.
-        detail_delta: H(D(z′) − D(z)), with the high-pass H.
+        detail_delta: What `Composition.filter_difference` keeps of D(z′) − D(z) in detail mode.
+        residual_delta: The same in residual mode.
+        factor: The autoencoder's factor, ().
         clean_latents: E(x), (1, c, h, w), float32.
         latents: z, likewise.
         transported_latents: z′, likewise.
@@ -39,10 +42,13 @@ class PhotoVariants:
 
     clean: Tensor
     restored: Tensor
+    toned: Tensor
     clean_reconstruction: Tensor
     reconstruction: Tensor
     transported: Tensor
     detail_delta: Tensor
+    residual_delta: Tensor
+    factor: Tensor
     clean_latents: Tensor
     latents: Tensor
     transported_latents: Tensor
@@ -54,19 +60,22 @@ class PhotoVariants:
         pixels = Pixels(self.restored.numpy().copy())
         if point.name == RESTORED:
             return pixels.to_rgb()
-        strength = 1.0 if point.alpha is None else 1 - point.alpha
-        if point.name == TransportMode.DETAIL.value:
-            delta = self.detail_delta
-        elif point.name == TransportMode.RESIDUAL.value:
-            delta = self.transported - self.reconstruction
-        else:
-            reconstructions = {
-                CLEAN_RECONSTRUCTION: self.clean_reconstruction,
-                RESTORED_RECONSTRUCTION: self.reconstruction,
-            }
-            delta = reconstructions.get(point.name, self.transported) - pixels.to_rgb()
-        preserve_chroma = Preserve.CHROMA in preserve and point.alpha is not None
-        pixels.add_rgb_delta(0, strength * (luma_difference(delta) if preserve_chroma else delta))
+        reconstructions = {
+            CLEAN_RECONSTRUCTION: self.clean_reconstruction,
+            RESTORED_RECONSTRUCTION: self.reconstruction,
+        }
+        if point.name in reconstructions:
+            pixels.add_rgb_delta(0, reconstructions[point.name] - pixels.to_rgb())
+            return pixels.to_rgb()
+        mode, strength = TransportMode(point.name), 1.0 if point.alpha is None else 1 - point.alpha
+        composition = Composition(mode, int(self.factor), preserve=preserve)
+        areas, whole = ConstantAreas(pixels.samples), (slice(0, pixels.height), slice(0, pixels.width))
+        constant = torch.from_numpy(areas.mask(*whole)) if composition.keeps_constant_areas and areas.any else None
+        deltas = {TransportMode.DETAIL: self.detail_delta, TransportMode.RESIDUAL: self.residual_delta}
+        is_grey = pixels.samples.shape[2] == 1
+        decoded = deltas.get(mode, self.transported)
+        change = composition.change(decoded, pixels.to_rgb(), self.toned, strength, constant, grey=is_grey)
+        pixels.add_rgb_delta(0, change)
         return pixels.to_rgb()
 
     def latents_of(self, point: SweepPoint) -> Tensor:
@@ -83,6 +92,7 @@ def compute_variants(
     clean: Pixels,
     restored: Pixels,
     plan: TilePlan,
+    tone: ToneCurve | None = None,
 ) -> PhotoVariants:
     """Encode, transport and decode a photo.
 
@@ -92,6 +102,7 @@ def compute_variants(
         clean: The clean photo, 8-bit grey or RGB.
         restored: The restored photo, of the same size.
         plan: The tiles of both.
+        tone: The tone curve of the map; None without one.
 
     Raises:
         AutoencoderError: The autoencoder returned values that are not finite.
@@ -113,7 +124,10 @@ def compute_variants(
         cropped = canvas[:, :, : clean.height, : clean.width].float().cpu()
         return [image.contiguous() for image in torch.split(cropped, 3, dim=1)]
 
-    z, z_clean = encode_tiled(autoencoder, restored, plan), encode_tiled(autoencoder, clean, plan)
+    modes = (TransportMode.DETAIL, TransportMode.RESIDUAL)
+    compositions = [Composition(mode, autoencoder.factor, tone) for mode in modes]
+    z_clean = encode_tiled(autoencoder, clean, plan)
+    z = encode_tiled(autoencoder, restored, plan, compositions[0].apply_tone)
     transported = transport(z)
     decode_clean, decode_restored, decode_transported = (
         make_tile_decoder(autoencoder, latents, plan) for latents in (z_clean, z, transported)
@@ -124,8 +138,16 @@ def compute_variants(
 
     def compute_restored(latents: Tensor, transported_latents: Tensor) -> list[Tensor]:
         before, after = decode_restored(latents), decode_transported(transported_latents)
-        return [before, after, high_pass(after - before, autoencoder.factor)]
+        return [before, after, *(composition.filter_difference(after - before) for composition in compositions)]
 
-    samples = [torch.from_numpy(pixels.samples) for pixels in (clean, restored)]
-    images = stitch_images(compute_clean, z_clean) + stitch_images(compute_restored, z, transported)
-    return PhotoVariants(*samples, *images, *(latents.cpu().contiguous() for latents in (z_clean, z, transported)))
+    clean_samples, restored_samples = (torch.from_numpy(pixels.samples) for pixels in (clean, restored))
+    (clean_reconstruction,) = stitch_images(compute_clean, z_clean)
+    return PhotoVariants(
+        clean_samples,
+        restored_samples,
+        compositions[0].apply_tone(restored.to_rgb()).contiguous(),
+        clean_reconstruction,
+        *stitch_images(compute_restored, z, transported),
+        torch.tensor(autoencoder.factor),
+        *(latents.cpu().contiguous() for latents in (z_clean, z, transported)),
+    )

@@ -1,6 +1,6 @@
 """Calibration from photos: statistics of their latent patches, and maps fitted from them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,9 +19,12 @@ from deepot.transport import (
     MapKind,
     Moments,
     PatchStatistics,
+    ToneCurve,
+    ToneSums,
     TransportMap,
     compute_patch_moments,
     fit_map,
+    fit_tone,
     load_map_kind,
     merge_in_order,
 )
@@ -49,8 +52,17 @@ def photo_statistics(
     kind: MapKind[Any],
     patch_size: int,
     tiles: TileOptions | None = None,
+    tone: ToneCurve | None = None,
 ) -> PatchStatistics:
     """Return the statistics of the latent patches of one photo of any size that a kind of map is fitted from.
+
+    Args:
+        autoencoder: The autoencoder.
+        pixels: The photo.
+        kind: The kind of map.
+        patch_size: Side p of the latent patches.
+        tiles: How the photo is cut.
+        tone: The tone curve that is applied before it is encoded.
 
     Example:
         >>> import deepot, torch
@@ -61,7 +73,7 @@ def photo_statistics(
         >>> statistics.moments().count == deepot.photo_moments(autoencoder, photo, patch_size=3).count
         True
     """
-    statistics: PatchStatistics = kind.measure(_encode_photo(autoencoder, pixels, tiles), patch_size)
+    statistics: PatchStatistics = kind.measure(_encode_photo(autoencoder, pixels, tiles, tone), patch_size)
     return statistics
 
 
@@ -105,6 +117,7 @@ def fit_images(
     calibration: CalibrationKind = CalibrationKind.PAIRED,
     shrinkage_se: float | None = None,
     kind: str = "gaussian",
+    tone: bool = True,
 ) -> TransportMap:
     """Fit a map from Pillow images: restored ones, and natural ones, preferably of the same scenes in the same order.
 
@@ -116,6 +129,7 @@ def fit_images(
         calibration: Which sets these are; `CalibrationKind.UNPAIRED` if they show different scenes.
         shrinkage_se: By how many standard errors the map is shrunk (`fit_map`); the calibration's default if None.
         kind: The kind of map: "gaussian", or "mixture:components=3" for smooth, medium and textured patches apart.
+        tone: Whether to fit a tone curve to paired images (`fit_tone`); images of different size are left out of it.
 
     Raises:
         MomentsError: A set has too few patches or images, or paired sets differ in length.
@@ -134,9 +148,16 @@ def fit_images(
     """
     map_kind = load_map_kind(kind)
     map_kind.check_settings(patch_size, calibration)
+    curve: ToneCurve | None = None
+    if tone and calibration is CalibrationKind.PAIRED:
+        restored, natural = list(restored), list(natural)
+        curve = fit_tone(_pair_sums(restored, natural))
     sides = [
-        _collect(photo_statistics(autoencoder, Pixels.from_image(image), map_kind, patch_size) for image in images)
-        for images in (restored, natural)
+        _collect(
+            photo_statistics(autoencoder, Pixels.from_image(image), map_kind, patch_size, tone=side_tone)
+            for image in images
+        )
+        for images, side_tone in ((restored, curve), (natural, None))
     ]
     (source, source_statistics), (reference, reference_statistics) = sides
     return fit_map(
@@ -149,7 +170,20 @@ def fit_images(
         shrinkage_se=shrinkage_se,
         kind=kind,
         statistics=None if map_kind.statistics is Moments else (source_statistics, reference_statistics),
+        tone=curve,
     )
+
+
+def tone_sums(restored: Pixels, natural: Pixels) -> ToneSums:
+    """Return the sums of a tone curve over one pair; empty if their sizes differ."""
+    if (restored.height, restored.width) != (natural.height, natural.width):
+        return ToneSums.empty()
+    return ToneSums.from_pair(restored.to_rgb(), natural.to_rgb())
+
+
+def _pair_sums(restored: Sequence[Image.Image], natural: Sequence[Image.Image]) -> list[ToneSums]:
+    """Return the sums of each pair of images."""
+    return [tone_sums(*map(Pixels.from_image, pair)) for pair in zip(restored, natural, strict=False)]
 
 
 def _collect(photos: Iterable[PatchStatistics]) -> tuple[list[Moments], PatchStatistics]:
@@ -165,11 +199,14 @@ def _collect(photos: Iterable[PatchStatistics]) -> tuple[list[Moments], PatchSta
     return blocks, merged
 
 
-def _encode_photo(autoencoder: LoadedAutoencoder, pixels: Pixels, tiles: TileOptions | None) -> Tensor:
+def _encode_photo(
+    autoencoder: LoadedAutoencoder, pixels: Pixels, tiles: TileOptions | None, tone: ToneCurve | None = None
+) -> Tensor:
     """Return the latents of a photo, (1, c, h, w), in smaller tiles if the accelerator runs out of memory."""
     options = tiles or TileOptions()
 
     def encode_with_size(size: int) -> Tensor:
-        return encode_tiled(autoencoder, pixels, replace(options, size=size).plan(autoencoder, pixels))
+        plan = replace(options, size=size).plan(autoencoder, pixels)
+        return encode_tiled(autoencoder, pixels, plan, None if tone is None else tone.apply)
 
     return retry_with_smaller_tiles(encode_with_size, options.size, options.min_size(autoencoder))[0]

@@ -9,11 +9,11 @@ from PIL import Image
 from torch import Tensor
 
 from deepot.autoencoder import LoadedAutoencoder
-from deepot.inference.detail_filter import high_pass
+from deepot.inference.composition import Composition
 from deepot.inference.modes import Preserve, TransportMode
 from deepot.inference.tile_options import TileOptions
 from deepot.inference.tiled_autoencoder import check_finite, encode_tiled, make_tile_decoder
-from deepot.photo import LUMA_WEIGHTS, Pixels
+from deepot.photo import ConstantAreas, Pixels
 from deepot.tiling import Span, StitchedBlock, TilePlan, retry_with_smaller_tiles
 from deepot.transport import PatchNll, TransportMap
 
@@ -84,10 +84,10 @@ class Enhancer:
             ValueError: There is no such mode, or nothing of that name to preserve.
         """
         transport_map.check_autoencoder(autoencoder)
-        self.autoencoder, self.alpha, self.mode = autoencoder, alpha, TransportMode(mode)
-        self.tiles = tiles or TileOptions()
-        self.preserve = frozenset(Preserve(name) for name in ([preserve] if isinstance(preserve, str) else preserve))
-        self._operator = transport_map.operator_on(autoencoder.device, keep_mean=Preserve.MEAN in self.preserve)
+        self.autoencoder, self.alpha, self.tiles = autoencoder, alpha, tiles or TileOptions()
+        preserved = frozenset(Preserve(name) for name in ([preserve] if isinstance(preserve, str) else preserve))
+        self.composition = Composition(TransportMode(mode), autoencoder.factor, transport_map.tone, preserved)
+        self._operator = transport_map.operator_on(autoencoder.device, keep_mean=Preserve.MEAN in preserved)
         self._patch_nll = PatchNll(transport_map.reference, transport_map.info.patch_size, device=autoencoder.device)
 
     def __call__(self, image: Image.Image) -> Image.Image:
@@ -124,7 +124,7 @@ class Enhancer:
     @torch.inference_mode()
     def _enhance(self, pixels: Pixels, plan: TilePlan) -> EnhanceStats:
         start = time.perf_counter()
-        latents = encode_tiled(self.autoencoder, pixels, plan)
+        latents = encode_tiled(self.autoencoder, pixels, plan, self.composition.apply_tone)
         if self.autoencoder.device.type == "cuda":
             torch.cuda.synchronize(self.autoencoder.device)  # else the encoder's time counts as the transport's
         encode_end = time.perf_counter()
@@ -145,28 +145,36 @@ class Enhancer:
     def _iter_differences(
         self, pixels: Pixels, latents: Tensor, transported: Tensor, plan: TilePlan
     ) -> Iterator[StitchedBlock]:
-        """Yield x̂ − x* in blocks; values outside the photo have no meaning."""
-        strength = 1 - self.alpha
-        decode_transported, decode_latents = make_tile_decoder(self.autoencoder, transported, plan), None
-        if self.mode is not TransportMode.PLAIN:
-            decode_latents = make_tile_decoder(self.autoencoder, latents, plan)
+        """Yield x̂ − x* in blocks; each is read from the samples before it is yielded."""
+        composition, autoencoder = self.composition, self.autoencoder
+        decode_transported, decode_latents = make_tile_decoder(autoencoder, transported, plan), None
+        if composition.mode is not TransportMode.PLAIN:
+            decode_latents = make_tile_decoder(autoencoder, latents, plan)
+        areas = ConstantAreas(pixels.samples) if composition.keeps_constant_areas else None
 
         def decode_tile(row: Span, column: Span) -> Tensor:
             window = (..., slice(row.start, row.stop), slice(column.start, column.stop))
             after = decode_transported(transported[window])
             if decode_latents is None:
                 return after
-            return filter_difference(after - decode_latents(latents[window]), self.mode, self.autoencoder.factor)
+            return composition.filter_difference(after - decode_latents(latents[window]))
 
-        for block in plan.stitch(decode_tile, self.autoencoder.factor):
-            values = block.values
-            check_finite(self.autoencoder, values)
-            if self.mode is TransportMode.PLAIN:
-                before = pixels.to_rgb(*block.region, values.device)
-                values = values[:, :, : before.shape[2], : before.shape[3]] - before
-            yield block._replace(
-                values=(luma_difference(values) if Preserve.CHROMA in self.preserve else values) * strength
+        for block in plan.stitch(decode_tile, autoencoder.factor):
+            check_finite(autoencoder, block.values)
+            restored = pixels.to_rgb(*block.region, block.values.device)
+            values = block.values[:, :, : restored.shape[2], : restored.shape[3]]
+            constant = None
+            if areas is not None and areas.any:
+                constant = torch.from_numpy(areas.mask(*block.region)).to(values.device)
+            change = composition.change(
+                values,
+                restored,
+                composition.apply_tone(restored),
+                1 - self.alpha,
+                constant,
+                grey=pixels.samples.shape[2] == 1,
             )
+            yield block._replace(values=change)
 
 
 def mean_square_difference(first: Tensor, second: Tensor) -> float:
@@ -177,14 +185,3 @@ def mean_square_difference(first: Tensor, second: Tensor) -> float:
         band = (..., slice(top, top + rows), slice(None))
         squares += float((first[band] - second[band]).double().square().sum())
     return squares / first.numel()
-
-
-def luma_difference(difference: Tensor) -> Tensor:
-    """Return the luma (ITU-R BT.601) of a difference of RGB images (B, 3, H, W), in all three channels."""
-    weights = difference.new_tensor(LUMA_WEIGHTS).view(3, 1, 1)
-    return (difference * weights).sum(1, keepdim=True).expand_as(difference)
-
-
-def filter_difference(difference: Tensor, mode: TransportMode, factor: int) -> Tensor:
-    """Return what of D(z′) − D(z) (B, 3, H, W) is added to x* at α = 0 in detail or residual mode."""
-    return high_pass(difference, factor) if mode is TransportMode.DETAIL else difference

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from deepot.autoencoder import LoadedAutoencoder
-from deepot.inference.detail_filter import FILTER_RADIUS
+from deepot.inference.cell_filters import FILTER_RADIUS
 from deepot.photo import Pixels
 from deepot.tiling import TilePlan
 
@@ -27,14 +27,14 @@ class TileOptions:
         >>> autoencoder = deepot.load_autoencoder("embedded", device="cpu", dtype=torch.float32)
         >>> photo = deepot.Pixels(torch.zeros(600, 800, 3, dtype=torch.uint8).numpy())
         >>> [deepot.TileOptions(size).plan(autoencoder, photo).count for size in (1024, 512)]
-        [1, 3]
+        [1, 2]
     """
 
     size: int = 1424
     overlap: int | None = None
 
     def halo_and_blend(self, autoencoder: LoadedAutoencoder) -> tuple[int, int]:
-        """Return halo and cross-fade in latent positions; the halo covers the autoencoder and the high-pass."""
+        """Return halo and cross-fade in latent positions; the halo covers the autoencoder and the filters on cells."""
         if autoencoder.halo is None and autoencoder.halo_with_shared_stats is not None and self.overlap is None:
             return autoencoder.halo_with_shared_stats + FILTER_RADIUS, 0
         if autoencoder.halo is None:

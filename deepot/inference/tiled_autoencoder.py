@@ -12,10 +12,18 @@ from deepot.photo import Pixels
 from deepot.tiling import Span, TilePlan
 
 
-def encode_tiled(autoencoder: LoadedAutoencoder, pixels: Pixels, plan: TilePlan) -> Tensor:
+def encode_tiled(
+    autoencoder: LoadedAutoencoder, pixels: Pixels, plan: TilePlan, prepare: TensorFn | None = None
+) -> Tensor:
     """Return the latents of a photo, (1, c, h, w), float32, on the autoencoder's device.
 
     Sides that are not a multiple of the autoencoder's factor are padded by repeating the last row and column.
+
+    Args:
+        autoencoder: The autoencoder.
+        pixels: The photo.
+        plan: Its tiles.
+        prepare: What is done with RGB values (1, 3, H, W) in [0, 1] before they are encoded, pixel by pixel.
 
     Raises:
         AutoencoderError: The autoencoder returned values that are not finite.
@@ -28,6 +36,7 @@ def encode_tiled(autoencoder: LoadedAutoencoder, pixels: Pixels, plan: TilePlan)
             slice(cells.start * autoencoder.factor, cells.stop * autoencoder.factor) for cells in (rows, columns)
         )
         found = pixels.to_rgb(down, across, autoencoder.device)
+        found = prepare(found) if prepare is not None else found
         missing = sides[0] - found.shape[2], sides[1] - found.shape[3]
         return F.pad(found, (0, missing[1], 0, missing[0]), mode="replicate") if any(missing) else found
 

@@ -14,6 +14,7 @@ from deepot.transport.moments import Moments, read_autoencoder_sha256
 from deepot.transport.patch_moments import compute_patch_moments
 from deepot.transport.patch_nll import PatchNll
 from deepot.transport.patch_operator import PatchTransport, count_overlaps, detail_energy, extract_patches
+from deepot.transport.tone import ToneCurve, ToneSums, fit_tone
 from deepot.transport.transport_map import TransportMap
 from deepot.transport.uncertainty import estimate_uncertainty
 
@@ -31,6 +32,8 @@ __all__ = [
     "PatchNll",
     "PatchStatistics",
     "PatchTransport",
+    "ToneCurve",
+    "ToneSums",
     "TransportMap",
     "affine_transport",
     "compute_binned_patch_moments",
@@ -42,6 +45,7 @@ __all__ = [
     "estimate_uncertainty",
     "extract_patches",
     "fit_map",
+    "fit_tone",
     "load_map_kind",
     "measure_drift_distance",
     "merge_in_order",

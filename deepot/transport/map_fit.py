@@ -11,6 +11,7 @@ from deepot.transport.map_info import MapInfo
 from deepot.transport.map_kinds import load_map_kind
 from deepot.transport.merging import merge_in_order
 from deepot.transport.moments import Moments
+from deepot.transport.tone import ToneCurve
 from deepot.transport.transport_map import TransportMap
 from deepot.transport.uncertainty import MapUncertainty, drop_empty_blocks, estimate_uncertainty
 from deepot.transport.validity import has_variation
@@ -27,6 +28,7 @@ def fit_map(
     shrinkage_se: float | None = None,
     kind: str = "gaussian",
     statistics: tuple[Any, Any] | None = None,
+    tone: ToneCurve | None = None,
 ) -> TransportMap:
     """Fit the transport map from restored to natural latent patches.
 
@@ -46,6 +48,7 @@ def fit_map(
         kind: The kind of map (`load_map_kind`).
         statistics: What the kind is fitted from, of the restored and of the natural images; None if the moments are
             all that it needs.
+        tone: The tone curve that was applied to the restored images before they were encoded; None if none was.
 
     Raises:
         MomentsError: There are fewer than two patches in a set, the natural ones are all equal, the dimensions do not
@@ -101,7 +104,7 @@ def fit_map(
     if any(each.moments().dimension != moments[0].dimension for each in (source_statistics, reference_statistics)):
         raise MomentsError("the statistics of the map have another dimension than the moments: compute both again")
     parameters = map_kind.fit(source_statistics, reference_statistics, shrinkage_factor)
-    return TransportMap(parameters, reference_gaussian, info)
+    return TransportMap(parameters, reference_gaussian, info, tone)
 
 
 def _check_sides(source: Moments, reference: Moments, patch_size: int) -> None:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,11 +15,13 @@ from deepot.transport.gaussian import Gaussian
 from deepot.transport.map_info import MapInfo
 from deepot.transport.map_kinds import LatentOperator, load_map_kind
 from deepot.transport.safetensors_file import pack, unpack_metadata, unpack_tensors
+from deepot.transport.tone import LEVELS, ToneCurve
 from deepot.transport.validity import check_psd, check_tensors, has_variation
 
-MAP_FORMAT = "deepot-map-7"
+MAP_FORMAT = "deepot-map-8"
 _FORMAT_PREFIX = "deepot-map-"
-_REFERENCE_MEAN, _REFERENCE_COVARIANCE = "reference_mean", "reference_covariance"
+_REFERENCE_MEAN, _REFERENCE_COVARIANCE, _TONE = "reference_mean", "reference_covariance", "tone_shifts"
+_MAX_SHIFT = LEVELS - 1  # levels
 _PSD_PARAMETERS, _ASCENDING_PARAMETERS = {"matrix"}, {"bounds"}
 """Parameters that are covariance-like, or sorted, whatever the kind of map."""
 
@@ -33,6 +36,8 @@ class TransportMap:
             z ↦ T (z − source_mean) + target_mean.
         reference: The Gaussian of all natural patches.
         info: What the map was fitted from and how.
+        tone: The tone curve that restored photos had applied before they were encoded, and must have in use; None if
+            none was fitted.
 
     Example:
         >>> import deepot, torch
@@ -50,6 +55,7 @@ class TransportMap:
     parameters: Mapping[str, Tensor]
     reference: Gaussian
     info: MapInfo
+    tone: ToneCurve | None = None
 
     @property
     def channels(self) -> int:
@@ -87,7 +93,11 @@ class TransportMap:
         """Return the map as a safetensors file; equal maps give equal bytes."""
         reference = {_REFERENCE_MEAN: self.reference.mean, _REFERENCE_COVARIANCE: self.reference.covariance}
         tensors = {name: tensor.clone() for name, tensor in {**self.parameters, **reference}.items()}
-        return pack(tensors, {"format": MAP_FORMAT, **asdict(self.info)})
+        metadata = {"format": MAP_FORMAT, "tone": None, **asdict(self.info)}
+        if self.tone is not None:
+            tensors[_TONE] = self.tone.shifts
+            metadata["tone"] = self.tone.record
+        return pack(tensors, metadata)
 
     @property
     def sha256(self) -> str:
@@ -109,6 +119,7 @@ class TransportMap:
                 raise MapError(f"{name} was fitted by another version of deepot: fit it again")
             if file_format != MAP_FORMAT:
                 raise MapError(f"{name} is not a deepot map (its format is '{file_format}')")
+            tone = _read_tone(tensors.pop(_TONE, None), fields.pop("tone", None))
             info = MapInfo.from_fields(fields)
             load_map_kind(info.kind)
             reference = Gaussian(tensors.pop(_REFERENCE_MEAN), tensors.pop(_REFERENCE_COVARIANCE))
@@ -119,7 +130,7 @@ class TransportMap:
             raise MapError(f"{name} is a map of a kind that this version of deepot does not have: {error}") from error
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise MapError(f"{name} is not a deepot map ({type(error).__name__}: {error})") from error
-        return cls(tensors, reference, info)
+        return cls(tensors, reference, info, tone)
 
     def save(self, path: Path | str) -> None:
         """Write the map file."""
@@ -133,6 +144,23 @@ class TransportMap:
             MapError: It is not a map file, or not one of this version of deepot.
         """
         return cls.from_bytes(Path(path).read_bytes(), str(path))
+
+
+def _read_tone(shifts: Tensor | None, record: Any) -> ToneCurve | None:  # noqa: ANN401 - whatever the file holds
+    """Return the tone curve of a map file; None if it has none.
+
+    Raises:
+        ValueError: Its numbers cannot have been fitted.
+        TypeError: Its record has other fields.
+    """
+    if shifts is None and record is None:
+        return None
+    if shifts is None or not isinstance(record, dict):
+        raise ValueError("its tone curve is not complete")
+    check_tensors({_TONE: shifts}, {_TONE: (3, LEVELS)})
+    if float(shifts.abs().max()) > _MAX_SHIFT:
+        raise ValueError(f"its tone curve shifts a level by {float(shifts.abs().max()):.0f}")
+    return ToneCurve.from_record(shifts, record)
 
 
 def _check_numbers(parameters: Mapping[str, Tensor], reference: Gaussian, info: MapInfo) -> None:

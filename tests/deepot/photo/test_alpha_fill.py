@@ -47,6 +47,7 @@ def test_enhance_changes_visible_borders_as_in_an_opaque_photo(autoencoder):
     """Black samples outside the disc change its border if they are not marked as transparent."""
     transport = fit(autoencoder)
     flat = np.full((96, 128, 3), 150, np.uint8)
+    flat[::7, ::5] += 1  # a constant area would not be changed at all
     inside = disc()
     black = np.where(inside[:, :, None], flat, 0).astype(np.uint8)
     opaque, cut, unmarked = Pixels(flat.copy()), Pixels(black.copy(), np.where(inside, 255, 0)), Pixels(black.copy())

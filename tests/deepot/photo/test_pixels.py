@@ -29,7 +29,7 @@ def test_enhance_16_bit_gradient_has_no_bands(autoencoder, channels, profile):
     ramp = (30000 + 4 * np.arange(256)).astype(np.uint16)
     pixels = Pixels.from_array(np.tile(ramp[None, :, None], (32, 1, channels)), profile, alpha=False)
     assert (pixels.colour_space is None) == (profile is None)
-    Enhancer(autoencoder, fit(autoencoder), mode=TransportMode.RESIDUAL).enhance(pixels)
+    Enhancer(autoencoder, fit(autoencoder), alpha=-1, mode=TransportMode.RESIDUAL).enhance(pixels)
     rows = pixels.samples[12:20, 20:-20].astype(int)
     change = rows - ramp[None, 20:-20, None]
     assert np.abs(change).max() > 20, "the enhancer must change the gradient"

@@ -1,0 +1,113 @@
+"""The composition of an output: how a restored photo and its decoded change become what is added to its samples."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from deepot.inference.cell_filters import cell_means, detail, fill_cells, remove_repetition
+from deepot.inference.modes import Preserve, TransportMode
+from deepot.photo import LUMA_WEIGHTS
+from deepot.transport import ToneCurve
+
+_CLIPPING_ROUNDS = 3  # after which cell means differ from their goal by less than rounding, if they can reach it
+
+
+@dataclass(frozen=True)
+class Composition:
+    """How outputs are composed; the same for all photos of an enhancer.
+
+    Attributes:
+        mode: The output mode.
+        factor: Side of a cell in pixels, the autoencoder's factor.
+        tone: The tone curve of the map; None without one.
+        preserve: What the map must not change.
+    """
+
+    mode: TransportMode
+    factor: int
+    tone: ToneCurve | None = None
+    preserve: Collection[Preserve] = ()
+
+    @property
+    def keeps_constant_areas(self) -> bool:
+        """Whether nothing is added where the restored photo is constant; the published mode adds everywhere."""
+        return self.mode is not TransportMode.PLAIN
+
+    def apply_tone(self, rgb: Tensor) -> Tensor:
+        """Return RGB values (B, 3, H, W) in [0, 1] with the tone curve applied."""
+        return rgb if self.tone is None else self.tone.apply(rgb)
+
+    def filter_difference(self, difference: Tensor) -> Tensor:
+        """Return what of D(z′) − D(z) (B, 3, H, W) is added at α = 0 in detail and residual mode.
+
+        H and W are multiples of `factor`. It is local, and exact in tiles with a halo of `FILTER_RADIUS` cells.
+        """
+        if self.mode is TransportMode.DETAIL:
+            difference = detail(difference, self.factor)
+        return remove_repetition(difference, self.factor)
+
+    def change(
+        self,
+        decoded: Tensor,
+        restored: Tensor,
+        toned: Tensor,
+        strength: float,
+        constant: Tensor | None = None,
+        *,
+        grey: bool = False,
+    ) -> Tensor:
+        """Return x̂ − x* for a block whose corners lie on corners of cells, or on the photo's edge.
+
+        Args:
+            decoded: D(z′) in plain mode, otherwise what `filter_difference` returned, (1, 3, h, w).
+            restored: x*, (1, 3, h, w) in [0, 1].
+            toned: x* with the tone curve applied, likewise; not used in plain mode.
+            strength: 1 − α, which scales the whole change, that of the tone included.
+            constant: Where x* lies in a constant area, (h, w), bool: nothing is added there.
+            grey: Whether the photo is grey; all channels then change by the same luma.
+        """
+        one_change = Preserve.CHROMA in self.preserve or grey
+        if self.mode is TransportMode.PLAIN:
+            delta = strength * (decoded - restored)
+            return luma_difference(delta) if one_change else delta
+        shift = strength * (toned - restored)
+        delta = shift + strength * decoded
+        if one_change:
+            shift, delta = luma_difference(shift), luma_difference(delta)
+        if constant is not None:
+            shift, delta = shift * ~constant, delta * ~constant
+        if self.mode is TransportMode.DETAIL:
+            delta = self._restore_cell_means(delta, restored, restored + shift, constant, one_change)
+        return delta
+
+    def _restore_cell_means(
+        self, delta: Tensor, restored: Tensor, goal: Tensor, constant: Tensor | None, one_change: bool
+    ) -> Tensor:
+        """Return a change after which the cells have the means of `goal`, in spite of clipping and constant areas.
+
+        What clipped or constant pixels do not take is shared by the other pixels of their cell.
+        """
+        size = delta.shape[2:]
+        goal_means = cell_means(goal.clamp(0, 1), self.factor)
+        for _ in range(_CLIPPING_ROUNDS):
+            values = restored + delta
+            free = (values > 0) & (values < 1)
+            if constant is not None:
+                free &= ~constant
+            if one_change:
+                free = free.any(1, keepdim=True).expand_as(free)
+            gap = goal_means - cell_means(values.clamp(0, 1), self.factor)
+            if one_change:
+                gap = luma_difference(gap)
+            share = cell_means(free.to(delta.dtype), self.factor)
+            step = torch.where(share > 0, gap / share.clamp(min=1e-6), 0.0)
+            delta = delta + fill_cells(step, self.factor, *size) * free
+        return delta
+
+
+def luma_difference(difference: Tensor) -> Tensor:
+    """Return the luma (ITU-R BT.601) of a difference of RGB images (B, 3, H, W), in all three channels."""
+    weights = difference.new_tensor(LUMA_WEIGHTS).view(3, 1, 1)
+    return (difference * weights).sum(1, keepdim=True).expand_as(difference)
