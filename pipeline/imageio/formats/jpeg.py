@@ -16,6 +16,8 @@ from pipeline.imageio.formats.jpeg_segments import fit_to_segments
 from pipeline.imageio.formats.option_checks import check_quality, check_subsampling
 from pipeline.imageio.formats.pillow_format import PillowFormat, metadata_arguments, save_with_pillow
 from pipeline.imageio.image_format import Capabilities
+from pipeline.imageio.metadata.exif_profile import profile_from_exif
+from pipeline.imageio.metadata.ifd import parse_exif_block
 from pipeline.imageio.metadata.metadata import Metadata
 from pipeline.imageio.metadata.tiff_tags import read_exif_resolution
 
@@ -61,6 +63,8 @@ class JpegFormat(PillowFormat):
     def read_metadata(self, data: bytes, image: Image.Image) -> Metadata:
         """Return the metadata, with the segments that Pillow does not write by itself."""
         metadata = super().read_metadata(data, image)
+        if metadata.icc is None and metadata.exif and image.mode == "RGB" and (tags := parse_exif_block(metadata.exif)):
+            metadata = replace(metadata, icc=profile_from_exif(tags))
         if not isinstance(image, JpegImagePlugin.JpegImageFile):
             return metadata
         dpi = metadata.dpi

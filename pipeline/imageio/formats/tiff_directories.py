@@ -1,0 +1,108 @@
+"""The directories of a TIFF file: those of its pages, and the subdirectories that belong to them."""
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.imageio.metadata.ifd import ENTRY_BYTES, Ifd, read_ifd
+
+NEW_SUBFILE_TYPE, OLD_SUBFILE_TYPE, WIDTH, HEIGHT, COMPRESSION, PHOTOMETRIC = 254, 255, 256, 257, 259, 262
+PAGE_NAME, SUB_IFDS = 285, 330
+_INTEGER_FORMATS = {1: "B", 3: "H", 4: "I", 13: "I"}  # by field type
+_BIGTIFF_ENTRY_BYTES = 20
+_MAX_DEPTH = 4  # of subdirectories in subdirectories; writers of pyramids need one
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A directory of a file.
+
+    Attributes:
+        offset: where it starts.
+        tags: all its tags.
+        subdirectories: those that its tag SubIFDs refer to, in their order.
+    """
+
+    offset: int
+    tags: Ifd
+    subdirectories: tuple["Directory", ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Pixels per row; 0 if it is not stated."""
+        return first_integer(self.tags, WIDTH) or 0
+
+    @property
+    def height(self) -> int:
+        """Rows; 0 if it is not stated."""
+        return first_integer(self.tags, HEIGHT) or 0
+
+
+def read_directories(data: bytes, file: Any) -> list[Directory]:  # noqa: ANN401 — tifffile's types say Any
+    """Return the directories of the pages in their order, each with its subdirectories.
+
+    Args:
+        data: the file.
+        file: the same, opened by tifffile.
+
+    Raises:
+        ValueError: the directories form a cycle.
+    """
+    reader = _DirectoryReader(data, file.byteorder, file.is_bigtiff)
+    return [reader.read(page.offset) for page in file.pages]
+
+
+def iter_all(directories: Iterable[Directory]) -> Iterator[Directory]:
+    """Yield directories, each followed by its subdirectories."""
+    for directory in directories:
+        yield directory
+        yield from iter_all(directory.subdirectories)
+
+
+def first_integer(tags: Ifd, code: int) -> int | None:
+    """Return the first value of a tag of integers; None if it is missing or of another type."""
+    return next(iter(read_integers(tags, code)), None)
+
+
+def read_integers(tags: Ifd, code: int) -> tuple[int, ...]:
+    """Return the values of a tag of integers; none if it is missing or of another type."""
+    tag = tags.tags.get(code)
+    if tag is None or tag.field_type not in _INTEGER_FORMATS:
+        return ()
+    kind = _INTEGER_FORMATS[tag.field_type]
+    count = min(tag.count, len(tag.data) // struct.calcsize(kind))
+    return struct.unpack_from(f"{tags.byte_order}{count}{kind}", tag.data)
+
+
+class _DirectoryReader:
+    """Reads directories, each offset once."""
+
+    def __init__(self, data: bytes, byte_order: str, is_bigtiff: bool) -> None:
+        self._data, self._byte_order, self._is_bigtiff = data, byte_order, is_bigtiff
+        self._seen: set[int] = set()
+
+    def read(self, offset: int, depth: int = 0) -> Directory:
+        """Read the directory at an offset; `depth` is how many directories it is below."""
+        if offset in self._seen:
+            raise ValueError(f"its directories form a cycle: the one at {offset} occurs again")
+        self._seen.add(offset)
+        tags = read_ifd(self._data, offset, self._byte_order, is_bigtiff=self._is_bigtiff)
+        if depth == _MAX_DEPTH and SUB_IFDS in tags.tags:
+            raise ValueError(f"its subdirectories are nested more than {_MAX_DEPTH} deep")
+        chains = [self._iter_chain(start) for start in read_integers(tags, SUB_IFDS)]
+        return Directory(
+            offset, tags, tuple(self.read(start, depth + 1) for chain in chains for start in chain if start)
+        )
+
+    def _iter_chain(self, offset: int) -> Iterator[int]:
+        """Yield the offset of a subdirectory and of those that its links lead to."""
+        head, entry_bytes, link = ("Q", _BIGTIFF_ENTRY_BYTES, "Q") if self._is_bigtiff else ("H", ENTRY_BYTES, "I")
+        while offset:
+            yield offset  # which raises if it has been read already
+            try:
+                (count,) = struct.unpack_from(self._byte_order + head, self._data, offset)
+                end = offset + struct.calcsize(self._byte_order + head) + entry_bytes * count
+                (offset,) = struct.unpack_from(self._byte_order + link, self._data, end)
+            except struct.error:
+                return
