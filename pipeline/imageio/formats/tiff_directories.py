@@ -49,8 +49,13 @@ def read_directories(data: bytes, file: Any) -> list[Directory]:  # noqa: ANN401
     Raises:
         ValueError: the directories form a cycle.
     """
-    reader = _DirectoryReader(data, file.byteorder, file.is_bigtiff)
-    return [reader.read(page.offset) for page in file.pages]
+    offsets: dict[int, None] = {}
+    for page in file.pages:
+        if page.offset in offsets:
+            raise ValueError(f"its pages form a cycle after page {len(offsets)}")
+        offsets[page.offset] = None
+    reader = _DirectoryReader(data, file.byteorder, file.is_bigtiff, set(offsets))
+    return [reader.read(offset) for offset in offsets]
 
 
 def iter_all(directories: Iterable[Directory]) -> Iterator[Directory]:
@@ -76,33 +81,41 @@ def read_integers(tags: Ifd, code: int) -> tuple[int, ...]:
 
 
 class _DirectoryReader:
-    """Reads directories, each offset once."""
+    """Reads directories, each subdirectory once: references to pages, and to what has been read, are ignored."""
 
-    def __init__(self, data: bytes, byte_order: str, is_bigtiff: bool) -> None:
+    def __init__(self, data: bytes, byte_order: str, is_bigtiff: bool, pages: set[int]) -> None:
+        """Take a file and the offsets of its pages."""
         self._data, self._byte_order, self._is_bigtiff = data, byte_order, is_bigtiff
-        self._seen: set[int] = set()
+        self._seen = pages
 
     def read(self, offset: int, depth: int = 0) -> Directory:
         """Read the directory at an offset; `depth` is how many directories it is below."""
-        if offset in self._seen:
-            raise ValueError(f"its directories form a cycle: the one at {offset} occurs again")
-        self._seen.add(offset)
         tags = read_ifd(self._data, offset, self._byte_order, is_bigtiff=self._is_bigtiff)
         if depth == _MAX_DEPTH and SUB_IFDS in tags.tags:
             raise ValueError(f"its subdirectories are nested more than {_MAX_DEPTH} deep")
-        chains = [self._iter_chain(start) for start in read_integers(tags, SUB_IFDS)]
-        return Directory(
-            offset, tags, tuple(self.read(start, depth + 1) for chain in chains for start in chain if start)
-        )
+        starts = self._with_linked(read_integers(tags, SUB_IFDS))
+        return Directory(offset, tags, tuple(self.read(start, depth + 1) for start in starts))
 
-    def _iter_chain(self, offset: int) -> Iterator[int]:
-        """Yield the offset of a subdirectory and of those that its links lead to."""
+    def _with_linked(self, offsets: tuple[int, ...]) -> list[int]:
+        """Return the offsets of subdirectories, with those that their links lead to; most writers list and link all."""
+        pending = [offset for offset in dict.fromkeys(offsets) if offset and offset not in self._seen]
+        self._seen.update(pending)
+        found = []
+        for offset in pending:
+            while offset:
+                found.append(offset)
+                offset = self._read_link(offset)
+                if offset in self._seen:
+                    break
+                self._seen.add(offset)
+        return found
+
+    def _read_link(self, offset: int) -> int:
+        """Return the offset of the directory that the one at an offset leads to; 0 if there is none."""
         head, entry_bytes, link = ("Q", _BIGTIFF_ENTRY_BYTES, "Q") if self._is_bigtiff else ("H", ENTRY_BYTES, "I")
-        while offset:
-            yield offset  # which raises if it has been read already
-            try:
-                (count,) = struct.unpack_from(self._byte_order + head, self._data, offset)
-                end = offset + struct.calcsize(self._byte_order + head) + entry_bytes * count
-                (offset,) = struct.unpack_from(self._byte_order + link, self._data, end)
-            except struct.error:
-                return
+        try:
+            (count,) = struct.unpack_from(self._byte_order + head, self._data, offset)
+            end = offset + struct.calcsize(self._byte_order + head) + entry_bytes * count
+            return int(struct.unpack_from(self._byte_order + link, self._data, end)[0])
+        except (struct.error, OverflowError):
+            return 0
