@@ -5,12 +5,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.imageio.metadata.ifd import ENTRY_BYTES, Ifd, read_ifd
+from pipeline.imageio.metadata.ifd import Ifd, directory_layout, read_ifd
 
 NEW_SUBFILE_TYPE, OLD_SUBFILE_TYPE, WIDTH, HEIGHT, COMPRESSION, PHOTOMETRIC = 254, 255, 256, 257, 259, 262
 PAGE_NAME, SUB_IFDS = 285, 330
 _INTEGER_FORMATS = {1: "B", 3: "H", 4: "I", 13: "I"}  # by field type
-_BIGTIFF_ENTRY_BYTES = 20
 _MAX_DEPTH = 4  # of subdirectories in subdirectories; writers of pyramids need one
 
 
@@ -112,10 +111,10 @@ class _DirectoryReader:
 
     def _read_link(self, offset: int) -> int:
         """Return the offset of the directory that the one at an offset leads to; 0 if there is none."""
-        head, entry_bytes, link = ("Q", _BIGTIFF_ENTRY_BYTES, "Q") if self._is_bigtiff else ("H", ENTRY_BYTES, "I")
+        layout = directory_layout(is_bigtiff=self._is_bigtiff)
         try:
-            (count,) = struct.unpack_from(self._byte_order + head, self._data, offset)
-            end = offset + struct.calcsize(self._byte_order + head) + entry_bytes * count
-            return int(struct.unpack_from(self._byte_order + link, self._data, end)[0])
+            (count,) = struct.unpack_from(self._byte_order + layout.count, self._data, offset)
+            end = offset + layout.link_offset(count)
+            return int(struct.unpack_from(self._byte_order + layout.pointer, self._data, end)[0])
         except (struct.error, OverflowError):
             return 0

@@ -10,7 +10,7 @@ import tifffile
 from deepot.photo import Pixels
 from pipeline.imageio.formats.tiff_directories import SUB_IFDS
 from pipeline.imageio.formats.tiff_kept import KeptPage
-from pipeline.imageio.metadata.ifd import ENTRY_BYTES, EXIF_IFD, GPS_IFD, Ifd, Tag, read_ifd
+from pipeline.imageio.metadata.ifd import EXIF_IFD, GPS_IFD, Ifd, Tag, directory_layout, read_ifd
 from pipeline.imageio.metadata.tiff_tags import PIXEL_LAYOUT_TAGS, RESOLUTION_TAGS, PageStyle
 from pipeline.imageio.sample_arrays import interleave_alpha
 
@@ -31,7 +31,7 @@ class PageToWrite:
 
 
 def write_pages(pages: Sequence[PageToWrite]) -> bytes:
-    """Return a classic TIFF of pages, in the byte order of the first one's tags.
+    """Return a TIFF of pages, in the byte order of the first one's tags: a BigTIFF if a tag has values of 64 bits.
 
     Raises:
         ValueError: it would be larger than a classic TIFF can be.
@@ -42,8 +42,11 @@ def write_pages(pages: Sequence[PageToWrite]) -> bytes:
     if sum(pixels.samples.nbytes for pixels, _ in sampled) + kept_bytes > _MAX_FILE_BYTES:
         raise ValueError("more than 4 GB of samples; a classic TIFF cannot hold them")
     order = sampled[0][1].tags.byte_order
+    tags = [each.style.tags if isinstance(each, KeptPage) else each[1].tags for each in contents]
+    tags += [each.layout for each in contents if isinstance(each, KeptPage)]
+    is_bigtiff = any(each.needs_bigtiff for each in tags)
     sink = io.BytesIO()
-    with tifffile.TiffWriter(sink, byteorder=order, bigtiff=False) as writer:
+    with tifffile.TiffWriter(sink, byteorder=order, bigtiff=is_bigtiff) as writer:
         for pixels, style in sampled:
             channels = pixels.samples.shape[2]
             array = interleave_alpha(pixels)
@@ -57,7 +60,7 @@ def write_pages(pages: Sequence[PageToWrite]) -> bytes:
                 contiguous=False,
                 **style.options,
             )
-    _DirectoryWriter(sink, order, len(sampled)).write(pages)
+    _DirectoryWriter(sink, order, len(sampled), is_bigtiff=is_bigtiff).write(pages)
     return sink.getvalue()
 
 
@@ -71,19 +74,35 @@ def _iter_all(pages: Sequence[PageToWrite]) -> Iterator[PageToWrite]:
 class _DirectoryWriter:
     """Adds tags to a finished file: new directories are appended, which refer to the samples as the old ones do."""
 
-    def __init__(self, file: io.BytesIO, order: str, count: int) -> None:
+    def __init__(self, file: io.BytesIO, order: str, count: int, *, is_bigtiff: bool) -> None:
         """Read the directories of the file, of which there are `count`."""
-        self._file, self._order = file, order
-        self._finished = iter(_read_directories(file, order, count))
+        self._file, self._order, self._is_bigtiff = file, order, is_bigtiff
+        self._layout = directory_layout(is_bigtiff=is_bigtiff)
+        self._finished = iter(self._read_finished(count))
+
+    @property
+    def _first_link(self) -> int:
+        """Where the file's header has the offset of the first directory."""
+        return 8 if self._is_bigtiff else 4
 
     def write(self, pages: Sequence[PageToWrite]) -> None:
         """Append the directories of pages in their order, with those of their subpages, and link them."""
-        link = 4
+        link = self._first_link
         for page in pages:
             start, n_entries = self._append(page)
             self._file.seek(link)
-            self._file.write(struct.pack(self._order + "I", start))
-            link = start + 2 + ENTRY_BYTES * n_entries
+            self._file.write(struct.pack(self._order + self._layout.pointer, start))
+            link = start + self._layout.link_offset(n_entries)
+
+    def _read_finished(self, count: int) -> list[Ifd]:
+        """Return the directories of the finished file in their order."""
+        found, link = [], self._first_link
+        with self._file.getbuffer() as view:
+            for _ in range(count):
+                (offset,) = struct.unpack_from(self._order + self._layout.pointer, view, link)
+                found.append(read_ifd(view, offset, self._order, is_bigtiff=self._is_bigtiff))
+                link = offset + self._layout.link_offset(len(found[-1].tags))
+        return found
 
     def _append(self, page: PageToWrite) -> tuple[int, int]:
         """Append the directory of a page, after those of its subpages; returns its offset and number of entries."""
@@ -102,16 +121,5 @@ class _DirectoryWriter:
             merged.tags[SUB_IFDS] = Tag(4, len(offsets), struct.pack(f"{self._order}{len(offsets)}I", *offsets))
         end = self._file.seek(0, io.SEEK_END)
         start = end + end % 2
-        self._file.write(bytes(start - end) + merged.to_bytes(start))
+        self._file.write(bytes(start - end) + merged.to_bytes(start, is_bigtiff=self._is_bigtiff))
         return start, len(merged.tags) + len(merged.children)
-
-
-def _read_directories(file: io.BytesIO, order: str, count: int) -> list[Ifd]:
-    """Return the directories of a finished file in their order."""
-    found, link = [], 4
-    with file.getbuffer() as view:
-        for _ in range(count):
-            (offset,) = struct.unpack_from(order + "I", view, link)
-            found.append(read_ifd(view, offset, order))
-            link = offset + 2 + ENTRY_BYTES * len(found[-1].tags)
-    return found
