@@ -5,10 +5,19 @@ import io
 import numpy as np
 import tifffile
 
+from pipeline.imageio.image_file import decode, encode
 from tests.support.photos import make_photo
 
+MAX_PIXELS = 10**9
 REDUCED, MASK, DEPTH_MAP = 1, 4, 8
 """Bits of NewSubfileType."""
+CONTAINERS = {
+    "classic": {},
+    "big-endian": {"byteorder": ">"},
+    "BigTIFF": {"bigtiff": True},
+    "big-endian BigTIFF": {"byteorder": ">", "bigtiff": True},
+}
+"""Options of `write_pages`, by name."""
 OLD_REDUCED = (255, 3, 1, 2, True)
 """The tag SubfileType of TIFF 5.0, which says that a page is reduced."""
 
@@ -63,3 +72,21 @@ def read_segments(data, *path):
             page = page.pages[number]
         parts = zip(page.dataoffsets, page.databytecounts, strict=True)
         return [data[start : start + count] for start, count in parts], int(page.compression)
+
+
+def encode_pyramid_tiff():
+    """A photo with two levels of a pyramid, one of them in a subdirectory, and a mask."""
+    return write_pages(
+        (make_samples(), {"subifds": 1, "tile": (16, 16), "compression": "zlib"}),
+        (make_samples(5, 32, 24), {"subfiletype": REDUCED}),
+        (make_samples(5, 16, 12), {"subfiletype": REDUCED}),
+        (make_mask() > 128, {"subfiletype": MASK, "compression": "packbits"}),
+    )
+
+
+def restored(data, form="same", policy="keep"):
+    """The result for a file whose photos are inverted, as transport would change them, and their new samples."""
+    photo = decode(data, MAX_PIXELS)
+    for page in photo.pages:
+        page.samples[:] = page.max_value - page.samples
+    return encode(photo, photo.pages, form, policy), [page.samples for page in photo.pages]

@@ -48,7 +48,7 @@ class KeptPage:
         return sum(map(len, self.segments))
 
     def apply_policy(self, policy: MetadataPolicy) -> "KeptPage":
-        """Return the page with the tags that a policy keeps; its name always stays, as it may say what the page is."""
+        """Return the page with the tags that a policy keeps; its name always stays, as some are recognised by it."""
         style = self.style.apply_policy(policy)
         if name := self.style.tags.tags.get(PAGE_NAME):
             style.tags.tags[PAGE_NAME] = name

@@ -110,7 +110,7 @@ def describe_other_pages(nodes: Sequence[PageNode]) -> str | None:
 
 
 def _kind_of(directory: Directory, before: Directory | None) -> PageKind:
-    """Return what the tags of a page say that it is; `before` is the page before it."""
+    """Return what a page is by its tags; `before` is the page before it."""
     tags = directory.tags
     subfile, photometric = first_integer(tags, NEW_SUBFILE_TYPE) or 0, first_integer(tags, PHOTOMETRIC)
     if max(first_integer(tags, _IMAGE_DEPTH) or 1, first_integer(tags, _TILE_DEPTH) or 1) > 1:
@@ -141,17 +141,24 @@ def _make_node(
     Args:
         directory: its tags.
         number: its place in the chain of pages; None for a subdirectory.
-        kind: what its tags say that it is.
+        kind: what it is by its tags.
         index: that of the photo it belongs to, or is.
         photo: the directory of that photo; None if it belongs to something that stays as it is.
     """
     reorientation: tuple[int, ...] | None = ()
-    if kind is PageKind.REDUCED or (kind is PageKind.PHOTO and number is None):  # smaller ones often have no mark
-        reorientation = find_reorientation(directory, photo) if photo else None
+    if kind is PageKind.REDUCED or (kind is PageKind.PHOTO and number is None):
+        is_likely = photo is not None and (kind is PageKind.REDUCED or _is_unmarked_level(directory, photo))
+        reorientation = find_reorientation(directory, photo) if photo is not None and is_likely else None
         kind = PageKind.REDUCED if reorientation is not None else PageKind.OTHER
     shown = photo if kind in (PageKind.PHOTO, PageKind.REDUCED) else None
     subpages = tuple(_make_node(each, None, _kind_of(each, None), index, shown) for each in directory.subdirectories)
     return PageNode(directory, number, kind, None if shown is None else index, reorientation or (), subpages)
+
+
+def _is_unmarked_level(directory: Directory, photo: Directory) -> bool:
+    """Whether a subdirectory is smaller than a photo and grey or colour as that is: some pyramids have no marks."""
+    are_grey = {first_integer(each.tags, PHOTOMETRIC) in _GREY_PHOTOMETRICS for each in (directory, photo)}
+    return _area(directory) < _area(photo) and len(are_grey) == 1
 
 
 def _describe_pages_without_photo(kinds: Sequence[PageKind]) -> str:

@@ -21,6 +21,7 @@ from pipeline.workers.shard_worker import ShardWorker
 from pipeline.workers.work_item import WorkerConfig, WorkItem
 from tests.support.fake_autoencoders import UNEXPECTED_ERRORS
 from tests.support.image_corpus import PHOTO_KINDS
+from tests.support.tiff_files import block_mean, encode_pyramid_tiff, read_page, read_segments
 
 MAX_PIXELS = 10**9
 
@@ -98,6 +99,31 @@ def test_process_changes_every_photo_and_keeps_its_properties(rows_of, kinds, tm
                 np.testing.assert_array_equal(same.alpha, page.alpha)
                 hidden = page.alpha == 0
                 np.testing.assert_array_equal(same.samples[hidden], page.samples[hidden], err_msg=name)
+
+
+def test_process_makes_reduced_pages_from_the_result_and_copies_masks(rows_of, tmp_path):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    (folder / "a.tif").write_bytes(encode_pyramid_tiff())
+    row = rows_of(input={"images": str(folder)}, transport={"mode": "residual"})["a.tif"]
+    assert (row["status"], row["pages"], row["other_pages"]) == ("ok", 1, "2 reduced, 1 transparency mask")
+    before, after = (folder / "a.tif").read_bytes(), read(row["output_uri"])
+    samples = read_page(after, 0)
+    assert not np.array_equal(samples, read_page(before, 0))
+    for path, factor in (((0, 0), 2), ((1,), 4)):
+        np.testing.assert_allclose(read_page(after, *path), block_mean(samples, factor), atol=1)
+    assert read_segments(after, 2) == read_segments(before, 2)
+
+
+def test_process_to_a_format_of_one_page_writes_the_photo_alone(rows_of, tmp_path):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    (folder / "a.tif").write_bytes(encode_pyramid_tiff())
+    row = rows_of(
+        input={"images": str(folder)}, output={"uri": str(tmp_path / "out"), "format": "jpeg"}, transport={"alpha": 1}
+    )["a.tif"]
+    assert (row["status"], row["other_pages"]) == ("ok", "2 reduced, 1 transparency mask")
+    assert decode(read(row["output_uri"]), MAX_PIXELS).pixels.width == row["width"] == 64
 
 
 def test_process_to_a_format_fails_photos_that_it_cannot_hold(rows_of, kinds, tmp_path):
