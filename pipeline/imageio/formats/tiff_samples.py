@@ -106,7 +106,7 @@ def read_with_tifffile(
 
     Raises:
         UnsupportedImageError: other channels, or a compression that is not read.
-        ValueError: a strip or tile is missing.
+        ValueError: a strip or tile is missing, or the tags contradict each other.
     """
     has_stated_size = int(page.compression) in STATED_SIZES
     channels = CHANNELS_BY_PHOTOMETRIC.get(int(page.photometric), 0) + alpha
@@ -128,6 +128,8 @@ def read_with_tifffile(
     if channels > 1 and page.planarconfig == 2:
         array = np.moveaxis(array, 0, -1)
     array = np.ascontiguousarray(array if array.ndim == 3 else array[:, :, None])
+    if array.shape != (page.imagelength, page.imagewidth, channels):
+        raise ValueError(f"its samples have the shape {array.shape}, which its tags do not state")
     if int(page.photometric) == 0:
         np.subtract(np.iinfo(array.dtype).max, array[:, :, :1], out=array[:, :, :1])
     mode = _PILLOW_MODES[array.dtype.itemsize * 8].get((channels - alpha, alpha), "CMYKA")
