@@ -126,8 +126,19 @@ def _resize(photo: Pixels, width: int, height: int) -> Pixels:
 
 def _average(plane: NDArray[Any], size: tuple[int, int], box: tuple[float, float, float, float]) -> NDArray[np.float32]:
     """Return the means of (h, w) values in a box (left, top, right, bottom), for each pixel of (width, height)."""
-    image = Image.fromarray(plane.astype(np.float32)).resize(size, Image.Resampling.BOX, box)
-    return np.array(image, np.float32)
+    left, top, right, bottom = box
+    if plane.size > _BAND_PIXELS:  # for few pixels of a large photo: rows first, in bands
+        rows = max(1, _BAND_PIXELS // plane.shape[1])
+        bands = [plane[start : start + rows] for start in range(0, len(plane), rows)]
+        plane = np.vstack([_resample(band, (size[0], len(band)), (left, 0, right, len(band))) for band in bands])
+        left, right = 0, size[0]
+    return _resample(plane, size, (left, top, right, bottom))
+
+
+def _resample(
+    plane: NDArray[Any], size: tuple[int, int], box: tuple[float, float, float, float]
+) -> NDArray[np.float32]:
+    return np.array(Image.fromarray(plane.astype(np.float32)).resize(size, Image.Resampling.BOX, box), np.float32)
 
 
 def _to_srgb(pixels: Pixels, *, grey: bool) -> Pixels:

@@ -167,3 +167,13 @@ def test_rounded_sizes_of_a_pyramid_are_reduced_pages(width, height):
     photo = decode(data, MAX_PIXELS)
     assert photo.properties["other_pages"] == "1 reduced"
     assert read_page(restored(data)[0], 1).shape[:2] == (height, width)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (3, 2), (750, 500)])
+def test_reduced_page_of_a_large_photo_is_averaged_in_bands(width, height):
+    large = np.random.default_rng(4).integers(0, 256, (2000, 3000, 1), np.uint8)[:, :, 0]
+    data = write_pages((large, {}), (np.zeros((height, width), np.uint8), {"subfiletype": REDUCED}))
+    photo = decode(data, MAX_PIXELS)
+    found = read_page(encode(photo, photo.pages, "same", "keep"), 1).reshape(height, width)
+    means = large.reshape(height, 2000 // height, width, 3000 // width).mean((1, 3))
+    np.testing.assert_allclose(found, means, atol=0.51)
