@@ -1,5 +1,6 @@
 """Photos of all formats: bytes decoded to pixels and metadata, and encoded again."""
 
+from pipeline.imageio.apple_double import is_apple_double
 from pipeline.imageio.extensions import EXTENSIONS, IMAGE_EXTENSIONS, has_image_extension
 from pipeline.imageio.file_suffix import extension_for
 from pipeline.imageio.image_file import add_format_extension, decode, encode
@@ -19,6 +20,7 @@ __all__ = [
     "encode",
     "extension_for",
     "has_image_extension",
+    "is_apple_double",
     "parse_output_format",
     "strip_sidecar_location",
 ]

@@ -8,6 +8,7 @@ from PIL import Image, UnidentifiedImageError
 from deepot.errors import UnsupportedImageError
 from deepot.photo import Pixels
 from pipeline.errors import ErrorCode, ImageError
+from pipeline.imageio.apple_double import is_apple_double
 from pipeline.imageio.image_format import DecodedImage, OutputFormat
 from pipeline.imageio.library_settings import ignored_warnings, relaxed_libraries
 from pipeline.imageio.metadata.metadata import MetadataPolicy
@@ -100,6 +101,12 @@ def _resolve_format(format_spec: str, photo: DecodedImage | None) -> OutputForma
 
 def _explain_unknown_format(data: bytes) -> ImageError:
     """Return the error for a file that has none of the registered formats."""
+    if is_apple_double(data):
+        return ImageError(
+            ErrorCode.NOT_AN_IMAGE,
+            "it is an AppleDouble file, which holds what macOS keeps about a file and no photo: copy the photo itself "
+            "again",
+        )
     try:
         with Image.open(io.BytesIO(data)) as image:
             return ImageError(
