@@ -59,22 +59,42 @@ def encode(photo: DecodedImage, pages: Pixels | Sequence[Pixels], format_spec: s
         ImageError: the format cannot hold such pixels.
     """
     page_list = [pages] if isinstance(pages, Pixels) else list(pages)
-    output_format = _resolve_format(format_spec, photo)
-    if output_format is None:
-        name = photo.properties["format"]
-        raise ImageError(
-            ErrorCode.UNSUPPORTED_FORMAT, f"{name} files cannot hold the result; set output.format, to png for instance"
-        )
-    bits = photo.properties["bit_depth"]
-    for page in page_list:
-        if reason := unsupported_reason(output_format.format, page, bits, len(page_list)):
-            raise ImageError(ErrorCode.UNSUPPORTED_OUTPUT, f"cannot be written as {output_format.name}: {reason}")
+    output_format = _select_writable_format(photo, page_list, format_spec)
     policy = MetadataPolicy(metadata_policy)
     try:
         with relaxed_libraries:
             return output_format.format.write(photo, page_list, output_format.options, policy)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ImageError(ErrorCode.UNSUPPORTED_OUTPUT, f"cannot be written as {output_format.name}: {error}") from error
+
+
+def check_writable(photo: DecodedImage, format_spec: str, scale: int = 1) -> None:
+    """Check, before any work on a photo, that a format can hold its result.
+
+    Args:
+        photo: the photo.
+        format_spec: as for `encode`.
+        scale: how many times larger the result is along each axis.
+
+    Raises:
+        ImageError: `encode` would refuse pages of this kind and size, for the same reason and with the same code.
+    """
+    _select_writable_format(photo, photo.pages, format_spec, scale)
+
+
+def _select_writable_format(
+    photo: DecodedImage, pages: Sequence[Pixels], format_spec: str, scale: int = 1
+) -> OutputFormat:
+    """Return the format to write; raises ImageError if it cannot hold pages, enlarged by `scale`."""
+    output_format = _resolve_format(format_spec, photo)
+    if output_format is None:
+        name = photo.properties["format"]
+        raise ImageError(
+            ErrorCode.UNSUPPORTED_FORMAT, f"{name} files cannot hold the result; set output.format, to png for instance"
+        )
+    if reason := unsupported_reason(output_format.format, pages, photo.properties["bit_depth"], scale):
+        raise ImageError(ErrorCode.UNSUPPORTED_OUTPUT, f"cannot be written as {output_format.name}: {reason}")
+    return output_format
 
 
 def add_format_extension(key: str, format_spec: str, photo: DecodedImage | None = None) -> str:
