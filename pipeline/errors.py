@@ -117,7 +117,7 @@ class ErrorCode(StrEnum):
         "It has more pixels or bytes than the limits allow.",
         "Raise limits.max_pixels or limits.max_bytes.",
     )
-    EMPTY_FILE = "empty_file", "The file has no bytes.", "Restore it from a backup, or remove it."
+    EMPTY_FILE = "empty_file", "The file, or the cell, has no bytes.", "Restore it from a backup, or remove it."
     NOT_AN_IMAGE = (
         "not_an_image",
         "It is not an image, whatever its extension.",

@@ -9,7 +9,6 @@ from pipeline.errors import ImageError
 from pipeline.imageio.metadata.metadata import Metadata, MetadataPolicy
 from pipeline.imageio.metadata.tiff_tags import PageStyle
 
-
 STRIP_PIXELS = 32
 """Pages with a side of fewer pixels are strips, for which an encoder may have another limit."""
 

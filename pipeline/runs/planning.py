@@ -43,7 +43,7 @@ class PlanSummary:
     missing: int = 0
     presence_changes: int = 0
     passed_over: Mapping[str, int] = field(default_factory=dict)
-    unwritable: UnwritableNames = UnwritableNames()
+    unwritable: UnwritableNames = field(default_factory=UnwritableNames)
 
 
 def extend_plan(
