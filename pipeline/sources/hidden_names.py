@@ -6,16 +6,18 @@ from urllib.parse import unquote
 
 from pipeline.sources.passed_over import FileKind
 
-_SYSTEM_NAMES = re.compile(
+_SYSTEM = (
     r"\._.*|__macosx|icon\r|\.(ds_store|apdisk|apple(double|db|desktop)|com\.apple\..*|localized|volumeicon\.icns"
     r"|documentrevisions-v100|fseventsd|spotlight-v100|temporaryitems|trash(es|-\d+)?|lsoverride)"  # macOS, Linux
     r"|network trash folder|temporary items|lost\+found|\.(thumbnails|directory|nfs[\da-f]+|snapshots?|zfs)|~snapshot"
     r"|thumbs\.db|ehthumbs(_vista)?\.db|desktop\.ini|\$recycle\.bin|recycle[rd]|system volume information"  # Windows
     r"|@eadir|#(recycle|snapshot)|@(tmp|sharebin|recycle|recently-snapshot|__thumb)"  # Synology, QNAP
-    r"|\.@(__thumb|upload_cache)|\.recycle",
-    re.DOTALL,
+    r"|\.@(__thumb|upload_cache)|\.recycle"
 )
+_SYSTEM_NAME = re.compile(_SYSTEM, re.DOTALL)
 """Matched with names in lower case."""
+_MAY_BE_HIDDEN = re.compile(rf"(?:^|[/\\])(?:\.(?!\.?(?:[/\\]|$))|(?:{_SYSTEM})(?:[/\\]|$))|%", re.IGNORECASE)
+"""Found in every path with a hidden name, and in few others: a listing asks about millions."""
 
 
 def find_hidden_kind(path: str) -> FileKind | None:
@@ -32,10 +34,10 @@ def find_hidden_kind(path: str) -> FileKind | None:
         >>> find_hidden_kind("./box 3/scan.jpg") is None
         True
     """
-    names = _hidden_names(path)
+    names = _hidden_names(path) if _MAY_BE_HIDDEN.search(path) else []
     if not names:
         return None
-    return FileKind.SYSTEM if any(_SYSTEM_NAMES.fullmatch(_plain(name)) for name in names) else FileKind.HIDDEN
+    return FileKind.SYSTEM if any(_SYSTEM_NAME.fullmatch(_plain(name)) for name in names) else FileKind.HIDDEN
 
 
 def is_system_file(path: str) -> bool:
@@ -66,7 +68,7 @@ def _hidden_names(path: str) -> list[str]:
 
 
 def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or _SYSTEM_NAMES.fullmatch(name) is not None
+    return name.startswith(".") or _SYSTEM_NAME.fullmatch(name) is not None
 
 
 def _plain(name: str) -> str:
