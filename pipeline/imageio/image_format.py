@@ -10,6 +10,9 @@ from pipeline.imageio.formats.tiff_layout import PageLayout
 from pipeline.imageio.metadata.metadata import Metadata, MetadataPolicy
 from pipeline.imageio.metadata.tiff_tags import PageStyle
 
+STRIP_PIXELS = 32
+"""Pages with a side of fewer pixels are strips, for which an encoder may have another limit."""
+
 
 @dataclass(frozen=True)
 class Capabilities:
@@ -21,6 +24,10 @@ class Capabilities:
         cmyk: whether there may be four colour channels.
         alpha: whether there may be an alpha channel.
         icc: whether there may be an ICC profile.
+        grey: whether there may be a single colour channel.
+        max_side: pixels of a side.
+        max_strip_side: the same for a page whose other side has fewer than `STRIP_PIXELS`.
+        max_sample_bytes: bytes of the samples of all pages, uncompressed and without alpha.
     """
 
     max_bits: int = 8
@@ -28,6 +35,10 @@ class Capabilities:
     cmyk: bool = False
     alpha: bool = True
     icc: bool = True
+    grey: bool = True
+    max_side: int = 2**31 - 1
+    max_strip_side: int = 2**31 - 1
+    max_sample_bytes: int = 2**63 - 1
 
 
 class ImageFormat(Protocol):

@@ -32,7 +32,7 @@ class JpegFormat(PillowFormat):
     name = "JPEG"
     spec_name = "jpeg"
     extensions = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
-    capabilities = Capabilities(cmyk=True, alpha=False)
+    capabilities = Capabilities(cmyk=True, alpha=False, max_side=65500)
     signatures = (b"\xff\xd8\xff",)
 
     def make_options(self, quality: float = 95, subsampling: str = "4:4:4", progressive: float = 0) -> dict[str, Any]:

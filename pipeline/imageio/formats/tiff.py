@@ -33,7 +33,7 @@ class TiffFormat:
     extensions = (".tif", ".tiff")
     writable = True
     plugin = None
-    capabilities = Capabilities(max_bits=16, multi_page=True, cmyk=True)
+    capabilities = Capabilities(max_bits=16, multi_page=True, cmyk=True, max_sample_bytes=4 * 10**9)
 
     def is_available(self) -> bool:
         """Whether files can be read and written here: yes."""

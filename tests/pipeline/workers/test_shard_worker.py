@@ -8,17 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline import calibration
-from pipeline.calibration.maps import find_map_uri, fit_and_store_map
 from pipeline.errors import StorageError
 from pipeline.imageio.image_file import decode
-from pipeline.progress import NullProgress
-from pipeline.sources.find import find_images
-from pipeline.stages import RunOptions, open_run
 from pipeline.storage.objects import read
 from pipeline.workers import photo_reader, result_writer, shard_worker
 from pipeline.workers.shard_worker import ShardWorker
-from pipeline.workers.work_item import WorkerConfig, WorkItem
+from pipeline.workers.work_item import WorkItem
 from tests.support.fake_autoencoders import UNEXPECTED_ERRORS
 from tests.support.image_corpus import PHOTO_KINDS
 from tests.support.tiff_files import block_mean, encode_pyramid_tiff, read_page, read_segments
@@ -27,32 +22,14 @@ MAX_PIXELS = 10**9
 
 
 @pytest.fixture
-def rows_of(make_job, tmp_path):
+def rows_of(make_worker_config):
     """Processes the images of a job as one shard; returns its rows by file name."""
 
     def process(**changes):
-        context = open_run(make_job(**changes), RunOptions(allow_code=True))
-        job, run = context.job, context.run
-        pending = calibration.make_moments_tasks(job, context.calibration, True, context.excluded_folders)
-        sides = calibration.compute_moments(
-            pending, lambda function, tasks: [function(task) for task in tasks], NullProgress()
-        )
-        transport = fit_and_store_map(job, context.calibration, context.models.autoencoder, *sides)
-        config = WorkerConfig(
-            job,
-            True,
-            run,
-            job.output.uri,
-            context.fingerprint,
-            find_map_uri(job, context.calibration),
-            transport.sha256,
-        )
-        entries = tuple(find_images(job.input.images, "input", context.excluded_folders))
+        config, entries = make_worker_config(**changes)
         manifest_file = ShardWorker(config).process(WorkItem(0, entries))
-        return {
-            row["file_name"]: row
-            for row in pq.read_table(io.BytesIO(read(run.manifest(manifest_file.name)))).to_pylist()
-        }
+        table = pq.read_table(io.BytesIO(read(config.run.manifest(manifest_file.name))))
+        return {row["file_name"]: row for row in table.to_pylist()}
 
     return process
 
