@@ -1,13 +1,13 @@
 """The formats that results are written in: the job's `output.format`, and what a format cannot hold."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from deepot.errors import SpecError
 from deepot.photo import Pixels
 from deepot.spec import build_from_spec, parse_spec
 from pipeline.imageio import registry
-from pipeline.imageio.image_format import Capabilities, ImageFormat, OutputFormat
+from pipeline.imageio.image_format import STRIP_PIXELS, Capabilities, ImageFormat, OutputFormat
 
 
 @lru_cache
@@ -28,32 +28,70 @@ def parse_output_format(text: str) -> OutputFormat | None:
     return OutputFormat(found, options)
 
 
-def unsupported_reason(image_format: ImageFormat, pixels: Pixels, bits: int, page_count: int) -> str | None:
-    """Return why a format cannot hold a photo without loss of bits, channels or colours; None if it can.
+def find_unwritable_format(name: str, format_spec: str) -> str | None:
+    """Return the format that a name shows and that results cannot have; None if the name does not rule them out.
+
+    Args:
+        name: of a photo that has not been read.
+        format_spec: as for `parse_output_format`; with `same`, formats that are only read have no results.
+
+    Example:
+        >>> find_unwritable_format("scan.GIF", "same"), find_unwritable_format("scan.GIF", "png")
+        ('GIF', None)
+    """
+    if parse_output_format(format_spec) is not None:
+        return None
+    formats = (each for each in registry.FORMATS if name.lower().endswith(each.extensions))
+    return next((each.name for each in formats if not each.writable), None)
+
+
+def unsupported_reason(image_format: ImageFormat, pages: Sequence[Pixels], bits: int, scale: int = 1) -> str | None:
+    """Return why a format cannot hold a photo without loss of bits, channels, colours or pixels; None if it can.
 
     Args:
         image_format: the format.
-        pixels: a page of the photo.
+        pages: the pages of the photo.
         bits: bits per sample of the photo, of which pixels of 16 bits may have fewer.
-        page_count: how many pages the photo has.
+        scale: how many times larger the pages to be written will be along each axis.
     """
     can = image_format.capabilities
-    if page_count > 1 and not can.multi_page:
-        return f"it has {page_count} pages; supported by {_list_formats(lambda each: each.multi_page)}"
-    if pixels.bit_depth == 16 and max(bits, 9) > can.max_bits:
+    if len(pages) > 1 and not can.multi_page:
+        return f"it has {len(pages)} pages; supported by {_list_formats(lambda each: each.multi_page)}"
+    if (n_bytes := sum(page.samples.nbytes for page in pages) * scale**2) > can.max_sample_bytes:
+        return f"{n_bytes} bytes of samples are more than a file can hold: {can.max_sample_bytes}"
+    reasons = (_find_channel_reason(can, page, bits) or _find_size_reason(can, page, scale) for page in pages)
+    return next(filter(None, reasons), None)
+
+
+def _find_channel_reason(can: Capabilities, page: Pixels, bits: int) -> str | None:
+    """Return why a format cannot hold the bits, channels or colours of a page; None if it can."""
+    if page.bit_depth == 16 and max(bits, 9) > can.max_bits:
         return f"its {bits} bits per sample would be cut to {can.max_bits}; {bits} are supported by " + _list_formats(
             lambda each: each.max_bits >= bits
         )
-    if pixels.samples.shape[2] == 4 and not can.cmyk:
+    if page.samples.shape[2] == 4 and not can.cmyk:
         return f"it is CMYK; supported by {_list_formats(lambda each: each.cmyk)}"
-    if pixels.alpha is not None and not can.alpha:
+    if page.samples.shape[2] == 1 and not can.grey:
+        return f"it is grey, and would become RGB; supported by {_list_formats(lambda each: each.grey)}"
+    if page.alpha is not None and not can.alpha:
         return f"it has an alpha channel; supported by {_list_formats(lambda each: each.alpha)}"
-    if pixels.colour_space is not None and not can.icc:
+    if page.colour_space is not None and not can.icc:
         return (
             "its colours need its ICC profile, which cannot be written there; "
             f"supported by {_list_formats(lambda each: each.icc)}"
         )
     return None
+
+
+def _find_size_reason(can: Capabilities, page: Pixels, scale: int) -> str | None:
+    """Return why a format cannot hold a page of that size; None if it can."""
+    shorter, longer = sorted((page.width * scale, page.height * scale))
+    allowed = min(can.max_side, can.max_strip_side) if shorter < STRIP_PIXELS else can.max_side
+    if longer <= allowed:
+        return None
+    return f"its {longer} pixels along one side are more than {allowed}; supported by " + _list_formats(
+        lambda each: longer <= (each.max_strip_side if shorter < STRIP_PIXELS else each.max_side)
+    )
 
 
 def _list_formats(holds: Callable[[Capabilities], bool]) -> str:

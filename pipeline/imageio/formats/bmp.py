@@ -16,7 +16,7 @@ class BmpFormat(PillowFormat):
     name = "BMP"
     spec_name = "bmp"
     extensions = (".bmp", ".dib")
-    capabilities = Capabilities(alpha=False, icc=False)
+    capabilities = Capabilities(alpha=False, icc=False, max_sample_bytes=4 * 10**9)
     orientation = OrientationStorage.PIXELS_IF_CROSS_FORMAT
 
     def encode(self, pixels: Pixels, bits: int, options: Mapping[str, Any], metadata: Metadata) -> bytes:
