@@ -22,6 +22,8 @@ def main(args: argparse.Namespace) -> int:
     print_line(f"fitted   {info.kind}, patches of {info.patch_size}")
     print_line(f"W2       {info.wasserstein2:.4f} between the two sides")
     print_line(f"accuracy {info.uncertainty_summary}")
+    if transport.tone is not None:
+        print_line(f"tone     {transport.tone.summary}")
     print_drift(drift.json_fields if drift else None)
     if args.json:
         print_json(
@@ -34,6 +36,7 @@ def main(args: argparse.Namespace) -> int:
             wasserstein2=info.wasserstein2,
             standard_error=info.standard_error,
             effective_images=info.effective_images,
+            tone=transport.tone.record if transport.tone else None,
             drift=drift.json_fields if drift else None,
         )
     return 0

@@ -142,12 +142,18 @@ def compute_variants(
 
     clean_samples, restored_samples = (torch.from_numpy(pixels.samples) for pixels in (clean, restored))
     (clean_reconstruction,) = stitch_images(compute_clean, z_clean)
+    reconstruction, decoded, detail_delta, residual_delta = stitch_images(compute_restored, z, transported)
     return PhotoVariants(
-        clean_samples,
-        restored_samples,
-        compositions[0].apply_tone(restored.to_rgb()).contiguous(),
-        clean_reconstruction,
-        *stitch_images(compute_restored, z, transported),
-        torch.tensor(autoencoder.factor),
-        *(latents.cpu().contiguous() for latents in (z_clean, z, transported)),
+        clean=clean_samples,
+        restored=restored_samples,
+        toned=compositions[0].apply_tone(restored.to_rgb()).contiguous(),
+        clean_reconstruction=clean_reconstruction,
+        reconstruction=reconstruction,
+        transported=decoded,
+        detail_delta=detail_delta,
+        residual_delta=residual_delta,
+        factor=torch.tensor(autoencoder.factor),
+        clean_latents=z_clean.cpu().contiguous(),
+        latents=z.cpu().contiguous(),
+        transported_latents=transported.cpu().contiguous(),
     )

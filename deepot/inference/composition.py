@@ -64,7 +64,7 @@ class Composition:
             decoded: D(z′) in plain mode, otherwise what `filter_difference` returned, (1, 3, h, w).
             restored: x*, (1, 3, h, w) in [0, 1].
             toned: x* with the tone curve applied, likewise; not used in plain mode.
-            strength: 1 − α, which scales the whole change, that of the tone included.
+            strength: 1 − α, which scales the change, including that of the tone.
             constant: Where x* lies in a constant area, (h, w), bool: nothing is added there.
             grey: Whether the photo is grey; all channels then change by the same luma.
         """

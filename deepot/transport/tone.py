@@ -20,11 +20,13 @@ from torch.nn import functional
 from deepot.errors import MomentsError
 from deepot.transport.merging import merge_in_order
 from deepot.transport.moments import WAY_OUT, pack_statistics, unpack_statistics
+from deepot.transport.safetensors_file import pack, unpack_metadata, unpack_tensors
+from deepot.transport.validity import check_tensors
 
-TONE_FORMAT = "deepot-tone-1"
+SUMS_FORMAT, CURVE_FORMAT = "deepot-tone-sums-1", "deepot-tone-curve-1"
 LEVELS = 256
 """Number of levels of each channel that have a shift of their own; values between two levels are interpolated."""
-_UNIT = 16 * (LEVELS - 1)  # differences are counted in whole sixteenths of a level, so that sums are exact
+_UNIT = 16 * (LEVELS - 1)  # differences are counted in sixteenths of a level, so that sums are exact
 _SIGMA = 6.0  # levels, of the Gaussian that smooths the sums
 _PRIOR = 2000.0  # samples without a difference that are added at every level
 _MIN_ERROR_REDUCTION = 0.03  # of the squared error, below which a curve is not worth its risk
@@ -36,7 +38,7 @@ _RECORD_FIELDS = ("share", "error_reduction", "standard_error")
 class ToneSums:
     """Sums over pairs of restored and clean photos that a tone curve is fitted from.
 
-    All sums are whole numbers, so merging the sums of any split of a set, in any order, gives exactly those of the set.
+    All sums are integers, so merging the sums of any split of a set, in any order, gives exactly those of the set.
 
     Attributes:
         counts: (3, 256), int64: number of restored samples of each level in red, green and blue.
@@ -61,7 +63,7 @@ class ToneSums:
     def empty(cls) -> "ToneSums":
         """Return the sums over no pairs: the neutral element of `merge`."""
         zeros = torch.zeros(3, LEVELS, dtype=torch.int64)
-        return cls(zeros, zeros, 0, 0)
+        return cls(zeros, zeros.clone(), 0, 0)
 
     @classmethod
     def from_pair(cls, restored: Tensor, clean: Tensor) -> "ToneSums":
@@ -94,7 +96,7 @@ class ToneSums:
         """Return the sums as a safetensors file; equal sums and metadata give equal bytes."""
         totals = torch.tensor([self.squares, self.images])
         tensors = {"counts": self.counts, "differences": self.differences, "totals": totals}
-        return pack_statistics(tensors, {"format": TONE_FORMAT, **(metadata or {})})
+        return pack_statistics(tensors, {"format": SUMS_FORMAT, **(metadata or {})})
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "sums") -> "ToneSums":
@@ -126,10 +128,16 @@ class ToneCurve:
     Attributes:
         shifts: (3, 256), float64: what is added to each level of red, green and blue, in levels; zero if `share` is.
         share: Part of the mean differences that is applied, 0 to 1: 0 if the curve does not help enough.
-        error_reduction: By how much the whole curve lowers the squared error of photos that were left out of the fit,
+        error_reduction: By how much the full curve lowers the squared error of photos that were left out of the fit,
             relative to that error.
         standard_error: Standard error of `error_reduction` over photos; None with fewer than two blocks, which cannot
             show whether the curve helps.
+
+    Example:
+        >>> import deepot, torch
+        >>> brighter = deepot.ToneCurve(torch.full((3, 256), 5.0).double(), 1.0, 0.5, 0.1)
+        >>> [round(value) for value in (255 * brighter.apply(torch.full((1, 3, 1, 1), 0.4))).flatten().tolist()]
+        [107, 107, 107]
     """
 
     shifts: Tensor
@@ -154,6 +162,9 @@ class ToneCurve:
         Raises:
             ValueError: A field is missing, unknown or not a number in its range.
         """
+        check_tensors({"tone shifts": shifts}, {"tone shifts": (3, LEVELS)})
+        if float(shifts.abs().max()) > LEVELS - 1:
+            raise ValueError(f"its tone curve shifts a level by {float(shifts.abs().max()):.0f}")
         if record.keys() != set(_RECORD_FIELDS):
             raise ValueError(f"its tone curve has the fields {', '.join(sorted(record))}")
         for name, value in record.items():
@@ -163,6 +174,25 @@ class ToneCurve:
         if not 0 <= record["share"] <= 1 or bool(shifts.any()) != bool(record["share"]):
             raise ValueError(f"share of its tone curve is {record['share']}")
         return cls(shifts, **record)
+
+    def to_bytes(self) -> bytes:
+        """Return the curve as a safetensors file; equal curves give equal bytes."""
+        return pack({"shifts": self.shifts}, {"format": CURVE_FORMAT, **self.record})
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str = "curve") -> "ToneCurve":
+        """Read what `to_bytes` returned.
+
+        Raises:
+            MomentsError: `data`, called `name` in the message, is not such a file.
+        """
+        try:
+            record = unpack_metadata(data)
+            if record.pop("format", "") != CURVE_FORMAT:
+                raise ValueError("it has another format")
+            return cls.from_record(unpack_tensors(data)["shifts"], record)
+        except (KeyError, ValueError, TypeError) as error:
+            raise MomentsError(f"{name} is not a file of a tone curve ({error})") from error
 
     @property
     def summary(self) -> str:

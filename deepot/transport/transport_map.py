@@ -15,13 +15,12 @@ from deepot.transport.gaussian import Gaussian
 from deepot.transport.map_info import MapInfo
 from deepot.transport.map_kinds import LatentOperator, load_map_kind
 from deepot.transport.safetensors_file import pack, unpack_metadata, unpack_tensors
-from deepot.transport.tone import LEVELS, ToneCurve
+from deepot.transport.tone import ToneCurve
 from deepot.transport.validity import check_psd, check_tensors, has_variation
 
 MAP_FORMAT = "deepot-map-8"
 _FORMAT_PREFIX = "deepot-map-"
 _REFERENCE_MEAN, _REFERENCE_COVARIANCE, _TONE = "reference_mean", "reference_covariance", "tone_shifts"
-_MAX_SHIFT = LEVELS - 1  # levels
 _PSD_PARAMETERS, _ASCENDING_PARAMETERS = {"matrix"}, {"bounds"}
 """Parameters that are covariance-like, or sorted, whatever the kind of map."""
 
@@ -157,9 +156,6 @@ def _read_tone(shifts: Tensor | None, record: Any) -> ToneCurve | None:  # noqa:
         return None
     if shifts is None or not isinstance(record, dict):
         raise ValueError("its tone curve is not complete")
-    check_tensors({_TONE: shifts}, {_TONE: (3, LEVELS)})
-    if float(shifts.abs().max()) > _MAX_SHIFT:
-        raise ValueError(f"its tone curve shifts a level by {float(shifts.abs().max()):.0f}")
     return ToneCurve.from_record(shifts, record)
 
 

@@ -9,6 +9,7 @@ from deepot.autoencoder import LoadedAutoencoder
 from deepot.transport import Moments, TransportMap, fit_map
 from pipeline.calibration.paths import CalibrationPaths, calibration_of_run
 from pipeline.calibration.sides import Side
+from pipeline.calibration.stored_moments import read_tone_curve
 from pipeline.config import MAP_PLACEHOLDER, Job, parse_job
 from pipeline.errors import RunError
 from pipeline.runs import RunPaths, check_lease, list_numbered_files, require_run
@@ -50,6 +51,7 @@ def fit_and_store_map(
         shrinkage_se=None if job.transport.shrinkage_se == "auto" else job.transport.shrinkage_se,
         kind=job.transport.map_kind,
         statistics=statistics,
+        tone=read_tone_curve(job, paths),
     )
     if fitted.info.shrinkage_factor == 0:
         log.warning(

@@ -1,35 +1,45 @@
 """Computing the moments of both sides of a calibration, shard by shard, on workers that may die."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from deepot.transport import Moments
-from pipeline.calibration.shard_moments import compute_shard_moments, dry_run_photos, refused_photos_message
+from deepot.transport import Moments, ToneCurve, fit_tone
+from pipeline.calibration.shard_moments import (
+    compute_shard_moments,
+    compute_shard_tone,
+    dry_run_photos,
+    refused_photos_message,
+)
 from pipeline.calibration.sides import Side
-from pipeline.calibration.stored_moments import read_moment_blocks
+from pipeline.calibration.stored_moments import read_moment_blocks, read_tone_blocks, read_tone_curve
 from pipeline.calibration.tasks import (
     MomentsTask,
     MomentsTaskExecutor,
     MomentsTaskResult,
     list_pending_tasks,
+    list_pending_tone_tasks,
     list_shard_numbers,
 )
 from pipeline.errors import AccessDeniedError, ErrorCode, NothingFoundError, RunError
 from pipeline.progress import Progress
-from pipeline.runs import Shard
-from pipeline.storage import Entry
+from pipeline.runs import Shard, check_lease
+from pipeline.storage import Entry, create_if_absent
 
 log = logging.getLogger(__name__)
 
 CRASH_MESSAGE = "the worker process died while it processed this photo alone"
 _MAX_FAILURES_WITHOUT_SUCCESS = 8
 
+ShardFunction = Callable[[MomentsTask], MomentsTaskResult]
+
 
 def compute_moments(
     tasks: Sequence[MomentsTask], execute: MomentsTaskExecutor, progress: Progress
 ) -> tuple[list[Moments], list[Moments]]:
     """Compute the moments of those tasks that have none yet, and return the moments of all tasks.
+
+    A calibration from pairs gets its tone curve first, because restored photos are encoded with it.
 
     Args:
         tasks: all tasks of the calibration.
@@ -45,9 +55,10 @@ def compute_moments(
         RunError: workers die whatever they process.
         AccessDeniedError: storage refuses the photos, not only some of them.
     """
-    paths, pending = tasks[0].paths, list_pending_tasks(tasks)
+    paths, tone = tasks[0].paths, _load_or_fit_tone(tasks, execute, progress)
+    pending = [replace(task, tone=tone) for task in list_pending_tasks(tasks)]
     progress.begin("moments", sum(len(task.shard.entries) for task in pending))
-    for result in _run_with_refusals(tasks, pending, execute):
+    for result in _run_with_refusals(compute_shard_moments, tasks, pending, execute):
         for uri, reason in result.unusable:
             log.warning("not used for calibration: %s (%s)", uri, reason, extra={"photo": uri})
         progress.advance(result.images + len(result.unusable), len(result.unusable))
@@ -61,8 +72,30 @@ def compute_moments(
     return source, reference
 
 
+def _load_or_fit_tone(
+    tasks: Sequence[MomentsTask], execute: MomentsTaskExecutor, progress: Progress
+) -> ToneCurve | None:
+    """Return the tone curve of a calibration, which is fitted to its first photos; None if the job wants none.
+
+    Moments depend on the curve, so that it stays as it is when photos are added. If another driver stores one at the
+    same moment, that one counts.
+    """
+    job, paths = tasks[0].job, tasks[0].paths
+    if not job.fits_tone or (curve := read_tone_curve(job, paths)) is not None:
+        return curve if job.fits_tone else None
+    pending = list_pending_tone_tasks(tasks)
+    progress.begin("tone", sum(len(task.shard.entries) for task in pending))
+    for result in _run_with_refusals(compute_shard_tone, tasks, pending, execute):
+        progress.advance(result.images + len(result.unusable), len(result.unusable))
+    progress.end()
+    blocks = read_tone_blocks(paths, sorted(task.shard.number for task in tasks))
+    check_lease(paths)
+    create_if_absent(paths.tone_curve, fit_tone([block for block in blocks if block.images] or blocks[:1]).to_bytes())
+    return read_tone_curve(job, paths)
+
+
 def _run_with_refusals(
-    tasks: Sequence[MomentsTask], pending: Sequence[MomentsTask], execute: MomentsTaskExecutor
+    function: ShardFunction, tasks: Sequence[MomentsTask], pending: Sequence[MomentsTask], execute: MomentsTaskExecutor
 ) -> Iterator[MomentsTaskResult]:
     """Run the pending tasks, those whose photos storage refused once more, with a photo that it has returned.
 
@@ -70,7 +103,7 @@ def _run_with_refusals(
         AccessDeniedError: it returned none.
     """
     refused, readable = list[MomentsTaskResult](), None
-    for result in _run_tasks(pending, execute):
+    for result in _run_tasks(function, pending, execute):
         readable = readable or result.last_used
         if result.refused_task is None:
             yield result
@@ -84,13 +117,15 @@ def _run_with_refusals(
     if readable is None:
         raise AccessDeniedError(refused_photos_message(refused[-1].unusable[-1][1]))
     retried = [replace(result.refused_task, readable=readable) for result in refused if result.refused_task]
-    yield from _run_tasks(retried, execute)
+    yield from _run_tasks(function, retried, execute)
 
 
-def _run_tasks(tasks: Sequence[MomentsTask], execute: MomentsTaskExecutor) -> Iterator[MomentsTaskResult]:
+def _run_tasks(
+    function: ShardFunction, tasks: Sequence[MomentsTask], execute: MomentsTaskExecutor
+) -> Iterator[MomentsTaskResult]:
     """Run tasks; a shard that crashes its worker is run again without the photos that crash a worker alone."""
     crashed, n_crashing, any_succeeded = list[MomentsTask](), 0, False
-    for result in execute(compute_shard_moments, tasks):
+    for result in execute(function, tasks):
         if result.crashed_task is None:
             any_succeeded = True
             yield result
@@ -113,7 +148,7 @@ def _run_tasks(tasks: Sequence[MomentsTask], execute: MomentsTaskExecutor) -> It
         reason = f"{ErrorCode.WORKER_DIED}: {CRASH_MESSAGE}"
         yield MomentsTaskResult(0, tuple((uri, reason) for uri in sorted(entry.uri for entry in crashing)))
         remaining = tuple(entry for entry in task.shard.entries if entry not in crashing)
-        for result in execute(compute_shard_moments, [replace(task, shard=Shard(task.shard.number, remaining))]):
+        for result in execute(function, [replace(task, shard=Shard(task.shard.number, remaining))]):
             if result.crashed_task is not None:
                 raise RunError(
                     f"workers die over the photos of a shard that they process one at a time, such as "

@@ -54,6 +54,15 @@ class CalibrationPaths:
         """Return the URI of the statistics that the kind of map is fitted from, if it needs more than moments."""
         return join_uri(self.moments_folder, f"{side}-statistics", f"{shard:05d}.safetensors")
 
+    def tone_sums(self, shard: int) -> str:
+        """Return the URI of the sums of the tone curve over a shard."""
+        return join_uri(self.moments_folder, "tone", f"{shard:05d}.safetensors")
+
+    @property
+    def tone_curve(self) -> str:
+        """tone.safetensors: the tone curve of the calibration, which never changes."""
+        return join_uri(self.moments_folder, "tone.safetensors")
+
     def map(self, number: int = 1) -> str:
         """Return the URI of a map, numbered from 1; a refit gets the next number."""
         return join_uri(self.maps_folder, f"map-{number:04d}.safetensors")

@@ -1,9 +1,11 @@
 """What a worker does for the statistics: it computes and stores the moments of one shard of photos."""
 
-from deepot.inference import degrade_photo, photo_statistics
+from collections.abc import Callable
+
+from deepot.inference import degrade_photo, photo_statistics, tone_sums
 from deepot.photo import Pixels
 from deepot.restoration import rng_for
-from deepot.transport import Moments, PatchStatistics, load_map_kind
+from deepot.transport import Moments, PatchStatistics, ToneSums, load_map_kind
 from pipeline.calibration.sides import Side
 from pipeline.calibration.tasks import MomentsTask, MomentsTaskResult, allowed_names, list_sides
 from pipeline.config import Limits
@@ -25,7 +27,7 @@ def compute_shard_moments(task: MomentsTask) -> MomentsTaskResult:
     """
     models = load_models(task.job, task.allow_code)
     metadata = {"autoencoder_sha256": models.autoencoder.sha256}
-    totals, result = _accumulate(task, models)
+    totals, result = _accumulate_statistics(task, models)
     if result.refused_task is not None:
         return result
     for side, total in totals.items():
@@ -36,13 +38,34 @@ def compute_shard_moments(task: MomentsTask) -> MomentsTaskResult:
     return result
 
 
+def compute_shard_tone(task: MomentsTask) -> MomentsTaskResult:
+    """Compute and store the sums of the tone curve over a task's photos, which serve both sides.
+
+    Nothing is stored if storage refuses photos and there is none that it is known to return.
+
+    Raises:
+        AccessDeniedError: storage refuses photos, and the one that it returned before, too.
+    """
+    models = load_models(task.job, task.allow_code)
+    total = ToneSums.empty()
+
+    def add_photo(sides: dict[Side, Pixels]) -> None:
+        nonlocal total
+        total = total.merge(tone_sums(sides[Side.SOURCE], sides[Side.REFERENCE]))
+
+    result = _process_photos(task, models, add_photo)
+    if result.refused_task is None:
+        write(task.paths.tone_sums(task.shard.number), total.to_bytes())
+    return result
+
+
 def dry_run_photos(task: MomentsTask) -> MomentsTaskResult:
     """Process the photos of a task without storing anything."""
-    _accumulate(task, load_models(task.job, task.allow_code))
+    _accumulate_statistics(task, load_models(task.job, task.allow_code))
     return MomentsTaskResult(len(task.shard.entries))
 
 
-def _accumulate(task: MomentsTask, models: Models) -> tuple[dict[Side, PatchStatistics], MomentsTaskResult]:
+def _accumulate_statistics(task: MomentsTask, models: Models) -> tuple[dict[Side, PatchStatistics], MomentsTaskResult]:
     """Accumulate the statistics of a task's photos.
 
     Returns:
@@ -51,11 +74,34 @@ def _accumulate(task: MomentsTask, models: Models) -> tuple[dict[Side, PatchStat
     Raises:
         AccessDeniedError: storage refuses photos, and the one that it returned before, too.
     """
-    patch_size, tiles, limits = task.job.transport.patch_size, tile_options(task.job), task.job.limits
-    allow = allowed_names(task)
+    patch_size, tiles = task.job.transport.patch_size, tile_options(task.job)
     kind = load_map_kind(task.job.transport.map_kind)
     empty: PatchStatistics = kind.statistics.empty(models.autoencoder.channels * patch_size**2)
     totals = dict.fromkeys(list_sides(task), empty)
+
+    def add_photo(sides: dict[Side, Pixels]) -> None:
+        tones = {Side.SOURCE: task.tone}
+        found = {
+            side: photo_statistics(models.autoencoder, pixels, kind, patch_size, tiles, tones.get(side))
+            for side, pixels in sides.items()
+        }
+        for side, statistics in found.items():  # after both sides are known: a photo counts on both or on none
+            totals[side] = totals[side].merge(statistics)
+
+    return totals, _process_photos(task, models, add_photo)
+
+
+def _process_photos(
+    task: MomentsTask, models: Models, add_photo: Callable[[dict[Side, Pixels]], None]
+) -> MomentsTaskResult:
+    """Read a task's photos and pass each of them, as it looks on the task's sides, to a function.
+
+    Photos that cannot be read or processed are recorded as unusable.
+
+    Raises:
+        AccessDeniedError: storage refuses photos, and the one that it returned before, too.
+    """
+    limits, allow = task.job.limits, allowed_names(task)
     unusable: list[tuple[str, str]] = []
     last_used: Entry | None = None
     refusal = ""  # of a photo after the last one that was used
@@ -65,11 +111,7 @@ def _accumulate(task: MomentsTask, models: Models) -> tuple[dict[Side, PatchStat
                 data = read_input(entry, limits, allow)
                 photo = decode(data, limits.max_pixels).pixels
             with hard_deadline(scaled_timeout_s(limits.image_timeout_s, photo.width * photo.height)):
-                sides = _make_sides(task, models, data, photo)
-                found = {
-                    side: photo_statistics(models.autoencoder, pixels, kind, patch_size, tiles)
-                    for side, pixels in sides.items()
-                }
+                add_photo(_make_sides(task, models, data, photo))
         except DEVICE_ERRORS:
             raise
         except Exception as error:
@@ -78,12 +120,11 @@ def _accumulate(task: MomentsTask, models: Models) -> tuple[dict[Side, PatchStat
             refusal = message if code is ErrorCode.ACCESS_DENIED else refusal
             continue
         last_used, refusal = entry, ""
-        totals = {side: totals[side].merge(each) for side, each in found.items()}
     is_refused = bool(refusal) and not _has_access(last_used or task.readable, limits)
     if is_refused and task.readable is not None:
         raise AccessDeniedError(refused_photos_message(refusal))
     n_used = len(task.shard.entries) - len(unusable)
-    return totals, MomentsTaskResult(n_used, tuple(unusable), None, task if is_refused else None, last_used)
+    return MomentsTaskResult(n_used, tuple(unusable), None, task if is_refused else None, last_used)
 
 
 def refused_photos_message(refusal: str) -> str:

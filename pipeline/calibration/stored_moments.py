@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from deepot.transport import Moments, load_map_kind, merge_in_order
+from deepot.transport import Moments, ToneCurve, ToneSums, load_map_kind, merge_in_order
 from pipeline.calibration.paths import CalibrationPaths
 from pipeline.calibration.sides import Side
 from pipeline.calibration.tasks import MomentsTask, list_shard_numbers
+from pipeline.config import Job
 from pipeline.storage import read
 
 MAX_MOMENT_BLOCKS = 32
@@ -26,6 +27,24 @@ def read_merged_moments(paths: CalibrationPaths, side: Side, numbers: Iterable[i
     """Read the moments of some shards of a side, merged in order."""
     uris = (paths.moments(side, number) for number in numbers)
     return merge_in_order(Moments.from_bytes(read(uri), uri) for uri in uris)
+
+
+def read_tone_blocks(paths: CalibrationPaths, numbers: Sequence[int]) -> list[ToneSums]:
+    """Read the sums of the tone curve over some shards, in blocks as `read_moment_blocks`."""
+    block_size = -(-len(numbers) // MAX_MOMENT_BLOCKS)
+    uris = [paths.tone_sums(number) for number in numbers]
+    blocks = (uris[first : first + block_size] for first in range(0, len(uris), block_size))
+    return [merge_in_order(ToneSums.from_bytes(read(uri), uri) for uri in block) for block in blocks]
+
+
+def read_tone_curve(job: Job, paths: CalibrationPaths) -> ToneCurve | None:
+    """Read the tone curve of a calibration; None if it has none, or none yet."""
+    if not job.fits_tone:
+        return None
+    try:
+        return ToneCurve.from_bytes(read(paths.tone_curve), paths.tone_curve)
+    except FileNotFoundError:
+        return None
 
 
 def read_map_statistics(tasks: Sequence[MomentsTask]) -> tuple[Any, Any] | None:

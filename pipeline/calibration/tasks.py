@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deepot.transport import CalibrationKind, Moments, load_map_kind
+from deepot.transport import CalibrationKind, Moments, ToneCurve, load_map_kind
 from pipeline.calibration.paths import CalibrationPaths
 from pipeline.calibration.photo_lists import append_photos, iter_photo_shards
 from pipeline.calibration.sides import Side
@@ -25,6 +25,7 @@ class MomentsTask:
         side: the side that the photos belong to.
         shard: the photos.
         readable: a photo that storage has returned; it is read again if storage refuses photos of this task.
+        tone: the tone curve that restored photos get before they are encoded; None if the calibration has none.
     """
 
     job: Job
@@ -33,6 +34,7 @@ class MomentsTask:
     side: Side
     shard: Shard
     readable: Entry | None = None
+    tone: ToneCurve | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,12 @@ def list_pending_tasks(tasks: Sequence[MomentsTask]) -> list[MomentsTask]:
         for side in sides:
             done[side] &= set(list_names(parent_uri(paths.map_statistics(side, 0))))
     return [task for task in tasks if not all(_moments_file_name(task) in done[side] for side in list_sides(task))]
+
+
+def list_pending_tone_tasks(tasks: Sequence[MomentsTask]) -> list[MomentsTask]:
+    """List those tasks of one calibration whose sums of the tone curve are not stored yet."""
+    done = set(list_names(parent_uri(tasks[0].paths.tone_sums(0))))
+    return [task for task in tasks if task.paths.tone_sums(task.shard.number).rpartition("/")[2] not in done]
 
 
 def list_shard_numbers(tasks: Sequence[MomentsTask], side: Side) -> list[int]:

@@ -100,6 +100,11 @@ class Job(ConfigSection):
         return (self.calibration.restorer if self.calibration else None) or self.restorer
 
     @property
+    def fits_tone(self) -> bool:
+        """Whether a tone curve is fitted: only from restored photos and the clean originals of the same scenes."""
+        return self.map is None and self.transport.tone == "auto" and self.calibration_kind is CalibrationKind.PAIRED
+
+    @property
     def calibration_limit(self) -> int:
         """The maximum number of photos on each side of the calibration."""
         return (self.calibration or Calibration()).limit
@@ -124,6 +129,7 @@ class Job(ConfigSection):
             "patch_size": self.transport.patch_size,
             "map_kind": self.transport.map_kind,
             "shrinkage_se": self.transport.shrinkage_se,
+            "tone": self.fits_tone,
             "tiles": self.tiles.model_dump(mode="json"),
         }
         if self.calibration_kind is CalibrationKind.SELF:

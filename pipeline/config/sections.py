@@ -110,6 +110,11 @@ class Transport(ConfigSection):
     shrinkage_se: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Auto = Field(
         "auto", description="standard errors by which the map is shrunk; auto: 0, or 1 for unpaired sets"
     )
+    tone: Literal["auto", "off"] = Field(
+        "auto",
+        description="auto: restored photos get a tone curve fitted to the calibration pairs, if it clearly makes them "
+        "more accurate; off: none, as published",
+    )
     refit: RefitPolicy = Field(
         RefitPolicy.NEVER,
         description="when new calibration photos give a new map: never, drift (beyond drift_limit), or always",

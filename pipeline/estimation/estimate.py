@@ -88,6 +88,10 @@ class _RemainingWork:
     def calibration_images(self) -> int:
         return sum(len(task.shard.entries) for task in self.pending)
 
+    def fits_tone(self, job: Job) -> bool:
+        """Whether the photos are read for a tone curve first; not if some moments, which depend on it, are stored."""
+        return job.fits_tone and len(self.tasks) == len(self.pending) > 0
+
 
 def estimate_job(context: JobContext, pilot_photos: int, workers: int | None = None) -> JobEstimate:
     """Run a pilot on some photos of a planned job and estimate what is left of it.
@@ -126,7 +130,7 @@ def estimate_job(context: JobContext, pilot_photos: int, workers: int | None = N
         fit_s=max(result.fit_s for result in results),
         result_bytes=_estimate_over_remaining(work.images, results, lambda photo: photo.result_bytes),
         run_folder_bytes=_estimate_run_folder_bytes(work, results),
-        reads=work.images.images + work.calibration_images,
+        reads=work.images.images + work.calibration_images * (2 if work.fits_tone(job) else 1),
         writes=_count_writes(job, work),
         error_counts=dict(Counter(photo.error for result in results for photo in result.photos if photo.error)),
     )
@@ -195,4 +199,5 @@ def _count_writes(job: Job, work: _RemainingWork) -> int:
     """Count the requests that write results, the manifest file and commit of each shard, and moments."""
     shards = work.images.shards
     results = work.images.images if job.output.layout is OutputLayout.FILES else shards
-    return results + 2 * shards + sum(len(list_sides(task)) for task in work.pending)
+    tone = len(work.pending) + 1 if work.fits_tone(job) else 0  # sums of each shard, and the curve
+    return results + 2 * shards + sum(len(list_sides(task)) for task in work.pending) + tone

@@ -26,7 +26,7 @@ from pipeline.runs import PHASES, RunPaths, Shard, read_manifest_file
 from pipeline.storage import Entry, delete_folder, join_uri, list_names, read
 from pipeline.workers import ShardWorker, TaskExecutor, WorkerConfig, WorkItem, load_models
 
-_MOMENTS_FOLDERS = ("source", "reference", "source-statistics", "reference-statistics")
+_MOMENTS_FOLDERS = ("source", "reference", "source-statistics", "reference-statistics", "tone")
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,9 @@ def _time_calibration(pilot: PilotTask, scratch: CalibrationPaths) -> _Calibrati
         for number, (task, entry) in enumerate((task, entry) for task in side for entry in task.shard.entries)
     ]
     dry_run_photos(tasks[0])  # warms up, so that one-time work is not counted
-    seconds: dict[str, list[float]] = {}
-    side_moments = compute_moments(tasks, _make_timed_executor(seconds), NullProgress())
+    photo_seconds: dict[str, dict[int, float]] = {}
+    side_moments = compute_moments(tasks, _make_timed_executor(photo_seconds), NullProgress())
+    seconds = {side: list(values.values()) for side, values in photo_seconds.items()}
     moments_bytes = sum(_largest_file_bytes(scratch, folder) for folder in _MOMENTS_FOLDERS)
     if transport is not None:
         return _CalibrationTiming(transport, map_uri, seconds, moments_bytes)
@@ -204,8 +205,8 @@ def time_photos(rows: Sequence[Mapping[str, Any]], seconds: float) -> tuple[Phot
     )
 
 
-def _make_timed_executor(seconds: dict[str, list[float]]) -> TaskExecutor[MomentsTask, MomentsTaskResult]:
-    """Return an executor that runs tasks of one photo each in order and appends their times to `seconds`, by side."""
+def _make_timed_executor(seconds: dict[str, dict[int, float]]) -> TaskExecutor[MomentsTask, MomentsTaskResult]:
+    """Return an executor that runs tasks of one photo each and adds their times to `seconds`, by side and shard."""
 
     def execute(
         function: Callable[[MomentsTask], MomentsTaskResult], tasks: Sequence[MomentsTask]
@@ -213,7 +214,8 @@ def _make_timed_executor(seconds: dict[str, list[float]]) -> TaskExecutor[Moment
         for task in tasks:
             started = time.perf_counter()
             result = function(task)
-            seconds.setdefault(task.side, []).append(time.perf_counter() - started)
+            times = seconds.setdefault(task.side, {})
+            times[task.shard.number] = times.get(task.shard.number, 0.0) + time.perf_counter() - started
             yield result
 
     return execute

@@ -41,17 +41,72 @@ def patch(latents, y, x):
     return latents[:, y : y + P, x : x + P]
 
 
-def low_pass(image):
-    """Means of 2 × 2 pixels, interpolated linearly down and across."""
-    means = image.reshape(image.shape[0] // 2, 2, image.shape[1] // 2, 2, 3).mean((1, 3))
+def cell_sums(image):
+    """Sums over the 2 × 2 pixels of every cell, of which the last may be cut, and the number of pixels."""
+    tall, wide = (-(-side // 2) for side in image.shape[:2])
+    total, count = np.zeros((tall, wide, image.shape[2])), np.zeros((tall, wide, 1))
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            total[y // 2, x // 2] += image[y, x]
+            count[y // 2, x // 2] += 1
+    return total, count
+
+
+def fill(cells, height, width):
+    return cells.repeat(2, 0).repeat(2, 1)[:height, :width]
+
+
+def detail(image):
+    """The image without the smooth image of the same cell means, and without what that leaves of them.
+
+    Linear interpolation between centres of cells makes of their values v the means (v₋₁ + 6 v + v₊₁) / 8; the inverse
+    of that filter is κ r^|n|.
+    """
+    height, width = image.shape[:2]
+    values, ratio = cell_sums(image)[0] / 4, np.sqrt(8) - 3
+    kernel = ratio ** np.abs(np.arange(-2, 3))
     for axis in (0, 1):
-        last = means.shape[axis] - 1
+        padded = np.pad(values, [(2, 2) if each == axis else (0, 0) for each in range(3)], mode="symmetric")
+        steps = (np.take(padded, range(n, n + values.shape[axis]), axis) for n in range(5))
+        values = sum(weight * step for weight, step in zip(kernel / kernel.sum(), steps, strict=True))
+    for axis in (0, 1):
+        last = values.shape[axis] - 1
         place = np.clip((np.arange(2 * last + 2) + 0.5) / 2 - 0.5, 0, last)
         first = place.astype(int)
         share = (place - first).reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
         after = np.minimum(first + 1, last)
-        means = np.take(means, first, axis) * (1 - share) + np.take(means, after, axis) * share
-    return means
+        values = np.take(values, first, axis) * (1 - share) + np.take(values, after, axis) * share
+    fine = image - values
+    return fine - fill(cell_sums(fine)[0] / 4, height, width)
+
+
+def remove_repetition(image):
+    """The image without the mean pattern of the 5 × 5 cells around each cell, weighted by 1 / energy."""
+    height, width = image.shape[:2]
+    patterns = image - fill(cell_sums(image)[0] / 4, height, width)
+    weights = 1 / (cell_sums(patterns**2)[0].mean(2) / 4 + (0.5 / 255) ** 2)
+    kept = image.copy()
+    for y, x in np.ndindex(*weights.shape):
+        around = [(j, i) for j, i in np.ndindex(*weights.shape) if abs(j - y) <= 2 and abs(i - x) <= 2]
+        total = sum(weights[place] for place in around)
+        pattern = sum(weights[j, i] * patterns[2 * j : 2 * j + 2, 2 * i : 2 * i + 2] for j, i in around) / total
+        kept[2 * y : 2 * y + 2, 2 * x : 2 * x + 2] -= pattern
+    return kept
+
+
+def restore_cell_means(change, rgb):
+    """The change after which no clipping moves the mean of a cell, as far as its other pixels can make up for it."""
+    height, width = rgb.shape[:2]
+    goal = cell_sums(rgb)[0]
+    for _ in range(3):
+        values = rgb + change
+        free = (values > 0) & (values < 1)
+        if (rgb == rgb[:, :, :1]).all() and (change == change[:, :, :1]).all():
+            free = free.any(2, keepdims=True).repeat(3, 2)
+        free_count = cell_sums(free.astype(float))[0]
+        step = np.where(free_count > 0, (goal - cell_sums(values.clip(0, 1))[0]) / np.maximum(free_count, 1), 0)
+        change = change + fill(step, height, width) * free
+    return change
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +125,7 @@ def fitted():
     matrix = inverse @ sqrtm(root @ target @ root).real @ inverse
     return (
         autoencoder,
-        fit_images(autoencoder, restored, clean, patch_size=P),
+        fit_images(autoencoder, restored, clean, patch_size=P, tone=False),
         (matrix, *(each.mean(0) for each in vectors)),
     )
 
@@ -100,15 +155,17 @@ def enhance(samples, maximum, affine, mode, alpha):
     rgb = (1 - values[:, :, :3]) * light if values.shape[2] == 4 else np.broadcast_to(values, (*values.shape[:2], 3))
     latents = encode(rgb)
     after, before = decode(transported(latents, *affine)), decode(latents)
-    change = after - before
-    if mode is TransportMode.DETAIL:
-        change = change - low_pass(change)
+    change = remove_repetition(detail(after - before) if mode is TransportMode.DETAIL else after - before)
     change = change[: rgb.shape[0], : rgb.shape[1]]
     if mode is TransportMode.PLAIN:
         change = after[: rgb.shape[0], : rgb.shape[1]] - rgb
     change = change * (1 - alpha)
     if values.shape[2] == 1:
-        change = (change @ LUMA)[:, :, None]
+        change = (change @ LUMA)[:, :, None].repeat(3, 2)
+    if mode is TransportMode.DETAIL:
+        change = restore_cell_means(change, rgb)
+    if values.shape[2] == 1:
+        change = change[:, :, :1]
     elif values.shape[2] == 4:
         change = np.dstack([np.where(light > 1 / 255, -change / np.maximum(light, 1 / 255), 0), 0 * light])
     return np.clip((values + change) * maximum, 0, maximum)

@@ -62,7 +62,7 @@ def enhance_ramps(autoencoder, transport, tiles, side):
     """Return the change that the enhancer makes to ramps, (H, W, 3) on the 0–255 scale, and the tile plan."""
     samples = np.rint(ramps(side) * 257).astype(np.uint16)
     pixels = Pixels(samples.copy())
-    Enhancer(autoencoder, transport, mode=TransportMode.RESIDUAL, tiles=tiles).enhance(pixels)
+    Enhancer(autoencoder, transport, alpha=-1, mode=TransportMode.RESIDUAL, tiles=tiles).enhance(pixels)
     return (pixels.samples.astype(float) - samples) / 257, tiles.plan(autoencoder, pixels)
 
 

@@ -58,11 +58,11 @@ def test_compute_moments_resumes_after_the_stored_shards(make_job):
     done = []
 
     def execute_and_count(function, tasks):
-        done.extend(task.shard.number for task in tasks)
+        done.extend((function, task.shard.number) for task in tasks)
         return [function(task) for task in tasks]
 
     calibration.compute_moments(pending, execute_and_count, NullProgress())
-    assert done == [0, 2, 3, 4, 5]
+    assert [number for function, number in done if function is compute_shard_moments] == [0, 2, 3, 4, 5]
     path = context.calibration.moments(Side.SOURCE, 0)
     assert Moments.from_bytes(read(path)).images == 1
 

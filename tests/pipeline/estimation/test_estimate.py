@@ -67,9 +67,9 @@ def test_estimate_job_from_all_photos_has_the_bytes_and_requests_of_the_run(plan
     run = RunPaths(run_job(context.job, OPTIONS).run)
     rows = read_manifest(run)
     assert found.result_bytes.value == pytest.approx(sum(rows["output_bytes"].to_pylist()), rel=0.01), "another map"
-    moments = files(Path(context.calibration.uri) / "moments" / "source") | files(
-        Path(context.calibration.uri) / "moments" / "reference"
-    )
+    folder = Path(context.calibration.uri) / "moments"
+    tone = files(folder / "tone") | {"curve": (folder / "tone.safetensors").read_bytes()}
+    moments = files(folder / "source") | files(folder / "reference") | tone
     parts = sum(part.size for _, parts in iter_commits(run) for part in parts)
     assert found.run_folder_bytes == pytest.approx(parts + sum(map(len, moments.values())), rel=0.4)
     results = len(files(tmp_path / "enhanced")) - len(files(tmp_path / "enhanced" / "_deepot")) - 1  # _owner.json
@@ -115,9 +115,9 @@ def test_estimate_job_with_one_worker_is_the_time_of_the_run(planned, make_job, 
     run_job(job, RunOptions(allow_code=True, progress=timer))
     assert timer.seconds["apply"] > 0 and timer.seconds["moments"] > 0
     assert found.apply_s.value == pytest.approx(timer.seconds["apply"])
-    assert found.calibration_s.value == pytest.approx(timer.seconds["moments"])
+    assert found.calibration_s.value == pytest.approx(timer.seconds["tone"] + timer.seconds["moments"])
     assert found.apply_s.standard_error == pytest.approx(0) == found.calibration_s.standard_error
-    assert found.hours.value * 3600 == pytest.approx(timer.seconds["apply"] + timer.seconds["moments"])
+    assert found.hours.value * 3600 == pytest.approx(sum(timer.seconds[stage] for stage in ("tone", "moments", "apply")))
 
 
 def test_estimate_job_with_a_map_samples_photos_and_counts_no_calibration(planned, make_job, tmp_path):
