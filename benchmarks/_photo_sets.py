@@ -8,6 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from deepot.evaluation import frechet_distance, psnr, ssim
+from deepot.inference import Composition, Preserve, TransportMode
 from deepot.photo import Pixels
 from deepot.transport import Moments, extract_patches
 
@@ -28,6 +29,17 @@ def center_crop(photo: Pixels, side: int) -> Pixels:
 def select_half(paths: Sequence[Path], half: str) -> Sequence[Path]:
     """Return all paths, or every other one: the 1st, 3rd, … for tuning, the 2nd, 4th, … for reporting."""
     return {"all": paths, "tuning": paths[::2], "report": paths[1::2]}[half]
+
+
+def add_difference(
+    photo: Pixels, difference: Tensor, mode: TransportMode, factor: int, *, luma: bool = False
+) -> Pixels:
+    """Return a restored photo with D(z′) − D(z) (1, 3, H, W) added as at α = 0, without a tone curve."""
+    composition = Composition(mode, factor, preserve=(Preserve.CHROMA,) if luma else ())
+    filtered = composition.filter_difference(difference)[:, :, : photo.height, : photo.width].cpu()
+    enhanced = Pixels(photo.samples.copy())
+    enhanced.add_rgb_delta(0, composition.change(filtered, photo.to_rgb(), photo.to_rgb(), 1.0))
+    return enhanced
 
 
 class PhotoSetScores:

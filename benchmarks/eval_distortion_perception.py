@@ -6,14 +6,16 @@
         --features vgg_features:features --allow-code --json FILE --plot FILE
 
 Each test photo is degraded and restored to x*. A paired map is fitted on `--limit` natural photos with the same
-history. The result, in detail or residual mode, is rounded to 8 bits for every α. The Fréchet distances are between
-the features of all positions of all photos, over the variance of the clean photos' features; with few photos they are
-too large, for all autoencoders alike. `--crop` measures the centre of the test photos only, which is faster.
+history, for each of the `--methods`, e.g. `detail:3 plain:5:notone` (the default and the published method). The result
+is rounded to 8 bits for every α. The Fréchet distances are between the features of all positions of all photos, over
+the variance of the clean photos' features; with few photos they are too large, for all autoencoders alike. The last
+column is the pattern of the decoder in flat areas (`flat_area_repetition`). `--crop` measures the centre of the test
+photos only, which is faster.
 """
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,11 +26,12 @@ from torch import Tensor
 from benchmarks._photo_sets import PhotoSetScores, center_crop, read_photo, select_half
 from benchmarks._results import make_parser
 from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
-from deepot.inference import TileOptions, TransportMode, degrade_photo, encode_tiled, filter_difference, paired_moments
+from deepot.evaluation import PhotoVariants, SweepPoint, compute_variants, flat_area_repetition
+from deepot.inference import TileOptions, TransportMode, degrade_photo, photo_statistics, tone_sums
 from deepot.photo import Pixels
 from deepot.restoration import load_degradation, load_restorer, rng_for
 from deepot.spec import call_factory
-from deepot.transport import CalibrationKind, TransportMap, fit_map
+from deepot.transport import CalibrationKind, TransportMap, fit_map, fit_tone, load_map_kind
 from pipeline.sources import find_images, sample_by_hash
 
 
@@ -37,13 +40,14 @@ class CurvePoint:
     """One α of one autoencoder after one history.
 
     Attributes:
-        autoencoder: its spec; empty for x* itself.
+        autoencoder: its spec and the method; empty for x* itself.
         degradation: what happened to the photos.
         restorer: what repaired them.
         alpha: α.
         psnr: dB, mean over photos.
         ssim: mean over photos.
         frechet: distance of each feature map to that of the clean photos, relative.
+        repetition: mean of `flat_area_repetition` over all flat windows; None without any.
     """
 
     autoencoder: str
@@ -53,6 +57,30 @@ class CurvePoint:
     psnr: float
     ssim: float
     frechet: tuple[float, ...]
+    repetition: float | None
+
+
+@dataclass(frozen=True)
+class Method:
+    """An output mode with the patch size of its map, and whether a tone curve is fitted.
+
+    Written `mode:patch_size`, or `mode:patch_size:notone`. The published method is `plain:5:notone`.
+    """
+
+    mode: TransportMode
+    patch_size: int
+    tone: bool
+
+    def __str__(self) -> str:
+        return f"{self.mode}:{self.patch_size}" + ("" if self.tone else ":notone")
+
+    @classmethod
+    def parse(cls, text: str) -> "Method":
+        """Read a method from the command line."""
+        mode, patch_size, *rest = text.split(":")
+        if rest not in ([], ["notone"]):
+            raise argparse.ArgumentTypeError(f"'{text}' is no method: write mode:patch_size or mode:patch_size:notone")
+        return cls(TransportMode(mode), int(patch_size), not rest)
 
 
 @dataclass(frozen=True)
@@ -78,63 +106,67 @@ def make_test_case(options: argparse.Namespace, degradation: str, restorer: str)
     return TestCase(degradation, restorer, clean, restored, [Path(entry.uri) for entry in chosen])
 
 
-def fit_paired_map(autoencoder: LoadedAutoencoder, case: TestCase, patch_size: int, allow_code: bool) -> TransportMap:
-    """Fit the paired map of a test case."""
+def fit_paired_map(autoencoder: LoadedAutoencoder, case: TestCase, method: Method, allow_code: bool) -> TransportMap:
+    """Fit the paired map of a test case, with the tone curve that the pairs allow if the method has one."""
     degrade, restore = load_degradation(case.degradation), load_restorer(case.restorer, allow_code=allow_code)
-    moments = [
-        paired_moments(
-            autoencoder, center_crop(read_photo(path), 0), degrade, restore, rng_for(path.name.encode()), patch_size
-        )
-        for path in case.natural
+    natural = [center_crop(read_photo(path), 0) for path in case.natural]
+    restored = [
+        restore(degrade_photo(photo, degrade, rng_for(path.name.encode())))
+        for path, photo in zip(case.natural, natural, strict=True)
     ]
-    source, reference = zip(*moments, strict=True)
+    tone = fit_tone([tone_sums(*pair) for pair in zip(restored, natural, strict=True)]) if method.tone else None
+    if tone is not None:
+        print(f"{case.degradation}, {case.restorer}: tone curve {tone.summary}", flush=True)
+    kind = load_map_kind("gaussian")
+    source, reference = (
+        [photo_statistics(autoencoder, photo, kind, method.patch_size, tone=curve).moments() for photo in photos]
+        for photos, curve in ((restored, tone), (natural, None))
+    )
     return fit_map(
         source,
         reference,
         autoencoder=autoencoder.name,
         autoencoder_sha256=autoencoder.sha256,
-        patch_size=patch_size,
+        patch_size=method.patch_size,
         calibration=CalibrationKind.PAIRED,
+        tone=tone,
     )
 
 
-def compute_deltas(
-    autoencoder: LoadedAutoencoder,
-    operator: Callable[[Tensor], Tensor],
-    photos: Sequence[Pixels],
-    mode: TransportMode,
-) -> Iterator[Tensor]:
-    """Yield what α = 0 adds to each photo, (1, 3, H, W)."""
-    for photo in photos:
-        plan = TileOptions(max(photo.height, photo.width) + autoencoder.factor).plan(autoencoder, photo)
-        latents = encode_tiled(autoencoder, photo, plan)
-        with torch.inference_mode():
-            difference = autoencoder.decode(operator(latents)) - autoencoder.decode(latents)
-            delta = filter_difference(difference, mode, autoencoder.factor)
-        yield delta[:, :, : photo.height, : photo.width].cpu()
+def compute_photo_variants(
+    autoencoder: LoadedAutoencoder, transport: TransportMap, case: TestCase
+) -> Iterator[PhotoVariants]:
+    """Yield what the versions of each test photo at any α are composed of."""
+    operator = transport.operator_on(autoencoder.device)
+    for restored, clean in zip(case.restored, case.clean, strict=True):
+        plan = TileOptions(max(clean.height, clean.width) + autoencoder.factor).plan(autoencoder, clean)
+        yield compute_variants(autoencoder, operator, clean, restored, plan, transport.tone)
 
 
 def measure_curve(
     case: TestCase,
-    spec: str,
-    deltas: Sequence[Tensor],
-    alphas: Sequence[float],
+    name: str,
+    images: Mapping[float, Sequence[Tensor]],
     features: torch.nn.Module,
     clean: PhotoSetScores,
 ) -> list[CurvePoint]:
-    """Measure and print a point for each α."""
+    """Measure and print a point for each α; `images` are the versions of all photos, (1, 3, H, W) in [0, 1]."""
     points = []
-    for alpha in alphas:
+    for alpha, versions in images.items():
         scores = PhotoSetScores(features)
-        for photo, original, delta in zip(case.restored, case.clean, deltas, strict=True):
-            enhanced = Pixels(photo.samples.copy())
-            enhanced.add_rgb_delta(0, (1 - alpha) * delta)
-            scores.add(enhanced.to_rgb(), original.to_rgb())
+        repetition: list[float] = []
+        for image, photo, original in zip(versions, case.restored, case.clean, strict=True):
+            scores.add(image, original.to_rgb())
+            repetition += flat_area_repetition(image, photo.to_rgb())
         distances = tuple(scores.frechet_distances(clean))
         mean_psnr, mean_ssim = (sum(values) / len(values) for values in (scores.psnr, scores.ssim))
-        points.append(CurvePoint(spec, case.degradation, case.restorer, alpha, mean_psnr, mean_ssim, distances))
+        repeated = sum(repetition) / len(repetition) if repetition else None
+        points.append(
+            CurvePoint(name, case.degradation, case.restorer, alpha, mean_psnr, mean_ssim, distances, repeated)
+        )
         columns = "".join(f"{distance:9.4f}" for distance in distances)
-        print(f"{case.degradation:20} {spec or 'x*':24} {alpha:6.2f} {mean_psnr:7.2f} {mean_ssim:7.4f}{columns}",
+        flat = "        " if repeated is None else f"{repeated:+8.3f}"
+        print(f"{case.degradation:20} {name or 'x*':34} {alpha:6.2f} {mean_psnr:7.2f} {mean_ssim:7.4f}{columns}{flat}",
               flush=True)  # fmt: skip
     return points
 
@@ -149,13 +181,15 @@ def measure_test_case(
     clean = PhotoSetScores(features)
     for original in case.clean:
         clean.add(original.to_rgb(), original.to_rgb())
-    no_change = [torch.zeros(1, 3, photo.height, photo.width) for photo in case.restored]
-    points = measure_curve(case, "", no_change, [1.0], features, clean)
-    mode, alphas = TransportMode(options.mode), [alpha for alpha in options.alphas if alpha != 1]
+    points = measure_curve(case, "", {1.0: [photo.to_rgb() for photo in case.restored]}, features, clean)
+    alphas = [alpha for alpha in options.alphas if alpha != 1]
     for spec, autoencoder in autoencoders.items():
-        operator = fit_paired_map(autoencoder, case, options.patch_size, True).operator_on(autoencoder.device)
-        deltas = list(compute_deltas(autoencoder, operator, case.restored, mode))
-        points += measure_curve(case, spec, deltas, alphas, features, clean)
+        for method in options.methods:
+            variants = list(compute_photo_variants(autoencoder, fit_paired_map(autoencoder, case, method, True), case))
+            images = {
+                alpha: [each.render(SweepPoint(method.mode.value, alpha)) for each in variants] for alpha in alphas
+            }
+            points += measure_curve(case, f"{spec} {method}", images, features, clean)
     return points
 
 
@@ -203,10 +237,8 @@ def main() -> None:
     """Measure the curves and write them."""
     parser = make_parser(__doc__)
     add_test_case_options(parser)
-    modes = (TransportMode.DETAIL.value, TransportMode.RESIDUAL.value)
     parser.add_argument("--alphas", type=float, nargs="+", default=[1.0, 0.75, 0.5, 0.25, 0.0, -0.25, -0.5])
-    parser.add_argument("--patch-size", type=int, default=3)
-    parser.add_argument("--mode", choices=modes, default=TransportMode.DETAIL.value)
+    parser.add_argument("--methods", type=Method.parse, nargs="+", default=[Method(TransportMode.DETAIL, 3, True)])
     parser.add_argument("--crop", type=int, default=0, help="side of the centre crop; default: the whole photo")
     parser.add_argument("--depth", type=int, default=3, help="number of the feature map to plot")
     parser.add_argument("--threads", type=int, default=2)
@@ -223,7 +255,8 @@ def main() -> None:
         case = make_test_case(options, degradation, restorer)
         points += measure_test_case(options, case, autoencoders, features)
     if options.json:
-        content = {key: getattr(options, key) for key in ("mode", "patch_size", "limit", "crop", "half")}
+        content = {key: getattr(options, key) for key in ("limit", "crop", "half")}
+        content |= {"methods": [str(method) for method in options.methods]}
         content |= {"torch": torch.__version__, "points": [asdict(point) for point in points]}
         options.json.write_text(json.dumps(content, indent=2) + "\n")
     if options.plot:

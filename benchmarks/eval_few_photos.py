@@ -21,10 +21,10 @@ import torch
 from torch import Tensor
 
 from benchmarks._fitting_methods import METHODS, MomentsCache, read_draws
-from benchmarks._photo_sets import PhotoSetScores, center_crop, read_photo, select_half
+from benchmarks._photo_sets import PhotoSetScores, add_difference, center_crop, read_photo, select_half
 from benchmarks._results import make_parser, save_results
 from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
-from deepot.inference import TileOptions, TransportMode, degrade_photo, encode_tiled, filter_difference
+from deepot.inference import TileOptions, TransportMode, degrade_photo, encode_tiled
 from deepot.photo import Pixels
 from deepot.restoration import load_degradation, load_restorer, rng_for
 from deepot.spec import call_factory
@@ -79,10 +79,8 @@ def measure_map(
     for photo, original, latents, decoded in zip(
         photos.restored, photos.clean, photos.latents, photos.decoded, strict=True
     ):
-        enhanced = Pixels(photo.samples.copy())
         difference = autoencoder.decode(operator(latents)) - decoded
-        enhanced.add_rgb_delta(0, filter_difference(difference, mode, autoencoder.factor))
-        scores.add(enhanced.to_rgb(), original.to_rgb())
+        scores.add(add_difference(photo, difference, mode, autoencoder.factor).to_rgb(), original.to_rgb())
     row = {"loss": statistics.mean(photos.restored_scores.psnr) - statistics.mean(scores.psnr)}
     distances, distances_before = (
         each.frechet_distances(photos.clean_scores) for each in (scores, photos.restored_scores)

@@ -15,12 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from benchmarks._photo_sets import PhotoSetScores, center_crop, read_photo
+from benchmarks._photo_sets import PhotoSetScores, add_difference, center_crop, read_photo
 from benchmarks._results import make_parser, save_results
 from benchmarks.eval_distortion_perception import TestCase, add_test_case_options, make_test_case
 from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
-from deepot.inference import TileOptions, TransportMode, degrade_photo, encode_tiled, filter_difference, luma_difference
-from deepot.photo import Pixels
+from deepot.inference import TileOptions, TransportMode, degrade_photo, encode_tiled
 from deepot.restoration import load_degradation, load_restorer, rng_for
 from deepot.spec import call_factory
 from deepot.transport import (
@@ -126,10 +125,9 @@ def compare_maps(
         scores = {each: PhotoSetScores(features) for each in names}
         for photo, clean, z, before in zip(case.restored, case.clean, latents, decoded, strict=True):
             difference = autoencoder.decode(operator(z.cpu()).to(autoencoder.device)) - before
-            delta = filter_difference(difference, TransportMode.DETAIL, autoencoder.factor)
             for each, its_scores in scores.items():
-                enhanced = Pixels(photo.samples.copy())
-                enhanced.add_rgb_delta(0, luma_difference(delta) if each.endswith(_LUMA_SUFFIX) else delta)
+                luma = each.endswith(_LUMA_SUFFIX)
+                enhanced = add_difference(photo, difference, TransportMode.DETAIL, autoencoder.factor, luma=luma)
                 its_scores.add(enhanced.to_rgb(), clean.to_rgb())
         rows |= {each: print_row(each, its_scores, clean_scores) for each, its_scores in scores.items()}
     return rows

@@ -1,7 +1,7 @@
 """Image metrics, variants of photos and the bootstrap."""
 
 from deepot.evaluation.bootstrap import BootstrapEstimate
-from deepot.evaluation.image_metrics import frechet_distance, psnr, ssim
+from deepot.evaluation.image_metrics import flat_area_repetition, frechet_distance, psnr, ssim
 from deepot.evaluation.metric_accumulator import MetricAccumulator, estimate_metrics
 from deepot.evaluation.metric_fn import MetricFn
 from deepot.evaluation.sweep import (
@@ -26,6 +26,7 @@ __all__ = [
     "SweepPoint",
     "compute_variants",
     "estimate_metrics",
+    "flat_area_repetition",
     "frechet_distance",
     "psnr",
     "ssim",

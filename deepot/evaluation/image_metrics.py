@@ -6,7 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deepot.photo import LUMA_WEIGHTS
 from deepot.transport import Moments, wasserstein2_squared
+
+_WINDOW = 32  # pixels
+_FLAT_STD = 1.5  # levels of 255
 
 
 def psnr(image: Tensor, truth: Tensor) -> float:
@@ -37,6 +41,52 @@ def ssim(image: Tensor, truth: Tensor) -> float:
     c1, c2 = 0.01**2, 0.03**2
     similarity = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
     return float((similarity / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))).mean())
+
+
+def flat_area_repetition(image: Tensor, restored: Tensor, period: int = 8) -> list[float]:
+    """Return how much flat areas of an image repeat themselves at a period: one value for each flat window.
+
+    Flat are the windows of 32 × 32 pixels, 16 apart, where the luma of the restored photo varies by less than 1.5
+    levels (standard deviation) around its Gaussian mean (σ = 4 pixels). In such a window the luma of the image, less
+    its own Gaussian mean, has an autocorrelation at each lag along rows and columns; the value is that at the period
+    minus the mean of those one pixel less and one pixel more. It is about 0 for photos, and positive for a pattern that
+    a decoder draws in every cell. Windows where the image does not vary at all are left out.
+
+    Args:
+        image: The image, (1, 3, H, W) in [0, 1].
+        restored: The restored photo that decides where it is flat, likewise.
+        period: Pixels, the autoencoder's factor.
+    """
+    fine, fine_restored = (_fine_luma(each) for each in (image, restored))
+    found = []
+    for top in range(0, fine.shape[0] - _WINDOW + 1, _WINDOW // 2):
+        for left in range(0, fine.shape[1] - _WINDOW + 1, _WINDOW // 2):
+            place = (slice(top, top + _WINDOW), slice(left, left + _WINDOW))
+            values = fine[place] - fine[place].mean()
+            variance = float(values.square().mean())
+            if float(fine_restored[place].std()) >= _FLAT_STD or variance < 1e-6:
+                continue
+            before, at, after = (_autocorrelation(values, lag) / variance for lag in (period - 1, period, period + 1))
+            found.append(at - (before + after) / 2)
+    return found
+
+
+def _fine_luma(image: Tensor) -> Tensor:
+    """Return the luma (H, W) in levels of 255, less its Gaussian mean (σ = 4 pixels), float64."""
+    weights = torch.tensor(LUMA_WEIGHTS, dtype=torch.float64)
+    luma = torch.tensordot(weights, image[0].double().cpu(), 1) * 255
+    positions = torch.arange(-16, 17, dtype=torch.float64)
+    kernel = torch.exp(-positions.square() / (2 * 4.0**2))
+    kernel = kernel / kernel.sum()
+    padded = F.pad(luma[None, None], (16, 16, 16, 16), mode="replicate")
+    coarse = F.conv2d(F.conv2d(padded, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
+    return luma.sub(coarse[0, 0])
+
+
+def _autocorrelation(values: Tensor, lag: int) -> float:
+    """Return the mean product of values (h, w) that are `lag` apart, along rows and columns."""
+    across, down = values[:, lag:] * values[:, :-lag], values[lag:] * values[:-lag]
+    return float(across.mean() + down.mean()) / 2
 
 
 def frechet_distance(features: Moments, reference: Moments) -> float:

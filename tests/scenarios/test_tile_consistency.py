@@ -62,7 +62,7 @@ def enhance_ramps(autoencoder, transport, tiles, side):
     """Return the change that the enhancer makes to ramps, (H, W, 3) on the 0–255 scale, and the tile plan."""
     samples = np.rint(ramps(side) * 257).astype(np.uint16)
     pixels = Pixels(samples.copy())
-    Enhancer(autoencoder, transport, alpha=-1, mode=TransportMode.RESIDUAL, tiles=tiles).enhance(pixels)
+    Enhancer(autoencoder, transport, mode=TransportMode.RESIDUAL, tiles=tiles).enhance(pixels)
     return (pixels.samples.astype(float) - samples) / 257, tiles.plan(autoencoder, pixels)
 
 
@@ -106,7 +106,7 @@ def test_tiles_of_an_autoencoder_with_global_operations_leave_no_visible_seams(m
         assert plan.count > 1
         ratios[kind] = seam_visibility(ramps(288) + change, plan, autoencoder.factor)
     assert ratios["shared statistics"] <= 1.1
-    assert ratios["hard cuts"] > 3, "independent tiles with hard cuts must show"
+    assert ratios["hard cuts"] > 2, "independent tiles with hard cuts must show"
 
 
 def test_tiles_of_any_size_agree_if_their_statistics_come_from_the_same_probes():

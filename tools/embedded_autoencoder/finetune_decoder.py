@@ -20,9 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.func import functional_call
+from torch.nn import functional
 
 from deepot.autoencoder import fake_quantize
-from deepot.inference import high_pass
 from tools.embedded_autoencoder.common import (
     Training,
     TrainingLength,
@@ -203,6 +203,15 @@ def train(options: Options) -> None:
     report = training.report(options, final_loss=loss, held_out=evaluation)
     write_report(options.out / f"{REPORT_NAME}.json", report)
     print(evaluation)
+
+
+def high_pass(image: Tensor, factor: int) -> Tensor:
+    """Return the image (B, 3, H, W) minus the means of its cells, interpolated bilinearly.
+
+    The weights were trained with this filter; `deepot.inference` has an exact one since.
+    """
+    means = functional.avg_pool2d(image, factor)
+    return image - functional.interpolate(means, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
 def main(arguments: Sequence[str]) -> None:

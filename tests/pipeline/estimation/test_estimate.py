@@ -117,7 +117,9 @@ def test_estimate_job_with_one_worker_is_the_time_of_the_run(planned, make_job, 
     assert found.apply_s.value == pytest.approx(timer.seconds["apply"])
     assert found.calibration_s.value == pytest.approx(timer.seconds["tone"] + timer.seconds["moments"])
     assert found.apply_s.standard_error == pytest.approx(0) == found.calibration_s.standard_error
-    assert found.hours.value * 3600 == pytest.approx(sum(timer.seconds[stage] for stage in ("tone", "moments", "apply")))
+    assert found.hours.value * 3600 == pytest.approx(
+        sum(timer.seconds[stage] for stage in ("tone", "moments", "apply"))
+    )
 
 
 def test_estimate_job_with_a_map_samples_photos_and_counts_no_calibration(planned, make_job, tmp_path):
