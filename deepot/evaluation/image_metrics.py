@@ -80,7 +80,8 @@ def _fine_luma(image: Tensor) -> Tensor:
     kernel = kernel / kernel.sum()
     padded = F.pad(luma[None, None], (16, 16, 16, 16), mode="replicate")
     coarse = F.conv2d(F.conv2d(padded, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
-    return luma.sub(coarse[0, 0])
+    fine: Tensor = luma - coarse[0, 0]
+    return fine
 
 
 def _autocorrelation(values: Tensor, lag: int) -> float:
