@@ -2,7 +2,7 @@
 
 from pipeline.imageio.extensions import EXTENSIONS, IMAGE_EXTENSIONS, has_image_extension
 from pipeline.imageio.file_suffix import extension_for
-from pipeline.imageio.image_file import add_format_extension, decode, encode
+from pipeline.imageio.image_file import add_format_extension, check_output, decode, encode
 from pipeline.imageio.image_format import DecodedImage, OutputFormat
 from pipeline.imageio.metadata.metadata import MetadataPolicy
 from pipeline.imageio.metadata.sidecars import strip_sidecar_location
@@ -15,6 +15,7 @@ __all__ = [
     "MetadataPolicy",
     "OutputFormat",
     "add_format_extension",
+    "check_output",
     "decode",
     "encode",
     "extension_for",

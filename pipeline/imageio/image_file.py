@@ -58,22 +58,41 @@ def encode(photo: DecodedImage, pages: Pixels | Sequence[Pixels], format_spec: s
         ImageError: the format cannot hold such pixels.
     """
     page_list = [pages] if isinstance(pages, Pixels) else list(pages)
-    output_format = _resolve_format(format_spec, photo)
-    if output_format is None:
-        name = photo.properties["format"]
-        raise ImageError(
-            ErrorCode.UNSUPPORTED_FORMAT, f"{name} files cannot hold the result; set output.format, to png for instance"
-        )
-    bits = photo.properties["bit_depth"]
-    for page in page_list:
-        if reason := unsupported_reason(output_format.format, page, bits, len(page_list)):
-            raise ImageError(ErrorCode.UNSUPPORTED_OUTPUT, f"cannot be written as {output_format.name}: {reason}")
+    output_format = _require_format(photo, page_list, format_spec)
     policy = MetadataPolicy(metadata_policy)
     try:
         with relaxed_libraries:
             return output_format.format.write(photo, page_list, output_format.options, policy)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ImageError(ErrorCode.UNSUPPORTED_OUTPUT, f"cannot be written as {output_format.name}: {error}") from error
+
+
+def check_output(photo: DecodedImage, format_spec: str) -> None:
+    """Check that the output format can hold a photo, before any work is done for it.
+
+    Args:
+        photo: the photo as it was decoded.
+        format_spec: as for `encode`.
+
+    Raises:
+        ImageError: it cannot hold its bits, channels, pages or colours.
+    """
+    _require_format(photo, photo.pages, format_spec)
+
+
+def _require_format(photo: DecodedImage, pages: Sequence[Pixels], format_spec: str) -> OutputFormat:
+    """Return the format to write pages in, which must be able to hold them."""
+    output_format = _resolve_format(format_spec, photo)
+    if output_format is None:
+        name = photo.properties["format"]
+        raise ImageError(
+            ErrorCode.UNSUPPORTED_FORMAT, f"{name} files cannot hold the result; set output.format, to png for instance"
+        )
+    bits, icc = photo.properties["bit_depth"], photo.metadata.icc
+    for page in pages:
+        if reason := unsupported_reason(output_format.format, page, bits, len(pages), icc):
+            raise ImageError(ErrorCode.UNSUPPORTED_OUTPUT, f"cannot be written as {output_format.name}: {reason}")
+    return output_format
 
 
 def add_format_extension(key: str, format_spec: str, photo: DecodedImage | None = None) -> str:

@@ -20,6 +20,7 @@ class Capabilities:
         cmyk: whether there may be four colour channels.
         alpha: whether there may be an alpha channel.
         icc: whether there may be an ICC profile.
+        grey_extras: whether grey photos too may have alpha and a profile, where photos in colour may.
     """
 
     max_bits: int = 8
@@ -27,6 +28,7 @@ class Capabilities:
     cmyk: bool = False
     alpha: bool = True
     icc: bool = True
+    grey_extras: bool = True
 
 
 class ImageFormat(Protocol):

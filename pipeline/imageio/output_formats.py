@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from deepot.errors import SpecError
-from deepot.photo import Pixels
+from deepot.photo import Pixels, ProfileUse, classify_profile
 from deepot.spec import build_from_spec, parse_spec
 from pipeline.imageio import registry
 from pipeline.imageio.image_format import Capabilities, ImageFormat, OutputFormat
@@ -28,7 +28,9 @@ def parse_output_format(text: str) -> OutputFormat | None:
     return OutputFormat(found, options)
 
 
-def unsupported_reason(image_format: ImageFormat, pixels: Pixels, bits: int, page_count: int) -> str | None:
+def unsupported_reason(
+    image_format: ImageFormat, pixels: Pixels, bits: int, page_count: int, profile: bytes | None
+) -> str | None:
     """Return why a format cannot hold a photo without loss of bits, channels or colours; None if it can.
 
     Args:
@@ -36,6 +38,7 @@ def unsupported_reason(image_format: ImageFormat, pixels: Pixels, bits: int, pag
         pixels: a page of the photo.
         bits: bits per sample of the photo, of which pixels of 16 bits may have fewer.
         page_count: how many pages the photo has.
+        profile: the ICC profile of the photo.
     """
     can = image_format.capabilities
     if page_count > 1 and not can.multi_page:
@@ -48,10 +51,18 @@ def unsupported_reason(image_format: ImageFormat, pixels: Pixels, bits: int, pag
         return f"it is CMYK; supported by {_list_formats(lambda each: each.cmyk)}"
     if pixels.alpha is not None and not can.alpha:
         return f"it has an alpha channel; supported by {_list_formats(lambda each: each.alpha)}"
-    if pixels.colour_space is not None and not can.icc:
+    is_grey = pixels.samples.shape[2] == 1
+    if is_grey and pixels.alpha is not None and not can.grey_extras:
         return (
-            "its colours need its ICC profile, which cannot be written there; "
-            f"supported by {_list_formats(lambda each: each.icc)}"
+            "it is grey with an alpha channel; "
+            f"supported by {_list_formats(lambda each: each.alpha and each.grey_extras)}"
+        )
+    use = classify_profile(profile, pixels.samples.shape[2])
+    if use in (ProfileUse.CONVERTED, ProfileUse.UNUSABLE) and not (can.icc and (can.grey_extras or not is_grey)):
+        known = "its colours need its ICC profile" if use is ProfileUse.CONVERTED else "its ICC profile is unreadable"
+        return (
+            f"{known}, which cannot be written there; "
+            f"supported by {_list_formats(lambda each: each.icc and (each.grey_extras or not is_grey))}"
         )
     return None
 
