@@ -60,8 +60,8 @@ class ColourSpace:
         """Convert a difference in sRGB to a difference in sample values.
 
         The colours before and after are both converted by the profile, so that a difference of 0 changes nothing even
-        if the tables of the profile are coarse. A table that was computed is corrected once, by what the profile makes
-        of its result.
+        if the tables of the profile are coarse. What tables lead back to, of inks and those that were computed, is
+        corrected once, by the colours that it has.
 
         Args:
             samples: the samples before, (H, W, C), uint8 or uint16.
@@ -74,7 +74,7 @@ class ColourSpace:
         before = self._to_srgb(start)
         target = self._from_srgb(before + srgb_delta)
         delta = target - self._from_srgb(before)
-        if self.inverse is None:
+        if self.inverse is None and self.model != "cmyk":
             return delta
         reached = (start + delta).clip(0, 1)
         corrected: NDArray[np.float32] = reached + (target - self._from_srgb(self._to_srgb(reached))) - start

@@ -20,6 +20,7 @@ class Capabilities:
         cmyk: whether there may be four colour channels.
         alpha: whether there may be an alpha channel.
         icc: whether there may be an ICC profile.
+        grey: whether there may be a single colour channel.
         grey_extras: whether grey photos too may have alpha and a profile, where photos in colour may.
     """
 
@@ -28,6 +29,7 @@ class Capabilities:
     cmyk: bool = False
     alpha: bool = True
     icc: bool = True
+    grey: bool = True
     grey_extras: bool = True
 
 

@@ -52,6 +52,8 @@ def unsupported_reason(
     if pixels.alpha is not None and not can.alpha:
         return f"it has an alpha channel; supported by {_list_formats(lambda each: each.alpha)}"
     is_grey = pixels.samples.shape[2] == 1
+    if is_grey and not can.grey:
+        return f"it is grey; supported by {_list_formats(lambda each: each.grey)}"
     if is_grey and pixels.alpha is not None and not can.grey_extras:
         return (
             "it is grey with an alpha channel; "

@@ -8,6 +8,7 @@ from PIL import Image
 
 from pipeline.imageio.formats.option_checks import check_quality
 from pipeline.imageio.formats.pillow_format import PillowFormat
+from pipeline.imageio.image_format import Capabilities
 
 
 class WebpFormat(PillowFormat):
@@ -16,6 +17,7 @@ class WebpFormat(PillowFormat):
     name = "WEBP"
     spec_name = "webp"
     extensions = (".webp",)
+    capabilities = Capabilities(grey=False)
 
     def matches(self, data: bytes) -> bool:
         """Whether the bytes begin with the header of a WebP file."""
