@@ -127,7 +127,7 @@ def load_colour_space(profile: bytes | None, channels: int) -> ColourSpace | Non
         channels: number of channels of the samples: 1 for grey, 3 for RGB, 4 for CMYK.
 
     Returns:
-        The colour space; None if the samples are used without conversion, as viewers do: `classify_profile` tells why.
+        The colour space; None if the samples are used without conversion, as viewers do: see `classify_profile`.
 
     Example:
         >>> import imagecodecs

@@ -38,7 +38,7 @@ class Header:
         bits: bits per pixel.
         masks: of red, green, blue and alpha; empty if there are none.
         colour_space: the field of version 4 and 5, as bytes; empty for older headers.
-        size: in bytes; it tells the version.
+        size: in bytes, which is another for each version.
     """
 
     compression: int
@@ -124,7 +124,7 @@ def read_profile(data: bytes) -> bytes | None:
 
 
 def describe_damaged(data: bytes) -> str | None:
-    """Return that the profile inside a file ends behind the file; None if it does not, or there is none."""
+    """Return that the profile inside a file is cut short; None if it is not, or there is none."""
     header = read_header(data)
     if header is None or header.colour_space != _EMBEDDED or header.size != _V5_SIZE:
         return None

@@ -12,7 +12,7 @@ _MAX_ITEMS = 2**16
 
 
 def has_orientation_property(data: bytes) -> bool:
-    """Whether the properties of the primary item say how it is turned or mirrored; decoders obey them and not EXIF."""
+    """Whether the properties of the primary item turn or mirror it; decoders obey them and not EXIF."""
     boxes = _read_meta_boxes(data)
     try:
         (primary,) = struct.unpack_from(">I" if boxes[b"pitm"][0] else ">H", boxes[b"pitm"], _FULL_BOX_HEAD)
