@@ -8,6 +8,7 @@ from jobs.estimate_output import print_estimate
 from jobs.flags import add_job_arguments, job_from_args, number, run_options_from_args, whole_number
 from pipeline.errors import ConfigError
 from pipeline.estimation import estimate_job
+from pipeline.runs import UnwritableNames
 from pipeline.stages import open_run, plan_job
 
 _DEFAULT_PILOT_PHOTOS = 16
@@ -52,6 +53,7 @@ def main(args: argparse.Namespace) -> int:
     if summary.missing:
         print_line(f"missing  {summary.missing} that were planned earlier; their results are kept")
     print_passed_over(summary.passed_over)
+    _print_unwritable(summary.unwritable)
     record: dict[str, Any] = {
         "run": context.run.uri,
         "images": summary.found,
@@ -61,9 +63,22 @@ def main(args: argparse.Namespace) -> int:
         "shards": summary.shards,
         "missing": summary.missing,
         "passed_over": dict(summary.passed_over),
+        "unwritable": summary.unwritable.n_photos,
+        "unwritable_names": list(summary.unwritable.first_names),
     }
     if args.estimate is not None:
         record["estimate"] = print_estimate(estimate_job(context, args.estimate, args.workers), args.price_per_hour)
     if args.json:
         print_json(**record)
     return 0
+
+
+def _print_unwritable(found: UnwritableNames) -> None:
+    """Print how many photos have names of formats that are not written, with the first names."""
+    if not found.n_photos:
+        return
+    more = ", …" if found.n_photos > len(found.first_names) else ""
+    print_line(
+        f"refused  {found.n_photos} by their names: {', '.join(found.format_names)} is read and not written "
+        f"({', '.join(found.first_names)}{more}); set output.format, to png for instance"
+    )

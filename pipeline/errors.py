@@ -107,12 +107,17 @@ class ErrorCode(StrEnum):
         "Its format, or this variant of it, is not read.",
         "Install deepot[formats] for HEIF and JPEG XL, or convert it.",
     )
+    APPLE_DOUBLE = (
+        "apple_double",
+        "It is what macOS keeps about a file in an AppleDouble file (`._name`), not a photo.",
+        "Nothing, if the photo itself is there under the name without `._`.",
+    )
     TOO_LARGE = (
         "too_large",
         "It has more pixels or bytes than the limits allow.",
         "Raise limits.max_pixels or limits.max_bytes.",
     )
-    EMPTY_FILE = "empty_file", "The file has no bytes.", "Restore it from a backup, or remove it."
+    EMPTY_FILE = "empty_file", "The file, or the cell, has no bytes.", "Restore it from a backup, or remove it."
     NOT_AN_IMAGE = (
         "not_an_image",
         "It is not an image, whatever its extension.",
@@ -176,7 +181,7 @@ class ErrorCode(StrEnum):
     def skipped(self) -> bool:
         """Whether such an image is left alone on purpose."""
         return self in (
-            *(ErrorCode.ANIMATED, ErrorCode.TOO_LARGE),
+            *(ErrorCode.ANIMATED, ErrorCode.APPLE_DOUBLE, ErrorCode.TOO_LARGE),
             *(ErrorCode.UNSUPPORTED_FORMAT, ErrorCode.UNSUPPORTED_MODE, ErrorCode.UNSUPPORTED_BIT_DEPTH),
         )
 

@@ -50,4 +50,5 @@ def make_properties(format_name: str, mode: str, metadata: Metadata, pages: list
         "has_alpha": first.alpha is not None,
         "has_icc": metadata.icc is not None,
         "has_exif": metadata.exif is not None,
+        "other_pages": None,
     }

@@ -8,6 +8,7 @@ from PIL import Image, UnidentifiedImageError
 from deepot.errors import UnsupportedImageError
 from deepot.photo import Pixels
 from pipeline.errors import ErrorCode, ImageError
+from pipeline.imageio.apple_double import is_apple_double
 from pipeline.imageio.image_format import DecodedImage, OutputFormat
 from pipeline.imageio.library_settings import ignored_warnings, relaxed_libraries
 from pipeline.imageio.metadata.metadata import MetadataPolicy
@@ -58,7 +59,7 @@ def encode(photo: DecodedImage, pages: Pixels | Sequence[Pixels], format_spec: s
         ImageError: the format cannot hold such pixels.
     """
     page_list = [pages] if isinstance(pages, Pixels) else list(pages)
-    output_format = _require_format(photo, page_list, format_spec)
+    output_format = _select_writable_format(photo, page_list, format_spec)
     policy = MetadataPolicy(metadata_policy)
     try:
         with relaxed_libraries:
@@ -67,21 +68,24 @@ def encode(photo: DecodedImage, pages: Pixels | Sequence[Pixels], format_spec: s
         raise ImageError(ErrorCode.UNSUPPORTED_OUTPUT, f"cannot be written as {output_format.name}: {error}") from error
 
 
-def check_output(photo: DecodedImage, format_spec: str) -> None:
-    """Check that the output format can hold a photo, before any work is done for it.
+def check_writable(photo: DecodedImage, format_spec: str, scale: int = 1) -> None:
+    """Check, before any work on a photo, that a format can hold its result.
 
     Args:
-        photo: the photo as it was decoded.
+        photo: the photo.
         format_spec: as for `encode`.
+        scale: how many times larger the result is along each axis.
 
     Raises:
-        ImageError: it cannot hold its bits, channels, pages or colours.
+        ImageError: `encode` would refuse pages of this kind and size, for the same reason and with the same code.
     """
-    _require_format(photo, photo.pages, format_spec)
+    _select_writable_format(photo, photo.pages, format_spec, scale)
 
 
-def _require_format(photo: DecodedImage, pages: Sequence[Pixels], format_spec: str) -> OutputFormat:
-    """Return the format to write pages in, which must be able to hold them."""
+def _select_writable_format(
+    photo: DecodedImage, pages: Sequence[Pixels], format_spec: str, scale: int = 1
+) -> OutputFormat:
+    """Return the format to write; raises ImageError if it cannot hold pages, enlarged by `scale`."""
     output_format = _resolve_format(format_spec, photo)
     if output_format is None:
         name = photo.properties["format"]
@@ -89,9 +93,8 @@ def _require_format(photo: DecodedImage, pages: Sequence[Pixels], format_spec: s
             ErrorCode.UNSUPPORTED_FORMAT, f"{name} files cannot hold the result; set output.format, to png for instance"
         )
     bits, icc = photo.properties["bit_depth"], photo.metadata.icc
-    for page in pages:
-        if reason := unsupported_reason(output_format.format, page, bits, len(pages), icc):
-            raise ImageError(ErrorCode.UNSUPPORTED_OUTPUT, f"cannot be written as {output_format.name}: {reason}")
+    if reason := unsupported_reason(output_format.format, pages, bits, icc, scale):
+        raise ImageError(ErrorCode.UNSUPPORTED_OUTPUT, f"cannot be written as {output_format.name}: {reason}")
     return output_format
 
 
@@ -119,6 +122,12 @@ def _resolve_format(format_spec: str, photo: DecodedImage | None) -> OutputForma
 
 def _explain_unknown_format(data: bytes) -> ImageError:
     """Return the error for a file that has none of the registered formats."""
+    if is_apple_double(data):
+        return ImageError(
+            ErrorCode.NOT_AN_IMAGE,
+            "it is an AppleDouble file, which holds what macOS keeps about a file and no photo: copy the photo itself "
+            "again",
+        )
     try:
         with Image.open(io.BytesIO(data)) as image:
             return ImageError(

@@ -6,8 +6,12 @@ from typing import Any, Protocol
 
 from deepot.photo import Pixels
 from pipeline.errors import ImageError
+from pipeline.imageio.formats.tiff_layout import PageLayout
 from pipeline.imageio.metadata.metadata import Metadata, MetadataPolicy
 from pipeline.imageio.metadata.tiff_tags import PageStyle
+
+STRIP_PIXELS = 32
+"""Pages with a side of fewer pixels are strips, for which an encoder may have another limit."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,9 @@ class Capabilities:
         icc: whether there may be an ICC profile.
         grey: whether there may be a single colour channel.
         grey_extras: whether grey photos too may have alpha and a profile, where photos in colour may.
+        max_side: pixels of a side.
+        max_strip_side: the same for a page whose other side has fewer than `STRIP_PIXELS`.
+        max_sample_bytes: bytes of the samples and the alpha channels of all pages, uncompressed.
     """
 
     max_bits: int = 8
@@ -31,6 +38,9 @@ class Capabilities:
     icc: bool = True
     grey: bool = True
     grey_extras: bool = True
+    max_side: int = 2**31 - 1
+    max_strip_side: int = 2**31 - 1
+    max_sample_bytes: int = 2**63 - 1
 
 
 class ImageFormat(Protocol):
@@ -136,12 +146,13 @@ class DecodedImage:
     """A decoded photo.
 
     Attributes:
-        pages: the samples in stored orientation, page by page; only TIFFs have more than one.
+        pages: the samples in stored orientation of each page that is a photo; only TIFFs have more than one.
         properties: manifest columns of the first page: width, height, mode, bit_depth, format, pages, orientation,
-            has_alpha, has_icc, has_exif, damaged_metadata.
+            has_alpha, has_icc, has_exif, damaged_metadata, other_pages.
         metadata: EXIF, XMP, ICC profile and the rest.
         matching_format: how to write the same format with the options of this file; None for a read-only format.
-        page_styles: tags and encoder options of each page of a TIFF.
+        page_styles: tags and encoder options of each of the pages, for a TIFF.
+        page_layout: what a TIFF consists of: photos, reduced images of them, and what stays as it is.
     """
 
     pages: list[Pixels]
@@ -149,6 +160,7 @@ class DecodedImage:
     metadata: Metadata
     matching_format: OutputFormat | None
     page_styles: tuple[PageStyle, ...] = ()
+    page_layout: tuple[PageLayout, ...] = ()
 
     @property
     def pixels(self) -> Pixels:
@@ -157,7 +169,7 @@ class DecodedImage:
 
     @property
     def pixel_count(self) -> int:
-        """Pixels of all pages."""
+        """Pixels of all photos."""
         return sum(page.height * page.width for page in self.pages)
 
     def is_resized_to(self, pages: Sequence[Pixels]) -> bool:

@@ -12,7 +12,7 @@ from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.library_settings import ignored_warnings
 
 if TYPE_CHECKING:
-    from pipeline.imageio.image_format import ImageFormat
+    from pipeline.imageio.image_format import DecodedImage, ImageFormat
 
 _ROWS_PER_BAND = 64
 _GRID = 8  # rows and columns of the cells whose means are compared after lossy compression
@@ -22,7 +22,7 @@ _MAX_CELL_ERROR = 0.25  # of the range: the coarsest tables of JPEG change the m
 
 def check_result(
     image_format: "ImageFormat", data: bytes, pages: Sequence[Pixels], bits: int, *, lossless: bool
-) -> None:
+) -> "DecodedImage":
     """Open a written file again, and compare it with the pixels that it was written from.
 
     Args:
@@ -33,19 +33,26 @@ def check_result(
         lossless: whether the samples must be the same; otherwise only the means of cells, which shows wrong channels,
             sizes and orientations.
 
+    Returns:
+        What was opened.
+
     Raises:
         ImageError: it cannot be opened, or shows something else.
     """
     try:
         with ignored_warnings:
-            found = image_format.read(data, sys.maxsize).pages if image_format.matches(data) else []
+            if not image_format.matches(data):
+                raise ValueError("it has another signature")
+            opened = image_format.read(data, sys.maxsize)
     except Exception as error:  # decoders raise anything
         raise _error(image_format, f"cannot be opened again: {error}") from error
+    found = opened.pages
     if len(found) != len(pages):
         raise _error(image_format, f"has {len(found)} pages instead of {len(pages)}")
     for number, (written, meant) in enumerate(zip(found, pages, strict=True), start=1):
         if difference := _find_difference(written, meant, bits, lossless=lossless):
             raise _error(image_format, f"page {number} {difference}" if len(pages) > 1 else difference)
+    return opened
 
 
 def _find_difference(written: Pixels, meant: Pixels, bits: int, *, lossless: bool) -> str | None:

@@ -38,6 +38,7 @@ from pipeline.runs.requeue import (
 from pipeline.runs.rows import aggregate_page_stats, mark_failed, new_row
 from pipeline.runs.sharding import Shard, estimate_cost, split_into_shards
 from pipeline.runs.summary import RunProgress, RunSummary, finalize_run, summarize_run
+from pipeline.runs.unwritable_names import UnwritableNames, UnwritableNamesCounter
 
 __all__ = [
     "CALIBRATIONS_FOLDER",
@@ -54,6 +55,8 @@ __all__ = [
     "RunProgress",
     "RunSummary",
     "Shard",
+    "UnwritableNames",
+    "UnwritableNamesCounter",
     "aggregate_page_stats",
     "check_case_collisions",
     "check_lease",

@@ -34,6 +34,7 @@ MANIFEST_SCHEMA = pa.schema(
         ("has_icc", pa.bool_()),
         ("has_exif", pa.bool_()),
         ("damaged_metadata", pa.string()),
+        ("other_pages", pa.string()),
         ("transport_mse", pa.float64()),
         ("patch_nll", pa.float64()),
         ("patch_nll_output", pa.float64()),

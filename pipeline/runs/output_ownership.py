@@ -7,6 +7,7 @@ from pipeline.errors import RunError
 from pipeline.imageio import has_image_extension
 from pipeline.outputs import is_shard_file_name
 from pipeline.runs.paths import RUNS_FOLDER, RunPaths
+from pipeline.sources import is_system_file
 from pipeline.storage import create_if_absent, iter_files, join_uri, read, write
 
 OWNER_FILE = "_owner.json"
@@ -75,5 +76,10 @@ def _find_result_like_file(output: str, run: RunPaths, layout: OutputLayout) -> 
     runs_folder = run.uri.rpartition("/")[0].removeprefix(output.rstrip("/") + "/")
     found = (entry for entry in iter_files(output) if not entry.key.startswith((f"{RUNS_FOLDER}/", f"{runs_folder}/")))
     if layout is OutputLayout.FILES:
-        return next((entry.uri for entry in found if has_image_extension(entry.key)), "")
+        return next((entry.uri for entry in found if _is_photo(entry.key)), "")
     return next((entry.uri for entry in found if is_shard_file_name(entry.key)), "")
+
+
+def _is_photo(key: str) -> bool:
+    """Whether a file is a photo by its name, and not one that macOS or network storage has put beside photos."""
+    return has_image_extension(key) and not is_system_file(key)

@@ -13,6 +13,7 @@ from pipeline.runs.paths import RunPaths
 from pipeline.runs.plan import clear_success_marker, count_planned_images, list_plan_files
 from pipeline.runs.plan_file import read_entries, write_shards
 from pipeline.runs.sharding import Shard, split_into_shards
+from pipeline.runs.unwritable_names import UnwritableNames
 from pipeline.storage import Entry, create_if_absent
 
 _IMAGES_PER_PLAN_FILE = 1_000_000  # about 50 MB
@@ -31,6 +32,7 @@ class PlanSummary:
         missing: images of earlier plans that are missing now, whichever listing was the first without them.
         presence_changes: images that went missing or came back since the previous listing.
         passed_over: files that are no images to work on, by kind (`pipeline.sources.passed_over`).
+        unwritable: images whose names show that their results cannot be written.
     """
 
     found: int = 0
@@ -41,6 +43,7 @@ class PlanSummary:
     missing: int = 0
     presence_changes: int = 0
     passed_over: Mapping[str, int] = field(default_factory=dict)
+    unwritable: UnwritableNames = field(default_factory=UnwritableNames)
 
 
 def extend_plan(

@@ -2,6 +2,7 @@
 
 from pipeline.sources.archive_index import IndexEntry, read_tar_index
 from pipeline.sources.find import find_images
+from pipeline.sources.hidden_names import is_system_file
 from pipeline.sources.list_lines import format_lines
 from pipeline.sources.member_uri import (
     file_of,
@@ -26,6 +27,7 @@ __all__ = [
     "file_of",
     "find_images",
     "format_lines",
+    "is_system_file",
     "make_cell_uri",
     "make_member_uri",
     "parse_member_uri",

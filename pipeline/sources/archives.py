@@ -7,6 +7,7 @@ from pipeline.errors import ContainerError, ErrorCode, ImageError
 from pipeline.imageio import has_image_extension
 from pipeline.sources.archive_index import ArchiveIndex, read_tar_index, read_zip_index
 from pipeline.sources.container import open_container
+from pipeline.sources.hidden_names import find_hidden_kind
 from pipeline.sources.member_uri import ArchiveMember, make_member_uri, sanitize_path
 from pipeline.sources.sparse_map import check_regions, expand, parse_sparse_map, read_stored_map
 from pipeline.sources.tar_headers import TarMember, read_tar_member
@@ -23,10 +24,10 @@ class _Archive:
         self._read_index = read_index
 
     def entries(self, file: Entry, column: str, allow: Sequence[str] = ()) -> Iterator[Entry]:
-        """Yield the members whose names have the extension of a photo."""
+        """Yield the members whose names have the extension of a photo, without hidden ones and those of systems."""
         found: dict[str, Entry] = {}
         for name, start, size, by_headers in self._read_index(file.uri):
-            if not has_image_extension(name):
+            if not _is_photo_name(name):
                 continue
             key = f"{file.key}/{sanitize_path(name)}"
             if key in found:
@@ -39,11 +40,15 @@ class _Archive:
 
     def other_names(self, file: Entry) -> Iterator[str]:
         """Yield the names of the other members."""
-        return (name for name, *_ in self._read_index(file.uri) if not has_image_extension(name))
+        return (name for name, *_ in self._read_index(file.uri) if not _is_photo_name(name))
 
     def names_photos(self, files: Sequence[Entry], column: str) -> bool:
         """Return False: the photos are in the files."""
         return False
+
+
+def _is_photo_name(name: str) -> bool:
+    return has_image_extension(name) and find_hidden_kind(name) is None
 
 
 class TarArchive(_Archive):

@@ -52,7 +52,8 @@ class Container(Protocol):
 
         Raises:
             ValueError, TypeError, LookupError: the location does not name a photo.
-            ImageError: the photo is corrupt, has more bytes than allowed, or is packed in a way that is not read.
+            ImageError: there is none; or it is corrupt, has more bytes than allowed, or is packed in a way that is not
+                read.
             TooLargeError: it has more bytes than allowed.
             NotAllowedError: the container may not name it.
             FileNotFoundError: there is no such container.

@@ -11,6 +11,7 @@ from pipeline.errors import ContainerError, StorageError
 from pipeline.imageio import has_image_extension
 from pipeline.sources.container import Container
 from pipeline.sources.containers import CONTAINERS
+from pipeline.sources.hidden_names import find_hidden_kind, is_named_by_glob
 from pipeline.sources.passed_over import PassedOver
 from pipeline.sources.photo_list import name_clash_message
 from pipeline.storage import Entry, list_objects
@@ -29,7 +30,8 @@ def discover_images(uri: str, passed_over: PassedOver | None = None, allow: Sequ
     Args:
         uri: a folder, glob or file; or a file or glob of `.tar`, `.zip` or `.parquet` for the photos inside (`#column`
             at its end names the Parquet column, `image` by default); or of `.txt`, a list of photos, one a line.
-        passed_over: counts what else is in a folder, or in a tar or ZIP file.
+        passed_over: counts what else is in a folder, or in a tar or ZIP file, hidden files and those of systems
+            (`pipeline.sources.hidden_names`) included.
         allow: prefixes of URIs that lists and columns of URIs may name, besides what lies below their own folders;
             local ones may name anything.
 
@@ -47,7 +49,7 @@ def discover_images(uri: str, passed_over: PassedOver | None = None, allow: Sequ
     if match is None or container is None or (match["column"] and not container.has_columns):
         yield from list_images(uri, passed_over)
         return
-    files = sorted(list_images(match["files"]), key=lambda entry: entry.key + "/")
+    files = sorted(list_images(match["files"], passed_over), key=lambda entry: entry.key + "/")
     column = match["column"] or DEFAULT_COLUMN
     entries_by_file = (_or_bad_container(file, container.entries(file, column, allow)) for file in files)
     if passed_over is not None:
@@ -60,16 +62,25 @@ def discover_images(uri: str, passed_over: PassedOver | None = None, allow: Sequ
 
 
 def list_images(uri: str, passed_over: PassedOver | None = None) -> Iterator[Entry]:
-    """Stream the images below a folder, by their extensions; the files that match a glob; or one file."""
-    if passed_over is None:
-        return list_objects(uri, has_image_extension)
+    """Stream the images below a folder, by their extensions; the files that match a glob; or one file.
+
+    Hidden files and those of systems are left out unless the URI names them.
+    """
+    counter = PassedOver() if passed_over is None else passed_over
 
     def accepts(path: str) -> bool:
         if not (is_image := has_image_extension(path)):
-            passed_over.add(path)
+            counter.add(path)
         return is_image
 
-    return list_objects(uri, accepts, passed_over.add_special)
+    def hides(path: str, key: str, pattern: str) -> bool:
+        kind = find_hidden_kind(key)
+        if kind is None or is_named_by_glob(key, pattern):
+            return False
+        counter.add(path, kind)
+        return True
+
+    return list_objects(uri, accepts, counter.add_special, hides)
 
 
 def _count_others(
@@ -79,7 +90,7 @@ def _count_others(
     yield from entries
     with suppress(ContainerError):  # then it is a failed row itself
         for name in container.other_names(file):
-            passed_over.add(name)
+            passed_over.add(name, find_hidden_kind(name))
 
 
 def _merge_unique(lists: Iterable[Iterator[Entry]]) -> Iterator[Entry]:

@@ -64,4 +64,5 @@ def find_images(
     raise NothingFoundError(
         f"{label} {uri}: no images found; in folders they are recognised by their extensions, such as .jpg and .tif"
         + (f"; there are {describe_passed_over(others.counts)}" if others.counts else "")
+        + ("; to work on hidden files, name them or their folder" if FileKind.HIDDEN in others.counts else "")
     )

@@ -129,8 +129,11 @@ class RowGroupReader:
     def _leaves(self, parquet: pq.ParquetFile) -> list[str]:
         if self._column not in parquet.schema_arrow.names:
             raise ContainerError(f"{self._container} has no column '{self._column}'")
-        is_struct = pa.types.is_struct(parquet.schema_arrow.field(self._column).type)
-        return [f"{self._column}.{name}" for name in ("bytes", "path")] if is_struct else [self._column]
+        dtype = parquet.schema_arrow.field(self._column).type
+        if not pa.types.is_struct(dtype):
+            return [self._column]
+        names = {field.name for field in dtype}
+        return [f"{self._column}.{name}" for name in ("bytes", "path") if name in names]
 
     def _check_pages(self, file: BinaryIO, parquet: pq.ParquetFile, leaves: Sequence[str]) -> None:
         """Check that each page can be decompressed without much more memory than the limit, or than it takes stored."""

@@ -26,7 +26,7 @@ _MAX_NAMES_PAGE_BYTES = 256 * 2**20
 
 
 class ParquetColumn:
-    """Bytes, structs of bytes and path as Hugging Face stores them, or URIs."""
+    """Bytes, structs of bytes and perhaps a path as Hugging Face stores them, or URIs; of any of Arrow's types."""
 
     has_columns = True
 
@@ -38,7 +38,7 @@ class ParquetColumn:
             if dtype is None:
                 raise ContainerError(_no_column_message(parquet.schema_arrow, column, file.uri))
             if not _is_string_type(dtype):
-                yield from _cell_entries(file, stream, parquet, column, pa.types.is_struct(dtype))
+                yield from _cell_entries(file, stream, parquet, column, _has_field(dtype, "path"))
                 return
             names = list(_iter_names(file.uri, stream, parquet, column))
         yield from resolve_names(names, file.uri, allow)
@@ -69,7 +69,7 @@ class ParquetColumn:
         with lock:  # one thread decodes the row group, and the others find its cells there
             value = _read_row_group(member.container, column, group, max_bytes).read(row)
         if isinstance(value, dict):
-            value = value["bytes"] if value["bytes"] is not None else value["path"]
+            value = value["bytes"] if value.get("bytes") is not None else value.get("path")
         if isinstance(value, str):
             if (size := len(value.encode())) > MAX_NAME_BYTES:
                 raise ImageError(
@@ -77,7 +77,11 @@ class ParquetColumn:
                 )
             return read(resolve_name(value, member.container, allow), max_bytes)
         if value is None:
-            raise FileNotFoundError(make_cell_uri(member.container, column, group, row))
+            raise ImageError(
+                ErrorCode.EMPTY_FILE,
+                f"the cell in row {row} of row group {group}, column '{column}', is null: it holds no photo and names "
+                "none",
+            )
         return bytes(value)
 
 
@@ -164,21 +168,36 @@ def _batch_rows(stream: BinaryIO, parquet: pq.ParquetFile, group: int, leaf: str
 
 
 def _is_string_type(dtype: pa.DataType) -> bool:
-    if pa.types.is_dictionary(dtype):
-        dtype = dtype.value_type
+    dtype = _value_type(dtype)
     return any(is_text(dtype) for is_text in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
+
+
+def _is_bytes_type(dtype: pa.DataType) -> bool:
+    dtype = _value_type(dtype)
+    return any(is_bytes(dtype) for is_bytes in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view))
+
+
+def _value_type(dtype: pa.DataType) -> pa.DataType:
+    """Return the type of the values of a dictionary-encoded column; that of any other column itself."""
+    return dtype.value_type if pa.types.is_dictionary(dtype) else dtype
+
+
+def _has_field(dtype: pa.DataType, name: str) -> bool:
+    return bool(pa.types.is_struct(dtype) and dtype.get_field_index(name) >= 0)
+
+
+def _is_image_struct(dtype: pa.DataType) -> bool:
+    """Whether the cells are structs with bytes, and with a text if there is a path; either may be null everywhere."""
+    if not _has_field(dtype, "bytes"):
+        return False
+    data, path = dtype.field("bytes").type, dtype.field("path").type if _has_field(dtype, "path") else pa.null()
+    return (pa.types.is_null(data) or _is_bytes_type(data)) and (pa.types.is_null(path) or _is_string_type(path))
 
 
 def _column_type(schema: pa.Schema, column: str) -> pa.DataType | None:
     """Return the type of a column; None if there is none, or if it can hold neither photos nor URIs."""
     dtype = schema.field(column).type if column in schema.names else None
-    is_supported = dtype is not None and (
-        _is_string_type(dtype)
-        or pa.types.is_binary(dtype)
-        or pa.types.is_large_binary(dtype)
-        or pa.types.is_binary_view(dtype)
-        or (pa.types.is_struct(dtype) and {"bytes", "path"} <= {field.name for field in dtype})
-    )
+    is_supported = dtype is not None and (_is_string_type(dtype) or _is_bytes_type(dtype) or _is_image_struct(dtype))
     return dtype if is_supported else None
 
 

@@ -34,6 +34,8 @@ class FileKind(StrEnum):
     CONTAINER = "container", "container"
     LINK = "link", "symbolic link"
     EXCLUDED = "excluded", "excluded photo"
+    HIDDEN = "hidden", "hidden file"
+    SYSTEM = "system", "system file"
     OTHER = "other", "other file"
 
 
@@ -62,7 +64,7 @@ class PassedOver:
 
         Args:
             path: its path or name; objects that stand for a folder, with a slash at the end, are not counted.
-            kind: its kind, if the name does not decide it.
+            kind: its kind, if the extension does not decide it.
         """
         if not path.endswith("/") and not (self._ignored and _comparable(path).startswith(self._ignored)):
             self._counter[kind or kind_of(path)] += 1

@@ -13,6 +13,7 @@ from pipeline.errors import (
     StorageError,
     TooLargeError,
 )
+from pipeline.imageio import is_apple_double
 from pipeline.sources.containers import CONTAINERS
 from pipeline.sources.member_uri import is_container, parse_member_uri
 from pipeline.storage import Entry, read
@@ -55,7 +56,8 @@ def read_input(entry: Entry, limits: Limits, allow: Sequence[str] = ()) -> bytes
 
     Raises:
         ImageError: it is missing, unreadable, larger than `limits.max_bytes`, no file, named by a container that may
-            not name it, or has a name whose result would lie outside the output folder.
+            not name it, has a name whose result would lie outside the output folder, or is called `._…` and an
+            AppleDouble file.
     """
     components = entry.key.split("/")
     if not {"", ".", ".."}.isdisjoint(components) or components[0] in _RESERVED_NAMES or "\0" in entry.key:
@@ -64,7 +66,20 @@ def read_input(entry: Entry, limits: Limits, allow: Sequence[str] = ()) -> bytes
         )
     if is_container(entry.uri):
         raise ImageError(ErrorCode.DAMAGED, f"the photos in this container cannot be listed: {_why_unlistable(entry)}")
-    _check_size(entry.size, limits)
+    member = parse_member_uri(entry.uri)
+    if member is None or member.kind != "parquet":  # the listing has only the mean size of a Parquet file's cells
+        _check_size(entry.size, limits)
+    data = _read_or_image_error(entry, limits, allow)
+    if components[-1].startswith("._") and is_apple_double(data):
+        raise ImageError(
+            ErrorCode.APPLE_DOUBLE,
+            f"it is an AppleDouble file, which holds what macOS keeps about {components[-1][2:]} and no photo",
+        )
+    return data
+
+
+def _read_or_image_error(entry: Entry, limits: Limits, allow: Sequence[str]) -> bytes:
+    """Return the bytes of a photo; what storage raises becomes an ImageError."""
     try:
         return read_photo(entry.uri, limits.max_bytes, allow)
     except FileNotFoundError as error:

@@ -29,6 +29,7 @@ from pipeline.runs import (
     PlanSummary,
     RunPaths,
     RunSummary,
+    UnwritableNamesCounter,
     check_case_collisions,
     claim_output,
     clear_success_marker,
@@ -84,13 +85,14 @@ def _plan(context: JobContext) -> PlanSummary:
     job, run = context.job, context.run
     sampler = HashSampler(job.calibration_limit) if context.calibrates_from_input else None
     passed_over = PassedOver(context.excluded_folders)
-    entries = _list_input(context, passed_over)
+    unwritable = UnwritableNamesCounter(job.output.format)
+    entries = unwritable.tee(_list_input(context, passed_over))
     with hold_lease(run):
         summary = extend_plan(run, sampler.tee(entries) if sampler else entries, job.compute.images_per_shard)
     if sampler:
         with hold_lease(context.calibration):
             append_photos(context.calibration, Side.BOTH, sampler.selection())
-    return replace(summary, passed_over=passed_over.counts)
+    return replace(summary, passed_over=passed_over.counts, unwritable=unwritable.found)
 
 
 def _list_input(context: JobContext, passed_over: PassedOver | None = None) -> Iterator[Entry]:

@@ -5,11 +5,11 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 
-from pipeline.errors import StorageError
+from pipeline.errors import AccessDeniedError, StorageError
 from pipeline.storage.faults import Fault, classify_fault
 from pipeline.storage.filenames import escape_hashes, unescape_hashes
 from pipeline.storage.retries import with_retries
-from pipeline.storage.store import Entry, ignore_special
+from pipeline.storage.store import Entry, ignore_special, leave_out_nothing
 
 
 class FsspecStore:
@@ -128,13 +128,20 @@ class FsspecStore:
         prefix: str,
         accepts: Callable[[str], object],
         on_special: Callable[[str, bool], object] = ignore_special,
+        leaves_out: Callable[[str], bool] = leave_out_nothing,
     ) -> Iterator[Entry]:
         """Walk the folders below `root`, listing one at a time."""
         self._fs.invalidate_cache()
         items = with_retries(self._list_folder)(self.to_uri(root), root or self._fs.root_marker, detail=True)
-        yield from (self._to_entry(item, root) for item in self._walk(items, on_special) if accepts(item["name"]))
+        found = self._walk(items, on_special, leaves_out)
+        yield from (self._to_entry(item, root) for item in found if accepts(item["name"]))
 
-    def _walk(self, items: list[dict[str, Any]], on_special: Callable[[str, bool], object]) -> Iterator[dict[str, Any]]:
+    def _walk(
+        self,
+        items: list[dict[str, Any]],
+        on_special: Callable[[str, bool], object],
+        leaves_out: Callable[[str], bool],
+    ) -> Iterator[dict[str, Any]]:
         """Yield the files among the items of a folder, and below its folders, in the order of their keys."""
         for item in sorted(items, key=lambda item: self._to_key(item["name"]) + "/" * (item["type"] == "directory")):
             if item["type"] == "directory":
@@ -142,7 +149,11 @@ class FsspecStore:
                     below = with_retries(self._list_folder)(self.to_uri(item["name"]), item["name"], detail=True)
                 except FileNotFoundError:  # deleted since its parent was listed
                     continue
-                yield from self._walk(below, on_special)
+                except AccessDeniedError:
+                    if leaves_out(item["name"]):
+                        continue
+                    raise
+                yield from self._walk(below, on_special, leaves_out)
             elif item["type"] == "file":
                 yield item
             else:

@@ -15,7 +15,7 @@ from pipeline.storage.fsspec_store import FsspecStore
 from pipeline.storage.http_session import make_session
 from pipeline.storage.prefetch import prefetch_map
 from pipeline.storage.retries import with_retries
-from pipeline.storage.store import Entry, ignore_special
+from pipeline.storage.store import Entry, ignore_special, leave_out_nothing
 
 HTTP_OPTIONS: dict[str, Any] = {"get_client": make_session}
 """What the file system of `HttpStore` is made with."""
@@ -74,6 +74,7 @@ class HttpStore(FsspecStore):
         prefix: str,
         accepts: Callable[[str], object],
         on_special: Callable[[str, bool], object] = ignore_special,
+        leaves_out: Callable[[str], bool] = leave_out_nothing,
     ) -> Iterator[Entry]:
         """Follow the links of the pages below `root`, and ask for the state of each file."""
 
@@ -83,7 +84,7 @@ class HttpStore(FsspecStore):
             except (FileNotFoundError, StorageError):  # reading it reports why
                 return entry
 
-        listed = super().list_objects(root, prefix, accepts, on_special)
+        listed = super().list_objects(root, prefix, accepts, on_special, leaves_out)
         for _, entry in prefetch_map(stat_listed, listed, _STAT_THREADS):
             yield entry
 

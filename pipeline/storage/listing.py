@@ -10,8 +10,15 @@ from pipeline.storage.retries import with_retries
 from pipeline.storage.store import Entry, ignore_special
 
 
+def _hide_nothing(path: str, key: str, pattern: str) -> bool:
+    return False
+
+
 def list_objects(
-    uri: str, accepts: Callable[[str], bool], on_special: Callable[[str, bool], object] = ignore_special
+    uri: str,
+    accepts: Callable[[str], bool],
+    on_special: Callable[[str, bool], object] = ignore_special,
+    hides: Callable[[str, str, str], bool] = _hide_nothing,
 ) -> Iterator[Entry]:
     """Stream the objects below a folder whose name is accepted, the files that match a glob, or one file.
 
@@ -23,26 +30,39 @@ def list_objects(
         accepts: whether an object of such a path is wanted; asked for folders only.
         on_special: called with the path of everything in the folder, or matching the glob, that is neither file nor
             folder, and whether it is a symbolic link.
+        hides: whether an object that is in the folder, or matches the glob, is left out. Called with its path, its key,
+            and what of the glob keys are matched with, which is empty for a folder. Called with a folder too if storage
+            refuses to list it: a hidden one is left out, and for any other the listing fails.
 
     Raises:
         FileNotFoundError: no such folder, bucket or file.
         StorageError: it cannot be listed, or the store does not list in order.
     """
     store, path = with_retries(resolve_store)(uri)
-    matches: Callable[[str], object]
+    matches: Callable[[str], bool]
     if any(mark in path for mark in store.glob_marks):
         prefix = path[: min(path.find(mark) for mark in store.glob_marks + "[" if mark in path)]
         pattern = path if "?" in store.glob_marks else path.replace("?", "[?]")
         root, matches = prefix.rpartition("/")[0], compile_glob(pattern)
+        pattern = path.removeprefix(root).lstrip("/")
         on_special = _only_matching(matches, on_special)
     elif file := _stat_file(uri):
         yield file._replace(key=file.key.rpartition("/")[2])
         return
     else:
-        root, matches = path.rstrip("/"), accepts
+        root, matches, pattern = path.rstrip("/"), accepts, ""
         prefix = root + "/"
+
+    def is_hidden(path: str) -> bool:
+        return hides(path, path.removeprefix(root).strip("/"), pattern)
+
+    def selects(path: str) -> bool:
+        if pattern:  # nothing else is known to the listing, nor counted
+            return matches(path) and not is_hidden(path)
+        return not is_hidden(path) and matches(path)
+
     previous_key = ""
-    for entry in store.list_objects(root, prefix, matches, on_special):
+    for entry in store.list_objects(root, prefix, selects, on_special, is_hidden):
         if entry.key <= previous_key:
             raise StorageError(
                 f"{uri}: the store lists '{entry.key}' after '{previous_key}', which is not the order of their names; "

@@ -10,7 +10,7 @@ from pipeline.storage.filenames import escape_hashes
 from pipeline.storage.fsspec_store import FsspecStore
 from pipeline.storage.probes import probe_once
 from pipeline.storage.retries import with_retries
-from pipeline.storage.store import Entry, ignore_special
+from pipeline.storage.store import Entry, ignore_special, leave_out_nothing
 from pipeline.storage.temporary_names import temporary_path
 
 MAX_KEYS_PER_PAGE = 1000
@@ -62,6 +62,7 @@ class S3Store(FsspecStore):
         prefix: str,
         accepts: Callable[[str], object],
         on_special: Callable[[str, bool], object] = ignore_special,
+        leaves_out: Callable[[str], bool] = leave_out_nothing,
     ) -> Iterator[Entry]:
         """List a bucket flat: S3 sorts keys by their UTF-8 bytes, which is the order of code points."""
         bucket, bucket_prefix, _ = self._fs.split_path(prefix)

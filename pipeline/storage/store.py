@@ -26,6 +26,11 @@ def ignore_special(path: str, is_link: bool) -> None:
     """Do nothing about what is neither file nor folder."""
 
 
+def leave_out_nothing(path: str) -> bool:
+    """Return False: every folder has to be listed."""
+    return False
+
+
 class ObjectStore(Protocol):
     """One kind of store. Paths are the store's own: `resolve_store` makes them from URIs, `to_uri` URIs from them.
 
@@ -136,6 +141,7 @@ class ObjectStore(Protocol):
         prefix: str,
         accepts: Callable[[str], object],
         on_special: Callable[[str, bool], object] = ignore_special,
+        leaves_out: Callable[[str], bool] = leave_out_nothing,
     ) -> Iterator[Entry]:
         """Stream the objects below a folder, folders excluded, their keys in the order of their code points.
 
@@ -147,6 +153,8 @@ class ObjectStore(Protocol):
             accepts: whether an object of such a path is wanted; called before an `Entry` is made.
             on_special: called with the path of everything below that is neither file nor folder, and whether it is a
                 symbolic link; object stores have no such things.
+            leaves_out: whether a folder that this process may not list is left out; if not, the listing fails. Object
+                stores, whose folders are parts of names, do not ask.
 
         Raises:
             FileNotFoundError: there is no such folder.

@@ -10,7 +10,7 @@ import deepot
 from deepot.inference import Enhancer, EnhanceStats
 from deepot.transport import TransportMap
 from pipeline.failures import DEVICE_ERRORS
-from pipeline.imageio import DecodedImage, check_output
+from pipeline.imageio import DecodedImage, check_writable
 from pipeline.outputs import make_writer
 from pipeline.runs import (
     ManifestFile,
@@ -125,7 +125,7 @@ class ShardWorker:
                 row |= photo.properties
                 self.watchdog.extend(deadline, photo.pixel_count)
                 row |= asdict(loaded.scores)
-                check_output(photo, self.config.job.output.format)
+                check_writable(photo, self.config.job.output.format, self._models.restorer.scale)
                 with track_busy_time(self._models.autoencoder.device.type):
                     page_stats = [self._process_page(row, photo, number) for number in range(len(photo.pages))]
         except DEVICE_ERRORS:

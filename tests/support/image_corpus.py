@@ -7,14 +7,7 @@ import imagecodecs
 import numpy as np
 import pytest
 
-from tests.support.icc_profiles import (
-    ADOBE_RGB,
-    DISPLAY_P3,
-    GREY_18,
-    PROPHOTO,
-    make_cmyk_profile,
-    make_scanner_profile,
-)
+from tests.support.icc_profiles import ADOBE_RGB, DISPLAY_P3, GREY_18, PROPHOTO, make_cmyk_profile, make_scanner_profile
 from tests.support.image_files import (
     XMP,
     add_jxl_metadata,
@@ -35,11 +28,13 @@ from tests.support.image_files import (
     make_exif,
 )
 from tests.support.jpeg_files import (
+    encode_adobe_rgb_jpeg,
     encode_camera_jpeg,
     encode_subsampled_jpeg,
     encode_tagged_jpeg,
     encode_ultra_hdr_jpeg,
 )
+from tests.support.tiff_files import encode_pyramid_tiff
 
 
 @dataclass(frozen=True)
@@ -50,7 +45,7 @@ class PhotoKind:
         name: of the file.
         make: its bytes.
         keeps: what a result of the same format keeps, besides size and depth: icc, exif, xmp, iptc, dpi, comment,
-            segments, appended, text, alpha, pages.
+            segments, appended, text, alpha, pages, other_pages.
         result_mode: the mode of the result; None for that of the photo.
         lossless: whether α = 1 gives a file of the same pixels.
         note: for the table.
@@ -75,6 +70,13 @@ PHOTO_KINDS = (
         STANDARD_METADATA | {"iptc", "comment"},
         lossless=False,
         note="Display P3, progressive, 4:2:2",
+    ),
+    PhotoKind(
+        "adobe-rgb.jpg",
+        lambda: encode_adobe_rgb_jpeg(orientation=1),
+        frozenset({"icc"}),
+        lossless=False,
+        note="Adobe RGB by EXIF",
     ),
     PhotoKind(
         "camera.jpg",
@@ -196,6 +198,12 @@ PHOTO_KINDS = (
     ),
     PhotoKind("16bit-cmyk.tif", lambda: encode_tiff(make_16bit_samples(4), "separated"), note="no profile"),
     PhotoKind("pages.tif", encode_multipage_tiff, frozenset({"pages"}), note="pages of different sizes"),
+    PhotoKind("pyramid.tif", encode_pyramid_tiff, frozenset({"other_pages"}), note="pyramid and mask"),
+    PhotoKind(
+        "webp-coded.tif",
+        lambda: encode_tiff(np.asarray(make_corpus_photo()), compression="webp", compressionargs={"lossless": True}),
+        note="coded as WebP",
+    ),
     PhotoKind(
         "lossless.webp",
         lambda: encode_image(

@@ -5,6 +5,7 @@ import struct
 import imagecodecs
 import numpy as np
 
+from pipeline.imageio.metadata.ifd import EXIF_IFD, INTEROP_IFD, ORIENTATION, Ifd, Tag
 from tests.support.icc_profiles import DISPLAY_P3
 from tests.support.image_files import IPTC, XMP, encode_image, make_corpus_photo, make_exif
 
@@ -36,6 +37,24 @@ def encode_tagged_jpeg():
         dpi=(300, 300),
         comment=b"scanned 1912",
         extra=make_jpeg_segment(0xED, resource),
+    )
+
+
+def make_adobe_rgb_exif(index=b"R03\0", colour_space=65535, byte_order="<", orientation=6):
+    """An EXIF block that names a colour space by its interoperability index and ColorSpace; None leaves one out."""
+    exif = Ifd(byte_order)
+    if colour_space is not None:
+        exif.tags[0xA001] = Tag(3, 1, struct.pack(byte_order + "H", colour_space))
+    if index is not None:
+        exif.children[INTEROP_IFD] = Ifd(byte_order, {1: Tag(2, len(index), index), 2: Tag(7, 4, b"0100")})
+    tag = Tag(3, 1, struct.pack(byte_order + "H", orientation))
+    return b"Exif\0\0" + Ifd(byte_order, {ORIENTATION: tag}, {EXIF_IFD: exif}).to_exif_block()
+
+
+def encode_adobe_rgb_jpeg(**changes):
+    """As cameras that are set to Adobe RGB write it: without a profile."""
+    return encode_image(
+        make_corpus_photo(), "JPEG", quality=95, subsampling="4:4:4", exif=make_adobe_rgb_exif(**changes)
     )
 
 

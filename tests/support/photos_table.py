@@ -10,7 +10,9 @@ from tests.support.image_corpus import PHOTO_KINDS
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "photos.md"
 BEGIN, END = "<!-- table: python -m tests.support.photos_table -->\n", "<!-- end of table -->\n"
 FORMAT_NAMES = {"JPEG2000": "JPEG 2000", "WEBP": "WebP", "HEIF": "HEIF", "JXL": "JPEG XL"}
-METADATA_ORDER = ("icc", "exif", "xmp", "iptc", "dpi", "comment", "segments", "appended", "text", "alpha", "pages")
+METADATA_ORDER = (
+    *("icc", "exif", "xmp", "iptc", "dpi", "comment", "segments", "appended", "text", "alpha", "pages", "other_pages"),
+)
 METADATA_LABELS = {
     "icc": "profile",
     "exif": "EXIF",
@@ -19,6 +21,7 @@ METADATA_LABELS = {
     "dpi": "resolution",
     "segments": "camera data",
     "appended": "gain map",
+    "other_pages": "other pages",
 }
 
 

@@ -12,6 +12,7 @@ from pipeline.imageio.formats.heif_items import has_orientation_property, read_s
 from pipeline.imageio.formats.isobmff import drop_unused_colours, has_brand
 from pipeline.imageio.formats.option_checks import check_quality, check_subsampling
 from pipeline.imageio.formats.pillow_format import PillowFormat, metadata_arguments, save_with_pillow
+from pipeline.imageio.image_format import Capabilities
 from pipeline.imageio.metadata.cicp import read_nclx_profile
 from pipeline.imageio.metadata.metadata import Metadata
 
@@ -24,6 +25,7 @@ class AvifFormat(PillowFormat):
     name = "AVIF"
     spec_name = "avif"
     extensions = (".avif",)
+    capabilities = Capabilities(max_side=2**15)  # of what libavif opens
 
     def matches(self, data: bytes) -> bool:
         """Whether the first box has a brand of AVIF, be it as a compatible one."""

@@ -32,7 +32,7 @@ class HeifFormat(PillowFormat):
     spec_name = "heif"
     extensions = (".heic", ".heif", ".hif")
     plugin = "pillow_heif"
-    capabilities = Capabilities(max_bits=_MAX_BITS)
+    capabilities = Capabilities(max_bits=_MAX_BITS, max_side=65528, max_strip_side=4216)  # of libheif, x265
     orientation = OrientationStorage.PLUGIN
 
     def register_plugin(self, module: Any) -> None:  # noqa: ANN401 — a module

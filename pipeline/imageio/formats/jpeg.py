@@ -16,6 +16,8 @@ from pipeline.imageio.formats.jpeg_segments import fit_to_segments
 from pipeline.imageio.formats.option_checks import check_quality, check_subsampling
 from pipeline.imageio.formats.pillow_format import PillowFormat, metadata_arguments, save_with_pillow
 from pipeline.imageio.image_format import Capabilities
+from pipeline.imageio.metadata.exif_profile import profile_from_exif
+from pipeline.imageio.metadata.ifd import parse_exif_block
 from pipeline.imageio.metadata.metadata import Metadata
 from pipeline.imageio.metadata.tiff_tags import read_exif_resolution
 
@@ -30,7 +32,7 @@ class JpegFormat(PillowFormat):
     name = "JPEG"
     spec_name = "jpeg"
     extensions = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
-    capabilities = Capabilities(cmyk=True, alpha=False)
+    capabilities = Capabilities(cmyk=True, alpha=False, max_side=65500)
     signatures = (b"\xff\xd8\xff",)
 
     def make_options(self, quality: float = 95, subsampling: str = "4:4:4", progressive: float = 0) -> dict[str, Any]:
@@ -61,6 +63,8 @@ class JpegFormat(PillowFormat):
     def read_metadata(self, data: bytes, image: Image.Image) -> Metadata:
         """Return the metadata, with the segments that Pillow does not write by itself."""
         metadata = super().read_metadata(data, image)
+        if metadata.icc is None and metadata.exif and image.mode == "RGB" and (tags := parse_exif_block(metadata.exif)):
+            metadata = replace(metadata, icc=profile_from_exif(tags))
         if not isinstance(image, JpegImagePlugin.JpegImageFile):
             return metadata
         dpi = metadata.dpi

@@ -78,9 +78,13 @@ class JxlFormat(PillowFormat):
         return bool(options.get("lossless"))
 
     def encode(self, pixels: Pixels, bits: int, options: Mapping[str, Any], metadata: Metadata) -> bytes:
-        """Encode pixels, and put the metadata into boxes."""
+        """Encode pixels, and put the metadata into boxes; alpha makes the file lossless.
+
+        A lossy encoder gives transparent pixels other colours.
+        """
         del bits
-        return with_metadata(save_with_pillow(pixels, self.name, options), metadata)
+        lossless = {"lossless": True} if pixels.alpha is not None else {}
+        return with_metadata(save_with_pillow(pixels, self.name, {**options, **lossless}), metadata)
 
 
 def read_metadata(data: bytes, profile: bytes | None) -> Metadata:

@@ -9,4 +9,4 @@ class TgaFormat(PillowFormat):
 
     name = "TGA"
     extensions = (".tga",)
-    capabilities = Capabilities(icc=False)
+    capabilities = Capabilities(icc=False, max_side=65535)

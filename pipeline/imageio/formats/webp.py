@@ -17,7 +17,7 @@ class WebpFormat(PillowFormat):
     name = "WEBP"
     spec_name = "webp"
     extensions = (".webp",)
-    capabilities = Capabilities(grey=False)
+    capabilities = Capabilities(grey=False, max_side=16383)
 
     def matches(self, data: bytes) -> bool:
         """Whether the bytes begin with the header of a WebP file."""

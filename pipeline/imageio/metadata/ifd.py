@@ -16,6 +16,39 @@ _NARROW_TYPES = {16: ("Q", 4, "I"), 17: ("q", 9, "i"), 18: ("Q", 13, "I")}
 """BigTIFF's types of 64 bits: their format, and the type of 32 bits that takes their place with its format."""
 ENTRY_BYTES = 12
 """Of an entry in a directory, except in BigTIFFs."""
+
+
+@dataclass(frozen=True)
+class DirectoryLayout:
+    """How a directory is stored.
+
+    Attributes:
+        count: the format of the number of entries.
+        pointer: the format of offsets, and of the number of values of a tag.
+        pointer_type: the type number of tags that point to directories.
+        inline_bytes: up to how many bytes a value stands in its entry.
+    """
+
+    count: str
+    pointer: str
+    pointer_type: int
+    inline_bytes: int
+
+    @property
+    def entry_bytes(self) -> int:
+        """Bytes of an entry."""
+        return 4 + 2 * self.inline_bytes
+
+    def size_of(self, n_entries: int) -> int:
+        """Return the bytes of a directory without the values outside of it."""
+        return self.link_offset(n_entries) + self.inline_bytes
+
+    def link_offset(self, n_entries: int) -> int:
+        """Return where, in a directory, the offset of the next one stands."""
+        return struct.calcsize(self.count) + n_entries * self.entry_bytes
+
+
+_CLASSIC, _BIGTIFF = DirectoryLayout("H", "I", 4, 4), DirectoryLayout("Q", "Q", 18, 8)
 _MAX_DEPTH = 3
 _MIN_VALUE_BYTES = 2**16  # that a file may have; small values may be shared
 
@@ -49,22 +82,35 @@ class Ifd:
     tags: dict[int, Tag] = field(default_factory=dict)
     children: dict[int, "Ifd"] = field(default_factory=dict)
 
-    def to_bytes(self, offset: int, next_offset: int = 0) -> bytes:
-        """Return the bytes of a directory that starts at `offset` in a file and leads to one at `next_offset`."""
-        own = dict(self.tags) | {code: Tag(4, 1, b"") for code in self.children}
-        table = bytearray(struct.pack(self.byte_order + "H", len(own)))
-        end = offset + 2 + ENTRY_BYTES * len(own) + 4
+    @property
+    def needs_bigtiff(self) -> bool:
+        """Whether a value needs 64 bits, which only BigTIFF has."""
+        return any(tag.field_type in _NARROW_TYPES for tag in self.tags.values()) or any(
+            child.needs_bigtiff for child in self.children.values()
+        )
+
+    def to_bytes(self, offset: int, next_offset: int = 0, *, is_bigtiff: bool = False) -> bytes:
+        """Return the bytes of a directory that starts at `offset` in a file and leads to one at `next_offset`.
+
+        Tags of 64 bits are left out unless it is one of a BigTIFF.
+        """
+        layout = _BIGTIFF if is_bigtiff else _CLASSIC
+        own = {code: tag for code, tag in self.tags.items() if is_bigtiff or tag.field_type not in _NARROW_TYPES}
+        own |= {code: Tag(layout.pointer_type, 1, b"") for code in self.children}
+        table = bytearray(struct.pack(self.byte_order + layout.count, len(own)))
+        end = offset + layout.size_of(len(own))
         value_area = bytearray()
         for code, tag in sorted(own.items()):
             value = tag.data
             if code in self.children:
-                value = struct.pack(self.byte_order + "I", end + len(value_area))
-                value_area += self.children[code].to_bytes(end + len(value_area))
-            elif len(value) > 4:
-                value = struct.pack(self.byte_order + "I", end + len(value_area))
+                value = struct.pack(self.byte_order + layout.pointer, end + len(value_area))
+                value_area += self.children[code].to_bytes(end + len(value_area), is_bigtiff=is_bigtiff)
+            elif len(value) > layout.inline_bytes:
+                value = struct.pack(self.byte_order + layout.pointer, end + len(value_area))
                 value_area += tag.data + b"\0" * (len(tag.data) % 2)
-            table += struct.pack(self.byte_order + "HHI", code, tag.field_type, tag.count) + value.ljust(4, b"\0")
-        return bytes(table + struct.pack(self.byte_order + "I", next_offset) + value_area)
+            table += struct.pack(self.byte_order + "HH" + layout.pointer, code, tag.field_type, tag.count)
+            table += value.ljust(layout.inline_bytes, b"\0")
+        return bytes(table + struct.pack(self.byte_order + layout.pointer, next_offset) + value_area)
 
     def to_exif_block(self) -> bytes:
         """Return an EXIF block with this directory."""
@@ -90,6 +136,11 @@ class Ifd:
         return Ifd(self.byte_order, tags, children)
 
 
+def directory_layout(*, is_bigtiff: bool) -> DirectoryLayout:
+    """Return how the directories of a BigTIFF, or of a classic TIFF and EXIF, are stored."""
+    return _BIGTIFF if is_bigtiff else _CLASSIC
+
+
 def read_ifd(data: bytes | memoryview, offset: int, byte_order: str, *, is_bigtiff: bool = False) -> Ifd:
     """Read a directory and its children.
 
@@ -112,6 +163,7 @@ class _Reading:
         self._data, self._byte_order = data, byte_order
         head, entry, pointer = ("Q", "HHQ8s", "Q") if is_bigtiff else ("H", "HHI4s", "I")
         self._head, self._entry, self._pointer = (struct.Struct(byte_order + form) for form in (head, entry, pointer))
+        self._short_pointer = struct.Struct(byte_order + "I")  # of a type of 32 bits, which a BigTIFF may use too
         self._entries_left = len(data) // ENTRY_BYTES
         self._bytes_left = len(data) + _MIN_VALUE_BYTES
 
@@ -129,7 +181,7 @@ class _Reading:
             self._entries_left -= 1
             code, kind, values, inline = self._entry.unpack_from(self._data, start)
             size = TYPE_SIZES.get(kind, 0) * values
-            (where,) = self._pointer.unpack(inline)
+            (where,) = self._short_pointer.unpack_from(inline) if size == 4 else self._pointer.unpack(inline)
             if code in _CHILD_IFDS:
                 if depth < _MAX_DEPTH and code not in found.children:
                     found.children[code] = self.read(where, depth + 1)
@@ -144,8 +196,8 @@ class _Reading:
 
 
 def _narrow_tag(directory: Ifd, code: int) -> None:
-    """Store the integers of a tag of 64 bits in 32, which classic TIFF and EXIF have; drop it if one does not fit."""
-    tag = directory.tags.pop(code)
+    """Store the integers of a tag of 64 bits in 32, which classic TIFF and EXIF have, if all of them fit."""
+    tag = directory.tags[code]
     wide, narrow_type, narrow = _NARROW_TYPES[tag.field_type]
     order = directory.byte_order
     with suppress(struct.error):

@@ -15,8 +15,9 @@ RESOLUTION_TAGS = (282, 283, 296)
 ICC_TAG, XMP_TAG, IPTC_TAG, PHOTOSHOP_TAG = 34675, 700, 33723, 34377
 PIXEL_LAYOUT_TAGS = frozenset(
     (
-        *(*range(255, 267), 273, *range(275, 282), 284, *range(288, 296), 317, *range(320, 327), 330, *range(332, 337)),
+        *(*range(256, 267), 273, *range(275, 282), 284, *range(288, 296), 317, *range(320, 327), 330, *range(332, 337)),
         *(*range(338, 342), 347, *range(512, 522), *range(529, 533), *range(32995, 32999)),
+        50674,  # parameters of LERC
         37724,  # Photoshop's layers, with the original pixels
     )
 )
@@ -27,7 +28,7 @@ _CLEANED_TAGS = (
     (PHOTOSHOP_TAG, strip_resources_gps),
 )
 """Tags that may contain coordinates besides other things, and what removes them."""
-_RENDERING_TAGS = (ICC_TAG, ORIENTATION, *RESOLUTION_TAGS, 254, 286, 287, 297, 301)  # what viewers need
+_RENDERING_TAGS = (ICC_TAG, ORIENTATION, *RESOLUTION_TAGS, 254, 255, 286, 287, 297, 301)  # what viewers need
 
 
 @dataclass(frozen=True)

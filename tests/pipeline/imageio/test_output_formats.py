@@ -5,9 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from pipeline.errors import ErrorCode, ImageError
-from pipeline.imageio.image_file import add_format_extension, check_output, decode, encode
-from tests.support.icc_profiles import DISPLAY_P3, make_scanner_profile
+from pipeline.imageio.image_file import add_format_extension, decode, encode
 from tests.support.image_corpus import PHOTO_KINDS
 from tests.support.image_files import encode_image, make_corpus_photo
 
@@ -45,21 +43,3 @@ def test_encode_with_options_obeys_them(form, expected):
 def test_add_format_extension_names_the_format_of_the_result(key, form, expected):
     photo = decode(next(kind for kind in PHOTO_KINDS if kind.name == "rgb.jp2").make(), MAX_PIXELS)
     assert add_format_extension(key, form, photo) == expected
-
-
-@pytest.mark.parametrize("profile", [b"no profile", make_scanner_profile()[:4000]])
-def test_check_output_refuses_a_profile_that_nobody_can_read_where_it_would_be_lost(profile):
-    pytest.importorskip("pillow_jxl")
-    photo = decode(encode_image(make_corpus_photo(), "PNG", icc_profile=profile), MAX_PIXELS)
-    with pytest.raises(ImageError, match="its ICC profile is unreadable") as caught:
-        check_output(photo, "jxl")
-    assert caught.value.code is ErrorCode.UNSUPPORTED_OUTPUT
-    kept = decode(encode(photo, photo.pages, "tiff", "keep"), MAX_PIXELS)
-    assert kept.metadata.icc == profile
-
-
-def test_check_output_passes_over_a_profile_of_other_samples():
-    pytest.importorskip("pillow_jxl")
-    photo = decode(encode_image(make_corpus_photo("L"), "JPEG", icc_profile=DISPLAY_P3), MAX_PIXELS)
-    check_output(photo, "jxl")
-    check_output(photo, "bmp")

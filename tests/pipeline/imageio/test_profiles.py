@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from pipeline.errors import ErrorCode, ImageError
-from pipeline.imageio.image_file import check_output, decode, encode
+from pipeline.imageio.image_file import check_writable, decode, encode
 from tests.support.icc_profiles import (
     ADOBE_RGB,
     DISPLAY_P3,
@@ -20,7 +20,7 @@ from tests.support.icc_profiles import (
     make_scanner_profile,
 )
 from tests.support.image_files import encode_image, encode_tiff
-from tests.support.image_tools import decode_with_imagemagick, read_profile_with_exiftool, run_tool
+from tests.support.image_tools import decode_all_with_imagemagick, read_profiles_with_exiftool, run_tool
 
 MAX_PIXELS = 10**9
 SRGB = bytes(imagecodecs.cms_profile("srgb"))
@@ -76,47 +76,62 @@ def make_source(name):
     return encode_image(image, "PNG", **({"icc_profile": profile} if profile else {}))
 
 
-def show(path, tmp_path, profile):
-    """A file in sRGB, by ImageMagick and a profile."""
+def show_all(paths, tmp_path, profile):
+    """Files (N, H, W, 3) in sRGB, by ImageMagick and a profile."""
     (tmp_path / "srgb.icc").write_bytes(SRGB)
     operations = ["+profile", "*"]
     if profile:
         (tmp_path / "own.icc").write_bytes(profile)
         operations += ["-intent", "relative", "+black-point-compensation", "-profile", tmp_path / "own.icc"]
         operations += ["-profile", tmp_path / "srgb.icc"]
-    return decode_with_imagemagick(path, *operations, size=(64, 48)).astype(int)
+    return decode_all_with_imagemagick(paths, *operations, size=(64, 48)).astype(int)
 
 
-@pytest.mark.parametrize("form", SUFFIXES)
-@pytest.mark.parametrize("name", PROFILES)
-def test_encode_keeps_the_colours_or_refuses(name, form, tmp_path):
-    pytest.importorskip("pillow_heif")
-    pytest.importorskip("pillow_jxl")
-    data = make_source(name)
-    source = decode(data, MAX_PIXELS)
-    if (form, name) in REFUSED:
-        with pytest.raises(ImageError, match=REFUSED[form, name]) as caught:
-            check_output(source, form)
-        assert caught.value.code is ErrorCode.UNSUPPORTED_OUTPUT
-        return
-    check_output(source, form)
-    for change in (0, CHANGE):
+def write_results(name, form, tmp_path):
+    """Results of a photo in a format, as files: unchanged, and with every colour changed by `CHANGE`."""
+    data, paths = make_source(name), []
+    for number, change in enumerate((0, CHANGE)):
         source = decode(data, MAX_PIXELS)
+        check_writable(source, form)
         source.pixels.add_rgb_delta(0, torch.full((1, 3, 48, 64), change))
         result = encode(source, source.pages, form, "keep")
-        path = tmp_path / f"result.{SUFFIXES[form]}"
-        path.write_bytes(result)
-        (tmp_path / "source.tif").write_bytes(data)
-        kept = b""
-        if path.suffix == ".jxl":  # only for photos in sRGB
-            run_tool("djxl", path, tmp_path / "result.png")
-            path = tmp_path / "result.png"
-        else:
-            kept = read_profile_with_exiftool(path)
-            assert kept == (PROFILES[name] or b"")
-            assert decode(result, MAX_PIXELS).metadata.icc == PROFILES[name]
-        expected = show(tmp_path / "source.tif", tmp_path, PROFILES[name]) + round(change * 255)
-        error = show(path, tmp_path, kept) - expected
+        paths.append(tmp_path / f"result{number}.{SUFFIXES[form]}")
+        paths[-1].write_bytes(result)
+        if form != "jxl:lossless=1":  # only for photos in sRGB
+            assert decode(result, MAX_PIXELS).metadata.icc == PROFILES[name], form
+    return paths
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_check_writable_refuses_formats_that_cannot_hold_the_colours(name):
+    source = decode(make_source(name), MAX_PIXELS)
+    for form in SUFFIXES:
+        if (form, name) in REFUSED:
+            with pytest.raises(ImageError, match=REFUSED[form, name]) as caught:
+                check_writable(source, form)
+            assert caught.value.code is ErrorCode.UNSUPPORTED_OUTPUT
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_encode_keeps_the_colours(name, tmp_path):
+    """One call of each program for the results of all formats."""
+    pytest.importorskip("pillow_heif")
+    pytest.importorskip("pillow_jxl")
+    paths = {form: write_results(name, form, tmp_path) for form in SUFFIXES if (form, name) not in REFUSED}
+    converted = []
+    for path in paths.pop("jxl:lossless=1", []):
+        converted.append(path.with_suffix(".jxl.png"))
+        run_tool("djxl", path, converted[-1])
+    (tmp_path / "source.tif").write_bytes(make_source(name))
+    results = [path for pair in paths.values() for path in pair]
+    assert read_profiles_with_exiftool(results) == [PROFILES[name] or b""] * len(results)
+    expected, *shown = show_all([tmp_path / "source.tif", *results], tmp_path, PROFILES[name])
+    if converted:
+        paths["jxl:lossless=1"] = converted
+        shown += [*show_all(converted, tmp_path, None)]
+    forms = [form for form in paths for _ in range(2)]
+    for form, change, samples in zip(forms, (0, CHANGE) * len(paths), shown, strict=True):
+        error = samples - expected - round(change * 255)
         if is_lossy := "quality" in form:  # wide gamuts amplify the rounding of its luma and chroma
             error = error.reshape(6, 8, 8, 8, 3).mean((1, 3))
-        assert np.quantile(np.abs(error), 0.98) <= (5 if is_lossy else 2)
+        assert np.quantile(np.abs(error), 0.98) <= (5 if is_lossy else 2), (form, change)

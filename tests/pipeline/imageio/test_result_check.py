@@ -11,7 +11,7 @@ from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.formats import pillow_format
 from pipeline.imageio.formats.jpeg import JpegFormat
 from pipeline.imageio.formats.png import PngFormat
-from pipeline.imageio.formats.tiff_writer import write_pages
+from pipeline.imageio.formats.tiff_writer import PageToWrite, write_pages
 from pipeline.imageio.image_file import decode, encode
 from pipeline.imageio.registry import FORMATS
 from pipeline.imageio.result_check import check_result
@@ -68,7 +68,7 @@ def test_check_result_of_one_other_sample_is_refused_for_lossless_files_only():
 def test_check_result_of_a_missing_page_or_alpha_channel_is_refused():
     tiff = next(each for each in FORMATS if each.name == "TIFF")
     photo = decode(encode_image(make_corpus_photo(), "TIFF"), MAX_PIXELS)
-    data = write_pages([(photo.pixels, photo.page_styles[0])])
+    data = write_pages([PageToWrite((photo.pixels, photo.page_styles[0]))])
     with pytest.raises(ImageError, match="has 1 pages instead of 2"):
         check_result(tiff, data, [photo.pixels] * 2, 8, lossless=True)
     opaque = Pixels(photo.pixels.samples, np.full(photo.pixels.samples.shape[:2], 255, np.uint8))

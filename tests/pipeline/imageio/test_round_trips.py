@@ -34,6 +34,7 @@ def read_kept(photo):
         "segments": [block.data for block in metadata.blocks if block.kind in (b"APP1", b"APP2")],
         "appended": blocks.get(TRAILER_KIND),
         "alpha": None if photo.pixels.alpha is None else photo.pixels.alpha.tolist(),
+        "other_pages": photo.properties["other_pages"],
         "pages": [(page.width, page.height) for page in photo.pages],
     }
 

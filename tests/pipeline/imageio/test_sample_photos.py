@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.formats.jpeg2000_codestream import read_coding_style
-from pipeline.imageio.image_file import check_output, decode, encode
+from pipeline.imageio.image_file import check_writable, decode, encode
 
 CASES = Path(__file__).resolve().parents[4] / "shared" / "cases" / "photos"
 MAX_PIXELS = 10**9
@@ -24,7 +24,7 @@ def load(name):
 def again(data):
     """A photo, and what is read of its result of the same format."""
     found = decode(data, MAX_PIXELS)
-    check_output(found, "same")
+    check_writable(found, "same")
     return found, decode(encode(found, found.pages, "same", "keep"), MAX_PIXELS)
 
 
@@ -59,7 +59,7 @@ def test_what_a_format_cannot_hold_is_refused_before_the_work(name):
     pytest.importorskip("pillow_jxl")
     found = decode(load(name), MAX_PIXELS)
     with pytest.raises(ImageError) as caught:
-        check_output(found, "same")
+        check_writable(found, "same")
     assert caught.value.code is ErrorCode.UNSUPPORTED_OUTPUT
     encode(found, found.pages, "tiff", "keep")
 

@@ -17,6 +17,19 @@ from tests.support.memory import measure_memory
 
 STRING_TYPES = [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())]
 
+BYTES_TYPES = [
+    *(pa.binary(), pa.large_binary(), pa.binary_view()),
+    *(pa.dictionary(pa.int32(), pa.binary()), pa.dictionary(pa.int8(), pa.large_binary())),
+]
+
+
+def read_or_code(entry, limits=None):
+    """The bytes of a photo, or the code with which reading it fails."""
+    try:
+        return read_input(entry, limits or Limits())
+    except ImageError as error:
+        return error.code
+
 
 @pytest.mark.parametrize("layout", ["bytes", "struct", "uris"])
 def test_column_gives_its_photos_in_order(tmp_path, layout):
@@ -46,10 +59,55 @@ def test_column_that_is_missing_or_holds_no_photos_is_named_with_the_others(tmp_
         find_photos(f"{tmp_path}/p.parquet{column}")
 
 
-@pytest.mark.parametrize("dtype", [pa.binary(), pa.large_binary(), pa.binary_view()], ids=str)
-def test_bytes_of_every_type_are_read(tmp_path, dtype):
-    write_parquet(tmp_path / "p.parquet", pa.array([b"one", b"two"], dtype))
-    assert list(find_photos(tmp_path / "p.parquet").values()) == [b"one", b"two"]
+@pytest.mark.parametrize("dtype", BYTES_TYPES, ids=str)
+@pytest.mark.parametrize("use_dictionary", [True, False])
+def test_bytes_of_every_type_are_read(tmp_path, dtype, use_dictionary):
+    cells = pa.array([b"one", b"two", None, b"one"], dtype)
+    write_parquet(tmp_path / "p.parquet", cells, use_dictionary=use_dictionary, row_group_size=3)
+    entries = list(find_images(f"{tmp_path}/p.parquet", "input"))
+    assert [read_or_code(entry) for entry in entries] == [b"one", b"two", ErrorCode.EMPTY_FILE, b"one"]
+    too_large = [read_or_code(entry, Limits(max_bytes=2)) for entry in entries]
+    assert too_large == [ErrorCode.TOO_LARGE] * 2 + [ErrorCode.EMPTY_FILE, ErrorCode.TOO_LARGE]
+
+
+@pytest.mark.parametrize("bytes_type", BYTES_TYPES, ids=str)
+@pytest.mark.parametrize("path_type", [None, *STRING_TYPES], ids=str)
+def test_structs_of_every_type_are_read(tmp_path, bytes_type, path_type):
+    """With a field that is of no interest, and without paths."""
+    (tmp_path / "c.png").write_bytes(b"three")
+    data = pa.array([b"one", None, b"two", None, None, b""], bytes_type)
+    fields, names = [data, pa.array(range(6))], ["bytes", "width"]
+    if path_type is not None:
+        fields.append(pa.array(["a.png", "c.png", None, None, "none.png", "f.png"], path_type))
+        names.append("path")
+    is_null = pa.array([False] * 6 + [True])
+    fields = [pa.concat_arrays([each, each.slice(0, 1)]) for each in fields]
+    cells = pa.StructArray.from_arrays(fields, names, mask=is_null)
+    write_parquet(tmp_path / "p.parquet", cells)
+    entries = list(find_images(f"{tmp_path}/p.parquet", "input"))
+    empty, missing = ErrorCode.EMPTY_FILE, ErrorCode.MISSING
+    by_path = [b"three", missing] if path_type is not None else [empty, empty]
+    assert [read_or_code(entry) for entry in entries] == [b"one", by_path[0], b"two", empty, by_path[1], b"", empty]
+    suffixes = [".png", ".png", "", "", ".png", ".png"] if path_type is not None else [""] * 6
+    keys = [f"p.parquet/{row:08d}{suffix}" for row, suffix in enumerate(suffixes)]
+    assert [entry.key for entry in entries[:6]] == keys
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        pa.list_(pa.uint8()),
+        pa.struct([("path", pa.string())]),
+        pa.struct([("bytes", pa.string()), ("path", pa.string())]),
+        pa.struct([("bytes", pa.binary()), ("path", pa.int32())]),
+        pa.dictionary(pa.int32(), pa.int64()),
+    ],
+    ids=str,
+)
+def test_column_of_another_type_is_refused(tmp_path, dtype):
+    write_parquet(tmp_path / "p.parquet", pa.array([None], dtype))
+    with pytest.raises(StorageError, match="no column 'image' of bytes"):
+        find_photos(tmp_path / "p.parquet")
 
 
 def test_paths_without_bytes_are_relative_to_the_file(tmp_path):
@@ -59,13 +117,13 @@ def test_paths_without_bytes_are_relative_to_the_file(tmp_path):
 
 
 @pytest.mark.parametrize("cells", [[b"1", None], [{"bytes": b"1", "path": "a"}, {"bytes": None, "path": None}]])
-def test_empty_cell_is_a_missing_photo(tmp_path, cells):
+def test_null_cell_holds_no_photo_and_is_no_missing_file(tmp_path, cells):
     write_parquet(tmp_path / "p.parquet", cells)
     entries = list(find_images(f"{tmp_path}/p.parquet", "input"))
     assert read_input(entries[0], Limits()) == b"1"
-    with pytest.raises(ImageError, match="no longer exists") as caught:
+    with pytest.raises(ImageError, match=r"row 1 of row group 0, column 'image', is null: it holds no photo") as caught:
         read_input(entries[1], Limits())
-    assert caught.value.code is ErrorCode.MISSING
+    assert caught.value.code is ErrorCode.EMPTY_FILE
 
 
 @pytest.mark.parametrize("dtype", STRING_TYPES, ids=str)

@@ -18,7 +18,9 @@ NAMES_OF_KIND = {
     "video": ["a.MOV", "deep/er/b.mp4"],
     "sidecar": ["a.xmp", "a.jpg.json", "a.AAE", "notes.txt"],
     "container": ["box.tar", "box.zip", "old.tar.gz"],
-    "other": ["README", "a.pdf", ".DS_Store", "Thumbs.db", "jpg", "a.jpg~"],
+    "hidden": [".profile", ".cache/a.jpg"],
+    "system": [".DS_Store", "Thumbs.db", "@eaDir/a.jpg"],
+    "other": ["README", "a.pdf", "jpg", "a.jpg~"],
 }
 COUNTS = {kind: len(names) for kind, names in NAMES_OF_KIND.items()}
 NAMES = [name for names in NAMES_OF_KIND.values() for name in names]

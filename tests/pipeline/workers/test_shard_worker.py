@@ -8,50 +8,28 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline import calibration
-from pipeline.calibration.maps import find_map_uri, fit_and_store_map
 from pipeline.errors import StorageError
 from pipeline.imageio.image_file import decode
-from pipeline.progress import NullProgress
-from pipeline.sources.find import find_images
-from pipeline.stages import RunOptions, open_run
 from pipeline.storage.objects import read
 from pipeline.workers import photo_reader, result_writer, shard_worker
 from pipeline.workers.shard_worker import ShardWorker
-from pipeline.workers.work_item import WorkerConfig, WorkItem
+from pipeline.workers.work_item import WorkItem
 from tests.support.fake_autoencoders import UNEXPECTED_ERRORS
 from tests.support.image_corpus import PHOTO_KINDS
+from tests.support.tiff_files import block_mean, encode_pyramid_tiff, read_page, read_segments
 
 MAX_PIXELS = 10**9
 
 
 @pytest.fixture
-def rows_of(make_job, tmp_path):
+def rows_of(make_worker_config):
     """Processes the images of a job as one shard; returns its rows by file name."""
 
     def process(**changes):
-        context = open_run(make_job(**changes), RunOptions(allow_code=True))
-        job, run = context.job, context.run
-        pending = calibration.make_moments_tasks(job, context.calibration, True, context.excluded_folders)
-        sides = calibration.compute_moments(
-            pending, lambda function, tasks: [function(task) for task in tasks], NullProgress()
-        )
-        transport = fit_and_store_map(job, context.calibration, context.models.autoencoder, *sides)
-        config = WorkerConfig(
-            job,
-            True,
-            run,
-            job.output.uri,
-            context.fingerprint,
-            find_map_uri(job, context.calibration),
-            transport.sha256,
-        )
-        entries = tuple(find_images(job.input.images, "input", context.excluded_folders))
+        config, entries = make_worker_config(**changes)
         manifest_file = ShardWorker(config).process(WorkItem(0, entries))
-        return {
-            row["file_name"]: row
-            for row in pq.read_table(io.BytesIO(read(run.manifest(manifest_file.name)))).to_pylist()
-        }
+        table = pq.read_table(io.BytesIO(read(config.run.manifest(manifest_file.name))))
+        return {row["file_name"]: row for row in table.to_pylist()}
 
     return process
 
@@ -98,6 +76,31 @@ def test_process_changes_every_photo_and_keeps_its_properties(rows_of, kinds, tm
                 np.testing.assert_array_equal(same.alpha, page.alpha)
                 hidden = page.alpha == 0
                 np.testing.assert_array_equal(same.samples[hidden], page.samples[hidden], err_msg=name)
+
+
+def test_process_makes_reduced_pages_from_the_result_and_copies_masks(rows_of, tmp_path):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    (folder / "a.tif").write_bytes(encode_pyramid_tiff())
+    row = rows_of(input={"images": str(folder)}, transport={"mode": "residual"})["a.tif"]
+    assert (row["status"], row["pages"], row["other_pages"]) == ("ok", 1, "2 reduced, 1 transparency mask")
+    before, after = (folder / "a.tif").read_bytes(), read(row["output_uri"])
+    samples = read_page(after, 0)
+    assert not np.array_equal(samples, read_page(before, 0))
+    for path, factor in (((0, 0), 2), ((1,), 4)):
+        np.testing.assert_allclose(read_page(after, *path), block_mean(samples, factor), atol=1)
+    assert read_segments(after, 2) == read_segments(before, 2)
+
+
+def test_process_to_a_format_of_one_page_writes_the_photo_alone(rows_of, tmp_path):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    (folder / "a.tif").write_bytes(encode_pyramid_tiff())
+    row = rows_of(
+        input={"images": str(folder)}, output={"uri": str(tmp_path / "out"), "format": "jpeg"}, transport={"alpha": 1}
+    )["a.tif"]
+    assert (row["status"], row["other_pages"]) == ("ok", "2 reduced, 1 transparency mask")
+    assert decode(read(row["output_uri"]), MAX_PIXELS).pixels.width == row["width"] == 64
 
 
 def test_process_to_a_format_fails_photos_that_it_cannot_hold(rows_of, kinds, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from deepot.photo.icc import ProfileUse, classify_profile
 from pipeline.errors import ErrorCode, ImageError
-from pipeline.imageio.image_file import check_output, decode, encode
+from pipeline.imageio.image_file import check_writable, decode, encode
 from tests.support.icc_profiles import DISPLAY_P3, GREY_18, make_scanner_profile
 from tests.support.image_files import encode_image, make_corpus_photo, make_cutout
 from tests.support.image_tools import decode_with_imagemagick, read_profile_with_exiftool
@@ -56,7 +56,7 @@ def test_encode_as_same_keeps_alpha_of_every_layout(size, masks, tmp_path):
 def test_encode_keeps_the_profile(mode, profile, tmp_path):
     photo = make_corpus_photo() if mode == "RGB" else make_cutout()
     source = decode(encode_image(photo, "PNG", icc_profile=profile), MAX_PIXELS)
-    check_output(source, "bmp")
+    check_writable(source, "bmp")
     first = decode(encode(source, source.pages, "bmp", "keep"), MAX_PIXELS)
     result = encode(first, first.pages, "same", "keep")
     again = decode(result, MAX_PIXELS)
@@ -74,7 +74,7 @@ def test_encode_of_grey_with_a_profile_or_alpha_refuses_before_the_work():
         encode_image(make_cutout("LA"), "PNG"),
     ):
         with pytest.raises(ImageError, match="supported by png,") as caught:
-            check_output(decode(data, MAX_PIXELS), "bmp")
+            check_writable(decode(data, MAX_PIXELS), "bmp")
         assert caught.value.code is ErrorCode.UNSUPPORTED_OUTPUT
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.formats.isobmff import pack_box
 from pipeline.imageio.formats.jpeg2000_codestream import read_coding_style
-from pipeline.imageio.image_file import check_output, decode, encode
+from pipeline.imageio.image_file import check_writable, decode, encode
 from tests.support.icc_profiles import make_cmyk_profile
 from tests.support.image_files import encode_image, make_16bit_samples, make_corpus_photo
 from tests.support.image_tools import run_tool
@@ -127,7 +127,7 @@ def test_decode_of_cmyk_reads_inks_and_encode_refuses_before_the_work(bits, box)
     np.testing.assert_array_equal(found.pixels.samples, inks)
     assert (found.pixels.colour_space is not None) == (box[:1] == b"\2")
     with pytest.raises(ImageError, match="it is CMYK; supported by jpeg and tiff") as caught:
-        check_output(found, "same")
+        check_writable(found, "same")
     assert caught.value.code is ErrorCode.UNSUPPORTED_OUTPUT
     again = decode(encode(found, found.pages, "tiff", "keep"), MAX_PIXELS)
     np.testing.assert_array_equal(again.pixels.samples, inks)

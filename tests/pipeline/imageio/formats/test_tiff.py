@@ -163,22 +163,6 @@ def test_encode_takes_memory_for_one_more_copy_at_most():
     assert len(result) <= peak < 2.2 * samples.nbytes
 
 
-@pytest.mark.parametrize(
-    ("compression", "expected"),
-    [
-        ("webp", "its pixels are coded as WebP, which is not read inside TIFF"),
-        ("lerc", r"compression LERC \(34887\)"),
-        ("jpegxl", r"compression JPEGXL \(50002\)"),
-        ("jpeg2000", "compression .*JPEG_?2000"),
-    ],
-)
-def test_tiff_with_a_codec_that_is_not_read_is_skipped_and_names_it(compression, expected):
-    samples = np.asarray(make_corpus_photo())
-    with pytest.raises(ImageError, match=expected) as caught:
-        decode(encode_tiff(samples, compression=compression), MAX_PIXELS)
-    assert caught.value.code in (ErrorCode.UNSUPPORTED_FORMAT, ErrorCode.UNSUPPORTED_MODE)
-
-
 def test_damaged_tiff_with_a_codec_that_is_read_is_damaged():
     data = bytearray(encode_tiff(np.asarray(make_corpus_photo()), compression="zlib"))
     with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:

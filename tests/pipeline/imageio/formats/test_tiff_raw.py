@@ -84,18 +84,3 @@ def test_tiff_with_a_reduced_image_in_a_subdirectory_is_a_photo(tmp_path):
 def test_tiff_whose_only_page_is_marked_as_reduced_is_a_photo():
     data = encode_tiff(np.asarray(make_corpus_photo()), subfiletype=1)
     assert decode(data, MAX_PIXELS).pixels.width == make_corpus_photo().width
-
-
-@pytest.mark.parametrize("order", "<>")
-def test_bigtiff_tags_of_64_bits_are_kept(order):
-    tags = [(65000, 16, 1, 7, True), (65001, 16, 3, (1, 2, 2**32 - 1), True), (65002, 17, 1, -5, True)]
-    data = encode_tiff(
-        np.asarray(make_corpus_photo()), bigtiff=True, byteorder=order, extratags=[*tags, (65003, 16, 1, 2**40, True)]
-    )
-    found = decode(data, MAX_PIXELS).page_styles[0].tags.tags
-    values = {
-        code: struct.unpack(f"{order}{tag.count}{'i' if tag.field_type == 9 else 'I'}", tag.data)
-        for code, tag in found.items()
-        if code >= 65000
-    }
-    assert values == {65000: (7,), 65001: (1, 2, 2**32 - 1), 65002: (-5,)}, "one of more than 32 bits cannot be kept"
