@@ -122,7 +122,10 @@ def main() -> None:
 @torch.inference_mode()
 def measure_all(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Return the rows of all pictures by name, and print them."""
-    degrade, restore = load_degradation(options.degradation), load_restorer(options.restorer, allow_code=options.allow_code)
+    degrade, restore = (
+        load_degradation(options.degradation),
+        load_restorer(options.restorer, allow_code=options.allow_code),
+    )
     paths = [Path(e.uri) for e in sample_by_hash(find_images(str(options.natural), "photos"), options.limit + 1)]
 
     def spoil(photo: Pixels, seed: str) -> Image.Image:

@@ -2,6 +2,7 @@
 
 from deepot.photo.colour_difference import compare_lab_grids, lab_grid
 from deepot.photo.constant_areas import ConstantAreas
+from deepot.photo.icc import ProfileUse, classify_profile
 from deepot.photo.pixels import LUMA_WEIGHTS, Pixels
 from deepot.photo.quality_scores import QualityScores, score_quality
 
@@ -9,7 +10,9 @@ __all__ = [
     "LUMA_WEIGHTS",
     "ConstantAreas",
     "Pixels",
+    "ProfileUse",
     "QualityScores",
+    "classify_profile",
     "compare_lab_grids",
     "lab_grid",
     "score_quality",

@@ -65,6 +65,11 @@ class Pixels:
         """Bits per sample."""
         return self.samples.dtype.itemsize * 8
 
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the samples and the alpha channel."""
+        return int(self.samples.nbytes) + (0 if self.alpha is None else int(self.alpha.nbytes))
+
     @classmethod
     def from_image(cls, image: Image.Image) -> "Pixels":
         """Copy the samples of a Pillow image, with the colour space of its ICC profile.

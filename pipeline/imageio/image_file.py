@@ -92,7 +92,8 @@ def _select_writable_format(
         raise ImageError(
             ErrorCode.UNSUPPORTED_FORMAT, f"{name} files cannot hold the result; set output.format, to png for instance"
         )
-    if reason := unsupported_reason(output_format.format, pages, photo.properties["bit_depth"], scale):
+    bits, icc = photo.properties["bit_depth"], photo.metadata.icc
+    if reason := unsupported_reason(output_format.format, pages, bits, icc, scale):
         raise ImageError(ErrorCode.UNSUPPORTED_OUTPUT, f"cannot be written as {output_format.name}: {reason}")
     return output_format
 

@@ -25,9 +25,10 @@ class Capabilities:
         alpha: whether there may be an alpha channel.
         icc: whether there may be an ICC profile.
         grey: whether there may be a single colour channel.
+        grey_extras: whether grey photos too may have alpha and a profile, where photos in colour may.
         max_side: pixels of a side.
         max_strip_side: the same for a page whose other side has fewer than `STRIP_PIXELS`.
-        max_sample_bytes: bytes of the samples of all pages, uncompressed and without alpha.
+        max_sample_bytes: bytes of the samples and the alpha channels of all pages, uncompressed.
     """
 
     max_bits: int = 8
@@ -36,6 +37,7 @@ class Capabilities:
     alpha: bool = True
     icc: bool = True
     grey: bool = True
+    grey_extras: bool = True
     max_side: int = 2**31 - 1
     max_strip_side: int = 2**31 - 1
     max_sample_bytes: int = 2**63 - 1

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from deepot.errors import SpecError
-from deepot.photo import Pixels
+from deepot.photo import Pixels, ProfileUse, classify_profile
 from deepot.spec import build_from_spec, parse_spec
 from pipeline.imageio import registry
 from pipeline.imageio.image_format import STRIP_PIXELS, Capabilities, ImageFormat, OutputFormat
@@ -45,42 +45,60 @@ def find_unwritable_format(name: str, format_spec: str) -> str | None:
     return next((each.name for each in formats if not each.writable), None)
 
 
-def unsupported_reason(image_format: ImageFormat, pages: Sequence[Pixels], bits: int, scale: int = 1) -> str | None:
+def unsupported_reason(
+    image_format: ImageFormat, pages: Sequence[Pixels], bits: int, profile: bytes | None = None, scale: int = 1
+) -> str | None:
     """Return why a format cannot hold a photo without loss of bits, channels, colours or pixels; None if it can.
 
     Args:
         image_format: the format.
         pages: the pages of the photo.
         bits: bits per sample of the photo, of which pixels of 16 bits may have fewer.
+        profile: the ICC profile of the photo.
         scale: how many times larger the pages to be written will be along each axis.
     """
     can = image_format.capabilities
     if len(pages) > 1 and not can.multi_page:
         return f"it has {len(pages)} pages; supported by {_list_formats(lambda each: each.multi_page)}"
-    if (n_bytes := sum(page.samples.nbytes for page in pages) * scale**2) > can.max_sample_bytes:
+    if (n_bytes := sum(page.n_bytes for page in pages) * scale**2) > can.max_sample_bytes:
         return f"{n_bytes} bytes of samples are more than a file can hold: {can.max_sample_bytes}"
-    reasons = (_find_channel_reason(can, page, bits) or _find_size_reason(can, page, scale) for page in pages)
+    reasons = (
+        _find_channel_reason(can, page, bits)
+        or _find_colour_reason(can, page, profile)
+        or _find_size_reason(can, page, scale)
+        for page in pages
+    )
     return next(filter(None, reasons), None)
 
 
 def _find_channel_reason(can: Capabilities, page: Pixels, bits: int) -> str | None:
-    """Return why a format cannot hold the bits, channels or colours of a page; None if it can."""
+    """Return why a format cannot hold the bits or channels of a page; None if it can."""
     if page.bit_depth == 16 and max(bits, 9) > can.max_bits:
         return f"its {bits} bits per sample would be cut to {can.max_bits}; {bits} are supported by " + _list_formats(
             lambda each: each.max_bits >= bits
         )
     if page.samples.shape[2] == 4 and not can.cmyk:
         return f"it is CMYK; supported by {_list_formats(lambda each: each.cmyk)}"
-    if page.samples.shape[2] == 1 and not can.grey:
+    is_grey = page.samples.shape[2] == 1
+    if is_grey and not can.grey:
         return f"it is grey, and would become RGB; supported by {_list_formats(lambda each: each.grey)}"
     if page.alpha is not None and not can.alpha:
         return f"it has an alpha channel; supported by {_list_formats(lambda each: each.alpha)}"
-    if page.colour_space is not None and not can.icc:
-        return (
-            "its colours need its ICC profile, which cannot be written there; "
-            f"supported by {_list_formats(lambda each: each.icc)}"
-        )
+    if is_grey and page.alpha is not None and not can.grey_extras:
+        holders = _list_formats(lambda each: each.grey and each.alpha and each.grey_extras)
+        return f"it is grey with an alpha channel; supported by {holders}"
     return None
+
+
+def _find_colour_reason(can: Capabilities, page: Pixels, profile: bytes | None) -> str | None:
+    """Return why a format cannot hold the colours that a profile gives a page; None if it can."""
+    is_grey = page.samples.shape[2] == 1
+    use = classify_profile(profile, page.samples.shape[2])
+    if use not in (ProfileUse.CONVERTED, ProfileUse.UNUSABLE) or (can.icc and (can.grey_extras or not is_grey)):
+        return None
+    known = "its colours need its ICC profile" if use is ProfileUse.CONVERTED else "its ICC profile is unreadable"
+    holders = _list_formats(lambda each: each.icc and (not is_grey or (each.grey and each.grey_extras)))
+    return f"{known}, which cannot be written there; supported by {holders}"
 
 
 def _find_size_reason(can: Capabilities, page: Pixels, scale: int) -> str | None:

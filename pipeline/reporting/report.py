@@ -51,6 +51,7 @@ def write_report(run: RunPaths) -> str:
     page = _TEMPLATES.get_template("report.html.j2").render(
         run=run_json,
         map=transport.info,
+        tone=transport.tone.summary if transport.tone else None,
         map_sha256=transport.sha256,
         counts={"images": summary.status_counts.total()}
         | {name: summary.status_counts[name] for name in ("ok", "skipped", "failed")},

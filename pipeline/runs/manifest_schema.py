@@ -44,6 +44,7 @@ MANIFEST_SCHEMA = pa.schema(
         ("mean_colour_delta_e", pa.float64()),
         ("dtype", pa.string()),
         ("alpha", pa.float64()),
+        ("tone_share", pa.float64()),
         ("map_sha256", pa.string()),
         ("config_sha256", pa.string()),
         ("run_id", pa.string()),

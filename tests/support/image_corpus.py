@@ -7,7 +7,7 @@ import imagecodecs
 import numpy as np
 import pytest
 
-from tests.support.icc_profiles import ADOBE_RGB, DISPLAY_P3, GREY_18, PROPHOTO, make_cmyk_profile
+from tests.support.icc_profiles import ADOBE_RGB, DISPLAY_P3, GREY_18, PROPHOTO, make_cmyk_profile, make_scanner_profile
 from tests.support.image_files import (
     XMP,
     add_jxl_metadata,
@@ -20,6 +20,7 @@ from tests.support.image_files import (
     encode_tagged_png,
     encode_tagged_tiff,
     encode_tiff,
+    encode_version5_bmp,
     make_16bit_samples,
     make_cmyka_samples,
     make_corpus_photo,
@@ -104,6 +105,13 @@ PHOTO_KINDS = (
         lambda: encode_image(make_corpus_photo("L"), "JPEG", icc_profile=GREY_18),
         frozenset({"icc"}),
         lossless=False,
+    ),
+    PhotoKind(
+        "scanner.jpg",
+        lambda: encode_image(make_corpus_photo(), "JPEG", quality=95, icc_profile=make_scanner_profile()),
+        frozenset({"icc"}),
+        lossless=False,
+        note="with a scanner's profile",
     ),
     PhotoKind(
         "cmyk.jpg",
@@ -225,7 +233,20 @@ PHOTO_KINDS = (
             )
         ),
     ),
+    PhotoKind(
+        "tiles.jp2",
+        lambda: encode_image(
+            make_corpus_photo(), "JPEG2000", mct=1, tile_size=(32, 32), progression="RPCL", quality_layers=[10, 1]
+        ),
+        note="tiles, layers",
+    ),
     PhotoKind("rgb.bmp", lambda: encode_image(make_corpus_photo(), "BMP")),
+    PhotoKind(
+        "rgba.bmp",
+        lambda: encode_version5_bmp(make_cutout(), DISPLAY_P3),
+        frozenset({"alpha", "icc"}),
+        note="version 5",
+    ),
     PhotoKind("rgb.ppm", lambda: encode_image(make_corpus_photo(), "PPM"), note="colour"),
     PhotoKind("grey.ppm", lambda: encode_image(make_corpus_photo("L"), "PPM"), note="grey"),
     PhotoKind(

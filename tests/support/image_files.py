@@ -146,3 +146,12 @@ def encode_colour_keyed_png():
     image = make_corpus_photo()
     image.paste((1, 2, 3), (0, 0, 10, 10))
     return encode_image(image, "PNG", transparency=(1, 2, 3))
+
+
+def encode_version5_bmp(image, profile):
+    """A BMP file of an RGBA image with a profile inside, by its specification."""
+    rows = np.asarray(image)[::-1, :, [2, 1, 0, 3]].tobytes()
+    head = struct.pack("<I2i2H2I2i2I", 124, *image.size, 1, 32, 3, len(rows), 2835, 2835, 0, 0)
+    head += struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + b"DEBM" + bytes(48)
+    head += struct.pack("<4I", 4, 124 + len(rows), len(profile), 0)
+    return b"BM" + struct.pack("<I4xI", 14 + len(head) + len(rows) + len(profile), 138) + head + rows + profile

@@ -8,6 +8,7 @@ from PIL import Image
 
 from deepot.errors import UnsupportedImageError
 from deepot.photo import Pixels
+from pipeline.imageio.formats.heif_items import has_orientation_property, read_stored_exif
 from pipeline.imageio.formats.isobmff import drop_unused_colours, has_brand
 from pipeline.imageio.formats.option_checks import check_quality, check_subsampling
 from pipeline.imageio.formats.pillow_format import PillowFormat, metadata_arguments, save_with_pillow
@@ -54,8 +55,13 @@ class AvifFormat(PillowFormat):
         return super().read_pixels(data, image, bits, profile)
 
     def read_metadata(self, data: bytes, image: Image.Image) -> Metadata:
-        """Return the metadata; colours that are stated by CICP numbers become a profile."""
+        """Return the metadata; colours that are stated by CICP numbers become a profile.
+
+        Pillow returns EXIF with the orientation of the properties; where these state none, that of EXIF counts.
+        """
         metadata = super().read_metadata(data, image)
+        if not has_orientation_property(data):
+            metadata = replace(metadata, exif=read_stored_exif(data) or metadata.exif)
         return replace(metadata, icc=metadata.icc or read_nclx_profile(data))
 
     def read_options(self, data: bytes, image: Image.Image, bits: int) -> dict[str, Any]:

@@ -10,11 +10,13 @@ import numpy as np
 from PIL import Image
 
 from deepot.photo import Pixels
+from pipeline.imageio.formats.heif_items import has_orientation_property
 from pipeline.imageio.formats.isobmff import drop_unused_colours, has_brand
 from pipeline.imageio.formats.option_checks import check_quality, check_subsampling
 from pipeline.imageio.formats.pillow_format import PillowFormat, metadata_arguments, save_with_pillow
 from pipeline.imageio.image_format import Capabilities
 from pipeline.imageio.metadata.cicp import read_nclx_profile
+from pipeline.imageio.metadata.ifd import with_stated_orientation
 from pipeline.imageio.metadata.metadata import Metadata
 from pipeline.imageio.orientation import OrientationStorage
 from pipeline.imageio.sample_arrays import check_16_bits, from_uint16, interleave_alpha, to_uint16
@@ -24,7 +26,7 @@ _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs
 
 
 class HeifFormat(PillowFormat):
-    """HEIF; its photos come out of the decoder upright, and go upright into the encoder."""
+    """HEIF; its photos come out of the decoder turned as their properties state, and go upright into the encoder."""
 
     name = "HEIF"
     spec_name = "heif"
@@ -60,8 +62,15 @@ class HeifFormat(PillowFormat):
         return super().read_pixels(data, image, bits, profile)
 
     def read_metadata(self, data: bytes, image: Image.Image) -> Metadata:
-        """Return the metadata; colours that are stated by CICP numbers become a profile."""
+        """Return the metadata; colours that are stated by CICP numbers become a profile.
+
+        The plugin sets the orientation of EXIF and XMP to upright, which is wrong where no property has turned the
+        photo.
+        """
         metadata = super().read_metadata(data, image)
+        orientation = int(image.info.get("original_orientation") or 1)
+        if orientation in range(2, 9) and not has_orientation_property(data):
+            metadata = replace(metadata, exif=with_stated_orientation(metadata.exif, orientation))
         return replace(metadata, icc=metadata.icc or read_nclx_profile(data))
 
     def read_options(self, data: bytes, image: Image.Image, bits: int) -> dict[str, Any]:

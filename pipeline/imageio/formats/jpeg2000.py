@@ -10,8 +10,17 @@ import imagecodecs
 import numpy as np
 from PIL import Image
 
+from deepot.errors import UnsupportedImageError
 from deepot.photo import Pixels
 from pipeline.imageio.formats.isobmff import iter_boxes, pack_box
+from pipeline.imageio.formats.jpeg2000_codestream import (
+    CODESTREAM_START,
+    find_codestream,
+    lossy_options,
+    read_bit_depth,
+    read_channel_count,
+    read_coding_style,
+)
 from pipeline.imageio.formats.pillow_format import PillowFormat, read_dpi, save_with_pillow
 from pipeline.imageio.image_format import Capabilities
 from pipeline.imageio.metadata.location import mentions_location
@@ -20,8 +29,9 @@ from pipeline.imageio.orientation import OrientationStorage
 from pipeline.imageio.sample_arrays import check_16_bits, from_uint16, interleave_alpha, to_uint16
 
 _SIGNATURE_BOX = b"\0\0\0\x0cjP  \r\n\x87\n"
-_SIZ, _COD = b"\xff\x51", b"\xff\x52"
-_CODESTREAM_START = b"\xff\x4f" + _SIZ
+_CMYK, _SYCC, _COLOUR_SPACES = 12, 18, (12, 16, 17)  # the others are sRGB and grey
+_MAX_CHANNELS = 4
+_PREMULTIPLIED = 2  # kind of channel
 _RESOLUTION_BOX = b"res "  # with the blank: names have four characters
 _MAX_NUMERATOR = 65535  # of a resolution
 _EXIF_UUID, _XMP_UUID = b"JpgTiffExif->JP2", bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
@@ -35,28 +45,36 @@ class Jpeg2000Format(PillowFormat):
     spec_name = "jpeg2000"
     extensions = (".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".j2c")
     capabilities = Capabilities(max_bits=16)
-    signatures = (_SIGNATURE_BOX, _CODESTREAM_START)
+    signatures = (_SIGNATURE_BOX, CODESTREAM_START)
     orientation = OrientationStorage.PIXELS_IF_CROSS_FORMAT
 
     def make_options(self, psnr: float = 0) -> dict[str, Any]:
         """Return Pillow's options for a PSNR in dB, 0 for lossless compression."""
         if psnr < 0:
             raise ValueError(f"psnr is {psnr:g}, it must not be negative")
-        return {"mct": 1} | (_lossy_options(psnr) if psnr else {})
+        return {"mct": 1} | (lossy_options(psnr) if psnr else {})
 
     def read_bit_depth(self, data: bytes, image: Image.Image) -> int:
         """Return the bits per sample of the codestream, at least 8."""
         del image
         return max(8, read_bit_depth(data))
 
+    def check_header(self, data: bytes, max_pixels: int) -> None:
+        """Refuse colours and channels that would be misread."""
+        del max_pixels
+        _check_colours(data, read_bit_depth(data))
+
     def read_pixels(self, data: bytes, image: Image.Image, bits: int, profile: bytes | None) -> Pixels:
         """Decode the samples; those of more than 8 bits are scaled to uint16."""
+        is_cmyk = _is_cmyk(data)
+        if bits <= 8 and is_cmyk:  # by its profile alone, Pillow takes the last ink for alpha
+            return Pixels.from_array(np.array(image), profile, alpha=False)
         if bits <= 8:
             return super().read_pixels(data, image, bits, profile)
         check_16_bits(bits)
-        codestream = data[data.find(_CODESTREAM_START) :]  # with the boxes, the decoder would convert the colours
+        codestream = data[find_codestream(data) :]  # with the boxes, the decoder would convert the colours
         array = imagecodecs.jpeg2k_decode(codestream)
-        alpha = array.ndim == 3 and array.shape[2] in (2, 4)
+        alpha = array.ndim == 3 and array.shape[2] in (2, 4) and not is_cmyk
         return Pixels.from_array(to_uint16(array, bits), profile, alpha=alpha)
 
     def read_metadata(self, data: bytes, image: Image.Image) -> Metadata:
@@ -64,71 +82,90 @@ class Jpeg2000Format(PillowFormat):
         return replace(read_metadata(data), dpi=read_dpi(image))
 
     def read_options(self, data: bytes, image: Image.Image, bits: int) -> dict[str, Any]:
-        """Return Pillow's options for the same wavelet, lossless or not, with boxes or without."""
-        psnr = _LOSSY_PSNR_HIGH_BIT_DEPTH if bits > 8 else _LOSSY_PSNR
-        lossy = {} if _is_lossless(data) else _lossy_options(psnr)
+        """Return Pillow's options for the same coding, lossless or not, with boxes or without."""
+        coding = read_coding_style(data).pillow_options(_LOSSY_PSNR_HIGH_BIT_DEPTH if bits > 8 else _LOSSY_PSNR)
         raw_codestream = {"no_jp2": True} if _is_raw_codestream(data) else {}
-        return {"mct": int(image.mode in ("RGB", "RGBA"))} | lossy | raw_codestream
+        return {"mct": int(image.mode in ("RGB", "RGBA"))} | coding | raw_codestream
 
     def is_lossless(self, options: Mapping[str, Any]) -> bool:
         """Whether the options ask for lossless compression."""
         return not options.get("irreversible")
 
     def encode(self, pixels: Pixels, bits: int, options: Mapping[str, Any], metadata: Metadata) -> bytes:
-        """Encode pixels, and put the metadata into boxes; a bare codestream has no metadata."""
-        if pixels.bit_depth == 16:
+        """Encode pixels, and put the metadata into boxes; a bare codestream has no metadata.
+
+        Of more than 8 bits per sample, Pillow writes grey of 16 bits only.
+        """
+        if pixels.bit_depth == 16 and not (bits == 16 and pixels.samples.shape[2] == 1 and pixels.alpha is None):
             data = _encode_high_bit_depth(pixels, max(bits, 9), options)
         else:
             data = save_with_pillow(pixels, self.name, options)
         return data if options.get("no_jp2") else with_metadata(data, metadata)
 
 
-def _lossy_options(psnr: float) -> dict[str, Any]:
-    """Return Pillow's options for a PSNR in dB."""
-    return {"irreversible": True, "quality_mode": "dB", "quality_layers": [psnr]}
-
-
 def _encode_high_bit_depth(pixels: Pixels, bits: int, options: Mapping[str, Any]) -> bytes:
-    """Encode samples of uint16 with 9 to 16 bits, by Pillow's options."""
+    """Encode samples of uint16 with 9 to 16 bits, in one tile and one layer, by the others of Pillow's options."""
     array = interleave_alpha(pixels)
     array = from_uint16(np.ascontiguousarray(array[:, :, 0] if array.shape[2] == 1 else array), bits)
     is_lossless = not options.get("irreversible", False)
     return bytes(
         imagecodecs.jpeg2k_encode(
             array,
-            0 if is_lossless else options["quality_layers"][0],
+            0 if is_lossless else options["quality_layers"][-1],
             codecformat="j2k" if options.get("no_jp2") else "jp2",
             bitspersample=bits,
+            resolutions=options.get("num_resolutions"),
             reversible=is_lossless,
         )
     )
 
 
-def read_bit_depth(data: bytes) -> int:
-    """Return the bits per sample, the largest of all channels.
-
-    Raises:
-        ValueError: there is no codestream, or its samples are signed.
-    """
-    start = data.find(_CODESTREAM_START)
-    if start < 0 or start + 42 > len(data):
-        raise ValueError("there is no JPEG 2000 codestream")
-    (channels,) = struct.unpack_from(">H", data, start + 40)
-    sizes = data[start + 42 : start + 42 + 3 * channels : 3]
-    if not sizes or any(size & 0x80 for size in sizes):
-        raise ValueError("its channels are missing or its samples are signed")
-    return max(sizes) + 1
-
-
 def _is_raw_codestream(data: bytes) -> bool:
     """Whether the file is a codestream without the boxes of a JP2 file."""
-    return data.startswith(_CODESTREAM_START)
+    return data.startswith(CODESTREAM_START)
 
 
-def _is_lossless(data: bytes) -> bool:
-    """Whether the file was written without loss: by the 5-3 wavelet."""
-    start = data.find(_COD, max(0, data.find(_CODESTREAM_START)))
-    return start >= 0 and start + 13 < len(data) and data[start + 13] == 1
+def _read_header_boxes(data: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the boxes in the header of a JP2 file; none for a bare codestream."""
+    if _is_raw_codestream(data):
+        return []
+    return list(iter_boxes(next((content for kind, content in iter_boxes(data) if kind == b"jp2h"), b"")))
+
+
+def _check_colours(data: bytes, bits: int) -> None:
+    """Refuse colour spaces and channels that decoders would take for RGB, grey or alpha.
+
+    Raises:
+        UnsupportedImageError: `unsupported_mode`.
+    """
+    boxes = _read_header_boxes(data)
+    spaces = [int.from_bytes(content[3:7]) for kind, content in boxes if kind == b"colr" and content[:1] == b"\1"]
+    profiles = any(kind == b"colr" and content[:1] in (b"\2", b"\3") for kind, content in boxes)
+    known = (*_COLOUR_SPACES, _SYCC) if bits <= 8 else _COLOUR_SPACES
+    if spaces and not profiles and spaces[0] not in known:
+        raise UnsupportedImageError(
+            "unsupported_mode", f"enumerated colour space {spaces[0]} of JPEG 2000 is not supported; convert it to RGB"
+        )
+    if (count := read_channel_count(data)) > _MAX_CHANNELS:
+        raise UnsupportedImageError(
+            "unsupported_mode", f"it has {count} channels; at most {_MAX_CHANNELS} are supported"
+        )
+    definitions = next((content[2:] for kind, content in boxes if kind == b"cdef"), b"")
+    kinds = [int.from_bytes(definitions[start + 2 : start + 4]) for start in range(0, len(definitions) - 5, 6)]
+    if _PREMULTIPLIED in kinds:
+        raise UnsupportedImageError("unsupported_mode", "its colours are premultiplied by alpha; convert it to PNG")
+
+
+def _is_cmyk(data: bytes) -> bool:
+    """Whether the four channels of a file are inks, by its enumerated colour space or its profile."""
+    if read_channel_count(data) != 4:
+        return False
+    colours = [content for kind, content in _read_header_boxes(data) if kind == b"colr"]
+    return any(
+        (content[:1] == b"\1" and int.from_bytes(content[3:7]) == _CMYK)
+        or (content[:1] in (b"\2", b"\3") and content[3 + 16 : 3 + 20] == b"CMYK")
+        for content in colours
+    )
 
 
 def read_metadata(data: bytes) -> Metadata:
@@ -137,8 +174,7 @@ def read_metadata(data: bytes) -> Metadata:
     found: list[MetadataBlock] = []
     if _is_raw_codestream(data):
         return Metadata()
-    header = next((content for kind, content in iter_boxes(data) if kind == b"jp2h"), b"")
-    for kind, content in [*iter_boxes(header), *iter_boxes(data)]:
+    for kind, content in [*_read_header_boxes(data), *iter_boxes(data)]:
         if kind == b"colr" and content[:1] in (b"\2", b"\3"):
             icc = content[3:]
         elif kind == b"uuid" and content[:16] == _EXIF_UUID:

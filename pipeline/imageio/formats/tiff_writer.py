@@ -39,7 +39,7 @@ def write_pages(pages: Sequence[PageToWrite]) -> bytes:
     contents = [page.content for page in _iter_all(pages)]
     sampled = [content for content in contents if not isinstance(content, KeptPage)]
     kept_bytes = sum(content.n_bytes for content in contents if isinstance(content, KeptPage))
-    if sum(pixels.samples.nbytes for pixels, _ in sampled) + kept_bytes > _MAX_FILE_BYTES:
+    if sum(pixels.n_bytes for pixels, _ in sampled) + kept_bytes > _MAX_FILE_BYTES:
         raise ValueError("more than 4 GB of samples; a classic TIFF cannot hold them")
     order = sampled[0][1].tags.byte_order
     tags = [each.style.tags if isinstance(each, KeptPage) else each[1].tags for each in contents]

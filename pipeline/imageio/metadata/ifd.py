@@ -238,6 +238,15 @@ def with_orientation(block: bytes, orientation: int) -> bytes:
     return with_integers(block, {ORIENTATION: orientation})
 
 
+def with_stated_orientation(block: bytes | None, orientation: int) -> bytes:
+    """Return an EXIF block that states an orientation, whether it stated one before or not; None is an empty block."""
+    changed = with_orientation(block, orientation) if block else make_orientation_exif(orientation)
+    if read_orientation(changed) == orientation or (directory := parse_exif_block(changed)) is None:
+        return changed
+    directory.tags[ORIENTATION] = Tag(3, 1, struct.pack(directory.byte_order + "H", orientation))
+    return directory.to_exif_block()
+
+
 def size_tag_values(width: int, height: int) -> dict[int, int]:
     """Return the values, by code, of the tags that state the size of a photo."""
     return {IMAGE_WIDTH: width, IMAGE_HEIGHT: height, PIXEL_X_DIMENSION: width, PIXEL_Y_DIMENSION: height}

@@ -1,7 +1,7 @@
 """Whether a result can be written is known before the work: the check and the writing agree about every photo."""
 
 import io
-import struct
+import math
 from dataclasses import replace
 from functools import lru_cache
 
@@ -14,7 +14,7 @@ from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.image_file import check_writable, decode, encode
 from pipeline.imageio.output_formats import find_unwritable_format, parse_output_format, unsupported_reason
 from pipeline.imageio.registry import FORMATS
-from tests.support.icc_profiles import DISPLAY_P3
+from tests.support.icc_profiles import DISPLAY_P3, GREY_18, make_scanner_profile
 from tests.support.image_corpus import PHOTO_KINDS
 from tests.support.image_files import encode_image, make_corpus_photo, make_cutout
 from tests.support.odd_files import ODD_FILES
@@ -26,16 +26,6 @@ SPECS = (
 )
 
 
-def encode_bitfields_bmp():
-    """A BMP of 32 bits per pixel whose header names a mask of alpha."""
-    pixels = np.asarray(make_cutout())[::-1, :, [2, 1, 0, 3]].tobytes()
-    width, height = make_cutout().size
-    masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
-    header = struct.pack("<IiiHHIIiiII", 124, width, height, 1, 32, 3, len(pixels), 2835, 2835, 0, 0) + masks
-    header = header.ljust(124, b"\0")
-    return struct.pack("<2sIHHI", b"BM", 14 + len(header) + len(pixels), 0, 0, 14 + len(header)) + header + pixels
-
-
 def encode_rotated(kind):
     exif = Image.Exif()
     exif[274] = 6
@@ -43,11 +33,14 @@ def encode_rotated(kind):
 
 
 OTHERS = {
-    "bitfields.bmp": encode_bitfields_bmp,
+    "unreadable profile.png": lambda: encode_image(make_corpus_photo(), "PNG", icc_profile=b"no profile"),
+    "cut profile.png": lambda: encode_image(make_corpus_photo(), "PNG", icc_profile=make_scanner_profile()[:4000]),
+    "other profile.jpg": lambda: encode_image(make_corpus_photo("L"), "JPEG", icc_profile=DISPLAY_P3),
+    "grey profile.png": lambda: encode_image(make_corpus_photo("L"), "PNG", icc_profile=GREY_18),
     "p3.png": lambda: encode_image(make_corpus_photo(), "PNG", icc_profile=DISPLAY_P3),
     "alpha.jxl": lambda: encode_image(make_cutout(), "JXL", quality=90),
     "lossless-alpha.jxl": lambda: encode_image(make_cutout(), "JXL", lossless=True),
-    "wide.png": lambda: encode_image(Image.new("RGB", (16_384, 40)), "PNG"),
+    "wide.png": lambda: encode_image(Image.new("RGB", (16_384, 33)), "PNG"),
     "strip.png": lambda: encode_image(Image.new("RGB", (4_217, 31)), "PNG"),
     "high.bmp": lambda: encode_image(Image.new("L", (1, 65_536)), "BMP"),
     "very wide.png": lambda: encode_image(Image.new("RGB", (40_000, 2)), "PNG"),
@@ -96,7 +89,15 @@ def test_check_writable_refuses_exactly_what_encode_refuses(name):
 @pytest.mark.parametrize(
     ("name", "spec", "reason"),
     [
-        ("bitfields.bmp", "same", "alpha channel"),
+        ("rgba.png", "jpeg", "alpha channel"),
+        ("grey-alpha.png", "bmp", "grey with an alpha channel; supported by png, tiff, avif,"),
+        (
+            "grey profile.png",
+            "bmp",
+            "its colours need its ICC profile, .* supported by png, jpeg, tiff, avif, jpeg2000 and",
+        ),
+        ("unreadable profile.png", "jxl", "its ICC profile is unreadable"),
+        ("cut profile.png", "jxl", "its ICC profile is unreadable"),
         ("cmyk.tif", "jpeg2000", "CMYK"),
         ("p3.png", "jxl", "ICC profile"),
         ("pages.tif", "jpeg", "pages"),
@@ -112,6 +113,20 @@ def test_check_writable_says_what_the_format_cannot_hold(name, spec, reason):
         check_writable(decode_photo(name), spec)
 
 
+@pytest.mark.parametrize("name", ["unreadable profile.png", "cut profile.png"])
+def test_encode_keeps_an_unreadable_profile_where_it_can(name):
+    photo = decode_photo(name)
+    kept = decode(encode(photo, photo.pages, "tiff", "keep"), MAX_PIXELS)
+    assert kept.metadata.icc == photo.metadata.icc
+
+
+@pytest.mark.parametrize("spec", ["jxl", "bmp"])
+def test_check_writable_passes_over_a_profile_of_other_samples(spec):
+    photo = decode_photo("other profile.jpg")
+    assert photo.metadata.icc == DISPLAY_P3
+    check_writable(photo, spec)
+
+
 def test_check_writable_knows_the_size_of_enlarged_results():
     photo = decode_photo("rgb.png")
     assert photo.properties["width"] == 48
@@ -122,6 +137,15 @@ def test_check_writable_knows_the_size_of_enlarged_results():
         with pytest.raises(ImageError, match="bytes of samples are more than a file can hold"):
             check_writable(photo, spec, 900)
     check_writable(photo, "png", 900)
+
+
+@pytest.mark.parametrize("spec", ["tiff", "bmp"])
+def test_check_writable_counts_the_bytes_of_transparency(spec):
+    photo = decode_photo("rgba.png")
+    scale = math.isqrt(4 * 10**9 // photo.pixels.samples.nbytes)
+    with pytest.raises(ImageError, match="bytes of samples are more than a file can hold"):
+        check_writable(photo, spec, scale)
+    check_writable(replace(photo, pages=[replace(photo.pixels, alpha=None)]), spec, scale)
 
 
 @pytest.mark.parametrize("lossless", [0, 1])

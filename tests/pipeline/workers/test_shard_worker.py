@@ -110,6 +110,7 @@ def test_process_to_a_format_fails_photos_that_it_cannot_hold(rows_of, kinds, tm
     assert rows["rgb.png"]["output_uri"].endswith("rgb.png.jpg")
     for name in ("16bit-rgb.png", "rgba.png", "pages.tif"):
         assert (rows[name]["status"], rows[name]["error_code"]) == ("failed", "unsupported_output")
+        assert rows[name]["width"] and rows[name]["delta_e"] is None, "it is known before the work"
 
 
 @pytest.mark.parametrize(

@@ -103,9 +103,10 @@ def test_result_shows_the_colours_that_gamma_and_chromaticities_state(form):
             assert {b"gAMA", b"cHRM", b"iCCP"} <= set(kinds) if form == "same" else b"iCCP" in kinds
 
 
-@pytest.mark.parametrize("form", ["bmp"])
-def test_formats_without_profiles_refuse_such_colours(form):
-    photo = decode(grey_png(128, gama(100_000)), MAX_PIXELS)
+@pytest.mark.parametrize(("form", "mode"), [("jxl", "RGB"), ("bmp", "L")])
+def test_formats_without_profiles_refuse_such_colours(form, mode):
+    pytest.importorskip("pillow_jxl")
+    photo = decode(grey_png(128, gama(100_000), mode=mode), MAX_PIXELS)
     with pytest.raises(ImageError, match="ICC profile") as caught:
         encode(photo, photo.pages, form, "keep")
     assert caught.value.code is ErrorCode.UNSUPPORTED_OUTPUT

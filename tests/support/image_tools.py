@@ -1,0 +1,45 @@
+"""Programs that judge results independently of the libraries that deepot uses."""
+
+import base64
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+
+def run_tool(*command, **options):
+    """The output of a program; skips the test if it is not installed."""
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    done = subprocess.run([str(part) for part in command], capture_output=True, timeout=120, **options)
+    assert done.returncode == 0, (command, done.stderr.decode(errors="replace"))
+    return done.stdout
+
+
+def decode_with_imagemagick(path, *operations, channels="rgb", size=None):
+    """Samples (H, W, C) of 8 bits, as ImageMagick reads a file after operations such as -auto-orient."""
+    if size is None:
+        shown = run_tool("convert", path, *operations, "-format", "%w %h", "info:").split()
+        size = int(shown[0]), int(shown[1])
+    data = run_tool("convert", path, *operations, "-depth", 8, f"{channels}:-")
+    return np.frombuffer(data, np.uint8).reshape(size[1], size[0], len(channels))
+
+
+def decode_all_with_imagemagick(paths, *operations, size):
+    """Samples (N, H, W, 3) of 8 bits of N files of one size, in one call: see `decode_with_imagemagick`."""
+    data = run_tool("convert", *paths, *operations, "-depth", 8, "rgb:-")
+    return np.frombuffer(data, np.uint8).reshape(len(paths), size[1], size[0], 3)
+
+
+def read_profile_with_exiftool(path):
+    """The ICC profile in a file, as ExifTool finds it."""
+    return run_tool("exiftool", "-icc_profile", "-b", path)
+
+
+def read_profiles_with_exiftool(paths):
+    """The ICC profiles in files, as ExifTool finds them, in one call; b"" where there is none."""
+    shown = json.loads(run_tool("exiftool", "-json", "-icc_profile", "-b", *paths))
+    found = (each.get("ICC_Profile", "base64:").removeprefix("base64:") for each in shown)
+    return [base64.b64decode(each) for each in found]
