@@ -2,9 +2,9 @@
 
     python research/eval_text_and_frames.py PHOTOS/natural --degradation jpeg:quality=20 --restorer identity
 
-A map is fitted to `--limit` photos, with their tone curve. It is applied at α = 0 and 0.5 to drawn pictures, as they are
-(`clean`) and after the same degradation and restorer (`restored`): a printed page, a map of lines and areas, a stamp,
-and a photo in a black frame. A row has the largest and the mean change of levels, the share of black pixels (below 30
+A map is fitted to `--limit` photos, with their tone curve. It is applied at α = 0 and 0.5 to drawn pictures, as they
+are (`clean`) and after the same degradation and restorer (`restored`): a printed page, a map of lines and areas, a
+stamp, and a photo in a black frame. A row has the largest and the mean change of levels, the share of black pixels (below 30
 in what was transported) that become lighter than 60, the share of white ones (above 225) that become darker than 195,
 and the largest change in constant areas.
 """
@@ -151,7 +151,8 @@ def measure_all(options: argparse.Namespace) -> dict[str, dict[str, float]]:
                 print(
                     f"{name}, {state}, α = {alpha:g}".ljust(30)
                     + f"{row['largest']:16.0f}{row['mean']:16.2f}{row['black above 60']:16.1%}"
-                    + f"{row['white below 195']:16.1%}{row['largest in constant areas']:10.0f} in{row['constant']:4.0%}",
+                    + f"{row['white below 195']:16.1%}"
+                    + f"{row['largest in constant areas']:10.0f} in{row['constant']:4.0%}",
                     flush=True,
                 )
                 if options.save:

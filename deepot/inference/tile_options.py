@@ -34,13 +34,13 @@ class TileOptions:
     overlap: int | None = None
 
     def halo_and_blend(self, autoencoder: LoadedAutoencoder) -> tuple[int, int]:
-        """Return halo and cross-fade in latent positions; the halo covers the autoencoder and the filters on cells."""
+        """Return halo and cross-fade in latent positions; the halo of exact tiles covers the filters on cells, too."""
         if autoencoder.halo is None and autoencoder.halo_with_shared_stats is not None and self.overlap is None:
             return autoencoder.halo_with_shared_stats + FILTER_RADIUS, 0
         if autoencoder.halo is None:
             overlap = _DEFAULT_OVERLAP if self.overlap is None else self.overlap
             third = math.ceil(overlap / (3 * autoencoder.factor))
-            return max(FILTER_RADIUS, third), third
+            return max(1, third), third  # not exact anyway, so the filters add nothing to the overlap
         return max(autoencoder.halo + FILTER_RADIUS, math.ceil((self.overlap or 0) / (2 * autoencoder.factor))), 0
 
     def min_size(self, autoencoder: LoadedAutoencoder) -> int:

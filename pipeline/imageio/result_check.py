@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _ROWS_PER_BAND = 64
 _GRID = 8  # rows and columns of the cells whose means are compared after lossy compression
 _SAMPLES_PER_SIDE = 64  # of which the means are taken
+_MIN_CELL = 16  # pixels along a side: subsampled chroma says little about fewer
 _MAX_CELL_ERROR = 0.25  # of the range: the coarsest tables of JPEG change the mean of a block by a sixth
 
 
@@ -88,11 +89,12 @@ def _is_equal(one: NDArray[Any], other: NDArray[Any], tolerance: int) -> bool:
 
 
 def _cell_means(samples: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the means of (H, W, C) samples, not all of them for large pages, in 8 × 8 cells: (8, 8, C) at most."""
+    """Return the means of (H, W, C) samples, not all of them for large pages, in a grid of at most 8 × 8 cells."""
     height, width, _ = samples.shape
+    grid = [min(_GRID, max(1, side // _MIN_CELL)) for side in (height, width)]
     few = samples[:: max(1, height // _SAMPLES_PER_SIDE), :: max(1, width // _SAMPLES_PER_SIDE)].astype(np.float64)
     for axis in (0, 1):
-        starts = np.unique(np.arange(_GRID) * few.shape[axis] // _GRID)
+        starts = np.arange(grid[axis]) * few.shape[axis] // grid[axis]
         counts = np.diff([*starts, few.shape[axis]])
         sums = np.add.reduceat(few, starts, axis)
         few = np.moveaxis(np.moveaxis(sums, axis, -1) / counts, -1, axis)

@@ -205,7 +205,7 @@ def transport(maps):
 
 @pytest.fixture(scope="module")
 def soft_photo():
-    return soften(make_photo(9, 300, 160))
+    return soften(make_photo(9, 600, 320))
 
 
 def enhance(enhancer, image):
@@ -216,10 +216,10 @@ def enhance(enhancer, image):
 
 
 def test_enhance_out_of_memory_retries_from_the_original_samples_in_smaller_tiles(transport, soft_photo):
-    tiles = TileOptions(128)
+    tiles = TileOptions(256)
     expected, count = enhance(Enhancer(load("exact", "cpu"), transport, tiles=tiles), soft_photo)
     assert count >= 3
-    for calls, size in (((1,), 64), ((count + 4,), 64), ((1, 2), 32)):
+    for calls, size in (((1,), 128), ((count + 4,), 128), ((1, 2), 64)):
         _, smaller_count = enhance(Enhancer(load("exact", "cpu"), transport, tiles=TileOptions(size)), soft_photo)
         with fake_gpu():
             enhancer = Enhancer(load_out_of_memory(FAKE_DEVICE, *calls), transport, tiles=tiles)
@@ -265,9 +265,9 @@ def test_enhance_out_of_memory_without_a_remedy_raises(transport, soft_photo, de
 
 
 def test_photo_moments_out_of_memory_retries_in_smaller_tiles():
-    photo = Pixels.from_image(make_photo(9, 121, 99))
+    photo = Pixels.from_image(make_photo(9, 242, 198))
     expected, found = (
-        photo_moments(autoencoder, photo, 3, TileOptions(64))
+        photo_moments(autoencoder, photo, 3, TileOptions(128))
         for autoencoder in (load("exact", "cpu"), load_out_of_memory("cpu", 2))
     )
     assert found.count == expected.count
@@ -276,7 +276,7 @@ def test_photo_moments_out_of_memory_retries_in_smaller_tiles():
 
 @pytest.mark.parametrize("name", AUTOENCODERS)
 def test_enhance_copies_and_synchronises_little(maps, name):
-    """Photos go to the GPU in 8 bits, tile by tile; their changes come back once, in float32."""
+    """Photos go to the GPU in 8 bits, tile by tile, and once more to be composed; changes come back once, in float32."""
     pixels, tiles = Pixels.from_image(soften(make_photo(9, 320, 320))), AUTOENCODERS[name][1]
 
     def compute(device):
@@ -286,7 +286,7 @@ def test_enhance_copies_and_synchronises_little(maps, name):
 
     _, (count, compute_ratio), gpu = run_on_both(compute)
     assert gpu.bytes_copied["from"] == 4 * pixels.samples.size
-    assert gpu.bytes_copied["to"] < 1.2 * compute_ratio * pixels.samples.size
+    assert gpu.bytes_copied["to"] < (1.2 * compute_ratio + 1) * pixels.samples.size
     assert gpu.n_syncs <= 2 * count + 8
 
 

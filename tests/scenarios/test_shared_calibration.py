@@ -79,7 +79,8 @@ def sibling(tmp_path, **options):
 )
 def test_statistics_and_map_are_reused_by_a_job_that_applies_the_map_differently(make_job, tmp_path, work, changes):
     first = run_in_process(make_job())
-    assert sorted(work.read) == sorted(work.measured) and len(work.read) == 6
+    assert sorted(work.read) == sorted(2 * work.measured), "for the tone curve, then for the moments"
+    assert len(work.measured) == 6
     work.clear()
     output = sibling(tmp_path, **changes.get("output", {}))
     other = run_in_process(make_job(**changes | {"output": output}))
@@ -128,7 +129,7 @@ def test_statistics_are_computed_for_a_job_with_another_calibration(make_job, tm
     work.clear()
     given = {"reference": str(tmp_path / "natural"), "degradation": "blur:sigma=1"} | changes.get("calibration", {})
     other = run_in_process(make_job(**changes | {"calibration": given, "output": sibling(tmp_path)}))
-    assert len(work.measured) == len(work.read) >= 5
+    assert 2 * len(work.measured) == len(work.read) >= 10, "for the tone curve, then for the moments"
     assert calibration_of(other) != calibration_of(first)
     assert len(list_run_maps(calibration_of(first))) == len(list_run_maps(calibration_of(other))) == 1
 
@@ -176,14 +177,15 @@ def test_a_job_without_map_placeholder_keeps_its_map_whatever_other_jobs_fit(mak
 
 
 class Interrupting(InProcessWorkerPool):
-    """Calls `interrupt` once, after the first result of a task."""
+    """Calls `interrupt` once, after the first result of a task of the tone curve or of the moments."""
 
-    interrupt = None
+    interrupt, stage = None, "moments"
 
     def map_unordered(self, function, items, _on_worker_death=None, **_):
         for number, item in enumerate(items):
             yield function(item)
-            if number == 0 and Interrupting.interrupt is not None:
+            stage = "tone" if function is shard_moments.compute_shard_tone else "moments"
+            if number == 0 and Interrupting.interrupt is not None and stage == Interrupting.stage:
                 interrupt, Interrupting.interrupt = Interrupting.interrupt, None
                 interrupt()
 
@@ -212,13 +214,17 @@ def without_conditional_create(monkeypatch):
     monkeypatch.setattr(lease_module, "HEARTBEAT_S", 0.01)
 
 
-def test_two_runs_fit_a_shared_calibration_at_the_same_time(make_job, tmp_path, work, run_with_interruption):
+@pytest.mark.parametrize(("stage", "computed_twice"), [("tone", 0), ("moments", 5)])
+def test_two_runs_fit_a_shared_calibration_at_the_same_time(
+    make_job, tmp_path, work, run_with_interruption, monkeypatch, stage, computed_twice
+):
+    monkeypatch.setattr(Interrupting, "stage", stage)
     results = []
     other_job = make_job(transport={"alpha": 0.5}, output=sibling(tmp_path))
     first = run_with_interruption(make_job(), lambda: results.append(run_in_process(other_job)))
     (other,) = results
     assert (first.ok, other.ok, first.complete, other.complete) == (6, 6, True, True)
-    assert len(work.measured) == 6 + 5, "the second run reuses what the first one had stored by then"
+    assert len(work.measured) == 6 + computed_twice, "either run reuses what the other one had stored by then"
     assert maps_of(first) == maps_of(other) == {sha256_hex(read(uri)) for uri in list_run_maps(calibration_of(first))}
 
 

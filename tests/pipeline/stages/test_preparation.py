@@ -230,7 +230,7 @@ def test_run_job_reports_its_stages_and_has_nothing_to_do_the_second_time(folder
     progress = RecordingProgress()
     options = RunOptions(allow_code=True, progress=progress)
     assert run_job(job_in(folder), options).done_now == 3
-    assert progress.stages == [("moments", 3), ("apply", 3)]
+    assert progress.stages == [("tone", 3), ("moments", 3), ("apply", 3)]
     files = files_in(folder)
     assert run_job(job_in(folder), options).done_now == 0
     assert [stage for stage, total in progress.stages if stage == "apply"] == ["apply"]
