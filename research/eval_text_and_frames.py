@@ -4,9 +4,9 @@
 
 A map is fitted to `--limit` photos, with their tone curve. It is applied at α = 0 and 0.5 to drawn pictures, as they
 are (`clean`) and after the same degradation and restorer (`restored`): a printed page, a map of lines and areas, a
-stamp, and a photo in a black frame. A row has the largest and the mean change of levels, the share of black pixels (below 30
-in what was transported) that become lighter than 60, the share of white ones (above 225) that become darker than 195,
-and the largest change in constant areas.
+stamp, and a photo in a black frame. A row has the largest and the mean change of levels, the share of black pixels
+(below 30 in what was transported) that become lighter than 60, the share of white ones (above 225) that become darker
+than 195, and the largest change in constant areas.
 """
 
 import argparse

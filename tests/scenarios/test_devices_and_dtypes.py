@@ -276,7 +276,7 @@ def test_photo_moments_out_of_memory_retries_in_smaller_tiles():
 
 @pytest.mark.parametrize("name", AUTOENCODERS)
 def test_enhance_copies_and_synchronises_little(maps, name):
-    """Photos go to the GPU in 8 bits, tile by tile, and once more to be composed; changes come back once, in float32."""
+    """Photos go to the GPU in 8 bits, tile by tile, and again to be composed; changes come back once, in float32."""
     pixels, tiles = Pixels.from_image(soften(make_photo(9, 320, 320))), AUTOENCODERS[name][1]
 
     def compute(device):

@@ -177,15 +177,15 @@ def test_a_job_without_map_placeholder_keeps_its_map_whatever_other_jobs_fit(mak
 
 
 class Interrupting(InProcessWorkerPool):
-    """Calls `interrupt` once, after the first result of a task of the tone curve or of the moments."""
+    """Calls `interrupt` once, after the first result of the stage of that number: 0 the tone curve, 1 the moments."""
 
-    interrupt, stage = None, "moments"
+    interrupt, stage = None, 1
 
     def map_unordered(self, function, items, _on_worker_death=None, **_):
+        self.stages_started = getattr(self, "stages_started", -1) + 1
         for number, item in enumerate(items):
             yield function(item)
-            stage = "tone" if function is shard_moments.compute_shard_tone else "moments"
-            if number == 0 and Interrupting.interrupt is not None and stage == Interrupting.stage:
+            if number == 0 and self.stages_started == Interrupting.stage and Interrupting.interrupt is not None:
                 interrupt, Interrupting.interrupt = Interrupting.interrupt, None
                 interrupt()
 
@@ -214,7 +214,7 @@ def without_conditional_create(monkeypatch):
     monkeypatch.setattr(lease_module, "HEARTBEAT_S", 0.01)
 
 
-@pytest.mark.parametrize(("stage", "computed_twice"), [("tone", 0), ("moments", 5)])
+@pytest.mark.parametrize(("stage", "computed_twice"), [(0, 0), (1, 5)])
 def test_two_runs_fit_a_shared_calibration_at_the_same_time(
     make_job, tmp_path, work, run_with_interruption, monkeypatch, stage, computed_twice
 ):
