@@ -136,7 +136,7 @@ def test_run_job_with_photos_that_end_their_workers_fails_only_their_rows(
     monkeypatch.setattr(dispatcher, "_MAX_WORKER_DEATHS", 1)
     compute = {"images_per_shard": 2, "dtype": "float32", "workers": 2}
     job = make_job(
-        autoencoder="tests.support.fake_autoencoders:faulty", compute=compute, limits={"image_timeout_s": 10}
+        autoencoder="tests.support.fake_autoencoders:faulty", compute=compute, limits={"image_timeout_s": 3600}
     )
     for name, grey in {"photo 01 crash": 9, "hang": 19, "memory": 29}.items():
         Image.new("RGB", (48, 36), (grey, grey, grey)).save(tmp_path / "restored" / f"{name}.png")
