@@ -37,6 +37,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/bench_map_fit.py --json bench-output/bench_map_fit.json
 	$(BIN)/python benchmarks/bench_plan.py --json bench-output/bench_plan.json
 	$(BIN)/python benchmarks/bench_gc.py --json bench-output/bench_gc.json
+	$(BIN)/python benchmarks/bench_result_check.py $(PHOTOS) --json bench-output/bench_result_check.json
 	$(BIN)/python benchmarks/bench_scheduling.py $(PHOTOS) --json bench-output/bench_scheduling.json
 	$(BIN)/python benchmarks/profile_worker.py $(PHOTOS) --json bench-output/profile_worker.json
 	$(BIN)/python benchmarks/bench_throughput.py $(PHOTOS) --plain --json bench-output/bench_throughput.json

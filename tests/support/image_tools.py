@@ -7,6 +7,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from PIL import ImageCms
 
 
 def run_tool(*command, **options):
@@ -31,6 +32,32 @@ def decode_all_with_imagemagick(paths, *operations, size):
     """Samples (N, H, W, 3) of 8 bits of N files of one size, in one call: see `decode_with_imagemagick`."""
     data = run_tool("convert", *paths, *operations, "-depth", 8, "rgb:-")
     return np.frombuffer(data, np.uint8).reshape(len(paths), size[1], size[0], 3)
+
+
+def decode_each_with_imagemagick(paths, srgb_path):
+    """Samples (H, W, 3) of 8 bits of the first page of each file, {path: samples}, in two calls.
+
+    They are converted to sRGB by the profile in the file, and without one taken for sRGB. `srgb_path` gets the profile
+    of sRGB.
+    """
+    srgb_path.write_bytes(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    pages = [f"{path}[0]" for path in paths]
+    numbers = map(int, run_tool("identify", "-format", "%w %h ", *pages).split())
+    sizes = list(zip(numbers, numbers, strict=True))
+    data = run_tool("convert", *pages, "-intent", "relative", "-profile", srgb_path, "-depth", 8, "rgb:-")
+    assert len(data) == sum(3 * width * height for width, height in sizes)
+    found, start = {}, 0
+    for path, (width, height) in zip(paths, sizes, strict=True):
+        end = start + 3 * width * height
+        found[path], start = np.frombuffer(data[start:end], np.uint8).reshape(height, width, 3), end
+    return found
+
+
+def read_tags_with_exiftool(paths):
+    """{path: {"group:tag": value}} of files, in one call; long binary values are replaced by their sizes."""
+    shown = json.loads(run_tool("exiftool", "-json", "-G1", "-s", "-a", *paths))
+    found = {tags["SourceFile"]: tags for tags in shown}
+    return {path: found[str(path)] for path in paths}
 
 
 def read_profile_with_exiftool(path):

@@ -15,9 +15,9 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 """What a PNG begins with."""
 _CODED_CHUNKS = (b"IDAT",)  # nearly the entire file, which nobody reads here
 _DECODER_CHUNKS = (b"tRNS", b"pHYs", b"acTL", b"fcTL", b"fdAT")
-_RENDERING_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"pHYs")
+_RENDERING_CHUNKS = (b"iCCP", b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"pHYs")
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"hIST", b"bKGD", b"sBIT", b"acTL", b"fcTL", b"fdAT")
-_METADATA_CHUNKS = (b"iCCP", b"eXIf", b"caBX", b"dSIG")  # the last two are signatures of the original pixels
+_METADATA_CHUNKS = (b"eXIf", b"caBX", b"dSIG")  # the last two are signatures of the original pixels
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _GPS_FREE_CHUNKS = (b"tIME", b"sPLT", b"oFFs", b"pCAL", b"sCAL", b"sTER")  # too small or too simple for coordinates
 _COLOUR_TYPE_OFFSET, _GREY_TYPES = 25, (0, 4)  # in the first chunk
@@ -42,13 +42,18 @@ class _Chunk(NamedTuple):
 
 
 def read_blocks(data: bytes) -> tuple[MetadataBlock, ...]:
-    """Return the chunks that are neither pixels nor fields of `Metadata`: text, time, gamma and all others."""
-    found = []
+    """Return the chunks that are neither pixels nor fields of `Metadata`: text, time, gamma and all others.
+
+    The chunk of the profile is one of them, because the name that it gives the profile is no field.
+    """
+    found: list[MetadataBlock] = []
     for kind, content in iter_chunks(data):
         if kind in _PIXEL_CHUNKS + _METADATA_CHUNKS or _is_xmp(kind, content):
             continue
         if kind in _TEXT_CHUNKS and content.lower().startswith(_RAW_EXIF.lower() + b"\0"):
             continue  # EXIF, as old tools wrote it
+        if kind == b"iCCP" and any(block.kind == kind for block in found):
+            continue  # only the first one is used
         may_contain_gps = kind not in _RENDERING_CHUNKS + _GPS_FREE_CHUNKS and (
             kind not in _TEXT_CHUNKS or _may_contain_gps(kind, content)
         )
@@ -119,9 +124,10 @@ def _iter_raw_profiles(data: bytes, *names: bytes) -> Iterator[bytes]:
 
 def with_metadata(data: bytes, metadata: Metadata) -> bytes:
     """Return a PNG with metadata between its header and its pixels."""
-    kinds = {block.kind for block in metadata.blocks}
-    added = [(block.kind, block.data) for block in metadata.blocks]
-    if metadata.icc:
+    blocks = [block for block in metadata.blocks if block.kind != b"iCCP" or _holds_profile(block, metadata.icc)]
+    kinds = {block.kind for block in blocks}
+    added = [(block.kind, block.data) for block in blocks]
+    if metadata.icc and b"iCCP" not in kinds:
         added.insert(0, (b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata.icc)))
     if metadata.dpi and b"pHYs" not in kinds:
         added.append((b"pHYs", struct.pack(">IIB", *(round(value / METRES_PER_INCH) for value in metadata.dpi), 1)))
@@ -129,7 +135,7 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
         added.append((b"eXIf", metadata.exif))
     if metadata.xmp:
         added.append((b"iTXt", _XMP_KEYWORD + b"\0\0\0\0\0" + metadata.xmp))
-    if metadata.iptc and not any(block.data.startswith(_RAW_IPTC) for block in metadata.blocks):
+    if metadata.iptc and not any(block.data.startswith(_RAW_IPTC) for block in blocks):
         profile = b"\niptc\n%8d\n%b\n" % (len(metadata.iptc), metadata.iptc.hex().encode())
         added.append((b"zTXt", _RAW_IPTC + b"\0\0" + zlib.compress(profile)))
     header = len(SIGNATURE) + 25
@@ -229,6 +235,10 @@ def describe_damaged(data: bytes) -> str | None:
 def _unpack_profile(content: bytes) -> bytes | None:
     _, _, packed = content.partition(b"\0")
     return _inflate(packed[1:]) if packed[:1] == b"\0" else None
+
+
+def _holds_profile(block: MetadataBlock, icc: bytes | None) -> bool:
+    return icc is not None and _unpack_profile(block.data) == icc
 
 
 def _is_xmp(kind: bytes, content: bytes) -> bool:

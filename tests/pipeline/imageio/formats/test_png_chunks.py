@@ -133,6 +133,16 @@ def test_png_with_a_large_profile_keeps_it(bits):
     assert decode(encode(photo, photo.pages, "same", "keep"), MAX_PIXELS).metadata.icc == profile
 
 
+@pytest.mark.parametrize("policy", ["keep", "strip-gps", "strip"])
+def test_png_keeps_the_chunk_of_its_profile_with_its_name(policy):
+    chunks = [chunk_like(b"iCCP", name + b"\0\0" + zlib.compress(SRGB_PROFILE, 1)) for name in (b"scanner", b"second")]
+    photo = decode(insert_chunk(make_png(), b"".join(chunks)), MAX_PIXELS)
+    result = encode(photo, photo.pages, "same", policy)
+    assert [chunk in result for chunk in chunks] == [True, False], "of several, viewers use the first one"
+    damaged = decode(insert_chunk(make_png(), chunk_like(b"iCCP", b"name\0\1") + chunks[0]), MAX_PIXELS)
+    assert b"iCCP" not in encode(damaged, damaged.pages, "same", policy)
+
+
 def test_png_with_large_xmp_keeps_it():
     xmp = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>" + b" " * 1_200_000 + b"</x:xmpmeta>"
     content = b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(xmp)
