@@ -6,10 +6,12 @@ from enum import StrEnum
 class TransportMode(StrEnum):
     """How an output is composed of the restored photo x* and the two decoded images D(z) and D(z′).
 
-    DETAIL: x* + (1 − α) H(D(z′) − D(z)), with the high-pass H (`detail_filter`): brightness, colour and coarse
-        structure stay as the restorer left them.
-    RESIDUAL: x* + (1 − α)(D(z′) − D(z)): the autoencoder's own error cancels out.
-    PLAIN: (1 − α) D(z′) + α x*, as published (Adrai et al. 2023).
+    DETAIL: x* + (1 − α)(t − x* + H(D(z′) − D(z))), with x* toned to t by the map's tone curve, z = E(t), and H the
+        filters `detail` and `remove_repetition`: the mean of every cell stays as in (1 − α) t + α x*.
+    RESIDUAL: The same without `detail`: coarse structure and colours may change, too.
+    PLAIN: (1 − α) D(z′) + α x*, as published (Adrai et al. 2023) if the map has no tone curve.
+
+    In the first two modes the autoencoder's own error cancels out, and nothing is added to constant areas.
 
     Example:
         >>> import deepot
