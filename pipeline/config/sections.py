@@ -97,6 +97,9 @@ class Transport(ConfigSection):
     """The map and how it is applied."""
 
     alpha: float = Field(0.0, ge=-4, le=4, description="0: full transport; 1: the restored photo itself")
+    strength: float | None = Field(
+        None, ge=-3, le=5, description="1 − alpha, instead of it: 1: full transport; 0: the restored photo"
+    )
     mode: TransportMode = Field(
         TransportMode.DETAIL, description="detail, residual (colours may change too), or plain as published"
     )
@@ -130,6 +133,16 @@ class Transport(ConfigSection):
     def map_kind(self) -> str:
         """The kind of map with all of its settings, as `deepot.transport.load_map_kind` reads it."""
         return "gaussian" if self.mixture_components == 1 else f"mixture:components={self.mixture_components}"
+
+    @model_validator(mode="after")
+    def _replace_strength(self) -> "Transport":
+        """Replace a strength by its α, so that both make the same job."""
+        if self.strength is not None:
+            if "alpha" in self.model_fields_set:
+                raise ValueError("it has alpha and strength, which is 1 − alpha: give one of the two")
+            object.__setattr__(self, "alpha", round(1 - self.strength, 12))  # the section is frozen from here on
+            object.__setattr__(self, "strength", None)
+        return self
 
     @model_validator(mode="after")
     def _check_patch_size(self) -> "Transport":

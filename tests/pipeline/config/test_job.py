@@ -6,6 +6,7 @@ import pytest
 
 from deepot.transport import CalibrationKind
 from pipeline.config import parse_job
+from pipeline.errors import ConfigError
 
 MINIMAL = {"input": "in", "output": "out", "calibration": {"degradation": "noise:sigma=50"}}
 PAIRED = MINIMAL | {"calibration": {"reference": "natural", "degradation": "noise:sigma=50"}}
@@ -175,3 +176,21 @@ def test_the_map_of_a_job_is_resolved_before_it_is_hashed(tmp_path, monkeypatch)
     assert parse_job({"input": "in", "output": "out", "map": "m.safetensors"}).map == str(
         Path("m.safetensors").resolve()
     )
+
+
+@pytest.mark.parametrize(("strength", "alpha"), [(1, 0), (0.9, 0.1), (0, 1), ("0.25", 0.75), (1.5, -0.5)])
+def test_strength_makes_the_same_job_as_its_alpha(strength, alpha):
+    by_strength, by_alpha = (
+        parse_job(PAIRED | {"transport": transport}) for transport in ({"strength": strength}, {"alpha": alpha})
+    )
+    assert by_strength == by_alpha
+    assert by_strength.run_fingerprint(MODELS) == by_alpha.run_fingerprint(MODELS)
+    assert parse_job(by_strength.model_dump(mode="json")) == by_alpha
+
+
+def test_strength_beside_alpha_and_out_of_range_is_refused():
+    with pytest.raises(ConfigError, match="it has alpha and strength, which is 1 − alpha: give one of the two"):
+        parse_job(PAIRED | {"transport": {"strength": 0.5, "alpha": 0.5}})
+    for strength in (6, -4, "half", float("nan")):
+        with pytest.raises(ConfigError, match=r"transport\.strength"):
+            parse_job(PAIRED | {"transport": {"strength": strength}})

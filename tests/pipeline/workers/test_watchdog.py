@@ -1,5 +1,6 @@
 """Time limits of images; those that end the process are tried out in processes of their own."""
 
+import json
 import os
 import random
 import subprocess
@@ -15,8 +16,8 @@ from pipeline.workers.watchdog import Watchdog, hard_deadline, scaled_timeout_s
 ROOT = Path(__file__).resolve().parents[3]
 SURVIVED = 7  # exit status of a child whose deadline never fired
 
-HANG = """
-import ctypes, os, sys, threading
+FORKS = """
+import ctypes, json, os, sys, threading
 from pipeline.workers import hard_deadline
 
 FOREVER_S = 1e6
@@ -27,13 +28,36 @@ def survive():
 def hang():
     ctypes.PyDLL(None).poll(None, 0, 120_000)  # holds the interpreter's lock, as hanging native code may
     survive()
+
+for line in sys.stdin:
+    if not (child := os.fork()):
+        exec(json.loads(line))
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
-def exit_status(body):
-    """The status with which a child ends that runs a piece of code after `HANG`."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run([sys.executable, "-c", HANG + body], env=environment, cwd=ROOT, timeout=280).returncode
+@pytest.fixture(scope="module")
+def exit_status():
+    """The status with which a child ends that runs a piece of code; children are forks of one process."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", FORKS],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def run(body):
+        process.stdin.write(json.dumps(body) + "\n")
+        process.stdin.flush()
+        return int(process.stdout.readline())
+
+    yield run
+    process.stdin.close()
+    assert process.wait(60) == 0
+    process.stdout.close()
 
 
 @pytest.fixture
@@ -129,7 +153,7 @@ def test_hard_deadlines_of_threads_are_kept_in_any_order_of_begin_and_end(timer,
         assert timer == [100 + min(limits[each] for each in running) if running else None]
 
 
-def test_hard_deadline_fires_although_a_shorter_one_has_ended():
+def test_hard_deadline_fires_although_a_shorter_one_has_ended(exit_status):
     body = """
 with hard_deadline(1.0):
     with hard_deadline(0.5):
@@ -139,7 +163,7 @@ with hard_deadline(1.0):
     assert exit_status(body) == 1
 
 
-def test_hard_deadline_ends_no_process_whose_contexts_have_ended():
+def test_hard_deadline_ends_no_process_whose_contexts_have_ended(exit_status):
     body = """
 with hard_deadline(FOREVER_S), hard_deadline(FOREVER_S / 2):
     pass
@@ -149,7 +173,7 @@ survive()
 
 
 @pytest.mark.parametrize("hanging", [0, 1, 2])
-def test_hard_deadline_of_a_hanging_thread_fires_after_those_of_other_threads_ended(hanging):
+def test_hard_deadline_of_a_hanging_thread_fires_after_those_of_other_threads_ended(exit_status, hanging):
     """Three threads are in their contexts at once; then two leave them, and the third hangs."""
     body = f"""
 HANGING = {hanging}

@@ -65,7 +65,7 @@ class OutOfMemory(Shuffle):
 
 
 class Faulty(Shuffle):
-    """Crashes, exceeds its time limit or runs out of memory over a photo that is one grey, by its value of 8 bits: 9, 19 or 29."""
+    """Crashes, exceeds its time limit or runs out of memory over a photo of one grey: 9, 19 or 29 in 8 bits."""
 
     def encode(self, images):
         grey = round(255 * float(images.mean())) if images.min() == images.max() else 0
