@@ -189,11 +189,11 @@ def test_tiles_with_detail_mode_have_the_halo_of_the_filters():
 def test_tiles_of_a_local_autoencoder_change_nothing(embedded_autoencoder):
     """The embedded autoencoder is local, so tiles with its halo give what the untiled image gives, to 1/255."""
     transport = fit(embedded_autoencoder)
-    image = photo(803, 787)
+    image = photo(601, 577)
     at_once = np.asarray(Enhancer(embedded_autoencoder, transport)(image)).astype(int)
     enhancer = Enhancer(embedded_autoencoder, transport, tiles=TileOptions(size=480))
     pixels = Pixels.from_image(image)
-    assert enhancer.enhance(pixels).n_tiles == 4
+    assert enhancer.enhance(pixels).n_tiles > 1
     assert np.abs(pixels.samples.astype(int) - at_once).max() <= 1
 
 
