@@ -26,9 +26,7 @@ def ssim(image: Tensor, truth: Tensor) -> float:
         image: (B, C, H, W) in [0, 1], sides of at least 11 pixels.
         truth: The same shape and range.
     """
-    positions = torch.arange(11, dtype=torch.float64) - 5
-    window = torch.exp(-positions.square() / (2 * 1.5**2))
-    window = window / window.sum()
+    window = _gaussian_window(radius=5, sigma=1.5)
 
     def local_mean(x: Tensor) -> Tensor:
         flat = x.reshape(-1, 1, *x.shape[-2:])
@@ -71,13 +69,18 @@ def flat_area_repetition(image: Tensor, restored: Tensor, period: int = 8) -> li
     return found
 
 
+def _gaussian_window(radius: int, sigma: float) -> Tensor:
+    """Return the weights of a Gaussian mean, (2 · radius + 1,), float64, sum 1."""
+    positions = torch.arange(-radius, radius + 1, dtype=torch.float64)
+    window = torch.exp(-positions.square() / (2 * sigma**2))
+    return window / window.sum()
+
+
 def _fine_luma(image: Tensor) -> Tensor:
     """Return the luma (H, W) in levels of 255, less its Gaussian mean (σ = 4 pixels), float64."""
     weights = torch.tensor(LUMA_WEIGHTS, dtype=torch.float64)
     luma = torch.tensordot(weights, image[0].double().cpu(), 1) * 255
-    positions = torch.arange(-16, 17, dtype=torch.float64)
-    kernel = torch.exp(-positions.square() / (2 * 4.0**2))
-    kernel = kernel / kernel.sum()
+    kernel = _gaussian_window(radius=16, sigma=4.0)
     padded = F.pad(luma[None, None], (16, 16, 16, 16), mode="replicate")
     coarse = F.conv2d(F.conv2d(padded, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
     fine: Tensor = luma - coarse[0, 0]

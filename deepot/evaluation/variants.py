@@ -16,7 +16,7 @@ from deepot.inference import (
     encode_tiled,
     make_tile_decoder,
 )
-from deepot.photo import ConstantAreas, Pixels
+from deepot.photo import Pixels
 from deepot.tiling import Span, TilePlan
 from deepot.transport import ToneCurve
 
@@ -69,8 +69,11 @@ class PhotoVariants:
             return pixels.to_rgb()
         mode, strength = TransportMode(point.name), 1.0 if point.alpha is None else 1 - point.alpha
         composition = Composition(mode, int(self.factor), preserve=preserve)
-        areas, whole = ConstantAreas(pixels.samples), (slice(0, pixels.height), slice(0, pixels.width))
-        constant = torch.from_numpy(areas.mask(*whole)) if composition.keeps_constant_areas and areas.any else None
+        areas, region = (
+            composition.find_constant_areas(pixels.samples),
+            (slice(0, pixels.height), slice(0, pixels.width)),
+        )
+        constant = None if areas is None else torch.from_numpy(areas.mask(*region))
         deltas = {TransportMode.DETAIL: self.detail_delta, TransportMode.RESIDUAL: self.residual_delta}
         is_grey = pixels.samples.shape[2] == 1
         decoded = deltas.get(mode, self.transported)

@@ -2,13 +2,15 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from deepot.inference.cell_filters import cell_means, detail, fill_cells, remove_repetition
 from deepot.inference.modes import Preserve, TransportMode
-from deepot.photo import LUMA_WEIGHTS
+from deepot.photo import LUMA_WEIGHTS, ConstantAreas
 from deepot.transport import ToneCurve
 
 _CLIPPING_ROUNDS = 3  # after which cell means differ from their goal by less than rounding, if they can reach it
@@ -30,10 +32,10 @@ class Composition:
     tone: ToneCurve | None = None
     preserve: Collection[Preserve] = ()
 
-    @property
-    def keeps_constant_areas(self) -> bool:
-        """Whether nothing is added where the restored photo is constant; the published mode adds everywhere."""
-        return self.mode is not TransportMode.PLAIN
+    def find_constant_areas(self, samples: NDArray[Any]) -> ConstantAreas | None:
+        """Return where nothing is added to samples (H, W, C); None if there is no such pixel, or in plain mode."""
+        areas = None if self.mode is TransportMode.PLAIN else ConstantAreas(samples)
+        return areas if areas is not None and areas.any else None
 
     def apply_tone(self, rgb: Tensor) -> Tensor:
         """Return RGB values (B, 3, H, W) in [0, 1] with the tone curve applied."""

@@ -13,7 +13,7 @@ from deepot.inference.composition import Composition
 from deepot.inference.modes import Preserve, TransportMode
 from deepot.inference.tile_options import TileOptions
 from deepot.inference.tiled_autoencoder import check_finite, encode_tiled, make_tile_decoder
-from deepot.photo import ConstantAreas, Pixels
+from deepot.photo import Pixels
 from deepot.tiling import Span, StitchedBlock, TilePlan, retry_with_smaller_tiles
 from deepot.transport import PatchNll, TransportMap
 
@@ -150,7 +150,7 @@ class Enhancer:
         decode_transported, decode_latents = make_tile_decoder(autoencoder, transported, plan), None
         if composition.mode is not TransportMode.PLAIN:
             decode_latents = make_tile_decoder(autoencoder, latents, plan)
-        areas = ConstantAreas(pixels.samples) if composition.keeps_constant_areas else None
+        areas = composition.find_constant_areas(pixels.samples)
 
         def decode_tile(row: Span, column: Span) -> Tensor:
             window = (..., slice(row.start, row.stop), slice(column.start, column.stop))
@@ -163,9 +163,7 @@ class Enhancer:
             check_finite(autoencoder, block.values)
             restored = pixels.to_rgb(*block.region, block.values.device)
             values = block.values[:, :, : restored.shape[2], : restored.shape[3]]
-            constant = None
-            if areas is not None and areas.any:
-                constant = torch.from_numpy(areas.mask(*block.region)).to(values.device)
+            constant = None if areas is None else torch.from_numpy(areas.mask(*block.region)).to(values.device)
             change = composition.change(
                 values,
                 restored,

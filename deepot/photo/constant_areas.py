@@ -29,19 +29,17 @@ class ConstantAreas:
         height, width = samples.shape[:2]
         self._width = width
         self._bits: NDArray[np.uint8] | None = None  # (H, ⌈W/8⌉); None if no pixel is constant
-        if not _may_have_squares(samples):
-            return
-        bits = np.zeros((height, -(-width // 8)), np.uint8)
         margin = 2 * (CONSTANT_SIDE - 1)  # rows that decide about a row: squares of rows that reach it
         strip = max(CONSTANT_SIDE, _STRIP_PIXELS // max(1, width))
         for top in range(0, height, strip):
             first, bottom = max(0, top - margin), min(height, top + strip)
             if not _may_have_squares(samples[first : bottom + margin]):
                 continue
-            found = _in_squares(samples[first : bottom + margin])
-            bits[top:bottom] = np.packbits(found[top - first : bottom - first], axis=1)
-        if bits.any():
-            self._bits = bits
+            found = _in_squares(samples[first : bottom + margin])[top - first : bottom - first]
+            if found.any():
+                if self._bits is None:
+                    self._bits = np.zeros((height, -(-width // 8)), np.uint8)
+                self._bits[top:bottom] = np.packbits(found, axis=1)
 
     @property
     def any(self) -> bool:

@@ -81,8 +81,8 @@ def _load_or_fit_tone(
     same moment, that one counts.
     """
     job, paths = tasks[0].job, tasks[0].paths
-    if not job.fits_tone or (curve := read_tone_curve(job, paths)) is not None:
-        return curve if job.fits_tone else None
+    if (curve := read_tone_curve(job, paths)) is not None or not job.fits_tone:
+        return curve
     pending = list_pending_tone_tasks(tasks)
     progress.begin("tone", sum(len(task.shard.entries) for task in pending))
     for result in _run_with_refusals(compute_shard_tone, tasks, pending, execute):

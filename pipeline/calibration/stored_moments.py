@@ -16,11 +16,7 @@ MAX_MOMENT_BLOCKS = 32
 
 def read_moment_blocks(paths: CalibrationPaths, side: Side, numbers: Sequence[int]) -> list[Moments]:
     """Read the moments of some shards of a side, merged into at most `MAX_MOMENT_BLOCKS` blocks of neighbours."""
-    block_size = -(-len(numbers) // MAX_MOMENT_BLOCKS)
-    return [
-        read_merged_moments(paths, side, numbers[first : first + block_size])
-        for first in range(0, len(numbers), block_size)
-    ]
+    return [read_merged_moments(paths, side, block) for block in _split_into_blocks(numbers)]
 
 
 def read_merged_moments(paths: CalibrationPaths, side: Side, numbers: Iterable[int]) -> Moments:
@@ -31,10 +27,14 @@ def read_merged_moments(paths: CalibrationPaths, side: Side, numbers: Iterable[i
 
 def read_tone_blocks(paths: CalibrationPaths, numbers: Sequence[int]) -> list[ToneSums]:
     """Read the sums of the tone curve over some shards, in blocks as `read_moment_blocks`."""
-    block_size = -(-len(numbers) // MAX_MOMENT_BLOCKS)
-    uris = [paths.tone_sums(number) for number in numbers]
-    blocks = (uris[first : first + block_size] for first in range(0, len(uris), block_size))
+    blocks = ([paths.tone_sums(number) for number in block] for block in _split_into_blocks(numbers))
     return [merge_in_order(ToneSums.from_bytes(read(uri), uri) for uri in block) for block in blocks]
+
+
+def _split_into_blocks(numbers: Sequence[int]) -> list[Sequence[int]]:
+    """Split the numbers of shards into at most `MAX_MOMENT_BLOCKS` blocks of neighbours."""
+    size = -(-len(numbers) // MAX_MOMENT_BLOCKS)
+    return [numbers[first : first + size] for first in range(0, len(numbers), size)]
 
 
 def read_tone_curve(job: Job, paths: CalibrationPaths) -> ToneCurve | None:

@@ -117,13 +117,13 @@ def list_pending_tasks(tasks: Sequence[MomentsTask]) -> list[MomentsTask]:
     if load_map_kind(tasks[0].job.transport.map_kind).statistics is not Moments:
         for side in sides:
             done[side] &= set(list_names(parent_uri(paths.map_statistics(side, 0))))
-    return [task for task in tasks if not all(_moments_file_name(task) in done[side] for side in list_sides(task))]
+    return [task for task in tasks if not all(_shard_file_name(task) in done[side] for side in list_sides(task))]
 
 
 def list_pending_tone_tasks(tasks: Sequence[MomentsTask]) -> list[MomentsTask]:
     """List those tasks of one calibration whose sums of the tone curve are not stored yet."""
     done = set(list_names(parent_uri(tasks[0].paths.tone_sums(0))))
-    return [task for task in tasks if task.paths.tone_sums(task.shard.number).rpartition("/")[2] not in done]
+    return [task for task in tasks if _shard_file_name(task) not in done]
 
 
 def list_shard_numbers(tasks: Sequence[MomentsTask], side: Side) -> list[int]:
@@ -136,5 +136,6 @@ def list_sides(task: MomentsTask) -> tuple[Side, ...]:
     return (Side.SOURCE, Side.REFERENCE) if task.side is Side.BOTH else (task.side,)
 
 
-def _moments_file_name(task: MomentsTask) -> str:
+def _shard_file_name(task: MomentsTask) -> str:
+    """Return the name that the files of a task's shard have in every folder of statistics."""
     return task.paths.moments(Side.SOURCE, task.shard.number).rpartition("/")[2]

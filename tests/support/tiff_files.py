@@ -1,6 +1,7 @@
 """TIFFs whose pages are not all photos: pyramids, thumbnails, masks, infrared, depth."""
 
 import io
+from contextlib import contextmanager
 
 import numpy as np
 import tifffile
@@ -55,21 +56,25 @@ def write_pages(*pages, **options):
         return file.getvalue()
 
 
-def read_page(data, *path):
-    """The samples of a page, and of its subdirectory if there is a second number."""
+@contextmanager
+def open_page(data, *path):
+    """tifffile's page of a number, or its subdirectory if there is a second number."""
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = file.pages[path[0]]
         for number in path[1:]:
             page = page.pages[number]
+        yield page
+
+
+def read_page(data, *path):
+    """The samples of a page, and of its subdirectory if there is a second number."""
+    with open_page(data, *path) as page:
         return page.asarray()
 
 
 def read_segments(data, *path):
     """The encoded strips or tiles of a page, and its compression."""
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        page = file.pages[path[0]]
-        for number in path[1:]:
-            page = page.pages[number]
+    with open_page(data, *path) as page:
         parts = zip(page.dataoffsets, page.databytecounts, strict=True)
         return [data[start : start + count] for start, count in parts], int(page.compression)
 

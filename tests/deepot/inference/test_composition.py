@@ -8,26 +8,14 @@ import torch
 from PIL import Image
 
 import deepot
-from deepot.autoencoder import as_autoencoder
 from deepot.inference.enhancer import Enhancer
 from deepot.inference.modes import TransportMode
 from deepot.inference.tile_options import TileOptions
 from deepot.photo.pixels import Pixels
 from deepot.transport.tone import LEVELS, ToneCurve
 from tests.deepot.inference.test_enhancer import fit, photo, with_target
-from tests.support import fake_autoencoders
 
 FACTOR = 2
-
-
-@pytest.fixture(scope="module")
-def autoencoder():
-    return as_autoencoder(fake_autoencoders.smooth(), "smooth", dtype=torch.float32, device="cpu")
-
-
-@pytest.fixture(scope="module")
-def transport(autoencoder):
-    return fit(autoencoder)
 
 
 def with_tone(transport, shift):

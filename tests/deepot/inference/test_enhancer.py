@@ -49,16 +49,6 @@ def with_target(transport, target_mean):
     return replace(transport, parameters={**transport.parameters, "target_mean": target_mean})
 
 
-@pytest.fixture(scope="module")
-def autoencoder():
-    return as_autoencoder(fake_autoencoders.smooth(), "smooth", dtype=torch.float32, device="cpu")
-
-
-@pytest.fixture(scope="module")
-def transport(autoencoder):
-    return fit(autoencoder)
-
-
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("output", list(TransportMode))
 def test_enhancer_with_alpha_one_returns_the_image_bit_for_bit(autoencoder, transport, mode, output):

@@ -1,0 +1,19 @@
+"""A local autoencoder of two small convolutions, and a map that sharpens photos in its latents."""
+
+import pytest
+import torch
+
+from deepot.autoencoder import as_autoencoder
+from tests.support import fake_autoencoders
+
+
+@pytest.fixture(scope="module")
+def autoencoder():
+    return as_autoencoder(fake_autoencoders.smooth(), "smooth", dtype=torch.float32, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def transport(autoencoder):
+    from tests.deepot.inference.test_enhancer import fit
+
+    return fit(autoencoder)
