@@ -77,7 +77,6 @@ class FaultProxy:
 
 class _Handler(ResettingHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
 
     def _handle(self):
         length = int(self.headers.get("Content-Length", 0))
