@@ -196,6 +196,8 @@ def _alive_nodes() -> list[dict[str, Any]]:
 def _is_node_dead(node_id: str | None, error: Exception) -> bool:
     import ray
 
+    if node_id == ray.get_runtime_context().get_node_id():
+        return False  # this driver's own node, which it would not outlive
     is_unavailable = isinstance(error, ray.exceptions.ActorUnavailableError)
     deadline = time.monotonic() + (_UNAVAILABLE_GRACE_S if is_unavailable else _NODE_DEATH_GRACE_S)
     while True:

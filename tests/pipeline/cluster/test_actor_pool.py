@@ -1,9 +1,10 @@
-"""The actors of a pool, without Ray: what is logged while none has started."""
+"""The actors of a pool, without Ray: what is logged while none has started, and whose node died."""
 
 import platform
 from types import SimpleNamespace
 
 import pytest
+import ray
 
 from pipeline.cluster import actor_pool
 from pipeline.cluster.actor_pool import ActorPool, PooledActor
@@ -52,3 +53,23 @@ def test_actors_are_told_the_machine_of_the_driver(make_job, clock, monkeypatch)
     pool.max_size, pool._actor_class = 2, FakeActorClass
     pool._scale_up()
     assert [arguments[3] for arguments in given] == ["laptop-1", "laptop-1"]
+
+
+@pytest.mark.parametrize(
+    ("node", "alive", "died_with_node", "waited_s"),
+    [("head", True, False, 0.0), ("other", True, False, 2.0), ("other", False, True, 0.0)],
+)
+def test_death_of_an_actor_waits_for_news_of_other_nodes_only(
+    make_job, clock, monkeypatch, node, alive, died_with_node, waited_s
+):
+    """A driver lives no longer than its own node, so that no other actor has to wait there."""
+
+    def sleep(seconds):
+        clock[0] += seconds
+
+    monkeypatch.setattr(actor_pool.time, "sleep", sleep)
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "head"))
+    monkeypatch.setattr(actor_pool, "_alive_nodes", lambda: NODES + [{"NodeID": "other"}] * alive)
+    error = ray.exceptions.ActorDiedError()
+    assert ActorPool(make_job(), False).died_with_node(PooledActor(None, node), error) is died_with_node
+    assert clock[0] - 100.0 == pytest.approx(waited_s, abs=0.5)
