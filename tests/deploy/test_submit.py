@@ -109,7 +109,7 @@ def test_ray_job_submits_follows_and_stops_jobs(server, tmp_path):
     autoencoder = "tests.support.fake_autoencoders:shuffle_with_key"
     content = small_job_config(tmp_path, 4, compute=compute, autoencoder=autoencoder)
     (tmp_path / "jobs" / "scans.yaml").write_text(yaml.safe_dump(content))
-    deepot = [sys.executable, "-m", "jobs.cli", "run", "--address", "auto", "--json"]
+    deepot = [sys.executable, "-m", "deepot_launcher", "run", "--address", "auto", "--json"]
 
     at_work = ["--no-wait", "--submission-id=at-work", "--", "sh", "-c", "echo at work; exec sleep 3000"]
     assert ray_job(url, "submit", *at_work).returncode == 0

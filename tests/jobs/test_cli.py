@@ -36,7 +36,7 @@ def job_file(tmp_path):
 
 
 def deepot(*arguments, **options):
-    command = [sys.executable, "-m", "jobs.cli", *arguments]
+    command = [sys.executable, "-m", "deepot_launcher", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **options)
 
 

@@ -30,6 +30,8 @@ class WebServer:
 class Handler(BaseHTTPRequestHandler):
     """Answers one request as the `WebServer` of its server says."""
 
+    disable_nagle_algorithm = True  # else a body waits 40 ms for the client to acknowledge the headers
+
     @property
     def web(self):
         return self.server.web
