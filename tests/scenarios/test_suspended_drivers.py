@@ -39,7 +39,7 @@ def test_drivers_that_wake_up_late_change_no_result(tmp_path, layout, module):
         "pipeline.workers.shard_worker.write_manifest_file",
         "pipeline.stages.shard_scheduler.commit",
     )
-    with suspended_drivers(job_file, points) as drivers:
+    with suspended_drivers(job_file, points, tmp_path / "logs") as drivers:
         assert list_committed_shards(context.run) == set()
         result = run_in_process(job)
         assert (result.complete, result.ok, result.done_now) == (True, IMAGES, IMAGES)
