@@ -1,9 +1,7 @@
 """An evaluation measures what the run writes, resumes after an interruption, and names what is missing."""
 
-import io
 import json
 
-import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -18,8 +16,6 @@ from pipeline.evaluation import evaluate
 from pipeline.evaluation.evaluate import evaluate_job
 from pipeline.stages.driver import RunOptions, fit_job, open_run, run_job
 from pipeline.storage.folders import delete_folder, list_names
-from pipeline.storage.objects import read
-from pipeline.storage.uris import join_uri
 from tests.support.in_process_pool import InProcessWorkerPool
 from tests.support.photos import make_photo, write_photos
 
@@ -86,38 +82,6 @@ def test_evaluate_job_grey_photos_are_measured_as_the_run_writes_them(make_job, 
         assert torch.equal(written[:, 0], written[:, 1])
         values.append(psnr(written, clean))
     assert found.points[SweepPoint("detail", 0.0)]["psnr"].value == pytest.approx(sum(values) / 6, abs=1e-6)
-
-
-def test_evaluate_job_measures_what_the_run_writes_and_reads_a_finished_evaluation(
-    evaluated_job, tmp_path, ray_session
-):
-    job = evaluated_job(compute=COMPUTE | {"workers": 1})
-    run_job(job, OPTIONS)
-    found = evaluate_job(open_run(job, OPTIONS))
-    assert (found.photos, found.unusable) == (6, {})
-    rows = pq.read_table(io.BytesIO(read(join_uri(found.folder, "photos.parquet")))).to_pylist()
-    assert len(rows) == 6 * (3 + 3 * 2)
-    for row in rows:
-        if (row["name"], row["alpha"]) == ("detail", 0.0):
-            written, clean = (
-                Pixels.from_image(Image.open(tmp_path / place / row["file_name"])).to_rgb()
-                for place in ("enhanced", "clean")
-            )
-            assert row["psnr"] == pytest.approx(psnr(written, clean), abs=1e-6)
-    after = found.points[SweepPoint("residual", 0.0)]
-    assert after["reduction of map 1"].value > 0.1
-    assert after["latents"].value < found.points[SweepPoint("restored")]["latents"].value
-    assert found.points[SweepPoint("restored")]["tests.support.fake_metrics:largest_error"].value > 0
-    assert Image.open(io.BytesIO(read(join_uri(found.folder, "curve.png")))).width > 400
-    assert "6 photos" in found.note
-    assert list_names(found.folder) == {"photos.parquet", "evaluation.json", "curve.png"}
-
-    def never(*_):
-        raise AssertionError("a finished evaluation is read")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "_measure_and_store", never)
-        assert evaluate_job(open_run(job, OPTIONS)) == found
 
 
 def test_evaluate_job_with_a_degradation_degrades_the_clean_photos(make_job, tmp_path, in_process):

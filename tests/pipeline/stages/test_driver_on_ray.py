@@ -1,5 +1,6 @@
-"""Jobs on a Ray of this machine: results, metrics and logs, and images and photos that end their workers."""
+"""Jobs on a Ray of this machine: results, metrics, logs, evaluation, and images and photos that end their workers."""
 
+import io
 import json
 import re
 import time
@@ -7,18 +8,25 @@ import urllib.request
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from deepot.evaluation.image_metrics import psnr
+from deepot.evaluation.sweep import SweepPoint
+from deepot.photo.pixels import Pixels
 from pipeline.calibration import calibration_of_run
 from pipeline.cluster import dispatcher
+from pipeline.evaluation import evaluate
+from pipeline.evaluation.evaluate import evaluate_job
 from pipeline.maintenance.verify import VerificationReport, verify_run
 from pipeline.progress import NullProgress
 from pipeline.runs import MANIFEST_SCHEMA, read_manifest
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.requeue import Problem
 from pipeline.sources.discovery import list_images
-from pipeline.stages import RunOptions, run_job
+from pipeline.stages import RunOptions, open_run, run_job
+from pipeline.storage import join_uri, list_names
 from pipeline.storage.objects import read
 from pipeline.telemetry import logs
 from tests.support.in_process_pool import run_in_process
@@ -123,6 +131,44 @@ def test_run_job_gives_the_same_map_and_results_on_four_workers_as_in_one_proces
         seen.add((read(calibration_of_run(RunPaths(result.run)).map()), tuple(photos)))
         assert len(photos) == 6
     assert len(seen) == 1
+
+
+def test_evaluate_job_measures_what_the_run_writes_and_reads_a_finished_evaluation(make_job, tmp_path, ray_session):
+    write_photos(tmp_path / "clean", 6, restored=False)
+    measured = {
+        "clean": str(tmp_path / "clean"),
+        "features": "tests.support.fake_metrics:edge_features",
+        "metrics": ["tests.support.fake_metrics:largest_error"],
+        "alphas": [0, 0.5],
+        "replicates": 20,
+    }
+    job = make_job(evaluate=measured, compute={"images_per_shard": 2, "dtype": "float32", "workers": 1})
+    run_job(job, OPTIONS)
+    found = evaluate_job(open_run(job, OPTIONS))
+    assert (found.photos, found.unusable) == (6, {})
+    rows = pq.read_table(io.BytesIO(read(join_uri(found.folder, "photos.parquet")))).to_pylist()
+    assert len(rows) == 6 * (3 + 3 * 2)
+    for row in rows:
+        if (row["name"], row["alpha"]) == ("detail", 0.0):
+            written, clean = (
+                Pixels.from_image(Image.open(tmp_path / place / row["file_name"])).to_rgb()
+                for place in ("enhanced", "clean")
+            )
+            assert row["psnr"] == pytest.approx(psnr(written, clean), abs=1e-6)
+    after = found.points[SweepPoint("residual", 0.0)]
+    assert after["reduction of map 1"].value > 0.1
+    assert after["latents"].value < found.points[SweepPoint("restored")]["latents"].value
+    assert found.points[SweepPoint("restored")]["tests.support.fake_metrics:largest_error"].value > 0
+    assert Image.open(io.BytesIO(read(join_uri(found.folder, "curve.png")))).width > 400
+    assert "6 photos" in found.note
+    assert list_names(found.folder) == {"photos.parquet", "evaluation.json", "curve.png"}
+
+    def never(*_):
+        raise AssertionError("a finished evaluation is read")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "_measure_and_store", never)
+        assert evaluate_job(open_run(job, OPTIONS)) == found
 
 
 def test_run_job_with_photos_that_end_their_workers_fails_only_their_rows(
