@@ -6,7 +6,7 @@
         --features vgg_features:features --allow-code --json FILE --plot FILE
 
 Each test photo is degraded and restored to x*. A paired map is fitted on `--limit` natural photos with the same
-history, for each of the `--methods`, e.g. `detail:3 plain:5:notone` (the default and the published method). The result
+history, for each of the `--methods`, e.g. `auto:3 plain:5:notone` (the default and the published method). The result
 is rounded to 8 bits for every α. The Fréchet distances are between the features of all positions of all photos, over
 the variance of the clean photos' features; with few photos they are too large, for all autoencoders alike. The last
 column is the pattern of the decoder in flat areas (`flat_area_repetition`). `--crop` measures the centre of the test
@@ -16,7 +16,7 @@ photos only, which is faster.
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -27,11 +27,11 @@ from benchmarks._photo_sets import PhotoSetScores, center_crop, read_photo, sele
 from benchmarks._results import make_parser
 from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
 from deepot.evaluation import PhotoVariants, SweepPoint, compute_variants, flat_area_repetition
-from deepot.inference import TileOptions, TransportMode, degrade_photo, photo_statistics, tone_sums
+from deepot.inference import TileOptions, TransportMode, degrade_photo, measure_change, photo_statistics, tone_sums
 from deepot.photo import Pixels
 from deepot.restoration import load_degradation, load_restorer, rng_for
 from deepot.spec import call_factory
-from deepot.transport import CalibrationKind, TransportMap, fit_map, fit_tone, load_map_kind
+from deepot.transport import CalibrationKind, TransportMap, fit_change, fit_map, fit_tone, load_map_kind
 from pipeline.sources import find_images, sample_by_hash
 
 
@@ -122,7 +122,7 @@ def fit_paired_map(autoencoder: LoadedAutoencoder, case: TestCase, method: Metho
         [photo_statistics(autoencoder, photo, kind, method.patch_size, tone=curve).moments() for photo in photos]
         for photos, curve in ((restored, tone), (natural, None))
     )
-    return fit_map(
+    fitted = fit_map(
         source,
         reference,
         autoencoder=autoencoder.name,
@@ -131,6 +131,12 @@ def fit_paired_map(autoencoder: LoadedAutoencoder, case: TestCase, method: Metho
         calibration=CalibrationKind.PAIRED,
         tone=tone,
     )
+    operator = fitted.operator_on(autoencoder.device)
+    pairs = zip(restored, natural, strict=True)
+    change = fit_change([measure_change(autoencoder, operator, *pair, tone) for pair in pairs])
+    if change is not None:
+        print(f"{case.degradation}, {case.restorer}: gains of luma {change.gains.luma}, chroma {change.gains.chroma}")
+    return replace(fitted, change=change)
 
 
 def compute_photo_variants(
@@ -140,7 +146,8 @@ def compute_photo_variants(
     operator = transport.operator_on(autoencoder.device)
     for restored, clean in zip(case.restored, case.clean, strict=True):
         plan = TileOptions(max(clean.height, clean.width) + autoencoder.factor).plan(autoencoder, clean)
-        yield compute_variants(autoencoder, operator, clean, restored, plan, transport.tone)
+        gains = transport.change.gains if transport.change else None
+        yield compute_variants(autoencoder, operator, clean, restored, plan, transport.tone, gains)
 
 
 def measure_curve(
@@ -238,7 +245,7 @@ def main() -> None:
     parser = make_parser(__doc__)
     add_test_case_options(parser)
     parser.add_argument("--alphas", type=float, nargs="+", default=[1.0, 0.75, 0.5, 0.25, 0.0, -0.25, -0.5])
-    parser.add_argument("--methods", type=Method.parse, nargs="+", default=[Method(TransportMode.DETAIL, 3, True)])
+    parser.add_argument("--methods", type=Method.parse, nargs="+", default=[Method(TransportMode.AUTO, 3, True)])
     parser.add_argument("--crop", type=int, default=0, help="side of the centre crop; default: the whole photo")
     parser.add_argument("--depth", type=int, default=3, help="number of the feature map to plot")
     parser.add_argument("--threads", type=int, default=2)

@@ -24,6 +24,10 @@ def main(args: argparse.Namespace) -> int:
     print_line(f"accuracy {info.uncertainty_summary}")
     if transport.tone is not None:
         print_line(f"tone     {transport.tone.summary}")
+    mode = context.job.transport.mode
+    if transport.change is not None:
+        print_line(f"gains    {transport.change.gains_summary}")
+        print_line(f"error    {transport.change.curve_summary(mode)}")
     print_drift(drift.json_fields if drift else None)
     if args.json:
         print_json(
@@ -37,6 +41,8 @@ def main(args: argparse.Namespace) -> int:
             standard_error=info.standard_error,
             effective_images=info.effective_images,
             tone=transport.tone.record if transport.tone else None,
+            change=transport.change.record if transport.change else None,
+            alpha=transport.resolve_alpha(context.job.transport.alpha, mode),
             drift=drift.json_fields if drift else None,
         )
     return 0

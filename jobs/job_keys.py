@@ -38,7 +38,7 @@ def describe_key(field: FieldInfo) -> str:
 def value_name(field: FieldInfo) -> str:
     """Return the placeholder for the value of a key in help texts."""
     leaves, _ = _leaf_types(field)
-    choices = [choice for leaf in leaves for choice in _choices(leaf)]
+    choices = [*(choice for leaf in leaves for choice in _choices(leaf)), *(field.examples or ())]
     if _is_list(field):
         return "LIST"
     if _section_type(field):
@@ -66,13 +66,13 @@ def parse_value(key: str, field: FieldInfo, text: str) -> object:
         )
     if _is_list(field):
         return _parse_list(key, text)
-    leaves, bounds = _leaf_types(field)
+    leaves, _ = _leaf_types(field)
     if int in leaves or float in leaves:
         annotation: Any = typing.Annotated[field.annotation, field]
         try:
             TypeAdapter(annotation).validate_python(text)
         except ValidationError:
-            raise ConfigError(f"--{key} is '{redact(text)}': give {_describe_number(leaves, bounds)}") from None
+            raise ConfigError(f"--{key} is '{redact(text)}': give {_describe_number(field)}") from None
     return text
 
 
@@ -91,8 +91,9 @@ def _parse_list(key: str, text: str) -> list[object]:
     return items
 
 
-def _describe_number(leaves: set[Any], bounds: list[Any]) -> str:
+def _describe_number(field: FieldInfo) -> str:
     """Describe the numbers that a key takes, such as "a whole number of at least 1, or auto"."""
+    leaves, bounds = _leaf_types(field)
     text = "a number" if float in leaves else "a whole number"
     at_least, above, at_most = (
         next((getattr(bound, name) for bound in bounds if hasattr(bound, name)), None) for name in ("ge", "gt", "le")
@@ -103,7 +104,7 @@ def _describe_number(leaves: set[Any], bounds: list[Any]) -> str:
         text += f" of at least {at_least}"
     elif above is not None:
         text += f" above {above}"
-    choices = [choice for leaf in leaves for choice in _choices(leaf)]
+    choices = [*(choice for leaf in leaves for choice in _choices(leaf)), *(field.examples or ())]
     return text + (f", or {' or '.join(choices)}" if choices else "")
 
 

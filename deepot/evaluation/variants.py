@@ -18,7 +18,7 @@ from deepot.inference import (
 )
 from deepot.photo import Pixels
 from deepot.tiling import Span, TilePlan
-from deepot.transport import ToneCurve
+from deepot.transport import BandGains, ToneCurve
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,10 @@ class PhotoVariants:
         clean_reconstruction: D(E(x)).
         reconstruction: D(z), with z = E(x*).
         transported: D(z′), with z′ the transported z.
-        detail_delta: What `Composition.filter_difference` keeps of D(z′) − D(z) in detail mode.
+        auto_delta: What `Composition.filter_difference` makes of D(z′) − D(z) in the mode `auto`.
+        detail_delta: The same in detail mode.
         residual_delta: The same in residual mode.
+        gains: The gains of the map's bands, luma and chroma, (2, n), float64; (2, 0) for maps without them.
         factor: The autoencoder's factor, ().
         clean_latents: E(x), (1, c, h, w), float32.
         latents: z, likewise.
@@ -46,8 +48,10 @@ class PhotoVariants:
     clean_reconstruction: Tensor
     reconstruction: Tensor
     transported: Tensor
+    auto_delta: Tensor
     detail_delta: Tensor
     residual_delta: Tensor
+    gains: Tensor
     factor: Tensor
     clean_latents: Tensor
     latents: Tensor
@@ -68,13 +72,18 @@ class PhotoVariants:
             pixels.add_rgb_delta(0, reconstructions[point.name] - pixels.to_rgb())
             return pixels.to_rgb()
         mode, strength = TransportMode(point.name), 1.0 if point.alpha is None else 1 - point.alpha
-        composition = Composition(mode, int(self.factor), preserve=preserve)
+        gains = BandGains(*map(tuple, self.gains.tolist())) if self.gains.numel() else None
+        composition = Composition(mode, int(self.factor), preserve=preserve, gains=gains)
         areas, region = (
             composition.find_constant_areas(pixels.samples),
             (slice(0, pixels.height), slice(0, pixels.width)),
         )
         constant = None if areas is None else torch.from_numpy(areas.mask(*region))
-        deltas = {TransportMode.DETAIL: self.detail_delta, TransportMode.RESIDUAL: self.residual_delta}
+        deltas = {
+            TransportMode.AUTO: self.auto_delta,
+            TransportMode.DETAIL: self.detail_delta,
+            TransportMode.RESIDUAL: self.residual_delta,
+        }
         is_grey = pixels.samples.shape[2] == 1
         decoded = deltas.get(mode, self.transported)
         change = composition.change(decoded, pixels.to_rgb(), self.toned, strength, constant, grey=is_grey)
@@ -96,6 +105,7 @@ def compute_variants(
     restored: Pixels,
     plan: TilePlan,
     tone: ToneCurve | None = None,
+    gains: BandGains | None = None,
 ) -> PhotoVariants:
     """Encode, transport and decode a photo.
 
@@ -106,6 +116,7 @@ def compute_variants(
         restored: The restored photo, of the same size.
         plan: The tiles of both.
         tone: The tone curve of the map; None without one.
+        gains: The gains of the map's bands; None without them.
 
     Raises:
         AutoencoderError: The autoencoder returned values that are not finite.
@@ -127,8 +138,8 @@ def compute_variants(
         cropped = canvas[:, :, : clean.height, : clean.width].float().cpu()
         return [image.contiguous() for image in torch.split(cropped, 3, dim=1)]
 
-    modes = (TransportMode.DETAIL, TransportMode.RESIDUAL)
-    compositions = [Composition(mode, autoencoder.factor, tone) for mode in modes]
+    modes = (TransportMode.AUTO, TransportMode.DETAIL, TransportMode.RESIDUAL)
+    compositions = [Composition(mode, autoencoder.factor, tone, gains=gains) for mode in modes]
     z_clean = encode_tiled(autoencoder, clean, plan)
     z = encode_tiled(autoencoder, restored, plan, compositions[0].apply_tone)
     transported = transport(z)
@@ -145,7 +156,7 @@ def compute_variants(
 
     clean_samples, restored_samples = (torch.from_numpy(pixels.samples) for pixels in (clean, restored))
     (clean_reconstruction,) = stitch_images(compute_clean, z_clean)
-    reconstruction, decoded, detail_delta, residual_delta = stitch_images(compute_restored, z, transported)
+    reconstruction, decoded, auto_delta, detail_delta, residual_delta = stitch_images(compute_restored, z, transported)
     return PhotoVariants(
         clean=clean_samples,
         restored=restored_samples,
@@ -153,8 +164,10 @@ def compute_variants(
         clean_reconstruction=clean_reconstruction,
         reconstruction=reconstruction,
         transported=decoded,
+        auto_delta=auto_delta,
         detail_delta=detail_delta,
         residual_delta=residual_delta,
+        gains=torch.tensor([gains.luma, gains.chroma] if gains else [[], []], dtype=torch.float64),
         factor=torch.tensor(autoencoder.factor),
         clean_latents=z_clean.cpu().contiguous(),
         latents=z.cpu().contiguous(),

@@ -1,5 +1,6 @@
 """Encoding and decoding in tiles, the enhancer, and calibration from photos."""
 
+from deepot.inference.bands import band_sides
 from deepot.inference.calibration import (
     degrade_photo,
     fit_images,
@@ -8,6 +9,7 @@ from deepot.inference.calibration import (
     photo_statistics,
     tone_sums,
 )
+from deepot.inference.change_measurement import measure_change
 from deepot.inference.composition import Composition
 from deepot.inference.enhancer import Enhancer, EnhanceStats, mean_square_difference
 from deepot.inference.modes import Preserve, TransportMode
@@ -21,12 +23,14 @@ __all__ = [
     "Preserve",
     "TileOptions",
     "TransportMode",
+    "band_sides",
     "check_finite",
     "degrade_photo",
     "encode_tiled",
     "fit_images",
     "make_tile_decoder",
     "mean_square_difference",
+    "measure_change",
     "paired_moments",
     "photo_moments",
     "photo_statistics",

@@ -1,6 +1,6 @@
 """Calibration from photos: statistics of their latent patches, and maps fitted from them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from deepot.autoencoder import LoadedAutoencoder
+from deepot.inference.change_measurement import measure_change
 from deepot.inference.tile_options import TileOptions
 from deepot.inference.tiled_autoencoder import encode_tiled
 from deepot.photo import Pixels
@@ -23,6 +24,7 @@ from deepot.transport import (
     ToneSums,
     TransportMap,
     compute_patch_moments,
+    fit_change,
     fit_map,
     fit_tone,
     load_map_kind,
@@ -149,9 +151,10 @@ def fit_images(
     map_kind = load_map_kind(kind)
     map_kind.check_settings(patch_size, calibration)
     curve: ToneCurve | None = None
-    if tone and calibration is CalibrationKind.PAIRED:
+    if calibration.has_clean_originals:
         restored, natural = list(restored), list(natural)
-        curve = fit_tone(_pair_sums(restored, natural))
+    if tone and calibration.has_clean_originals:
+        curve = fit_tone([tone_sums(*map(Pixels.from_image, pair)) for pair in zip(restored, natural, strict=False)])
     sides = [
         _collect(
             photo_statistics(autoencoder, Pixels.from_image(image), map_kind, patch_size, tone=side_tone)
@@ -160,7 +163,7 @@ def fit_images(
         for images, side_tone in ((restored, curve), (natural, None))
     ]
     (source, source_statistics), (reference, reference_statistics) = sides
-    return fit_map(
+    fitted = fit_map(
         source,
         reference,
         autoencoder=autoencoder.name,
@@ -172,6 +175,12 @@ def fit_images(
         statistics=None if map_kind.statistics is Moments else (source_statistics, reference_statistics),
         tone=curve,
     )
+    if not calibration.has_clean_originals:
+        return fitted
+    operator = fitted.operator_on(autoencoder.device)
+    pairs = ([Pixels.from_image(image) for image in pair] for pair in zip(restored, natural, strict=True))
+    sums = [measure_change(autoencoder, operator, before, clean, curve) for before, clean in pairs]
+    return replace(fitted, change=fit_change(sums))
 
 
 def tone_sums(restored: Pixels, natural: Pixels) -> ToneSums:
@@ -179,11 +188,6 @@ def tone_sums(restored: Pixels, natural: Pixels) -> ToneSums:
     if (restored.height, restored.width) != (natural.height, natural.width):
         return ToneSums.empty()
     return ToneSums.from_pair(restored.to_rgb(), natural.to_rgb())
-
-
-def _pair_sums(restored: Sequence[Image.Image], natural: Sequence[Image.Image]) -> list[ToneSums]:
-    """Return the sums of each pair of images."""
-    return [tone_sums(*map(Pixels.from_image, pair)) for pair in zip(restored, natural, strict=False)]
 
 
 def _collect(photos: Iterable[PatchStatistics]) -> tuple[list[Moments], PatchStatistics]:

@@ -8,10 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from deepot.inference.bands import luma_difference, scale_bands
 from deepot.inference.cell_filters import cell_means, detail, fill_cells, remove_repetition
 from deepot.inference.modes import Preserve, TransportMode
-from deepot.photo import LUMA_WEIGHTS, ConstantAreas
-from deepot.transport import ToneCurve
+from deepot.photo import ConstantAreas
+from deepot.transport import BandGains, ToneCurve
 
 _CLIPPING_ROUNDS = 3  # after which cell means differ from their goal by less than rounding, if they can reach it
 
@@ -25,12 +26,14 @@ class Composition:
         factor: Side of a cell in pixels, the autoencoder's factor.
         tone: The tone curve of the map; None without one.
         preserve: What the map must not change.
+        gains: The gains of the map's bands, for the mode `auto`; without them `auto` is `detail`.
     """
 
     mode: TransportMode
     factor: int
     tone: ToneCurve | None = None
     preserve: Collection[Preserve] = ()
+    gains: BandGains | None = None
 
     def find_constant_areas(self, samples: NDArray[Any]) -> ConstantAreas | None:
         """Return where nothing is added to samples (H, W, C); None if there is no such pixel, or in plain mode."""
@@ -42,11 +45,13 @@ class Composition:
         return rgb if self.tone is None else self.tone.apply(rgb)
 
     def filter_difference(self, difference: Tensor) -> Tensor:
-        """Return what of D(z′) − D(z) (B, 3, H, W) is added at α = 0 in detail and residual mode.
+        """Return what of D(z′) − D(z) (B, 3, H, W) is added at α = 0, except in plain mode.
 
         H and W are multiples of `factor`. It is local, and exact in tiles with a halo of `FILTER_RADIUS` cells.
         """
-        if self.mode is TransportMode.DETAIL:
+        if self.mode is TransportMode.AUTO and self.gains is not None:
+            return scale_bands(remove_repetition(difference, self.factor), self.factor, self.gains)
+        if self.mode is not TransportMode.RESIDUAL:
             difference = detail(difference, self.factor)
         return remove_repetition(difference, self.factor)
 
@@ -80,19 +85,21 @@ class Composition:
             shift, delta = luma_difference(shift), luma_difference(delta)
         if constant is not None:
             shift, delta = shift * ~constant, delta * ~constant
-        if self.mode is TransportMode.DETAIL:
-            delta = self._restore_cell_means(delta, restored, restored + shift, constant, one_change)
+        if self.mode is not TransportMode.RESIDUAL:
+            means = cell_means((restored + shift).clamp(0, 1), self.factor)
+            if self.mode is TransportMode.AUTO and self.gains is not None:
+                means = (means + cell_means(delta - shift, self.factor)).clamp(0, 1)
+            delta = self._restore_cell_means(delta, restored, means, constant, one_change)
         return delta
 
     def _restore_cell_means(
-        self, delta: Tensor, restored: Tensor, goal: Tensor, constant: Tensor | None, one_change: bool
+        self, delta: Tensor, restored: Tensor, goal_means: Tensor, constant: Tensor | None, one_change: bool
     ) -> Tensor:
-        """Return a change after which the cells have the means of `goal`, in spite of clipping and constant areas.
+        """Return a change after which the cells have these means, in spite of clipping and constant areas.
 
         What clipped or constant pixels do not take is shared by the other pixels of their cell.
         """
         size = delta.shape[2:]
-        goal_means = cell_means(goal.clamp(0, 1), self.factor)
         for _ in range(_CLIPPING_ROUNDS):
             values = restored + delta
             free = (values > 0) & (values < 1)
@@ -107,9 +114,3 @@ class Composition:
             step = torch.where(share > 0, gap / share.clamp(min=1e-6), 0.0)
             delta = delta + fill_cells(step, self.factor, *size) * free
         return delta
-
-
-def luma_difference(difference: Tensor) -> Tensor:
-    """Return the luma (ITU-R BT.601) of a difference of RGB images (B, 3, H, W), in all three channels."""
-    weights = difference.new_tensor(LUMA_WEIGHTS).view(3, 1, 1)
-    return (difference * weights).sum(1, keepdim=True).expand_as(difference)

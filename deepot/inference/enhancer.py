@@ -64,8 +64,8 @@ class Enhancer:
         autoencoder: LoadedAutoencoder,
         transport_map: TransportMap,
         *,
-        alpha: float = 0.0,
-        mode: TransportMode | str = TransportMode.DETAIL,
+        alpha: float | str = 0.0,
+        mode: TransportMode | str = TransportMode.AUTO,
         preserve: Collection[Preserve | str] | str = (),
         tiles: TileOptions | None = None,
     ) -> None:
@@ -74,19 +74,21 @@ class Enhancer:
         Args:
             autoencoder: The autoencoder the map was fitted with.
             transport_map: The map.
-            alpha: α.
+            alpha: α, or a goal that decides it: "min-error", or a limit such as "loss<=0.3dB" (`ErrorCurve`).
             mode: How the output is composed.
             preserve: What the map must not change, e.g. ("chroma",).
             tiles: How large photos are cut; the defaults of `TileOptions` if None.
 
         Raises:
-            MapError: The map was fitted with another autoencoder.
-            ValueError: There is no such mode, or nothing of that name to preserve.
+            MapError: The map was fitted with another autoencoder, or without the pairs that a goal needs.
+            ValueError: α is neither a number nor a goal, there is no such mode, or nothing of that name to preserve.
         """
         transport_map.check_autoencoder(autoencoder)
-        self.autoencoder, self.alpha, self.tiles = autoencoder, alpha, tiles or TileOptions()
+        self.autoencoder, self.tiles, mode = autoencoder, tiles or TileOptions(), TransportMode(mode)
+        self.alpha = transport_map.resolve_alpha(alpha, mode)
         preserved = frozenset(Preserve(name) for name in ([preserve] if isinstance(preserve, str) else preserve))
-        self.composition = Composition(TransportMode(mode), autoencoder.factor, transport_map.tone, preserved)
+        gains = transport_map.change.gains if transport_map.change else None
+        self.composition = Composition(mode, autoencoder.factor, transport_map.tone, preserved, gains)
         self._operator = transport_map.operator_on(autoencoder.device, keep_mean=Preserve.MEAN in preserved)
         self._patch_nll = PatchNll(transport_map.reference, transport_map.info.patch_size, device=autoencoder.device)
 

@@ -6,19 +6,22 @@ from enum import StrEnum
 class TransportMode(StrEnum):
     """How an output is composed of the restored photo x* and the two decoded images D(z) and D(z′).
 
+    AUTO: x* + (1 − α)(t − x* + G(D(z′) − D(z))), with G the filter `remove_repetition` and the gains of the map's bands
+        (`fit_change`), which calibration pairs show; DETAIL for maps that were not fitted from pairs.
     DETAIL: x* + (1 − α)(t − x* + H(D(z′) − D(z))), with x* toned to t by the map's tone curve, z = E(t), and H the
         filters `detail` and `remove_repetition`: the mean of every cell stays as in (1 − α) t + α x*.
     RESIDUAL: The same without `detail`: coarse structure and colours may change, too.
     PLAIN: (1 − α) D(z′) + α x*, as published (Adrai et al. 2023) if the map has no tone curve.
 
-    In the first two modes the autoencoder's own error cancels out, and nothing is added to constant areas.
+    In all modes but PLAIN the autoencoder's own error cancels out, and nothing is added to constant areas.
 
     Example:
         >>> import deepot
         >>> [mode.value for mode in deepot.TransportMode]
-        ['detail', 'residual', 'plain']
+        ['auto', 'detail', 'residual', 'plain']
     """
 
+    AUTO = "auto"
     DETAIL = "detail"
     RESIDUAL = "residual"
     PLAIN = "plain"

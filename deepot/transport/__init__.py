@@ -2,8 +2,11 @@
 
 from deepot.transport.binned_moments import BinnedMoments, compute_binned_patch_moments
 from deepot.transport.calibration_kind import CalibrationKind
+from deepot.transport.change_model import BandGains, ChangeModel, fit_change
+from deepot.transport.change_sums import ChangeSums
 from deepot.transport.dct import dct_basis, to_frequencies
 from deepot.transport.drift import estimate_sampling_variance, measure_drift_distance
+from deepot.transport.error_curve import ErrorCurve, check_alpha
 from deepot.transport.gaussian import Gaussian, affine_transport, transport_matrix, wasserstein2_squared
 from deepot.transport.map_fit import fit_map
 from deepot.transport.map_info import MapInfo
@@ -20,8 +23,12 @@ from deepot.transport.uncertainty import estimate_uncertainty
 
 __all__ = [
     "MAP_KINDS",
+    "BandGains",
     "BinnedMoments",
     "CalibrationKind",
+    "ChangeModel",
+    "ChangeSums",
+    "ErrorCurve",
     "Gaussian",
     "LatentOperator",
     "MapInfo",
@@ -36,6 +43,7 @@ __all__ = [
     "ToneSums",
     "TransportMap",
     "affine_transport",
+    "check_alpha",
     "compute_binned_patch_moments",
     "compute_patch_moments",
     "count_overlaps",
@@ -44,6 +52,7 @@ __all__ = [
     "estimate_sampling_variance",
     "estimate_uncertainty",
     "extract_patches",
+    "fit_change",
     "fit_map",
     "fit_tone",
     "load_map_kind",

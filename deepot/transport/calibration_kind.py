@@ -30,6 +30,11 @@ class CalibrationKind(StrEnum):
         return self is not CalibrationKind.UNPAIRED
 
     @property
+    def has_clean_originals(self) -> bool:
+        """Whether the natural side holds the clean originals of the restored side."""
+        return self is CalibrationKind.PAIRED
+
+    @property
     def default_shrinkage_se(self) -> float:
         """By how many standard errors the map is shrunk unless the user chooses otherwise (`fit_map`)."""
         return 0.0 if self.has_same_scenes else _UNPAIRED_SHRINKAGE_SE

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from deepot.autoencoder import LoadedAutoencoder
 from deepot.errors import MapError, SpecError
+from deepot.transport.change_model import ChangeModel
+from deepot.transport.error_curve import check_alpha
 from deepot.transport.gaussian import Gaussian
 from deepot.transport.map_info import MapInfo
 from deepot.transport.map_kinds import LatentOperator, load_map_kind
@@ -18,7 +20,7 @@ from deepot.transport.safetensors_file import pack, unpack_metadata, unpack_tens
 from deepot.transport.tone import ToneCurve
 from deepot.transport.validity import check_psd, check_tensors, has_variation
 
-MAP_FORMAT = "deepot-map-8"
+MAP_FORMAT = "deepot-map-9"
 _FORMAT_PREFIX = "deepot-map-"
 _REFERENCE_MEAN, _REFERENCE_COVARIANCE, _TONE = "reference_mean", "reference_covariance", "tone_shifts"
 _PSD_PARAMETERS, _ASCENDING_PARAMETERS = {"matrix"}, {"bounds"}
@@ -37,6 +39,8 @@ class TransportMap:
         info: What the map was fitted from and how.
         tone: The tone curve that restored photos had applied before they were encoded, and must have in use; None if
             none was fitted.
+        change: What the calibration pairs show about the change that the map makes; None if it was not fitted from
+            pairs.
 
     Example:
         >>> import deepot, torch
@@ -55,6 +59,7 @@ class TransportMap:
     reference: Gaussian
     info: MapInfo
     tone: ToneCurve | None = None
+    change: ChangeModel | None = None
 
     @property
     def channels(self) -> int:
@@ -79,6 +84,23 @@ class TransportMap:
                 f"'{autoencoder.name}' have {autoencoder.channels}: fit the map again"
             )
 
+    def resolve_alpha(self, alpha: float | str, mode: str) -> float:
+        """Return α as a number: as it is, or the one that keeps a goal, by the error curve of an output mode.
+
+        Raises:
+            MapError: It is a goal, and the map has no error curves, because it was not fitted from pairs.
+            ValueError: It is neither a number nor a goal (`check_alpha`).
+        """
+        check_alpha(alpha)
+        if not isinstance(alpha, str):
+            return float(alpha)
+        if self.change is None:
+            raise MapError(
+                f"alpha is '{alpha}', which needs the error that clean photos show, but the map was fitted without "
+                f"pairs ({self.info.calibration}): give a number, or calibrate with natural photos and a degradation"
+            )
+        return self.change.curves[mode].resolve(alpha)
+
     def operator_on(
         self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, *, keep_mean: bool = False
     ) -> LatentOperator:
@@ -92,10 +114,12 @@ class TransportMap:
         """Return the map as a safetensors file; equal maps give equal bytes."""
         reference = {_REFERENCE_MEAN: self.reference.mean, _REFERENCE_COVARIANCE: self.reference.covariance}
         tensors = {name: tensor.clone() for name, tensor in {**self.parameters, **reference}.items()}
-        metadata = {"format": MAP_FORMAT, "tone": None, **asdict(self.info)}
+        metadata = {"format": MAP_FORMAT, "tone": None, "change": None, **asdict(self.info)}
         if self.tone is not None:
             tensors[_TONE] = self.tone.shifts
             metadata["tone"] = self.tone.record
+        if self.change is not None:
+            metadata["change"] = self.change.record
         return pack(tensors, metadata)
 
     @property
@@ -119,6 +143,8 @@ class TransportMap:
             if file_format != MAP_FORMAT:
                 raise MapError(f"{name} is not a deepot map (its format is '{file_format}')")
             tone = _read_tone(tensors.pop(_TONE, None), fields.pop("tone", None))
+            change_record = fields.pop("change", None)
+            change = None if change_record is None else ChangeModel.from_record(change_record)
             info = MapInfo.from_fields(fields)
             load_map_kind(info.kind)
             reference = Gaussian(tensors.pop(_REFERENCE_MEAN), tensors.pop(_REFERENCE_COVARIANCE))
@@ -129,7 +155,7 @@ class TransportMap:
             raise MapError(f"{name} is a map of a kind that this version of deepot does not have: {error}") from error
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise MapError(f"{name} is not a deepot map ({type(error).__name__}: {error})") from error
-        return cls(tensors, reference, info, tone)
+        return cls(tensors, reference, info, tone, change)
 
     def save(self, path: Path | str) -> None:
         """Write the map file."""

@@ -11,6 +11,7 @@ from pipeline.calibration.sides import Side
 from pipeline.calibration.stored_moments import read_map_statistics
 from pipeline.calibration.tasks import (
     MomentsTask,
+    MomentsTaskExecutor,
     MomentsTaskResult,
     list_pending_tasks,
     list_sides,
@@ -22,6 +23,7 @@ __all__ = [
     "CalibrationPaths",
     "Drift",
     "MomentsTask",
+    "MomentsTaskExecutor",
     "MomentsTaskResult",
     "Side",
     "append_photos",

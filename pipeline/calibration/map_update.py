@@ -5,19 +5,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from deepot.autoencoder import LoadedAutoencoder
-from deepot.transport import CalibrationKind, Moments
+from deepot.transport import CalibrationKind
+from pipeline.calibration.change import measure_map_change
 from pipeline.calibration.drift import Drift, measure_drift
 from pipeline.calibration.maps import fit_and_store_map, load_map, read_fitted_shard_counts
+from pipeline.calibration.moments import compute_moments
 from pipeline.calibration.paths import CalibrationPaths
 from pipeline.calibration.sides import Side
 from pipeline.calibration.stored_moments import read_map_statistics
-from pipeline.calibration.tasks import MomentsTask, list_shard_numbers
+from pipeline.calibration.tasks import MomentsTask, MomentsTaskExecutor, list_shard_numbers
 from pipeline.config import Job, RefitPolicy
+from pipeline.progress import Progress
 from pipeline.storage import create_if_absent, write
 
 log = logging.getLogger(__name__)
-
-MomentBlocks = tuple[list[Moments], list[Moments]]
 
 
 def update_map(
@@ -25,7 +26,8 @@ def update_map(
     paths: CalibrationPaths,
     autoencoder: LoadedAutoencoder,
     tasks: Sequence[MomentsTask],
-    compute_moments: Callable[[], MomentBlocks],
+    start_workers: Callable[[], MomentsTaskExecutor],
+    progress: Progress,
 ) -> Drift:
     """Fit the first map of a calibration, or measure its drift and fit a new map if the job asks for it.
 
@@ -34,8 +36,9 @@ def update_map(
         paths: the folder of the calibration.
         autoencoder: the autoencoder.
         tasks: all tasks of the statistics.
-        compute_moments: computes the moments that are missing and returns all of them; called only if there are photos
+        start_workers: starts the workers and returns what runs a function on tasks; called only if there are photos
             that the map was not fitted from.
+        progress: receives the number of processed photos.
 
     Returns:
         The drift of the calibration since the map that the job applied before.
@@ -47,7 +50,8 @@ def update_map(
     fitted_shard_counts = read_fitted_shard_counts(paths, current_map) if current_map else {}
     if current_map and fitted_shard_counts == shard_counts:
         return Drift(current_map.sha256, current_map.info.source_images, map_distance=current_map.info.wasserstein2)
-    moment_blocks = compute_moments()
+    execute = start_workers()
+    moment_blocks = compute_moments(tasks, execute, progress)
     if current_map:
         source_shards = list_shard_numbers(tasks, Side.SOURCE)
         drift = measure_drift(paths, current_map, source_shards, fitted_shard_counts[Side.SOURCE])
@@ -55,7 +59,15 @@ def update_map(
         create_if_absent(record_uri, drift.to_record())
         if not _should_refit(job, drift):
             return drift
-    fitted = fit_and_store_map(job, paths, autoencoder, *moment_blocks, read_map_statistics(tasks), shard_counts)
+    fitted = fit_and_store_map(
+        job,
+        paths,
+        autoencoder,
+        *moment_blocks,
+        read_map_statistics(tasks),
+        shard_counts,
+        lambda fitted: measure_map_change(tasks, fitted, execute, progress),
+    )
     if not current_map:
         return Drift(fitted.sha256, fitted.info.source_images, map_distance=fitted.info.wasserstein2)
     if fitted.sha256 != current_map.sha256:

@@ -58,7 +58,7 @@ def compute_moments(
     paths, tone = tasks[0].paths, _load_or_fit_tone(tasks, execute, progress)
     pending = [replace(task, tone=tone) for task in list_pending_tasks(tasks)]
     progress.begin("moments", sum(len(task.shard.entries) for task in pending))
-    for result in _run_with_refusals(compute_shard_moments, tasks, pending, execute):
+    for result in run_with_refusals(compute_shard_moments, tasks, pending, execute):
         for uri, reason in result.unusable:
             log.warning("not used for calibration: %s (%s)", uri, reason, extra={"photo": uri})
         progress.advance(result.images + len(result.unusable), len(result.unusable))
@@ -85,7 +85,7 @@ def _load_or_fit_tone(
         return curve
     pending = list_pending_tone_tasks(tasks)
     progress.begin("tone", sum(len(task.shard.entries) for task in pending))
-    for result in _run_with_refusals(compute_shard_tone, tasks, pending, execute):
+    for result in run_with_refusals(compute_shard_tone, tasks, pending, execute):
         progress.advance(result.images + len(result.unusable), len(result.unusable))
     progress.end()
     blocks = read_tone_blocks(paths, sorted(task.shard.number for task in tasks))
@@ -94,7 +94,7 @@ def _load_or_fit_tone(
     return read_tone_curve(job, paths)
 
 
-def _run_with_refusals(
+def run_with_refusals(
     function: ShardFunction, tasks: Sequence[MomentsTask], pending: Sequence[MomentsTask], execute: MomentsTaskExecutor
 ) -> Iterator[MomentsTaskResult]:
     """Run the pending tasks, those whose photos storage refused once more, with a photo that it has returned.

@@ -63,6 +63,14 @@ class CalibrationPaths:
         """tone.safetensors: the tone curve of the calibration, which never changes."""
         return join_uri(self.moments_folder, "tone.safetensors")
 
+    def change_sums(self, map_sha256: str, shard: int) -> str:
+        """Return the URI of the sums that show what a map changes in the photos of a shard."""
+        return join_uri(self.moments_folder, f"change-{map_sha256[:16]}", f"{shard:05d}.safetensors")
+
+    def unmeasured_map(self, map_sha256: str) -> str:
+        """Return the URI of a map without its gains and error curves, which workers measure."""
+        return join_uri(self.moments_folder, f"change-{map_sha256[:16]}.safetensors")
+
     def map(self, number: int = 1) -> str:
         """Return the URI of a map, numbered from 1; a refit gets the next number."""
         return join_uri(self.maps_folder, f"map-{number:04d}.safetensors")

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from deepot.inference import degrade_photo, photo_statistics, tone_sums
+from deepot.inference import band_sides, degrade_photo, measure_change, photo_statistics, tone_sums
 from deepot.photo import Pixels
 from deepot.restoration import rng_for
-from deepot.transport import Moments, PatchStatistics, ToneSums, load_map_kind
+from deepot.transport import ChangeSums, Moments, PatchStatistics, ToneSums, TransportMap, load_map_kind
 from pipeline.calibration.sides import Side
 from pipeline.calibration.tasks import MomentsTask, MomentsTaskResult, allowed_names, list_sides
 from pipeline.config import Limits
@@ -13,7 +13,7 @@ from pipeline.errors import AccessDeniedError, ErrorCode, ImageError
 from pipeline.failures import DEVICE_ERRORS, error_code, error_message
 from pipeline.imageio import decode
 from pipeline.sources import read_input
-from pipeline.storage import Entry, write
+from pipeline.storage import Entry, read, write
 from pipeline.workers import Models, hard_deadline, load_models, scaled_timeout_s, tile_options
 
 
@@ -56,6 +56,31 @@ def compute_shard_tone(task: MomentsTask) -> MomentsTaskResult:
     result = _process_photos(task, models, add_photo)
     if result.refused_task is None:
         write(task.paths.tone_sums(task.shard.number), total.to_bytes())
+    return result
+
+
+def compute_shard_change(task: MomentsTask) -> MomentsTaskResult:
+    """Compute and store the sums that show what a task's map changes in its photos, which serve both sides.
+
+    Nothing is stored if storage refuses photos and there is none that it is known to return.
+
+    Raises:
+        AccessDeniedError: storage refuses photos, and the one that it returned before, too.
+    """
+    models = load_models(task.job, task.allow_code)
+    autoencoder = models.autoencoder
+    transport = TransportMap.from_bytes(read(task.map_uri), task.map_uri)
+    operator = transport.operator_on(autoencoder.device)
+    total = ChangeSums.empty(len(band_sides(autoencoder.factor)) + 1)
+
+    def add_photo(sides: dict[Side, Pixels]) -> None:
+        nonlocal total
+        found = measure_change(autoencoder, operator, sides[Side.SOURCE], sides[Side.REFERENCE], transport.tone)
+        total = total.merge(found)
+
+    result = _process_photos(task, models, add_photo)
+    if result.refused_task is None:
+        write(task.paths.change_sums(task.map_sha256, task.shard.number), total.to_bytes())
     return result
 
 

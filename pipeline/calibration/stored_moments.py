@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from deepot.transport import Moments, ToneCurve, ToneSums, load_map_kind, merge_in_order
+from deepot.transport import ChangeSums, Moments, ToneCurve, ToneSums, load_map_kind, merge_in_order
 from pipeline.calibration.paths import CalibrationPaths
 from pipeline.calibration.sides import Side
 from pipeline.calibration.tasks import MomentsTask, list_shard_numbers
@@ -29,6 +29,12 @@ def read_tone_blocks(paths: CalibrationPaths, numbers: Sequence[int]) -> list[To
     """Read the sums of the tone curve over some shards, in blocks as `read_moment_blocks`."""
     blocks = ([paths.tone_sums(number) for number in block] for block in _split_into_blocks(numbers))
     return [merge_in_order(ToneSums.from_bytes(read(uri), uri) for uri in block) for block in blocks]
+
+
+def read_change_blocks(paths: CalibrationPaths, map_sha256: str, numbers: Sequence[int]) -> list[ChangeSums]:
+    """Read the sums that show what a map changes, over some shards, in blocks as `read_moment_blocks`."""
+    blocks = ([paths.change_sums(map_sha256, number) for number in block] for block in _split_into_blocks(numbers))
+    return [merge_in_order(ChangeSums.from_bytes(read(uri), uri) for uri in block) for block in blocks]
 
 
 def _split_into_blocks(numbers: Sequence[int]) -> list[Sequence[int]]:

@@ -26,6 +26,8 @@ class MomentsTask:
         shard: the photos.
         readable: a photo that storage has returned; it is read again if storage refuses photos of this task.
         tone: the tone curve that restored photos get before they are encoded; None if the calibration has none.
+        map_uri: URI of the map whose change is measured; empty until there is one.
+        map_sha256: its SHA-256.
     """
 
     job: Job
@@ -35,6 +37,8 @@ class MomentsTask:
     shard: Shard
     readable: Entry | None = None
     tone: ToneCurve | None = None
+    map_uri: str = ""
+    map_sha256: str = ""
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,12 @@ class Job(ConfigSection):
                 else "results of several maps would mix: put {map} into output.uri, so that every map has a folder"
             )
             raise ValueError(f"transport.refit is {self.transport.refit}, but {reason}")
+        alpha = self.transport.alpha
+        if isinstance(alpha, str) and self.map is None and not self.calibration_kind.has_clean_originals:
+            raise ValueError(
+                f"transport.alpha is {alpha}, which needs the error that clean originals show, but the calibration is "
+                f"{self.calibration_kind}: give a number, or calibration.reference with calibration.degradation"
+            )
         if self.calibration and self.calibration.restored and self.calibration.degradation:
             raise ValueError(
                 "calibration has restored and degradation, but restored photos are not degraded: give one of the two"
@@ -102,7 +108,12 @@ class Job(ConfigSection):
     @property
     def fits_tone(self) -> bool:
         """Whether a tone curve is fitted: only from restored photos and the clean originals of the same scenes."""
-        return self.map is None and self.transport.tone == "auto" and self.calibration_kind is CalibrationKind.PAIRED
+        return self.map is None and self.transport.tone == "auto" and self.calibration_kind.has_clean_originals
+
+    @property
+    def measures_change(self) -> bool:
+        """Whether the change that the map makes is measured: only with the clean originals of restored photos."""
+        return self.map is None and self.calibration_kind.has_clean_originals
 
     @property
     def calibration_limit(self) -> int:

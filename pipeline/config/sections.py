@@ -16,6 +16,8 @@ from pipeline.imageio import MetadataPolicy, parse_output_format
 from pipeline.storage import absolute_uri
 
 Auto = Literal["auto"]
+AlphaGoal = Annotated[str, Field(pattern=r"^(min-error|loss<=\d+(\.\d+)?dB)$")]
+"""What decides α by the error that calibration pairs show (`deepot.transport.ErrorCurve`)."""
 ENV_PREFIX = "env:"
 """Precedes the name of an environment variable that holds a webhook's URL."""
 _ENV_NAME = re.compile(r"[^\s/:=]+")
@@ -96,12 +98,19 @@ class RefitPolicy(StrEnum):
 class Transport(ConfigSection):
     """The map and how it is applied."""
 
-    alpha: float = Field(0.0, ge=-4, le=4, description="0: full transport; 1: the restored photo itself")
+    alpha: Annotated[float, Field(ge=-4, le=4)] | AlphaGoal = Field(
+        0.0,
+        description="0: full transport; 1: the restored photo itself; or a goal, with clean originals in the "
+        "calibration: the least error, or the strongest change that costs at most so much PSNR",
+        examples=["min-error", "loss<=0.3dB"],
+    )
     strength: float | None = Field(
         None, ge=-3, le=5, description="1 − alpha, instead of it: 1: full transport; 0: the restored photo"
     )
     mode: TransportMode = Field(
-        TransportMode.DETAIL, description="detail, residual (colours may change too), or plain as published"
+        TransportMode.AUTO,
+        description="auto (what calibration pairs show; detail without them), detail, residual (colours may change "
+        "too), or plain as published",
     )
     preserve: Annotated[tuple[Preserve, ...], AcceptOne] = Field(
         (), description="what the map must not change: [chroma], [mean] (no mean shift)"
@@ -237,7 +246,7 @@ class Evaluation(ConfigSection):
     features: str | None = Field(None, description="module:factory of a feature network that returns a list of maps")
     metrics: tuple[str, ...] = Field((), description="module:factory of further metrics, (image, clean) → number")
     modes: tuple[TransportMode, ...] = Field(
-        (TransportMode.DETAIL, TransportMode.RESIDUAL, TransportMode.PLAIN),
+        tuple(TransportMode),
         min_length=1,
         description="modes to sweep",
     )

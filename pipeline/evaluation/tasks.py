@@ -115,7 +115,8 @@ def prepare_photo(task: PhotoTask) -> tuple[int, str | None]:
 
         def compute_at_tile_size(size: int) -> PhotoVariants:
             plan = replace(tiles, size=size).plan(models.autoencoder, clean)
-            return compute_variants(models.autoencoder, operator, clean, restored, plan, transport.tone)
+            gains = transport.change.gains if transport.change else None
+            return compute_variants(models.autoencoder, operator, clean, restored, plan, transport.tone, gains)
 
         variants, _ = retry_with_smaller_tiles(compute_at_tile_size, tiles.size, tiles.min_size(models.autoencoder))
     except DEVICE_ERRORS:

@@ -7,7 +7,7 @@ from pipeline.reporting.evaluation_result import Estimates
 
 PREFERRED_FEATURE_SET = "map 3"
 """What the plot shows; the deepest feature map if there are fewer, the latents if there are none."""
-_MODE_COLORS = {"detail": "#1d8a4e", "residual": "#1d6fb5", "plain": "#b5651d"}
+_MODE_COLORS = {"auto": "#7a3fb5", "detail": "#1d8a4e", "residual": "#1d6fb5", "plain": "#b5651d"}
 _CONTROL_MARKERS = {
     RESTORED: ("*", "x*, α = 1"),
     RESTORED_RECONSTRUCTION: ("s", RESTORED_RECONSTRUCTION),

@@ -17,6 +17,7 @@ from pipeline.calibration import calibration_of_run, load_map_of_run, read_drift
 from pipeline.errors import advice_for
 from pipeline.escaping import escape
 from pipeline.imageio import decode
+from pipeline.reporting.error_curve import figure_to_svg, plot_error_curve
 from pipeline.reporting.evaluation_result import read_evaluation
 from pipeline.reporting.manifest_summary import MAX_LISTED, ManifestSummary, summarize_manifest
 from pipeline.runs import RunPaths, iter_manifest_tables, iter_missing_inputs, require_run
@@ -51,7 +52,10 @@ def write_report(run: RunPaths) -> str:
     page = _TEMPLATES.get_template("report.html.j2").render(
         run=run_json,
         map=transport.info,
+        alpha=transport.resolve_alpha(run_json["job"]["transport"]["alpha"], run_json["job"]["transport"]["mode"]),
         tone=transport.tone.summary if transport.tone else None,
+        change=transport.change,
+        error_plot=Markup(plot_error_curve(transport, run_json["job"]["transport"]["mode"])),
         map_sha256=transport.sha256,
         counts={"images": summary.status_counts.total()}
         | {name: summary.status_counts[name] for name in ("ok", "skipped", "failed")},
@@ -137,6 +141,4 @@ def _plot_patch_nll(summary: ManifestSummary, natural_mean: float) -> str:
     axes.axvline(natural_mean, color="#2a8f4e", linestyle="--", label="natural photos, mean")
     axes.set_xlabel("negative log-likelihood of latent patches under natural photos (nats per dimension)")
     axes.legend(loc="lower right")
-    with io.StringIO() as file:
-        figure.savefig(file, format="svg")
-        return file.getvalue().partition("<svg")[2].join(["<svg", ""])
+    return figure_to_svg(figure)

@@ -4,17 +4,17 @@ import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
-from deepot.transport import Moments, TransportMap
+from deepot.transport import TransportMap
 from pipeline.calibration import (
     Drift,
     MomentsTask,
+    MomentsTaskExecutor,
     Side,
     append_photos,
-    compute_moments,
     find_map_uri,
     list_run_maps,
     load_map,
@@ -148,18 +148,17 @@ def _fit(context: JobContext, *, relist: bool, output: str | None = None) -> Fit
         return FitResult(_load_fitted_map(context))
     set_torch_threads(job)  # not those of the thread that loaded the models: a map depends on them in the last bits
 
-    def compute_blocks() -> tuple[list[Moments], list[Moments]]:
-        with (
-            worker_session(options) as session,
-            session.worker_pool(job, options.allow_code) as pool,
-            mark_calibration(context, pending, output) as storage,
-        ):
-            execute = partial(pool.map_unordered, on_worker_death=make_crash_result)
-            return compute_moments(pending, storage.check_first(execute), options.progress)
+    with hold_lease(context.calibration), ExitStack() as workers:
+        tasks = list_calibration_tasks(context, relist=relist)
 
-    with hold_lease(context.calibration):
-        pending = list_calibration_tasks(context, relist=relist)
-        drift = update_map(job, context.calibration, context.models.autoencoder, pending, compute_blocks)
+        def start_workers() -> MomentsTaskExecutor:
+            session = workers.enter_context(worker_session(options))
+            pool = workers.enter_context(session.worker_pool(job, options.allow_code))
+            storage = workers.enter_context(mark_calibration(context, tasks, output))
+            return storage.check_first(partial(pool.map_unordered, on_worker_death=make_crash_result))
+
+        autoencoder = context.models.autoencoder
+        drift = update_map(job, context.calibration, autoencoder, tasks, start_workers, options.progress)
     return FitResult(_load_fitted_map(context), drift)
 
 
@@ -207,6 +206,7 @@ def apply_job(context: JobContext) -> RunSummary:
     started = time.perf_counter()
     transport = _load_fitted_map(context)
     transport.check_autoencoder(context.models.autoencoder)
+    transport.resolve_alpha(context.job.transport.alpha, context.job.transport.mode)
     uncommitted = _uncommitted_shards(context.run)
     done_now = 0
     if uncommitted:

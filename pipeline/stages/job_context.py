@@ -85,6 +85,7 @@ def open_run(job: Job, options: RunOptions) -> JobContext:
     if job.map is not None:
         if (named_map := load_map(job, CalibrationPaths(""))) is not None:
             named_map.check_autoencoder(models.autoencoder)
+            named_map.resolve_alpha(job.transport.alpha, job.transport.mode)
             identities["map"] = named_map.sha256
     else:
         calibration_id = job.calibration_fingerprint(models.fingerprints())[:FINGERPRINT_LENGTH]

@@ -76,7 +76,7 @@ class ShardWorker:
         )
         self._constant_columns = {
             "dtype": str(self._models.autoencoder.dtype).removeprefix("torch."),
-            "alpha": options.alpha,
+            "alpha": self._enhancer.alpha,
             "tone_share": transport.tone.share if transport.tone else 0.0,
             "map_sha256": config.map_sha256,
             "config_sha256": config.fingerprint,

@@ -40,7 +40,7 @@ def framed(mode="RGB", frame=0):
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "I;16"])
-@pytest.mark.parametrize("output", [TransportMode.DETAIL, TransportMode.RESIDUAL])
+@pytest.mark.parametrize("output", [TransportMode.AUTO, TransportMode.DETAIL, TransportMode.RESIDUAL])
 @pytest.mark.parametrize("frame", [0, 128, 255])
 def test_nothing_is_added_where_the_photo_is_constant(autoencoder, transport, mode, output, frame):
     shifted = with_tone(with_target(transport, transport.parameters["target_mean"] + 0.5), 9)
@@ -70,9 +70,9 @@ def test_detail_mode_keeps_the_mean_of_every_cell(autoencoder, transport, alpha,
     if kind == "grey":
         samples = samples[:, :, :1].copy()
     pixels = Pixels(samples.copy())
-    Enhancer(autoencoder, with_target(transport, 1.5 * transport.parameters["target_mean"]), alpha=alpha).enhance(
-        pixels
-    )
+    Enhancer(
+        autoencoder, with_target(transport, 1.5 * transport.parameters["target_mean"]), alpha=alpha, mode="detail"
+    ).enhance(pixels)
     assert np.abs(pixels.samples.astype(int) - samples).max() > 257
     moved = np.abs(cell_means(pixels.samples) - cell_means(samples)) / 257
     assert np.quantile(moved, 0.99) < 0.01
@@ -84,7 +84,8 @@ def test_detail_mode_keeps_cell_means_in_tiles_as_in_one_piece(autoencoder, tran
     results = []
     for size in (1424, 64):
         pixels = Pixels(samples.copy())
-        n_tiles = Enhancer(autoencoder, transport, tiles=TileOptions(size)).enhance(pixels).n_tiles
+        enhancer = Enhancer(autoencoder, transport, mode="detail", tiles=TileOptions(size))
+        n_tiles = enhancer.enhance(pixels).n_tiles
         assert (n_tiles > 4) == (size == 64)
         moved = np.abs(cell_means(pixels.samples) - cell_means(samples)) / 257
         assert np.quantile(moved, 0.99) < 0.01
@@ -92,7 +93,7 @@ def test_detail_mode_keeps_cell_means_in_tiles_as_in_one_piece(autoencoder, tran
     assert np.abs(results[0] - results[1]).max() < 257 / 16
 
 
-@pytest.mark.parametrize("mode", [TransportMode.DETAIL, TransportMode.RESIDUAL])
+@pytest.mark.parametrize("mode", [TransportMode.AUTO, TransportMode.DETAIL, TransportMode.RESIDUAL])
 def test_tone_is_scaled_with_the_change_and_is_gone_at_alpha_one(autoencoder, transport, mode):
     toned, image = with_tone(transport, 12), photo(96, 80)
     before = np.asarray(image).astype(float)

@@ -1,0 +1,54 @@
+"""Measuring what a map changes in one calibration pair."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from deepot.autoencoder import LoadedAutoencoder
+from deepot.inference.bands import band_sides, split_bands
+from deepot.inference.cell_filters import remove_repetition
+from deepot.inference.tile_options import TileOptions
+from deepot.inference.tiled_autoencoder import encode_tiled
+from deepot.photo import Pixels
+from deepot.transport import ChangeSums, ToneCurve
+
+MAX_SIDE = 512
+"""Side in pixels of the centre square of a photo that is measured."""
+
+
+@torch.inference_mode()
+def measure_change(
+    autoencoder: LoadedAutoencoder,
+    transport: Callable[[Tensor], Tensor],
+    restored: Pixels,
+    natural: Pixels,
+    tone: ToneCurve | None = None,
+) -> ChangeSums:
+    """Return the sums over the centre square of a pair; empty if the two differ in size or are smaller than a cell.
+
+    Args:
+        autoencoder: The autoencoder.
+        transport: The map as an operator on latents.
+        restored: The restored photo.
+        natural: The natural photo of the same scene.
+        tone: The tone curve of the map; None without one.
+
+    Raises:
+        AutoencoderError: The autoencoder returned values that are not finite.
+    """
+    factor = autoencoder.factor
+    height, width = (min(side, MAX_SIDE) // factor * factor for side in (restored.height, restored.width))
+    if (restored.height, restored.width) != (natural.height, natural.width) or not height * width:
+        return ChangeSums.empty(len(band_sides(factor)) + 1)
+    top, left = (restored.height - height) // 2, (restored.width - width) // 2
+    square = slice(top, top + height), slice(left, left + width)
+    before, clean = (pixels.to_rgb(*square, autoencoder.device) for pixels in (restored, natural))
+    toned = before if tone is None else tone.apply(before)
+    pixels = Pixels(restored.samples[square].copy())
+    plan = TileOptions().plan(autoencoder, pixels)
+    latents = encode_tiled(autoencoder, pixels, plan, None if tone is None else tone.apply)
+    decoded, decoded_transported = (autoencoder.decode(each) for each in (latents, transport(latents)))
+    change = remove_repetition(decoded_transported - decoded, factor)
+    bands = (split_bands(image, factor) for image in (change, toned, clean))
+    return ChangeSums.from_pair(before, toned, clean, *bands, plain=decoded_transported)

@@ -1,0 +1,167 @@
+"""What calibration pairs show about the change that a map makes: the gains of its bands, and the error at any α.
+
+A decoder does not draw every transported latent as strongly as natural photos have it: some bands come out too weak,
+others too strong. And coarse structure that the map changes is right after some restorers and wrong after others. Pairs
+of restored and clean photos show both in closed form.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deepot.transport.change_sums import ChangeSums
+from deepot.transport.error_curve import ErrorCurve
+from deepot.transport.merging import merge_in_order
+
+_MAX_ENERGY_GAIN = 4.0  # before the root
+_CURVES = ("auto", "detail", "residual", "plain")
+
+
+@dataclass(frozen=True)
+class BandGains:
+    """What the bands of a change are multiplied by, from coarse to fine; cells' means belong to the first band.
+
+    Attributes:
+        luma: The gains of luma.
+        chroma: The gains of chroma.
+    """
+
+    luma: tuple[float, ...]
+    chroma: tuple[float, ...]
+
+    @classmethod
+    def uniform(cls, n_bands: int, coarse: float) -> "BandGains":
+        """Return gains of 1 but for the first bands."""
+        gains = (coarse, *[1.0] * (n_bands - 1))
+        return cls(gains, gains)
+
+
+@dataclass(frozen=True)
+class ChangeModel:
+    """The gains of the mode `auto`, and the error curve of every mode.
+
+    Attributes:
+        gains: The gains.
+        curves: The error curve of each mode by its name, over the calibration pairs, which the map was fitted from.
+        images: Number of pairs.
+    """
+
+    gains: BandGains
+    curves: Mapping[str, ErrorCurve]
+    images: int
+
+    @property
+    def gains_summary(self) -> str:
+        """The gains as one line of text."""
+        luma, chroma = (" ".join(f"{gain:.2f}" for gain in gains) for gains in (self.gains.luma, self.gains.chroma))
+        return f"luma {luma}, chroma {chroma}, from coarse to fine"
+
+    def curve_summary(self, mode: str) -> str:
+        """The error curve of a mode as one line of text."""
+        curve = self.curves[mode]
+        losses = ", ".join(f"{-curve.loss_db(alpha):+.2f} dB at α = {alpha:g}" for alpha in (0.75, 0.5, 0.25, 0.0))
+        return f"PSNR {losses}; best at α = {curve.min_error_alpha:.2f} (on {self.images} calibration pairs)"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """All fields as JSON values."""
+        curves = {mode: vars(curve) for mode, curve in self.curves.items()}
+        return {"gains": {name: list(values) for name, values in vars(self.gains).items()}, "curves": curves} | {
+            "images": self.images
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "ChangeModel":
+        """Return the model with this `record`.
+
+        Raises:
+            KeyError: A field is missing.
+            TypeError: A field has another type.
+            ValueError: A field has a value out of its range.
+        """
+        gains = BandGains(**{name: tuple(map(float, values)) for name, values in record["gains"].items()})
+        curves = {
+            mode: ErrorCurve(**{k: float(v) for k, v in curve.items()}) for mode, curve in record["curves"].items()
+        }
+        numbers = [*gains.luma, *gains.chroma, *(value for curve in curves.values() for value in vars(curve).values())]
+        if not all(math.isfinite(number) for number in numbers):
+            raise ValueError("its change model has numbers that are not finite")
+        if min(*gains.luma, *gains.chroma) < 0 or len(gains.luma) != len(gains.chroma) or len(gains.luma) < 2:
+            raise ValueError("its gains cannot have been fitted")
+        if sorted(curves) != sorted(_CURVES) or any(min(c.error, c.energy) < 0 for c in curves.values()):
+            raise ValueError("its error curves cannot have been fitted")
+        images = record["images"]
+        if not isinstance(images, int) or isinstance(images, bool) or images < 1:
+            raise ValueError(f"its change model is of {images!r:.50} pairs")
+        return cls(gains, curves, images)
+
+
+def fit_change(blocks: Sequence[ChangeSums]) -> ChangeModel | None:
+    """Fit the gains and the error curves to pairs; None if the blocks hold no pair.
+
+    Coarse bands, which the restored photo mostly has right, are multiplied by the factor of least squared error,
+    ⟨b(d), b(x) − b(t)⟩ / ‖b(d)‖², less its standard error, from 0 to 1. The finer bands of luma that come out too weak
+    are multiplied by the root of the gain g that gives them the energy of clean photos, ‖b(t) + g b(d)‖² = ‖b(x)‖²: by
+    half of the missing dB, because what the decoder draws is right in part only. The jackknife over blocks gives
+    standard errors, by which gains stay nearer to 1. Chroma keeps gains of 1.
+
+    Args:
+        blocks: The sums over one or several pairs each. With fewer than two the gains are those of detail mode.
+    """
+    blocks = [block for block in blocks if block.totals[2]]
+    if not blocks:
+        return None
+    total = merge_in_order(blocks)
+    gains = _fit_gains(blocks, total)
+    return ChangeModel(gains, _fit_curves(total, gains), int(total.totals[2]))
+
+
+def _fit_gains(blocks: Sequence[ChangeSums], total: ChangeSums) -> BandGains:
+    n, count = total.n_bands, len(blocks)
+    neutral = torch.ones(2 * n, dtype=torch.float64)
+    neutral[[0, n]] = 0
+    values = neutral
+    if count > 1:
+        left_out = torch.stack([_unshrunk_gains(merge_in_order([*blocks[:k], *blocks[k + 1 :]])) for k in range(count)])
+        spread = ((count - 1) * left_out.var(0, correction=0)).sqrt()
+        difference = _unshrunk_gains(total) - neutral
+        values = neutral + difference.sign() * (difference.abs() - spread).clamp(min=0)
+    luma, chroma = (tuple(round(value, 6) for value in half.tolist()) for half in (values[:n], values[n:]))
+    return BandGains(luma, chroma)
+
+
+def _unshrunk_gains(sums: ChangeSums) -> Tensor:
+    """Return the gains of all bands (2n,), not shrunk."""
+    n = sums.n_bands
+    bands = sums.band_slice
+    change_energy = sums.gram.diagonal()[bands]
+    clean, toned, cross = sums.energies
+    safe = change_energy.clamp(min=torch.finfo(torch.float64).tiny)
+    # ⟨b(d), b(x) − b(t)⟩: the products are with x − x*, so that those with the tone's shift are taken off
+    explained = (sums.products[bands] - sums.gram[0, bands]) / safe
+    root = (cross.square() - change_energy * (toned - clean)).clamp(min=0).sqrt()
+    energy_gain = ((root - cross) / safe).clamp(1, _MAX_ENERGY_GAIN)
+    gains = torch.ones(2 * n, dtype=torch.float64)
+    gains[:n] = energy_gain[:n].sqrt()
+    gains[[0, n]] = explained[[0, n]].clamp(0, 1)
+    return torch.where(change_energy > 0, gains, torch.ones_like(gains))
+
+
+def _fit_curves(total: ChangeSums, gains: BandGains) -> dict[str, ErrorCurve]:
+    n = total.n_bands
+    curves = {}
+    for mode in _CURVES:
+        weights = torch.zeros(2 * n + 2, dtype=torch.float64)
+        if mode == "plain":
+            weights[-1] = 1
+        else:
+            used = gains if mode == "auto" else BandGains.uniform(n, 0.0 if mode == "detail" else 1.0)
+            weights[:-1] = torch.tensor([1.0, *used.luma, *used.chroma], dtype=torch.float64)
+        samples = float(total.totals[1])
+        gain, energy = float(weights @ total.products), float(weights @ total.gram @ weights)
+        curves[mode] = ErrorCurve(float(total.totals[0]) / samples, gain / samples, max(0.0, energy) / samples)
+    return curves

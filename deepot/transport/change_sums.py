@@ -1,0 +1,131 @@
+"""Sums over calibration pairs that show what a map changes in restored photos, and how far that lowers their error."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from deepot.errors import MomentsError
+from deepot.transport.moments import WAY_OUT, pack_statistics, unpack_statistics
+from deepot.transport.validity import check_psd, check_tensors
+
+SUMS_FORMAT = "deepot-change-sums-1"
+_SHIFT = 1  # the vector of the tone curve's shift precedes the bands
+_PLAIN = 1  # and that of the published output follows them
+
+
+@dataclass(frozen=True)
+class ChangeSums:
+    """Sums over the samples of pairs of restored photos x* and clean photos x, in [0, 1].
+
+    Changes are vectors over all samples, in this order: the shift t − x* of the tone curve; the bands of
+    D(z′) − D(z), n of luma and n of chroma, each from coarse to fine; and D(z′) − x*, the change of the published
+    output.
+
+    Attributes:
+        gram: Inner products of the changes, (2n + 2, 2n + 2), float64.
+        products: Inner products of the changes with the error x − x*, (2n + 2,), float64.
+        energies: (3, 2n), float64: sums of squares of the bands of x, of those of t, and inner products of the bands of
+            t with those of the change.
+        totals: (3,), float64: the sum of squares of the error, the number of samples and the number of pairs.
+
+    Example:
+        >>> import deepot, torch
+        >>> restored, clean = torch.rand(2, 1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+        >>> bands = torch.stack([clean - restored, torch.zeros_like(clean)])[:, None]
+        >>> sums = deepot.ChangeSums.from_pair(restored, restored, clean, bands, bands, bands, plain=clean)
+        >>> torch.allclose(sums.gram[1, 1], sums.products[1]), sums.n_bands, int(sums.totals[2])
+        (True, 1, 1)
+    """
+
+    gram: Tensor
+    products: Tensor
+    energies: Tensor
+    totals: Tensor
+
+    @classmethod
+    def empty(cls, n_bands: int) -> "ChangeSums":
+        """Return the sums over no pairs: the neutral element of `merge`."""
+        n = 2 * n_bands
+        shapes = (n + 2, n + 2), (n + 2,), (3, n), (3,)
+        return cls(*(torch.zeros(shape, dtype=torch.float64) for shape in shapes))
+
+    @classmethod
+    def from_pair(
+        cls,
+        restored: Tensor,
+        toned: Tensor,
+        clean: Tensor,
+        change_bands: Tensor,
+        toned_bands: Tensor,
+        clean_bands: Tensor,
+        *,
+        plain: Tensor,
+    ) -> "ChangeSums":
+        """Return the sums over one pair of photos, all (1, 3, H, W) in [0, 1].
+
+        Args:
+            restored: x*.
+            toned: t, x* with the tone curve applied.
+            clean: x.
+            change_bands: The bands of D(z′) − D(z), (2, n, 1, 3, H, W): luma and chroma.
+            toned_bands: Those of t, likewise.
+            clean_bands: Those of x, likewise.
+            plain: D(z′).
+        """
+        bands = [each.flatten(0, 1).flatten(1).double() for each in (clean_bands, toned_bands, change_bands)]
+        shift, error, last = ((image - restored).flatten()[None].double() for image in (toned, clean, plain))
+        changes = torch.cat([shift, bands[2], last])
+        energies = torch.stack([bands[0].square().sum(1), bands[1].square().sum(1), (bands[1] * bands[2]).sum(1)])
+        totals = torch.tensor([float(error.square().sum()), error.numel(), 1], dtype=torch.float64)
+        return cls((changes @ changes.mT).cpu(), (changes @ error[0]).cpu(), energies.cpu(), totals)
+
+    @property
+    def n_bands(self) -> int:
+        """The number of bands n of luma, and of chroma."""
+        return self.energies.shape[1] // 2
+
+    @property
+    def band_slice(self) -> slice:
+        """The places of the bands among the changes."""
+        return slice(_SHIFT, len(self.products) - _PLAIN)
+
+    def merge(self, other: "ChangeSums") -> "ChangeSums":
+        """Return the sums over the union of two disjoint sets of pairs.
+
+        Raises:
+            MomentsError: The two have different numbers of bands.
+        """
+        if self.n_bands != other.n_bands:
+            raise MomentsError(f"sums over {self.n_bands} and {other.n_bands} bands cannot be merged")
+        return ChangeSums(
+            self.gram + other.gram,
+            self.products + other.products,
+            self.energies + other.energies,
+            self.totals + other.totals,
+        )
+
+    def to_bytes(self, metadata: Mapping[str, str] | None = None) -> bytes:
+        """Return the sums as a safetensors file; equal sums and metadata give equal bytes."""
+        return pack_statistics(vars(self), {"format": SUMS_FORMAT, **(metadata or {})})
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str = "sums") -> "ChangeSums":
+        """Read what `to_bytes` returned.
+
+        Raises:
+            MomentsError: `data`, called `name` in the message, is not such a file, or its numbers cannot be the sums of
+                anything.
+        """
+        try:
+            tensors = unpack_statistics(data)
+            n = tensors["energies"].shape[-1]
+            shapes = {"gram": (n + 2, n + 2), "products": (n + 2,), "energies": (3, n), "totals": (3,)}
+            check_tensors(tensors, shapes)
+            check_psd("gram", tensors["gram"])
+            if n % 2 or (tensors["energies"][:2] < 0).any() or (tensors["totals"] < 0).any():
+                raise ValueError("its sums cannot be those of photos")
+            return cls(**tensors)
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise MomentsError(f"{name} is not a file of the sums of a change ({error}); {WAY_OUT}") from error

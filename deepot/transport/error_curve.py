@@ -1,0 +1,92 @@
+"""The error of outputs as a function of α, and the α that keeps a goal."""
+
+import math
+import re
+from dataclasses import dataclass
+
+MIN_ERROR = "min-error"
+"""The goal of the least error."""
+_MAX_LOSS = re.compile(r"loss<=(\d+(?:\.\d+)?)dB")
+_FORMS = f"a number, {MIN_ERROR}, or a limit such as loss<=0.3dB"
+
+
+@dataclass(frozen=True)
+class ErrorCurve:
+    """The mean squared error of x* + (1 − α) c over calibration pairs, per sample in [0, 1].
+
+    It is error − 2 (1 − α) · gain + (1 − α)² · energy, with the error ‖x − x*‖², the gain ⟨c, x − x*⟩ and the energy
+    ‖c‖² of the change c. Clipping to [0, 1] is left out.
+
+    Attributes:
+        error: Mean squared error of x*.
+        gain: Mean product of the change with the error.
+        energy: Mean square of the change.
+
+    Example:
+        >>> from deepot.transport import ErrorCurve
+        >>> curve = ErrorCurve(error=0.01, gain=0.001, energy=0.004)
+        >>> curve.min_error_alpha, round(curve.loss_db(0.75), 3), round(curve.loss_db(0.0), 3)
+        (0.75, -0.11, 0.792)
+        >>> round(curve.alpha_within(0.1), 3)
+        0.428
+    """
+
+    error: float
+    gain: float
+    energy: float
+
+    def mse(self, alpha: float) -> float:
+        """Return the mean squared error at an α."""
+        strength = 1 - alpha
+        return max(0.0, self.error - 2 * strength * self.gain + strength**2 * self.energy)
+
+    def loss_db(self, alpha: float) -> float:
+        """Return by how many dB the PSNR at an α is lower than that of x*; negative if it is higher."""
+        if self.mse(alpha) == self.error:
+            return 0.0
+        if not self.error:
+            return math.inf
+        return 10 * math.log10(max(self.mse(alpha) / self.error, 1e-30))
+
+    @property
+    def min_error_alpha(self) -> float:
+        """The α in [0, 1] of the least error."""
+        return 1 - min(1.0, max(0.0, self.gain / self.energy)) if self.energy else 1.0
+
+    def alpha_within(self, max_loss_db: float) -> float:
+        """Return the smallest α in [0, 1], the strongest change, whose loss is at most `max_loss_db` ≥ 0."""
+        if not self.energy:
+            return 0.0
+        slack = (10 ** (max_loss_db / 10) - 1) * self.error
+        strength = (self.gain + math.sqrt(self.gain**2 + self.energy * slack)) / self.energy
+        return 1 - min(1.0, max(0.0, strength))
+
+    def resolve(self, alpha: float | str) -> float:
+        """Return α as a number: as it is, or the one that keeps a goal (`check_alpha`).
+
+        Raises:
+            ValueError: It is neither a number nor a goal.
+        """
+        check_alpha(alpha)
+        if not isinstance(alpha, str):
+            return float(alpha)
+        limit = _MAX_LOSS.fullmatch(alpha)
+        return round(self.min_error_alpha if limit is None else self.alpha_within(float(limit[1])), 6)
+
+
+def check_alpha(alpha: float | str) -> None:
+    """Check that α is a finite number or a goal: `min-error`, or `loss<=` a number of dB.
+
+    Raises:
+        ValueError: It is neither.
+
+    Example:
+        >>> from deepot.transport import check_alpha
+        >>> for alpha in (0.5, "min-error", "loss<=0.3dB"):
+        ...     check_alpha(alpha)
+    """
+    if isinstance(alpha, str):
+        if alpha != MIN_ERROR and _MAX_LOSS.fullmatch(alpha) is None:
+            raise ValueError(f"alpha is '{alpha}': give {_FORMS}")
+    elif not math.isfinite(alpha):
+        raise ValueError(f"alpha is {alpha}: give {_FORMS}")

@@ -1,0 +1,37 @@
+"""The plot of the error over α that calibration pairs show, for the report."""
+
+import io
+from typing import TYPE_CHECKING
+
+from deepot.transport import TransportMap
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_ALPHAS = [step / 50 for step in range(51)]
+
+
+def plot_error_curve(transport: TransportMap, mode: str) -> str:
+    """Plot the PSNR against that of x* over α as SVG; an empty text for maps that were fitted without pairs."""
+    if transport.change is None:
+        return ""
+    from matplotlib.figure import Figure  # imported here as it takes half a second
+
+    curve = transport.change.curves[mode]
+    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    axes = figure.subplots()
+    axes.axhline(0, color="0.7", linewidth=1)
+    axes.plot(_ALPHAS, [-curve.loss_db(alpha) for alpha in _ALPHAS], color="#1d8a4e")
+    best = curve.min_error_alpha
+    axes.plot([best], [-curve.loss_db(best)], "o", color="#1d8a4e")
+    axes.set_xlabel("α (1: the restored photo, 0: full transport)")
+    axes.set_ylabel("PSNR against x* (dB)")
+    axes.invert_xaxis()
+    return figure_to_svg(figure)
+
+
+def figure_to_svg(figure: "Figure") -> str:
+    """Return a figure as the text of an svg element."""
+    with io.StringIO() as file:
+        figure.savefig(file, format="svg")
+        return file.getvalue().partition("<svg")[2].join(["<svg", ""])

@@ -1,0 +1,162 @@
+"""Gains and error curves are those of least error and of equal energy, and fall back to 1 where pairs are few."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from deepot.errors import MomentsError
+from deepot.transport import BandGains, ChangeModel, ChangeSums, fit_change, merge_in_order
+
+N_BANDS = 3
+
+
+def make_pair(seed, coarse_share=0.5, fine_energy=2.0, size=32):
+    """A pair whose bands do not overlap: each has its own part of the samples.
+
+    The change of the first band is the error over `coarse_share`; those of the others are independent of the photo and
+    lack the part of the energy that a gain of `fine_energy` gives back.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw():
+        return torch.randn(1, 3, size, size, generator=generator, dtype=torch.float64)
+
+    masks = torch.zeros(2, N_BANDS, 1, 3, size, size, dtype=torch.float64)
+    for index, mask in enumerate(masks.flatten(0, 1)):
+        mask[..., index * size // 6 : (index + 1) * size // 6, :] = 1
+    toned, change = draw(), draw()
+    clean = toned + fine_energy * change
+    clean = torch.where(masks[:, 0].sum(0) > 0, toned + coarse_share * change + 0.3 * draw(), clean)
+    toned_bands, clean_bands, change_bands = (masks * image for image in (toned, clean, change))
+    return ChangeSums.from_pair(toned, toned, clean, change_bands, toned_bands, clean_bands, plain=toned + change)
+
+
+@pytest.fixture(scope="module")
+def blocks():
+    return [make_pair(seed) for seed in range(8)]
+
+
+def test_gains_are_those_of_least_error_and_half_of_the_missing_energy(blocks):
+    gains = fit_change(blocks).gains
+    for first in (gains.luma[0], gains.chroma[0]):
+        assert first == pytest.approx(0.5, abs=0.05)
+    for gain in gains.luma[1:]:
+        assert gain == pytest.approx(2**0.5, abs=0.08)
+    assert gains.chroma[1:] == (1.0, 1.0)
+
+
+def test_gains_never_weaken_fine_bands_nor_turn_coarse_ones_round():
+    gains = fit_change([make_pair(seed, coarse_share=-0.5, fine_energy=0.3) for seed in range(8)]).gains
+    assert gains == BandGains.uniform(N_BANDS, 0.0)
+
+
+def test_gains_are_limited():
+    gains = fit_change([make_pair(seed, coarse_share=3.0, fine_energy=40.0) for seed in range(8)]).gains
+    assert max(gains.luma[1:]) <= 2
+    assert gains.luma[0] <= 1
+
+
+def test_one_block_cannot_show_gains_but_has_error_curves(blocks):
+    model = fit_change(blocks[:1])
+    assert model.gains == BandGains.uniform(N_BANDS, 0.0)
+    assert model.images == 1
+    assert model.curves["residual"].min_error_alpha < 1
+
+
+def test_gains_that_differ_from_pair_to_pair_stay_nearer_to_one():
+    varied = [make_pair(seed, fine_energy=energy) for seed, energy in enumerate((0.1, 3.9))]
+    mean_energy_gain = ((0.1**2 + 3.9**2) / 2) ** 0.5
+    assert 1 < fit_change(varied).gains.luma[1] < mean_energy_gain**0.5 - 0.3
+
+
+def test_no_pairs_give_no_model():
+    assert fit_change([]) is None
+    assert fit_change([ChangeSums.empty(N_BANDS)] * 3) is None
+
+
+def test_error_curves_are_the_errors_of_the_composed_images():
+    generator = torch.Generator().manual_seed(0)
+    restored, toned, clean, plain = torch.rand(4, 1, 3, 8, 8, generator=generator, dtype=torch.float64)
+    bands = torch.rand(2, N_BANDS, 1, 3, 8, 8, generator=generator, dtype=torch.float64) - 0.5
+    model = fit_change([ChangeSums.from_pair(restored, toned, clean, bands, bands, bands, plain=plain)])
+    changes = {
+        "residual": toned - restored + bands.sum((0, 1)),
+        "detail": toned - restored + bands[:, 1:].sum((0, 1)),
+        "plain": plain - restored,
+    }
+    for mode, change in changes.items():
+        for alpha in (0.0, 0.4, 1.0):
+            expected = (clean - restored - (1 - alpha) * change).square().mean()
+            assert model.curves[mode].mse(alpha) == pytest.approx(float(expected))
+    assert model.curves["auto"] == model.curves["detail"], "one block has the gains of detail mode"
+
+
+def test_sums_of_any_split_are_those_of_the_set(blocks):
+    total = merge_in_order(blocks)
+    halves = [merge_in_order(blocks[:3]), merge_in_order(blocks[3:])]
+    for name in ("gram", "products", "energies", "totals"):
+        torch.testing.assert_close(getattr(merge_in_order(halves), name), getattr(total, name))
+    assert float(total.merge(ChangeSums.empty(N_BANDS)).totals[2]) == 8
+
+
+def test_sums_are_read_as_they_were_written(blocks):
+    data = blocks[0].to_bytes()
+    found = ChangeSums.from_bytes(data)
+    assert found.to_bytes() == data
+    assert found.n_bands == N_BANDS
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda sums: replace(sums, gram=sums.gram - 2 * sums.gram.diagonal().diag()),
+        lambda sums: replace(sums, products=sums.products[:-1]),
+        lambda sums: replace(sums, energies=-sums.energies),
+        lambda sums: replace(sums, energies=sums.energies[:, :-1]),
+        lambda sums: replace(sums, totals=-sums.totals),
+        lambda sums: replace(sums, totals=sums.totals.float()),
+        lambda sums: replace(sums, products=sums.products * float("nan")),
+    ],
+)
+def test_sums_that_no_pair_can_have_are_refused(blocks, damage):
+    with pytest.raises(MomentsError, match=r"^x is not a file of the sums of a change .*; delete it"):
+        ChangeSums.from_bytes(damage(blocks[0]).to_bytes(), "x")
+    with pytest.raises(MomentsError, match="x is not a file"):
+        ChangeSums.from_bytes(b"junk", "x")
+
+
+def test_sums_over_other_bands_are_not_merged(blocks):
+    with pytest.raises(MomentsError, match="3 and 4 bands"):
+        blocks[0].merge(ChangeSums.empty(4))
+
+
+def test_model_is_read_as_it_was_written(blocks):
+    model = fit_change(blocks)
+    assert ChangeModel.from_record(model.record) == model
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"images": 0},
+        {"images": True},
+        {"gains": {"luma": [0.0, -1.0, 1.0], "chroma": [0.0, 1.0, 1.0]}},
+        {"gains": {"luma": [0.0, 1.0], "chroma": [0.0, 1.0, 1.0]}},
+        {"gains": {"luma": [0.0, float("nan"), 1.0], "chroma": [0.0, 1.0, 1.0]}},
+        {"gains": {"luma": [0.0, 1.0, 1.0]}},
+        {"gains": {"luma": 1, "chroma": 1}},
+        {"curves": {}},
+        {"curves": {"auto": {"error": 1.0}}},
+    ],
+)
+def test_model_that_cannot_have_been_fitted_is_refused(blocks, damage):
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        ChangeModel.from_record(fit_change(blocks).record | damage)
+
+
+def test_model_says_what_it_does_in_two_lines(blocks):
+    model = fit_change(blocks)
+    assert model.gains_summary.startswith("luma 0.50 1.41 1.41, chroma 0.50 1.00 1.00")
+    assert "best at α = " in model.curve_summary("auto")
+    assert model.curve_summary("auto").endswith("(on 8 calibration pairs)")

@@ -1,0 +1,67 @@
+"""The error curve is the error of x* + (1 − α) c, and goals give the α that keeps them."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepot.transport import ErrorCurve, check_alpha
+
+CURVE = ErrorCurve(error=0.01, gain=0.001, energy=0.004)
+
+
+def test_loss_is_that_of_measured_images():
+    generator = torch.Generator().manual_seed(0)
+    clean, restored, change = torch.randn(3, 1000, generator=generator, dtype=torch.float64)
+    error = clean - restored
+    change = 0.3 * change + 0.2 * error
+    curve = ErrorCurve(*(float(each.mean()) for each in (error.square(), error * change, change.square())))
+    for alpha in (-0.5, 0.0, 0.3, 1.0):
+        measured = (clean - restored - (1 - alpha) * change).square().mean()
+        assert curve.mse(alpha) == pytest.approx(float(measured))
+        assert curve.loss_db(alpha) == pytest.approx(float(10 * torch.log10(measured / error.square().mean())))
+
+
+def test_min_error_is_where_no_other_alpha_has_less():
+    best = CURVE.resolve("min-error")
+    assert best == pytest.approx(0.75)
+    assert all(CURVE.mse(best) <= CURVE.mse(step / 100) for step in range(101))
+
+
+@given(
+    st.floats(1e-6, 1),
+    st.floats(-1, 1),
+    st.floats(1e-6, 1),
+    st.floats(0, 3),
+)
+def test_limit_is_kept_and_no_stronger_change_keeps_it(error, cosine, energy, limit):
+    curve = ErrorCurve(error, cosine * (error * energy) ** 0.5, energy)
+    alpha = curve.alpha_within(limit)
+    assert 0 <= alpha <= 1
+    assert curve.loss_db(alpha) <= limit + 1e-6
+    if 0.02 < alpha < 1:
+        assert curve.loss_db(alpha - 0.01) > limit
+
+
+@pytest.mark.parametrize(("gain", "alpha"), [(-0.001, 1.0), (0.0, 1.0), (0.004, 0.0), (0.009, 0.0)])
+def test_min_error_stays_between_the_restored_photo_and_full_transport(gain, alpha):
+    assert ErrorCurve(0.01, gain, 0.004).min_error_alpha == alpha
+
+
+def test_change_of_nothing_and_perfect_photos_have_defined_goals():
+    nothing, perfect = ErrorCurve(0.01, 0.0, 0.0), ErrorCurve(0.0, 0.0, 0.004)
+    assert (nothing.resolve("min-error"), nothing.resolve("loss<=0.3dB"), nothing.loss_db(0)) == (1.0, 0.0, 0.0)
+    assert (perfect.resolve("min-error"), perfect.resolve("loss<=0.3dB"), perfect.loss_db(1)) == (1.0, 1.0, 0.0)
+    assert perfect.loss_db(0) == float("inf")
+
+
+def test_numbers_are_returned_as_they_are():
+    assert [CURVE.resolve(alpha) for alpha in (0, -0.5, 1.25)] == [0.0, -0.5, 1.25]
+
+
+@pytest.mark.parametrize(
+    "alpha", ["", "max", "min-error ", "loss<0.3dB", "loss<=-1dB", "loss<=dB", "loss<=0.3", "0.5", float("nan")]
+)
+def test_anything_else_is_refused_with_the_ways_to_write_it(alpha):
+    with pytest.raises(ValueError, match=r"give a number, min-error, or a limit such as loss<=0\.3dB"):
+        check_alpha(alpha)

@@ -1,0 +1,158 @@
+"""What a map changes is measured on calibration pairs, in any order and after a stop, and decides α if the job asks."""
+
+import pytest
+
+from deepot.transport import ChangeSums, fit_change
+from pipeline import calibration
+from pipeline.calibration.change import MAX_PHOTOS, measure_map_change
+from pipeline.calibration.maps import fit_and_store_map
+from pipeline.calibration.shard_moments import compute_shard_change
+from pipeline.calibration.tasks import MomentsTask
+from pipeline.config import Job
+from pipeline.errors import ConfigError, DeepotError
+from pipeline.progress import NullProgress
+from pipeline.runs import RunPaths, Shard, iter_manifest_tables
+from pipeline.stages import RunOptions, open_run
+from pipeline.storage import Entry, read
+from tests.support.in_process_pool import run_in_process
+
+OPTIONS = RunOptions(allow_code=True)
+
+
+def execute(function, tasks):
+    return [function(task) for task in tasks]
+
+
+def calibrate(job):
+    """The opened job, its tasks, and its map before the change is measured."""
+    context = open_run(job, OPTIONS)
+    tasks = calibration.make_moments_tasks(context.job, context.calibration, True, context.excluded_folders)
+    sides = calibration.compute_moments(tasks, execute, NullProgress())
+    return context, tasks, fit_and_store_map(context.job, context.calibration, context.models.autoencoder, *sides)
+
+
+def test_change_is_the_same_in_any_order_and_after_a_stop(make_job, tmp_path):
+    models = []
+    for place, done_before in (("a", 0), ("b", 2)):
+        _, tasks, fitted = calibrate(make_job(run=str(tmp_path / place)))
+        computed = []
+
+        def stop(function, tasks, done_before=done_before):
+            for task in tasks[:done_before]:
+                function(task)
+            raise KeyboardInterrupt
+
+        def execute_backwards(function, tasks, computed=computed):
+            computed += tasks
+            return [function(task) for task in reversed(tasks)]
+
+        with pytest.raises(KeyboardInterrupt):
+            measure_map_change(tasks, fitted, stop, NullProgress())
+        models.append(measure_map_change(tasks, fitted, execute_backwards, NullProgress()))
+        assert len(computed) == len(tasks) - done_before
+    assert models[0] == models[1]
+    assert models[0].images == sum(len(task.shard.entries) for task in tasks)
+
+
+def test_photos_that_cannot_be_read_are_left_out(make_job, tmp_path):
+    job = make_job()
+    (tmp_path / "natural" / "broken.png").write_bytes(b"no photo")
+    context, tasks, fitted = calibrate(job)
+    model = measure_map_change(tasks, fitted, execute, NullProgress())
+    sums = [
+        ChangeSums.from_bytes(read(context.calibration.change_sums(fitted.sha256, task.shard.number))) for task in tasks
+    ]
+    images = sum(len(task.shard.entries) for task in tasks)
+    assert sum(int(each.totals[2]) for each in sums) == model.images == images - 1
+    assert fit_change(sums).gains == model.gains
+
+
+def test_measured_photos_are_limited_and_spread_over_all_shards(make_job, tmp_path):
+    context = open_run(make_job(), OPTIONS)
+    entries = [Entry(f"/photos/{number}", str(number), 1, "", 0.0) for number in range(1000)]
+    tasks = [
+        MomentsTask(
+            context.job, True, context.calibration, calibration.Side.BOTH, Shard(number, tuple(entries[first:last]))
+        )
+        for number, (first, last) in enumerate([(0, 7), (7, 8), (8, 300), (300, 1000)])
+    ]
+    chosen = []
+
+    def record(function, tasks):
+        assert function is compute_shard_change
+        chosen.extend(entry for task in tasks for entry in task.shard.entries)
+        raise KeyboardInterrupt
+
+    _, _, fitted = calibrate(make_job())
+    with pytest.raises(KeyboardInterrupt):
+        measure_map_change(tasks, fitted, record, NullProgress())
+    step = 1000 // MAX_PHOTOS + 1
+    assert chosen == entries[::step]
+    assert len(chosen) <= MAX_PHOTOS
+
+
+@pytest.mark.parametrize("kind", ["self", "unpaired"])
+def test_calibrations_without_clean_originals_measure_nothing_and_refuse_goals(make_job, tmp_path, kind):
+    calibrations = {
+        "self": {"degradation": "blur:sigma=1"},
+        "unpaired": {"reference": str(tmp_path / "natural"), "restored": str(tmp_path / "restored")},
+    }
+    _, tasks, fitted = calibrate(make_job(calibration=calibrations[kind]))
+
+    def refuse(function, tasks):
+        raise AssertionError("nothing is to be measured")
+
+    assert measure_map_change(tasks, fitted, refuse, NullProgress()) is None
+    assert fitted.change is None
+    with pytest.raises((ConfigError, ValueError), match=f"transport.alpha is min-error, .* the calibration is {kind}"):
+        make_job(calibration=calibrations[kind], transport={"alpha": "min-error"})
+
+
+@pytest.mark.parametrize("alpha", ["min-error", "loss<=0.5dB"])
+def test_goal_decides_alpha_by_the_error_curve_of_the_map(make_job, alpha):
+    job = make_job(transport={"alpha": alpha, "mode": "residual"})
+    run = RunPaths(run_in_process(job).run)
+    transport = calibration.load_map_of_run(run)
+    curve = transport.change.curves["residual"]
+    expected = curve.resolve(alpha)
+    assert expected == 0 if "loss" in alpha else 0 < expected < 1, "blurred photos gain PSNR at any α"
+    alphas = {row["alpha"] for table in iter_manifest_tables(run) for row in table.to_pylist()}
+    assert alphas == {expected}
+    assert curve.loss_db(expected) <= (0.5 if "loss" in alpha else 0)
+
+
+def test_another_goal_reuses_the_map(make_job, tmp_path):
+    found = set()
+    for number, alpha in enumerate(("min-error", "loss<=0.5dB", 0.5)):
+        job = make_job(transport={"alpha": alpha}, output={"uri": str(tmp_path / f"output-{number}")})
+        found.add(run_in_process(job).run)
+    assert len(found) == 3
+    assert len(list(tmp_path.glob("_deepot/calibrations/*/maps/*.safetensors"))) == 1
+
+
+def test_goal_with_a_named_map_that_has_no_pairs_is_refused_before_anything_is_written(make_job, tmp_path):
+    _, _, fitted = calibrate(make_job(calibration={"degradation": "blur:sigma=1"}, run=str(tmp_path / "first")))
+    fitted.save(tmp_path / "map.safetensors")
+    output = tmp_path / "other-output"
+    job = make_job(
+        calibration=None,
+        map=str(tmp_path / "map.safetensors"),
+        output={"uri": str(output)},
+        transport={"alpha": "min-error"},
+    )
+    with pytest.raises(DeepotError, match=r"alpha is 'min-error'.*fitted without pairs \(self\): give a number"):
+        run_in_process(job)
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("alpha", ["min error", "loss<=x", "loss<=0.3", 5, "nan"])
+def test_job_refuses_other_texts_as_alpha(make_job, alpha):
+    with pytest.raises((ConfigError, ValueError), match="alpha"):
+        make_job(transport={"alpha": alpha})
+
+
+def test_goal_and_strength_together_are_refused():
+    with pytest.raises(ValueError, match="it has alpha and strength"):
+        Job.model_validate(
+            {"input": "/in", "output": "/out", "map": "/map", "transport": {"alpha": "min-error", "strength": 1}}
+        )
