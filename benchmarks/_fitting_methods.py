@@ -14,7 +14,7 @@ from benchmarks._photo_sets import center_crop, read_photo
 from deepot.autoencoder import LoadedAutoencoder
 from deepot.inference import degrade_photo, photo_moments
 from deepot.restoration import load_degradation, load_restorer, rng_for
-from deepot.transport import Gaussian, Moments, estimate_uncertainty, merge_in_order, transport_matrix
+from deepot.transport import Gaussian, Moments, affine_transport, estimate_uncertainty, merge_in_order, transport_matrix
 
 DRAWS_FILE = Path(__file__).with_name("few_photos_draws.json")
 PhotoMoments = Sequence[Moments]
@@ -84,8 +84,9 @@ def leading_preserving(source: Gaussian, reference: Gaussian, number: int) -> Af
 
 def shrunk_by_standard_errors(draw: Draw, shrinkage_se: float) -> Affine:
     """Return the unpaired map shrunk as deepot shrinks it, by this many standard errors."""
-    share = estimate_uncertainty(draw.others, draw.natural, draw.patch_size).shrinkage_factor(shrinkage_se)
-    return shrunk(*merge_gaussians(draw.others, draw.natural), share)
+    shrinkage = estimate_uncertainty(draw.others, draw.natural, draw.patch_size).shrinkage(shrinkage_se)
+    affine = affine_transport(*merge_gaussians(draw.others, draw.natural), shrinkage)
+    return affine.matrix, affine.bias()
 
 
 def pooled(draw: Draw) -> Affine:

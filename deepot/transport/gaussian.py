@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from deepot.transport.linalg import eigenvalues_psd, eigh_psd, nearest_psd, sqrt_psd, symmetrise
+from deepot.transport.shrinkage import Shrinkage
 
 RANGE_RTOL = 1e-10
 """Directions of the source whose variance is below this fraction of the largest count as having none."""
@@ -38,14 +39,16 @@ class Affine(NamedTuple):
         return (self.source_mean if keep_mean else self.target_mean) - self.matrix @ self.source_mean
 
 
-def affine_transport(source: Gaussian, target: Gaussian, fraction: float = 1.0) -> Affine:
-    """Return the map x + fraction (T(x) − x), with T the optimal transport map between two Gaussians.
+def affine_transport(source: Gaussian, target: Gaussian, shrinkage: Shrinkage | None = None) -> Affine:
+    """Return the optimal transport map T between two Gaussians, shrunk towards the identity.
 
-    The image of the source lies on the geodesic between the two (McCann 1997; Freirich et al. 2021).
+    Shrunk by one factor λ it is x + λ (T(x) − x), which maps the source to a point of the geodesic between the two
+    (McCann 1997; Freirich et al. 2021).
     """
     matrix = transport_matrix(source.covariance, target.covariance)
-    matrix = torch.lerp(torch.eye(len(matrix), dtype=matrix.dtype), matrix, fraction)
-    return Affine(matrix, source.mean, torch.lerp(source.mean, target.mean, fraction))
+    if shrinkage is None:
+        return Affine(matrix, source.mean, target.mean)
+    return Affine(shrinkage.shrink_matrix(matrix), source.mean, torch.lerp(source.mean, target.mean, shrinkage.mean))
 
 
 def transport_matrix(source: Tensor, reference: Tensor, rtol: float = RANGE_RTOL) -> Tensor:

@@ -10,6 +10,7 @@ from deepot.transport.gaussian import Affine, affine_transport
 from deepot.transport.moments import Moments
 from deepot.transport.patch_moments import compute_patch_moments
 from deepot.transport.patch_operator import PatchTransport
+from deepot.transport.shrinkage import Shrinkage
 
 
 class GaussianMap:
@@ -28,13 +29,13 @@ class GaussianMap:
         """Return the moments of all overlapping p×p patches of one image's latents (1, c, h, w)."""
         return compute_patch_moments(latents, patch_size)
 
-    def fit(self, source: Moments, reference: Moments, shrinkage_factor: float) -> dict[str, Tensor]:
-        """Fit the closed form (Adrai et al. 2023, eq. 3), shrunk along the geodesic (McCann 1997).
+    def fit(self, source: Moments, reference: Moments, shrinkage: Shrinkage) -> dict[str, Tensor]:
+        """Fit the closed form (Adrai et al. 2023, eq. 3), and shrink it.
 
         Raises:
             MomentsError: There are fewer than two patches in a set.
         """
-        return affine_transport(source.gaussian(), reference.gaussian(), shrinkage_factor)._asdict()
+        return affine_transport(source.gaussian(), reference.gaussian(), shrinkage)._asdict()
 
     def parameter_shapes(self, dimension: int) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the matrix and the means."""

@@ -11,6 +11,7 @@ from deepot.transport.map_info import MapInfo
 from deepot.transport.map_kinds import load_map_kind
 from deepot.transport.merging import merge_in_order
 from deepot.transport.moments import Moments
+from deepot.transport.shrinkage import Shrinkage
 from deepot.transport.tone import ToneCurve
 from deepot.transport.transport_map import TransportMap
 from deepot.transport.uncertainty import MapUncertainty, drop_empty_blocks, estimate_uncertainty
@@ -32,9 +33,9 @@ def fit_map(
 ) -> TransportMap:
     """Fit the transport map from restored to natural latent patches.
 
-    Unshrunk it is the closed form T of its kind (Adrai et al. 2023, eq. 3). Shrunk it is x + λ (T(x) − x), a point of
-    the geodesic between the two Gaussians (McCann 1997), with λ = max(0, 1 − `shrinkage_se` · standard error of the
-    map). Covariance and mean are shrunk alike, because one compensates for the other.
+    Unshrunk it is the closed form T of its kind (Adrai et al. 2023, eq. 3). Otherwise the difference of the means and
+    each frequency of a patch are shrunk by their own standard errors (`MapUncertainty.shrinkage`): few images tell how
+    fine structure differs long before they tell how coarse structure does.
 
     Args:
         source: Moments of the restored images' patches, in blocks of one or several images; if the calibration is
@@ -83,7 +84,7 @@ def fit_map(
         raise ValueError(
             f"a map of kind '{kind}' is fitted from {map_kind.statistics.__name__}: pass them as statistics"
         )
-    shrinkage_factor = uncertainty.shrinkage_factor(shrinkage_se) if uncertainty else 1.0
+    shrinkage = uncertainty.shrinkage(shrinkage_se) if uncertainty else Shrinkage.uniform(1.0, patch_size)
     info = MapInfo(
         autoencoder,
         autoencoder_sha256,
@@ -91,7 +92,7 @@ def fit_map(
         map_kind.name,
         calibration.value,
         shrinkage_se,
-        shrinkage_factor,
+        shrinkage.overall,
         moments[0].images,
         moments[0].count,
         moments[1].images,
@@ -103,7 +104,7 @@ def fit_map(
     source_statistics, reference_statistics = statistics or moments
     if any(each.moments().dimension != moments[0].dimension for each in (source_statistics, reference_statistics)):
         raise MomentsError("the statistics of the map have another dimension than the moments: compute both again")
-    parameters = map_kind.fit(source_statistics, reference_statistics, shrinkage_factor)
+    parameters = map_kind.fit(source_statistics, reference_statistics, shrinkage)
     return TransportMap(parameters, reference_gaussian, info, tone)
 
 

@@ -17,6 +17,7 @@ from deepot.transport.gaussian_map import GaussianMap
 from deepot.transport.merging import Mergeable
 from deepot.transport.mixture_map import MixtureMap
 from deepot.transport.moments import Moments
+from deepot.transport.shrinkage import Shrinkage
 
 LatentOperator = Callable[[Tensor], Tensor]
 """Latents (B, c, h, w) → transported latents (B, c, h, w)."""
@@ -73,13 +74,13 @@ class MapKind(Protocol[StatisticsT]):
     def measure(self, latents: Tensor, patch_size: int) -> StatisticsT:
         """Return the statistics of all overlapping p×p patches of one image's latents (1, c, h, w)."""
 
-    def fit(self, source: StatisticsT, reference: StatisticsT, shrinkage_factor: float) -> dict[str, Tensor]:
+    def fit(self, source: StatisticsT, reference: StatisticsT, shrinkage: Shrinkage) -> dict[str, Tensor]:
         """Fit a map from restored to natural patches.
 
         Args:
             source: Statistics of the restored images.
             reference: Statistics of the natural images.
-            shrinkage_factor: λ of x + λ (T(x) − x): 0 for the identity, 1 for the full map T.
+            shrinkage: How far the parts of the map go from the identity to the full map T.
 
         Returns:
             The parameters of the map by name, float64: the tensors that its file holds.

@@ -9,6 +9,7 @@ from deepot.transport.binned_moments import BinnedMoments, compute_binned_patch_
 from deepot.transport.calibration_kind import CalibrationKind
 from deepot.transport.gaussian import Affine, affine_transport
 from deepot.transport.mixture_operator import MixtureTransport
+from deepot.transport.shrinkage import Shrinkage
 
 
 class MixtureMap:
@@ -60,15 +61,15 @@ class MixtureMap:
         """Return the moments of all overlapping p×p patches of one image's latents (1, c, h, w), by their detail."""
         return compute_binned_patch_moments(latents, patch_size)
 
-    def fit(self, source: BinnedMoments, reference: BinnedMoments, shrinkage_factor: float) -> dict[str, Tensor]:
-        """Fit the closed form for each class, all of them shrunk by one factor.
+    def fit(self, source: BinnedMoments, reference: BinnedMoments, shrinkage: Shrinkage) -> dict[str, Tensor]:
+        """Fit the closed form for each class, all of them shrunk alike.
 
         Raises:
             MomentsError: There are fewer than two patches a class.
         """
         sides = source.quantile_classes(self.components), reference.quantile_classes(self.components)
         pairs = zip(*(side.gaussians for side in sides), strict=True)
-        maps = [affine_transport(before, after, shrinkage_factor) for before, after in pairs]
+        maps = [affine_transport(before, after, shrinkage) for before, after in pairs]
         stacked = {name: torch.stack([getattr(each, name) for each in maps]) for name in Affine._fields}
         return stacked | {"bounds": sides[0].bounds}
 

@@ -21,6 +21,7 @@ from deepot.transport.gaussian import transport_matrix
 from deepot.transport.linalg import sqrt_psd
 from deepot.transport.merging import merge_in_order
 from deepot.transport.moments import Moments
+from deepot.transport.shrinkage import Shrinkage
 
 _TINY = torch.finfo(torch.float64).tiny
 _ROUNDING_RTOL = 1e-18  # relative to the variance: a smaller difference is rounding only
@@ -35,14 +36,32 @@ class MapUncertainty:
             independent sets of the same kind.
         effective_images: Effective number of images of the smaller set (Kish 1965: (Σw)² / Σw²); smaller than the
             number of images if a few of them hold most of the patches.
+        squared_norms: What each of the 1 + p² parts contributes to E‖T(x) − x‖²: the difference of the means, and the
+            frequencies of a patch as ordered by `dct_basis`.
+        variances: The sampling variance of each part, likewise.
     """
 
     standard_error: float
     effective_images: float
+    squared_norms: tuple[float, ...]
+    variances: tuple[float, ...]
 
-    def shrinkage_factor(self, shrinkage_se: float) -> float:
-        """Return λ in [0, 1], what remains of the map when it is shrunk by `shrinkage_se` standard errors."""
-        return max(0.0, 1 - shrinkage_se * self.standard_error)
+    def shrinkage(self, shrinkage_se: float) -> Shrinkage:
+        """Return what remains of the parts of the map when each is shrunk by its own standard error.
+
+        A part of relative standard error s keeps λ = max(0, 1 − (k s)²), with k = `shrinkage_se`. With k = 1 that is
+        the positive-part shrinkage of James & Stein (1961): of a part of squared length ‖m‖² and sampling variance v,
+        1 − v / ‖m‖² remains, which has the least expected squared error. Nothing remains of a map whose standard error
+        is as large as the map, as for two sets of the same kind.
+        """
+        patch_size = round((len(self.variances) - 1) ** 0.5)
+        if shrinkage_se * self.standard_error >= 1:
+            return Shrinkage.uniform(0.0, patch_size)
+        norms, variances = (torch.tensor(each, dtype=torch.float64) for each in (self.squared_norms, self.variances))
+        remaining = (1 - shrinkage_se**2 * variances / norms.clamp(min=_TINY)).clamp(min=0)
+        total = float(norms.sum())
+        overall = float(remaining @ norms) / total if total else 1.0
+        return Shrinkage(float(remaining[0]), remaining[1:], overall)
 
 
 @dataclass(frozen=True)
@@ -114,13 +133,14 @@ def estimate_uncertainty(
         norms_and_variances.append(
             _squared_norm_and_variance(weights, covariances, _displacement_statistic(root), paired)
         )
-    squared_norm, sampling_variance = (
-        float(torch.stack(terms).sum()) for terms in zip(*norms_and_variances, strict=True)
-    )
+    squared_norms, variances = (torch.stack(terms) for terms in zip(*norms_and_variances, strict=True))
+    squared_norm, sampling_variance = float(squared_norms.sum()), float(variances.sum())
     total_variance = sum(float(each.diagonal(dim1=-2, dim2=-1).sum(-1) @ weights[0]) for each in sides[0].covariances)
     return MapUncertainty(
         (sampling_variance / max(squared_norm, _ROUNDING_RTOL * total_variance, _TINY)) ** 0.5,
         min(side.effective_images for side in sides),
+        tuple(squared_norms.tolist()),
+        tuple(variances.tolist()),
     )
 
 

@@ -60,8 +60,8 @@ class ToyMap:
         patches = extract_patches(latents, patch_size)
         return ToyStatistics(compute_patch_moments(latents, patch_size), float(patches.abs().max()))
 
-    def fit(self, source, reference, shrinkage_factor):
-        gain = 1 + shrinkage_factor * (self.boost * reference.largest / source.largest - 1)
+    def fit(self, source, reference, shrinkage):
+        gain = 1 + shrinkage.overall * (self.boost * reference.largest / source.largest - 1)
         return {"gain": torch.tensor(gain, dtype=torch.float64), "shift": source.plain.mean * 0.01}
 
     def parameter_shapes(self, dimension):

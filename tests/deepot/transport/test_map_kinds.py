@@ -8,6 +8,7 @@ import deepot
 from deepot.errors import MapError, SpecError
 from deepot.transport import map_kinds
 from deepot.transport.map_kinds import MAP_KINDS, load_map_kind
+from deepot.transport.shrinkage import Shrinkage
 from deepot.transport.transport_map import TransportMap
 from tests.support.photos import make_photo, soften
 from tests.support.toy_map_kind import ToyMap
@@ -63,7 +64,7 @@ def test_statistics_of_every_kind_have_the_moments_of_the_patches(text, generato
 def test_fit_of_every_kind_gives_parameters_of_the_stated_shapes(text, generator):
     kind = load_map_kind(text)
     sides = [kind.measure(torch.randn(1, 2, 12, 9, generator=generator), 3) for _ in range(2)]
-    parameters = kind.fit(*sides, 0.5)
+    parameters = kind.fit(*sides, Shrinkage.uniform(0.5, 3))
     assert {name: tuple(tensor.shape) for name, tensor in parameters.items()} == kind.parameter_shapes(18)
     assert {tensor.dtype for tensor in parameters.values()} == {torch.float64}
 

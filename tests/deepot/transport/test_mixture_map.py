@@ -17,8 +17,10 @@ from deepot.transport.map_fit import fit_map
 from deepot.transport.merging import merge_in_order
 from deepot.transport.mixture_operator import MixtureTransport
 from deepot.transport.moments import Moments
+from deepot.transport.patch_moments import compute_patch_moments
 from deepot.transport.patch_operator import detail_energy, extract_patches
 from deepot.transport.transport_map import TransportMap
+from deepot.transport.uncertainty import estimate_uncertainty
 from tests.deepot.transport.test_binned_moments import make_latents
 from tests.support import fake_autoencoders
 from tests.support.photos import make_photo, soften
@@ -92,15 +94,17 @@ def test_fit_of_equal_sets_gives_the_identity(target):
     torch.testing.assert_close(transport.operator_on()(target), target, rtol=1e-4, atol=1e-4)
 
 
-def test_fit_shrinks_every_class_by_one_factor():
+def test_fit_shrinks_every_class_alike():
     photos = [make_latents(seed) for seed in range(4)]
     full, shrunk = (fit_mixture(map(blur, photos), photos, 3, CalibrationKind.SELF, shrinkage_se=se) for se in (0, 2.0))
-    factor = shrunk.info.shrinkage_factor
-    assert 0 < factor < 1
+    sides = [[compute_patch_moments(each, 3) for each in side] for side in (map(blur, photos), photos)]
+    shrinkage = estimate_uncertainty(*sides, 3, paired=True).shrinkage(2.0)
+    assert 0 < shrinkage.overall < 1
+    assert shrunk.info.shrinkage_factor == pytest.approx(shrinkage.overall)
     for part, whole in zip(affines(shrunk), affines(full), strict=True):
-        torch.testing.assert_close(part.matrix, torch.eye(18).double().lerp(whole.matrix, factor))
+        torch.testing.assert_close(part.matrix, shrinkage.shrink_matrix(whole.matrix))
         torch.testing.assert_close(
-            part.target_mean - part.source_mean, factor * (whole.target_mean - whole.source_mean)
+            part.target_mean - part.source_mean, shrinkage.mean * (whole.target_mean - whole.source_mean)
         )
 
 

@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from deepot.errors import MomentsError
+from deepot.transport.dct import dct_basis
 from deepot.transport.moments import Moments
+from deepot.transport.shrinkage import Shrinkage
 from deepot.transport.uncertainty import MapUncertainty, estimate_uncertainty
 
 CHANNELS, P = 4, 3
@@ -88,11 +90,42 @@ def test_standard_error_equals_the_jackknife_by_hand():
     assert estimate_uncertainty(*sides, 1).standard_error == pytest.approx(expected, rel=1e-9)
 
 
-def test_shrinkage_factor_subtracts_standard_errors():
-    uncertainty = MapUncertainty(standard_error=0.4, effective_images=16)
-    assert uncertainty.shrinkage_factor(0) == 1
-    assert uncertainty.shrinkage_factor(1) == pytest.approx(0.6)
-    assert uncertainty.shrinkage_factor(3) == 0
+def test_each_part_is_shrunk_by_its_own_standard_error():
+    uncertainty = MapUncertainty(0.4, 16, squared_norms=(1.0, 4.0, 2.0, 0.0, 3.0), variances=(0.25, 4.8, 0.2, 0.0, 0.3))
+    for shrinkage_se, mean, frequencies in (
+        (0, 1.0, [1, 1, 1, 1]),
+        (1, 0.75, [0, 0.9, 1, 0.9]),
+        (2, 0.0, [0, 0.6, 1, 0.6]),
+    ):
+        found = uncertainty.shrinkage(shrinkage_se)
+        assert found.mean == pytest.approx(mean)
+        assert found.frequencies.tolist() == pytest.approx(frequencies)
+        assert found.overall == pytest.approx(
+            (mean + 4 * frequencies[0] + 2 * frequencies[1] + 3 * frequencies[3]) / 10
+        )
+    assert uncertainty.shrinkage(3).overall == 0, "1.2 standard errors of the whole map"
+
+
+def test_fine_frequencies_are_shrunk_less_than_the_coarse_one():
+    """Photos differ in brightness and contrast; how much softer their fine structure is they all tell alike."""
+    found = estimate_uncertainty(images(8, 0, fine=0.5), images(8, 1), P).shrinkage(1)
+    assert found.frequencies[0] < found.frequencies[-1] - 0.1
+
+
+def test_shrunk_matrix_is_positive_and_keeps_the_frequencies_that_nothing_is_known_of():
+    generator = torch.Generator().manual_seed(0)
+    root = torch.randn(18, 18, generator=generator, dtype=torch.float64)
+    matrix = root @ root.mT / 18
+    frequencies = torch.linspace(0, 1, 9, dtype=torch.float64)
+    shrunk = Shrinkage(1.0, frequencies, 0.5).shrink_matrix(matrix)
+    assert torch.equal(shrunk, shrunk.mT)
+    assert torch.linalg.eigvalsh(shrunk).min() >= -1e-12
+    basis = torch.kron(torch.eye(2, dtype=torch.float64), dct_basis(3))
+    in_frequencies = (basis @ (shrunk - torch.eye(18).double()) @ basis.mT).reshape(2, 9, 2, 9)
+    assert in_frequencies[:, 0].abs().max() < 1e-12
+    full = (basis @ (matrix - torch.eye(18).double()) @ basis.mT).reshape(2, 9, 2, 9)
+    torch.testing.assert_close(in_frequencies[:, 8, :, 8], full[:, 8, :, 8])
+    torch.testing.assert_close(in_frequencies[:, 2, :, 2], 0.25 * full[:, 2, :, 2])
 
 
 def test_standard_error_with_directions_without_variance_is_finite():
@@ -105,7 +138,7 @@ def test_standard_error_with_directions_without_variance_is_finite():
 def test_standard_error_of_equal_pairs_is_zero_but_not_of_equal_sets():
     sides = images(4, 0), images(4, 0)
     assert estimate_uncertainty(*sides, P, paired=True).standard_error < 1e-3
-    assert estimate_uncertainty(*sides, P).shrinkage_factor(1) == 0
+    assert estimate_uncertainty(*sides, P).shrinkage(1).overall == 0
 
 
 def test_estimate_uncertainty_leaves_out_empty_blocks_with_their_pairs():
