@@ -20,7 +20,7 @@ from deepot.evaluation.bootstrap import (
 from deepot.evaluation.image_metrics import flat_area_repetition, frechet_distance, psnr, ssim
 from deepot.evaluation.metric_fn import MetricFn
 from deepot.evaluation.niqe import N_FEATURES, compute_niqe_moments, niqe_distance
-from deepot.evaluation.patch_histograms import PatchHistograms, combine_levels, pool_counts, sliced_wasserstein
+from deepot.evaluation.patch_histograms import PatchHistograms, combine_levels, resampled_distances
 from deepot.evaluation.power_spectrum import log_spectral_distance
 from deepot.evaluation.sweep import CLEAN, RESTORED, SweepPoint
 from deepot.evaluation.variants import PhotoVariants
@@ -142,8 +142,9 @@ def _estimate_sliced_wasserstein(
 ) -> Iterator[tuple[str, BootstrapEstimate]]:
     """Yield the sliced Wasserstein distances; `counts` (replicates, blocks) are those of `resample_counts`."""
     weights = np.concatenate([np.ones((1, len(clean.block_histograms)), dtype=np.int64), counts])
-    sides = [pool_counts(each.block_histograms, weights) for each in (measured, restored, clean)]
-    values, restored_values = (sliced_wasserstein(side, sides[2]) for side in sides[:2])  # the first row: all photos
+    values, restored_values = (
+        resampled_distances(each.block_histograms, clean.block_histograms, weights) for each in (measured, restored)
+    )  # the first row: all photos
     combined, restored_combined = combine_levels(values), combine_levels(restored_values)
     yield from _estimate_distance(
         "swd", float(combined[0]), combined[1:], float(restored_combined[0]), restored_combined[1:]

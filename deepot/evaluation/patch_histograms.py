@@ -21,6 +21,7 @@ N_BINS = 128
 MAX_PATCHES = 4096
 """Largest number of patches of one level of one photo."""
 _ASINH_RANGE = 9.0  # ±4,051 levels of 255; a projection is at most 255 · √147 = 3,092
+_CHUNK = 16  # resamplings at once, 0.3 MB each
 _QUANTIZATION_STD = 1 / math.sqrt(12)  # levels of 255
 
 
@@ -69,6 +70,21 @@ def pool_counts(blocks: Sequence[PatchHistograms], weights: NDArray[np.int64]) -
     """
     counts = torch.stack([block.counts for block in blocks]).double()
     return (torch.from_numpy(weights).double() @ counts.flatten(1)).view(-1, *counts.shape[1:])
+
+
+def resampled_distances(
+    measured: Sequence[PatchHistograms], clean: Sequence[PatchHistograms], weights: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return `sliced_wasserstein` of two sets for every resampling of their blocks, (resamplings, levels).
+
+    Args:
+        measured: Blocks of one set.
+        clean: The same blocks of the clean set.
+        weights: How often each block counts, (resamplings, blocks).
+    """
+    chunks = [weights[start : start + _CHUNK] for start in range(0, len(weights), _CHUNK)]
+    found = [sliced_wasserstein(*(pool_counts(side, rows) for side in (measured, clean))) for rows in chunks]
+    return np.concatenate(found)
 
 
 def sliced_wasserstein(measured: Tensor, clean: Tensor) -> NDArray[np.float64]:

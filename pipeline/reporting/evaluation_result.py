@@ -45,11 +45,8 @@ class EvaluationResult:
     @property
     def unmeasured(self) -> list[str]:
         """The measures that no point has a value of, because the photos are too small or too few."""
-        return [
-            name
-            for name in _NEEDS
-            if not any(name in each and math.isfinite(each[name].value) for each in self.points.values())
-        ]
+        found = {name: [each[name].value for each in self.points.values() if name in each] for name in _NEEDS}
+        return [name for name, values in found.items() if values and not any(map(math.isfinite, values))]
 
     @property
     def json_values(self) -> dict[str, dict[str, float | None]]:

@@ -12,6 +12,7 @@ from deepot.evaluation.patch_histograms import (
     combine_levels,
     laplacian_levels,
     pool_counts,
+    resampled_distances,
     sliced_wasserstein,
 )
 from deepot.inference.calibration import degrade_photo
@@ -71,6 +72,16 @@ def test_merge_of_blocks_equals_one_pass():
     assert torch.equal(pool_counts(blocks, ONCE)[0], merged.counts.double())
     twice = pool_counts(blocks, np.array([[2, 0, 1, 0]]))[0]
     assert torch.equal(twice, (2 * blocks[0].counts + blocks[2].counts).double())
+
+
+def test_resampled_distances_equal_those_of_photos_that_are_repeated():
+    clean, blurred = ([PatchHistograms.from_image(x) for x in photos(4, y)] for y in (None, "blur:sigma=1"))
+    weights = np.random.default_rng(0).multinomial(4, [0.25] * 4, size=20)
+    found = resampled_distances(blurred, clean, weights)
+    for row, values in zip(weights, found, strict=True):
+        drawn = [index for index, times in enumerate(row) for _ in range(times)]
+        once = pool_counts([blurred[i] for i in drawn], ONCE), pool_counts([clean[i] for i in drawn], ONCE)
+        assert np.allclose(values, sliced_wasserstein(*once)[0], equal_nan=True)
 
 
 def test_distance_from_histograms_is_close_to_that_of_sorted_projections():
