@@ -5,7 +5,7 @@ from deepot.evaluation.image_metrics import flat_area_repetition, frechet_distan
 from deepot.evaluation.metric_accumulator import MetricAccumulator, estimate_metrics
 from deepot.evaluation.metric_fn import MetricFn
 from deepot.evaluation.niqe import compute_niqe_moments, niqe_distance
-from deepot.evaluation.patch_histograms import PatchHistograms, combine_levels, pool_counts, sliced_wasserstein
+from deepot.evaluation.patch_histograms import PatchHistograms, pool_counts, sliced_wasserstein
 from deepot.evaluation.power_spectrum import log_spectral_distance
 from deepot.evaluation.sweep import (
     CLEAN,
@@ -28,7 +28,6 @@ __all__ = [
     "PatchHistograms",
     "PhotoVariants",
     "SweepPoint",
-    "combine_levels",
     "compute_niqe_moments",
     "compute_variants",
     "estimate_metrics",

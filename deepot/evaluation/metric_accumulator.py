@@ -20,7 +20,7 @@ from deepot.evaluation.bootstrap import (
 from deepot.evaluation.image_metrics import flat_area_repetition, frechet_distance, psnr, ssim
 from deepot.evaluation.metric_fn import MetricFn
 from deepot.evaluation.niqe import N_FEATURES, compute_niqe_moments, niqe_distance
-from deepot.evaluation.patch_histograms import PatchHistograms, combine_levels, resampled_distances
+from deepot.evaluation.patch_histograms import PatchHistograms, resampled_distances
 from deepot.evaluation.power_spectrum import log_spectral_distance
 from deepot.evaluation.sweep import CLEAN, RESTORED, SweepPoint
 from deepot.evaluation.variants import PhotoVariants
@@ -118,7 +118,7 @@ def estimate_metrics(
     Yields:
         Names and estimates. Means over the photos that have a value: "psnr" (dB), "ssim", "lsd"
         (`log_spectral_distance`, dB), "niqe", "repetition" (`flat_area_repetition`) and further metrics; NaN if no
-        photo has one. Distances to the clean photos: "swd" (`combine_levels`), "swd level 1" … (`sliced_wasserstein`),
+        photo has one. Distances to the clean photos: "swd level 1" … (`sliced_wasserstein`), "swd", their mean,
         and the Fréchet distances of "map 1" … and "latents" (`frechet_distance`). "reduction of swd", "reduction of
         map 1" …: their relative reduction, 1 − distance / distance of x*.
     """
@@ -145,10 +145,8 @@ def _estimate_sliced_wasserstein(
     values, restored_values = (
         resampled_distances(each.block_histograms, clean.block_histograms, weights) for each in (measured, restored)
     )  # the first row: all photos
-    combined, restored_combined = combine_levels(values), combine_levels(restored_values)
-    yield from _estimate_distance(
-        "swd", float(combined[0]), combined[1:], float(restored_combined[0]), restored_combined[1:]
-    )
+    means, restored_means = np.nanmean(values, 1), np.nanmean(restored_values, 1)  # all photos have the first level
+    yield from _estimate_distance("swd", float(means[0]), means[1:], float(restored_means[0]), restored_means[1:])
     for level in np.flatnonzero(np.isfinite(values[0])):
         value, replicates = float(values[0, level]), values[1:, level]
         yield f"swd level {level + 1}", _distance_from_replicates(value, replicates)

@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from scipy.stats import wasserstein_distance
 
 from deepot.evaluation import patch_histograms
 from deepot.evaluation.patch_histograms import (
     MAX_LEVELS,
     PatchHistograms,
-    combine_levels,
     laplacian_levels,
     pool_counts,
     resampled_distances,
@@ -49,7 +47,7 @@ def test_sliced_wasserstein_of_equal_sets_is_zero():
     found = distances(photos(2), photos(2))
     assert np.array_equal(np.isfinite(found), [True, True, True, False, False])
     assert np.nanmax(found) == 0
-    assert combine_levels(found) == 0
+    assert np.nanmean(found) == 0
 
 
 @pytest.mark.parametrize(
@@ -62,7 +60,7 @@ def test_sliced_wasserstein_of_equal_sets_is_zero():
     ids=["blur", "noise", "jpeg"],
 )
 def test_combined_distance_grows_with_the_degradation(degradations):
-    found = [combine_levels(distances(photos(3, degradation), photos(3))) for degradation in degradations]
+    found = [np.nanmean(distances(photos(3, degradation), photos(3))) for degradation in degradations]
     assert 0 < found[0] < found[1] < found[2]
 
 
@@ -93,8 +91,8 @@ def test_distance_from_histograms_is_close_to_that_of_sorted_projections():
             (patch_histograms._extract_random_patches(laplacian_levels(image)[index] * 255, index) @ directions).numpy()
             for image in (blurred, clean)
         )
-        exact = np.mean([wasserstein_distance(*pair) for pair in zip(measured.T, reference.T, strict=True)])
-        assert found[index] == pytest.approx(exact / np.sqrt(reference.var(0).mean()), rel=0.05)
+        exact = np.square(np.sort(measured, 0) - np.sort(reference, 0)).mean()
+        assert found[index] == pytest.approx(exact / reference.var(0).mean(), rel=0.1, abs=1e-3)
 
 
 def test_laplacian_levels_have_the_sizes_of_the_pyramid_and_no_mean():
@@ -111,14 +109,8 @@ def test_distance_of_constant_photos_and_of_the_smallest_is_defined():
     blank = torch.full((1, 3, 64, 64), 0.5)
     assert np.nanmax(distances([blank], [blank])) == 0
     noise = (blank + 0.05 * torch.randn(blank.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
-    assert 1 < combine_levels(distances([noise], [blank])) < 1000
+    assert 1 < np.nanmean(distances([noise], [blank])) < 1000
     small = photos(1, side=16)
     found = distances(photos(1, "blur:sigma=1", side=16), small)
     assert found[0] > 0
     assert np.isnan(found[1:]).all()
-
-
-def test_combine_levels_weighs_levels_by_their_pixels():
-    assert combine_levels(np.array([1.0, 2.0])) == pytest.approx(np.sqrt((1 + 4 / 4) / (1 + 1 / 4)))
-    assert combine_levels(np.array([3.0, np.nan])) == 3
-    assert np.isnan(combine_levels(np.array([np.nan, np.nan])))
