@@ -4,10 +4,11 @@
         --history noise:sigma=25 ffdnet:denoiser:sigma=25 --history jpeg:quality=20 identity … --allow-code
 
 For every history (a degradation and a restorer) the centre of each photo is degraded and restored. Printed are the
-Fréchet distances of every feature map to the clean photos, the sliced Wasserstein distance (SWD: mean, and of the
-levels), the log-spectral distance (LSD, dB) and NIQE, and then Spearman's rank correlation, over the histories, of each
-measure with the distance of each feature map. The Gaussian of NIQE is fitted on the same clean photos, whole. With
-`--half report` only the second, fourth … photos are measured; constants of the measures were chosen on the others.
+Fréchet distances of every feature map to the clean photos, the sliced Wasserstein distance (SWD: the mean over levels;
+the same with W1 instead of W2²; with W1 and each set over its own deviation, as Karras et al. 2018 define it; and that
+of each level), the log-spectral distance (LSD, dB) and NIQE, and then Spearman's rank correlation, over the histories,
+of each measure with the distance of each feature map. The Gaussian of NIQE is fitted on the same photos without the
+crop. With `--half report` only the second, fourth … photos are measured; W2² was chosen on the others.
 """
 
 import json
@@ -28,6 +29,7 @@ from deepot.evaluation import (
     log_spectral_distance,
     niqe_distance,
     pool_counts,
+    projection_quantiles,
     sliced_wasserstein,
     ssim,
 )
@@ -59,11 +61,19 @@ def measure(
     sides = [pool_counts([PatchHistograms.from_image(image) for image in side], once)[0] for side in (images, clean)]
     levels = sliced_wasserstein(*sides)
     found["SWD"] = float(np.nanmean(levels))
+    found |= measure_w1(*(projection_quantiles(side)[np.isfinite(levels)] for side in sides))
     found |= {f"SWD level {index}": float(value) for index, value in enumerate(levels, 1) if math.isfinite(value)}
     pairs = list(zip(images, clean, strict=True))
     found["LSD"] = sum(log_spectral_distance(*pair) for pair in pairs) / len(pairs)
     found["NIQE"] = sum(niqe_distance(compute_niqe_moments(image)[0], natural) for image in images) / len(images)
     return found
+
+
+def measure_w1(measured: Tensor, clean: Tensor) -> dict[str, float]:
+    """Return the mean W1 of quantiles (levels, directions, n), over the clean deviation and as Karras et al. 2018."""
+    deviations = [side.var(-1, correction=0).mean(-1).sqrt()[:, None, None] for side in (measured, clean)]
+    of_clean, of_each = (measured / deviation - clean / deviations[1] for deviation in reversed(deviations))
+    return {"SWD, W1": float(of_clean.abs().mean()), "SWD, Karras et al.": float(of_each.abs().mean())}
 
 
 def time_measures(image: Tensor) -> dict[str, float]:
@@ -107,13 +117,13 @@ def main() -> None:
     whole = [center_crop(read_photo(path), 0).to_rgb() for path in paths]
     natural = merge_in_order([compute_niqe_moments(photo)[1] for photo in whole])
     rows = {"clean": measure(clean, clean, natural, features)}
-    print(f"{'':56}" + "".join(f"{name:>16}" for name in rows["clean"]))
+    print(f"{'':56}" + "".join(f"{name:>20}" for name in rows["clean"]))
     for degradation, restorer in [("", ""), *options.history]:
         name = f"{degradation}, {restorer}" if degradation else "clean"
         if degradation:
             images = restore_photos(paths, options.crop, degradation, restorer)
             rows[name] = measure(images, clean, natural, features)
-        print(f"{name:56}" + "".join(f"{value:16.4f}" for value in rows[name].values()), flush=True)
+        print(f"{name:56}" + "".join(f"{value:20.4f}" for value in rows[name].values()), flush=True)
     print_ranks({name: row for name, row in rows.items() if name != "clean"})
     seconds = time_measures(torch.nn.functional.interpolate(whole[0], (1024, 1024), mode="bicubic").clamp(0, 1))
     print("seconds for 1,024 × 1,024 pixels: " + json.dumps({name: round(value, 3) for name, value in seconds.items()}))

@@ -5,7 +5,7 @@ from deepot.evaluation.image_metrics import flat_area_repetition, frechet_distan
 from deepot.evaluation.metric_accumulator import MetricAccumulator, estimate_metrics
 from deepot.evaluation.metric_fn import MetricFn
 from deepot.evaluation.niqe import compute_niqe_moments, niqe_distance
-from deepot.evaluation.patch_histograms import PatchHistograms, pool_counts, sliced_wasserstein
+from deepot.evaluation.patch_histograms import PatchHistograms, pool_counts, projection_quantiles, sliced_wasserstein
 from deepot.evaluation.power_spectrum import log_spectral_distance
 from deepot.evaluation.sweep import (
     CLEAN,
@@ -36,6 +36,7 @@ __all__ = [
     "log_spectral_distance",
     "niqe_distance",
     "pool_counts",
+    "projection_quantiles",
     "psnr",
     "sliced_wasserstein",
     "ssim",

@@ -102,11 +102,23 @@ def sliced_wasserstein(measured: Tensor, clean: Tensor) -> NDArray[np.float64]:
         measured: Counts of `PatchHistograms`, (…, levels, directions, bins), float64.
         clean: Those of the clean set.
     """
-    values, clean_values = (_quantiles(counts) for counts in (measured, clean))
+    values, clean_values = (projection_quantiles(counts) for counts in (measured, clean))
     distances = (values - clean_values).square().mean((-2, -1))
     variances = clean_values.var(-1, correction=0).mean(-1).clamp(min=_QUANTIZATION_VARIANCE)
     is_present = (measured.sum((-2, -1)) > 0) & (clean.sum((-2, -1)) > 0)
     return np.asarray(torch.where(is_present, distances / variances, math.nan).numpy(), dtype=np.float64)
+
+
+def projection_quantiles(counts: Tensor) -> Tensor:
+    """Return the projections in levels of 255 at 128 quantiles, (…, 128), of counts (…, bins); 0 without patches."""
+    totals = counts.sum(-1, keepdim=True)
+    reached = F.pad(counts / totals.clamp(min=1), (1, 0)).cumsum(-1)
+    wanted = (torch.arange(_N_QUANTILES, dtype=torch.float64) + 0.5) / _N_QUANTILES
+    upper = torch.searchsorted(reached, wanted.expand(*counts.shape[:-1], -1).contiguous()).clamp(1, N_BINS)
+    borders = torch.linspace(-_ASINH_RANGE, _ASINH_RANGE, N_BINS + 1, dtype=torch.float64).sinh()
+    before, after = reached.gather(-1, upper - 1), reached.gather(-1, upper)
+    weight = (wanted - before) / (after - before)
+    return torch.where(totals > 0, torch.lerp(borders[upper - 1], borders[upper], weight), 0)
 
 
 def laplacian_levels(image: Tensor) -> list[Tensor]:
@@ -152,15 +164,3 @@ def _extract_random_patches(level: Tensor, seed: int) -> Tensor:
     windows = level[0].unfold(1, PATCH_SIDE, 1).unfold(2, PATCH_SIDE, 1)
     row, column = (torch.from_numpy(index) for index in np.divmod(positions, columns))
     return windows[:, row, column].transpose(0, 1).reshape(n_patches, -1)
-
-
-def _quantiles(counts: Tensor) -> Tensor:
-    """Return the projections in levels of 255 at 128 quantiles, (…, 128), of counts (…, bins); 0 without patches."""
-    totals = counts.sum(-1, keepdim=True)
-    reached = F.pad(counts / totals.clamp(min=1), (1, 0)).cumsum(-1)
-    wanted = (torch.arange(_N_QUANTILES, dtype=torch.float64) + 0.5) / _N_QUANTILES
-    upper = torch.searchsorted(reached, wanted.expand(*counts.shape[:-1], -1).contiguous()).clamp(1, N_BINS)
-    borders = torch.linspace(-_ASINH_RANGE, _ASINH_RANGE, N_BINS + 1, dtype=torch.float64).sinh()
-    before, after = reached.gather(-1, upper - 1), reached.gather(-1, upper)
-    weight = (wanted - before) / (after - before)
-    return torch.where(totals > 0, torch.lerp(borders[upper - 1], borders[upper], weight), 0)
