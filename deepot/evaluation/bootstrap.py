@@ -45,11 +45,11 @@ def resample_counts(n_photos: int, replicates: int) -> NDArray[np.int64]:
 
 
 def bootstrap_mean(values: Sequence[float], counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the mean of one value per photo in every replicate, (replicates,)."""
+    """Return the mean of the finite ones of one value per photo in every replicate, (replicates,); NaN if none is."""
     blocks = counts.shape[1]
-    totals = np.array([sum(values[block::blocks]) for block in range(blocks)])
-    sizes = np.array([len(values[block::blocks]) for block in range(blocks)])
-    return np.asarray(counts @ totals / (counts @ sizes), dtype=np.float64)
+    finite = [[value for value in values[block::blocks] if math.isfinite(value)] for block in range(blocks)]
+    totals, sizes = counts @ np.array([sum(each) for each in finite]), counts @ np.array([len(each) for each in finite])
+    return np.asarray(np.divide(totals, sizes, out=np.full(len(counts), np.nan), where=sizes > 0), dtype=np.float64)
 
 
 def bootstrap_distance(

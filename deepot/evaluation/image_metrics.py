@@ -2,11 +2,10 @@
 
 import math
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepot.photo import LUMA_WEIGHTS
+from deepot.evaluation.luma import gaussian_mean, gaussian_window, luma_levels
 from deepot.transport import Moments, wasserstein2_squared
 
 _WINDOW = 32  # pixels
@@ -26,7 +25,7 @@ def ssim(image: Tensor, truth: Tensor) -> float:
         image: (B, C, H, W) in [0, 1], sides of at least 11 pixels.
         truth: The same shape and range.
     """
-    window = _gaussian_window(radius=5, sigma=1.5)
+    window = gaussian_window(radius=5, sigma=1.5)
 
     def local_mean(x: Tensor) -> Tensor:
         flat = x.reshape(-1, 1, *x.shape[-2:])
@@ -44,22 +43,26 @@ def ssim(image: Tensor, truth: Tensor) -> float:
 def flat_area_repetition(image: Tensor, restored: Tensor, period: int = 8) -> list[float]:
     """Return how much flat areas of an image repeat themselves at a period: one value for each flat window.
 
-    Flat are the windows of 32 × 32 pixels, 16 apart, where the luma of the restored photo varies by less than 1.5
-    levels (standard deviation) around its Gaussian mean (σ = 4 pixels). In such a window the luma of the image, less
-    its own Gaussian mean, has an autocorrelation at each lag along rows and columns; the value is that at the period
-    minus the mean of those one pixel less and one pixel more. It is about 0 for photos, and positive for a pattern that
-    a decoder draws in every cell. Windows where the image does not vary at all are left out.
+    Flat are the windows of 32 × 32 pixels (or four periods, if that is more), half a window apart, where the luma of
+    the restored photo varies by less than 1.5 levels (standard deviation) around its Gaussian mean (σ = 4 pixels). In
+    such a window the luma of the image, less its own Gaussian mean, has an autocorrelation at each lag along rows and
+    columns; the value is that at the period minus the mean of those one pixel less and one pixel more. It is about 0
+    for photos, and positive for a pattern that a decoder draws in every cell. Windows where the image does not vary at
+    all are left out.
 
     Args:
         image: The image, (1, 3, H, W) in [0, 1].
         restored: The restored photo that decides where it is flat, likewise.
-        period: Pixels, the autoencoder's factor.
+        period: Pixels, the autoencoder's factor; with 1 there is nothing to repeat, and no value.
     """
+    if period < 2:
+        return []
+    side = max(_WINDOW, 4 * period)
     fine, fine_restored = (_fine_luma(each) for each in (image, restored))
     found = []
-    for top in range(0, fine.shape[0] - _WINDOW + 1, _WINDOW // 2):
-        for left in range(0, fine.shape[1] - _WINDOW + 1, _WINDOW // 2):
-            place = (slice(top, top + _WINDOW), slice(left, left + _WINDOW))
+    for top in range(0, fine.shape[0] - side + 1, side // 2):
+        for left in range(0, fine.shape[1] - side + 1, side // 2):
+            place = (slice(top, top + side), slice(left, left + side))
             values = fine[place] - fine[place].mean()
             variance = float(values.square().mean())
             if float(fine_restored[place].std()) >= _FLAT_STD or variance < 1e-6:
@@ -69,22 +72,10 @@ def flat_area_repetition(image: Tensor, restored: Tensor, period: int = 8) -> li
     return found
 
 
-def _gaussian_window(radius: int, sigma: float) -> Tensor:
-    """Return the weights of a Gaussian mean, (2 · radius + 1,), float64, sum 1."""
-    positions = torch.arange(-radius, radius + 1, dtype=torch.float64)
-    window = torch.exp(-positions.square() / (2 * sigma**2))
-    return window / window.sum()
-
-
 def _fine_luma(image: Tensor) -> Tensor:
     """Return the luma (H, W) in levels of 255, less its Gaussian mean (σ = 4 pixels), float64."""
-    weights = torch.tensor(LUMA_WEIGHTS, dtype=torch.float64)
-    luma = torch.tensordot(weights, image[0].double().cpu(), 1) * 255
-    kernel = _gaussian_window(radius=16, sigma=4.0)
-    padded = F.pad(luma[None, None], (16, 16, 16, 16), mode="replicate")
-    coarse = F.conv2d(F.conv2d(padded, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
-    fine: Tensor = luma - coarse[0, 0]
-    return fine
+    luma = luma_levels(image)
+    return luma - gaussian_mean(luma, radius=16, sigma=4.0)
 
 
 def _autocorrelation(values: Tensor, lag: int) -> float:

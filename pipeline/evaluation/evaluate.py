@@ -7,6 +7,7 @@ scores are kept.
 
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
@@ -43,7 +44,7 @@ from pipeline.stages import JobContext, load_or_fit_map, sample_local_files, wor
 from pipeline.storage import Entry, delete_folder, exists, join_uri, list_names, read, sha256_hex, write
 from pipeline.workers import TaskExecutor, mark_storage
 
-EVALUATION_FORMAT = 2
+EVALUATION_FORMAT = 3
 """Version of the files of an evaluation; an interrupted evaluation with files of another version starts anew."""
 
 
@@ -167,10 +168,10 @@ def _compute_evaluation_key(
 
 
 def _to_parquet(keys: Sequence[str], rows: Sequence[dict[str, Any]]) -> bytes:
-    """Return a Parquet file with one row per photo and point."""
+    """Return a Parquet file with one row per photo and point; a metric that a photo has no finite value of is null."""
     table: list[dict[str, Any]] = [
         {"file_name": key, "name": row["name"], "alpha": row["alpha"]}
-        | {metric: values[index] for metric, values in row["photos"].items()}
+        | {name: values[index] if math.isfinite(values[index]) else None for name, values in row["photos"].items()}
         for row in rows
         for index, key in enumerate(keys)
     ]

@@ -135,19 +135,17 @@ def measure_point(task: PointTask) -> None:
     torch.set_num_threads(task.job.compute.threads)
     features = MetricFn(config.features) if config.features else None
     metrics = [MetricFn(spec) for spec in config.metrics]
+    natural = None if point.name == CLEAN else _load_moments(task, CLEAN).sharp_patches
     scores = MetricAccumulator()
     for number in task.photo_numbers:
-        tensors = load_tensors(read(join_uri(task.folder, "photos", photo_file_name(number))))
+        variants = PhotoVariants(**load_tensors(read(join_uri(task.folder, "photos", photo_file_name(number)))))
         transport = task.job.transport
-        scores.add(PhotoVariants(**tensors), point, transport.patch_size, features, metrics, transport.preserve)
+        scores.add(variants, point, transport.patch_size, features, metrics, transport.preserve, natural)
     record: dict[str, Any] = asdict(point) | {"photos": scores.per_photo}
     if point.name in (CLEAN, RESTORED):
         write(_moments_uri(task.scores_folder, point.name), moments_to_bytes(scores))
     if point.name != CLEAN:
-        clean, restored = (
-            moments_from_bytes(read(uri), uri)
-            for uri in (_moments_uri(task.scores_folder, name) for name in (CLEAN, RESTORED))
-        )
+        clean, restored = (_load_moments(task, name) for name in (CLEAN, RESTORED))
         estimates = estimate_metrics(scores, clean, restored, config.replicates)
         record["estimates"] = {name: asdict(estimate) for name, estimate in estimates}
     write(point_uri(task.scores_folder, point), json.dumps(record).encode())
@@ -196,6 +194,12 @@ def _crop_centre(pixels: Pixels, crop: int) -> Pixels:
     height, width = (min(side, crop) for side in (pixels.height, pixels.width))
     top, left = (pixels.height - height) // 2, (pixels.width - width) // 2
     return Pixels(pixels.samples[top : top + height, left : left + width].copy())
+
+
+def _load_moments(task: PointTask, name: str) -> MetricAccumulator:
+    """Read the statistics of all photos, clean or restored."""
+    uri = _moments_uri(task.scores_folder, name)
+    return moments_from_bytes(read(uri), uri)
 
 
 def _moments_uri(folder: str, name: str) -> str:

@@ -6,7 +6,8 @@ from deepot.evaluation import CLEAN_RECONSTRUCTION, RESTORED, RESTORED_RECONSTRU
 from pipeline.reporting.evaluation_result import Estimates
 
 PREFERRED_FEATURE_SET = "map 3"
-"""What the plot shows; the deepest feature map if there are fewer, the latents if there are none."""
+"""What the plot shows; the deepest feature map if there are fewer, the sliced Wasserstein distance without any."""
+_SWD = "swd"
 _MODE_COLORS = {"auto": "#7a3fb5", "detail": "#1d8a4e", "residual": "#1d6fb5", "plain": "#b5651d"}
 _CONTROL_MARKERS = {
     RESTORED: ("*", "x*, α = 1"),
@@ -16,10 +17,10 @@ _CONTROL_MARKERS = {
 
 
 def plot_curve(points: dict[SweepPoint, Estimates]) -> bytes:
-    """Plot a Fréchet distance over PSNR as a PNG: a line per mode, a marker per control."""
+    """Plot a distance to the clean photos over PSNR as a PNG: a line per mode, a marker per control."""
     from matplotlib.figure import Figure  # imported here as it takes half a second
 
-    name = _feature_set_to_plot(next(iter(points.values())))
+    name = _distance_to_plot(next(iter(points.values())))
 
     figure = Figure(figsize=(7, 4.6), layout="constrained")
     axes = figure.subplots()
@@ -42,7 +43,8 @@ def plot_curve(points: dict[SweepPoint, Estimates]) -> bytes:
         axes.plot([of_control["psnr"].value], [of_control[name].value], marker, color="#333", markersize=9, label=label)
     axes.set(
         xlabel="PSNR (dB), higher is closer to the original",
-        ylabel=f"Fréchet distance of {name}, lower is more realistic",
+        ylabel=("sliced Wasserstein distance" if name == _SWD else f"Fréchet distance of {name}")
+        + ", lower is more realistic",
         ylim=(0, None),
     )
     axes.grid(alpha=0.25)
@@ -52,8 +54,8 @@ def plot_curve(points: dict[SweepPoint, Estimates]) -> bytes:
         return file.getvalue()
 
 
-def _feature_set_to_plot(estimates: Estimates) -> str:
+def _distance_to_plot(estimates: Estimates) -> str:
     feature_maps = [name for name in estimates if name.startswith("map ")]
     if PREFERRED_FEATURE_SET in feature_maps:
         return PREFERRED_FEATURE_SET
-    return feature_maps[-1] if feature_maps else "latents"
+    return feature_maps[-1] if feature_maps else _SWD

@@ -7,6 +7,10 @@ from dataclasses import asdict, dataclass
 from deepot.evaluation import BootstrapEstimate, SweepPoint
 from pipeline.storage import join_uri, read
 
+_NEEDS = {
+    "niqe": "it needs photos of at least two patches of 96 × 96 pixels, and 37 sharp patches in all clean ones",
+    "repetition": "no restored photo has a flat area",
+}
 Estimates = dict[str, BootstrapEstimate]
 """The estimates of one point, by name; see `deepot.evaluation.estimate_metrics`."""
 
@@ -30,10 +34,19 @@ class EvaluationResult:
     @property
     def note(self) -> str:
         """What a reader of the numbers has to know."""
-        return (
-            f"Fréchet distances of {self.photos} photos are biased upwards. The bias shrinks with the number of photos "
-            "and is nearly the same for all variants: compare variants with each other, not with other sets of photos."
+        text = (
+            f"Distances of {self.photos} photos are biased upwards. The bias shrinks with the number of photos and is "
+            "nearly the same for all variants: compare variants with each other, not with other sets of photos."
         )
+        if self.unmeasured:
+            text += f" Not measured: {', '.join(f'{name} ({_NEEDS[name]})' for name in self.unmeasured)}."
+        return text
+
+    @property
+    def unmeasured(self) -> list[str]:
+        """The measures that no point has a value of, because the photos are too small or too few."""
+        found = {name: [each[name].value for each in self.points.values() if name in each] for name in _NEEDS}
+        return [name for name, values in found.items() if values and not any(map(math.isfinite, values))]
 
     @property
     def json_values(self) -> dict[str, dict[str, float | None]]:

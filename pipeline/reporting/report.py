@@ -19,6 +19,7 @@ from pipeline.escaping import escape
 from pipeline.imageio import decode
 from pipeline.reporting.error_curve import figure_to_svg, plot_error_curve
 from pipeline.reporting.evaluation_result import read_evaluation
+from pipeline.reporting.evaluation_table import tabulate_evaluation
 from pipeline.reporting.manifest_summary import MAX_LISTED, ManifestSummary, summarize_manifest
 from pipeline.runs import RunPaths, iter_manifest_tables, iter_missing_inputs, require_run
 from pipeline.sources import common_permissions, read_photo
@@ -81,13 +82,14 @@ def _load_drift_records(run: RunPaths, run_json: Mapping[str, Any]) -> list[dict
 
 
 def _load_evaluations(run: RunPaths) -> list[dict[str, Any]]:
-    """Read the plots and notes of the finished evaluations."""
+    """Read the plots, tables and notes of the finished evaluations."""
     evaluations = []
     for name in sorted(list_names(run.evaluation())):
         if exists(run.evaluation(name, "evaluation.json")):
             png = base64.b64encode(read(run.evaluation(name, "curve.png"))).decode()
-            note = read_evaluation(run.evaluation(name)).note
-            evaluations.append({"name": name, "plot": f"data:image/png;base64,{png}", "note": note})
+            result = read_evaluation(run.evaluation(name))
+            plot, table = f"data:image/png;base64,{png}", tabulate_evaluation(result)
+            evaluations.append({"name": name, "plot": plot, "table": table, "note": result.note})
     return evaluations
 
 

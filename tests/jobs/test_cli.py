@@ -62,7 +62,7 @@ def test_evaluate_prints_the_curve_and_adds_it_to_the_report(job_file, capsys, t
     assert {"restored", CLEAN_RECONSTRUCTION, "residual α=0", "plain α=0.5"} <= set(found["points"])
     assert found["points"]["residual α=0"]["map 1"] < found["points"]["restored"]["map 1"]
     assert "residual α=0.5" in printed
-    assert "Fréchet distances of 4 photos" in printed
+    assert "Distances of 4 photos" in printed
     (page,) = (tmp_path / "enhanced" / "_deepot").glob("*/report.html")
     assert "Realism and error" in page.read_text()
     assert main(["evaluate", job_file("none.yaml"), "--allow-code"]) == 2

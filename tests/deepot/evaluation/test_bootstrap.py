@@ -1,5 +1,7 @@
 """Replicates and intervals against photos that are really drawn again."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -35,6 +37,13 @@ def test_replicates_equal_metrics_of_resampled_photos():
         truth = MetricAccumulator(block_moments={"x": [sides[1][index] for index in drawn]})
         assert distance == pytest.approx(repeated.frechet_distance_to("x", truth), rel=1e-6)
         assert mean == pytest.approx(np.mean([values[index] for index in drawn]))
+
+
+def test_bootstrap_mean_leaves_out_photos_without_a_value():
+    counts = np.array([[1, 1, 1], [2, 0, 1], [0, 3, 0]])
+    found = bootstrap_mean([1.0, math.nan, 4.0], counts)
+    assert found[:2].tolist() == [2.5, 2.0]
+    assert math.isnan(found[2])
 
 
 def test_bootstrap_distance_with_constant_features_is_finite():

@@ -35,6 +35,14 @@ def test_only_windows_where_the_restored_photo_is_flat_count():
     assert flat_area_repetition(torch.full((1, 3, 64, 64), 0.5), torch.full((1, 3, 64, 64), 0.5)) == []
 
 
+def test_windows_hold_four_periods_and_a_period_of_one_has_no_value():
+    tile = np.tile(noise(32, 1, seed=2), (4, 4))
+    found = flat_area_repetition(grey(128 + tile), grey(128 + noise(strength=0.1)), period=32)
+    assert len(found) == 1
+    assert found[0] > 0.3
+    assert flat_area_repetition(grey(128 + tile), grey(128 + noise(strength=0.1)), period=1) == []
+
+
 def test_value_of_a_window_equals_a_second_implementation():
     image, restored = 128 + 3 * noise(64, seed=3), 128 + noise(64, 0.3, seed=4)
     fine = image - gaussian_filter(image, 4, mode="nearest", radius=16)

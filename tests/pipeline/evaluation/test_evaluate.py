@@ -1,7 +1,9 @@
 """An evaluation measures what the run writes, resumes after an interruption, and names what is missing."""
 
+import io
 import json
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -14,8 +16,11 @@ from pipeline.config.job import Limits
 from pipeline.errors import ConfigError, NothingFoundError
 from pipeline.evaluation import evaluate
 from pipeline.evaluation.evaluate import evaluate_job
+from pipeline.reporting.evaluation_table import tabulate_evaluation
 from pipeline.stages.driver import RunOptions, fit_job, open_run, run_job
 from pipeline.storage.folders import delete_folder, list_names
+from pipeline.storage.objects import read
+from pipeline.storage.uris import join_uri
 from tests.support.in_process_pool import InProcessWorkerPool
 from tests.support.photos import make_photo, write_photos
 
@@ -90,6 +95,56 @@ def test_evaluate_job_with_a_degradation_degrades_the_clean_photos(make_job, tmp
     found = evaluate_job(open_run(make_job(evaluate=MEASURED | config), OPTIONS))
     assert found.points[SweepPoint("residual", 0.0)]["reduction of map 1"].value > 0.1
     assert found.points[SweepPoint("restored")]["psnr"].value < 40
+
+
+def read_strictly(folder):
+    """Return evaluation.json, which must not contain numbers that JSON does not have."""
+    return json.loads(read(join_uri(folder, "evaluation.json")), parse_constant=pytest.fail)
+
+
+def test_evaluate_job_without_features_measures_naturalness_and_names_what_small_photos_lack(
+    make_job, tmp_path, in_process
+):
+    write_photos(tmp_path / "clean", 3, restored=False)
+    config = {"clean": str(tmp_path / "clean"), "degradation": "blur:sigma=1", "crop": 16, "replicates": 20}
+    found = evaluate_job(open_run(make_job(evaluate=config | {"alphas": [0], "modes": ["residual"]}), OPTIONS))
+    restored, after = (found.points[point] for point in (SweepPoint("restored"), SweepPoint("residual", 0.0)))
+    assert {"swd", "swd level 1", "reduction of swd", "lsd", "niqe", "repetition", "latents"} <= set(after)
+    assert after["swd"].value < restored["swd"].value
+    assert after["lsd"].value < restored["lsd"].value
+    assert restored["swd"].low <= restored["swd"].value <= restored["swd"].high
+    assert found.unmeasured == ["niqe", "repetition"]
+    assert "Not measured: niqe (it needs photos of at least two patches" in found.note
+    estimates = read_strictly(found.folder)["points"][0]["estimates"]
+    assert estimates["niqe"] == {"value": None, "low": None, "high": None}
+    rows = pq.read_table(io.BytesIO(read(join_uri(found.folder, "photos.parquet")))).to_pylist()
+    assert all(row["niqe"] is row["repetition"] is None and row["lsd"] >= 0 for row in rows)
+    assert [row[0] for row in tabulate_evaluation(found)][1] == "restored"
+    assert "NIQE" not in tabulate_evaluation(found)[0]
+
+
+def test_evaluate_job_fits_niqe_on_the_clean_photos(make_job, tmp_path, in_process):
+    (tmp_path / "clean").mkdir()
+    for seed in range(8):
+        make_photo(seed, 288, 192).save(tmp_path / "clean" / f"{seed}.png")
+    config = {"clean": str(tmp_path / "clean"), "degradation": "blur:sigma=1", "alphas": [0], "modes": ["residual"]}
+    found = evaluate_job(open_run(make_job(evaluate=config | {"replicates": 5}), OPTIONS))
+    values = {str(point): estimates["niqe"].value for point, estimates in found.points.items()}
+    assert values["restored"] > 2 * values["round trip of clean"] > 0
+    rows = pq.read_table(io.BytesIO(read(join_uri(found.folder, "photos.parquet")))).to_pylist()
+    per_photo = [row["niqe"] for row in rows if row["name"] == "restored"]
+    assert values["restored"] == pytest.approx(sum(per_photo) / 8)
+
+
+def test_evaluate_job_of_constant_photos_has_defined_values(make_job, tmp_path, in_process):
+    (tmp_path / "clean").mkdir()
+    for level in (50, 90, 130):
+        Image.new("RGB", (40, 40), (level,) * 3).save(tmp_path / "clean" / f"{level}.png")
+    config = {"clean": str(tmp_path / "clean"), "degradation": "jpeg:quality=90", "alphas": [0], "modes": ["residual"]}
+    found = evaluate_job(open_run(make_job(evaluate=config | {"replicates": 5}), OPTIONS))
+    restored = found.points[SweepPoint("restored")]
+    assert (restored["swd"].value, restored["lsd"].value) == (0, 0)
+    read_strictly(found.folder)
 
 
 class StoppedError(Exception):
