@@ -16,22 +16,23 @@ photos only, which is faster.
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from benchmarks._calibrations import fit_photos
 from benchmarks._photo_sets import PhotoSetScores, center_crop, read_photo, select_half
 from benchmarks._results import make_parser
 from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
 from deepot.evaluation import PhotoVariants, SweepPoint, compute_variants, flat_area_repetition
-from deepot.inference import TileOptions, TransportMode, degrade_photo, measure_change, photo_statistics, tone_sums
+from deepot.inference import TileOptions, TransportMode, degrade_photo
 from deepot.photo import Pixels
 from deepot.restoration import load_degradation, load_restorer, rng_for
 from deepot.spec import call_factory
-from deepot.transport import CalibrationKind, TransportMap, fit_change, fit_map, fit_tone, load_map_kind
+from deepot.transport import CalibrationKind, TransportMap
 from pipeline.sources import find_images, sample_by_hash
 
 
@@ -114,29 +115,12 @@ def fit_paired_map(autoencoder: LoadedAutoencoder, case: TestCase, method: Metho
         restore(degrade_photo(photo, degrade, rng_for(path.name.encode())))
         for path, photo in zip(case.natural, natural, strict=True)
     ]
-    tone = fit_tone([tone_sums(*pair) for pair in zip(restored, natural, strict=True)]) if method.tone else None
-    if tone is not None:
-        print(f"{case.degradation}, {case.restorer}: tone curve {tone.summary}", flush=True)
-    kind = load_map_kind("gaussian")
-    source, reference = (
-        [photo_statistics(autoencoder, photo, kind, method.patch_size, tone=curve).moments() for photo in photos]
-        for photos, curve in ((restored, tone), (natural, None))
-    )
-    fitted = fit_map(
-        source,
-        reference,
-        autoencoder=autoencoder.name,
-        autoencoder_sha256=autoencoder.sha256,
-        patch_size=method.patch_size,
-        calibration=CalibrationKind.PAIRED,
-        tone=tone,
-    )
-    operator = fitted.operator_on(autoencoder.device)
-    pairs = zip(restored, natural, strict=True)
-    change = fit_change([measure_change(autoencoder, operator, *pair, tone) for pair in pairs])
-    if change is not None:
-        print(f"{case.degradation}, {case.restorer}: gains of luma {change.gains.luma}, chroma {change.gains.chroma}")
-    return replace(fitted, change=change)
+    transport = fit_photos(autoencoder, restored, natural, CalibrationKind.PAIRED, method.patch_size, tone=method.tone)
+    if transport.tone is not None:
+        print(f"{case.degradation}, {case.restorer}: tone curve {transport.tone.summary}")
+    if transport.change is not None:
+        print(f"{case.degradation}, {case.restorer}: gains {transport.change.gains_summary}", flush=True)
+    return transport
 
 
 def compute_photo_variants(

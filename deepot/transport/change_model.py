@@ -143,8 +143,9 @@ def _unshrunk_gains(sums: ChangeSums) -> Tensor:
     safe = change_energy.clamp(min=torch.finfo(torch.float64).tiny)
     # ⟨b(d), b(x) − b(t)⟩: the products are with x − x*, so that those with the tone's shift are taken off
     explained = (sums.products[bands] - sums.gram[0, bands]) / safe
-    root = (cross.square() - change_energy * (toned - clean)).clamp(min=0).sqrt()
-    energy_gain = ((root - cross) / safe).clamp(1, _MAX_ENERGY_GAIN)
+    added = cross.clamp(min=0)  # what a change takes away, such as blocks of JPEG, must not count as missing
+    root = (added.square() - change_energy * (toned - clean)).clamp(min=0).sqrt()
+    energy_gain = ((root - added) / safe).clamp(1, _MAX_ENERGY_GAIN)
     gains = torch.ones(2 * n, dtype=torch.float64)
     gains[:n] = energy_gain[:n].sqrt()
     gains[[0, n]] = explained[[0, n]].clamp(0, 1)

@@ -1,0 +1,199 @@
+"""The default against the published method: PSNR, Fréchet distances and the pattern in flat areas, over draws.
+
+    python benchmarks/eval_against_published.py --autoencoder embedded --clean PHOTOS/kodak --natural PHOTOS/natural \
+        --calibration paired self unpaired --draws 20 --features vgg_features:features --allow-code --json FILE
+
+Test photos are the centre squares of every other photo of --clean, degraded and restored to x* by each --history (by
+default ten of them). For every draw of 16 calibration photos (`few_photos_draws.json`; unpaired sets take 16 others as
+the restored side) both methods fit a map with the same autoencoder. The default is mode auto with patches of 3, and
+the tone curve, gains and shrinkage that the calibration gives; the published method is plain mode with patches of 5,
+without any of these. Cells have medians over draws: PSNR, the change of the Fréchet distances of the feature maps
+relative to x*'s, the sum of the first three in brackets, and the mean of `flat_area_repetition`. --json keeps every
+draw.
+"""
+
+import argparse
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from benchmarks._calibrations import fit_photos
+from benchmarks._fitting_methods import read_draws
+from benchmarks._photo_sets import PhotoSetScores, center_crop, read_photo, select_half
+from benchmarks._results import make_parser, save_results
+from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
+from deepot.evaluation import PhotoVariants, SweepPoint, compute_variants, flat_area_repetition
+from deepot.inference import TileOptions, TransportMode, degrade_photo
+from deepot.photo import Pixels
+from deepot.restoration import load_degradation, load_restorer, rng_for
+from deepot.spec import call_factory
+from deepot.transport import CalibrationKind, TransportMap
+
+ALPHAS = (0.75, 0.5, 0.25, 0.0)
+HISTORIES = (
+    ("noise:sigma=25", "ffdnet:denoiser:sigma=25"),
+    ("noise:sigma=50", "ffdnet:denoiser:sigma=50"),
+    ("noise:sigma=25", "nlm:sigma=25"),
+    ("noise:sigma=25", "median:size=5"),
+    ("jpeg:quality=10", "identity"),
+    ("jpeg:quality=20", "identity"),
+    ("downscale:factor=2", "resize:factor=2"),
+    ("downscale:factor=4", "resize:factor=4"),
+    ("blur:sigma=2", "identity"),
+    ("blur:sigma=1+noise:sigma=10+jpeg:quality=40", "ffdnet:denoiser:sigma=15"),
+)
+METHODS = {"default": TransportMode.AUTO, "published": TransportMode.PLAIN}
+_N_SUMMED = 3
+
+
+@dataclass(frozen=True)
+class Score:
+    """What was measured of a set of photos: PSNR in dB, Fréchet distances, and the pattern in flat areas."""
+
+    psnr: float
+    frechet: tuple[float, ...]
+    repetition: float
+
+
+class History:
+    """A degradation and its restorer, and photos before and after both."""
+
+    def __init__(self, degradation: str, restorer: str) -> None:
+        self.name = f"{degradation}, {restorer}"
+        self._degrade = load_degradation(degradation)
+        self._restore = load_restorer(restorer, allow_code=True)
+        self.pair = lru_cache(maxsize=512)(self._pair)
+
+    def _pair(self, path: Path, crop: int, rounds: int) -> tuple[Pixels, Pixels]:
+        """Return a photo after `rounds` − 1 and after `rounds` degradations and restorations, of one size."""
+        before = after = center_crop(read_photo(path), crop)
+        generator = rng_for(path.name.encode())
+        for _ in range(rounds):
+            before, after = after, self._restore(degrade_photo(after, self._degrade, generator))
+        return Pixels(before.samples[: after.height, : after.width]), after
+
+
+def fit_draw(
+    autoencoder: LoadedAutoencoder,
+    history: History,
+    calibration: CalibrationKind,
+    folder: Path,
+    names: dict[str, list[str]],
+    method: str,
+) -> TransportMap:
+    """Fit the map of a method to the photos of a draw."""
+    rounds = 2 if calibration is CalibrationKind.SELF else 1
+    natural, restored = zip(*(history.pair(folder / name, 0, rounds) for name in names["photos"]), strict=True)
+    if calibration is CalibrationKind.UNPAIRED:
+        restored = tuple(history.pair(folder / name, 0, 1)[1] for name in names["others"])
+    if method == "published":
+        return fit_photos(autoencoder, restored, natural, calibration, 5, tone=False, shrinkage_se=0)
+    return fit_photos(autoencoder, restored, natural, calibration, 3)
+
+
+def compute_all_variants(
+    autoencoder: LoadedAutoencoder, transport: TransportMap, photos: Sequence[tuple[Pixels, Pixels]]
+) -> Iterator[PhotoVariants]:
+    """Yield what the versions of each test photo are composed of."""
+    operator = transport.operator_on(autoencoder.device)
+    gains = transport.change.gains if transport.change else None
+    for clean, restored in photos:
+        plan = TileOptions(max(clean.height, clean.width) + autoencoder.factor).plan(autoencoder, clean)
+        yield compute_variants(autoencoder, operator, clean, restored, plan, transport.tone, gains)
+
+
+def score_photos(
+    images: Sequence[torch.Tensor],
+    photos: Sequence[tuple[Pixels, Pixels]],
+    features: torch.nn.Module,
+    clean: PhotoSetScores | None,
+) -> tuple[Score, PhotoSetScores]:
+    """Score versions of the test photos; the distances are 0 without the scores of the clean ones."""
+    scores, repetition = PhotoSetScores(features), list[float]()
+    for image, (original, restored) in zip(images, photos, strict=True):
+        scores.add(image, original.to_rgb())
+        repetition += flat_area_repetition(image, restored.to_rgb())
+    distances = tuple(scores.frechet_distances(clean)) if clean else (0.0,) * len(scores.moments)
+    mean_repetition = statistics.mean(repetition) if repetition else 0.0
+    return Score(statistics.mean(scores.psnr), distances, mean_repetition), scores
+
+
+def format_cell(scores: Sequence[Score], restored: Score) -> str:
+    """Format the medians over draws."""
+    changes = [
+        statistics.median(100 * (score.frechet[index] / restored.frechet[index] - 1) for score in scores)
+        for index in range(len(restored.frechet))
+    ]
+    psnr, repetition = (statistics.median(getattr(score, name) for score in scores) for name in ("psnr", "repetition"))
+    text = " / ".join(f"{change:+.0f}" for change in changes)
+    return f"{psnr:.2f} dB, {text} % ({sum(changes[:_N_SUMMED]):.0f}), {repetition:.2f}".replace("-", "−")
+
+
+@torch.inference_mode()
+def measure_history(
+    options: argparse.Namespace, spec: str, autoencoder: LoadedAutoencoder, history: History, features: torch.nn.Module
+) -> dict[str, object]:
+    """Measure both methods on one history, and print a row of Markdown for each calibration and α."""
+    paths = select_half(sorted(options.clean.iterdir()), options.half)
+    photos = [history.pair(path, options.crop, 1) for path in paths]
+    _, clean = score_photos([original.to_rgb() for original, _ in photos], photos, features, None)
+    before, _ = score_photos([restored.to_rgb() for _, restored in photos], photos, features, clean)
+    print(f"| **{history.name}**, {spec}; x*: {before.psnr:.2f} dB, {before.repetition:.2f} | | |", flush=True)
+    record: dict[str, object] = {"history": history.name, "autoencoder": spec, "restored": vars(before)}
+    for calibration in options.calibration:
+        found: dict[tuple[str, float], list[Score]] = {}
+        for names in read_draws(options.draws):
+            for method, mode in METHODS.items():
+                transport = fit_draw(autoencoder, history, calibration, options.natural, names, method)
+                variants = list(compute_all_variants(autoencoder, transport, photos))
+                for alpha in options.alphas:
+                    images = [each.render(SweepPoint(mode.value, alpha)) for each in variants]
+                    score, _ = score_photos(images, photos, features, clean)
+                    found.setdefault((method, alpha), []).append(score)
+        for alpha in options.alphas:
+            cells = [format_cell(found[method, alpha], before) for method in METHODS]
+            print(f"| {calibration}, α = {alpha:g} | {' | '.join(cells)} |", flush=True)
+        record[calibration.value] = {
+            f"{method} {alpha:g}": [vars(score) for score in scores] for (method, alpha), scores in found.items()
+        }
+    return record
+
+
+def main() -> None:
+    """Measure every autoencoder on every history."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--autoencoder", action="append", required=True, help="may be given more than once")
+    parser.add_argument(
+        "--history", nargs=2, action="append", metavar=("DEGRADATION", "RESTORER"), help="default: ten of them"
+    )
+    kinds = list(CalibrationKind)
+    parser.add_argument("--calibration", nargs="+", type=CalibrationKind, choices=kinds, default=kinds)
+    parser.add_argument("--clean", type=Path, required=True, help="folder of test photos")
+    parser.add_argument("--half", choices=("all", "tuning", "report"), default="report", help="of the test photos")
+    parser.add_argument("--crop", type=int, default=256, help="side of the centre square that is measured")
+    parser.add_argument("--natural", type=Path, required=True, help="folder of the photos that the draws name")
+    parser.add_argument("--draws", type=int, default=20, help="use only the first N draws")
+    parser.add_argument("--alphas", type=float, nargs="+", default=list(ALPHAS))
+    parser.add_argument("--features", required=True, help="module:factory of a network that returns feature maps")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--allow-code", action="store_true")
+    options = parser.parse_args()
+    if not options.allow_code:
+        parser.error(f"--features {options.features} runs code of that module: allow it with --allow-code")
+    torch.set_num_threads(options.threads)
+    features = call_factory(options.features)
+    results = []
+    print("| | default | published |\n| --- | --- | --- |")
+    for spec in options.autoencoder:
+        autoencoder = load_autoencoder(spec, allow_code=True)
+        for names in options.history or HISTORIES:
+            results.append(measure_history(options, spec, autoencoder, History(*names), features))
+            save_results(options.json, options, {"results": results})
+
+
+if __name__ == "__main__":
+    main()
