@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from deepot.inference import DEFAULT_ALPHA
 from deepot.restoration import load_degradation
 from jobs.console import make_progress, print_line, print_summary
 from jobs.demo_photos import degrade_and_restore, write_comparison, write_packaged_photos
@@ -38,9 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--alpha",
         type=number(-4, 4),
-        default=0.0,
+        default=DEFAULT_ALPHA,
         metavar="NUMBER",
-        help="0: full transport; 1: the restored photo itself (default: 0)",
+        help="0: full transport; 1: the restored photo itself (default: %(default)s)",
     )
     add_json_flag(parser)
 

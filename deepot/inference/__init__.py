@@ -12,11 +12,12 @@ from deepot.inference.calibration import (
 from deepot.inference.change_measurement import measure_change
 from deepot.inference.composition import Composition
 from deepot.inference.enhancer import Enhancer, EnhanceStats, mean_square_difference
-from deepot.inference.modes import Preserve, TransportMode
+from deepot.inference.modes import DEFAULT_ALPHA, Preserve, TransportMode
 from deepot.inference.tile_options import TileOptions
 from deepot.inference.tiled_autoencoder import check_finite, encode_tiled, make_tile_decoder
 
 __all__ = [
+    "DEFAULT_ALPHA",
     "Composition",
     "EnhanceStats",
     "Enhancer",

@@ -15,7 +15,7 @@ _MAX_SCALES = 3
 
 
 def band_sides(factor: int) -> list[int]:
-    """Return the sides in pixels at which the bands are separated: factor, factor / 2, factor / 4, while whole and > 1.
+    """Return the sides in pixels that separate the bands: factor, factor / 2 and factor / 4, while integer and > 1.
 
     Example:
         >>> from deepot.inference.bands import band_sides

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from deepot.autoencoder import LoadedAutoencoder
 from deepot.inference.composition import Composition
-from deepot.inference.modes import Preserve, TransportMode
+from deepot.inference.modes import DEFAULT_ALPHA, Preserve, TransportMode
 from deepot.inference.tile_options import TileOptions
 from deepot.inference.tiled_autoencoder import check_finite, encode_tiled, make_tile_decoder
 from deepot.photo import Pixels
@@ -64,7 +64,7 @@ class Enhancer:
         autoencoder: LoadedAutoencoder,
         transport_map: TransportMap,
         *,
-        alpha: float | str = 0.0,
+        alpha: float | str = DEFAULT_ALPHA,
         mode: TransportMode | str = TransportMode.AUTO,
         preserve: Collection[Preserve | str] | str = (),
         tiles: TileOptions | None = None,

@@ -48,6 +48,15 @@ class ChangeModel:
         gains: The gains.
         curves: The error curve of each mode by its name, over the calibration pairs, which the map was fitted from.
         images: Number of pairs.
+
+    Example:
+        >>> import deepot, torch
+        >>> clean = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+        >>> bands = torch.stack([0.1 * clean, torch.zeros_like(clean)])[:, None]  # the change is right, but too weak
+        >>> sums = deepot.ChangeSums.from_pair(0.8 * clean, 0.8 * clean, clean, bands, bands, bands, plain=clean)
+        >>> model = deepot.fit_change([sums])
+        >>> round(model.curves["residual"].loss_db(0), 2), model.curves["residual"].min_error_alpha
+        (-6.02, 0.0)
     """
 
     gains: BandGains
@@ -111,6 +120,11 @@ def fit_change(blocks: Sequence[ChangeSums]) -> ChangeModel | None:
 
     Args:
         blocks: The sums over one or several pairs each. With fewer than two the gains are those of detail mode.
+
+    Example:
+        >>> import deepot
+        >>> deepot.fit_change([deepot.ChangeSums.empty(4)]) is None
+        True
     """
     blocks = [block for block in blocks if block.totals[2]]
     if not blocks:

@@ -60,7 +60,7 @@ class MapUncertainty:
         norms, variances = (torch.tensor(each, dtype=torch.float64) for each in (self.squared_norms, self.variances))
         remaining = (1 - shrinkage_se**2 * variances / norms.clamp(min=_TINY)).clamp(min=0)
         total = float(norms.sum())
-        overall = float(remaining @ norms) / total if total else 1.0
+        overall = min(1.0, float(remaining @ norms) / total) if total else 1.0
         return Shrinkage(float(remaining[0]), remaining[1:], overall)
 
 

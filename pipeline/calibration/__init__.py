@@ -1,5 +1,6 @@
 """Calibration photos, their moments, the numbered maps and their drift."""
 
+from pipeline.calibration.change import MAX_MEASURED_PHOTOS, measure_map_change
 from pipeline.calibration.drift import Drift, read_drift_records
 from pipeline.calibration.map_update import update_map
 from pipeline.calibration.maps import find_map_uri, fit_and_store_map, list_run_maps, load_map, load_map_of_run
@@ -20,6 +21,7 @@ from pipeline.calibration.tasks import (
 )
 
 __all__ = [
+    "MAX_MEASURED_PHOTOS",
     "CalibrationPaths",
     "Drift",
     "MomentsTask",
@@ -39,6 +41,7 @@ __all__ = [
     "load_map_of_run",
     "make_crash_result",
     "make_moments_tasks",
+    "measure_map_change",
     "read_drift_records",
     "read_map_statistics",
     "update_map",

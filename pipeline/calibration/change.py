@@ -12,7 +12,7 @@ from pipeline.progress import Progress
 from pipeline.runs import Shard, check_lease
 from pipeline.storage import list_names, parent_uri, write
 
-MAX_PHOTOS = 64
+MAX_MEASURED_PHOTOS = 64
 """The most calibration pairs that the change is measured on: each of them is encoded once more and decoded twice."""
 
 
@@ -50,8 +50,8 @@ def measure_map_change(
 
 
 def _choose_photos(tasks: Sequence[MomentsTask]) -> list[MomentsTask]:
-    """Return the tasks with `MAX_PHOTOS` photos at most, spread evenly over all shards; empty ones are left out."""
-    step = -(-sum(len(task.shard.entries) for task in tasks) // MAX_PHOTOS)
+    """Return the tasks with at most `MAX_MEASURED_PHOTOS` photos, spread evenly over all shards; without empty ones."""
+    step = -(-sum(len(task.shard.entries) for task in tasks) // MAX_MEASURED_PHOTOS)
     chosen, first = [], 0
     for task in tasks:
         entries = task.shard.entries[-first % step :: step]

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from deepot.errors import SpecError
-from deepot.inference import Preserve, TransportMode
+from deepot.inference import DEFAULT_ALPHA, Preserve, TransportMode
 from pipeline.config.output_layout import OutputLayout
 from pipeline.imageio import MetadataPolicy, parse_output_format
 from pipeline.storage import absolute_uri
@@ -99,7 +99,7 @@ class Transport(ConfigSection):
     """The map and how it is applied."""
 
     alpha: Annotated[float, Field(ge=-4, le=4)] | AlphaGoal = Field(
-        0.0,
+        DEFAULT_ALPHA,
         description="0: full transport; 1: the restored photo itself; or a goal, with clean originals in the "
         "calibration: the least error, or the strongest change that costs at most so much PSNR",
         examples=["min-error", "loss<=0.3dB"],

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.calibration import MomentsTask, list_pending_tasks, list_sides, load_map
+from pipeline.calibration import MAX_MEASURED_PHOTOS, MomentsTask, list_pending_tasks, list_sides, load_map
 from pipeline.cluster import plan_cluster_workers
 from pipeline.config import Job, OutputLayout
 from pipeline.estimation.pilot import PhotoTiming, PilotResult, PilotTask, run_pilot
@@ -175,7 +175,9 @@ def _estimate_calibration_s(work: _RemainingWork, results: Sequence[PilotResult]
     sides = sorted({task.side for task in work.tasks})
     counts = [sum(len(task.shard.entries) for task in work.pending if task.side == side) for side in sides]
     seconds = [np.mean([result.calibration_s[side] for result in results], axis=0).tolist() for side in sides]
-    return estimate_total(counts, seconds)
+    measured = min(MAX_MEASURED_PHOTOS, sum(len(task.shard.entries) for task in work.tasks))
+    change_s = float(np.mean([result.change_s for result in results]))
+    return estimate_total(counts, seconds) + TotalEstimate(measured * change_s, 0)
 
 
 def _estimate_over_remaining(

@@ -17,6 +17,7 @@ from pipeline.calibration import (
     find_map_uri,
     fit_and_store_map,
     load_map,
+    measure_map_change,
     read_map_statistics,
 )
 from pipeline.config import Job
@@ -81,6 +82,7 @@ class PilotResult:
         calibration_s: seconds of each calibration photo, by side.
         moments_bytes: bytes of the moments of one shard, all sides together.
         fit_s: seconds for fitting the map; 0 if there was one.
+        change_s: mean seconds of a calibration photo for measuring what the map changes; 0 if that is not measured.
     """
 
     photos: tuple[PhotoTiming, ...]
@@ -88,6 +90,7 @@ class PilotResult:
     calibration_s: dict[str, list[float]]
     moments_bytes: int
     fit_s: float
+    change_s: float
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ class _CalibrationTiming:
     calibration_s: dict[str, list[float]] = field(default_factory=dict)
     moments_bytes: int = 0
     fit_s: float = 0.0
+    change_s: float = 0.0
 
 
 def run_pilot(pilot: PilotTask) -> PilotResult:
@@ -120,7 +124,14 @@ def run_pilot(pilot: PilotTask) -> PilotResult:
         pilot = replace(pilot, job=job)
         calibration = _time_calibration(pilot, CalibrationPaths(join_uri(scratch_uri, "calibration")))
         photos, row_bytes = _time_apply(pilot, run, calibration)
-        return PilotResult(photos, row_bytes, calibration.calibration_s, calibration.moments_bytes, calibration.fit_s)
+        return PilotResult(
+            photos,
+            row_bytes,
+            calibration.calibration_s,
+            calibration.moments_bytes,
+            calibration.fit_s,
+            calibration.change_s,
+        )
     finally:
         delete_folder(scratch_uri)
 
@@ -146,10 +157,21 @@ def _time_calibration(pilot: PilotTask, scratch: CalibrationPaths) -> _Calibrati
         return _CalibrationTiming(transport, map_uri, seconds, moments_bytes)
     autoencoder = load_models(job, pilot.allow_code).autoencoder
     statistics = read_map_statistics(tasks)
+    change_seconds: dict[str, dict[int, float]] = {}
+    execute = _make_timed_executor(change_seconds)
     started = time.perf_counter()
-    transport = fit_and_store_map(job, scratch, autoencoder, *side_moments, statistics)
-    fit_s = time.perf_counter() - started
-    return _CalibrationTiming(transport, find_map_uri(job, scratch), seconds, moments_bytes, fit_s)
+    transport = fit_and_store_map(
+        job,
+        scratch,
+        autoencoder,
+        *side_moments,
+        statistics,
+        measure_change=lambda fitted: measure_map_change(tasks, fitted, execute, NullProgress()),
+    )
+    measured = [value for photos in change_seconds.values() for value in photos.values()]
+    fit_s = time.perf_counter() - started - sum(measured)
+    change_s = sum(measured) / len(measured) if measured else 0.0
+    return _CalibrationTiming(transport, find_map_uri(job, scratch), seconds, moments_bytes, fit_s, change_s)
 
 
 def _time_apply(

@@ -36,6 +36,7 @@ def make_variants(smooth_autoencoder, sharpening_map):
             sharpening_map.operator_on(),
             *pixels,
             (tiles or TileOptions()).plan(smooth_autoencoder, pixels[0]),
+            gains=sharpening_map.change.gains,
         )
 
     return make

@@ -155,7 +155,7 @@ def test_parse_value_wrong_number_names_the_key_the_value_and_the_way_out(key, t
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("transport.alpha", "give a number from -4.* to 4"),
+        ("transport.alpha", r"give a number from -4.* to 4, or min-error or loss<=0\.3dB"),
         ("transport.patch_size", "give a whole number from 1 to 15"),
         ("limits.max_error_rate", "give a number from 0.* to 1"),
         ("limits.image_timeout_s", "give a number above 0"),
@@ -178,7 +178,10 @@ def test_parse_value_number_or_choice_is_accepted(job_files, key, text):
 
 def test_main_wrong_number_is_one_sentence_and_exit_status_2(job_files, capsys):
     assert main(["run", str(job_files / "short.yaml"), "--transport.alpha", "full"]) == 2
-    assert capsys.readouterr().err == "deepot run: --transport.alpha is 'full': give a number from -4 to 4\n"
+    assert (
+        capsys.readouterr().err
+        == "deepot run: --transport.alpha is 'full': give a number from -4 to 4, or min-error or loss<=0.3dB\n"
+    )
 
 
 def test_iter_keys_has_every_key_of_the_job_once():
@@ -203,7 +206,7 @@ def test_run_help_shows_defaults_and_the_kinds_of_values(capsys):
         "--limits.max_error_rate NUMBER above this fraction of failed images the exit status is 1 (default: 0.01)",
         "--transport.refit never|drift|always when new calibration photos give a new map: never, drift (beyond "
         "drift_limit), or always (default: never)",
-        "modes to sweep (default: [detail, residual, plain])",
+        "modes to sweep (default: [auto, detail, residual, plain])",
         "--compute.workers NUMBER|auto ",
         "--transport.preserve LIST ",
         "--output URI ",

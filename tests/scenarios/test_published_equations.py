@@ -56,8 +56,8 @@ def fill(cells, height, width):
     return cells.repeat(2, 0).repeat(2, 1)[:height, :width]
 
 
-def detail(image):
-    """The image without the smooth image of the same cell means, and without what that leaves of them.
+def coarse(image):
+    """The smooth image of the same cell means.
 
     Linear interpolation between centres of cells makes of their values v the means (v₋₁ + 6 v + v₊₁) / 8; the inverse
     of that filter is κ r^|n|.
@@ -76,8 +76,20 @@ def detail(image):
         share = (place - first).reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
         after = np.minimum(first + 1, last)
         values = np.take(values, first, axis) * (1 - share) + np.take(values, after, axis) * share
-    fine = image - values
-    return fine - fill(cell_sums(fine)[0] / 4, height, width)
+    return values
+
+
+def detail(image):
+    """The image without its coarse part, and without what that leaves of the cell means."""
+    fine = image - coarse(image)
+    return fine - fill(cell_sums(fine)[0] / 4, *image.shape[:2])
+
+
+def scale_bands(image, gains):
+    """The coarse part and the rest, each of luma and of chroma times its gain; the rest has no cell means."""
+    luma = (image @ LUMA)[:, :, None].repeat(3, 2)
+    parts = (luma, gains.luma), (image - luma, gains.chroma)
+    return sum(first * coarse(part) + rest * detail(part) for part, (first, rest) in parts)
 
 
 def remove_repetition(image):
@@ -94,10 +106,15 @@ def remove_repetition(image):
     return kept
 
 
-def restore_cell_means(change, rgb):
-    """The change after which no clipping moves the mean of a cell, as far as its other pixels can make up for it."""
+def restore_cell_means(change, rgb, moved):
+    """The change after which clipping has not kept cells from their means, as far as their other pixels can help.
+
+    The means are those of the photo, plus those of the change if it has `moved` them on purpose.
+    """
     height, width = rgb.shape[:2]
-    goal = cell_sums(rgb)[0]
+    goal, sizes = cell_sums(rgb)
+    if moved:
+        goal = (goal + cell_sums(change)[0]).clip(0, sizes)
     for _ in range(3):
         values = rgb + change
         free = (values > 0) & (values < 1)
@@ -148,7 +165,7 @@ def transported(latents, matrix, source, target):
     return (total / count)[:, 1:-1, 1:-1]
 
 
-def enhance(samples, maximum, affine, mode, alpha):
+def enhance(samples, maximum, affine, gains, mode, alpha):
     """What the samples (H, W, C) become, before they are rounded."""
     values = samples / maximum
     light = 1 - values[:, :, 3:]
@@ -156,14 +173,16 @@ def enhance(samples, maximum, affine, mode, alpha):
     latents = encode(rgb)
     after, before = decode(transported(latents, *affine)), decode(latents)
     change = remove_repetition(detail(after - before) if mode is TransportMode.DETAIL else after - before)
+    if mode is TransportMode.AUTO:
+        change = scale_bands(change, gains)
     change = change[: rgb.shape[0], : rgb.shape[1]]
     if mode is TransportMode.PLAIN:
         change = after[: rgb.shape[0], : rgb.shape[1]] - rgb
     change = change * (1 - alpha)
     if values.shape[2] == 1:
         change = (change @ LUMA)[:, :, None].repeat(3, 2)
-    if mode is TransportMode.DETAIL:
-        change = restore_cell_means(change, rgb)
+    if mode in (TransportMode.AUTO, TransportMode.DETAIL):
+        change = restore_cell_means(change, rgb, mode is TransportMode.AUTO)
     if values.shape[2] == 1:
         change = change[:, :, :1]
     elif values.shape[2] == 4:
@@ -189,5 +208,5 @@ def test_enhance_equals_the_published_formulas(fitted, height, width, mode, alph
     samples = (plain.astype(np.uint32) * maximum // 255).astype(depth)
     pixels = Pixels(samples.copy())
     Enhancer(autoencoder, transport, alpha=alpha, mode=mode, tiles=TileOptions(tile)).enhance(pixels)
-    expected = enhance(samples, maximum, affine, mode, alpha)
+    expected = enhance(samples, maximum, affine, transport.change.gains, mode, alpha)
     assert np.abs(pixels.samples - expected).max() < 0.5 + 1e-4 * maximum

@@ -4,15 +4,26 @@ import base64
 import json
 import shutil
 import subprocess
+from functools import lru_cache
 
 import numpy as np
 import pytest
 from PIL import ImageCms
 
 
+@lru_cache
+def is_installed(program):
+    """Whether a program is there; under ImageMagick's names there may be a script that only shows PNG files."""
+    if shutil.which(program) is None:
+        return False
+    if program not in ("convert", "identify"):
+        return True
+    return b"ImageMagick" in subprocess.run([program, "-version"], capture_output=True, timeout=120).stdout
+
+
 def run_tool(*command, **options):
     """The output of a program; skips the test if it is not installed."""
-    if shutil.which(command[0]) is None:
+    if not is_installed(command[0]):
         pytest.skip(f"{command[0]} is not installed")
     done = subprocess.run([str(part) for part in command], capture_output=True, timeout=120, **options)
     assert done.returncode == 0, (command, done.stderr.decode(errors="replace"))

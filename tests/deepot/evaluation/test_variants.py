@@ -39,8 +39,10 @@ def test_render_in_tiles_with_global_operations_equals_the_enhancer(mode):
     pixels = [Pixels.from_image(image) for image in (clean, soften(clean))]
     plan = tiles.plan(autoencoder, pixels[0])
     assert plan.count > 1
-    expected = Pixels.from_image(Enhancer(autoencoder, transport, mode=mode, tiles=tiles)(soften(clean))).to_rgb()
-    found = compute_variants(autoencoder, transport.operator_on(), *pixels, plan).render(SweepPoint(mode.value, 0.0))
+    enhancer = Enhancer(autoencoder, transport, alpha=0, mode=mode, tiles=tiles)
+    expected = Pixels.from_image(enhancer(soften(clean))).to_rgb()
+    variants = compute_variants(autoencoder, transport.operator_on(), *pixels, plan, gains=transport.change.gains)
+    found = variants.render(SweepPoint(mode.value, 0.0))
     assert (found - expected).abs().max() < 0.5 / 255
 
 

@@ -33,7 +33,7 @@ def test_fit_map_is_the_closed_form_for_pairs_and_shrunk_for_unpaired_sets():
     assert torch.equal(paired.parameters["matrix"], full)
     assert (paired.info.shrinkage_se, unpaired.info.shrinkage_se) == (0, CalibrationKind.UNPAIRED.default_shrinkage_se)
     factor, identity = unpaired.info.shrinkage_factor, torch.eye(4, dtype=torch.float64)
-    assert 0.1 < factor < 0.95
+    assert 0.1 < factor < 0.99
     shrinkage = estimate_uncertainty(*sides, 1).shrinkage(1)
     assert factor == shrinkage.overall
     remaining = float(shrinkage.frequencies[0])

@@ -4,7 +4,7 @@ import pytest
 
 from deepot.transport import ChangeSums, fit_change
 from pipeline import calibration
-from pipeline.calibration.change import MAX_PHOTOS, measure_map_change
+from pipeline.calibration.change import MAX_MEASURED_PHOTOS, measure_map_change
 from pipeline.calibration.maps import fit_and_store_map
 from pipeline.calibration.shard_moments import compute_shard_change
 from pipeline.calibration.tasks import MomentsTask
@@ -86,9 +86,9 @@ def test_measured_photos_are_limited_and_spread_over_all_shards(make_job, tmp_pa
     _, _, fitted = calibrate(make_job())
     with pytest.raises(KeyboardInterrupt):
         measure_map_change(tasks, fitted, record, NullProgress())
-    step = 1000 // MAX_PHOTOS + 1
+    step = 1000 // MAX_MEASURED_PHOTOS + 1
     assert chosen == entries[::step]
-    assert len(chosen) <= MAX_PHOTOS
+    assert len(chosen) <= MAX_MEASURED_PHOTOS
 
 
 @pytest.mark.parametrize("kind", ["self", "unpaired"])

@@ -59,7 +59,7 @@ def error_of(content):
         ({"name": datetime.date(2024, 1, 5)}, "got datetime.date(2024, 1, 5): write it in quotes"),
         ({"transport": {"alpha": "0,5"}}, "'transport.alpha': Input should be a valid number"),
         ({"transport": {"alpha": "0,5"}}, "got '0,5'"),
-        ({"transport": {"mode": "plane"}}, "'transport.mode': Input should be 'detail', 'residual' or 'plain'"),
+        ({"transport": {"mode": "plane"}}, "'transport.mode': Input should be 'auto', 'detail', 'residual' or 'plain'"),
         ({"transport": {"patch_size": 4}}, "must be odd"),
         ({"transport": {"preserve": "colours"}}, "transport.preserve"),
         (

@@ -46,12 +46,12 @@ def evaluated_job(make_job, tmp_path):
 
 def test_evaluate_job_with_preserve_measures_what_the_run_writes(make_job, tmp_path, in_process):
     write_photos(tmp_path / "clean", 6, restored=False)
-    config = {"clean": str(tmp_path / "clean"), "alphas": [0], "modes": ["detail"], "replicates": 20}
+    config = {"clean": str(tmp_path / "clean"), "alphas": [0.5], "modes": ["auto"], "replicates": 20}
     maps = {}
     for keep in ((), ("chroma", "mean")):
         job = make_job(evaluate=config, transport={"preserve": keep}, run=str(tmp_path / "-".join(("run", *keep))))
         found = evaluate_job(open_run(job, OPTIONS))
-        maps[keep] = found.points[SweepPoint("detail", 0.0)]["psnr"].value
+        maps[keep] = found.points[SweepPoint("auto", 0.5)]["psnr"].value
     run_job(job, OPTIONS)
     values = []
     for path in sorted((tmp_path / "clean").rglob("*.png")):
@@ -71,7 +71,7 @@ def test_evaluate_job_with_preserve_measures_what_the_run_writes(make_job, tmp_p
 @pytest.mark.parametrize("clean_mode", ["L", "RGB"])
 def test_evaluate_job_grey_photos_are_measured_as_the_run_writes_them(make_job, tmp_path, in_process, clean_mode):
     write_photos(tmp_path / "clean", 6, restored=False)
-    job = make_job(evaluate={"clean": str(tmp_path / "clean"), "alphas": [0], "replicates": 20})
+    job = make_job(evaluate={"clean": str(tmp_path / "clean"), "alphas": [0.5], "replicates": 20})
     for folder, mode in (("clean", clean_mode), ("restored", "L")):
         for path in (tmp_path / folder).rglob("*.png"):
             Image.open(path).convert("L").convert(mode).save(path)
@@ -86,7 +86,7 @@ def test_evaluate_job_grey_photos_are_measured_as_the_run_writes_them(make_job, 
         )
         assert torch.equal(written[:, 0], written[:, 1])
         values.append(psnr(written, clean))
-    assert found.points[SweepPoint("detail", 0.0)]["psnr"].value == pytest.approx(sum(values) / 6, abs=1e-6)
+    assert found.points[SweepPoint("auto", 0.5)]["psnr"].value == pytest.approx(sum(values) / 6, abs=1e-6)
 
 
 def test_evaluate_job_with_a_degradation_degrades_the_clean_photos(make_job, tmp_path, in_process):

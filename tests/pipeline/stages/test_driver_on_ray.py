@@ -149,7 +149,7 @@ def test_evaluate_job_measures_what_the_run_writes_and_reads_a_finished_evaluati
     rows = pq.read_table(io.BytesIO(read(join_uri(found.folder, "photos.parquet")))).to_pylist()
     assert len(rows) == 6 * (3 + 4 * 2)
     for row in rows:
-        if (row["name"], row["alpha"]) == ("auto", 0.0):
+        if (row["name"], row["alpha"]) == ("auto", 0.5):
             written, clean = (
                 Pixels.from_image(Image.open(tmp_path / place / row["file_name"])).to_rgb()
                 for place in ("enhanced", "clean")

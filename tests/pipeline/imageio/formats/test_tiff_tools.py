@@ -1,7 +1,6 @@
 """Other programs read results whose pages are not all photos as they read the input."""
 
 import json
-import shutil
 import subprocess
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 from PIL import Image
 
 from pipeline.imageio.image_file import decode, encode
+from tests.support.image_tools import is_installed
 from tests.support.tiff_files import MASK, REDUCED, block_mean, make_mask, make_samples, write_pages
 
 MAX_PIXELS = 10**9
@@ -20,7 +20,7 @@ def run(*command):
 
 
 def needs(program):
-    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
+    return pytest.mark.skipif(not is_installed(program), reason=f"{program} is not installed")
 
 
 @pytest.fixture(params=CONTAINERS, ids=lambda options: " ".join(map(str, options)) or "classic")
