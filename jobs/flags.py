@@ -67,8 +67,9 @@ def job_from_args(args: argparse.Namespace) -> Job:
     """
     fields = dict(iter_keys(Job))
     texts = {key.removeprefix(_KEY_PREFIX): text for key, text in vars(args).items() if key.startswith(_KEY_PREFIX)}
+    given = {key: "--" if text == [] else text for key, text in texts.items()}  # argparse drops a value of two dashes
     return load_job(
-        args.job, {key: parse_value(key, fields[key], text) for key, text in texts.items() if text is not None}
+        args.job, {key: parse_value(key, fields[key], text) for key, text in given.items() if text is not None}
     )
 
 

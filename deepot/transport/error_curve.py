@@ -28,7 +28,7 @@ class ErrorCurve:
         >>> curve.min_error_alpha, round(curve.loss_db(0.75), 3), round(curve.loss_db(0.0), 3)
         (0.75, -0.11, 0.792)
         >>> round(curve.alpha_within(0.1), 3)
-        0.428
+        0.403
     """
 
     error: float

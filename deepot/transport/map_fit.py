@@ -34,8 +34,8 @@ def fit_map(
     """Fit the transport map from restored to natural latent patches.
 
     Unshrunk it is the closed form T of its kind (Adrai et al. 2023, eq. 3). Otherwise the difference of the means and
-    each frequency of a patch are shrunk by their own standard errors (`MapUncertainty.shrinkage`): few images tell how
-    fine structure differs long before they tell how coarse structure does.
+    each frequency of a patch are shrunk by their own standard errors (`MapUncertainty.shrinkage`): few images show how
+    fine structure differs long before they show how coarse structure does.
 
     Args:
         source: Moments of the restored images' patches, in blocks of one or several images; if the calibration is

@@ -61,6 +61,7 @@ def value_at(job, key):
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=odd_text)
 @example(text="null")
+@example(text="--")
 def test_job_from_args_keeps_odd_texts_of_text_keys(job_files, form, key, text):
     try:
         job = job_with(job_files, form, f"--{key}={text}")
@@ -86,6 +87,7 @@ def test_job_from_args_keeps_odd_texts_of_text_keys(job_files, form, key, text):
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=odd_text)
 @example(text="box #3/scans")
+@example(text="--")
 def test_job_from_args_keeps_odd_texts_of_uri_keys(job_files, form, flag, key, text):
     try:
         job = job_with(job_files, form, f"--{flag}={text}")

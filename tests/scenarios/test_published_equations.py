@@ -62,7 +62,6 @@ def coarse(image):
     Linear interpolation between centres of cells makes of their values v the means (v₋₁ + 6 v + v₊₁) / 8; the inverse
     of that filter is κ r^|n|.
     """
-    height, width = image.shape[:2]
     values, ratio = cell_sums(image)[0] / 4, np.sqrt(8) - 3
     kernel = ratio ** np.abs(np.arange(-2, 3))
     for axis in (0, 1):

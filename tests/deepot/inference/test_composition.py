@@ -105,13 +105,15 @@ def test_tone_is_scaled_with_the_change_and_is_gone_at_alpha_one(autoencoder, tr
     assert Enhancer(autoencoder, toned, alpha=1, mode=mode)(image) == image
 
 
-def test_repeated_pattern_of_a_decoder_does_not_reach_flat_areas(embedded_autoencoder):
+@pytest.mark.parametrize(("mode", "alpha"), [("detail", 0.0), ("auto", 0.5)])
+def test_repeated_pattern_of_a_decoder_does_not_reach_flat_areas(embedded_autoencoder, mode, alpha):
     """In an area of faint noise, a map that shifts all latents draws the same pattern in each cell."""
     transport = fit(embedded_autoencoder)
     shifted = with_target(transport, transport.parameters["target_mean"] + 0.5)
     generator = np.random.default_rng(0)
     area = Image.fromarray((150 + generator.normal(0, 1, (160, 160, 3))).round().astype(np.uint8))
-    change = np.asarray(Enhancer(embedded_autoencoder, shifted)(area)).astype(float) - np.asarray(area)
+    result = Enhancer(embedded_autoencoder, shifted, mode=mode, alpha=alpha)(area)
+    change = np.asarray(result).astype(float) - np.asarray(area)
     inside = change[48:-48, 48:-48].mean(2)
     pattern = inside.reshape(8, 8, 8, 8).mean((0, 2))
     latents = embedded_autoencoder.encode(Pixels.from_image(area).to_rgb())
