@@ -47,7 +47,7 @@ class ErrorCurve:
         >>> curve.min_error_alpha, round(curve.loss_db(0.75), 3), round(curve.loss_db(0.0), 3)
         (0.75, -0.11, 0.792)
         >>> round(curve.alpha_within(0.1), 3)
-        0.428
+        0.403
         >>> ErrorCurve(0.01, 0.001, 0.004, CompanionFit(weight=0.5, gain=0.005, energy=0.01)).min_error_alpha
         2.0
     """
