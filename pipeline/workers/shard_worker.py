@@ -74,6 +74,8 @@ class ShardWorker:
             preserve=options.preserve,
             tiles=tile_options(config.job),
         )
+        has_weight = transport.companion_weight is not None  # the maps of pilot runs have none
+        self._mixes_companions = config.job.has_companion and has_weight and self._enhancer.alpha > 1
         self._constant_columns = {
             "dtype": str(self._models.autoencoder.dtype).removeprefix("torch."),
             "alpha": self._enhancer.alpha,
@@ -142,7 +144,7 @@ class ShardWorker:
         started = time.perf_counter()
         restorer_input, companion = photo.pages[number], None
         restored = photo.pages[number] = self._models.restorer(restorer_input)
-        if self.config.job.has_companion and self._enhancer.alpha > 1:
+        if self._mixes_companions:
             companion = restorer_input.enlarge(restored.height, restored.width)
         row["seconds_restore"] += time.perf_counter() - started
         return self._enhancer.enhance(restored, companion)
