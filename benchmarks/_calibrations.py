@@ -18,8 +18,12 @@ def fit_photos(
     *,
     tone: bool = True,
     shrinkage_se: float | None = None,
+    companions: Sequence[Pixels | None] | None = None,
 ) -> TransportMap:
-    """Fit a map; from pairs with the tone curve they allow (if `tone`), the gains of its bands and its error curves."""
+    """Fit a map; from pairs with the tone curve they allow (if `tone`), the gains of its bands and its error curves.
+
+    Companions are those of the restored photos, of their sizes.
+    """
     pairs = list(zip(restored, natural, strict=True)) if calibration.has_clean_originals else []
     curve = fit_tone([tone_sums(*pair) for pair in pairs]) if tone and pairs else None
     kind = load_map_kind("gaussian")
@@ -38,4 +42,8 @@ def fit_photos(
         tone=curve,
     )
     operator = fitted.operator_on(autoencoder.device)
-    return replace(fitted, change=fit_change([measure_change(autoencoder, operator, *pair, curve) for pair in pairs]))
+    sums = [
+        measure_change(autoencoder, operator, before, clean, curve, companion)
+        for (before, clean), companion in zip(pairs, companions or [None] * len(pairs), strict=True)
+    ]
+    return replace(fitted, change=fit_change(sums))

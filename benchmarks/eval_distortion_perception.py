@@ -10,7 +10,8 @@ history, for each of the `--methods`, e.g. `auto:3 plain:5:notone` (the default 
 is rounded to 8 bits for every α. The Fréchet distances are between the features of all positions of all photos, over
 the variance of the clean photos' features; with few photos they are too large, for all autoencoders alike. The last
 column is the pattern of the decoder in flat areas (`flat_area_repetition`). `--crop` measures the centre of the test
-photos only, which is faster.
+photos only, which is faster, and `--natural-crop` calibrates on the centre of the others. With `--companion` the map is
+fitted with the restorer's input as companion, so that α from 1 to 2 mixes x* with it.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
 from deepot.evaluation import PhotoVariants, SweepPoint, compute_variants, flat_area_repetition
 from deepot.inference import TileOptions, TransportMode, degrade_photo
 from deepot.photo import Pixels
-from deepot.restoration import load_degradation, load_restorer, rng_for
+from deepot.restoration import Degradation, Restorer, load_degradation, load_restorer, rng_for
 from deepot.spec import call_factory
 from deepot.transport import CalibrationKind, TransportMap
 from pipeline.sources import find_images, sample_by_hash
@@ -86,40 +87,76 @@ class Method:
 
 @dataclass(frozen=True)
 class TestCase:
-    """One degradation and restorer: the test photos before and after both, and the photos to calibrate on."""
+    """One degradation and restorer: the test photos before and after both, and the photos to calibrate on.
+
+    Attributes:
+        degradation: the degradation.
+        restorer: the restorer.
+        clean: the test photos before both.
+        restored: the test photos after both.
+        companions: the restorer's input in the size of its output; None without companions.
+        natural: the photos to calibrate on.
+    """
 
     degradation: str
     restorer: str
     clean: Sequence[Pixels]
     restored: Sequence[Pixels]
+    companions: Sequence[Pixels | None]
     natural: Sequence[Path]
 
 
-def make_test_case(options: argparse.Namespace, degradation: str, restorer: str) -> TestCase:
+def make_test_case(
+    options: argparse.Namespace, degradation: str, restorer: str, has_companion: bool = False
+) -> TestCase:
     """Degrade and restore the test photos."""
     degrade, restore = load_degradation(degradation), load_restorer(restorer, allow_code=options.allow_code)
-    clean, restored = [], []
+    clean, restored, companions = [], [], []
     for path in select_half(sorted(options.clean.iterdir()), options.half):
         photo = center_crop(read_photo(path), options.crop)
         clean.append(photo)
-        restored.append(restore(degrade_photo(photo, degrade, rng_for(path.name.encode()))))
+        result, companion = restore_degraded(photo, degrade, restore, path, has_companion)
+        restored.append(result)
+        companions.append(companion)
     chosen = sample_by_hash(find_images(str(options.natural), "natural photos"), options.limit)
-    return TestCase(degradation, restorer, clean, restored, [Path(entry.uri) for entry in chosen])
+    return TestCase(degradation, restorer, clean, restored, companions, [Path(entry.uri) for entry in chosen])
 
 
-def fit_paired_map(autoencoder: LoadedAutoencoder, case: TestCase, method: Method, allow_code: bool) -> TransportMap:
+def restore_degraded(
+    photo: Pixels, degrade: Degradation, restore: Restorer, path: Path, has_companion: bool
+) -> tuple[Pixels, Pixels | None]:
+    """Degrade and restore a photo; return the result and, if wanted, the restorer's input in its size."""
+    degraded = degrade_photo(photo, degrade, rng_for(path.name.encode()))
+    restored = restore(degraded)
+    return restored, degraded.enlarge(restored.height, restored.width) if has_companion else None
+
+
+def fit_paired_map(
+    autoencoder: LoadedAutoencoder, case: TestCase, method: Method, options: argparse.Namespace
+) -> TransportMap:
     """Fit the paired map of a test case, with the tone curve that the pairs allow if the method has one."""
-    degrade, restore = load_degradation(case.degradation), load_restorer(case.restorer, allow_code=allow_code)
-    natural = [center_crop(read_photo(path), 0) for path in case.natural]
-    restored = [
-        restore(degrade_photo(photo, degrade, rng_for(path.name.encode())))
+    degrade, restore = load_degradation(case.degradation), load_restorer(case.restorer, allow_code=True)
+    natural = [center_crop(read_photo(path), options.natural_crop) for path in case.natural]
+    pairs_of_results = [
+        restore_degraded(photo, degrade, restore, path, options.companion)
         for path, photo in zip(case.natural, natural, strict=True)
     ]
-    transport = fit_photos(autoencoder, restored, natural, CalibrationKind.PAIRED, method.patch_size, tone=method.tone)
+    restored, companions = [pair[0] for pair in pairs_of_results], [pair[1] for pair in pairs_of_results]
+    transport = fit_photos(
+        autoencoder,
+        restored,
+        natural,
+        CalibrationKind.PAIRED,
+        method.patch_size,
+        tone=method.tone,
+        companions=companions if options.companion else None,
+    )
     if transport.tone is not None:
         print(f"{case.degradation}, {case.restorer}: tone curve {transport.tone.summary}")
     if transport.change is not None:
         print(f"{case.degradation}, {case.restorer}: gains {transport.change.gains_summary}", flush=True)
+        if transport.change.companion is not None:
+            print(f"{case.degradation}, {case.restorer}: companion of {transport.change.companion_summary}", flush=True)
     return transport
 
 
@@ -128,10 +165,11 @@ def compute_photo_variants(
 ) -> Iterator[PhotoVariants]:
     """Yield what the versions of each test photo at any α are composed of."""
     operator = transport.operator_on(autoencoder.device)
-    for restored, clean in zip(case.restored, case.clean, strict=True):
+    for restored, clean, companion in zip(case.restored, case.clean, case.companions, strict=True):
         plan = TileOptions(max(clean.height, clean.width) + autoencoder.factor).plan(autoencoder, clean)
         gains = transport.change.gains if transport.change else None
-        yield compute_variants(autoencoder, operator, clean, restored, plan, transport.tone, gains)
+        weight = transport.companion_weight or 0.0
+        yield compute_variants(autoencoder, operator, clean, restored, plan, transport.tone, gains, companion, weight)
 
 
 def measure_curve(
@@ -176,7 +214,9 @@ def measure_test_case(
     alphas = [alpha for alpha in options.alphas if alpha != 1]
     for spec, autoencoder in autoencoders.items():
         for method in options.methods:
-            variants = list(compute_photo_variants(autoencoder, fit_paired_map(autoencoder, case, method, True), case))
+            variants = list(
+                compute_photo_variants(autoencoder, fit_paired_map(autoencoder, case, method, options), case)
+            )
             images = {
                 alpha: [each.render(SweepPoint(method.mode.value, alpha)) for each in variants] for alpha in alphas
             }
@@ -231,6 +271,8 @@ def main() -> None:
     parser.add_argument("--alphas", type=float, nargs="+", default=[1.0, 0.75, 0.5, 0.25, 0.0, -0.25, -0.5])
     parser.add_argument("--methods", type=Method.parse, nargs="+", default=[Method(TransportMode.AUTO, 3, True)])
     parser.add_argument("--crop", type=int, default=0, help="side of the centre crop; default: the whole photo")
+    parser.add_argument("--companion", action="store_true", help="mix x* with the restorer's input for α above 1")
+    parser.add_argument("--natural-crop", type=int, default=0, help="the same of the photos to calibrate on")
     parser.add_argument("--depth", type=int, default=3, help="number of the feature map to plot")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--allow-code", action="store_true")
@@ -243,7 +285,7 @@ def main() -> None:
     autoencoders = {spec: load_autoencoder(spec, allow_code=True) for spec in options.autoencoder}
     points: list[CurvePoint] = []
     for degradation, restorer in options.history:
-        case = make_test_case(options, degradation, restorer)
+        case = make_test_case(options, degradation, restorer, options.companion)
         points += measure_test_case(options, case, autoencoders, features)
     if options.json:
         content = {key: getattr(options, key) for key in ("limit", "crop", "half")}

@@ -28,6 +28,8 @@ def main(args: argparse.Namespace) -> int:
     if transport.change is not None:
         print_line(f"gains    {transport.change.gains_summary}")
         print_line(f"error    {transport.change.curve_summary(mode)}")
+        if summary := transport.change.companion_summary:
+            print_line(f"companion {summary}")
     print_drift(drift.json_fields if drift else None)
     if args.json:
         print_json(

@@ -15,6 +15,7 @@ from deepot.inference import (
     check_finite,
     encode_tiled,
     make_tile_decoder,
+    mix_companion,
 )
 from deepot.photo import Pixels
 from deepot.tiling import Span, TilePlan
@@ -37,9 +38,12 @@ class PhotoVariants:
         residual_delta: The same in residual mode.
         gains: The gains of the map's bands, luma and chroma, (2, n), float64; (2, 0) for maps without them.
         factor: The autoencoder's factor, ().
+        companion: The companion c of the restored photo, as `restored`; (0,) without one.
+        companion_weight: Its weight at α = 2, (), float64.
         clean_latents: E(x), (1, c, h, w), float32.
         latents: z, likewise.
         transported_latents: z′, likewise.
+        companion_latents: E(c), likewise; (0,) without a companion.
     """
 
     clean: Tensor
@@ -53,9 +57,12 @@ class PhotoVariants:
     residual_delta: Tensor
     gains: Tensor
     factor: Tensor
+    companion: Tensor
+    companion_weight: Tensor
     clean_latents: Tensor
     latents: Tensor
     transported_latents: Tensor
+    companion_latents: Tensor
 
     def render(self, point: SweepPoint, preserve: Collection[Preserve] = ()) -> Tensor:
         """Return the variant as it would be written, in 8 bits, (1, 3, H, W) in [0, 1]; `preserve` as in `Enhancer`."""
@@ -70,6 +77,10 @@ class PhotoVariants:
         }
         if point.name in reconstructions:
             pixels.add_rgb_delta(0, reconstructions[point.name] - pixels.to_rgb())
+            return pixels.to_rgb()
+        if (share := self._companion_share(point)) is not None:
+            luma_only = Preserve.CHROMA in preserve
+            mix_companion(pixels, Pixels(self.companion.numpy()), share, luma_only=luma_only)
             return pixels.to_rgb()
         mode, strength = TransportMode(point.name), 1.0 if point.alpha is None else 1 - point.alpha
         gains = BandGains(*map(tuple, self.gains.tolist())) if self.gains.numel() else None
@@ -90,8 +101,16 @@ class PhotoVariants:
         pixels.add_rgb_delta(0, change)
         return pixels.to_rgb()
 
+    def _companion_share(self, point: SweepPoint) -> float | None:
+        """Return the share of the companion in a variant; None if the variant is not mixed with it."""
+        if point.alpha is None or point.alpha <= 1 or not self.companion.numel():
+            return None
+        return (point.alpha - 1) * float(self.companion_weight)
+
     def latents_of(self, point: SweepPoint) -> Tensor:
-        """Return the latents (1, c, h, w) of the variant: z + (1 − α)(z′ − z) in all modes."""
+        """Return the latents (1, c, h, w) of the variant: z + (1 − α)(z′ − z) in all modes, or mixed with E(c)."""
+        if (share := self._companion_share(point)) is not None:
+            return torch.lerp(self.latents, self.companion_latents, share)
         if point.alpha is not None:
             return torch.lerp(self.transported_latents, self.latents, point.alpha)
         return self.clean_latents if point.name in (CLEAN, CLEAN_RECONSTRUCTION) else self.latents
@@ -106,6 +125,8 @@ def compute_variants(
     plan: TilePlan,
     tone: ToneCurve | None = None,
     gains: BandGains | None = None,
+    companion: Pixels | None = None,
+    companion_weight: float = 0.0,
 ) -> PhotoVariants:
     """Encode, transport and decode a photo.
 
@@ -117,6 +138,8 @@ def compute_variants(
         plan: The tiles of both.
         tone: The tone curve of the map; None without one.
         gains: The gains of the map's bands; None without them.
+        companion: The companion of the restored photo, as `restored`; None without one.
+        companion_weight: The weight that the map has for it.
 
     Raises:
         AutoencoderError: The autoencoder returned values that are not finite.
@@ -143,6 +166,7 @@ def compute_variants(
     z_clean = encode_tiled(autoencoder, clean, plan)
     z = encode_tiled(autoencoder, restored, plan, compositions[0].apply_tone)
     transported = transport(z)
+    z_companion = torch.empty(0) if companion is None else encode_tiled(autoencoder, companion, plan)
     decode_clean, decode_restored, decode_transported = (
         make_tile_decoder(autoencoder, latents, plan) for latents in (z_clean, z, transported)
     )
@@ -169,7 +193,10 @@ def compute_variants(
         residual_delta=residual_delta,
         gains=torch.tensor([gains.luma, gains.chroma] if gains else [[], []], dtype=torch.float64),
         factor=torch.tensor(autoencoder.factor),
+        companion=torch.empty(0) if companion is None else torch.from_numpy(companion.samples),
+        companion_weight=torch.tensor(companion_weight, dtype=torch.float64),
         clean_latents=z_clean.cpu().contiguous(),
         latents=z.cpu().contiguous(),
         transported_latents=transported.cpu().contiguous(),
+        companion_latents=z_companion.cpu().contiguous(),
     )

@@ -10,6 +10,7 @@ from deepot.inference.calibration import (
     tone_sums,
 )
 from deepot.inference.change_measurement import measure_change
+from deepot.inference.companion import mix_companion
 from deepot.inference.composition import Composition
 from deepot.inference.enhancer import Enhancer, EnhanceStats, mean_square_difference
 from deepot.inference.modes import DEFAULT_ALPHA, Preserve, TransportMode
@@ -32,6 +33,7 @@ __all__ = [
     "make_tile_decoder",
     "mean_square_difference",
     "measure_change",
+    "mix_companion",
     "paired_moments",
     "photo_moments",
     "photo_statistics",

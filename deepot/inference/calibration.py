@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,7 @@ def fit_images(
     shrinkage_se: float | None = None,
     kind: str = "gaussian",
     tone: bool = True,
+    companions: Iterable[Image.Image] | None = None,
 ) -> TransportMap:
     """Fit a map from Pillow images: restored ones, and natural ones, preferably of the same scenes in the same order.
 
@@ -132,12 +134,15 @@ def fit_images(
         shrinkage_se: By how many standard errors the map is shrunk (`fit_map`); the calibration's default if None.
         kind: The kind of map: "gaussian", or "mixture:components=3" for smooth, medium and textured patches apart.
         tone: Whether to fit a tone curve to paired images (`fit_tone`); images of different size are left out of it.
+        companions: A companion for each restored image, of the same size: another version of the scene with less error,
+            such as the restorer's input. The map then has the weight with which α > 1 mixes the two (`Enhancer`).
 
     Raises:
         MomentsError: A set has too few patches or images, or paired sets differ in length.
         SpecError: There is no such kind of map.
         UnsupportedImageError: An image has a mode that cannot be read as RGB.
-        ValueError: The kind of map refuses the patch size or the calibration, or `shrinkage_se` is negative.
+        ValueError: The kind of map refuses the patch size or the calibration, `shrinkage_se` is negative, or there are
+            companions of unpaired images, another number of them than of restored images, or one of another size.
 
     Example:
         >>> import deepot, torch
@@ -150,9 +155,14 @@ def fit_images(
     """
     map_kind = load_map_kind(kind)
     map_kind.check_settings(patch_size, calibration)
+    if companions is not None and not calibration.has_clean_originals:
+        raise ValueError(f"companions need the clean originals of the restored images, but these are {calibration}")
     curve: ToneCurve | None = None
     if calibration.has_clean_originals:
         restored, natural = list(restored), list(natural)
+        companions = None if companions is None else list(companions)
+        if companions is not None and len(companions) != len(restored):
+            raise ValueError(f"there are {len(companions)} companions of {len(restored)} restored images")
     if tone and calibration.has_clean_originals:
         curve = fit_tone([tone_sums(*map(Pixels.from_image, pair)) for pair in zip(restored, natural, strict=False)])
     sides = [
@@ -179,7 +189,11 @@ def fit_images(
         return fitted
     operator = fitted.operator_on(autoencoder.device)
     pairs = ([Pixels.from_image(image) for image in pair] for pair in zip(restored, natural, strict=True))
-    sums = [measure_change(autoencoder, operator, before, clean, curve) for before, clean in pairs]
+    others = repeat(None) if companions is None else map(Pixels.from_image, companions)
+    sums = [
+        measure_change(autoencoder, operator, before, clean, curve, companion)
+        for (before, clean), companion in zip(pairs, others, strict=False)
+    ]
     return replace(fitted, change=fit_change(sums))
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from deepot.autoencoder import LoadedAutoencoder
 from deepot.inference.bands import band_sides, split_bands
 from deepot.inference.cell_filters import remove_repetition
+from deepot.inference.companion import check_companion_size
 from deepot.inference.tile_options import TileOptions
 from deepot.inference.tiled_autoencoder import encode_tiled
 from deepot.photo import Pixels
@@ -24,6 +25,7 @@ def measure_change(
     restored: Pixels,
     natural: Pixels,
     tone: ToneCurve | None = None,
+    companion: Pixels | None = None,
 ) -> ChangeSums:
     """Return the sums over the centre square of a pair; empty if the two differ in size or are smaller than a cell.
 
@@ -33,10 +35,14 @@ def measure_change(
         restored: The restored photo.
         natural: The natural photo of the same scene.
         tone: The tone curve of the map; None without one.
+        companion: The companion of the restored photo, of the same size; None without one.
 
     Raises:
         AutoencoderError: The autoencoder returned values that are not finite.
+        ValueError: The companion has another size than the restored photo.
     """
+    if companion is not None:
+        check_companion_size(restored, companion)
     factor = autoencoder.factor
     height, width = (min(side, MAX_SIDE) // factor * factor for side in (restored.height, restored.width))
     if (restored.height, restored.width) != (natural.height, natural.width) or not height * width:
@@ -51,4 +57,5 @@ def measure_change(
     decoded, decoded_transported = (autoencoder.decode(each) for each in (latents, transport(latents)))
     change = remove_repetition(decoded_transported - decoded, factor)
     bands = (split_bands(image, factor) for image in (change, toned, clean))
-    return ChangeSums.from_pair(before, toned, clean, *bands, plain=decoded_transported)
+    other = None if companion is None else companion.to_rgb(*square, autoencoder.device)
+    return ChangeSums.from_pair(before, toned, clean, *bands, plain=decoded_transported, companion=other)

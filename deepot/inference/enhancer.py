@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from deepot.autoencoder import LoadedAutoencoder
+from deepot.inference.companion import check_companion_size, mix_companion
 from deepot.inference.composition import Composition
 from deepot.inference.modes import DEFAULT_ALPHA, Preserve, TransportMode
 from deepot.inference.tile_options import TileOptions
@@ -44,7 +45,8 @@ class Enhancer:
 
     The output is x* + (1 − α) times a change: points between full realism, α = 0, and the restored image, α = 1, trade
     distortion for perception (Freirich et al. 2021). α = 1 returns the image bit for bit; values outside [0, 1]
-    extrapolate.
+    extrapolate. If the map was fitted with companions, values above 1 mix the image with its companion instead, up to
+    the least error at α = 2.
 
     Example:
         >>> import deepot, torch
@@ -86,45 +88,72 @@ class Enhancer:
         transport_map.check_autoencoder(autoencoder)
         self.autoencoder, self.tiles, mode = autoencoder, tiles or TileOptions(), TransportMode(mode)
         self.alpha = transport_map.resolve_alpha(alpha, mode)
+        self.companion_weight = transport_map.companion_weight
         preserved = frozenset(Preserve(name) for name in ([preserve] if isinstance(preserve, str) else preserve))
         gains = transport_map.change.gains if transport_map.change else None
         self.composition = Composition(mode, autoencoder.factor, transport_map.tone, preserved, gains)
         self._operator = transport_map.operator_on(autoencoder.device, keep_mean=Preserve.MEAN in preserved)
         self._patch_nll = PatchNll(transport_map.reference, transport_map.info.patch_size, device=autoencoder.device)
 
-    def __call__(self, image: Image.Image) -> Image.Image:
-        """Return a Pillow image of any size transported, in its own mode and bit depth.
+    def __call__(self, image: Image.Image, companion: Image.Image | None = None) -> Image.Image:
+        """Return a Pillow image of any size transported, in its own mode and bit depth; companions as in `enhance`.
 
         Raises:
-            UnsupportedImageError: `Pixels` does not support the mode of the image.
+            UnsupportedImageError: `Pixels` does not support the mode of an image.
+            ValueError: α is above 1, and the companion is not what the map was fitted with.
         """
         pixels = Pixels.from_image(image)
-        self.enhance(pixels)
+        self.enhance(pixels, None if companion is None else Pixels.from_image(companion))
         return pixels.to_image()
 
-    def enhance(self, pixels: Pixels) -> EnhanceStats:
-        """Transport the samples in place.
+    def enhance(self, pixels: Pixels, companion: Pixels | None = None) -> EnhanceStats:
+        """Transport the samples in place, or mix them with those of a companion.
 
         If an accelerator runs out of memory, this photo is transported again from its original samples in tiles of half
         the side, and so on. Later photos start with the full tiles again: what a photo becomes must not depend on those
         before it.
 
+        Args:
+            pixels: The restored photo.
+            companion: Another version of it with less error, of the same size, in any mode: such as the restorer's
+                input. Only α > 1 uses it, and needs it if the map was fitted with companions.
+
         Raises:
             AutoencoderError: The autoencoder returned values that are not finite; some samples are changed by then.
+            ValueError: α is above 1, and the companion is missing, has another size than the photo, or is given though
+                the map was fitted without companions; no sample is changed.
             torch.OutOfMemoryError: The smallest sensible tiles need too much memory, or the CPU ran out of it.
         """
+        if self.alpha > 1:
+            self._check_companion(pixels, companion)
         original = None if self.autoencoder.device.type == "cpu" else pixels.samples.copy()
 
         def enhance_with_size(size: int) -> EnhanceStats:
             if original is not None and size < self.tiles.size:
                 pixels.samples[:] = original
-            return self._enhance(pixels, replace(self.tiles, size=size).plan(self.autoencoder, pixels))
+            return self._enhance(pixels, replace(self.tiles, size=size).plan(self.autoencoder, pixels), companion)
 
         min_size = self.tiles.size if original is None else self.tiles.min_size(self.autoencoder)
         return retry_with_smaller_tiles(enhance_with_size, self.tiles.size, min_size)[0]
 
+    def _check_companion(self, pixels: Pixels, companion: Pixels | None) -> None:
+        """Check that there is a companion if and only if the map was fitted with companions.
+
+        Raises:
+            ValueError: It is not so, or it has another size than the photo.
+        """
+        if companion is None and self.companion_weight is not None:
+            raise ValueError(
+                f"alpha is {self.alpha:g}, which mixes the restored photo with its companion, as the map was fitted "
+                "with companions: give the companion, or an alpha up to 1"
+            )
+        if companion is not None and self.companion_weight is None:
+            raise ValueError("there is a companion, but the map was fitted without companions: fit it with them")
+        if companion is not None:
+            check_companion_size(pixels, companion)
+
     @torch.inference_mode()
-    def _enhance(self, pixels: Pixels, plan: TilePlan) -> EnhanceStats:
+    def _enhance(self, pixels: Pixels, plan: TilePlan, companion: Pixels | None) -> EnhanceStats:
         start = time.perf_counter()
         latents = encode_tiled(self.autoencoder, pixels, plan, self.composition.apply_tone)
         if self.autoencoder.device.type == "cuda":
@@ -134,7 +163,10 @@ class Enhancer:
         transport_mse = mean_square_difference(transported, latents)
         patch_nll, patch_nll_output = self._patch_nll(latents), self._patch_nll(transported)
         transport_end = time.perf_counter()
-        if self.alpha != 1:
+        if self.alpha > 1 and companion is not None and self.companion_weight is not None:
+            share, luma_only = (self.alpha - 1) * self.companion_weight, Preserve.CHROMA in self.composition.preserve
+            mix_companion(pixels, companion, share, luma_only=luma_only)
+        elif self.alpha != 1:
             for top, left, values in self._iter_differences(pixels, latents, transported, plan):
                 pixels.add_rgb_delta(top, values, left)
         seconds = {

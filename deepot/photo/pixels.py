@@ -186,6 +186,23 @@ class Pixels:
         )
         return replace(self, samples=self.samples[grid], alpha=None if self.alpha is None else self.alpha[grid])
 
+    def enlarge(self, height: int, width: int) -> "Pixels":
+        """Return a copy of another size, resampled bicubically in its bit depth; the photo itself if it has that size.
+
+        The copy has no alpha: its invisible pixels have colours continued from the visible ones.
+        """
+        if (self.height, self.width) == (height, width):
+            return self
+        samples = self.samples
+        if self.alpha is not None and self._alpha_fill is not None:
+            samples = self._alpha_fill.fill(samples, self.alpha, slice(None), slice(None), samples.shape[:2])
+        large = np.empty((height, width, samples.shape[2]), samples.dtype)
+        for channel in range(samples.shape[2]):
+            image = Image.fromarray(samples[:, :, channel].astype(np.float32))
+            values = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
+            large[:, :, channel] = np.rint(values).clip(0, self.max_value)
+        return replace(self, samples=large, alpha=None)
+
     def apply_orientation(self, orientation: int) -> "Pixels":
         """Return a copy rotated and mirrored for display according to an EXIF orientation, 1 to 8."""
 

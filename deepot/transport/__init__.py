@@ -6,7 +6,7 @@ from deepot.transport.change_model import BandGains, ChangeModel, fit_change
 from deepot.transport.change_sums import ChangeSums
 from deepot.transport.dct import dct_basis, to_frequencies
 from deepot.transport.drift import estimate_sampling_variance, measure_drift_distance
-from deepot.transport.error_curve import ErrorCurve, check_alpha
+from deepot.transport.error_curve import CompanionFit, ErrorCurve, check_alpha
 from deepot.transport.gaussian import Gaussian, affine_transport, transport_matrix, wasserstein2_squared
 from deepot.transport.map_fit import fit_map
 from deepot.transport.map_info import MapInfo
@@ -28,6 +28,7 @@ __all__ = [
     "CalibrationKind",
     "ChangeModel",
     "ChangeSums",
+    "CompanionFit",
     "ErrorCurve",
     "Gaussian",
     "LatentOperator",

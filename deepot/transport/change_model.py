@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from deepot.transport.change_sums import ChangeSums
-from deepot.transport.error_curve import ErrorCurve
+from deepot.transport.error_curve import CompanionFit, ErrorCurve
 from deepot.transport.merging import merge_in_order
 
 _MAX_ENERGY_GAIN = 4.0  # before the root
 _CURVES = ("auto", "detail", "residual", "plain")
+_TERMS = ("error", "gain", "energy")  # of a curve
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class ChangeModel:
         gains: The gains.
         curves: The error curve of each mode by its name, over the calibration pairs, which the map was fitted from.
         images: Number of pairs.
+        companion: How far mixing with the companions of the restored photos lowers the error; None without companions.
 
     Example:
         >>> import deepot, torch
@@ -62,6 +64,7 @@ class ChangeModel:
     gains: BandGains
     curves: Mapping[str, ErrorCurve]
     images: int
+    companion: CompanionFit | None = None
 
     @property
     def gains_summary(self) -> str:
@@ -76,11 +79,21 @@ class ChangeModel:
         return f"PSNR {losses}; best at α = {curve.min_error_alpha:.2f} (on {self.images} calibration pairs)"
 
     @property
+    def companion_summary(self) -> str:
+        """The weight of the companion, and the error at α = 2, as one line of text; empty without a companion."""
+        if self.companion is None:
+            return ""
+        gain = -self.curves["plain"].loss_db(2.0)
+        return f"weight {self.companion.weight:.3f} at α = 2, PSNR {gain:+.2f} dB (on {self.images} calibration pairs)"
+
+    @property
     def record(self) -> dict[str, Any]:
         """All fields as JSON values."""
-        curves = {mode: vars(curve) for mode, curve in self.curves.items()}
-        return {"gains": {name: list(values) for name, values in vars(self.gains).items()}, "curves": curves} | {
-            "images": self.images
+        return {
+            "gains": {name: list(values) for name, values in vars(self.gains).items()},
+            "curves": {mode: {name: getattr(curve, name) for name in _TERMS} for mode, curve in self.curves.items()},
+            "images": self.images,
+            "companion": None if self.companion is None else vars(self.companion),
         }
 
     @classmethod
@@ -93,24 +106,31 @@ class ChangeModel:
             ValueError: A field has a value out of its range.
         """
         gains = BandGains(**{name: tuple(map(float, values)) for name, values in record["gains"].items()})
-        curves = {
-            mode: ErrorCurve(**{k: float(v) for k, v in curve.items()}) for mode, curve in record["curves"].items()
-        }
-        numbers = [*gains.luma, *gains.chroma, *(value for curve in curves.values() for value in vars(curve).values())]
+        companion = None if record["companion"] is None else CompanionFit(**_to_floats(record["companion"]))
+        terms = {mode: _to_floats(curve) for mode, curve in record["curves"].items()}
+        curves = {mode: ErrorCurve(**each, companion=companion) for mode, each in terms.items()}
+        numbers = [*gains.luma, *gains.chroma, *(value for each in terms.values() for value in each.values())]
+        numbers += [] if companion is None else vars(companion).values()
         if not all(math.isfinite(number) for number in numbers):
             raise ValueError("its change model has numbers that are not finite")
         if min(*gains.luma, *gains.chroma) < 0 or len(gains.luma) != len(gains.chroma) or len(gains.luma) < 2:
             raise ValueError("its gains cannot have been fitted")
         if sorted(curves) != sorted(_CURVES) or any(min(c.error, c.energy) < 0 for c in curves.values()):
             raise ValueError("its error curves cannot have been fitted")
+        if companion is not None and not (0 <= companion.weight <= 1 and companion.energy >= 0):
+            raise ValueError("its companion weight cannot have been fitted")
         images = record["images"]
         if not isinstance(images, int) or isinstance(images, bool) or images < 1:
             raise ValueError(f"its change model is of {images!r:.50} pairs")
-        return cls(gains, curves, images)
+        return cls(gains, curves, images, companion)
+
+
+def _to_floats(record: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in record.items()}
 
 
 def fit_change(blocks: Sequence[ChangeSums]) -> ChangeModel | None:
-    """Fit the gains and the error curves to pairs; None if the blocks hold no pair.
+    """Fit the gains, the weight of the companion and the error curves to pairs; None if the blocks hold no pair.
 
     Coarse bands, which the restored photo mostly has right, are multiplied by the factor of least squared error,
     ⟨b(d), b(x) − b(t)⟩ / ‖b(d)‖², less its standard error, from 0 to 1. The finer bands of luma that come out too weak
@@ -118,8 +138,12 @@ def fit_change(blocks: Sequence[ChangeSums]) -> ChangeModel | None:
     half of the missing dB, because what the decoder draws is right in part only. The jackknife over blocks gives
     standard errors, by which gains stay nearer to 1. Chroma keeps gains of 1.
 
+    The weight of the companion c is the one of least squared error, ⟨x − x*, c − x*⟩ / ‖c − x*‖², less its standard
+    error, from 0 to 1.
+
     Args:
-        blocks: The sums over one or several pairs each. With fewer than two the gains are those of detail mode.
+        blocks: The sums over one or several pairs each. With fewer than two the gains are those of detail mode, and the
+            weight of a companion is 0.
 
     Example:
         >>> import deepot
@@ -130,18 +154,40 @@ def fit_change(blocks: Sequence[ChangeSums]) -> ChangeModel | None:
     if not blocks:
         return None
     total = merge_in_order(blocks)
-    gains = _fit_gains(blocks, total)
-    return ChangeModel(gains, _fit_curves(total, gains), int(total.totals[2]))
+    left_out = [merge_in_order([*blocks[:k], *blocks[k + 1 :]]) for k in range(len(blocks))] if len(blocks) > 1 else []
+    gains, companion = _fit_gains(total, left_out), _fit_companion(total, left_out)
+    return ChangeModel(gains, _fit_curves(total, gains, companion), int(total.totals[2]), companion)
 
 
-def _fit_gains(blocks: Sequence[ChangeSums], total: ChangeSums) -> BandGains:
-    n, count = total.n_bands, len(blocks)
+def _standard_error(replicates: Sequence[Tensor]) -> Tensor:
+    """Return the jackknife standard error of a value, given the values without each of the blocks."""
+    return ((len(replicates) - 1) * torch.stack(list(replicates)).var(0, correction=0)).sqrt()
+
+
+def _fit_companion(total: ChangeSums, left_out: Sequence[ChangeSums]) -> CompanionFit | None:
+    if not total.totals[3]:
+        return None
+    weight = 0.0
+    if left_out:
+        spread = _standard_error([_unshrunk_weight(sums) for sums in left_out])
+        weight = round(float((_unshrunk_weight(total) - spread).clamp(0, 1)), 6)
+    samples = float(total.totals[1])
+    return CompanionFit(weight, float(total.products[-1]) / samples, float(total.gram[-1, -1]) / samples)
+
+
+def _unshrunk_weight(sums: ChangeSums) -> Tensor:
+    """Return the weight of least error, (); 0 if the companions are the restored photos."""
+    energy = sums.gram[-1, -1]
+    return torch.where(energy > 0, sums.products[-1] / energy.clamp(min=torch.finfo(torch.float64).tiny), 0.0)
+
+
+def _fit_gains(total: ChangeSums, left_out: Sequence[ChangeSums]) -> BandGains:
+    n = total.n_bands
     neutral = torch.ones(2 * n, dtype=torch.float64)
     neutral[[0, n]] = 0
     values = neutral
-    if count > 1:
-        left_out = torch.stack([_unshrunk_gains(merge_in_order([*blocks[:k], *blocks[k + 1 :]])) for k in range(count)])
-        spread = ((count - 1) * left_out.var(0, correction=0)).sqrt()
+    if left_out:
+        spread = _standard_error([_unshrunk_gains(sums) for sums in left_out])
         difference = _unshrunk_gains(total) - neutral
         values = neutral + difference.sign() * (difference.abs() - spread).clamp(min=0)
     luma, chroma = (tuple(round(value, 6) for value in half.tolist()) for half in (values[:n], values[n:]))
@@ -166,17 +212,18 @@ def _unshrunk_gains(sums: ChangeSums) -> Tensor:
     return torch.where(change_energy > 0, gains, torch.ones_like(gains))
 
 
-def _fit_curves(total: ChangeSums, gains: BandGains) -> dict[str, ErrorCurve]:
+def _fit_curves(total: ChangeSums, gains: BandGains, companion: CompanionFit | None) -> dict[str, ErrorCurve]:
     n = total.n_bands
     curves = {}
     for mode in _CURVES:
-        weights = torch.zeros(2 * n + 2, dtype=torch.float64)
+        weights = torch.zeros(2 * n + 3, dtype=torch.float64)
         if mode == "plain":
-            weights[-1] = 1
+            weights[-2] = 1
         else:
             used = gains if mode == "auto" else BandGains.uniform(n, 0.0 if mode == "detail" else 1.0)
-            weights[:-1] = torch.tensor([1.0, *used.luma, *used.chroma], dtype=torch.float64)
+            weights[:-2] = torch.tensor([1.0, *used.luma, *used.chroma], dtype=torch.float64)
         samples = float(total.totals[1])
         gain, energy = float(weights @ total.products), float(weights @ total.gram @ weights)
-        curves[mode] = ErrorCurve(float(total.totals[0]) / samples, gain / samples, max(0.0, energy) / samples)
+        error = float(total.totals[0])
+        curves[mode] = ErrorCurve(error / samples, gain / samples, max(0.0, energy) / samples, companion)
     return curves

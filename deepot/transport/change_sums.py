@@ -10,9 +10,9 @@ from deepot.errors import MomentsError
 from deepot.transport.moments import WAY_OUT, pack_statistics, unpack_statistics
 from deepot.transport.validity import check_psd, check_tensors
 
-SUMS_FORMAT = "deepot-change-sums-1"
+SUMS_FORMAT = "deepot-change-sums-2"
 _SHIFT = 1  # the vector of the tone curve's shift precedes the bands
-_PLAIN = 1  # and that of the published output follows them
+_LAST = 2  # and that of the published output and that to the companion follow them
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,16 @@ class ChangeSums:
     """Sums over the samples of pairs of restored photos x* and clean photos x, in [0, 1].
 
     Changes are vectors over all samples, in this order: the shift t − x* of the tone curve; the bands of
-    D(z′) − D(z), n of luma and n of chroma, each from coarse to fine; and D(z′) − x*, the change of the published
-    output.
+    D(z′) − D(z), n of luma and n of chroma, each from coarse to fine; D(z′) − x*, the change of the published output;
+    and c − x*, the change to the companion c, zero for pairs without one.
 
     Attributes:
-        gram: Inner products of the changes, (2n + 2, 2n + 2), float64.
-        products: Inner products of the changes with the error x − x*, (2n + 2,), float64.
+        gram: Inner products of the changes, (2n + 3, 2n + 3), float64.
+        products: Inner products of the changes with the error x − x*, (2n + 3,), float64.
         energies: (3, 2n), float64: sums of squares of the bands of x, of those of t, and inner products of the bands of
             t with those of the change.
-        totals: (3,), float64: the sum of squares of the error, the number of samples and the number of pairs.
+        totals: (4,), float64: the sum of squares of the error, the number of samples, the number of pairs, and how many
+            of these have a companion.
 
     Example:
         >>> import deepot, torch
@@ -48,7 +49,7 @@ class ChangeSums:
     def empty(cls, n_bands: int) -> "ChangeSums":
         """Return the sums over no pairs: the neutral element of `merge`."""
         n = 2 * n_bands
-        shapes = (n + 2, n + 2), (n + 2,), (3, n), (3,)
+        shapes = (n + 3, n + 3), (n + 3,), (3, n), (4,)
         return cls(*(torch.zeros(shape, dtype=torch.float64) for shape in shapes))
 
     @classmethod
@@ -62,6 +63,7 @@ class ChangeSums:
         clean_bands: Tensor,
         *,
         plain: Tensor,
+        companion: Tensor | None = None,
     ) -> "ChangeSums":
         """Return the sums over one pair of photos, all (1, 3, H, W) in [0, 1].
 
@@ -73,12 +75,15 @@ class ChangeSums:
             toned_bands: Those of t, likewise.
             clean_bands: Those of x, likewise.
             plain: D(z′).
+            companion: c; None without one.
         """
         bands = [each.flatten(0, 1).flatten(1).double() for each in (clean_bands, toned_bands, change_bands)]
-        shift, error, last = ((image - restored).flatten()[None].double() for image in (toned, clean, plain))
-        changes = torch.cat([shift, bands[2], last])
+        images = (toned, clean, plain, restored if companion is None else companion)
+        shift, error, *last = ((image - restored).flatten()[None].double() for image in images)
+        changes = torch.cat([shift, bands[2], *last])
         energies = torch.stack([bands[0].square().sum(1), bands[1].square().sum(1), (bands[1] * bands[2]).sum(1)])
-        totals = torch.tensor([float(error.square().sum()), error.numel(), 1], dtype=torch.float64)
+        counts = [error.numel(), 1, float(companion is not None)]
+        totals = torch.tensor([float(error.square().sum()), *counts], dtype=torch.float64)
         return cls((changes @ changes.mT).cpu(), (changes @ error[0]).cpu(), energies.cpu(), totals)
 
     @property
@@ -89,7 +94,7 @@ class ChangeSums:
     @property
     def band_slice(self) -> slice:
         """The places of the bands among the changes."""
-        return slice(_SHIFT, len(self.products) - _PLAIN)
+        return slice(_SHIFT, len(self.products) - _LAST)
 
     def merge(self, other: "ChangeSums") -> "ChangeSums":
         """Return the sums over the union of two disjoint sets of pairs.
@@ -121,7 +126,7 @@ class ChangeSums:
         try:
             tensors = unpack_statistics(data)
             n = tensors["energies"].shape[-1]
-            shapes = {"gram": (n + 2, n + 2), "products": (n + 2,), "energies": (3, n), "totals": (3,)}
+            shapes = {"gram": (n + 3, n + 3), "products": (n + 3,), "energies": (3, n), "totals": (4,)}
             check_tensors(tensors, shapes)
             check_psd("gram", tensors["gram"])
             if n % 2 or (tensors["energies"][:2] < 0).any() or (tensors["totals"] < 0).any():

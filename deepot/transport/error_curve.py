@@ -11,34 +11,58 @@ _FORMS = f"a number, {MIN_ERROR}, or a limit such as loss<=0.3dB"
 
 
 @dataclass(frozen=True)
-class ErrorCurve:
-    """The mean squared error of x* + (1 − α) c over calibration pairs, per sample in [0, 1].
+class CompanionFit:
+    """A companion c of restored photos x*, another version of them with less error: for α > 1 the two are mixed.
 
-    It is error − 2 (1 − α) · gain + (1 − α)² · energy, with the error ‖x − x*‖², the gain ⟨c, x − x*⟩ and the energy
-    ‖c‖² of the change c. Clipping to [0, 1] is left out.
+    The output is x* + (α − 1) · weight · (c − x*); the weight is shrunk from gain / energy, that of least error.
+
+    Attributes:
+        weight: The share of the companion at α = 2, in [0, 1].
+        gain: Mean product of c − x* with the error x − x*, over calibration pairs, per sample in [0, 1].
+        energy: Mean square of c − x*, likewise.
+    """
+
+    weight: float
+    gain: float
+    energy: float
+
+
+@dataclass(frozen=True)
+class ErrorCurve:
+    """The mean squared error of outputs over calibration pairs, per sample in [0, 1].
+
+    That of x* + (1 − α) d is error − 2 (1 − α) · gain + (1 − α)² · energy, with the error ‖x − x*‖², the gain
+    ⟨d, x − x*⟩ and the energy ‖d‖² of the change d. For α > 1 with a companion c it is that of
+    x* + (α − 1) · weight · (c − x*). Clipping to [0, 1] is left out.
 
     Attributes:
         error: Mean squared error of x*.
         gain: Mean product of the change with the error.
         energy: Mean square of the change.
+        companion: The companion; None without one, then α > 1 extrapolates the change.
 
     Example:
-        >>> from deepot.transport import ErrorCurve
+        >>> from deepot.transport import CompanionFit, ErrorCurve
         >>> curve = ErrorCurve(error=0.01, gain=0.001, energy=0.004)
         >>> curve.min_error_alpha, round(curve.loss_db(0.75), 3), round(curve.loss_db(0.0), 3)
         (0.75, -0.11, 0.792)
         >>> round(curve.alpha_within(0.1), 3)
         0.403
+        >>> ErrorCurve(0.01, 0.001, 0.004, CompanionFit(weight=0.5, gain=0.005, energy=0.01)).min_error_alpha
+        2.0
     """
 
     error: float
     gain: float
     energy: float
+    companion: CompanionFit | None = None
 
     def mse(self, alpha: float) -> float:
         """Return the mean squared error at an α."""
-        strength = 1 - alpha
-        return max(0.0, self.error - 2 * strength * self.gain + strength**2 * self.energy)
+        strength, gain, energy = 1 - alpha, self.gain, self.energy
+        if alpha > 1 and self.companion is not None:
+            strength, gain, energy = (alpha - 1) * self.companion.weight, self.companion.gain, self.companion.energy
+        return max(0.0, self.error - 2 * strength * gain + strength**2 * energy)
 
     def loss_db(self, alpha: float) -> float:
         """Return by how many dB the PSNR at an α is lower than that of x*; negative if it is higher."""
@@ -50,8 +74,13 @@ class ErrorCurve:
 
     @property
     def min_error_alpha(self) -> float:
-        """The α in [0, 1] of the least error."""
-        return 1 - min(1.0, max(0.0, self.gain / self.energy)) if self.energy else 1.0
+        """The α of the least error: in [0, 1], or in [0, 2] with a companion."""
+        changed = 1 - min(1.0, max(0.0, self.gain / self.energy)) if self.energy else 1.0
+        companion = self.companion
+        if companion is None or not companion.weight * companion.energy:
+            return changed
+        mixed = 1 + min(1.0, max(0.0, companion.gain / (companion.weight * companion.energy)))
+        return mixed if self.mse(mixed) < self.mse(changed) else changed
 
     def alpha_within(self, max_loss_db: float) -> float:
         """Return the smallest α in [0, 1], the strongest change, whose loss is at most `max_loss_db` ≥ 0."""

@@ -20,7 +20,7 @@ from deepot.transport.safetensors_file import pack, unpack_metadata, unpack_tens
 from deepot.transport.tone import ToneCurve
 from deepot.transport.validity import check_psd, check_tensors, has_variation
 
-MAP_FORMAT = "deepot-map-9"
+MAP_FORMAT = "deepot-map-10"
 _FORMAT_PREFIX = "deepot-map-"
 _REFERENCE_MEAN, _REFERENCE_COVARIANCE, _TONE = "reference_mean", "reference_covariance", "tone_shifts"
 _PSD_PARAMETERS, _ASCENDING_PARAMETERS = {"matrix"}, {"bounds"}
@@ -65,6 +65,11 @@ class TransportMap:
     def channels(self) -> int:
         """Number of latent channels c."""
         return len(self.reference.mean) // self.info.patch_size**2
+
+    @property
+    def companion_weight(self) -> float | None:
+        """The share of the companion at α = 2; None for maps that were fitted without companions."""
+        return None if self.change is None or self.change.companion is None else self.change.companion.weight
 
     def check_autoencoder(self, autoencoder: LoadedAutoencoder) -> None:
         """Check that the map was fitted with this autoencoder.

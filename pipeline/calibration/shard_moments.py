@@ -1,6 +1,7 @@
 """What a worker does for the statistics: it computes and stores the moments of one shard of photos."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from deepot.inference import band_sides, degrade_photo, measure_change, photo_statistics, tone_sums
 from deepot.photo import Pixels
@@ -15,6 +16,19 @@ from pipeline.imageio import decode
 from pipeline.sources import read_input
 from pipeline.storage import Entry, read, write
 from pipeline.workers import Models, hard_deadline, load_models, scaled_timeout_s, tile_options
+
+
+@dataclass(frozen=True)
+class CalibrationPhoto:
+    """A photo as it looks on the sides of a task.
+
+    Attributes:
+        sides: the photo on each side.
+        degraded: the restorer's input; None if the photo was not degraded.
+    """
+
+    sides: dict[Side, Pixels]
+    degraded: Pixels | None = None
 
 
 def compute_shard_moments(task: MomentsTask) -> MomentsTaskResult:
@@ -49,9 +63,9 @@ def compute_shard_tone(task: MomentsTask) -> MomentsTaskResult:
     models = load_models(task.job, task.allow_code)
     total = ToneSums.empty()
 
-    def add_photo(sides: dict[Side, Pixels]) -> None:
+    def add_photo(photo: CalibrationPhoto) -> None:
         nonlocal total
-        total = total.merge(tone_sums(sides[Side.SOURCE], sides[Side.REFERENCE]))
+        total = total.merge(tone_sums(photo.sides[Side.SOURCE], photo.sides[Side.REFERENCE]))
 
     result = _process_photos(task, models, add_photo)
     if result.refused_task is None:
@@ -73,10 +87,12 @@ def compute_shard_change(task: MomentsTask) -> MomentsTaskResult:
     operator = transport.operator_on(autoencoder.device)
     total = ChangeSums.empty(len(band_sides(autoencoder.factor)) + 1)
 
-    def add_photo(sides: dict[Side, Pixels]) -> None:
+    def add_photo(photo: CalibrationPhoto) -> None:
         nonlocal total
-        found = measure_change(autoencoder, operator, sides[Side.SOURCE], sides[Side.REFERENCE], transport.tone)
-        total = total.merge(found)
+        restored, natural, companion = photo.sides[Side.SOURCE], photo.sides[Side.REFERENCE], None
+        if task.job.has_companion and photo.degraded is not None:
+            companion = photo.degraded.enlarge(restored.height, restored.width)
+        total = total.merge(measure_change(autoencoder, operator, restored, natural, transport.tone, companion))
 
     result = _process_photos(task, models, add_photo)
     if result.refused_task is None:
@@ -104,11 +120,11 @@ def _accumulate_statistics(task: MomentsTask, models: Models) -> tuple[dict[Side
     empty: PatchStatistics = kind.statistics.empty(models.autoencoder.channels * patch_size**2)
     totals = dict.fromkeys(list_sides(task), empty)
 
-    def add_photo(sides: dict[Side, Pixels]) -> None:
+    def add_photo(photo: CalibrationPhoto) -> None:
         tones = {Side.SOURCE: task.tone}
         found = {
             side: photo_statistics(models.autoencoder, pixels, kind, patch_size, tiles, tones.get(side))
-            for side, pixels in sides.items()
+            for side, pixels in photo.sides.items()
         }
         for side, statistics in found.items():  # after both sides are known: a photo counts on both or on none
             totals[side] = totals[side].merge(statistics)
@@ -117,7 +133,7 @@ def _accumulate_statistics(task: MomentsTask, models: Models) -> tuple[dict[Side
 
 
 def _process_photos(
-    task: MomentsTask, models: Models, add_photo: Callable[[dict[Side, Pixels]], None]
+    task: MomentsTask, models: Models, add_photo: Callable[[CalibrationPhoto], None]
 ) -> MomentsTaskResult:
     """Read a task's photos and pass each of them, as it looks on the task's sides, to a function.
 
@@ -175,7 +191,7 @@ def _has_access(entry: Entry | None, limits: Limits) -> bool:
     return True
 
 
-def _make_sides(task: MomentsTask, models: Models, data: bytes, pixels: Pixels) -> dict[Side, Pixels]:
+def _make_sides(task: MomentsTask, models: Models, data: bytes, pixels: Pixels) -> CalibrationPhoto:
     """Return a photo as it looks on each of the task's sides.
 
     Args:
@@ -185,11 +201,9 @@ def _make_sides(task: MomentsTask, models: Models, data: bytes, pixels: Pixels) 
         pixels: the decoded photo.
     """
     if task.side is Side.REFERENCE:
-        return {Side.REFERENCE: pixels}
+        return CalibrationPhoto({Side.REFERENCE: pixels})
     if task.side is Side.SOURCE or models.degradation is None:
-        return {Side.SOURCE: models.calibration_restorer(pixels)}
+        return CalibrationPhoto({Side.SOURCE: models.calibration_restorer(pixels)})
     natural = pixels if task.job.calibration and task.job.calibration.reference else models.restorer(pixels)
-    return {
-        Side.SOURCE: models.calibration_restorer(degrade_photo(natural, models.degradation, rng_for(data))),
-        Side.REFERENCE: natural,
-    }
+    degraded = degrade_photo(natural, models.degradation, rng_for(data))
+    return CalibrationPhoto({Side.SOURCE: models.calibration_restorer(degraded), Side.REFERENCE: natural}, degraded)

@@ -81,6 +81,33 @@ class Job(ConfigSection):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_companion(self) -> "Job":
+        if not self.has_companion:
+            return self
+        restorers = (
+            {"restorer": self.restorer}
+            if self.map
+            else {"restorer": self.restorer, "calibration.restorer": self.calibration_restorer}
+        )
+        for key, text in restorers.items():
+            if text.partition(":")[0].strip() == "identity":
+                raise ValueError(
+                    f"transport.companion is input, but {key} is identity, whose input is the restored photo itself: "
+                    "name the restorer and give it its own input, or leave out transport.companion"
+                )
+        if self.map is None and not self.calibration_kind.has_clean_originals:
+            raise ValueError(
+                "transport.companion is input, which needs the error that clean originals show, but the calibration is "
+                f"{self.calibration_kind}: give calibration.reference with calibration.degradation"
+            )
+        return self
+
+    @property
+    def has_companion(self) -> bool:
+        """Whether restored photos have the restorer's input as companion."""
+        return self.transport.companion == "input"
+
     @property
     def calibration_kind(self) -> CalibrationKind:
         """Which photos the two sides of the calibration are made from.
@@ -141,6 +168,7 @@ class Job(ConfigSection):
             "map_kind": self.transport.map_kind,
             "shrinkage_se": self.transport.shrinkage_se,
             "tone": self.fits_tone,
+            "companion": self.transport.companion,
             "tiles": self.tiles.model_dump(mode="json"),
         }
         if self.calibration_kind is CalibrationKind.SELF:

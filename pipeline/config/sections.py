@@ -127,6 +127,11 @@ class Transport(ConfigSection):
         description="auto: restored photos get a tone curve fitted to the calibration pairs, if it clearly makes them "
         "more accurate; off: none, as published",
     )
+    companion: Literal["none", "input"] = Field(
+        "none",
+        description="input: alpha from 1 to 2 mixes the restored photo with the restorer's input, up to the least "
+        "error at 2, as calibration pairs show; none: alpha above 1 extrapolates",
+    )
     refit: RefitPolicy = Field(
         RefitPolicy.NEVER,
         description="when new calibration photos give a new map: never, drift (beyond drift_limit), or always",

@@ -100,8 +100,8 @@ def prepare_photo(task: PhotoTask) -> tuple[int, str | None]:
     config = require_evaluation_config(task.job)
     transport = TransportMap.from_bytes(read(task.map_uri), task.map_uri)
     try:
-        clean, restored = (
-            _crop_centre(pixels, config.crop) for pixels in _load_clean_and_restored(task, config, models)
+        clean, restored, companion = (
+            _crop_centre(pixels, config.crop) for pixels in _load_versions(task, config, models)
         )
         min_side = max(MIN_SIDE, task.job.transport.patch_size * models.autoencoder.factor)
         if min(clean.height, clean.width) < min_side:
@@ -116,7 +116,11 @@ def prepare_photo(task: PhotoTask) -> tuple[int, str | None]:
         def compute_at_tile_size(size: int) -> PhotoVariants:
             plan = replace(tiles, size=size).plan(models.autoencoder, clean)
             gains = transport.change.gains if transport.change else None
-            return compute_variants(models.autoencoder, operator, clean, restored, plan, transport.tone, gains)
+            weight = transport.companion_weight if task.job.has_companion else None
+            return compute_variants(
+                *(models.autoencoder, operator, clean, restored, plan, transport.tone, gains),
+                *((None, 0.0) if weight is None else (companion, weight)),
+            )
 
         variants, _ = retry_with_smaller_tiles(compute_at_tile_size, tiles.size, tiles.min_size(models.autoencoder))
     except DEVICE_ERRORS:
@@ -162,22 +166,24 @@ def point_uri(folder: str, point: SweepPoint) -> str:
     return join_uri(folder, f"{name}.json")
 
 
-def _load_clean_and_restored(task: PhotoTask, config: Evaluation, models: Models) -> tuple[Pixels, Pixels]:
-    """Load the clean and the restored photo, in 8 bits, grey or RGB, and of the same size."""
+def _load_versions(task: PhotoTask, config: Evaluation, models: Models) -> tuple[Pixels, Pixels, Pixels]:
+    """Load the clean photo, the restored one and the restorer's input, in 8 bits, grey or RGB, and of the same size."""
     clean, data = _load_8bit(task.clean, task.job.limits)
     if task.input_photo is not None:
-        restored = models.restorer(_load_8bit(task.input_photo, task.job.limits, task.job.input.allow)[0])
+        restorer_input = _load_8bit(task.input_photo, task.job.limits, task.job.input.allow)[0]
+        restored = models.restorer(restorer_input)
     else:
         degradation = load_degradation(config.degradation or "")
         generator = rng_for(b"evaluate" + data)  # another noise than in the calibration
-        restored = models.calibration_restorer(degrade_photo(clean, degradation, generator))
+        restorer_input = degrade_photo(clean, degradation, generator)
+        restored = models.calibration_restorer(restorer_input)
         clean = Pixels(
             clean.samples[: restored.height, : restored.width]
         )  # downscaling crops to multiples of its factor
     if restored.samples.shape[:2] != clean.samples.shape[:2]:
         sizes = [f"{pixels.width} × {pixels.height}" for pixels in (restored, clean)]
         raise ImageError(ErrorCode.DAMAGED, f"the restored photo has {sizes[0]} pixels, its clean original {sizes[1]}")
-    return clean, restored
+    return clean, restored, restorer_input.enlarge(restored.height, restored.width)
 
 
 def _load_8bit(entry: Entry, limits: Limits, allow: Sequence[str] = ()) -> tuple[Pixels, bytes]:

@@ -8,11 +8,14 @@ from deepot.transport import TransportMap
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_ALPHAS = [step / 50 for step in range(51)]
+_STEPS = 50  # for each unit of α
 
 
 def plot_error_curve(transport: TransportMap, mode: str) -> str:
-    """Plot the PSNR against that of x* over α as SVG; an empty text for maps that were fitted without pairs."""
+    """Plot the PSNR against that of x* over α as SVG; an empty text for maps that were fitted without pairs.
+
+    α is from 0 to 1, or to 2 for maps that were fitted with companions.
+    """
     if transport.change is None:
         return ""
     from matplotlib.figure import Figure  # imported here as it takes half a second
@@ -21,10 +24,12 @@ def plot_error_curve(transport: TransportMap, mode: str) -> str:
     figure = Figure(figsize=(7, 2.6), layout="constrained")
     axes = figure.subplots()
     axes.axhline(0, color="0.7", linewidth=1)
-    axes.plot(_ALPHAS, [-curve.loss_db(alpha) for alpha in _ALPHAS], color="#1d8a4e")
+    alphas = [step / _STEPS for step in range(_STEPS * (2 if curve.companion else 1) + 1)]
+    axes.plot(alphas, [-curve.loss_db(alpha) for alpha in alphas], color="#1d8a4e")
     best = curve.min_error_alpha
     axes.plot([best], [-curve.loss_db(best)], "o", color="#1d8a4e")
-    axes.set_xlabel("α (1: the restored photo, 0: full transport)")
+    end = "2: mixed with the restorer's input, " if curve.companion else ""
+    axes.set_xlabel(f"α ({end}1: the restored photo, 0: full transport)")
     axes.set_ylabel("PSNR against x* (dB)")
     axes.invert_xaxis()
     return figure_to_svg(figure)

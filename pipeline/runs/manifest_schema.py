@@ -45,6 +45,7 @@ MANIFEST_SCHEMA = pa.schema(
         ("dtype", pa.string()),
         ("alpha", pa.float64()),
         ("tone_share", pa.float64()),
+        ("companion_weight", pa.float64()),
         ("map_sha256", pa.string()),
         ("config_sha256", pa.string()),
         ("run_id", pa.string()),

@@ -45,6 +45,7 @@ from pipeline.runs import (
 )
 from pipeline.sources import HashSampler, PassedOver, find_images
 from pipeline.stages.job_context import JobContext, RunOptions, open_run
+from pipeline.stages.map_check import check_map
 from pipeline.stages.preparation import prepare_run
 from pipeline.stages.session import worker_session
 from pipeline.stages.shard_scheduler import ShardScheduler
@@ -206,7 +207,7 @@ def apply_job(context: JobContext) -> RunSummary:
     started = time.perf_counter()
     transport = _load_fitted_map(context)
     transport.check_autoencoder(context.models.autoencoder)
-    transport.resolve_alpha(context.job.transport.alpha, context.job.transport.mode)
+    check_map(context.job, transport)
     uncommitted = _uncommitted_shards(context.run)
     done_now = 0
     if uncommitted:

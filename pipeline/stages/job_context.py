@@ -7,6 +7,7 @@ from pipeline.calibration import CalibrationPaths, load_map
 from pipeline.config import FINGERPRINT_LENGTH, Job, output_folder
 from pipeline.progress import NullProgress, Progress
 from pipeline.runs import CALIBRATIONS_FOLDER, RUNS_FOLDER, RunPaths
+from pipeline.stages.map_check import check_map
 from pipeline.storage import join_uri, parent_uri
 from pipeline.telemetry import set_log_context
 from pipeline.workers import Models, load_models
@@ -85,7 +86,7 @@ def open_run(job: Job, options: RunOptions) -> JobContext:
     if job.map is not None:
         if (named_map := load_map(job, CalibrationPaths(""))) is not None:
             named_map.check_autoencoder(models.autoencoder)
-            named_map.resolve_alpha(job.transport.alpha, job.transport.mode)
+            check_map(job, named_map)
             identities["map"] = named_map.sha256
     else:
         calibration_id = job.calibration_fingerprint(models.fingerprints())[:FINGERPRINT_LENGTH]

@@ -74,10 +74,13 @@ class ShardWorker:
             preserve=options.preserve,
             tiles=tile_options(config.job),
         )
+        has_weight = transport.companion_weight is not None  # the maps of pilot runs have none
+        self._mixes_companions = config.job.has_companion and has_weight and self._enhancer.alpha > 1
         self._constant_columns = {
             "dtype": str(self._models.autoencoder.dtype).removeprefix("torch."),
             "alpha": self._enhancer.alpha,
             "tone_share": transport.tone.share if transport.tone else 0.0,
+            "companion_weight": (config.job.has_companion and transport.companion_weight) or 0.0,
             "map_sha256": config.map_sha256,
             "config_sha256": config.fingerprint,
             "run_id": config.fingerprint[:16],
@@ -139,9 +142,12 @@ class ShardWorker:
 
     def _process_page(self, row: dict[str, Any], photo: DecodedImage, number: int) -> EnhanceStats:
         started = time.perf_counter()
-        photo.pages[number] = self._models.restorer(photo.pages[number])
+        restorer_input, companion = photo.pages[number], None
+        restored = photo.pages[number] = self._models.restorer(restorer_input)
+        if self._mixes_companions:
+            companion = restorer_input.enlarge(restored.height, restored.width)
         row["seconds_restore"] += time.perf_counter() - started
-        return self._enhancer.enhance(photo.pages[number])
+        return self._enhancer.enhance(restored, companion)
 
     def _new_row(self, item: WorkItem, entry: Entry) -> dict[str, Any]:
         return new_row(entry, item.shard, item.attempt) | self._constant_columns

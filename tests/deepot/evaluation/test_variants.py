@@ -1,5 +1,7 @@
 """Variants of photos equal what the Enhancer makes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -58,3 +60,27 @@ def test_render_of_controls_equals_photos_and_reconstructions(smooth_autoencoder
         assert (variants.render(SweepPoint(name)) - expected).abs().max() < 0.51 / 255
     torch.testing.assert_close(variants.latents_of(SweepPoint("residual", 0.0)), variants.transported_latents)
     torch.testing.assert_close(variants.latents_of(SweepPoint("plain", 1.0)), variants.latents)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0, 1.5, 2.0])
+@pytest.mark.parametrize("preserve", [(), (Preserve.CHROMA,)])
+def test_render_with_a_companion_equals_what_the_enhancer_writes(smooth_autoencoder, alpha, preserve):
+    photos = [make_photo(seed) for seed in range(5)]
+    restored, companions = [soften(photo) for photo in photos], [make_photo(seed + 9) for seed in range(5)]
+    transport = fit_images(smooth_autoencoder, restored[:4], photos[:4], companions=companions[:4])
+    change = replace(transport.change, companion=replace(transport.change.companion, weight=0.4))
+    transport = replace(transport, change=change)
+    enhancer = Enhancer(smooth_autoencoder, transport, alpha=alpha, preserve=preserve)
+    expected = Pixels.from_image(enhancer(restored[4], companions[4])).to_rgb()
+    clean, *pixels, companion = map(Pixels.from_image, (photos[4], restored[4], companions[4]))
+    plan = TileOptions().plan(smooth_autoencoder, clean)
+    variants = compute_variants(
+        *(smooth_autoencoder, transport.operator_on(), clean, *pixels, plan, None, change.gains),
+        companion=companion,
+        companion_weight=0.4,
+    )
+    assert (variants.render(SweepPoint("auto", alpha), preserve) - expected).abs().max() < 1e-6
+    if alpha == 2:
+        encoded = smooth_autoencoder.encode(companion.to_rgb())
+        mixed = 0.6 * variants.latents + 0.4 * encoded
+        torch.testing.assert_close(variants.latents_of(SweepPoint("auto", alpha)), mixed, atol=1e-5, rtol=1e-5)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -90,6 +91,65 @@ def test_error_curves_are_the_errors_of_the_composed_images():
             expected = (clean - restored - (1 - alpha) * change).square().mean()
             assert model.curves[mode].mse(alpha) == pytest.approx(float(expected))
     assert model.curves["auto"] == model.curves["detail"], "one block has the gains of detail mode"
+
+
+def make_mixture(seed, weight, size=16):
+    """Two versions of a photo, of whose mixtures the one with this weight of the second has the least error."""
+    generator = torch.Generator().manual_seed(seed)
+    restored, companion, rest = torch.rand(3, 1, 3, size, size, generator=generator, dtype=torch.float64)
+    return restored, companion, restored + weight * (companion - restored) + 0.3 * (rest - 0.5)
+
+
+def sums_of(restored, companion, clean):
+    bands = torch.zeros(2, N_BANDS, *clean.shape, dtype=torch.float64)
+    return ChangeSums.from_pair(restored, restored, clean, bands, bands, bands, plain=restored, companion=companion)
+
+
+def test_weight_of_the_companion_is_that_of_least_error_less_its_jackknife_error():
+    images = [[image.numpy().ravel() for image in make_mixture(seed, 0.6)] for seed in range(8)]
+
+    def least_squares(pairs):
+        restored, companion, clean = (np.concatenate(each) for each in zip(*pairs, strict=True))
+        step = companion - restored
+        return float((clean - restored) @ step / (step @ step))
+
+    left_out = [least_squares(images[:k] + images[k + 1 :]) for k in range(8)]
+    expected = least_squares(images) - np.sqrt(7 * np.var(left_out))
+    model = fit_change([sums_of(*make_mixture(seed, 0.6)) for seed in range(8)])
+    assert model.companion.weight == pytest.approx(expected, abs=1e-6)
+    assert 0.55 < model.companion.weight < 0.65
+    assert all(curve.companion == model.companion for curve in model.curves.values())
+    assert model.curves["plain"].loss_db(2.0) < -1
+    assert model.companion_summary.startswith(f"weight {expected:.3f} at α = 2, PSNR +")
+
+
+@pytest.mark.parametrize(("weight", "expected"), [(-0.5, 0), (1.5, 1)])
+def test_weight_of_the_companion_is_a_share(weight, expected):
+    assert fit_change([sums_of(*make_mixture(seed, weight)) for seed in range(8)]).companion.weight == expected
+
+
+def test_weight_of_the_companion_is_zero_if_one_block_or_equal_images_cannot_show_it():
+    assert fit_change([sums_of(*make_mixture(0, 0.6))]).companion.weight == 0
+    same = [sums_of(restored, restored, clean) for restored, _, clean in (make_mixture(seed, 0.6) for seed in range(3))]
+    model = fit_change(same)
+    assert (model.companion.weight, model.companion.energy) == (0, 0)
+    assert model.curves["auto"].loss_db(2.0) == 0
+
+
+def test_pairs_without_companions_have_no_weight(blocks):
+    model = fit_change(blocks)
+    assert (model.companion, model.companion_summary) == (None, "")
+    assert model.curves["auto"].companion is None
+
+
+def test_model_with_a_companion_is_read_as_it_was_written():
+    model = fit_change([sums_of(*make_mixture(seed, 0.6)) for seed in range(3)])
+    assert ChangeModel.from_record(model.record) == model
+    for weight in (-0.1, 1.1, float("nan")):
+        with pytest.raises(
+            ValueError, match=r"its (companion weight cannot|change model has numbers that are not finite)"
+        ):
+            ChangeModel.from_record(model.record | {"companion": model.record["companion"] | {"weight": weight}})
 
 
 def test_sums_of_any_split_are_those_of_the_set(blocks):

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepot.transport import ErrorCurve, check_alpha
+from deepot.transport import CompanionFit, ErrorCurve, check_alpha
 
 CURVE = ErrorCurve(error=0.01, gain=0.001, energy=0.004)
 
@@ -53,6 +53,35 @@ def test_change_of_nothing_and_perfect_photos_have_defined_goals():
     assert (nothing.resolve("min-error"), nothing.resolve("loss<=0.3dB"), nothing.loss_db(0)) == (1.0, 0.0, 0.0)
     assert (perfect.resolve("min-error"), perfect.resolve("loss<=0.3dB"), perfect.loss_db(1)) == (1.0, 1.0, 0.0)
     assert perfect.loss_db(0) == float("inf")
+
+
+def test_loss_above_one_is_that_of_images_mixed_with_companions():
+    generator = torch.Generator().manual_seed(0)
+    clean, restored, companion = torch.randn(3, 1000, generator=generator, dtype=torch.float64)
+    error, step = clean - restored, companion - restored
+    fit = CompanionFit(0.3, *(float(each.mean()) for each in (error * step, step.square())))
+    curve = ErrorCurve(float(error.square().mean()), 0.0, 0.0, fit)
+    for alpha in (1.0, 1.4, 2.0):
+        measured = (clean - restored - (alpha - 1) * 0.3 * step).square().mean()
+        assert curve.mse(alpha) == pytest.approx(float(measured))
+
+
+@pytest.mark.parametrize(
+    ("companion", "alpha"),
+    [
+        (CompanionFit(0.5, gain=0.005, energy=0.01), 2.0),
+        (CompanionFit(1.0, gain=0.005, energy=0.01), 1.5),
+        (CompanionFit(0.5, gain=1e-5, energy=0.01), 0.75),
+        (CompanionFit(0.5, gain=-0.005, energy=0.01), 0.75),
+        (CompanionFit(0.0, gain=0.005, energy=0.01), 0.75),
+        (CompanionFit(0.5, gain=0.0, energy=0.0), 0.75),
+    ],
+)
+def test_min_error_is_on_the_side_of_less_error(companion, alpha):
+    curve = ErrorCurve(0.01, 0.001, 0.004, companion)
+    assert curve.resolve("min-error") == pytest.approx(alpha)
+    assert all(curve.mse(curve.min_error_alpha) <= curve.mse(step / 100) for step in range(201))
+    assert curve.resolve("loss<=0.3dB") == CURVE.resolve("loss<=0.3dB"), "limits are for the change"
 
 
 def test_numbers_are_returned_as_they_are():

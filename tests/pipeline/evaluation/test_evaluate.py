@@ -25,6 +25,7 @@ from tests.support.in_process_pool import InProcessWorkerPool
 from tests.support.photos import make_photo, write_photos
 
 OPTIONS = RunOptions(allow_code=True)
+PLACES = ("enhanced", "clean")
 COMPUTE = {"images_per_shard": 2, "dtype": "float32"}
 MEASURED = {
     "features": "tests.support.fake_metrics:edge_features",
@@ -66,6 +67,24 @@ def test_evaluate_job_with_preserve_measures_what_the_run_writes(make_job, tmp_p
         assert (change - change[:, :1]).abs().max() < 1.01 / 255
     assert maps[keep] == pytest.approx(sum(values) / len(values), abs=1e-6)
     assert maps[keep] != pytest.approx(maps[()], abs=1e-3)
+
+
+def test_evaluate_job_with_a_companion_measures_what_the_run_writes(make_job, tmp_path, in_process):
+    write_photos(tmp_path / "clean", 6, restored=False)
+    job = make_job(
+        evaluate={"clean": str(tmp_path / "clean"), "alphas": [2], "modes": ["auto"], "replicates": 20},
+        transport={"alpha": 2, "companion": "input"},
+        restorer="tests.support.fake_restorers:noisy",
+    )
+    found = evaluate_job(open_run(job, OPTIONS)).points
+    run_job(job, OPTIONS)
+    pairs = [
+        [Pixels.from_image(Image.open(tmp_path / place / path.relative_to(tmp_path / "clean"))) for place in PLACES]
+        for path in sorted((tmp_path / "clean").rglob("*.png"))
+    ]
+    values = [psnr(*(pixels.to_rgb() for pixels in pair)) for pair in pairs]
+    assert found[SweepPoint("auto", 2.0)]["psnr"].value == pytest.approx(sum(values) / 6, abs=1e-6)
+    assert found[SweepPoint("auto", 2.0)]["psnr"].value > found[SweepPoint("restored")]["psnr"].value + 0.5
 
 
 @pytest.mark.parametrize("clean_mode", ["L", "RGB"])

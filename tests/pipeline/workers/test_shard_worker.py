@@ -197,3 +197,8 @@ def test_process_counts_nothing_if_the_manifest_file_cannot_be_written(rows_of, 
     with pytest.raises(StorageError, match="no space left"):
         rows_of()
     assert counted == []
+
+
+def test_process_of_a_pilot_run_with_a_companion_needs_no_weight(rows_of):
+    rows = rows_of(restorer="tests.support.fake_restorers:noisy", transport={"alpha": 2, "companion": "input"})
+    assert {(row["status"], row["companion_weight"]) for row in rows.values()} == {("ok", 0.0)}
