@@ -46,7 +46,7 @@ def assert_complete(run):
 
 def test_full_disk_of_the_results_fails_photos_and_not_the_job(make_job, tmp_path):
     with small_disk(tmp_path / "enhanced", "64k") as resize:
-        job = make_job(images=IMAGES, run=str(tmp_path / "run"))
+        job = make_job(images=IMAGES, run=str(tmp_path / "run"), transport={"alpha": 0})
         result = run_in_process(job)
         run = RunPaths(result.run)
         assert 0 < result.ok < IMAGES

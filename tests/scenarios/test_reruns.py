@@ -47,7 +47,7 @@ def rerun(make_job, tmp_path):
 
 def test_rerun_with_new_calibration_photos_reads_only_those_and_measures_the_drift(rerun, reads, tmp_path):
     first = rerun()
-    assert len(reads) == 2 * len(set(reads)) == 12, "for the tone curve, then for the moments"
+    assert len(reads) == 3 * len(set(reads)) == 18, "for the tone curve, the moments and the change"
     assert first.drift == first.drift | {"images": 6, "new_images": 0, "relative_drift": 0.0, "refitted": False}
     run = RunPaths(first.run)
     reads.clear()

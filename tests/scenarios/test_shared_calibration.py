@@ -63,7 +63,7 @@ def sibling(tmp_path, **options):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"transport": {"alpha": 0.5}},
+        {"transport": {"alpha": 0.25}},
         {"transport": {"mode": "plain"}},
         {"transport": {"preserve": ["chroma", "mean"]}},
         {"output": {"format": "jpeg:quality=90"}},
@@ -79,7 +79,7 @@ def sibling(tmp_path, **options):
 )
 def test_statistics_and_map_are_reused_by_a_job_that_applies_the_map_differently(make_job, tmp_path, work, changes):
     first = run_in_process(make_job())
-    assert sorted(work.read) == sorted(2 * work.measured), "for the tone curve, then for the moments"
+    assert sorted(work.read) == sorted(3 * work.measured), "for the tone curve, the moments and the change"
     assert len(work.measured) == 6
     work.clear()
     output = sibling(tmp_path, **changes.get("output", {}))
@@ -97,7 +97,7 @@ def test_statistics_and_map_are_reused_below_a_common_folder_of_runs(make_job, t
     first = run_in_process(make_job(run=runs, output=str(tmp_path / "a" / "out")))
     assert calibration_of(first).uri.startswith(f"{runs}/calibrations/")
     work.clear()
-    other = run_in_process(make_job(run=runs, output=str(tmp_path / "b" / "out"), transport={"alpha": 0.5}))
+    other = run_in_process(make_job(run=runs, output=str(tmp_path / "b" / "out"), transport={"alpha": 0.25}))
     assert (work.read, work.measured) == ([], [])
     assert calibration_of(other) == calibration_of(first)
 
@@ -107,7 +107,7 @@ def test_statistics_and_map_of_a_job_that_is_calibrated_from_its_input_are_reuse
     first = run_in_process(make_job(calibration=calibration))
     assert len(work.measured) == 6
     work.clear()
-    other = run_in_process(make_job(calibration=calibration, transport={"alpha": 0.5}, output=sibling(tmp_path)))
+    other = run_in_process(make_job(calibration=calibration, transport={"alpha": 0.25}, output=sibling(tmp_path)))
     assert (work.read, work.measured) == ([], [])
     assert maps_of(other) == maps_of(first)
 
@@ -129,7 +129,7 @@ def test_statistics_are_computed_for_a_job_with_another_calibration(make_job, tm
     work.clear()
     given = {"reference": str(tmp_path / "natural"), "degradation": "blur:sigma=1"} | changes.get("calibration", {})
     other = run_in_process(make_job(**changes | {"calibration": given, "output": sibling(tmp_path)}))
-    assert 2 * len(work.measured) == len(work.read) >= 10, "for the tone curve, then for the moments"
+    assert 3 * len(work.measured) == len(work.read) >= 15, "for the tone curve, the moments and the change"
     assert calibration_of(other) != calibration_of(first)
     assert len(list_run_maps(calibration_of(first))) == len(list_run_maps(calibration_of(other))) == 1
 
@@ -155,7 +155,7 @@ def test_a_map_placeholder_gives_every_map_an_output_folder_of_its_own(make_job,
     folders = {path.name for path in (tmp_path / "out").iterdir() if path.name != "_deepot"}
     assert folders == {sha256[:16] for sha256 in maps_of(first) | maps_of(other)}
     with pytest.raises(RunError, match=r"made with other settings .* put \{run\} into it"):
-        run_in_process(make_job(output=uri, transport={"alpha": 0.5}))
+        run_in_process(make_job(output=uri, transport={"alpha": 0.25}))
 
 
 def test_a_job_without_map_placeholder_keeps_its_map_whatever_other_jobs_fit(make_job, tmp_path):
@@ -220,7 +220,7 @@ def test_two_runs_fit_a_shared_calibration_at_the_same_time(
 ):
     monkeypatch.setattr(Interrupting, "stage", stage)
     results = []
-    other_job = make_job(transport={"alpha": 0.5}, output=sibling(tmp_path))
+    other_job = make_job(transport={"alpha": 0.25}, output=sibling(tmp_path))
     first = run_with_interruption(make_job(), lambda: results.append(run_in_process(other_job)))
     (other,) = results
     assert (first.ok, other.ok, first.complete, other.complete) == (6, 6, True, True)
@@ -232,7 +232,7 @@ def test_a_second_run_waits_for_the_lease_of_a_shared_calibration(
     make_job, tmp_path, work, run_with_interruption, without_conditional_create
 ):
     errors = []
-    other_job = make_job(transport={"alpha": 0.5}, output=sibling(tmp_path))
+    other_job = make_job(transport={"alpha": 0.25}, output=sibling(tmp_path))
 
     def start_other():
         with pytest.raises(

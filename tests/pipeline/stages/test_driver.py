@@ -37,8 +37,8 @@ def test_run_job_with_a_mixture_writes_what_the_enhancer_gives(make_job, tmp_pat
 def test_run_job_with_other_settings_does_not_overwrite_results(make_job, tmp_path, in_process):
     run_job(make_job(), OPTIONS)
     with pytest.raises(RunError, match=r"--overwrite"):
-        run_job(make_job(transport={"alpha": 0.5}), OPTIONS)
-    assert run_job(make_job(transport={"alpha": 0.5}), RunOptions(allow_code=True, overwrite=True)).ok == 6
+        run_job(make_job(transport={"alpha": 0.25}), OPTIONS)
+    assert run_job(make_job(transport={"alpha": 0.25}), RunOptions(allow_code=True, overwrite=True)).ok == 6
     by_map = make_job(output={"uri": str(tmp_path / "by" / "{map}")})
     transport = fit_job(context := open_run(by_map, OPTIONS)).transport
     plan_job(context)

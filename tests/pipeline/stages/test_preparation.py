@@ -109,7 +109,7 @@ def test_job_with_its_output_beside_the_reference_folder_is_accepted(folder, job
 @pytest.mark.parametrize("command", COMMANDS)
 def test_job_with_the_output_of_another_run_leaves_nothing(folder, job_in, in_process, command):
     run_in_process(job_in(folder))
-    job = job_in(folder, transport={"alpha": 0.5})
+    job = job_in(folder, transport={"alpha": 0.25})
     assert "made with other settings or models" in refusal(folder, job, RunError, command)
     overwriting = RunOptions(allow_code=True, overwrite=True)
     assert plan_job(open_run(job, overwriting)).new == 3
@@ -230,7 +230,7 @@ def test_run_job_reports_its_stages_and_has_nothing_to_do_the_second_time(folder
     progress = RecordingProgress()
     options = RunOptions(allow_code=True, progress=progress)
     assert run_job(job_in(folder), options).done_now == 3
-    assert progress.stages == [("tone", 3), ("moments", 3), ("apply", 3)]
+    assert progress.stages == [("tone", 3), ("moments", 3), ("change", 3), ("apply", 3)]
     files = files_in(folder)
     assert run_job(job_in(folder), options).done_now == 0
     assert [stage for stage, total in progress.stages if stage == "apply"] == ["apply"]
