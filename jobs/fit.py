@@ -24,12 +24,15 @@ def main(args: argparse.Namespace) -> int:
     print_line(f"accuracy {info.uncertainty_summary}")
     if transport.tone is not None:
         print_line(f"tone     {transport.tone.summary}")
-    mode = context.job.transport.mode
+    mode, goal = context.job.transport.mode, context.job.transport.alpha
+    alpha = transport.resolve_alpha(goal, mode)
     if transport.change is not None:
         print_line(f"gains    {transport.change.gains_summary}")
         print_line(f"error    {transport.change.curve_summary(mode)}")
         if summary := transport.change.companion_summary:
             print_line(f"companion {summary}")
+    if isinstance(goal, str):
+        print_line(f"alpha    {alpha:g} ({goal})")
     print_drift(drift.json_fields if drift else None)
     if args.json:
         print_json(
@@ -44,7 +47,7 @@ def main(args: argparse.Namespace) -> int:
             effective_images=info.effective_images,
             tone=transport.tone.record if transport.tone else None,
             change=transport.change.record if transport.change else None,
-            alpha=transport.resolve_alpha(context.job.transport.alpha, mode),
+            alpha=alpha,
             drift=drift.json_fields if drift else None,
         )
     return 0

@@ -74,7 +74,7 @@ class ShardWorker:
             preserve=options.preserve,
             tiles=tile_options(config.job),
         )
-        has_weight = transport.companion_weight is not None  # the maps of pilot runs have none
+        has_weight = transport.companion_weight is not None  # that of a pilot run may have none
         self._mixes_companions = config.job.has_companion and has_weight and self._enhancer.alpha > 1
         self._constant_columns = {
             "dtype": str(self._models.autoencoder.dtype).removeprefix("torch."),
@@ -142,10 +142,10 @@ class ShardWorker:
 
     def _process_page(self, row: dict[str, Any], photo: DecodedImage, number: int) -> EnhanceStats:
         started = time.perf_counter()
-        restorer_input, companion = photo.pages[number], None
+        restorer_input = photo.pages[number]
         restored = photo.pages[number] = self._models.restorer(restorer_input)
-        if self._mixes_companions:
-            companion = restorer_input.enlarge(restored.height, restored.width)
+        companion = restorer_input.enlarge(restored.height, restored.width) if self._mixes_companions else None
+        del restorer_input  # a large photo takes memory that the transport needs
         row["seconds_restore"] += time.perf_counter() - started
         return self._enhancer.enhance(restored, companion)
 

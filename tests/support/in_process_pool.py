@@ -64,10 +64,11 @@ def without_ray(pool_class=InProcessWorkerPool):
 
 
 def run_in_process(job, options=OPTIONS):
-    """Run all stages of a job without Ray, and without the plot of its report, which takes a third of the time.
+    """Run all stages of a job without Ray, and without the plots of its report, which take a third of the time.
 
-    The plot is drawn in the tests of the report, of the demo and of jobs on Ray.
+    The plots are drawn in the tests of the report, of the demo and of jobs on Ray.
     """
     with without_ray(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(report, "_plot_patch_nll", lambda *_: "")
+        patch.setattr(report, "plot_error_curve", lambda *_: "")
         return run_job(job, options)
