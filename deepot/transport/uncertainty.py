@@ -51,8 +51,8 @@ class MapUncertainty:
 
         A part of relative standard error s keeps λ = max(0, 1 − (k s)²), with k = `shrinkage_se`. With k = 1 that is
         the positive-part shrinkage of James & Stein (1961): of a part of squared length ‖m‖² and sampling variance v,
-        1 − v / ‖m‖² remains, which has the least expected squared error. Nothing remains of a map whose standard error
-        is as large as the map, as for two sets of the same kind.
+        1 − v / ‖m‖² remains, an estimate of the factor of least expected squared error. Nothing remains of a map whose
+        standard error is as large as the map, as for two sets of the same kind.
         """
         patch_size = round((len(self.variances) - 1) ** 0.5)
         if shrinkage_se * self.standard_error >= 1:
