@@ -27,6 +27,7 @@ RAY_ENVIRONMENT = {
     "RAY_gcs_server_port_wait_time_s": "90",  # 30 by default, like the next two: too short on a busy machine
     "RAY_raylet_start_wait_time_s": "90",
     "RAY_agent_register_timeout_ms": "90000",
+    "RAY_worker_niceness": "0",  # 15 by default: beside other busy programs workers would hardly get to start
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # large pages: a fifth less time for images of a megapixel on a CPU
 }
 """The environment of Ray's processes when Ray is started here; variables that are set already stay as they are."""

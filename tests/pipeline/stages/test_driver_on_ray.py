@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import time
 import urllib.request
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import ray
 from PIL import Image
 
 from deepot.evaluation.image_metrics import psnr
@@ -131,6 +133,12 @@ def test_run_job_gives_the_same_map_and_results_on_four_workers_as_in_one_proces
         seen.add((read(calibration_of_run(RunPaths(result.run)).map()), tuple(photos)))
         assert len(photos) == 6
     assert len(seen) == 1
+
+
+def test_workers_have_the_priority_of_the_command(ray_session):
+    """Ray gives workers a niceness of 15 by default, and beside other busy programs they hardly get to start."""
+    niceness = ray.remote(lambda: os.nice(0))
+    assert ray.get(niceness.remote()) == os.nice(0)
 
 
 def test_evaluate_job_measures_what_the_run_writes_and_reads_a_finished_evaluation(make_job, tmp_path, ray_session):
