@@ -21,13 +21,12 @@ from pathlib import Path
 
 import torch
 
-from benchmarks._calibrations import fit_photos
 from benchmarks._fitting_methods import read_draws
 from benchmarks._photo_sets import PhotoSetScores, center_crop, read_photo, select_half
 from benchmarks._results import make_parser, save_results
 from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
 from deepot.evaluation import PhotoVariants, SweepPoint, compute_variants, flat_area_repetition
-from deepot.inference import TileOptions, TransportMode, degrade_photo
+from deepot.inference import TileOptions, TransportMode, degrade_photo, fit_images
 from deepot.photo import Pixels
 from deepot.restoration import load_degradation, load_restorer, rng_for
 from deepot.spec import call_factory
@@ -90,9 +89,10 @@ def fit_draw(
     natural, restored = zip(*(history.pair(folder / name, 0, rounds) for name in names["photos"]), strict=True)
     if calibration is CalibrationKind.UNPAIRED:
         restored = tuple(history.pair(folder / name, 0, 1)[1] for name in names["others"])
+    images = [[photo.to_image() for photo in side] for side in (restored, natural)]
     if method == "published":
-        return fit_photos(autoencoder, restored, natural, calibration, 5, tone=False, shrinkage_se=0)
-    return fit_photos(autoencoder, restored, natural, calibration, 3)
+        return fit_images(autoencoder, *images, calibration=calibration, patch_size=5, tone=False, shrinkage_se=0)
+    return fit_images(autoencoder, *images, calibration=calibration, patch_size=3)
 
 
 def compute_all_variants(
@@ -100,10 +100,9 @@ def compute_all_variants(
 ) -> Iterator[PhotoVariants]:
     """Yield what the versions of each test photo are composed of."""
     operator = transport.operator_on(autoencoder.device)
-    gains = transport.change.gains if transport.change else None
     for clean, restored in photos:
         plan = TileOptions(max(clean.height, clean.width) + autoencoder.factor).plan(autoencoder, clean)
-        yield compute_variants(autoencoder, operator, clean, restored, plan, transport.tone, gains)
+        yield compute_variants(autoencoder, operator, clean, restored, plan, transport.tone, transport.gains)
 
 
 def score_photos(

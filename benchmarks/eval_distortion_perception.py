@@ -24,16 +24,15 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks._calibrations import fit_photos
 from benchmarks._photo_sets import PhotoSetScores, center_crop, read_photo, select_half
 from benchmarks._results import make_parser
 from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
 from deepot.evaluation import PhotoVariants, SweepPoint, compute_variants, flat_area_repetition
-from deepot.inference import TileOptions, TransportMode, degrade_photo
+from deepot.inference import TileOptions, TransportMode, degrade_photo, fit_images
 from deepot.photo import Pixels
 from deepot.restoration import Degradation, Restorer, load_degradation, load_restorer, rng_for
 from deepot.spec import call_factory
-from deepot.transport import CalibrationKind, TransportMap
+from deepot.transport import TransportMap
 from pipeline.sources import find_images, sample_by_hash
 
 
@@ -141,15 +140,14 @@ def fit_paired_map(
         restore_degraded(photo, degrade, restore, path, options.companion)
         for path, photo in zip(case.natural, natural, strict=True)
     ]
-    restored, companions = [pair[0] for pair in pairs_of_results], [pair[1] for pair in pairs_of_results]
-    transport = fit_photos(
+    companions = [companion.to_image() for _, companion in pairs_of_results if companion is not None]
+    transport = fit_images(
         autoencoder,
-        restored,
-        natural,
-        CalibrationKind.PAIRED,
-        method.patch_size,
+        [restored.to_image() for restored, _ in pairs_of_results],
+        [photo.to_image() for photo in natural],
+        patch_size=method.patch_size,
         tone=method.tone,
-        companions=companions if options.companion else None,
+        companions=companions or None,
     )
     if transport.tone is not None:
         print(f"{case.degradation}, {case.restorer}: tone curve {transport.tone.summary}")
@@ -167,9 +165,8 @@ def compute_photo_variants(
     operator = transport.operator_on(autoencoder.device)
     for restored, clean, companion in zip(case.restored, case.clean, case.companions, strict=True):
         plan = TileOptions(max(clean.height, clean.width) + autoencoder.factor).plan(autoencoder, clean)
-        gains = transport.change.gains if transport.change else None
-        weight = transport.companion_weight or 0.0
-        yield compute_variants(autoencoder, operator, clean, restored, plan, transport.tone, gains, companion, weight)
+        tone, gains, weight = transport.tone, transport.gains, transport.companion_weight or 0.0
+        yield compute_variants(autoencoder, operator, clean, restored, plan, tone, gains, companion, weight)
 
 
 def measure_curve(

@@ -9,8 +9,7 @@ from deepot.autoencoder import LoadedAutoencoder
 from deepot.inference.bands import band_sides, split_bands
 from deepot.inference.cell_filters import remove_repetition
 from deepot.inference.companion import check_companion_size
-from deepot.inference.tile_options import TileOptions
-from deepot.inference.tiled_autoencoder import encode_tiled
+from deepot.inference.tiled_autoencoder import check_finite
 from deepot.photo import Pixels
 from deepot.transport import ChangeSums, ToneCurve
 
@@ -51,9 +50,8 @@ def measure_change(
     square = slice(top, top + height), slice(left, left + width)
     before, clean = (pixels.to_rgb(*square, autoencoder.device) for pixels in (restored, natural))
     toned = before if tone is None else tone.apply(before)
-    pixels = Pixels(restored.samples[square].copy())
-    plan = TileOptions().plan(autoencoder, pixels)
-    latents = encode_tiled(autoencoder, pixels, plan, None if tone is None else tone.apply)
+    latents = autoencoder.encode(toned)
+    check_finite(autoencoder, latents)
     decoded, decoded_transported = (autoencoder.decode(each) for each in (latents, transport(latents)))
     change = remove_repetition(decoded_transported - decoded, factor)
     bands = (split_bands(image, factor) for image in (change, toned, clean))

@@ -90,8 +90,7 @@ class Enhancer:
         self.alpha = transport_map.resolve_alpha(alpha, mode)
         self.companion_weight = transport_map.companion_weight
         preserved = frozenset(Preserve(name) for name in ([preserve] if isinstance(preserve, str) else preserve))
-        gains = transport_map.change.gains if transport_map.change else None
-        self.composition = Composition(mode, autoencoder.factor, transport_map.tone, preserved, gains)
+        self.composition = Composition(mode, autoencoder.factor, transport_map.tone, preserved, transport_map.gains)
         self._operator = transport_map.operator_on(autoencoder.device, keep_mean=Preserve.MEAN in preserved)
         self._patch_nll = PatchNll(transport_map.reference, transport_map.info.patch_size, device=autoencoder.device)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from deepot.autoencoder import LoadedAutoencoder
 from deepot.errors import MapError, SpecError
-from deepot.transport.change_model import ChangeModel
+from deepot.transport.change_model import BandGains, ChangeModel
 from deepot.transport.error_curve import check_alpha
 from deepot.transport.gaussian import Gaussian
 from deepot.transport.map_info import MapInfo
@@ -65,6 +65,11 @@ class TransportMap:
     def channels(self) -> int:
         """Number of latent channels c."""
         return len(self.reference.mean) // self.info.patch_size**2
+
+    @property
+    def gains(self) -> BandGains | None:
+        """The gains of the bands of the change; None for maps that were not fitted from pairs."""
+        return None if self.change is None else self.change.gains
 
     @property
     def companion_weight(self) -> float | None:

@@ -7,10 +7,10 @@ from deepot.transport import ChangeModel, TransportMap, fit_change
 from pipeline.calibration.moments import run_with_refusals
 from pipeline.calibration.shard_moments import compute_shard_change
 from pipeline.calibration.stored_moments import read_change_blocks
-from pipeline.calibration.tasks import MomentsTask, MomentsTaskExecutor
+from pipeline.calibration.tasks import MomentsTask, MomentsTaskExecutor, list_pending_change_tasks
 from pipeline.progress import Progress
 from pipeline.runs import Shard, check_lease
-from pipeline.storage import list_names, parent_uri, write
+from pipeline.storage import write
 
 MAX_MEASURED_PHOTOS = 64
 """The most calibration pairs that the change is measured on: each of them is encoded once more and decoded twice."""
@@ -34,14 +34,10 @@ def measure_map_change(
     if not tasks[0].job.measures_change:
         return None
     paths, map_sha256 = tasks[0].paths, fitted.sha256
-    map_uri = paths.unmeasured_map(map_sha256)
     check_lease(paths)
-    write(map_uri, fitted.to_bytes())
-    chosen = [replace(task, map_uri=map_uri, map_sha256=map_sha256) for task in _choose_photos(tasks)]
-    done = set(list_names(parent_uri(paths.change_sums(map_sha256, 0))))
-    pending = [
-        task for task in chosen if paths.change_sums(map_sha256, task.shard.number).rpartition("/")[2] not in done
-    ]
+    write(paths.unmeasured_map(map_sha256), fitted.to_bytes())
+    chosen = [replace(task, map_sha256=map_sha256) for task in _choose_photos(tasks)]
+    pending = list_pending_change_tasks(chosen)
     progress.begin("change", sum(len(task.shard.entries) for task in pending))
     for result in run_with_refusals(compute_shard_change, tasks, pending, execute):
         progress.advance(result.images + len(result.unusable), len(result.unusable))

@@ -83,7 +83,8 @@ def compute_shard_change(task: MomentsTask) -> MomentsTaskResult:
     """
     models = load_models(task.job, task.allow_code)
     autoencoder = models.autoencoder
-    transport = TransportMap.from_bytes(read(task.map_uri), task.map_uri)
+    map_uri = task.paths.unmeasured_map(task.map_sha256)
+    transport = TransportMap.from_bytes(read(map_uri), map_uri)
     operator = transport.operator_on(autoencoder.device)
     total = ChangeSums.empty(len(band_sides(autoencoder.factor)) + 1)
 

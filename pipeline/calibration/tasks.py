@@ -26,8 +26,7 @@ class MomentsTask:
         shard: the photos.
         readable: a photo that storage has returned; it is read again if storage refuses photos of this task.
         tone: the tone curve that restored photos get before they are encoded; None if the calibration has none.
-        map_uri: URI of the map whose change is measured; empty until there is one.
-        map_sha256: its SHA-256.
+        map_sha256: SHA-256 of the map whose change is measured; empty until there is one.
     """
 
     job: Job
@@ -37,7 +36,6 @@ class MomentsTask:
     shard: Shard
     readable: Entry | None = None
     tone: ToneCurve | None = None
-    map_uri: str = ""
     map_sha256: str = ""
 
 
@@ -126,7 +124,17 @@ def list_pending_tasks(tasks: Sequence[MomentsTask]) -> list[MomentsTask]:
 
 def list_pending_tone_tasks(tasks: Sequence[MomentsTask]) -> list[MomentsTask]:
     """List those tasks of one calibration whose sums of the tone curve are not stored yet."""
-    done = set(list_names(parent_uri(tasks[0].paths.tone_sums(0))))
+    return _list_missing(tasks, tasks[0].paths.tone_sums(0))
+
+
+def list_pending_change_tasks(tasks: Sequence[MomentsTask]) -> list[MomentsTask]:
+    """List those tasks of one map whose sums of the change are not stored yet."""
+    return _list_missing(tasks, tasks[0].paths.change_sums(tasks[0].map_sha256, 0))
+
+
+def _list_missing(tasks: Sequence[MomentsTask], any_uri: str) -> list[MomentsTask]:
+    """List the tasks whose shards have no file in the folder of a URI."""
+    done = set(list_names(parent_uri(any_uri)))
     return [task for task in tasks if _shard_file_name(task) not in done]
 
 

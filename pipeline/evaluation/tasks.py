@@ -100,9 +100,11 @@ def prepare_photo(task: PhotoTask) -> tuple[int, str | None]:
     config = require_evaluation_config(task.job)
     transport = TransportMap.from_bytes(read(task.map_uri), task.map_uri)
     try:
-        clean, restored, companion = (
-            _crop_centre(pixels, config.crop) for pixels in _load_versions(task, config, models)
-        )
+        clean, restored, restorer_input = _load_versions(task, config, models)
+        companion = None
+        if task.job.has_companion and transport.companion_weight is not None:
+            companion = _crop_centre(restorer_input.enlarge(restored.height, restored.width), config.crop)
+        clean, restored = (_crop_centre(pixels, config.crop) for pixels in (clean, restored))
         min_side = max(MIN_SIDE, task.job.transport.patch_size * models.autoencoder.factor)
         if min(clean.height, clean.width) < min_side:
             raise ImageError(
@@ -115,11 +117,16 @@ def prepare_photo(task: PhotoTask) -> tuple[int, str | None]:
 
         def compute_at_tile_size(size: int) -> PhotoVariants:
             plan = replace(tiles, size=size).plan(models.autoencoder, clean)
-            gains = transport.change.gains if transport.change else None
-            weight = transport.companion_weight if task.job.has_companion else None
             return compute_variants(
-                *(models.autoencoder, operator, clean, restored, plan, transport.tone, gains),
-                *((None, 0.0) if weight is None else (companion, weight)),
+                models.autoencoder,
+                operator,
+                clean,
+                restored,
+                plan,
+                transport.tone,
+                transport.gains,
+                companion,
+                transport.companion_weight or 0.0,
             )
 
         variants, _ = retry_with_smaller_tiles(compute_at_tile_size, tiles.size, tiles.min_size(models.autoencoder))
@@ -167,7 +174,7 @@ def point_uri(folder: str, point: SweepPoint) -> str:
 
 
 def _load_versions(task: PhotoTask, config: Evaluation, models: Models) -> tuple[Pixels, Pixels, Pixels]:
-    """Load the clean photo, the restored one and the restorer's input, in 8 bits, grey or RGB, and of the same size."""
+    """Load the clean and the restored photo, of the same size, and the restorer's input, in 8 bits, grey or RGB."""
     clean, data = _load_8bit(task.clean, task.job.limits)
     if task.input_photo is not None:
         restorer_input = _load_8bit(task.input_photo, task.job.limits, task.job.input.allow)[0]
@@ -183,7 +190,7 @@ def _load_versions(task: PhotoTask, config: Evaluation, models: Models) -> tuple
     if restored.samples.shape[:2] != clean.samples.shape[:2]:
         sizes = [f"{pixels.width} × {pixels.height}" for pixels in (restored, clean)]
         raise ImageError(ErrorCode.DAMAGED, f"the restored photo has {sizes[0]} pixels, its clean original {sizes[1]}")
-    return clean, restored, restorer_input.enlarge(restored.height, restored.width)
+    return clean, restored, restorer_input
 
 
 def _load_8bit(entry: Entry, limits: Limits, allow: Sequence[str] = ()) -> tuple[Pixels, bytes]:
