@@ -11,6 +11,8 @@
 Each message names the thing and its value and the way out.
 """
 
+from typing import Any
+
 
 class DeepotError(Exception):
     """Base class of the exceptions that deepot raises.
@@ -55,3 +57,7 @@ class UnsupportedImageError(DeepotError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what pickle needs to make it again in another process."""
+        return type(self), (self.code, str(self))

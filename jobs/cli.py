@@ -3,10 +3,12 @@
 import argparse
 import logging
 import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from typing import NoReturn
 
 import deepot
@@ -60,6 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         could not run; 130 interrupted.
     """
     args = _build_parser().parse_args(arguments)
+    with _sigterm_as_interrupt():
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
+    """Run the command of a parsed command line, with its logging; returns the exit status."""
     restore_logging = configure_logging(args.log_format, args.verbose)
     if not args.verbose:
         warnings.simplefilter("ignore")
@@ -69,6 +77,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run_as_text(args) if args.log_format is LogFormat.TEXT else _run_as_json(args)
     finally:
         restore_logging()
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM, which schedulers send, stop the command as Ctrl-C does: with its workers, and resumable."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous or signal.SIG_DFL)
 
 
 def _run_as_text(args: argparse.Namespace) -> int:

@@ -38,7 +38,7 @@ def execute_job(args: argparse.Namespace, action: Callable[[Job, RunOptions], Ru
 
 def _exit_status(error: BaseException) -> int:
     """Return the exit status that `jobs.cli` gives for an error."""
-    if isinstance(error, SystemExit):  # raised by Ray on SIGTERM
+    if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
     return 130 if isinstance(error, KeyboardInterrupt) else 2
 

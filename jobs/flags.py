@@ -33,7 +33,7 @@ def add_job_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of a run that are not part of a job file."""
-    parser.add_argument("--address", help="address of a Ray cluster, or auto (default: start Ray on this machine)")
+    parser.add_argument("--address", help="address of a Ray cluster, or auto (default: this machine alone)")
     parser.add_argument(
         "--allow-code", action="store_true", help="allow module:factory in the job, which imports and runs that module"
     )
@@ -44,7 +44,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         "--metrics-port",
         type=whole_number(1, _MAX_PORT),
         metavar="PORT",
-        help="serve Prometheus metrics at 127.0.0.1:PORT/metrics while the command runs; only without --address",
+        help="serve Prometheus metrics at 127.0.0.1:PORT/metrics while the command runs, on Ray; not with --address",
     )
     add_json_flag(parser)
 
@@ -97,6 +97,7 @@ def run_options_from_args(args: argparse.Namespace) -> RunOptions:
         getattr(args, "retry_failed", False),
         make_progress(),
         args.metrics_port,
+        fork_workers=True,  # the program has only parsed its command line so far
     )
 
 

@@ -16,7 +16,7 @@ DeepotError
 """
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from deepot.errors import DeepotError
 
@@ -200,6 +200,10 @@ class ImageError(DeepotError):
     def __init__(self, code: ErrorCode, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what pickle needs to make it again in another process."""
+        return type(self), (self.code, str(self))
 
 
 def advice_for(code: str) -> CodeAdvice:

@@ -43,22 +43,23 @@ MAY_IMPORT = {
     "pipeline.telemetry": ("", "config errors escaping progress redaction runs"),
     "pipeline.workers": (
         "autoencoder inference photo restoration transport",
-        "config errors failures imageio outputs runs sources storage telemetry",
+        "config errors escaping failures imageio outputs runs sources storage telemetry",
     ),
     "pipeline.calibration": (
         "autoencoder inference photo restoration transport",
         "config errors failures imageio progress runs sources storage workers",
     ),
-    "pipeline.cluster": ("autoencoder spec", "config errors escaping failures runs storage telemetry workers"),
+    "pipeline.cluster": ("autoencoder spec", "config errors storage telemetry workers"),
+    "pipeline.local": ("", "config errors telemetry workers"),
     "pipeline.maintenance": ("", "calibration config errors outputs progress runs sources storage"),
     "pipeline.reporting": ("errors evaluation transport", "calibration errors escaping imageio runs sources storage"),
     "pipeline.stages": (
         "transport",
-        "calibration cluster config errors progress reporting runs sources storage telemetry workers",
+        "calibration cluster config errors local progress reporting runs sources storage telemetry workers",
     ),
     "pipeline.estimation": (
         "transport",
-        "calibration cluster config errors progress runs sources stages storage workers",
+        "calibration config errors progress runs sources stages storage workers",
     ),
     "pipeline.evaluation": (
         "errors evaluation inference photo restoration tiling transport",

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.cluster.import_check import describe_import_failure
-from pipeline.cluster.resources import WorkerResources, plan_workers, with_fixed_gpu_share
-from pipeline.cluster.worker_actor import MAX_TASKS_IN_FLIGHT, WorkerActor
+from pipeline.cluster.worker_actor import WorkerActor
 from pipeline.config import Compute, Job
 from pipeline.errors import PipelineError
 from pipeline.storage import node_name
 from pipeline.telemetry import current_log_format, set_worker_count
+from pipeline.workers import MAX_TASKS_IN_FLIGHT, WorkerResources, plan_workers, with_fixed_gpu_share
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +76,11 @@ class ActorPool:
     def pending(self) -> Mapping[Any, PooledActor]:
         """The actors that have not started yet, by the reference that becomes ready when they have."""
         return self._pending
+
+    @property
+    def resources(self) -> WorkerResources:
+        """The number of workers that the cluster has room for now, and what Ray reserves for each of them."""
+        return plan_cluster_workers(self._compute)
 
     @property
     def running(self) -> Iterator[PooledActor]:

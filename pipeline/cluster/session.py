@@ -1,11 +1,13 @@
-"""Ray sessions, and the worker pool that a session keeps for the stages of a job."""
+"""Sessions on Ray: joined or started for a command, and stopped in the end."""
 
 import contextlib
 import importlib.util
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,9 +15,9 @@ from pipeline.cluster.authentication import random_token
 from pipeline.cluster.dispatcher import RayWorkerPool
 from pipeline.cluster.import_check import check_working_folder
 from pipeline.cluster.local_start import LOGGING_OPTIONS, start_local_ray
-from pipeline.config import Job
 from pipeline.errors import PipelineError
 from pipeline.telemetry import route_logger, stop_metrics_export
+from pipeline.workers import PoolSession
 
 log = logging.getLogger(__name__)
 
@@ -35,36 +37,11 @@ _TOKEN_ADVICE = "If the cluster asks for a token, set RAY_AUTH_MODE=token and RA
 _LOOPBACK_ONLY_ENV = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0: Ray listens on the loopback interface only
 
 
-class RaySession:
-    """A Ray session and its worker pool, which stays from one stage of a job to the next."""
-
-    def __init__(self) -> None:
-        self._pool: tuple[tuple[Job, bool], RayWorkerPool] | None = None
-
-    @contextlib.contextmanager
-    def worker_pool(self, job: Job, allow_code: bool) -> Iterator[RayWorkerPool]:
-        """Give the worker pool of a job; if the context raises, the workers are stopped."""
-        if self._pool is None or self._pool[0] != (job, allow_code):
-            self.close()
-            self._pool = (job, allow_code), RayWorkerPool(job, allow_code)
-        try:
-            yield self._pool[1]
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Stop the workers."""
-        if self._pool is not None:
-            self._pool[1].close()
-        self._pool = None
-
-
-_current: list[RaySession] = []  # a process has at most one Ray session
+_current: list[PoolSession[RayWorkerPool]] = []  # a process has at most one Ray session
 
 
 @contextlib.contextmanager
-def ray_session(address: str | None = None, metrics_port: int | None = None) -> Iterator[RaySession]:
+def ray_session(address: str | None = None, metrics_port: int | None = None) -> Iterator[PoolSession[RayWorkerPool]]:
     """Open a Ray session: on the cluster at an address, or on a Ray of its own on this machine, without dashboard.
 
     Within another session it is that one.
@@ -81,7 +58,7 @@ def ray_session(address: str | None = None, metrics_port: int | None = None) -> 
         yield _current[0]
         return
     with _ray_runtime(address, metrics_port):
-        _current.append(RaySession())
+        _current.append(PoolSession(RayWorkerPool))
         try:
             yield _current[0]
         finally:
@@ -101,7 +78,10 @@ def _ray_runtime(address: str | None, metrics_port: int | None) -> Iterator[None
     connection: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if not ray.is_initialized():
         connection = _own_ray(metrics_port) if address is None else _joined_cluster(address)
+    sigterm_handler = signal.getsignal(signal.SIGTERM)
     with connection:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, sigterm_handler)  # Ray replaces it by its own
         log.info("Ray on this machine is at %s", ray.util.get_node_ip_address())
         try:
             yield

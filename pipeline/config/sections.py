@@ -204,6 +204,11 @@ class Compute(ConfigSection):
     """What the work runs on; only dtype changes results."""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="auto: the device's fastest")
+    pool: Literal["auto", "local", "ray"] = Field(
+        "auto",
+        description="local: worker processes on this machine; ray: on Ray; auto: local for up to 200 photos without "
+        "--address",
+    )
     workers: Annotated[int, Field(ge=1)] | Auto = Field("auto", description="worker processes; auto: as many as fit")
     min_workers: int = Field(1, ge=1, description="workers that are requested even where fewer fit")
     max_workers: Annotated[int, Field(ge=1)] | Auto = Field(

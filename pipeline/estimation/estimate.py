@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.calibration import MAX_MEASURED_PHOTOS, MomentsTask, list_pending_tasks, list_sides, load_map
-from pipeline.cluster import plan_cluster_workers
 from pipeline.config import Job, OutputLayout
 from pipeline.estimation.pilot import PhotoTiming, PilotResult, PilotTask, run_pilot
 from pipeline.estimation.plan_sample import PlanSample, sample_remaining
@@ -108,11 +107,11 @@ def estimate_job(context: JobContext, pilot_photos: int, workers: int | None = N
     work = _RemainingWork(sample_remaining(context.run, pilot_photos), *_list_calibration_tasks(context))
     started = time.perf_counter()
     with (
-        worker_session(options) as session,
-        session.worker_pool(job, options.allow_code) as pool,
+        worker_session(job, options) as session,
+        session.worker_pool(job, options.allow_code, work.images.images + work.calibration_images) as pool,
         mark_storage([], [sample_local_files(work.images.entries.values())]) as storage,
     ):
-        resources = plan_cluster_workers(job.compute)
+        resources = pool.resources
         tasks = _make_pilot_tasks(context, work, resources.count)
         results = list(storage.check_first(pool.map_unordered)(run_pilot, tasks))
     return JobEstimate(

@@ -64,14 +64,14 @@ def evaluate_job(context: JobContext) -> EvaluationResult:
     if config.degradation is not None:
         load_degradation(config.degradation)  # raises before any work is done
     pairs = pair_photos(context, config)
-    with worker_session(context.options) as session:
+    with worker_session(context.job, context.options) as session:
         transport = load_or_fit_map(context)
         transport.check_autoencoder(context.models.autoencoder)
         folder = context.run.evaluation(_compute_evaluation_key(config, metric_fns, pairs, transport))
         if not exists(join_uri(folder, "evaluation.json")):
             samples = [sample_local_files([entry for entry in side if entry]) for side in zip(*pairs, strict=True)]
             with (
-                session.worker_pool(context.job, context.options.allow_code) as pool,
+                session.worker_pool(context.job, context.options.allow_code, len(pairs)) as pool,
                 mark_storage([context.run.uri], samples) as storage,
             ):
                 _measure_and_store(context, config, pairs, folder, storage.check_first(pool.map_unordered))

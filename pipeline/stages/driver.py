@@ -153,8 +153,9 @@ def _fit(context: JobContext, *, relist: bool, output: str | None = None) -> Fit
         tasks = list_calibration_tasks(context, relist=relist)
 
         def start_workers() -> MomentsTaskExecutor:
-            session = workers.enter_context(worker_session(options))
-            pool = workers.enter_context(session.worker_pool(job, options.allow_code))
+            session = workers.enter_context(worker_session(job, options))
+            n_photos = sum(len(task.shard.entries) for task in tasks) + sum(_uncommitted_shards(context.run).values())
+            pool = workers.enter_context(session.worker_pool(job, options.allow_code, n_photos))
             storage = workers.enter_context(mark_calibration(context, tasks, output))
             return storage.check_first(partial(pool.map_unordered, on_worker_death=make_crash_result))
 
@@ -235,8 +236,8 @@ def _process_shards(context: JobContext, config: WorkerConfig, uncommitted: dict
     job, run, options = context.job, context.run, context.options
     with (
         hold_lease(run),
-        worker_session(options) as session,
-        session.worker_pool(job, options.allow_code) as pool,
+        worker_session(job, options) as session,
+        session.worker_pool(job, options.allow_code, sum(uncommitted.values())) as pool,
         mark_run(context, config.output, config.map_uri) as storage,
     ):
         pool.configure(replace(config, storage=storage), len(uncommitted))
@@ -276,9 +277,9 @@ def _uncommitted_shards(run: RunPaths) -> dict[int, int]:
 
 @contextmanager
 def _session_with_models(job: Job, options: RunOptions) -> Iterator[None]:
-    """Start the workers' session while the models load into this process."""
-    with ThreadPoolExecutor(1, "models") as executor:
+    """Open the workers' session, and load the models into this process while Ray starts, if it is used."""
+    with worker_session(job, options) as session, ThreadPoolExecutor(1, "models") as executor:
         loading = executor.submit(load_models, job, options.allow_code)
-        with worker_session(options):
-            loading.result()
-            yield
+        session.start_ray_if_needed()
+        loading.result()
+        yield

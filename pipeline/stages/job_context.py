@@ -18,13 +18,15 @@ class RunOptions:
     """How a command is executed; nothing of it changes a result.
 
     Attributes:
-        address: address of a Ray cluster; None starts Ray on this machine.
+        address: address of a Ray cluster; None uses this machine.
         allow_code: whether the job may name `module:factory`.
         overwrite: whether photos of other runs in the output folder may be overwritten.
         reapply_latest_map: whether the latest map replaces the results of the run's earlier maps.
         retry_failed: whether shards with retriable failures are processed again.
         progress: receives the number of finished images.
         metrics_port: port on 127.0.0.1 where Ray on this machine exports metrics; None leaves it to Ray.
+        fork_workers: whether local workers may be forked from this process, which has not computed anything with
+            PyTorch yet; otherwise they are forked from a new process, which takes seconds to start.
     """
 
     address: str | None = None
@@ -34,6 +36,7 @@ class RunOptions:
     retry_failed: bool = False
     progress: Progress = field(default_factory=NullProgress)
     metrics_port: int | None = None
+    fork_workers: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The work of one process, without Ray: models, the shard worker, time limits, and the protocol of worker pools."""
 
+from pipeline.workers.job_worker import MAX_TASKS_IN_FLIGHT, JobWorker
 from pipeline.workers.models import Models, load_models, set_torch_threads, tile_options
 from pipeline.workers.pool import (
     ShardPool,
@@ -9,29 +10,41 @@ from pipeline.workers.pool import (
     WorkerPool,
     WorkerSession,
 )
+from pipeline.workers.queued_pool import QueuedWorkerPool, Task
+from pipeline.workers.resources import WorkerResources, cores_per_worker, plan_workers, with_fixed_gpu_share
+from pipeline.workers.session import PoolSession
 from pipeline.workers.shard_worker import ShardWorker
 from pipeline.workers.shared_storage import SharedStorage, can_stat, mark_storage
 from pipeline.workers.watchdog import ImageTimeoutError, hard_deadline, scaled_timeout_s
 from pipeline.workers.work_item import WorkerConfig, WorkItem
 
 __all__ = [
+    "MAX_TASKS_IN_FLIGHT",
     "ImageTimeoutError",
+    "JobWorker",
     "Models",
+    "PoolSession",
+    "QueuedWorkerPool",
     "ShardPool",
     "ShardWorker",
     "SharedStorage",
+    "Task",
     "TaskExecutor",
     "WorkItem",
     "WorkerConfig",
     "WorkerDiedError",
     "WorkerOutOfMemoryError",
     "WorkerPool",
+    "WorkerResources",
     "WorkerSession",
     "can_stat",
+    "cores_per_worker",
     "hard_deadline",
     "load_models",
     "mark_storage",
+    "plan_workers",
     "scaled_timeout_s",
     "set_torch_threads",
     "tile_options",
+    "with_fixed_gpu_share",
 ]

@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 from pipeline.config import Job
 from pipeline.errors import ErrorCode, PipelineError
 from pipeline.runs import ManifestFile
+from pipeline.workers.resources import WorkerResources
 from pipeline.workers.watchdog import ImageTimeoutError
 from pipeline.workers.work_item import WorkerConfig, WorkItem
 
@@ -58,6 +59,10 @@ class ShardPool(Protocol):
 class WorkerPool(ShardPool, Protocol):
     """Worker processes that hold the models of a job; they also run functions on tasks, in any order."""
 
+    @property
+    def resources(self) -> WorkerResources:
+        """The number of workers that there is room for, and what is reserved for each of them."""
+
     def map_unordered(
         self, function: Callable[[T], R], items: Sequence[T], on_worker_death: Callable[[T], R] | None = None
     ) -> Iterator[R]:
@@ -83,5 +88,11 @@ class WorkerPool(ShardPool, Protocol):
 class WorkerSession(Protocol):
     """Gives the stages of a job their workers, which stay from one stage to the next."""
 
-    def worker_pool(self, job: Job, allow_code: bool) -> AbstractContextManager[WorkerPool]:
-        """Return a context with the pool for a job; if the context raises, the workers are stopped."""
+    def worker_pool(self, job: Job, allow_code: bool, n_photos: int) -> AbstractContextManager[WorkerPool]:
+        """Return a context with the pool for a job; if the context raises, the workers are stopped.
+
+        Args:
+            job: the job.
+            allow_code: whether it may name `module:factory`.
+            n_photos: about how many photos the pool is for, which decides what kind of pool is worth its start.
+        """

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline.errors import ErrorCode, ImageError
 
@@ -29,6 +30,10 @@ class ImageTimeoutError(ImageError):
     def __init__(self, uri: str) -> None:
         super().__init__(ErrorCode.TIMED_OUT, uri)
         self.uri = uri
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what pickle needs to make it again in another process."""
+        return type(self), (self.uri,)
 
 
 @dataclass

@@ -9,8 +9,8 @@ from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
 from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingRequest
 from ray.autoscaler.v2.utils import ResourceRequestUtil
 
-from pipeline.cluster.resources import plan_workers
 from pipeline.config.job import Compute
+from pipeline.workers.resources import plan_workers
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = [

@@ -12,8 +12,8 @@ from packaging.utils import canonicalize_name
 from ray.autoscaler._private.aws.config import _check_ami
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from pipeline.cluster.resources import WorkerResources, plan_workers
 from pipeline.config.loading import parse_job
+from pipeline.workers.resources import WorkerResources, plan_workers
 
 ROOT = Path(__file__).resolve().parents[2]
 

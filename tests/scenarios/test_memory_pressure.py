@@ -74,7 +74,7 @@ def main(folder, what):
     from tests.support.photos import small_job_config
 
     held = start_with_full_store() if what == "store" else start_with_little_memory()
-    compute = {"images_per_shard": 2, "dtype": "float32", "workers": 1 if what == "store" else 2}
+    compute = {"pool": "ray", "images_per_shard": 2, "dtype": "float32", "workers": 1 if what == "store" else 2}
     job = parse_job(
         small_job_config(folder, 5, 3, autoencoder="tests.support.fake_autoencoders:leaking_memory", compute=compute)
     )

@@ -35,12 +35,14 @@ def _run_driver(job, address):
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, 1)
     os.dup2(devnull, 2)
-    os._exit(main(["run", job, "--allow-code", "--address", address, "--json"]))
+    place = ["--address", address] if address else ["--compute.pool", "local"]
+    os._exit(main(["run", job, "--allow-code", "--json", *place]))
 
 
 @contextlib.contextmanager
-def start_driver(forks, job, cluster):
-    process = forks.Process(target=_run_driver, args=(job, cluster.address), daemon=True)
+def start_driver(forks, job, cluster=None):
+    """Start a driver on a cluster, or with local workers."""
+    process = forks.Process(target=_run_driver, args=(job, cluster and cluster.address), daemon=True)
     process.start()
     try:
         yield process
@@ -50,7 +52,7 @@ def start_driver(forks, job, cluster):
         process.join()
 
 
-def run_driver_to_end(forks, job, cluster):
+def run_driver_to_end(forks, job, cluster=None):
     with start_driver(forks, job, cluster) as process:
         process.join(PATIENCE_S)
         assert process.exitcode == 0
@@ -110,7 +112,7 @@ def replace_node(cluster):
 def _worker_pids():
     """Return the process IDs of the workers of this process's cluster."""
     found = []
-    for pid in _descendants(os.getpid()):
+    for pid in descendants(os.getpid()):
         with contextlib.suppress(OSError):
             if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::WorkerActor"):
                 found.append(pid)
@@ -126,10 +128,10 @@ def kill_a_worker():
     return False
 
 
-def _descendants(pid):
+def descendants(pid):
     """Yield the process IDs of all descendants of a process."""
     for path in Path("/proc").glob(f"{pid}/task/*/children"):
         with contextlib.suppress(OSError):
             for child in map(int, path.read_text().split()):
                 yield child
-                yield from _descendants(child)
+                yield from descendants(child)

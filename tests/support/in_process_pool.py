@@ -1,12 +1,13 @@
-"""Stages run in this process: plain calls take the place of Ray, everything else is real."""
+"""Stages run in this process: plain calls take the place of worker processes, everything else is real."""
 
 from contextlib import contextmanager
 
 import pytest
 
-from pipeline import cluster
+from pipeline import cluster, local
 from pipeline.reporting import report
 from pipeline.stages.driver import RunOptions, run_job
+from pipeline.workers.resources import WorkerResources
 from pipeline.workers.shard_worker import ShardWorker
 
 OPTIONS = RunOptions(allow_code=True)
@@ -28,6 +29,8 @@ class QueueWorkerPool:
 class InProcessWorkerPool(QueueWorkerPool):
     """A pool of one worker, which processes a work item when it is waited for."""
 
+    resources = WorkerResources(1, 1.0, 0.0)
+
     def configure(self, config, max_workers):
         self.worker = ShardWorker(config)
 
@@ -46,25 +49,26 @@ class InProcessSession:
         self._pool_class = pool_class
 
     @contextmanager
-    def worker_pool(self, _job, _allow_code):
+    def worker_pool(self, _job, _allow_code, _n_photos):
         yield self._pool_class()
 
 
 @contextmanager
 def without_ray(pool_class=InProcessWorkerPool):
-    """Replace Ray sessions by sessions in this process."""
+    """Replace sessions with worker processes by sessions in this process."""
 
     @contextmanager
-    def session(_address=None, _metrics_port=None):
+    def session(_address=None, _metrics_port=None, **_):
         yield InProcessSession(pool_class)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cluster, "ray_session", session)
+        patch.setattr(local, "local_session", session)
         yield
 
 
 def run_in_process(job, options=OPTIONS):
-    """Run all stages of a job without Ray, and without the plots of its report, which take a third of the time.
+    """Run all stages of a job in this process, and without the plots of its report, which take a third of the time.
 
     The plots are drawn in the tests of the report, of the demo and of jobs on Ray.
     """

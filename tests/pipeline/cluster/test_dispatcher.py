@@ -4,12 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.cluster import dispatcher
 from pipeline.cluster.actor_pool import plan_cluster_workers
 from pipeline.cluster.dispatcher import RayWorkerPool
 from pipeline.config.sections import Compute
 from pipeline.errors import PipelineError
 from pipeline.runs.paths import RunPaths
+from pipeline.workers import queued_pool
 
 pytestmark = pytest.mark.timeout(1200)  # far more than a busy machine needs
 
@@ -34,7 +34,7 @@ def test_configure_stops_workers_without_work(make_job, ray_session, tmp_path):
 @pytest.mark.soak
 def test_map_unordered_gives_up_an_item_whose_workers_die(make_job, ray_session, monkeypatch):
     """Also if Ray killed them for memory: its own retries would not end."""
-    monkeypatch.setattr(dispatcher, "_MAX_WORKER_DEATHS", 2)
+    monkeypatch.setattr(queued_pool, "_MAX_WORKER_DEATHS", 2)
 
     def task(name):
         import os

@@ -10,22 +10,23 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from jobs.cli import main
 from pipeline.calibration import calibration_of_run
-from pipeline.cluster.resources import WorkerResources
 from pipeline.errors import NothingFoundError
-from pipeline.estimation import estimate, estimate_job
+from pipeline.estimation import estimate_job
 from pipeline.estimation.stratified_sampling import TotalEstimate
 from pipeline.progress import NullProgress
 from pipeline.runs.commits import iter_commits
 from pipeline.runs.manifest import read_manifest
 from pipeline.runs.paths import RunPaths
 from pipeline.stages.driver import RunOptions, open_run, plan_job, run_job
+from pipeline.workers.resources import WorkerResources
+from tests.support.in_process_pool import InProcessWorkerPool
 
 OPTIONS = RunOptions(allow_code=True)
 
 
 @pytest.fixture(autouse=True)
 def two_workers(monkeypatch, in_process):
-    monkeypatch.setattr(estimate, "plan_cluster_workers", lambda _: WorkerResources(2, 1.0, 0.0))
+    monkeypatch.setattr(InProcessWorkerPool, "resources", WorkerResources(2, 1.0, 0.0))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Jobs on a Ray of this machine: results, metrics, logs, evaluation, and images and photos that end their workers."""
+"""Jobs on worker processes, local ones and those of Ray: results, metrics, logs, and photos that end their workers."""
 
 import io
 import json
@@ -18,7 +18,6 @@ from deepot.evaluation.image_metrics import psnr
 from deepot.evaluation.sweep import SweepPoint
 from deepot.photo.pixels import Pixels
 from pipeline.calibration import calibration_of_run
-from pipeline.cluster import dispatcher
 from pipeline.evaluation import evaluate
 from pipeline.evaluation.evaluate import evaluate_job
 from pipeline.maintenance.verify import VerificationReport, verify_run
@@ -31,12 +30,21 @@ from pipeline.stages import RunOptions, open_run, run_job
 from pipeline.storage import join_uri, list_names
 from pipeline.storage.objects import read
 from pipeline.telemetry import logs
+from pipeline.workers import queued_pool
 from tests.support.in_process_pool import run_in_process
 from tests.support.photos import write_photos
 
 pytestmark = pytest.mark.timeout(1200)  # far more than a busy machine needs
 OPTIONS = RunOptions(allow_code=True)
 GAUGE_TTL_S = 2.0  # how long Ray exports a gauge that is not set again, at this interval between reports
+
+
+@pytest.fixture(params=["local", "ray"])
+def pool(request):
+    """The kind of worker pool; Ray runs on this machine."""
+    if request.param == "ray":
+        request.getfixturevalue("ray_session")
+    return request.param
 
 
 class ExportedMetrics(NullProgress):
@@ -81,7 +89,7 @@ def worker_lines():
 
 def test_run_job_on_ray_writes_results_once_and_exports_metrics_and_logs(make_job, tmp_path, ray_session, monkeypatch):
     """With what the metrics and logs of the third run say."""
-    job = make_job(compute={"images_per_shard": 2, "dtype": "float32", "workers": 1})
+    job = make_job(compute={"pool": "ray", "images_per_shard": 2, "dtype": "float32", "workers": 1})
     result = run_job(job, OPTIONS)
     assert (result.inputs, result.ok, result.done_now, result.complete) == (6, 6, 6, True)
     run = RunPaths(result.run)
@@ -123,8 +131,8 @@ def test_run_job_on_ray_writes_results_once_and_exports_metrics_and_logs(make_jo
 
 def test_run_job_gives_the_same_map_and_results_on_four_workers_as_in_one_process(make_job, tmp_path, ray_session):
     seen = set()
-    for place, run in (("here", run_in_process), ("ray", run_job)):
-        compute = {"images_per_shard": 1, "dtype": "float32", "workers": 4}
+    for place, run in (("auto", run_in_process), ("local", run_job), ("ray", run_job)):
+        compute = {"pool": place, "images_per_shard": 1, "dtype": "float32", "workers": 4}
         output = tmp_path / f"out-{place}"
         result = run(
             make_job(compute=compute, output={"uri": str(output)}, run=str(tmp_path / f"run-{place}")), OPTIONS
@@ -141,7 +149,7 @@ def test_workers_have_the_priority_of_the_command(ray_session):
     assert ray.get(niceness.remote()) == os.nice(0)
 
 
-def test_evaluate_job_measures_what_the_run_writes_and_reads_a_finished_evaluation(make_job, tmp_path, ray_session):
+def test_evaluate_job_measures_what_the_run_writes_and_reads_a_finished_evaluation(make_job, tmp_path, pool):
     write_photos(tmp_path / "clean", 6, restored=False)
     measured = {
         "clean": str(tmp_path / "clean"),
@@ -150,7 +158,8 @@ def test_evaluate_job_measures_what_the_run_writes_and_reads_a_finished_evaluati
         "alphas": [0, 0.5],
         "replicates": 20,
     }
-    job = make_job(evaluate=measured, compute={"images_per_shard": 2, "dtype": "float32", "workers": 1})
+    compute = {"pool": pool, "images_per_shard": 2, "dtype": "float32", "workers": 1}
+    job = make_job(evaluate=measured, compute=compute)
     run_job(job, OPTIONS)
     found = evaluate_job(open_run(job, OPTIONS))
     assert (found.photos, found.unusable) == (6, {})
@@ -180,15 +189,15 @@ def test_evaluate_job_measures_what_the_run_writes_and_reads_a_finished_evaluati
 
 
 def test_run_job_with_photos_that_end_their_workers_fails_only_their_rows(
-    make_job, tmp_path, ray_session, monkeypatch, caplog
+    make_job, tmp_path, pool, monkeypatch, caplog
 ):
     """Photos of one grey each, by which the autoencoder crashes, hangs or asks for more memory than there is.
 
     A calibration photo that crashes its worker is left out; each death takes seconds, so that here the first one is
     enough (on a cluster it is in `make soak`).
     """
-    monkeypatch.setattr(dispatcher, "_MAX_WORKER_DEATHS", 1)
-    compute = {"images_per_shard": 2, "dtype": "float32", "workers": 2}
+    monkeypatch.setattr(queued_pool, "_MAX_WORKER_DEATHS", 1)
+    compute = {"pool": pool, "images_per_shard": 2, "dtype": "float32", "workers": 2}
     job = make_job(
         autoencoder="tests.support.fake_autoencoders:faulty", compute=compute, limits={"image_timeout_s": 3600}
     )
@@ -207,8 +216,8 @@ def test_run_job_with_photos_that_end_their_workers_fails_only_their_rows(
 
 
 @pytest.mark.soak
-def test_run_job_with_an_image_that_loses_the_device_fails_only_its_row(make_job, tmp_path, ray_session):
-    compute = {"images_per_shard": 4, "dtype": "float32", "workers": 1}
+def test_run_job_with_an_image_that_loses_the_device_fails_only_its_row(make_job, tmp_path, pool):
+    compute = {"pool": pool, "images_per_shard": 4, "dtype": "float32", "workers": 1}
     job = make_job(images=4, autoencoder="tests.support.fake_autoencoders:losing_device", compute=compute)
     Image.new("RGB", (48, 36), (9, 9, 9)).save(tmp_path / "restored" / "poison.png")
     result = run_job(job, OPTIONS)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from pipeline.cluster.resources import WorkerResources, cores_per_worker, plan_workers, with_fixed_gpu_share
 from pipeline.config.job import Compute
 from pipeline.config.loading import parse_job
 from pipeline.errors import ConfigError
+from pipeline.workers.resources import WorkerResources, cores_per_worker, plan_workers, with_fixed_gpu_share
 
 HEAD = {"CPU": 0.0, "memory": 1e9}
 SMALL, LARGE = {"CPU": 4.0}, {"CPU": 30.0}
