@@ -15,16 +15,31 @@ from pipeline.storage import absolute_uri
 
 _MAX_PORT = 65_535
 _KEY_PREFIX = "key:"
+SHORT_FLAGS = {
+    "calibration.reference": "--reference",
+    "calibration.degradation": "--degradation",
+    "calibration.restored": "--restored",
+    "transport.alpha": "--alpha",
+    "transport.strength": "--strength",
+    "transport.mode": "--mode",
+    "output.format": "--format",
+}
+"""Key of the job file → another name of its flag."""
 
 
 def add_job_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the job file, a flag for each of its keys, and the options of a run."""
-    parser.add_argument("job", metavar="JOB.yaml", help="the job file")
+    parser.add_argument("job", nargs="?", metavar="JOB.yaml", help="the job file; without one the flags are the job")
     add_run_options(parser)
+    add_key_flags(parser)
+
+
+def add_key_flags(parser: argparse.ArgumentParser) -> None:
+    """Add a flag for each key of the job file."""
     keys = parser.add_argument_group("keys of the job file", "Each of these flags overrides a key of the job file.")
     for key, field in iter_keys(Job):
         keys.add_argument(
-            f"--{key}",
+            *(f"--{key}", *filter(None, [SHORT_FLAGS.get(key)])),
             metavar=value_name(field),
             dest=f"{_KEY_PREFIX}{key}",
             help=describe_key(field).replace("%", "%%"),
@@ -60,17 +75,29 @@ def add_json_flag(parser: argparse.ArgumentParser) -> None:
 
 
 def job_from_args(args: argparse.Namespace) -> Job:
-    """Return the job that the command line names: its job file with the flags applied.
+    """Return the job that the command line names: its job file with the flags applied, or the flags alone.
 
     Raises:
-        ConfigError: the job file or a flag is not valid.
+        ConfigError: the job file or a flag is not valid, or there is neither.
+    """
+    overrides = key_values(args)
+    if args.job is None and not overrides:
+        raise ConfigError(
+            "name a job file, or give the job as flags: --input, --output, and --degradation, --reference or --map"
+        )
+    return load_job(args.job, overrides)
+
+
+def key_values(args: argparse.Namespace) -> dict[str, object]:
+    """Return the keys of the job file that the command line gives, with their values.
+
+    Raises:
+        ConfigError: a value is not one that its key can have.
     """
     fields = dict(iter_keys(Job))
     texts = {key.removeprefix(_KEY_PREFIX): text for key, text in vars(args).items() if key.startswith(_KEY_PREFIX)}
     given = {key: "--" if text == [] else text for key, text in texts.items()}  # argparse drops a value of two dashes
-    return load_job(
-        args.job, {key: parse_value(key, fields[key], text) for key, text in given.items() if text is not None}
-    )
+    return {key: parse_value(key, fields[key], text) for key, text in given.items() if text is not None}
 
 
 def run_from_args(args: argparse.Namespace) -> RunPaths:

@@ -61,6 +61,10 @@ MAY_IMPORT = {
         "transport",
         "calibration config errors progress runs sources stages storage workers",
     ),
+    "pipeline.preview": (
+        "evaluation inference photo tiling transport",
+        "calibration config errors failures imageio progress reporting sources stages storage workers",
+    ),
     "pipeline.evaluation": (
         "errors evaluation inference photo restoration tiling transport",
         "calibration config errors failures imageio reporting sources stages storage workers",

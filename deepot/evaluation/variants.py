@@ -120,7 +120,7 @@ class PhotoVariants:
 def compute_variants(
     autoencoder: LoadedAutoencoder,
     transport: Callable[[Tensor], Tensor],
-    clean: Pixels,
+    clean: Pixels | None,
     restored: Pixels,
     plan: TilePlan,
     tone: ToneCurve | None = None,
@@ -133,8 +133,8 @@ def compute_variants(
     Args:
         autoencoder: The autoencoder.
         transport: The map as an operator on latents.
-        clean: The clean photo, 8-bit grey or RGB.
-        restored: The restored photo, of the same size.
+        clean: The clean photo, 8-bit grey or RGB; None if there is none: the restored photo stands in its place then.
+        restored: The restored photo, of the same size and kind.
         plan: The tiles of both.
         tone: The tone curve of the map; None without one.
         gains: The gains of the map's bands; None without them.
@@ -158,13 +158,13 @@ def compute_variants(
         for block in blocks:
             canvas[:, :, *block.region] = block.values
         check_finite(autoencoder, canvas)
-        cropped = canvas[:, :, : clean.height, : clean.width].float().cpu()
+        cropped = canvas[:, :, : restored.height, : restored.width].float().cpu()
         return [image.contiguous() for image in torch.split(cropped, 3, dim=1)]
 
     modes = (TransportMode.AUTO, TransportMode.DETAIL, TransportMode.RESIDUAL)
     compositions = [Composition(mode, autoencoder.factor, tone, gains=gains) for mode in modes]
-    z_clean = encode_tiled(autoencoder, clean, plan)
     z = encode_tiled(autoencoder, restored, plan, compositions[0].apply_tone)
+    z_clean = z if clean is None else encode_tiled(autoencoder, clean, plan)
     transported = transport(z)
     z_companion = torch.empty(0) if companion is None else encode_tiled(autoencoder, companion, plan)
     decode_clean, decode_restored, decode_transported = (
@@ -178,9 +178,9 @@ def compute_variants(
         before, after = decode_restored(latents), decode_transported(transported_latents)
         return [before, after, *(composition.filter_difference(after - before) for composition in compositions)]
 
-    clean_samples, restored_samples = (torch.from_numpy(pixels.samples) for pixels in (clean, restored))
-    (clean_reconstruction,) = stitch_images(compute_clean, z_clean)
+    clean_samples, restored_samples = (torch.from_numpy(pixels.samples) for pixels in (clean or restored, restored))
     reconstruction, decoded, auto_delta, detail_delta, residual_delta = stitch_images(compute_restored, z, transported)
+    (clean_reconstruction,) = [reconstruction] if clean is None else stitch_images(compute_clean, z_clean)
     return PhotoVariants(
         clean=clean_samples,
         restored=restored_samples,

@@ -16,13 +16,24 @@ MAX_JOB_BYTES = 2**20
 """The most bytes of a job file."""
 
 
-def load_job(path: Path | str, overrides: Mapping[str, Any] | None = None) -> Job:
+def load_job(path: Path | str | None, overrides: Mapping[str, Any] | None = None) -> Job:
     """Read a job file and apply overrides with dotted keys (`transport.alpha`).
+
+    Args:
+        path: the job file; None makes the job from the overrides alone.
+        overrides: values of keys.
 
     Raises:
         ConfigError: it is not a readable YAML mapping, has an unknown key (the nearest known one is named), or a value
             that its key does not accept.
     """
+    content = {} if path is None else _read_mapping(path)
+    for key, value in (overrides or {}).items():
+        _set_nested(content, key.split("."), value)
+    return parse_job(content, "command line" if path is None else str(path))
+
+
+def _read_mapping(path: Path | str) -> dict[str, Any]:
     try:
         content = yaml.safe_load(_read_text(path))
     except FileNotFoundError as error:
@@ -31,9 +42,7 @@ def load_job(path: Path | str, overrides: Mapping[str, Any] | None = None) -> Jo
         raise ConfigError(f"job file {path} cannot be read: {' '.join(redact(str(error)).split())}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"job file {path} is not a mapping of keys to values; see the README for an example")
-    for key, value in (overrides or {}).items():
-        _set_nested(content, key.split("."), value)
-    return parse_job(content, str(path))
+    return content
 
 
 def _read_text(path: Path | str) -> str:

@@ -3,6 +3,7 @@
 from pipeline.stages.driver import (
     FitResult,
     apply_job,
+    calibrate_job,
     fit_job,
     list_calibration_tasks,
     load_or_fit_map,
@@ -21,6 +22,7 @@ __all__ = [
     "RunOptions",
     "ShardScheduler",
     "apply_job",
+    "calibrate_job",
     "fit_job",
     "list_calibration_tasks",
     "load_or_fit_map",

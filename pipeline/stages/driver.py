@@ -46,7 +46,7 @@ from pipeline.runs import (
 from pipeline.sources import HashSampler, PassedOver, find_images
 from pipeline.stages.job_context import JobContext, RunOptions, open_run
 from pipeline.stages.map_check import check_map
-from pipeline.stages.preparation import prepare_run
+from pipeline.stages.preparation import prepare_calibration, prepare_run
 from pipeline.stages.session import worker_session
 from pipeline.stages.shard_scheduler import ShardScheduler
 from pipeline.stages.shared_storage import mark_calibration, mark_run
@@ -141,6 +141,18 @@ def fit_job(context: JobContext, *, relist: bool = True) -> FitResult:
     if context.job.map is None:
         prepare_run(context)
     return _fit(context, relist=relist)
+
+
+def calibrate_job(context: JobContext) -> TransportMap:
+    """Return the map of the job's calibration, which is fitted if there is none; no run is created.
+
+    Raises:
+        DeepotError: the calibration is refused (see `prepare_calibration`).
+    """
+    if (existing := load_map(context.job, context.calibration)) is not None:
+        return existing
+    prepare_calibration(context)
+    return _fit(context, relist=True).transport
 
 
 def _fit(context: JobContext, *, relist: bool, output: str | None = None) -> FitResult:

@@ -32,7 +32,20 @@ def prepare_run(context: JobContext) -> None:
     _require_photos(context.job.input, "input", context.excluded_folders)
     _check_calibration_photos(context)
     _check_output_folder(context)
-    _register(context)
+    _register_calibration(context)
+    _register_run(context)
+
+
+def prepare_calibration(context: JobContext) -> None:
+    """Check the photos of the calibration alone, and write what it was started with; for a command without a run.
+
+    Raises:
+        NothingFoundError: a collection that the job is calibrated from holds no photos.
+        StorageError: a collection cannot be listed, or the calibration's folder cannot be written.
+        ConfigError: results would become photos of the calibration.
+    """
+    _check_calibration_photos(context)
+    _register_calibration(context)
 
 
 def _require_photos(photos: Photos, label: str, excluded_folders: Sequence[str] = ()) -> None:
@@ -101,7 +114,7 @@ def _check_output_folder(context: JobContext) -> None:
     check_output_claim(context.output_folder(map_sha256), context.run, job.output.layout)
 
 
-def _register(context: JobContext) -> None:
+def _register_calibration(context: JobContext) -> None:
     job = context.job
     if job.map is None:
         calibration_json = {
@@ -111,6 +124,10 @@ def _register(context: JobContext) -> None:
             "started": utc_timestamp(),
         }
         create_if_absent(context.calibration.calibration_json, _to_json(calibration_json))
+
+
+def _register_run(context: JobContext) -> None:
+    job = context.job
     run_json = {
         "name": job.name,
         "fingerprint": context.fingerprint,
