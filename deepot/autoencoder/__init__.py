@@ -2,8 +2,9 @@
 
 from deepot.autoencoder.device import default_device, default_dtype, disable_tf32
 from deepot.autoencoder.diffusers_autoencoder import DiffusersAutoencoder
+from deepot.autoencoder.embedded_network import EMBEDDED_MODULES
 from deepot.autoencoder.loaded import LoadedAutoencoder, as_autoencoder
-from deepot.autoencoder.loading import EMBEDDED_MODULES, load_autoencoder
+from deepot.autoencoder.loading import load_autoencoder
 from deepot.autoencoder.protocol import Autoencoder
 from deepot.autoencoder.quantize import MAX_BITS, fake_quantize, quantize_weights
 from deepot.autoencoder.shared_stats import TensorFn

@@ -4,19 +4,14 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
-from torch import nn
 
-from deepot.autoencoder.diffusers_autoencoder import DiffusersAutoencoder
+from deepot.autoencoder.embedded_network import load_network
 from deepot.autoencoder.loaded import LoadedAutoencoder, as_autoencoder
 from deepot.autoencoder.pretrained import load_pretrained
-from deepot.autoencoder.quantize import dequantize_weights
 from deepot.errors import AutoencoderError
 from deepot.spec import call_factory, is_factory
 
 EMBEDDED = "embedded"
-EMBEDDED_MODULES = ("encoder", "decoder")
-"""Modules of the embedded autoencoder; the package `deepot.embedded` has the weights of each in NAME.safetensors."""
 
 
 def load_autoencoder(
@@ -47,7 +42,8 @@ def load_autoencoder(
         (8, 32)
     """
     if name == EMBEDDED:
-        return as_autoencoder(DiffusersAutoencoder(_load_embedded()), name, device=device, dtype=dtype)
+        with as_file(files("deepot.embedded")) as folder:
+            return as_autoencoder(load_network(folder), name, device=device, dtype=dtype)
     if is_factory(name) and not Path(name).exists():
         if not allow_code:
             raise AutoencoderError(
@@ -55,16 +51,3 @@ def load_autoencoder(
             )
         return as_autoencoder(call_factory(name), name, device=device, dtype=dtype)
     return as_autoencoder(load_pretrained(name), name, device=device, dtype=dtype)
-
-
-@torch.random.fork_rng(devices=())  # creating a network draws initial weights from the global generator
-def _load_embedded() -> nn.Module:
-    import diffusers  # imported here because it takes seconds, and most commands do not need it
-
-    with as_file(files("deepot.embedded")) as folder:
-        model: nn.Module = diffusers.AutoencoderDC.from_config(diffusers.AutoencoderDC.load_config(str(folder)))
-        state_dicts = [load_file(folder / f"{module}.safetensors") for module in EMBEDDED_MODULES]
-        model.load_state_dict(
-            dequantize_weights({name: tensor for state_dict in state_dicts for name, tensor in state_dict.items()})
-        )
-    return model.eval()

@@ -7,7 +7,7 @@ _POINTWISE = (nn.Identity, nn.Dropout, nn.ReLU, nn.ReLU6, nn.SiLU, nn.GELU, nn.L
 _RESHAPING = (nn.PixelShuffle, nn.PixelUnshuffle)
 _CONTAINERS = (nn.Sequential,)  # a leaf of this class is a stage without layers
 _LOCAL_WITH_SHARED_STATS = (nn.GroupNorm, nn.Linear)  # treat each position independently once statistics are shared
-_CHANNEL_NORMS = ("RMSNorm",)  # class names in diffusers of norms over the channels of each position
+_CHANNEL_NORMS = ("RMSNorm",)  # class names, here and in diffusers, of norms over the channels of each position
 
 
 def receptive_radius(network: nn.Module, example: Tensor, *, shared_stats: bool = False) -> float | None:

@@ -13,8 +13,8 @@ PROGRAM = """
 import faulthandler, importlib, json, logging, os, pkgutil, random, signal, socket, sys, threading, warnings
 
 # What deepot imports, lazily too: what these change on their own import is not deepot's doing.
-import diffusers.models.autoencoders.autoencoder_dc, safetensors.torch, torch
-import imagecodecs, imagehash, numpy, scipy.linalg
+import safetensors.torch, torch
+import imagecodecs, imagehash, numpy, scipy.linalg, scipy.special
 from PIL import Image, ImageFile, ImageFilter
 
 
