@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -140,7 +140,7 @@ def fit_job(context: JobContext, *, relist: bool = True) -> FitResult:
     """
     if context.job.map is None:
         prepare_run(context)
-    return _fit(context, relist=relist)
+    return _fit(context, [context.run.uri], relist=relist)
 
 
 def calibrate_job(context: JobContext) -> TransportMap:
@@ -152,10 +152,10 @@ def calibrate_job(context: JobContext) -> TransportMap:
     if (existing := load_map(context.job, context.calibration)) is not None:
         return existing
     prepare_calibration(context)
-    return _fit(context, relist=True).transport
+    return _fit(context, [], relist=True).transport
 
 
-def _fit(context: JobContext, *, relist: bool, output: str | None = None) -> FitResult:
+def _fit(context: JobContext, result_folders: Sequence[str], *, relist: bool) -> FitResult:
     job, options = context.job, context.options
     if job.map is not None:
         return FitResult(_load_fitted_map(context))
@@ -168,7 +168,7 @@ def _fit(context: JobContext, *, relist: bool, output: str | None = None) -> Fit
             session = workers.enter_context(worker_session(job, options))
             n_photos = sum(len(task.shard.entries) for task in tasks) + sum(_uncommitted_shards(context.run).values())
             pool = workers.enter_context(session.worker_pool(job, options.allow_code, n_photos))
-            storage = workers.enter_context(mark_calibration(context, tasks, output))
+            storage = workers.enter_context(mark_calibration(context, tasks, result_folders))
             return storage.check_first(partial(pool.map_unordered, on_worker_death=make_crash_result))
 
         autoencoder = context.models.autoencoder
@@ -269,7 +269,8 @@ def run_job(job: Job, options: RunOptions) -> RunSummary:
         prepare_run(context)
         with hold_lease(context.run):
             plan_summary = _plan(context)
-            drift = _fit(context, relist=not context.calibrates_from_input, output=job.output_root).drift
+            folders = [context.run.uri, job.output_root]
+            drift = _fit(context, folders, relist=not context.calibrates_from_input).drift
             retried = requeue_failed(context) if options.retry_failed else 0
             if options.reapply_latest_map:
                 plan_reapply(context)

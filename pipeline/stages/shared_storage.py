@@ -15,16 +15,16 @@ _SAMPLE_SIZE = 8
 
 
 def mark_calibration(
-    context: JobContext, tasks: Sequence[MomentsTask], output: str | None = None
+    context: JobContext, tasks: Sequence[MomentsTask], result_folders: Sequence[str]
 ) -> AbstractContextManager[SharedStorage]:
     """Return a context in which the workers of a calibration can be checked.
 
     Args:
         context: the job.
         tasks: what the workers are to do.
-        output: a folder of the results, to find out at once whether they could be stored later on.
+        result_folders: folders of results, to find out at once whether those could be stored later on.
     """
-    folders = [context.calibration.uri, context.run.uri, *([output] if output else [])]
+    folders = [context.calibration.uri, *result_folders]
     samples = [sample_local_files(task.shard.entries) for task in {task.side: task for task in tasks}.values()]
     return mark_storage(folders, samples)
 
