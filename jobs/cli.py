@@ -71,7 +71,7 @@ def _run(args: argparse.Namespace) -> int:
     restore_logging = configure_logging(args.log_format, args.verbose)
     if not args.verbose:
         warnings.simplefilter("ignore")
-        for name in ("diffusers", "botocore", "s3fs"):
+        for name in ("diffusers", "botocore", "huggingface_hub", "s3fs"):
             logging.getLogger(name).setLevel(logging.ERROR)
     try:
         return _run_as_text(args) if args.log_format is LogFormat.TEXT else _run_as_json(args)

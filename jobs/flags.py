@@ -4,15 +4,18 @@ import argparse
 import math
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 from jobs.console import make_progress
 from jobs.job_keys import describe_key, iter_keys, parse_value, value_name
 from pipeline.config import Job, load_job
 from pipeline.errors import ConfigError
-from pipeline.runs import RunPaths
+from pipeline.runs import RunPaths, find_run_of_job
 from pipeline.stages import RunOptions
 from pipeline.storage import absolute_uri
 
+JOB_SUFFIXES = (".yaml", ".yml", ".json")
+"""The suffixes of job files."""
 _MAX_PORT = 65_535
 _KEY_PREFIX = "key:"
 SHORT_FLAGS = {
@@ -65,8 +68,10 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run_argument(parser: argparse.ArgumentParser) -> None:
-    """Add the folder of a run."""
-    parser.add_argument("run", metavar="RUN", help="folder of the run: the one that contains run.json")
+    """Add the run, as its folder or its job file."""
+    parser.add_argument(
+        "run", metavar="RUN", help="folder of the run, the one that contains run.json, or the job file of the run"
+    )
 
 
 def add_json_flag(parser: argparse.ArgumentParser) -> None:
@@ -101,7 +106,17 @@ def key_values(args: argparse.Namespace) -> dict[str, object]:
 
 
 def run_from_args(args: argparse.Namespace) -> RunPaths:
-    """Return the paths of the run that the command line names."""
+    """Return the paths of the run that the command line names by its folder or its job file.
+
+    Raises:
+        ConfigError: it names another file.
+        RunError: the job has no run yet.
+    """
+    path = Path(args.run)
+    if path.is_file():
+        if path.suffix.lower() not in JOB_SUFFIXES:
+            raise ConfigError(f"{args.run} is a file: name the folder of a run, or a job file (.yaml)")
+        return find_run_of_job(load_job(path))
     return RunPaths(absolute_uri(args.run).rstrip("/"))
 
 

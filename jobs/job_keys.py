@@ -2,7 +2,6 @@
 
 import typing
 from collections.abc import Iterator
-from enum import Enum
 from typing import Any
 
 import yaml
@@ -10,7 +9,17 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
-from pipeline.config import ENV_PREFIX, FILE_PREFIX, ConfigSection, Job
+from pipeline.config import (
+    ENV_PREFIX,
+    FILE_PREFIX,
+    ConfigSection,
+    Job,
+    describe_number,
+    is_list,
+    leaf_types,
+    list_choices,
+    section_type,
+)
 from pipeline.errors import ConfigError
 from pipeline.redaction import redact
 
@@ -21,7 +30,7 @@ def iter_keys(section: type[ConfigSection] = Job, prefix: str = "") -> Iterator[
     A section with a shorthand is a key itself, beside the keys in it.
     """
     for name, field in section.model_fields.items():
-        inner = _section_type(field)
+        inner = section_type(field)
         if inner is None:
             yield prefix + name, field
         else:
@@ -37,11 +46,11 @@ def describe_key(field: FieldInfo) -> str:
 
 def value_name(field: FieldInfo) -> str:
     """Return the placeholder for the value of a key in help texts."""
-    leaves, _ = _leaf_types(field)
-    choices = [*(choice for leaf in leaves for choice in _choices(leaf)), *(field.examples or ())]
-    if _is_list(field):
+    leaves, _ = leaf_types(field)
+    choices = [*(choice for leaf in leaves for choice in list_choices(leaf)), *(field.examples or ())]
+    if is_list(field):
         return "LIST"
-    if _section_type(field):
+    if section_type(field):
         return "URI"
     if int in leaves or float in leaves:
         return "|".join(["NUMBER", *choices])
@@ -64,15 +73,15 @@ def parse_value(key: str, field: FieldInfo, text: str) -> object:
             f"environment variable and write --{key} {ENV_PREFIX}NAME, or into a file that only you can read and "
             f"write --{key} {FILE_PREFIX}PATH"
         )
-    if _is_list(field):
+    if is_list(field):
         return _parse_list(key, text)
-    leaves, _ = _leaf_types(field)
+    leaves, _ = leaf_types(field)
     if int in leaves or float in leaves:
         annotation: Any = typing.Annotated[field.annotation, field]
         try:
             TypeAdapter(annotation).validate_python(text)
         except ValidationError:
-            raise ConfigError(f"--{key} is '{redact(text)}': give {_describe_number(field)}") from None
+            raise ConfigError(f"--{key} is '{redact(text)}': give {describe_number(field)}") from None
     return text
 
 
@@ -91,62 +100,9 @@ def _parse_list(key: str, text: str) -> list[object]:
     return items
 
 
-def _describe_number(field: FieldInfo) -> str:
-    """Describe the numbers that a key takes, such as "a whole number of at least 1, or auto"."""
-    leaves, bounds = _leaf_types(field)
-    text = "a number" if float in leaves else "a whole number"
-    at_least, above, at_most = (
-        next((getattr(bound, name) for bound in bounds if hasattr(bound, name)), None) for name in ("ge", "gt", "le")
-    )
-    if at_least is not None and at_most is not None:
-        text += f" from {at_least} to {at_most}"
-    elif at_least is not None:
-        text += f" of at least {at_least}"
-    elif above is not None:
-        text += f" above {above}"
-    choices = [*(choice for leaf in leaves for choice in _choices(leaf)), *(field.examples or ())]
-    return text + (f", or {' or '.join(choices)}" if choices else "")
-
-
 def _describe_default(field: FieldInfo) -> str:
     """Return the default as YAML, or nothing if the key is required or has no value by default."""
     if field.is_required() or field.default in (None, ()) or isinstance(field.default, ConfigSection):
         return ""
     yaml_text = yaml.safe_dump(to_jsonable_python(field.default), default_flow_style=True, width=1000)
     return f" (default: {yaml_text.splitlines()[0]})"
-
-
-def _leaf_types(field: FieldInfo) -> tuple[set[Any], list[Any]]:
-    """Return the types in a field's annotation, inside of unions, and the bounds of its numbers."""
-    leaves, bounds, pending = set[Any](), list[Any](field.metadata), [field.annotation]
-    while pending:
-        annotation = pending.pop()
-        origin = typing.get_origin(annotation)
-        if origin is typing.Annotated:
-            inner, *metadata = typing.get_args(annotation)
-            pending.append(inner)
-            bounds += [bound for each in metadata for bound in getattr(each, "metadata", [each])]
-        elif origin is typing.Literal or not typing.get_args(annotation):
-            leaves.add(annotation)
-        else:
-            pending += typing.get_args(annotation)
-    return leaves - {type(None)}, bounds
-
-
-def _choices(leaf: Any) -> tuple[str, ...]:  # noqa: ANN401 — any type expression
-    """Return the values of a `Literal` or an enum, nothing for other types."""
-    if typing.get_origin(leaf) is typing.Literal:
-        return typing.get_args(leaf)
-    return tuple(str(member.value) for member in leaf) if isinstance(leaf, type) and issubclass(leaf, Enum) else ()
-
-
-def _is_list(field: FieldInfo) -> bool:
-    return typing.get_origin(field.annotation) is tuple
-
-
-def _section_type(field: FieldInfo) -> type[ConfigSection] | None:
-    """Return the section that a field holds, also if it is optional."""
-    for candidate in _leaf_types(field)[0]:
-        if isinstance(candidate, type) and issubclass(candidate, ConfigSection):
-            return candidate
-    return None

@@ -49,7 +49,8 @@ def main(args: argparse.Namespace) -> int:
     summary = plan_job(context)
     print_line(f"run      {context.run.uri}")
     print_line(f"images   {summary.found} ({summary.found_bytes / _MIB:.1f} MiB)")
-    print_line(f"new      {summary.new} ({summary.new_bytes / _MIB:.1f} MiB) in {summary.shards} shards")
+    shards = f"{summary.shards} shard" + "s" * (summary.shards != 1)
+    print_line(f"new      {summary.new} ({summary.new_bytes / _MIB:.1f} MiB) in {shards}")
     if summary.missing:
         print_line(f"missing  {summary.missing} that were planned earlier; their results are kept")
     print_passed_over(summary.passed_over)

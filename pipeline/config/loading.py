@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from pipeline.config.job import Job
-from pipeline.config.validation_messages import describe_error, find_section
+from pipeline.config.validation_messages import describe_errors, find_section
 from pipeline.errors import ConfigError
 from pipeline.redaction import redact
 
@@ -38,11 +38,25 @@ def _read_mapping(path: Path | str) -> dict[str, Any]:
         content = yaml.safe_load(_read_text(path))
     except FileNotFoundError as error:
         raise ConfigError(f"there is no job file {path}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not a job file: it is not text; name a YAML file") from error
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError(f"job file {path}{redact(_describe_yaml_error(error))}") from error
     except Exception as error:  # PyYAML's constructors raise anything over values that do not match their tags
         raise ConfigError(f"job file {path} cannot be read: {' '.join(redact(str(error)).split())}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"job file {path} is not a mapping of keys to values; see the README for an example")
     return content
+
+
+def _describe_yaml_error(error: yaml.MarkedYAMLError) -> str:
+    """Return where a job file is no YAML, and why, as the end of a sentence."""
+    mark = error.problem_mark or error.context_mark
+    where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    context = f" {error.context}" if error.context else ""
+    if error.context and error.context_mark and mark and error.context_mark.line != mark.line:
+        context += f" that begins in line {error.context_mark.line + 1}"
+    return f"{where}, is not valid YAML:{context}{',' if context else ''} {error.problem or 'it cannot be parsed'}"
 
 
 def _read_text(path: Path | str) -> str:
@@ -67,7 +81,7 @@ def parse_job(content: Mapping[str, Any], name: str = "job") -> Job:
     try:
         return Job.model_validate(content)
     except ValidationError as error:
-        messages = "; ".join(describe_error(dict(item)) for item in error.errors())
+        messages = "; ".join(describe_errors(dict(item) for item in error.errors()))
         raise ConfigError(redact(f"{name}: {messages}")) from None
 
 

@@ -2,11 +2,14 @@
 
 import datetime
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any, get_args
 
+from pydantic.fields import FieldInfo
+
 from pipeline.config.job import Job
+from pipeline.config.key_types import describe_number, is_list, leaf_types
 from pipeline.config.renamed_keys import REMOVED_KEYS, RENAMED_KEYS, RENAMED_VALUES
 from pipeline.config.sections import ConfigSection
 
@@ -14,14 +17,21 @@ _SHORT_REPR = reprlib.Repr()
 _SHORT_REPR.maxlevel = 2  # aliases of YAML make short files into endless values
 
 
-def describe_error(item: dict[str, Any]) -> str:
-    """Describe one error of pydantic as a sentence about the job file.
+def describe_errors(items: Iterable[dict[str, Any]]) -> list[str]:
+    """Describe the errors of pydantic as sentences about the job file; one for each value.
 
     Args:
-        item: an item of `ValidationError.errors()`.
+        items: the items of `ValidationError.errors()`; a value that may be of several types has an item for each.
     """
+    return list(dict.fromkeys(map(_describe_error, items)))
+
+
+def _describe_error(item: dict[str, Any]) -> str:
     path = [str(part) for part in item["loc"] if not str(part).startswith(("constrained", "literal"))]
     where = ".".join(path)
+    field = _find_field(path)
+    if field is not None and not is_list(field) and not {int, float}.isdisjoint(leaf_types(field)[0]):
+        return f"'{where}' is {_SHORT_REPR.repr(item['input'])}: give {describe_number(field)}"
     if item["type"] == "extra_forbidden":
         return _describe_unknown_key(path, item["input"])
     if item["type"] == "missing":
@@ -74,6 +84,12 @@ def _find_replacement(path: Sequence[str]) -> str:
 def _list_keys(path: Sequence[str]) -> list[str]:
     """List the keys of a section of the job; of the job itself if the path leads to no section."""
     return list((find_section(path) or Job).model_fields)
+
+
+def _find_field(path: Sequence[str]) -> FieldInfo | None:
+    """Return the field of a key; None if the path leads to a section or to nothing."""
+    section = find_section(path[:-1]) if path else None
+    return section.model_fields.get(path[-1]) if section is not None else None
 
 
 def find_section(path: Sequence[str]) -> type[ConfigSection] | None:

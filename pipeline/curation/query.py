@@ -1,6 +1,8 @@
 """Selecting manifest rows of a run with SQL, through DuckDB."""
 
+import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
@@ -70,11 +72,19 @@ def select_rows(
                     "machine, or select the rows of one map with --map"
                 ) from error
             message = " ".join(str(error).split())
-            raise ConfigError(
-                f"cannot select where '{where}', ordered by '{order}': {message}; "
-                f"the columns are {', '.join(MANIFEST_SCHEMA.names)}"
-            ) from error
+            hint = _describe_unknown_column(message) or f"{message}; docs/results.md lists the columns"
+            raise ConfigError(f"cannot select where '{where}', ordered by '{order}': {hint}") from error
     return selected
+
+
+def _describe_unknown_column(message: str) -> str:
+    """Return a sentence about the unknown column that a message of DuckDB names, and the nearest ones; else nothing."""
+    found = re.search(r'column "([^"]+)" not found', message)
+    if found is None:
+        return ""
+    near = get_close_matches(found[1], MANIFEST_SCHEMA.names, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "docs/results.md lists the columns"
+    return f"there is no column {found[1]}; {hint}"
 
 
 def _rechunk(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:

@@ -42,7 +42,7 @@ class PreviewResult:
     """A preview.
 
     Attributes:
-        job: the job that was previewed; with fewer calibration photos where that is said.
+        job: the job that was previewed; with fewer calibration photos if `calibration_photos` is not None.
         transport: the map.
         points: what was rendered of each photo, after the restored photo itself.
         chosen: the number of the point that the job asks for, among these.

@@ -36,6 +36,7 @@ from pipeline.runs.requeue import (
     requeue_shards,
 )
 from pipeline.runs.rows import aggregate_page_stats, mark_failed, new_row
+from pipeline.runs.run_lookup import find_run_of_job
 from pipeline.runs.sharding import Shard, estimate_cost, split_into_shards
 from pipeline.runs.summary import RunProgress, RunSummary, finalize_run, summarize_run
 from pipeline.runs.unwritable_names import UnwritableNames, UnwritableNamesCounter
@@ -71,6 +72,7 @@ __all__ = [
     "finalize_run",
     "find_retriable_failures",
     "find_row_problem",
+    "find_run_of_job",
     "find_shards_of_map",
     "hash_name",
     "hold_lease",

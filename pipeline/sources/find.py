@@ -57,6 +57,11 @@ def find_images(
         )
     if excluded_uri:
         folder = excluded.find_folder_of(file_of(excluded_uri)).rstrip("/")
+        if folder == uri.rstrip("/"):
+            raise NothingFoundError(
+                f"{label} {uri} is also the folder of the results, and deepot never writes among its input: "
+                "name another output.uri"
+            )
         raise NothingFoundError(
             f"{label} {uri}: the only images are in {folder}, where this job's own files go, and those are never input "
             f"(for example {excluded_uri}): name another output.uri or run"

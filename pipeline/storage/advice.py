@@ -1,7 +1,9 @@
 """What a person can do about storage that refuses access or has no library, by the protocol of its URI."""
 
 import getpass
+import os
 import platform
+import shutil
 
 _AZURE = (
     "AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY or "
@@ -66,6 +68,38 @@ def describe_missing_package(uri: str, error: ImportError) -> str:
     package = _PACKAGES.get(protocol)
     advice = f"run pip install {package}" if package else " ".join(str(error).split())
     return f"the package that reads {protocol}:// is not installed on {node_name()}: {advice}"
+
+
+def describe_missing_bucket(uri: str) -> str:
+    """Return that an object cannot be written, as there is no such bucket, and what to do."""
+    protocol, _, path = uri.partition("://")
+    return (
+        f"nothing can be written to {protocol}://{path.partition('/')[0]}: there is no such bucket; "
+        "create it, or check its spelling"
+    )
+
+
+def describe_endpoint(uri: str) -> str:
+    """Return which setting names the server of a URI that cannot be reached; empty if there is none."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if _protocol(uri) in ("s3", "s3a") and endpoint:
+        return f"nothing answers at {endpoint}, which AWS_ENDPOINT_URL names: start that server or correct the variable"
+    return ""
+
+
+def describe_full_disk(path: str, n_bytes: int | None) -> str:
+    """Return how much room a write needs and how much there is.
+
+    Args:
+        path: a path on the disk.
+        n_bytes: how many bytes were to be written; None if that is not known.
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    while not os.path.isdir(folder) and os.path.dirname(folder) != folder:
+        folder = os.path.dirname(folder)
+    free = shutil.disk_usage(folder).free
+    needed = "" if n_bytes is None else f"{n_bytes:,} bytes are needed and "
+    return f"No space left on the disk of {folder}: {needed}{free:,} are free; make room and run the same command again"
 
 
 def _protocol(uri: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from pipeline.errors import AccessDeniedError, StorageError
+from pipeline.storage.advice import describe_missing_bucket
 from pipeline.storage.faults import Fault, classify_fault
 from pipeline.storage.filenames import escape_hashes, unescape_hashes
 from pipeline.storage.retries import with_retries
@@ -55,7 +56,7 @@ class FsspecStore:
         except Exception as error:
             if classify_fault(error) is not Fault.MISSING:
                 raise
-            raise StorageError(f"{self.to_uri(path)} cannot be written: there is no such bucket; create it") from error
+            raise StorageError(describe_missing_bucket(self.to_uri(path))) from error
 
     def create(self, path: str, data: bytes) -> None:
         """Check, write, and read back, so that a writer that was overwritten in between notices."""

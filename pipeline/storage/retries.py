@@ -1,7 +1,8 @@
 """Retrying what may pass, and turning what does not into a StorageError with the way out."""
 
+import errno
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
@@ -9,7 +10,13 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_rand
 
 from pipeline.errors import AccessDeniedError, StorageError
 from pipeline.redaction import redact
-from pipeline.storage.advice import describe_credentials, describe_missing_package, node_name
+from pipeline.storage.advice import (
+    describe_credentials,
+    describe_endpoint,
+    describe_full_disk,
+    describe_missing_package,
+    node_name,
+)
 from pipeline.storage.faults import Fault, classify_fault
 
 MAX_ATTEMPTS = 4
@@ -37,7 +44,7 @@ def with_retries(function: Callable[P, T]) -> Callable[P, T]:
         try:
             return attempts(function, *args, **kwargs)
         except Exception as error:
-            translated = _translate(str(args[0]), error)
+            translated = _translate(str(args[0]), error, args[1:])
             if translated is error:
                 raise
             raise translated from error
@@ -55,8 +62,14 @@ def _is_transient(error: BaseException) -> bool:
     return not isinstance(error, StorageError) and classify_fault(error) is Fault.TRANSIENT
 
 
-def _translate(uri: str, error: Exception) -> Exception:
-    """Return the error that callers get instead; the same one if it is an answer, or a mistake of the program."""
+def _translate(uri: str, error: Exception, args: Sequence[object]) -> Exception:
+    """Return the error that callers get instead; the same one if it is an answer, or a mistake of the program.
+
+    Args:
+        uri: what the function was called with.
+        error: what it raised.
+        args: the function's other arguments; bytes among them were to be written.
+    """
     fault = classify_fault(error)
     if isinstance(error, StorageError) and (fault is not Fault.DENIED or isinstance(error, AccessDeniedError)):
         return error
@@ -70,6 +83,11 @@ def _translate(uri: str, error: Exception) -> Exception:
         return AccessDeniedError(
             redact(f"{uri}: access denied on {node_name()}: {describe_credentials(uri)} ({_describe(error)})")
         )
+    if getattr(error, "errno", None) == errno.ENOSPC and "://" not in uri:
+        n_bytes = next((len(each) for each in args if isinstance(each, bytes)), None)
+        return StorageError(f"{uri} cannot be written: {describe_full_disk(uri, n_bytes)}")
+    if type(error).__name__ == "EndpointConnectionError" and (advice := describe_endpoint(uri)):
+        return StorageError(redact(f"{uri}: {advice}"))
     return StorageError(redact(f"{uri}: {_describe(error)}"))
 
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any, cast
 
 from pipeline.errors import StorageError
+from pipeline.storage.advice import describe_missing_bucket
 from pipeline.storage.filenames import escape_hashes
 from pipeline.storage.fsspec_store import FsspecStore
 from pipeline.storage.probes import probe_once
@@ -122,7 +123,7 @@ class S3Store(FsspecStore):
         except FileNotFoundError as error:
             if s3_error_code(error) == "NoSuchUpload":  # of several parts, completed by a request whose answer was lost
                 raise OSError(errno.EIO, f"the upload of {path} was already completed or aborted") from error
-            raise StorageError(f"{self.to_uri(path)} cannot be written: there is no such bucket; create it") from error
+            raise StorageError(describe_missing_bucket(self.to_uri(path))) from error
 
 
 def s3_error_code(error: BaseException) -> str:

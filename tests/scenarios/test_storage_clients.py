@@ -207,7 +207,9 @@ def test_write_that_always_fails_is_an_error_of_storage(writable_client, fault, 
 
 
 def test_bucket_that_does_not_exist_is_named_when_it_is_written_to(writable_client):
-    with pytest.raises(StorageError, match="://nosuch/x cannot be written: there is no such bucket; create it"):
+    with pytest.raises(
+        StorageError, match=r"nothing can be written to .*://nosuch: there is no such bucket; create it"
+    ):
         write(f"{writable_client.protocol}://nosuch/x", b"result")
 
 

@@ -31,7 +31,15 @@ def test_load_job_lays_overrides_over_the_file(job_file):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("- a list", "not a mapping"), ("a: [", "cannot be read"), ("a: !!python/name:os.x", "cannot be read")],
+    [
+        ("- a list", "not a mapping"),
+        ("a: [", "line 1, column 5, is not valid YAML: while parsing a flow node"),
+        (
+            "input: [in\noutput: out",
+            "line 2, column 7, is not valid YAML: .* that begins in line 1, expected ',' or ']'",
+        ),
+        ("a: !!python/name:os.x", "line 1, column 4, is not valid YAML: could not determine a constructor"),
+    ],
 )
 def test_load_job_refuses_files_that_are_not_mappings(tmp_path, content, message):
     (tmp_path / "job.yaml").write_text(content)
@@ -110,3 +118,16 @@ def test_job_file_may_come_from_a_pipe(tmp_path):
     writer.start()
     assert load_job(tmp_path / "job").input.images.endswith("/in")
     writer.join()
+
+
+def test_load_job_of_a_photo_says_that_it_is_no_text(tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(ConfigError, match=r"photo.jpg is not a job file: it is not text; name a YAML file"):
+        load_job(tmp_path / "photo.jpg")
+
+
+def test_load_job_without_a_file_takes_the_overrides_alone():
+    job = load_job(None, {"input": "in", "output": "out", "calibration.degradation": "noise:sigma=5"})
+    assert job.calibration.degradation == "noise:sigma=5"
+    with pytest.raises(ConfigError, match="command line: 'output' is missing"):
+        load_job(None, {"input": "in"})

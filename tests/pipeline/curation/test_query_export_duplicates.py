@@ -85,9 +85,17 @@ def test_commands_on_a_folder_without_a_run_name_the_runs_below_it(tmp_path, cap
     assert not (tmp_path / "nothing").exists()
 
 
-@pytest.mark.parametrize("where", ["nose > 3", "status = ", "true); DROP TABLE manifest; --"])
-def test_select_rows_wrong_expression_is_named_with_the_columns(run, where):
-    with pytest.raises(ConfigError, match=r"cannot select where '.*columns are file_name, input_uri"):
+@pytest.mark.parametrize(
+    ("where", "hint"),
+    [
+        ("nose > 3", "there is no column nose; did you mean noise"),
+        ("xqzw > 3", "there is no column xqzw; docs/results.md lists the columns"),
+        ("status = ", "syntax error .*; docs/results.md lists the columns"),
+        ("true); DROP TABLE manifest; --", "syntax error .*; docs/results.md lists the columns"),
+    ],
+)
+def test_select_rows_wrong_expression_is_named_with_a_hint(run, where, hint):
+    with pytest.raises(ConfigError, match=rf"cannot select where '.*{hint}"):
         select_rows(run, where)
 
 

@@ -1,5 +1,6 @@
 """S3: how many requests each call makes, buckets that do not exist, and names that only S3 can have."""
 
+import socket
 from collections import Counter
 
 import boto3
@@ -12,7 +13,7 @@ from pipeline.runs.paths import RunPaths
 from pipeline.storage import s3_store
 from pipeline.storage.folders import exists, list_names
 from pipeline.storage.listing import list_objects
-from pipeline.storage.objects import is_case_insensitive, write
+from pipeline.storage.objects import is_case_insensitive, read, write
 from tests.support.in_process_pool import run_in_process
 
 
@@ -43,7 +44,7 @@ def make_bucket(name):
 def test_missing_bucket_has_no_names_and_takes_no_objects(s3):
     assert list_names("s3://no-such-bucket") == list_names("s3://no-such-bucket/x") == set()
     assert not exists("s3://no-such-bucket/x/y")
-    with pytest.raises(StorageError, match=r"s3://no-such-bucket/x cannot be written: there is no such bucket"):
+    with pytest.raises(StorageError, match=r"nothing can be written to s3://no-such-bucket: there is no such bucket"):
         write("s3://no-such-bucket/x", b"")
 
 
@@ -96,3 +97,23 @@ def test_photo_and_folder_of_one_name_fail_on_a_disk_only(s3, make_job, tmp_path
     result = run_in_process(job)
     assert (result.ok, result.codes) == (2, {"unsafe_name": 1})
     assert run_in_process(make_job(input={"images": "s3://both/in"}, output={"uri": "s3://both/out"})).ok == 3
+
+
+def test_endpoint_that_does_not_answer_is_named_with_its_variable(monkeypatch):
+    for key, value in {
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr("pipeline.storage.retries._sleep", lambda _: None)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{unused.getsockname()[1]}")
+        S3FileSystem.clear_instance_cache()
+        with pytest.raises(
+            StorageError, match=r"nothing answers at http://127.0.0.1:\d+, which AWS_ENDPOINT_URL names"
+        ):
+            read("s3://bucket/photo.png")
+    S3FileSystem.clear_instance_cache()
