@@ -12,7 +12,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("deepot", "pipeline", "jobs")
 LAUNCHER = "deepot_launcher.py"
-DATA_FILES = {"deepot/py.typed", "pipeline/py.typed", "pipeline/reporting/report.html.j2"}
+DATA_FILES = {
+    "deepot/py.typed",
+    "pipeline/py.typed",
+    "pipeline/reporting/report.html.j2",
+    "pipeline/reporting/viewer.js",
+}
 IMPORT_ALL = """
 import importlib, sys, traceback
 failed = False
@@ -27,9 +32,9 @@ for name in sys.argv[2:]:
             print(f"{name} comes from {module.__file__}", file=sys.stderr)
             failed = True
 from jobs.cli import _build_parser
-from pipeline.reporting.report import _TEMPLATES
+from pipeline.reporting import PreviewPage, PreviewSetting, render_preview
 import deepot
-_TEMPLATES.get_template("report.html.j2")
+render_preview(PreviewPage("a", (), (PreviewSetting("b", "c"),), 0))
 deepot.load_autoencoder("embedded", device="cpu")
 sys.exit(failed)
 """

@@ -1,12 +1,7 @@
 """The plot of the error over α that calibration pairs show, for the report."""
 
-import io
-from typing import TYPE_CHECKING
-
 from deepot.transport import TransportMap
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from pipeline.reporting.svg import GUIDE_COLOR, NATURAL_COLOR, figure_to_svg
 
 _STEPS = 50  # for each unit of α
 
@@ -23,20 +18,13 @@ def plot_error_curve(transport: TransportMap, mode: str) -> str:
     curve = transport.change.curves[mode]
     figure = Figure(figsize=(7, 2.6), layout="constrained")
     axes = figure.subplots()
-    axes.axhline(0, color="0.7", linewidth=1)
+    axes.axhline(0, color=GUIDE_COLOR, linewidth=1)
     alphas = [step / _STEPS for step in range(_STEPS * (2 if curve.companion else 1) + 1)]
-    axes.plot(alphas, [-curve.loss_db(alpha) for alpha in alphas], color="#1d8a4e")
+    axes.plot(alphas, [-curve.loss_db(alpha) for alpha in alphas], color=NATURAL_COLOR)
     best = curve.min_error_alpha
-    axes.plot([best], [-curve.loss_db(best)], "o", color="#1d8a4e")
+    axes.plot([best], [-curve.loss_db(best)], "o", color=NATURAL_COLOR)
     end = "2: mixed with the restorer's input, " if curve.companion else ""
     axes.set_xlabel(f"α ({end}1: the restored photo, 0: full transport)")
     axes.set_ylabel("PSNR against x* (dB)")
     axes.invert_xaxis()
-    return figure_to_svg(figure)
-
-
-def figure_to_svg(figure: "Figure") -> str:
-    """Return a figure as the text of an svg element."""
-    with io.StringIO() as file:
-        figure.savefig(file, format="svg")
-        return file.getvalue().partition("<svg")[2].join(["<svg", ""])
+    return figure_to_svg(figure, f"PSNR over α; the error is least at α = {best:.2f}")

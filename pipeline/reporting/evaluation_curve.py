@@ -1,9 +1,15 @@
 """The distortion–perception plot of an evaluation."""
 
 import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from deepot.evaluation import CLEAN_RECONSTRUCTION, RESTORED, RESTORED_RECONSTRUCTION, SweepPoint
 from pipeline.reporting.evaluation_result import Estimates
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 PREFERRED_FEATURE_SET = "map 3"
 """What the plot shows; the deepest feature map if there are fewer, the sliced Wasserstein distance without any."""
@@ -18,12 +24,20 @@ _CONTROL_MARKERS = {
 
 def plot_curve(points: dict[SweepPoint, Estimates]) -> bytes:
     """Plot a distance to the clean photos over PSNR as a PNG: a line per mode, a marker per control."""
+    with io.BytesIO() as file:
+        draw_curve(points).savefig(file, format="png", dpi=120)
+        return file.getvalue()
+
+
+def draw_curve(points: dict[SweepPoint, Estimates]) -> "Figure":
+    """Draw what `plot_curve` plots; a value of α that would overlap another one is left out."""
     from matplotlib.figure import Figure  # imported here as it takes half a second
 
     name = _distance_to_plot(next(iter(points.values())))
 
     figure = Figure(figsize=(7, 4.6), layout="constrained")
     axes = figure.subplots()
+    labels = []
     for mode, color in _MODE_COLORS.items():
         line = sorted((point for point in points if point.name == mode), key=lambda point: point.alpha or 0.0)
         if not line:
@@ -37,7 +51,8 @@ def plot_curve(points: dict[SweepPoint, Estimates]) -> bytes:
         ]
         axes.errorbar(psnrs, distances, yerr=bars, marker=".", color=color, ecolor=f"{color}55", label=mode)
         for point, position in zip(line, zip(psnrs, distances, strict=True), strict=True):
-            axes.annotate(f"{point.alpha:g}", position, textcoords="offset points", xytext=(4, 4), fontsize=8)
+            text = f"{point.alpha:g}"
+            labels.append(axes.annotate(text, position, textcoords="offset points", xytext=(4, 4), fontsize=8))
     for control, (marker, label) in _CONTROL_MARKERS.items():
         of_control = points[SweepPoint(control)]
         axes.plot([of_control["psnr"].value], [of_control[name].value], marker, color="#333", markersize=9, label=label)
@@ -48,10 +63,20 @@ def plot_curve(points: dict[SweepPoint, Estimates]) -> bytes:
         ylim=(0, None),
     )
     axes.grid(alpha=0.25)
-    axes.legend()
-    with io.BytesIO() as file:
-        figure.savefig(file, format="png", dpi=120)
-        return file.getvalue()
+    figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=8)
+    _remove_overlapping(figure, labels)
+    return figure
+
+
+def _remove_overlapping(figure: "Figure", labels: "Sequence[Text]") -> None:
+    """Remove labels that overlap earlier ones in the finished layout."""
+    figure.draw_without_rendering()
+    kept: list[Text] = []
+    for label in labels:
+        if any(label.get_window_extent().overlaps(other.get_window_extent()) for other in kept):
+            label.remove()
+        else:
+            kept.append(label)
 
 
 def _distance_to_plot(estimates: Estimates) -> str:

@@ -65,3 +65,8 @@ def test_run_options_from_args_metrics_port_with_an_address_is_refused():
     assert options_of("--metrics-port", "8080").metrics_port == 8080
     with pytest.raises(ConfigError, match="--metrics-port works only with Ray on this machine; with --address"):
         options_of("--metrics-port", "8080", "--address", "auto")
+
+
+def test_report_shows_twelve_photos_unless_another_number_is_given():
+    assert _build_parser().parse_args(["report", "run"]).photos == 12
+    assert _build_parser().parse_args(["report", "run", "--photos", "200"]).photos == 200

@@ -72,7 +72,7 @@ def test_rerun_with_new_calibration_photos_reads_only_those_and_measures_the_dri
     assert reads == []
     (noticed,) = read_drift_records(calibration_of_run(run))
     assert noticed == noticed | second.drift
-    assert "<h2>Drift</h2>" in read(run.report).decode()
+    assert "<h3>Drift</h3>" in read(run.report).decode()
 
 
 def test_rerun_with_drift_beyond_the_limit_fits_another_map_beside_the_first(rerun, tmp_path):

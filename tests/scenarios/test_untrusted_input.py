@@ -22,7 +22,7 @@ from pipeline.config.loading import load_job
 from pipeline.errors import ConfigError, ErrorCode, ImageError
 from pipeline.imageio.image_file import decode, encode
 from pipeline.reporting.manifest_summary import ManifestSummary
-from pipeline.reporting.report import _plot_patch_nll
+from pipeline.reporting.patch_nll_plot import plot_patch_nll
 from pipeline.runs.plan_file import read_shards
 from pipeline.sources.discovery import list_images
 from pipeline.sources.find import find_images
@@ -154,7 +154,7 @@ def test_file_over_the_limit_is_not_read():
 def test_names_in_a_plot_are_not_markup():
     names = ["$\\frac{$.png", "--><script>.png", "a&b<i>.png"]
     rows = [{"file_name": name, "patch_nll": 1.0, "patch_nll_output": 2.0} for name in names]
-    assert "<script>" not in _plot_patch_nll(ManifestSummary(sampled_rows=rows), 1.0)
+    assert "<script>" not in plot_patch_nll(ManifestSummary(sampled_rows=rows), 1.0)
 
 
 LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "\n".join(

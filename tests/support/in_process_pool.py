@@ -73,6 +73,6 @@ def run_in_process(job, options=OPTIONS):
     The plots are drawn in the tests of the report, of the demo and of jobs on Ray.
     """
     with without_ray(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report, "_plot_patch_nll", lambda *_: "")
+        patch.setattr(report, "plot_patch_nll", lambda *_: "")
         patch.setattr(report, "plot_error_curve", lambda *_: "")
         return run_job(job, options)

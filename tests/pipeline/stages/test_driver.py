@@ -25,7 +25,7 @@ def test_run_job_with_a_mixture_writes_what_the_enhancer_gives(make_job, tmp_pat
     assert (result.ok, result.complete) == (6, True)
     transport = TransportMap.from_bytes(read(calibration_of_run(RunPaths(result.run)).map()))
     assert transport.info.kind == "mixture:components=3"
-    assert "<th>kind of map</th><td>mixture:components=3</td>" in read(RunPaths(result.run).report).decode()
+    assert '<th scope="row">kind of map</th><td>mixture:components=3</td>' in read(RunPaths(result.run).report).decode()
     autoencoder = deepot.load_autoencoder(
         "tests.support.fake_autoencoders:shuffle", dtype=torch.float32, device="cpu", allow_code=True
     )
