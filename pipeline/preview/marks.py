@@ -1,36 +1,17 @@
 """Where to look in a photo: the region that changes most, and the flattest one that changes at all."""
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from pipeline.reporting import PreviewMark
 
 _SIDE, _STRIDE = 160, 16  # of the regions, in pixels
 _CHANGED = 0.5 / 255  # what is rounded to the same level has not changed
 _MIN_CHANGED_SHARE = 0.5  # of the pixels of a region that is worth showing
 
 
-@dataclass(frozen=True)
-class Mark:
-    """A region of a photo, in pixels.
-
-    Attributes:
-        label: why it is shown.
-        x: its first column.
-        y: its first row.
-        width: number of columns.
-        height: number of rows.
-    """
-
-    label: str
-    x: int
-    y: int
-    width: int
-    height: int
-
-
-def find_marks(restored: Tensor, enhanced: Tensor) -> tuple[Mark, ...]:
+def find_marks(restored: Tensor, enhanced: Tensor) -> tuple[PreviewMark, ...]:
     """Return the region of the largest change and the flattest one; none if nothing changes.
 
     Args:
@@ -61,6 +42,6 @@ def _window_means(values: Tensor, height: int, width: int) -> Tensor:
     return F.avg_pool2d(values[None].double(), (height, width), _STRIDE)[0]
 
 
-def _mark_at(label: str, index: int, shape: torch.Size, height: int, width: int) -> Mark:
+def _mark_at(label: str, index: int, shape: torch.Size, height: int, width: int) -> PreviewMark:
     row, column = divmod(index, shape[1])
-    return Mark(label, column * _STRIDE, row * _STRIDE, width, height)
+    return PreviewMark(label, column * _STRIDE, row * _STRIDE, width, height)

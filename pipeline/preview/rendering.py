@@ -18,7 +18,8 @@ from deepot.transport import TransportMap
 from pipeline.config import Job
 from pipeline.failures import DEVICE_ERRORS, error_message
 from pipeline.imageio import decode
-from pipeline.preview.marks import Mark, find_marks
+from pipeline.preview.marks import find_marks
+from pipeline.reporting import PreviewMark
 from pipeline.sources import read_input
 from pipeline.storage import Entry, read
 from pipeline.workers import load_models, tile_options
@@ -80,7 +81,7 @@ class RenderedPhoto:
     full_size: tuple[int, int]
     size: tuple[int, int]
     versions: tuple[RenderedVersion, ...]
-    marks: tuple[Mark, ...]
+    marks: tuple[PreviewMark, ...]
 
 
 def render_photo(task: PreviewTask) -> RenderedPhoto | tuple[Entry, str]:

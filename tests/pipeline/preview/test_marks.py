@@ -2,7 +2,8 @@
 
 import torch
 
-from pipeline.preview.marks import Mark, find_marks
+from pipeline.preview.marks import find_marks
+from pipeline.reporting import PreviewMark
 
 
 def test_find_marks_names_the_largest_change_and_the_flattest_area_that_changes():
@@ -14,8 +15,8 @@ def test_find_marks_names_the_largest_change_and_the_flattest_area_that_changes(
     enhanced[:, :160, :160] = 0.5
     enhanced[:, 160:320, 320:480] += 0.1
     assert find_marks(restored, enhanced) == (
-        Mark("largest change", 320, 160, 160, 160),
-        Mark("flattest area", 480, 320, 160, 160),
+        PreviewMark("largest change", 320, 160, 160, 160),
+        PreviewMark("flattest area", 480, 320, 160, 160),
     )
 
 
