@@ -38,9 +38,9 @@
       this.flickerButton = control("flicker");
       this.flickerButton.addEventListener("pointerdown", (event) => {
         this.flickerButton.setPointerCapture(event.pointerId); // so that it is released wherever the pointer is by then
-        this.press();
+        this.press(event);
       });
-      this.flickerButton.addEventListener("pointerup", () => this.release());
+      this.flickerButton.addEventListener("pointerup", (event) => this.release(event));
       control("full-screen").hidden = !document.fullscreenEnabled;
       new ResizeObserver(() => this.zoomTo(this.view?.zoom ?? 0)).observe(this.stage);
       this.stage.addEventListener("pointerdown", (event) => this.pointerDown(event));
@@ -74,12 +74,12 @@
       this.flicker = flicker;
       this.render();
     }
-    press() {
-      Object.assign(this, { beforePress: this.flicker, pressedAt: performance.now() });
+    press({ timeStamp }) {
+      Object.assign(this, { beforePress: this.flicker, pressedAt: timeStamp });
       this.setFlicker(this.flicker === 100 ? 0 : 100);
     }
-    release() {
-      if (performance.now() - this.pressedAt > HOLD_MS) this.setFlicker(this.beforePress);
+    release({ timeStamp }) {
+      if (timeStamp - this.pressedAt > HOLD_MS) this.setFlicker(this.beforePress);
     }
     get fitZoom() { return this.stage.clientWidth / (this.figure.dataset.width * pixelSide()); }
     get zoom() { return this.view ? this.view.zoom : this.fitZoom; }
@@ -128,7 +128,7 @@
 
     click(event) {
       const { action, zoom, x, y, mark } = event.target.dataset;
-      if (action === "flicker" && event.detail === 0) this.press(); // a click of the keyboard; it ends at once
+      if (action === "flicker" && event.detail === 0) this.press(event); // a click of the keyboard; it ends at once
       if (action === "in" || action === "out") this.step(action === "in" ? 1 : -1);
       if (action === "fit") this.zoomTo(0);
       if (action === "zoom") this.zoomTo(Number(zoom));
@@ -207,7 +207,7 @@
     const arrow = target.matches("input") ? undefined : ARROWS[key];
     if (arrow && event.shiftKey) viewer.pan(...arrow);
     else if (arrow && arrow[0]) goTo(arrow[0]);
-    else if (key.toLowerCase() === "f" && !event.repeat) viewer.press();
+    else if (key.toLowerCase() === "f" && !event.repeat) viewer.press(event);
     else if (key === "Escape") viewer.moveCurtain(viewer.curtain);
     else if ("+=-".includes(key)) viewer.step(key === "-" ? -1 : 1);
     else if ("012".includes(key)) viewer.zoomTo(Number(key));
@@ -235,8 +235,8 @@
   observe();
 
   document.addEventListener("keydown", keyDown);
-  document.addEventListener("keyup", ({ key }) => {
-    if (key.toLowerCase() === "f" && currentFigure()) viewerOf(currentFigure()).release();
+  document.addEventListener("keyup", (event) => {
+    if (event.key.toLowerCase() === "f" && currentFigure()) viewerOf(currentFigure()).release(event);
   });
   document.addEventListener("input", ({ target: slider }) => {
     if (slider.dataset.action !== "all-photos") return;

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 _START_S, _CALL_S = 60, 60
+_KEY_CODES = {"Enter": 13, "Escape": 27, "Home": 36}
 
 
 @contextmanager
@@ -71,17 +72,23 @@ class Browser:
 
     def call(self, method, **parameters):
         """Call a method of the protocol, and keep the events that arrive until its result does."""
-        return self._run(self._call(method, parameters))
+        return self._run(self._call_all([(method, parameters)]))[0]
 
-    async def _call(self, method, parameters):
-        self._number += 1
-        await self._socket.send_json({"id": self._number, "method": method, "params": parameters})
-        while True:
+    async def _call_all(self, calls):
+        """Call methods one right after the other, and return their results in this order."""
+        numbers = range(self._number + 1, self._number + 1 + len(calls))
+        self._number += len(calls)
+        for number, (method, parameters) in zip(numbers, calls, strict=True):
+            await self._socket.send_json({"id": number, "method": method, "params": parameters})
+        results = {}
+        while len(results) < len(calls):
             message = json.loads((await self._socket.receive()).data)
-            if message.get("id") == self._number:
-                assert "error" not in message, f"{method}: {message['error']}"
-                return message["result"]
-            self.events.append(message)
+            if message.get("id") in numbers:
+                assert "error" not in message, f"{calls}: {message['error']}"
+                results[message["id"]] = message["result"]
+            else:
+                self.events.append(message)
+        return [results[number] for number in numbers]
 
     def open(self, path, width=1280, height=900, *, scheme="light", touch=False):
         """Open a file in a window of a size, with a colour scheme, and wait until its scripts have started."""
@@ -107,16 +114,33 @@ class Browser:
             time.sleep(0.05)
 
     def press(self, key, *, shift=False):
-        """Press and release a key."""
-        for kind in ("keyDown", "keyUp"):
-            text = {"text": key} if kind == "keyDown" and len(key) == 1 else {}
-            code = {"windowsVirtualKeyCode": 27} if key == "Escape" else {}
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, modifiers=8 * shift, **text, **code)
+        """Press a key and release it at once."""
+        event = {"key": key, "modifiers": 8 * shift, "windowsVirtualKeyCode": _KEY_CODES.get(key, 0)}
+        text = {"text": "\r" if key == "Enter" else key} if len(key) == 1 or key == "Enter" else {}
+        events = [{"type": "keyDown"} | event | text, {"type": "keyUp"} | event]
+        self._run(self._call_all([("Input.dispatchKeyEvent", each) for each in events]))
 
-    def mouse(self, kind, x, y, **more):
-        """Send a mouse event: mousePressed, mouseMoved, mouseReleased or mouseWheel."""
-        button = {} if kind == "mouseWheel" else {"button": "left", "buttons": 1, "clickCount": 1}
-        self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **button, **more)
+    def click(self, x, y):
+        """Press the left mouse button and release it at once."""
+        button = {"x": x, "y": y, "button": "left", "clickCount": 1}
+        events = [{"type": "mousePressed"} | button, {"type": "mouseReleased"} | button]
+        self._run(self._call_all([("Input.dispatchMouseEvent", each) for each in events]))
+
+    def drag(self, start, end):
+        """Press the left mouse button at a position, move to another one, and release it there."""
+        for kind, (x, y) in (("mousePressed", start), ("mouseMoved", end), ("mouseReleased", end)):
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
+
+    def wheel(self, x, y, delta):
+        """Turn the mouse wheel; positive values scroll down."""
+        self.call("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=delta)
+
+    def touch(self, *steps):
+        """Touch the page at the positions of the first step, move to those of the others, and let go."""
+        for kind, positions in zip(["touchStart", *["touchMove"] * (len(steps) - 1)], steps, strict=True):
+            points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(positions)]
+            self.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+        self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
     def screenshot(self):
         """Return a PNG of the window."""

@@ -30,9 +30,7 @@ def test_curtain_follows_slider_and_pointer(open_page):
     move_slider(browser, "[data-action=curtain]", 20)
     assert colors_at(browser, 0.15, 0.25) == [before, after]
     left, top, width, _ = stage_box(browser)
-    browser.mouse("mousePressed", left + 0.5 * width, top + 30)
-    browser.mouse("mouseMoved", left + 0.8 * width, top + 30)
-    browser.mouse("mouseReleased", left + 0.8 * width, top + 30)
+    browser.drag((left + 0.5 * width, top + 30), (left + 0.8 * width, top + 30))
     assert colors_at(browser, 0.75, 0.85) == [before, after]
     assert abs(float(browser.evaluate("document.querySelector('[data-action=curtain]').value")) - 80) <= 1
 
@@ -40,7 +38,7 @@ def test_curtain_follows_slider_and_pointer(open_page):
 def test_curtain_moves_by_keyboard(open_page):
     browser = open_page()
     browser.evaluate("document.querySelector('[data-action=curtain]').focus()")
-    browser.call("Input.dispatchKeyEvent", type="keyDown", key="Home", code="Home", windowsVirtualKeyCode=36)
+    browser.press("Home")
     assert colors_at(browser, 0.1, 0.9) == [COLORS[1], COLORS[1]]
 
 
@@ -72,12 +70,9 @@ def test_flicker_button_works_by_pointer_and_keyboard(open_page):
         "(() => { const box = document.querySelector('[data-action=flicker]').getBoundingClientRect();"
         "return [box.left + 9, box.top + 9] })()"
     )
-    browser.mouse("mousePressed", x, y)
-    browser.mouse("mouseReleased", x, y)
+    browser.click(x, y)
     assert colors_at(browser, 0.1, 0.9) == [COLORS[0], COLORS[0]]
-    for kind in ("keyDown", "keyUp"):  # the button has the focus
-        text = {"text": "\r"} if kind == "keyDown" else {}
-        browser.call("Input.dispatchKeyEvent", type=kind, key="Enter", windowsVirtualKeyCode=13, **text)
+    browser.press("Enter")  # the button has the focus
     assert colors_at(browser, 0.1, 0.9) == [COLORS[1], COLORS[1]]
 
 
@@ -123,9 +118,7 @@ def test_mark_zooms_to_its_region_at_two_to_one(open_page):
     assert tuple(pixels_of(browser)[top + height // 2, left + width // 2 + 20]) == (0, 200, 0)
     browser.press("0")
     left, top, width, height = stage_box(browser)
-    position = left + 540 / 800 * width, top + 430 / 600 * height
-    browser.mouse("mousePressed", *position)
-    browser.mouse("mouseReleased", *position)
+    browser.click(left + 540 / 800 * width, top + 430 / 600 * height)
     assert state_of(browser)[1] == "200 %", "the mark on the photo can be clicked, too"
 
 
@@ -137,9 +130,7 @@ def test_zoomed_photo_moves_by_pointer_and_shift_arrow_and_stays_in_the_stage(op
         "['left', 'top'].map(name => parseFloat(document.querySelector('.stage').style.getPropertyValue(`--${name}`)))"
     )
     start = browser.evaluate(place)
-    browser.mouse("mousePressed", left + 50, top + 50)
-    browser.mouse("mouseMoved", left + 30, top + 40)
-    browser.mouse("mouseReleased", left + 30, top + 40)
+    browser.drag((left + 50, top + 50), (left + 30, top + 40))
     assert browser.evaluate(place) == [start[0] - 20, start[1] - 10]
     browser.press("ArrowLeft", shift=True)
     assert browser.evaluate(place)[0] > start[0] - 20
@@ -151,13 +142,13 @@ def test_zoomed_photo_moves_by_pointer_and_shift_arrow_and_stays_in_the_stage(op
 def test_wheel_zooms_only_into_the_photo_with_the_focus(open_page):
     browser = open_page(*(make_preview_photo(f"{number}.png") for number in range(8)))
     left, top, _, _ = stage_box(browser)
-    browser.mouse("mouseWheel", left + 50, top + 50, deltaX=0, deltaY=120)
+    browser.wheel(left + 50, top + 50, 120)
     browser.wait_for("scrollY > 0")
     assert state_of(browser)[1] == "fit"
     browser.evaluate("scrollTo(0, 0)")
     browser.wait_for("scrollY === 0")
     browser.evaluate("document.querySelector('.stage').focus({ preventScroll: true })")
-    browser.mouse("mouseWheel", left + 50, top + 50, deltaX=0, deltaY=-250)
+    browser.wheel(left + 50, top + 50, -250)
     browser.wait_for("document.querySelector('#photo-1.zoomed')")
     assert browser.evaluate("scrollY") == 0
 
@@ -166,15 +157,18 @@ def test_two_fingers_zoom_on_a_phone(open_page):
     browser = open_page(width=390, height=844, touch=True)
     left, top, width, height = stage_box(browser)
     x, y = left + width / 2, top + height / 2
-    for kind, distance in (("touchStart", 40), ("touchMove", 60), ("touchMove", 120), ("touchEnd", None)):
-        points = (
-            [] if distance is None else [{"x": x + sign * distance / 2, "y": y, "id": sign + 1} for sign in (-1, 1)]
-        )
-        browser.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+    browser.touch(*([(x - distance / 2, y), (x + distance / 2, y)] for distance in (40, 60, 120)))
     classes, zoom = state_of(browser)
     assert "zoomed" in classes
     fit = 100 * width / 400
     assert abs(int(zoom.split()[0]) - 3 * fit) <= 2, "three times as far apart"
+
+
+def test_one_finger_moves_the_curtain_on_a_phone(open_page):
+    browser = open_page(width=390, height=844, touch=True)
+    left, top, width, _ = stage_box(browser)
+    browser.touch(*([(left + share * width, top + 60)] for share in (0.5, 0.4, 0.3, 0.2)))
+    assert colors_at(browser, 0.15, 0.25) == [COLORS[0], COLORS[1]]
 
 
 def test_arrow_keys_move_between_photos(open_page):
