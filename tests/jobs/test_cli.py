@@ -226,7 +226,7 @@ def test_run_on_odd_files_writes_one_row_for_each(job_file, capsys, tmp_path, in
             result = decode(Path(row["output_uri"]).read_bytes(), 10**9)
             assert (result.pixels.width, result.pixels.height) == (row["width"], row["height"])
     page = Path(RunPaths(record["run"]).report).read_text()
-    assert "<td><i>" not in page and "<td>&lt;i&gt;&amp;lt;.jpg" in page, "names are escaped"
+    assert "<i>" not in page and '<td class="long">&lt;i&gt;&amp;lt;.jpg' in page, "names are escaped"
     assert main(["run", job, "--allow-code", "--json", "--limits.max_error_rate", "1"]) == 0
     assert json.loads(capsys.readouterr().out.strip().splitlines()[-1])["done_now"] == 0, "none of them is tried again"
 
