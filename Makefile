@@ -1,21 +1,28 @@
-# Everything runs in .venv with the versions of constraints.txt; `make test` and `make demo` create it if need be.
+# Everything runs in .venv with the versions of constraints.txt; each target installs what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+RUNTIME := $(VENV)/.installed
+STAMP := $(VENV)/.installed-dev
 
 .PHONY: install demo test pytest soak bench lint lock audit clean
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+$(RUNTIME): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev,formats]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps --target $(VENV)/spandrel spandrel torchvision
+	$(PIP) torch
+	$(PIP) -e '.[demo]'
+	touch $(RUNTIME)
+
+# The tools of the tests, and what only tests and optional restorers use.
+$(STAMP): $(RUNTIME)
+	$(PIP) -e '.[demo,dev,formats]'
+	$(PIP) --no-deps --target $(VENV)/spandrel spandrel torchvision
 	touch $(STAMP)
 
-demo: $(STAMP)
+demo: $(RUNTIME)
 	$(BIN)/deepot demo --output demo-output
 
 test: $(STAMP)

@@ -13,7 +13,23 @@ from typing import NoReturn
 
 import deepot
 from deepot.errors import DeepotError
-from jobs import apply, compare, demo, duplicates, evaluate, fit, gc, plan, preview, report, run, select, status, verify
+from jobs import (
+    apply,
+    compare,
+    demo,
+    duplicates,
+    evaluate,
+    fit,
+    gc,
+    plan,
+    preview,
+    report,
+    run,
+    schema,
+    select,
+    status,
+    verify,
+)
 from jobs.console import print_error
 from jobs.log_output import LoggedStdout
 from pipeline.escaping import escape, iter_traceback_lines
@@ -41,6 +57,7 @@ COMMANDS = {
     "duplicates": duplicates,
     "compare": compare,
     "evaluate": evaluate,
+    "schema": schema,
 }
 
 

@@ -1,5 +1,6 @@
 """Progress bars, summaries and errors on the terminal, and the line of JSON for schedulers."""
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,10 +11,12 @@ from jobs.log_output import LoggedProgress
 from pipeline.errors import advice_for
 from pipeline.escaping import escape, to_json_line
 from pipeline.progress import Progress
-from pipeline.runs import RunSummary
+from pipeline.runs import RunPaths, RunSummary, list_failures
 from pipeline.sources import describe_passed_over
+from pipeline.storage import exists
 from pipeline.telemetry import LogFormat, current_log_format
 
+_MAX_FAILURES = 10
 _MOVE_UP_AND_CLEAR = "\x1b[{}F\x1b[J"  # to the start of a line further up, and clear everything below
 
 
@@ -80,15 +83,29 @@ def print_summary(result: RunSummary, as_json: bool, max_error_rate: float) -> i
         + ("" if result.complete else " so far; the run is not complete")
     )
     print_error_codes(result)
+    _print_failures(result)
     print_missing_count(result)
     print_passed_over(result.passed_over)
     print_drift(result.drift)
     if result.retried:
         print_line(f"retried  {result.retried} failed images, together with the rest of their shards")
     print_line(f"now      {result.done_now} images in {result.seconds:.1f} s")
+    if exists(report := RunPaths(result.run).report):
+        print_line(f"report   {report}")
     if as_json:
         print_json(**result.json_fields)
     return int(result.error_rate > max_error_rate)
+
+
+def _print_failures(result: RunSummary) -> None:
+    """Print the first failed images, and how to list all of them."""
+    if not result.failed:
+        return
+    for row in list_failures(RunPaths(result.run), _MAX_FAILURES):
+        print_line(f"failed   {row['file_name']}: {row['error_code']}: {row['error_message']}")
+    if result.failed > _MAX_FAILURES:
+        where = "--where \"status = 'failed'\""
+        print_line(f"         … {result.failed - _MAX_FAILURES} more: deepot select {shlex.quote(result.run)} {where}")
 
 
 def print_error_codes(result: RunSummary) -> None:

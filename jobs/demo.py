@@ -12,7 +12,6 @@ from jobs.demo_photos import degrade_and_restore, write_comparison, write_packag
 from jobs.flags import add_json_flag, number
 from pipeline.config import load_job
 from pipeline.errors import ConfigError
-from pipeline.runs import RunPaths
 from pipeline.stages import RunOptions, run_job
 
 _RESTORERS = {"noise": "nlm:sigma=50", "jpeg": "nlm:sigma=10", "blur": "identity", "downscale": "resize:factor=4"}
@@ -56,6 +55,8 @@ def main(args: argparse.Namespace) -> int:
             f"the demo has no restorer for the degradation '{args.degradation}': name one with --restorer"
         )
     folder = args.output.absolute()
+    print_line(f"demo     packaged photos are degraded ({args.degradation}), restored ({restorer}) and enhanced;")
+    print_line("         calibrating and enhancing take about 20 seconds on two cores")
     progress_bars = make_progress()
     clean = write_packaged_photos(folder / "clean")
     degrade_and_restore(clean, folder, args.degradation, restorer, progress_bars)
@@ -68,7 +69,6 @@ def main(args: argparse.Namespace) -> int:
     print_line(f"job      {job_file}")
     print_line(f"photos   {folder / 'enhanced'}")
     print_line(f"compare  {folder / 'comparison.png'}")
-    print_line(f"report   {RunPaths(result.run).report}")
     return exit_status
 
 

@@ -6,7 +6,16 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from deepot.errors import SpecError
@@ -38,7 +47,9 @@ def _to_absolute_uri(uri: str) -> str:
 Uri = Annotated[str, AfterValidator(_to_absolute_uri)]
 """A URI. A local path is resolved where the job starts, so that jobs started in two folders never share a run."""
 
-AcceptOne = BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
+AcceptOne = BeforeValidator(
+    lambda value: (value,) if isinstance(value, str) else value, json_schema_input_type=str | list[str]
+)
 """Makes a tuple of a single text, so that a list of one may be written without brackets."""
 
 
@@ -55,6 +66,12 @@ class ConfigSection(BaseModel):
     @classmethod
     def _expand_shorthand(cls, content: Any) -> Any:  # noqa: ANN401 — whatever the job file holds
         return {cls.shorthand: content} if cls.shorthand and isinstance(content, str) else content
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:  # noqa: ANN401
+        """Return the JSON Schema of the section, plain text included."""
+        as_mapping = handler(schema)
+        return {"anyOf": [{"type": "string"}, as_mapping]} if cls.shorthand else as_mapping
 
 
 class Photos(ConfigSection):

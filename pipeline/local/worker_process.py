@@ -136,7 +136,7 @@ def _failure(key: int | None, error: Exception) -> Answer:
 
 
 def _configure_process(setup: WorkerSetup) -> None:
-    """Set up logging, standard error, the visible GPU and the choice of the kernel where memory runs out."""
+    """Set up logging, standard error, the visible GPU, memory pages, and whom the kernel ends where memory runs out."""
     logging.getLogger().handlers.clear()  # those of the driver, if this process was forked with them
     if setup.log_format is LogFormat.JSON:
         sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
@@ -148,5 +148,6 @@ def _configure_process(setup: WorkerSetup) -> None:
     else:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[setup.gpu] if visible else str(setup.gpu)
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # large pages for PyTorch's tensors: a tenth less time on a CPU
     with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
         file.write(_OOM_SCORE)

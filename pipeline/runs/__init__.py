@@ -9,6 +9,7 @@ from pipeline.runs.lease import check_lease, hold_lease
 from pipeline.runs.manifest import (
     find_shards_of_map,
     iter_manifest_tables,
+    list_failures,
     read_manifest,
     read_manifest_file,
     write_manifest_file,
@@ -82,6 +83,7 @@ __all__ = [
     "iter_missing_inputs",
     "iter_shards_by_descending_cost",
     "list_committed_shards",
+    "list_failures",
     "list_numbered_files",
     "mark_failed",
     "new_attempt_name",

@@ -12,12 +12,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import ErrorCode, RunError
-from pipeline.runs.commits import ManifestFile, list_committed_shards, read_commit
+from pipeline.runs.commits import ManifestFile, iter_commits, list_committed_shards, read_commit
 from pipeline.runs.manifest_schema import MANIFEST_SCHEMA, MANIFEST_VERSION, VERSION_KEY, conform_to_schema
 from pipeline.runs.paths import RunPaths, require_run
 from pipeline.storage import prefetch_map, read, sha256_hex, write
 
 _READ_THREADS, _MAX_SHARDS_AHEAD = 16, 64
+_FAILURE_COLUMNS = ["file_name", "input_uri", "error_code", "error_message"]
 
 
 def write_manifest_file(run: RunPaths, name: str, rows: Sequence[dict[str, Any]]) -> ManifestFile:
@@ -48,6 +49,24 @@ def iter_manifest_tables(run: RunPaths) -> Iterator[pa.Table]:
     shards = sorted(list_committed_shards(run))
     for _, tables in prefetch_map(partial(_read_shard_tables, run), shards, _READ_THREADS, _MAX_SHARDS_AHEAD):
         yield from tables
+
+
+def list_failures(run: RunPaths, limit: int) -> list[dict[str, Any]]:
+    """Return the rows of the first failed images of a run, at most `limit`; other shards' manifest files are not read.
+
+    Returns:
+        The rows' file_name, input_uri, error_code and error_message.
+    """
+    found: list[dict[str, Any]] = []
+    for _, files in iter_commits(run):
+        for file in files:
+            if file.failed:
+                table = read_manifest_file(run, file)
+                failed = table.filter(pc.field("status") == "failed").select(_FAILURE_COLUMNS)
+                found += failed.slice(0, limit - len(found)).to_pylist()
+        if len(found) >= limit:
+            break
+    return found
 
 
 def _read_shard_tables(run: RunPaths, shard: int) -> list[pa.Table]:

@@ -12,8 +12,8 @@ from pipeline.workers import WorkerPool, WorkerSession
 MAX_LOCAL_PHOTOS = 200
 """With `compute.pool: auto`, jobs of more photos than this use Ray.
 
-Ray takes some twelve seconds to start, and gives worker processes large memory pages, which save a fifth of the time of
-a photo of a megapixel on a CPU: two cores earn the start back with some two hundred such photos.
+Ray takes some twelve seconds to start. In a long job that is nothing, and Ray watches the memory of the machine and
+exports metrics.
 """
 
 

@@ -1,0 +1,18 @@
+"""Print the JSON Schema of job files, for editors."""
+
+import argparse
+import json
+
+from jobs.console import print_line
+from pipeline.config import Job
+
+
+def add_arguments(_: argparse.ArgumentParser) -> None:
+    """Add nothing: the command has no arguments of its own."""
+
+
+def main(_: argparse.Namespace) -> int:
+    """Print the schema."""
+    for line in json.dumps(Job.model_json_schema(), indent=2, ensure_ascii=False).splitlines():
+        print_line(line)
+    return 0
