@@ -6,12 +6,8 @@ import os
 from collections.abc import Callable
 
 from jobs.console import make_progress
-from jobs.job_keys import describe_key, iter_keys, parse_value, value_name
-from pipeline.config import Job, load_job
+from pipeline import config, runs, stages, storage
 from pipeline.errors import ConfigError
-from pipeline.runs import RunPaths
-from pipeline.stages import RunOptions
-from pipeline.storage import absolute_uri
 
 _MAX_PORT = 65_535
 _KEY_PREFIX = "key:"
@@ -19,10 +15,12 @@ _KEY_PREFIX = "key:"
 
 def add_job_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the job file, a flag for each of its keys, and the options of a run."""
+    from jobs.job_keys import describe_key, iter_keys, value_name
+
     parser.add_argument("job", metavar="JOB.yaml", help="the job file")
     add_run_options(parser)
     keys = parser.add_argument_group("keys of the job file", "Each of these flags overrides a key of the job file.")
-    for key, field in iter_keys(Job):
+    for key, field in iter_keys(config.Job):
         keys.add_argument(
             f"--{key}",
             metavar=value_name(field),
@@ -59,26 +57,28 @@ def add_json_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one line of JSON at the end, for schedulers")
 
 
-def job_from_args(args: argparse.Namespace) -> Job:
+def job_from_args(args: argparse.Namespace) -> "config.Job":
     """Return the job that the command line names: its job file with the flags applied.
 
     Raises:
         ConfigError: the job file or a flag is not valid.
     """
-    fields = dict(iter_keys(Job))
+    from jobs.job_keys import iter_keys, parse_value
+
+    fields = dict(iter_keys(config.Job))
     texts = {key.removeprefix(_KEY_PREFIX): text for key, text in vars(args).items() if key.startswith(_KEY_PREFIX)}
     given = {key: "--" if text == [] else text for key, text in texts.items()}  # argparse drops a value of two dashes
-    return load_job(
+    return config.load_job(
         args.job, {key: parse_value(key, fields[key], text) for key, text in given.items() if text is not None}
     )
 
 
-def run_from_args(args: argparse.Namespace) -> RunPaths:
+def run_from_args(args: argparse.Namespace) -> "runs.RunPaths":
     """Return the paths of the run that the command line names."""
-    return RunPaths(absolute_uri(args.run).rstrip("/"))
+    return runs.RunPaths(storage.absolute_uri(args.run).rstrip("/"))
 
 
-def run_options_from_args(args: argparse.Namespace) -> RunOptions:
+def run_options_from_args(args: argparse.Namespace) -> "stages.RunOptions":
     """Return the options of a run.
 
     Raises:
@@ -89,7 +89,7 @@ def run_options_from_args(args: argparse.Namespace) -> RunOptions:
             "--metrics-port works only with Ray on this machine; with --address leave it out and read the metrics of "
             "each node from the port given to 'ray start --metrics-export-port'"
         )
-    return RunOptions(
+    return stages.RunOptions(
         args.address,
         args.allow_code or os.environ.get("DEEPOT_ALLOW_CODE") == "1",
         args.overwrite,
