@@ -40,6 +40,7 @@ soak: $(STAMP)
 # The measurements of docs/performance.md, one after the other; PHOTOS: a folder of photos (`make demo` leaves some).
 PHOTOS ?= demo-output/clean
 bench: $(STAMP)
+	$(BIN)/python benchmarks/bench_startup.py --json bench-output/bench_startup.json
 	$(BIN)/python benchmarks/bench_patch_operator.py --json bench-output/bench_patch_operator.json
 	$(BIN)/python benchmarks/bench_map_fit.py --json bench-output/bench_map_fit.json
 	$(BIN)/python benchmarks/bench_plan.py --json bench-output/bench_plan.json

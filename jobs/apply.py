@@ -5,9 +5,7 @@ from dataclasses import replace
 
 from jobs.execution import execute_job
 from jobs.flags import add_job_arguments
-from pipeline.config import Job
-from pipeline.runs import RunSummary
-from pipeline.stages import RunOptions, apply_job, open_run, plan_job
+from pipeline import config, runs, stages
 
 add_arguments = add_job_arguments
 
@@ -17,7 +15,7 @@ def main(args: argparse.Namespace) -> int:
     return execute_job(args, _plan_and_apply)
 
 
-def _plan_and_apply(job: Job, options: RunOptions) -> RunSummary:
-    context = open_run(job, options)
-    passed_over = plan_job(context).passed_over
-    return replace(apply_job(context), passed_over=passed_over)
+def _plan_and_apply(job: "config.Job", options: "stages.RunOptions") -> "runs.RunSummary":
+    context = stages.open_run(job, options)
+    passed_over = stages.plan_job(context).passed_over
+    return replace(stages.apply_job(context), passed_over=passed_over)

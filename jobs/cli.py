@@ -1,6 +1,7 @@
 """The `deepot` command: parses the command line, runs one command and reports how it ended."""
 
 import argparse
+import importlib
 import logging
 import os
 import signal
@@ -9,31 +10,14 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from typing import NoReturn
+from types import ModuleType
+from typing import Any, NoReturn
 
 import deepot
 from deepot.errors import DeepotError
-from jobs import (
-    apply,
-    compare,
-    demo,
-    duplicates,
-    evaluate,
-    fit,
-    gc,
-    plan,
-    preview,
-    report,
-    run,
-    schema,
-    select,
-    status,
-    verify,
-)
 from jobs.console import print_error
 from jobs.log_output import LoggedStdout
 from pipeline.escaping import escape, iter_traceback_lines
-from pipeline.failures import error_message
 from pipeline.redaction import redact
 from pipeline.telemetry import LOG_FORMAT_ENV, LogFormat, configure_logging
 
@@ -43,22 +27,24 @@ _STOPPED_MESSAGE = "stopped; run the same command again to resume"
 _BUG_MESSAGE = "internal error, please report it with the output of --verbose"
 
 COMMANDS = {
-    "demo": demo,
-    "run": run,
-    "preview": preview,
-    "plan": plan,
-    "fit": fit,
-    "apply": apply,
-    "status": status,
-    "verify": verify,
-    "gc": gc,
-    "report": report,
-    "select": select,
-    "duplicates": duplicates,
-    "compare": compare,
-    "evaluate": evaluate,
-    "schema": schema,
+    "demo": "Run a complete job on packaged photos, without network access.",
+    "run": "Plan, fit, apply and report; run it again to resume.",
+    "preview": "Show what a job makes of a few photos at several α, on one page, before anything is run.",
+    "plan": "List the input and write the plan.",
+    "fit": "Compute the calibration statistics and fit the map, without processing the input.",
+    "apply": "Plan new photos and process them with an existing map.",
+    "status": "Show the progress of a run, once or with --watch until it is complete.",
+    "verify": "Check every result of a run against its manifest row; with --requeue, queue missing or corrupt ones "
+    "again.",
+    "gc": "Remove uncommitted manifest files, partial files and results that no manifest row names.",
+    "report": "Write the report page of a run from what is committed so far.",
+    "select": "Select photos of a run with an SQL expression over the manifest, and export them.",
+    "duplicates": "Find photos of a run that look the same by their perceptual hashes.",
+    "compare": "Compare collections of photos by the Wasserstein distances between their latent patches.",
+    "evaluate": "Measure realism and error over α and mode on photos with known clean originals.",
+    "schema": "Print the JSON Schema of job files, for editors.",
 }
+"""Command → the first line of the docstring of its module in `jobs`, which is imported only for this command."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -67,6 +53,23 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Exit with status 2 and a sentence with the command, the message and where to read more."""
         self.exit(2, escape(f"{self.prog}: {redact(message)}; see '{self.prog} --help'") + "\n")
+
+
+class _CommandParser(_Parser):
+    """Parses the arguments of one command; only then it imports the command's module, which declares them.
+
+    Attributes:
+        undeclared: the command whose arguments are not declared yet.
+    """
+
+    undeclared: str | None = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401 — as argparse has it
+        """Declare the arguments, and parse them."""
+        command, self.undeclared = self.undeclared, None
+        if command is not None:
+            _import_command(command).add_arguments(self)
+        return super().parse_known_args(args, namespace)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -113,7 +116,7 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 def _run_as_text(args: argparse.Namespace) -> int:
     """Run a command and print an error as one sentence on standard error."""
     try:
-        exit_status: int = COMMANDS[args.command].main(args)
+        exit_status: int = _import_command(args.command).main(args)
     except Exception as error:
         if args.verbose:
             for line in iter_traceback_lines(error):
@@ -129,6 +132,8 @@ def _run_as_text(args: argparse.Namespace) -> int:
 def _format_error(error: Exception) -> str:
     if isinstance(error, DeepotError):
         return redact(str(error))
+    from pipeline.failures import error_message  # imports torch
+
     return f"{_BUG_MESSAGE}: {type(error).__name__}: {error_message(error)}"
 
 
@@ -136,7 +141,7 @@ def _run_as_json(args: argparse.Namespace) -> int:
     """Run a command and write its output and errors as lines of JSON."""
     try:
         with redirect_stdout(LoggedStdout(sys.stdout)):
-            exit_status: int = COMMANDS[args.command].main(args)
+            exit_status: int = _import_command(args.command).main(args)
     except DeepotError as error:
         log.error("%s", error, exc_info=args.verbose)
         return 2
@@ -154,10 +159,10 @@ def _build_parser() -> argparse.ArgumentParser:
         prog="deepot", description="Make restored photos look real: Deep Optimal Transport for photo archives."
     )
     parser.add_argument("--version", action="version", version=f"deepot {deepot.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, module in COMMANDS.items():
-        summary = (module.__doc__ or "").splitlines()[0]
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_CommandParser)
+    for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary)
+        command.undeclared = name
         command.add_argument("--verbose", action="store_true", help="print logs, warnings and full tracebacks")
         command.add_argument(
             "--log-format",
@@ -166,8 +171,11 @@ def _build_parser() -> argparse.ArgumentParser:
             default=os.environ.get(LOG_FORMAT_ENV) or LogFormat.TEXT,
             help=f"json: write everything on standard error as lines of JSON (default: ${LOG_FORMAT_ENV}, or text)",
         )
-        module.add_arguments(command)
     return parser
+
+
+def _import_command(name: str) -> ModuleType:
+    return importlib.import_module(f"jobs.{name}")
 
 
 if __name__ == "__main__":

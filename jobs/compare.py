@@ -4,10 +4,9 @@ import argparse
 
 from jobs.console import print_json, print_line
 from jobs.flags import add_json_flag, file_with_suffix
-from pipeline.curation import load_moments, mean_shift, pairwise_distances, plot_distances
+from pipeline import curation, storage
 from pipeline.errors import ConfigError
 from pipeline.escaping import escape
-from pipeline.storage import absolute_uri, write
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,13 +33,13 @@ def main(args: argparse.Namespace) -> int:
         raise ConfigError(
             f"{len(uris)} collections with {len(labels)} labels: give at least two collections, and one label for each"
         )
-    collections = load_moments([absolute_uri(uri) for uri in uris])
-    matrix = pairwise_distances(collections)
+    collections = curation.load_moments([storage.absolute_uri(uri) for uri in uris])
+    matrix = curation.pairwise_distances(collections)
     for number, (label, moments) in enumerate(zip(labels, collections, strict=True), 1):
         print_line(f"{number:<8} {label}: {moments.images} images, {moments.count} latent patches")
     record: dict[str, object] = {"images": [moments.images for moments in collections]}
     if len(collections) == 2:
-        shift = mean_shift(*collections)
+        shift = curation.mean_shift(*collections)
         print_line(f"W2       {matrix[0, 1]:.4f}; the means are {shift:.4f} apart")
         record = {"wasserstein2": float(matrix[0, 1]), "mean_shift": shift, **record}
     else:
@@ -49,7 +48,8 @@ def main(args: argparse.Namespace) -> int:
             print_line(f"{number:8}" + "".join(f"{value:9.4f}" for value in row))
         record = {"wasserstein2": matrix.tolist(), "labels": labels, **record}
     if args.plot:
-        write(absolute_uri(args.plot), plot_distances([escape(label) for label in labels], matrix))
+        plot = curation.plot_distances([escape(label) for label in labels], matrix)
+        storage.write(storage.absolute_uri(args.plot), plot)
         print_line(f"plot     {args.plot}")
     if args.json:
         print_json(**record)

@@ -3,18 +3,17 @@
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any
 
 from jobs.log_output import LoggedProgress
+from pipeline import runs, sources, storage
 from pipeline.errors import advice_for
 from pipeline.escaping import escape, to_json_line
 from pipeline.progress import Progress
-from pipeline.runs import RunPaths, RunSummary, list_failures
-from pipeline.sources import describe_passed_over
-from pipeline.storage import exists
 from pipeline.telemetry import LogFormat, current_log_format
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 _MAX_FAILURES = 10
 _MOVE_UP_AND_CLEAR = "\x1b[{}F\x1b[J"  # to the start of a line further up, and clear everything below
@@ -29,6 +28,8 @@ class ProgressBars:
 
     def begin(self, stage: str, total: int) -> None:
         """Show a new bar for a stage of `total` images."""
+        from tqdm import tqdm
+
         self._failed = 0
         interval_s = 0.2 if sys.stderr.isatty() else 10.0  # few lines where standard error is a log file
         self._bar = tqdm(
@@ -75,7 +76,7 @@ def make_progress() -> Progress:
     return LoggedProgress() if current_log_format() is LogFormat.JSON else _PROGRESS_BARS
 
 
-def print_summary(result: RunSummary, as_json: bool, max_error_rate: float) -> int:
+def print_summary(result: "runs.RunSummary", as_json: bool, max_error_rate: float) -> int:
     """Print the totals of a run and return the exit status: 1 if more than `max_error_rate` of the images failed."""
     print_line(f"run      {result.run}")
     print_line(
@@ -90,32 +91,32 @@ def print_summary(result: RunSummary, as_json: bool, max_error_rate: float) -> i
     if result.retried:
         print_line(f"retried  {result.retried} failed images, together with the rest of their shards")
     print_line(f"now      {result.done_now} images in {result.seconds:.1f} s")
-    if exists(report := RunPaths(result.run).report):
+    if storage.exists(report := runs.RunPaths(result.run).report):
         print_line(f"report   {report}")
     if as_json:
         print_json(**result.json_fields)
     return int(result.error_rate > max_error_rate)
 
 
-def _print_failures(result: RunSummary) -> None:
+def _print_failures(result: "runs.RunSummary") -> None:
     """Print the first failed images, and how to list all of them."""
     if not result.failed:
         return
-    for row in list_failures(RunPaths(result.run), _MAX_FAILURES):
+    for row in runs.list_failures(runs.RunPaths(result.run), _MAX_FAILURES):
         print_line(f"failed   {row['file_name']}: {row['error_code']}: {row['error_message']}")
     if result.failed > _MAX_FAILURES:
         where = "--where \"status = 'failed'\""
         print_line(f"         … {result.failed - _MAX_FAILURES} more: deepot select {shlex.quote(result.run)} {where}")
 
 
-def print_error_codes(result: RunSummary) -> None:
+def print_error_codes(result: "runs.RunSummary") -> None:
     """Print how many images were skipped or failed for each error code, and what to do about it."""
     for code, count in result.codes.items():
         advice = advice_for(code)
         print_line(f"         {count} × {code}: {advice.meaning} {advice.action}")
 
 
-def print_missing_count(result: RunSummary) -> None:
+def print_missing_count(result: "runs.RunSummary") -> None:
     """Print how many planned photos are missing from the input."""
     if result.missing:
         print_line(f"         {result.missing} photos are missing from the input now; their results are kept")
@@ -124,7 +125,7 @@ def print_missing_count(result: RunSummary) -> None:
 def print_passed_over(counts: Mapping[str, int]) -> None:
     """Print how many files of the input are no images to work on, by kind."""
     if counts:
-        print_line(f"passed   over {describe_passed_over(counts)}, which are not worked on")
+        print_line(f"passed   over {sources.describe_passed_over(counts)}, which are not worked on")
 
 
 def print_drift(drift: Mapping[str, object] | None) -> None:

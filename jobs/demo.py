@@ -3,16 +3,12 @@
 import argparse
 from pathlib import Path
 
-import yaml
-
+import deepot
 from deepot.inference import DEFAULT_ALPHA
-from deepot.restoration import load_degradation
 from jobs.console import make_progress, print_line, print_summary
-from jobs.demo_photos import degrade_and_restore, write_comparison, write_packaged_photos
 from jobs.flags import add_json_flag, number
-from pipeline.config import load_job
+from pipeline import config, stages
 from pipeline.errors import ConfigError
-from pipeline.stages import RunOptions, run_job
 
 _RESTORERS = {"noise": "nlm:sigma=50", "jpeg": "nlm:sigma=10", "blur": "identity", "downscale": "resize:factor=4"}
 
@@ -47,7 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Degrade and restore the photos, write and run a job for them, and print where the results are."""
-    load_degradation(args.degradation)  # raises before anything is written
+    from jobs.demo_photos import degrade_and_restore, write_comparison, write_packaged_photos
+
+    deepot.load_degradation(args.degradation)  # raises before anything is written
     degradation_name = args.degradation.partition(":")[0]
     restorer = args.restorer or _RESTORERS.get(degradation_name)
     if restorer is None:
@@ -62,8 +60,8 @@ def main(args: argparse.Namespace) -> int:
     degrade_and_restore(clean, folder, args.degradation, restorer, progress_bars)
     job_file = folder / "job.yaml"
     job_file.write_text(_job_text(folder, args.degradation, restorer, args.alpha))
-    job = load_job(job_file)
-    result = run_job(job, RunOptions(overwrite=True, progress=progress_bars))
+    job = config.load_job(job_file)
+    result = stages.run_job(job, stages.RunOptions(overwrite=True, progress=progress_bars))
     write_comparison(folder, sorted(path.name for path in clean)[:4])
     exit_status = print_summary(result, args.json, job.limits.max_error_rate)
     print_line(f"job      {job_file}")
@@ -81,4 +79,6 @@ def _job_text(folder: Path, degradation: str, restorer: str, alpha: float) -> st
         "calibration": {"reference": str(folder / "clean"), "degradation": degradation, "restorer": restorer},
         "transport": {"alpha": alpha},
     }
+    import yaml
+
     return yaml.safe_dump(job, sort_keys=False)

@@ -5,7 +5,7 @@ from itertools import groupby
 
 from jobs.console import print_json, print_line
 from jobs.flags import add_json_flag, add_run_argument, file_with_suffix, run_from_args, whole_number
-from pipeline.curation import MAX_HAMMING_DISTANCE, find_duplicates, write_parquet
+from pipeline import curation
 
 _MAX_SHOWN, _DEFAULT_BITS = 20, 4
 
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_argument(parser)
     parser.add_argument(
         "--bits",
-        type=whole_number(0, MAX_HAMMING_DISTANCE),
+        type=whole_number(0, curation.MAX_HAMMING_DISTANCE),
         default=_DEFAULT_BITS,
         help=f"bits, of 64, in which the hashes of two such photos may differ (default: {_DEFAULT_BITS})",
     )
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print the groups with the largest photo of each first, and write all of them if asked to."""
-    table = find_duplicates(run_from_args(args), args.bits)
+    table = curation.find_duplicates(run_from_args(args), args.bits)
     rows = table.to_pylist()
     groups = [list(group) for _, group in groupby(rows, key=lambda row: row["group"])]
     print_line(f"groups   {len(groups)} of photos that look the same, {len(rows)} photos in total")
@@ -39,7 +39,7 @@ def main(args: argparse.Namespace) -> int:
     if len(groups) > _MAX_SHOWN:
         print_line(f"         … {len(groups) - _MAX_SHOWN} more; --to writes all of them")
     if args.to:
-        write_parquet(table, args.to)
+        curation.write_parquet(table, args.to)
         print_line(f"written  {args.to}")
     if args.json:
         print_json(groups=len(groups), photos=len(rows))

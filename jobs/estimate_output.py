@@ -3,12 +3,12 @@
 from typing import Any
 
 from jobs.console import print_line
-from pipeline.estimation import JobEstimate, TotalEstimate
+from pipeline import estimation
 
 _HOUR_S, _GIB = 3600, 2**30
 
 
-def print_estimate(estimate: JobEstimate, price_per_hour: float | None) -> dict[str, Any]:
+def print_estimate(estimate: "estimation.JobEstimate", price_per_hour: float | None) -> dict[str, Any]:
     """Print an estimate, and its cost if a price is given.
 
     Args:
@@ -39,7 +39,7 @@ def print_estimate(estimate: JobEstimate, price_per_hour: float | None) -> dict[
     } | {name: [interval.value, interval.low, interval.high] for name, interval in intervals.items()}
 
 
-def _print_lines(estimate: JobEstimate, price_per_hour: float | None) -> None:
+def _print_lines(estimate: "estimation.JobEstimate", price_per_hour: float | None) -> None:
     print_line(
         f"pilot    {estimate.pilot_photos} of the {estimate.images} remaining photos, from {estimate.strata} size "
         f"groups, on {estimate.pilot_workers} workers, in {estimate.pilot_s:.0f} s"
@@ -66,5 +66,5 @@ def _print_lines(estimate: JobEstimate, price_per_hour: float | None) -> None:
     print_line("interval two standard errors from sampling the photos; other sources of variation are not included")
 
 
-def _format_interval(total: TotalEstimate) -> str:
+def _format_interval(total: "estimation.TotalEstimate") -> str:
     return f"{total.value:.3g} ({total.low:.3g} to {total.high:.3g})" if total.standard_error else f"{total.value:.3g}"

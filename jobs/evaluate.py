@@ -4,20 +4,17 @@ import argparse
 
 from jobs.console import print_json, print_line
 from jobs.flags import add_job_arguments, job_from_args, run_options_from_args
-from pipeline.evaluation import evaluate_job
-from pipeline.reporting import EvaluationResult, tabulate_evaluation, write_report
-from pipeline.stages import open_run
-from pipeline.storage import exists
+from pipeline import evaluation, reporting, stages, storage
 
 add_arguments = add_job_arguments
 
 
 def main(args: argparse.Namespace) -> int:
     """Evaluate the map of a job, print the curve and add it to an existing report."""
-    context = open_run(job_from_args(args), run_options_from_args(args))
-    result = evaluate_job(context)
-    if exists(context.run.report):
-        write_report(context.run)
+    context = stages.open_run(job_from_args(args), run_options_from_args(args))
+    result = evaluation.evaluate_job(context)
+    if storage.exists(context.run.report):
+        reporting.write_report(context.run)
     _print_table(result)
     print_line(f"photos   {result.photos} measured, {len(result.unusable)} left out")
     for uri, reason in result.unusable.items():
@@ -29,9 +26,9 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _print_table(result: EvaluationResult) -> None:
+def _print_table(result: "reporting.EvaluationResult") -> None:
     """Print one row per point of the sweep."""
-    table = tabulate_evaluation(result)
+    table = reporting.tabulate_evaluation(result)
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for name, *values in table:
         cells = (text.rjust(width) for text, width in zip(values, widths[1:], strict=True))

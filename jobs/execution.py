@@ -6,14 +6,11 @@ from collections.abc import Callable
 from deepot.errors import DeepotError
 from jobs.console import print_summary
 from jobs.flags import job_from_args, run_options_from_args
-from pipeline.config import Job
+from pipeline import config, runs, stages, telemetry
 from pipeline.redaction import redact
-from pipeline.runs import RunSummary
-from pipeline.stages import RunOptions
-from pipeline.telemetry import make_notifier
 
 
-def execute_job(args: argparse.Namespace, action: Callable[[Job, RunOptions], RunSummary]) -> int:
+def execute_job(args: argparse.Namespace, action: "Callable[[config.Job, stages.RunOptions], runs.RunSummary]") -> int:
     """Run a job, print its summary and send its notification, whether it succeeds or fails.
 
     Args:
@@ -24,7 +21,7 @@ def execute_job(args: argparse.Namespace, action: Callable[[Job, RunOptions], Ru
         The exit status.
     """
     job, options = job_from_args(args), run_options_from_args(args)
-    notifier = make_notifier(job.notify)
+    notifier = telemetry.make_notifier(job.notify)
     context = {"name": job.name, "command": args.command}
     try:
         result = action(job, options)

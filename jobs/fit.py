@@ -4,19 +4,18 @@ import argparse
 
 from jobs.console import print_drift, print_json, print_line
 from jobs.flags import add_job_arguments, job_from_args, run_options_from_args
-from pipeline.calibration import find_map_uri
-from pipeline.stages import fit_job, open_run
+from pipeline import calibration, stages
 
 add_arguments = add_job_arguments
 
 
 def main(args: argparse.Namespace) -> int:
     """Fit the map of a job and print what it was fitted from."""
-    context = open_run(job_from_args(args), run_options_from_args(args))
-    fit_result = fit_job(context)
+    context = stages.open_run(job_from_args(args), run_options_from_args(args))
+    fit_result = stages.fit_job(context)
     transport, drift = fit_result.transport, fit_result.drift
     info = transport.info
-    print_line(f"map      {find_map_uri(context.job, context.calibration)}")
+    print_line(f"map      {calibration.find_map_uri(context.job, context.calibration)}")
     print_line(f"from     {info.calibration}: {info.source_images} restored and {info.reference_images} natural images")
     print_line(f"         {info.source_patches} and {info.reference_patches} latent patches of {info.autoencoder}")
     print_line(f"fitted   {info.kind}, patches of {info.patch_size}")

@@ -7,12 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jobs.console import make_progress
-from jobs.job_keys import describe_key, iter_keys, parse_value, value_name
-from pipeline.config import Job, load_job
+from pipeline import config, runs, stages, storage
 from pipeline.errors import ConfigError
-from pipeline.runs import RunPaths, find_run_of_job
-from pipeline.stages import RunOptions
-from pipeline.storage import absolute_uri
 
 JOB_SUFFIXES = (".yaml", ".yml", ".json")
 """The suffixes of job files."""
@@ -39,8 +35,10 @@ def add_job_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_key_flags(parser: argparse.ArgumentParser) -> None:
     """Add a flag for each key of the job file."""
+    from jobs.job_keys import describe_key, iter_keys, value_name
+
     keys = parser.add_argument_group("keys of the job file", "Each of these flags overrides a key of the job file.")
-    for key, field in iter_keys(Job):
+    for key, field in iter_keys(config.Job):
         keys.add_argument(
             *(f"--{key}", *filter(None, [SHORT_FLAGS.get(key)])),
             metavar=value_name(field),
@@ -79,7 +77,7 @@ def add_json_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one line of JSON at the end, for schedulers")
 
 
-def job_from_args(args: argparse.Namespace) -> Job:
+def job_from_args(args: argparse.Namespace) -> "config.Job":
     """Return the job that the command line names: its job file with the flags applied, or the flags alone.
 
     Raises:
@@ -90,7 +88,7 @@ def job_from_args(args: argparse.Namespace) -> Job:
         raise ConfigError(
             "name a job file, or give the job as flags: --input, --output, and --degradation, --reference or --map"
         )
-    return load_job(args.job, overrides)
+    return config.load_job(args.job, overrides)
 
 
 def key_values(args: argparse.Namespace) -> dict[str, object]:
@@ -99,13 +97,15 @@ def key_values(args: argparse.Namespace) -> dict[str, object]:
     Raises:
         ConfigError: a value is not one that its key can have.
     """
-    fields = dict(iter_keys(Job))
+    from jobs.job_keys import iter_keys, parse_value
+
+    fields = dict(iter_keys(config.Job))
     texts = {key.removeprefix(_KEY_PREFIX): text for key, text in vars(args).items() if key.startswith(_KEY_PREFIX)}
     given = {key: "--" if text == [] else text for key, text in texts.items()}  # argparse drops a value of two dashes
     return {key: parse_value(key, fields[key], text) for key, text in given.items() if text is not None}
 
 
-def run_from_args(args: argparse.Namespace) -> RunPaths:
+def run_from_args(args: argparse.Namespace) -> "runs.RunPaths":
     """Return the paths of the run that the command line names by its folder or its job file.
 
     Raises:
@@ -116,11 +116,11 @@ def run_from_args(args: argparse.Namespace) -> RunPaths:
     if path.is_file():
         if path.suffix.lower() not in JOB_SUFFIXES:
             raise ConfigError(f"{args.run} is a file: name the folder of a run, or a job file (.yaml)")
-        return find_run_of_job(load_job(path))
-    return RunPaths(absolute_uri(args.run).rstrip("/"))
+        return runs.find_run_of_job(config.load_job(path))
+    return runs.RunPaths(storage.absolute_uri(args.run).rstrip("/"))
 
 
-def run_options_from_args(args: argparse.Namespace) -> RunOptions:
+def run_options_from_args(args: argparse.Namespace) -> "stages.RunOptions":
     """Return the options of a run.
 
     Raises:
@@ -131,7 +131,7 @@ def run_options_from_args(args: argparse.Namespace) -> RunOptions:
             "--metrics-port works only with Ray on this machine; with --address leave it out and read the metrics of "
             "each node from the port given to 'ray start --metrics-export-port'"
         )
-    return RunOptions(
+    return stages.RunOptions(
         args.address,
         args.allow_code or os.environ.get("DEEPOT_ALLOW_CODE") == "1",
         args.overwrite,

@@ -5,7 +5,7 @@ import re
 
 from jobs.console import print_json, print_line
 from jobs.flags import add_json_flag, add_run_argument, run_from_args
-from pipeline.maintenance import OrphanKind, find_orphans, read_storage_clock, remove_orphans
+from pipeline import maintenance
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -36,9 +36,9 @@ def parse_age_s(text: str) -> float:
 def main(args: argparse.Namespace) -> int:
     """Remove the orphaned files of a run and print how many there were."""
     run = run_from_args(args)
-    found = find_orphans(run, read_storage_clock(run) - args.older_than)
-    counts, size = dict.fromkeys(OrphanKind, 0), 0
-    for orphan in found if args.dry_run else remove_orphans(found):
+    found = maintenance.find_orphans(run, maintenance.read_storage_clock(run) - args.older_than)
+    counts, size = dict.fromkeys(maintenance.OrphanKind, 0), 0
+    for orphan in found if args.dry_run else maintenance.remove_orphans(found):
         counts[orphan.kind] += 1
         size += orphan.entry.size
         if args.dry_run:

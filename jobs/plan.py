@@ -6,10 +6,8 @@ from typing import Any
 from jobs.console import print_json, print_line, print_passed_over
 from jobs.estimate_output import print_estimate
 from jobs.flags import add_job_arguments, job_from_args, number, run_options_from_args, whole_number
+from pipeline import estimation, runs, stages
 from pipeline.errors import ConfigError
-from pipeline.estimation import estimate_job
-from pipeline.runs import UnwritableNames
-from pipeline.stages import open_run, plan_job
 
 _DEFAULT_PILOT_PHOTOS = 16
 _MIB = 2**20
@@ -45,8 +43,8 @@ def main(args: argparse.Namespace) -> int:
     """Write the plan and print what a run would process."""
     if args.estimate is None and (args.workers is not None or args.price_per_hour is not None):
         raise ConfigError("--workers and --price-per-hour need --estimate: add it")
-    context = open_run(job_from_args(args), run_options_from_args(args))
-    summary = plan_job(context)
+    context = stages.open_run(job_from_args(args), run_options_from_args(args))
+    summary = stages.plan_job(context)
     print_line(f"run      {context.run.uri}")
     print_line(f"images   {summary.found} ({summary.found_bytes / _MIB:.1f} MiB)")
     shards = f"{summary.shards} shard" + "s" * (summary.shards != 1)
@@ -68,13 +66,14 @@ def main(args: argparse.Namespace) -> int:
         "unwritable_names": list(summary.unwritable.first_names),
     }
     if args.estimate is not None:
-        record["estimate"] = print_estimate(estimate_job(context, args.estimate, args.workers), args.price_per_hour)
+        estimate = estimation.estimate_job(context, args.estimate, args.workers)
+        record["estimate"] = print_estimate(estimate, args.price_per_hour)
     if args.json:
         print_json(**record)
     return 0
 
 
-def _print_unwritable(found: UnwritableNames) -> None:
+def _print_unwritable(found: "runs.UnwritableNames") -> None:
     """Print how many photos have names of formats that are not written, with the first names."""
     if not found.n_photos:
         return

@@ -4,7 +4,7 @@ import argparse
 
 from jobs.console import print_line
 from jobs.flags import add_run_argument, run_from_args, whole_number
-from pipeline.reporting import DEFAULT_REPORT_PHOTOS, write_report
+from pipeline import reporting
 
 _MAX_PHOTOS = 1000
 
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--photos",
         type=whole_number(1, _MAX_PHOTOS),
-        default=DEFAULT_REPORT_PHOTOS,
+        default=reporting.DEFAULT_REPORT_PHOTOS,
         metavar="NUMBER",
         help="number of photos that the page shows (default: %(default)s, about 0.4 MB each)",
     )
@@ -23,5 +23,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Write the report and print its URI."""
-    print_line(write_report(run_from_args(args), args.photos))
+    print_line(reporting.write_report(run_from_args(args), args.photos))
     return 0

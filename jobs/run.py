@@ -4,7 +4,7 @@ import argparse
 
 from jobs.execution import execute_job
 from jobs.flags import add_job_arguments
-from pipeline.stages import run_job
+from pipeline import stages
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,4 +24,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run all stages of a job and return the exit status."""
-    return execute_job(args, run_job)
+    return execute_job(args, stages.run_job)

@@ -4,7 +4,7 @@ import argparse
 
 from jobs.console import make_progress, print_json, print_line
 from jobs.flags import add_json_flag, add_run_argument, run_from_args, whole_number
-from pipeline.curation import PHOTO_KINDS, export_photos, select_rows
+from pipeline import curation
 
 _MAX_SHOWN, _MAX_SKIPPED_SHOWN = 20, 10
 
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--photos",
-        choices=PHOTO_KINDS,
+        choices=curation.PHOTO_KINDS,
         default="output",
         help="which photos lists and tar shards contain (default: output)",
     )
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Export the selected photos, or print the first of them; return 1 if a photo could not be exported."""
-    rows = select_rows(run_from_args(args), args.where, args.order, args.limit, args.map)
+    rows = curation.select_rows(run_from_args(args), args.where, args.order, args.limit, args.map)
     print_line(f"selected {len(rows)} photos")
     if args.to is None:
         for name in rows["file_name"][:_MAX_SHOWN].to_pylist():
@@ -54,7 +54,7 @@ def main(args: argparse.Namespace) -> int:
         if args.json:
             print_json(selected=len(rows))
         return 0
-    exported = export_photos(rows, args.to, args.photos, make_progress())
+    exported = curation.export_photos(rows, args.to, args.photos, make_progress())
     print_line(f"written  {exported.photos} to {exported.uri}")
     for name, reason in exported.skipped[:_MAX_SKIPPED_SHOWN]:
         print_line(f"skipped  {name}: {reason}")

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from jobs.console import print_error_codes, print_json, print_line, print_missing_count, print_update
 from jobs.flags import add_json_flag, add_run_argument, number, run_from_args
-from pipeline.runs import RunProgress, RunSummary
+from pipeline import runs
 from pipeline.telemetry import ThroughputMeter
 
 _WATCH_INTERVAL_S = 10.0
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print the totals of a run, once or until it is complete."""
-    progress = RunProgress(run_from_args(args))
+    progress = runs.RunProgress(run_from_args(args))
     result = progress.poll()
     if args.watch is None:
         _print_status(result)
@@ -40,7 +40,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _print_status(result: RunSummary) -> None:
+def _print_status(result: "runs.RunSummary") -> None:
     print_line(f"run      {result.run}")
     print_line(f"done     {result.n_committed} of {result.inputs}: {_format_counts(result)}")
     print_error_codes(result)
@@ -48,7 +48,7 @@ def _print_status(result: RunSummary) -> None:
     print_line("complete" if result.complete else "not complete: run the same 'deepot run' again to resume")
 
 
-def _watch(progress: RunProgress, result: RunSummary, interval_s: float, as_json: bool) -> None:
+def _watch(progress: "runs.RunProgress", result: "runs.RunSummary", interval_s: float, as_json: bool) -> None:
     """Print one update per interval until the run is complete; on a terminal each replaces the one before."""
     throughput, n_lines_shown = ThroughputMeter(), 0
     while True:
@@ -67,7 +67,7 @@ def _watch(progress: RunProgress, result: RunSummary, interval_s: float, as_json
         result = progress.poll()
 
 
-def _format_lines(result: RunSummary, rate: float | None, remaining_s: float | None) -> list[str]:
+def _format_lines(result: "runs.RunSummary", rate: float | None, remaining_s: float | None) -> list[str]:
     """Return a line with the counts and the rate, and a line for each error code."""
     fraction_done = result.n_committed / result.inputs if result.inputs else 0.0
     speed = "" if rate is None else f", {rate:.3g} images/s"
@@ -78,5 +78,5 @@ def _format_lines(result: RunSummary, rate: float | None, remaining_s: float | N
     return [head, *(f"         {count} × {code}" for code, count in result.codes.items())]
 
 
-def _format_counts(result: RunSummary) -> str:
+def _format_counts(result: "runs.RunSummary") -> str:
     return f"{result.ok} ok, {result.skipped} skipped, {result.failed} failed"

@@ -4,8 +4,7 @@ import argparse
 
 from jobs.console import make_progress, print_json, print_line
 from jobs.flags import add_json_flag, add_run_argument, run_from_args
-from pipeline.maintenance import VerificationReport, verify_run
-from pipeline.runs import RunPaths, requeue_shards
+from pipeline import maintenance, runs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,10 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Verify a run; return 1 if a result cannot be read, or is missing or corrupt and was not requeued."""
     run = run_from_args(args)
-    report = verify_run(run, make_progress())
+    report = maintenance.verify_run(run, make_progress())
     record = _print_report(run, report)
     if args.requeue:
-        requeued = requeue_shards(run, report.findings)
+        requeued = runs.requeue_shards(run, report.findings)
         print_line(f"requeued {requeued.shards} shards of {requeued.images} images: 'deepot run' processes them again")
         record |= {"requeued_shards": requeued.shards, "requeued_images": requeued.images}
     if args.json:
@@ -34,7 +33,7 @@ def main(args: argparse.Namespace) -> int:
     return int(report.n_unreadable > 0 or (report.n_corrupt > 0 and not args.requeue))
 
 
-def _print_report(run: RunPaths, report: VerificationReport) -> dict[str, object]:
+def _print_report(run: "runs.RunPaths", report: "maintenance.VerificationReport") -> dict[str, object]:
     """Print the findings and return the values for the line of JSON."""
     for finding in report.findings:
         print_line(f"{finding.uri}: {finding.problem}")

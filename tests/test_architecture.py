@@ -83,8 +83,10 @@ ROOMS = {f"{package}.{room}" for package in ("deepot", "pipeline") for room in i
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for package in FORBIDDEN_LIBRARIES
-    for path in sorted((ROOT / package).rglob("*.py"))
+    for suffix in ("*.py", "*.pyi")  # the stub of a public face that is imported lazily replaces its __init__.py
+    for path in sorted((ROOT / package).rglob(suffix))
 }
+STUBS = [path for path in MODULES.values() if path.suffix == ".pyi"]
 
 
 def room_of(module):
@@ -98,9 +100,11 @@ def iter_imports(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            assert node.level == 0, f"{path}: relative import"
-            submodules = [f"{node.module}.{alias.name}" for alias in node.names]
-            yield from (name if name in MODULES else node.module for name in submodules)
+            assert node.level == int(path in STUBS), f"{path}: relative import"  # lazy_loader takes relative ones only
+            parents = path.relative_to(ROOT).parent.parts if node.level else ()
+            module = ".".join([*parents, node.module])
+            submodules = [f"{module}.{alias.name}" for alias in node.names]
+            yield from (name if name in MODULES else module for name in submodules)
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -131,9 +135,26 @@ def test_room_imports_only_rooms_of_the_table(module):
 
 @pytest.mark.parametrize("room", sorted(ROOMS))
 def test_room_exports_a_sorted_public_face(room):
-    face = importlib.import_module(room)
-    assert face.__all__ == sorted(set(face.__all__), key=lambda name: (not name.isupper(), not name[0].isupper(), name))
-    assert all(not name.startswith("_") and hasattr(face, name) for name in face.__all__)
+    face, declared = importlib.import_module(room), declared_names(MODULES[room])
+    assert declared == sorted(set(declared), key=lambda name: (not name.isupper(), not name[0].isupper(), name))
+    assert sorted(declared) == sorted(face.__all__)
+    assert all(not name.startswith("_") and hasattr(face, name) for name in declared)
+
+
+def declared_names(path):
+    """`__all__` as it is written in a file."""
+    nodes = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.Assign)]
+    (names,) = [node.value for node in nodes if ast.unparse(node.targets[0]) == "__all__"]
+    return ast.literal_eval(names)
+
+
+@pytest.mark.parametrize("stub", STUBS, ids=lambda path: path.parent.relative_to(ROOT).as_posix())
+def test_public_face_with_a_stub_imports_nothing_by_itself(stub):
+    found = set(iter_imports(stub.with_suffix(".py")))
+    assert found - {"importlib.metadata"} == {"lazy_loader"}
+    assert stub.read_text(encoding="utf-8").isascii(), "lazy_loader reads it in the encoding of the locale"
+    modules = {path.stem for path in stub.parent.iterdir()}
+    assert not modules & set(declared_names(stub)), "once such a module is imported, the name leads to it"
 
 
 def test_there_are_no_import_cycles():

@@ -65,7 +65,7 @@ def _download(name: str, repository: str, subfolder: str) -> Path:
 
 
 def _load_config(name: str, folder: Path) -> object:
-    import diffusers  # imported here because it takes seconds, and most commands do not need it
+    import diffusers  # imported here because it takes seconds, and the embedded autoencoder does not need it
 
     try:
         return diffusers.AutoencoderKL.load_config(str(folder))

@@ -1,41 +1,5 @@
 """Encoding and decoding in tiles, the enhancer, and calibration from photos."""
 
-from deepot.inference.bands import band_sides
-from deepot.inference.calibration import (
-    degrade_photo,
-    fit_images,
-    paired_moments,
-    photo_moments,
-    photo_statistics,
-    tone_sums,
-)
-from deepot.inference.change_measurement import measure_change
-from deepot.inference.companion import mix_companion
-from deepot.inference.composition import Composition
-from deepot.inference.enhancer import Enhancer, EnhanceStats, mean_square_difference
-from deepot.inference.modes import DEFAULT_ALPHA, Preserve, TransportMode
-from deepot.inference.tile_options import TileOptions
-from deepot.inference.tiled_autoencoder import check_finite, encode_tiled, make_tile_decoder
+import lazy_loader
 
-__all__ = [
-    "DEFAULT_ALPHA",
-    "Composition",
-    "EnhanceStats",
-    "Enhancer",
-    "Preserve",
-    "TileOptions",
-    "TransportMode",
-    "band_sides",
-    "check_finite",
-    "degrade_photo",
-    "encode_tiled",
-    "fit_images",
-    "make_tile_decoder",
-    "mean_square_difference",
-    "measure_change",
-    "mix_companion",
-    "paired_moments",
-    "photo_moments",
-    "photo_statistics",
-    "tone_sums",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

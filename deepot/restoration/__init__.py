@@ -1,13 +1,5 @@
 """Degradations and restorers."""
 
-from deepot.restoration.degradations import Degradation, load_degradation, rng_for
-from deepot.restoration.loading import load_restorer
-from deepot.restoration.restorer import Restorer
+import lazy_loader
 
-__all__ = [
-    "Degradation",
-    "Restorer",
-    "load_degradation",
-    "load_restorer",
-    "rng_for",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

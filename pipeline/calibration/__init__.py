@@ -1,48 +1,5 @@
 """Calibration photos, their moments, the numbered maps and their drift."""
 
-from pipeline.calibration.change import MAX_MEASURED_PHOTOS, measure_map_change
-from pipeline.calibration.drift import Drift, read_drift_records
-from pipeline.calibration.map_update import update_map
-from pipeline.calibration.maps import find_map_uri, fit_and_store_map, list_run_maps, load_map, load_map_of_run
-from pipeline.calibration.moments import compute_moments
-from pipeline.calibration.paths import CalibrationPaths, calibration_of_run
-from pipeline.calibration.photo_lists import append_photos
-from pipeline.calibration.shard_moments import dry_run_photos
-from pipeline.calibration.sides import Side
-from pipeline.calibration.stored_moments import read_map_statistics
-from pipeline.calibration.tasks import (
-    MomentsTask,
-    MomentsTaskExecutor,
-    MomentsTaskResult,
-    list_pending_tasks,
-    list_sides,
-    make_crash_result,
-    make_moments_tasks,
-)
+import lazy_loader
 
-__all__ = [
-    "MAX_MEASURED_PHOTOS",
-    "CalibrationPaths",
-    "Drift",
-    "MomentsTask",
-    "MomentsTaskExecutor",
-    "MomentsTaskResult",
-    "Side",
-    "append_photos",
-    "calibration_of_run",
-    "compute_moments",
-    "dry_run_photos",
-    "find_map_uri",
-    "fit_and_store_map",
-    "list_pending_tasks",
-    "list_run_maps",
-    "list_sides",
-    "load_map",
-    "load_map_of_run",
-    "make_crash_result",
-    "make_moments_tasks",
-    "measure_map_change",
-    "read_drift_records",
-    "read_map_statistics",
-    "update_map",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

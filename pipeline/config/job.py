@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from deepot.transport import CalibrationKind, load_map_kind
+from deepot.transport import CalibrationKind
 from pipeline.config.output_layout import fixed_folder
 from pipeline.config.sections import (
     Calibration,
@@ -61,6 +61,8 @@ class Job(ConfigSection):
     @model_validator(mode="after")
     def _check_calibration(self) -> "Job":
         if self.map is None:
+            from deepot.transport import load_map_kind  # imports torch
+
             load_map_kind(self.transport.map_kind).check_settings(self.transport.patch_size, self.calibration_kind)
         if self.transport.refit is not RefitPolicy.NEVER and (self.map or "{map}" not in self.output.uri):
             reason = (

@@ -20,8 +20,8 @@ from pydantic_core import PydanticCustomError
 
 from deepot.errors import SpecError
 from deepot.inference import DEFAULT_ALPHA, Preserve, TransportMode
+from pipeline import imageio
 from pipeline.config.output_layout import OutputLayout
-from pipeline.imageio import MetadataPolicy, parse_output_format
 from pipeline.storage import absolute_uri
 
 Auto = Literal["auto"]
@@ -194,15 +194,15 @@ class Output(ConfigSection):
         OutputLayout.FILES, description="files (the input's folders and names), webdataset or parquet"
     )
     format: str = Field("same", description="same: the input's; or a format with options, e.g. jpeg:quality=90")
-    metadata: MetadataPolicy = Field(
-        MetadataPolicy.KEEP, description="keep, strip-gps (coordinates), strip (EXIF, XMP, IPTC, text)"
+    metadata: imageio.MetadataPolicy = Field(
+        imageio.MetadataPolicy.KEEP, description="keep, strip-gps (coordinates), strip (EXIF, XMP, IPTC, text)"
     )
 
     @field_validator("format")
     @classmethod
     def _check_format(cls, text: str) -> str:
         try:
-            parse_output_format(text)
+            imageio.parse_output_format(text)
         except SpecError as error:
             raise ValueError(str(error)) from error
         return text

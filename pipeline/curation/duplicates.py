@@ -2,14 +2,17 @@
 
 from itertools import pairwise
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
+from pipeline.curation.options import MAX_HAMMING_DISTANCE
 from pipeline.curation.query import select_rows
 from pipeline.errors import ConfigError
 from pipeline.runs import RunPaths
 
-MAX_HAMMING_DISTANCE = 15
 _HASH_BITS = 64
 _COLUMNS = ("file_name", "input_uri", "output_uri", "phash", "width", "height", "input_size")
 _PAIRS_SQL = """
@@ -48,10 +51,6 @@ def find_duplicates(run: RunPaths, max_distance: int) -> pa.Table:
     Raises:
         ConfigError: `max_distance` is out of range.
     """
-    import duckdb  # imported here, as every command imports this module and few need these libraries
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     if not 0 <= max_distance <= MAX_HAMMING_DISTANCE:
         raise ConfigError(
             f"a distance of {max_distance} bits is not possible: give one from 0 to {MAX_HAMMING_DISTANCE}, of the "

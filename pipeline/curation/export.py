@@ -18,7 +18,6 @@ from pipeline.progress import Progress
 from pipeline.sources import common_permissions, format_lines, read_photo
 from pipeline.storage import absolute_uri, join_uri, list_names, prefetch_map, sha256_hex, write
 
-PHOTO_KINDS = ("output", "input")
 _READER_THREADS, _MAX_SHARD_PHOTOS, _MAX_SHARD_BYTES = 16, 1000, 256 * 2**20
 
 

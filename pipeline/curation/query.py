@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from tempfile import TemporaryDirectory
 
+import duckdb
 import pyarrow as pa
 
 from deepot.errors import DeepotError
@@ -39,8 +40,6 @@ def select_rows(
         ConfigError: DuckDB rejects an expression.
         RunError: the folder has no run, a manifest file differs from its commit, or there is too little memory.
     """
-    import duckdb  # imported here, as every command imports this module and few need the library
-
     require_run(run)
     read_errors: list[DeepotError] = []
 

@@ -1,10 +1,5 @@
 """Estimates of the time, cost and storage of a job from a pilot run on a sample of its photos."""
 
-from pipeline.estimation.estimate import JobEstimate, estimate_job
-from pipeline.estimation.stratified_sampling import TotalEstimate
+import lazy_loader
 
-__all__ = [
-    "JobEstimate",
-    "TotalEstimate",
-    "estimate_job",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

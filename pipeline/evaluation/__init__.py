@@ -1,7 +1,5 @@
 """Sweeps over α and mode, measured against clean originals."""
 
-from pipeline.evaluation.evaluate import evaluate_job
+import lazy_loader
 
-__all__ = [
-    "evaluate_job",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

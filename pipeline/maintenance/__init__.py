@@ -1,13 +1,5 @@
 """Verification of results, and removal of orphaned files."""
 
-from pipeline.maintenance.orphans import OrphanKind, find_orphans, read_storage_clock, remove_orphans
-from pipeline.maintenance.verify import VerificationReport, verify_run
+import lazy_loader
 
-__all__ = [
-    "OrphanKind",
-    "VerificationReport",
-    "find_orphans",
-    "read_storage_clock",
-    "remove_orphans",
-    "verify_run",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

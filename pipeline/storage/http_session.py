@@ -40,15 +40,6 @@ def is_same_server(source: URL, target: URL) -> bool:
     )
 
 
-def server_of(url: str) -> tuple[str, str] | None:
-    """Return the server of a URL (scheme, host and port), and the path as it is sent; None if it has no server."""
-    try:
-        parsed = URL(url)
-        return str(parsed.origin()), parsed.raw_path
-    except ValueError:
-        return None
-
-
 async def _refuse_foreign_redirect(
     session: aiohttp.ClientSession, context: SimpleNamespace, redirect: aiohttp.TraceRequestRedirectParams
 ) -> None:

@@ -12,13 +12,10 @@ from yarl import URL
 
 from pipeline.errors import StorageError
 from pipeline.storage.fsspec_store import FsspecStore
-from pipeline.storage.http_session import make_session
 from pipeline.storage.prefetch import prefetch_map
 from pipeline.storage.retries import with_retries
 from pipeline.storage.store import Entry, ignore_special, leave_out_nothing
 
-HTTP_OPTIONS: dict[str, Any] = {"get_client": make_session}
-"""What the file system of `HttpStore` is made with."""
 _CHUNK_BYTES, _STAT_THREADS = 2**16, 16
 
 

@@ -10,19 +10,32 @@ from pipeline.errors import StorageError
 from pipeline.redaction import has_credentials, redact
 from pipeline.storage.filenames import has_unstorable_characters
 from pipeline.storage.fsspec_store import FsspecStore
-from pipeline.storage.http_store import HTTP_OPTIONS, HttpStore
 from pipeline.storage.local_store import LocalStore
 from pipeline.storage.s3_store import S3Store
 from pipeline.storage.store import ObjectStore
 from pipeline.storage.uris import absolute_uri, is_local_path
 
+
+def _make_http_store(fs: object) -> ObjectStore:
+    from pipeline.storage.http_store import HttpStore  # imports aiohttp
+
+    return HttpStore(fs)
+
+
+async def _make_http_session(**options: object) -> object:
+    from pipeline.storage.http_session import make_session  # imports aiohttp
+
+    return await make_session(**options)
+
+
 STORES: dict[str, Callable[[Any], ObjectStore]] = {
     "file": LocalStore,
-    "http": HttpStore,
+    "http": _make_http_store,
     "s3": S3Store,
 }
 """Protocol of an fsspec file system → its store; `FsspecStore` for all others."""
-FILESYSTEM_OPTIONS: dict[str, dict[str, Any]] = {"http": HTTP_OPTIONS, "https": HTTP_OPTIONS}
+_HTTP_OPTIONS = {"get_client": _make_http_session}
+FILESYSTEM_OPTIONS: dict[str, dict[str, Any]] = {"http": _HTTP_OPTIONS, "https": _HTTP_OPTIONS}
 """Protocol → what its file system is made with."""
 _CHAINED = re.compile(
     r"[\w+.-]*::|.*::[\w+.-]+://|(zip|tar|libarchive|dir|reference|simplecache|filecache|blockcache|cached)://",

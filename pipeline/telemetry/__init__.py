@@ -1,39 +1,5 @@
 """Logs, Prometheus metrics, notifications and throughput."""
 
-from pipeline.telemetry.logs import (
-    LOG_FORMAT_ENV,
-    LogFormat,
-    configure_logging,
-    current_log_format,
-    log_unprocessed,
-    route_logger,
-    set_log_context,
-)
-from pipeline.telemetry.notifications import make_notifier
-from pipeline.telemetry.prometheus_metrics import (
-    RemainingGauge,
-    record_image,
-    set_worker_count,
-    start_metrics_export,
-    stop_metrics_export,
-    track_busy_time,
-)
-from pipeline.telemetry.throughput import ThroughputMeter
+import lazy_loader
 
-__all__ = [
-    "LOG_FORMAT_ENV",
-    "LogFormat",
-    "RemainingGauge",
-    "ThroughputMeter",
-    "configure_logging",
-    "current_log_format",
-    "log_unprocessed",
-    "make_notifier",
-    "record_image",
-    "route_logger",
-    "set_log_context",
-    "set_worker_count",
-    "start_metrics_export",
-    "stop_metrics_export",
-    "track_busy_time",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

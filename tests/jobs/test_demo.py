@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from jobs import demo
 from jobs.cli import main
 from jobs.demo_photos import write_packaged_photos
 
@@ -29,7 +28,7 @@ def cropped_photos(monkeypatch, packaged_photos):
                 photo.crop((0, 0, SIDE, SIDE)).save(folder / path.name)
         return [folder / path.name for path in packaged_photos]
 
-    monkeypatch.setattr(demo, "write_packaged_photos", write_cropped)
+    monkeypatch.setattr("jobs.demo_photos.write_packaged_photos", write_cropped)
 
 
 def run_demo(folder, capsys, *flags):

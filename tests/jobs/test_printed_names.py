@@ -110,7 +110,7 @@ def test_names_in_errors_are_harmless_on_every_stream(capfd, monkeypatch, comman
         logging.getLogger("pipeline.here").warning("cannot read %s", HOSTILE)
         raise OSError(HOSTILE)
 
-    monkeypatch.setattr(COMMANDS[command], "main", broken)
+    monkeypatch.setattr(f"jobs.{command}.main", broken)
     required = ["a", "b"] if command == "compare" else ["a"]
     assert main([command, *required, "--log-format", form, *verbose]) == 2
     out, err = capfd.readouterr()

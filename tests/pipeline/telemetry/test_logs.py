@@ -119,7 +119,7 @@ def test_command_line_with_json_logging_writes_only_json_lines(tmp_path, capsys,
     assert main(["status", str(tmp_path)]) == 2
     (line,) = [json.loads(text) for text in capsys.readouterr().err.splitlines()]
     assert (line["level"], line["message"]) == ("ERROR", f"{tmp_path} is not the folder of a run: it has no run.json")
-    monkeypatch.setattr("jobs.status.RunProgress", lambda run: 1 / 0)
+    monkeypatch.setattr("pipeline.runs.RunProgress", lambda run: 1 / 0)
     assert main(["status", str(tmp_path)]) == 2
     (line,) = [json.loads(text) for text in capsys.readouterr().err.splitlines()]
     assert "ZeroDivisionError" in line["traceback"]

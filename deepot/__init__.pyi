@@ -1,0 +1,71 @@
+from .autoencoder import Autoencoder, LoadedAutoencoder, as_autoencoder, load_autoencoder
+from .errors import DeepotError
+from .inference import (
+    Enhancer,
+    TileOptions,
+    TransportMode,
+    fit_images,
+    paired_moments,
+    photo_moments,
+    photo_statistics,
+)
+from .photo import Pixels
+from .restoration import load_degradation, load_restorer
+from .transport import (
+    BinnedMoments,
+    CalibrationKind,
+    ChangeModel,
+    ChangeSums,
+    Gaussian,
+    MixtureTransport,
+    Moments,
+    PatchTransport,
+    ToneCurve,
+    ToneSums,
+    TransportMap,
+    fit_change,
+    fit_map,
+    fit_tone,
+    load_map_kind,
+    merge_in_order,
+    transport_matrix,
+    wasserstein2_squared,
+)
+
+__version__: str
+
+__all__ = [
+    "Autoencoder",
+    "BinnedMoments",
+    "CalibrationKind",
+    "ChangeModel",
+    "ChangeSums",
+    "DeepotError",
+    "Enhancer",
+    "Gaussian",
+    "LoadedAutoencoder",
+    "MixtureTransport",
+    "Moments",
+    "PatchTransport",
+    "Pixels",
+    "TileOptions",
+    "ToneCurve",
+    "ToneSums",
+    "TransportMap",
+    "TransportMode",
+    "as_autoencoder",
+    "fit_change",
+    "fit_images",
+    "fit_map",
+    "fit_tone",
+    "load_autoencoder",
+    "load_degradation",
+    "load_map_kind",
+    "load_restorer",
+    "merge_in_order",
+    "paired_moments",
+    "photo_moments",
+    "photo_statistics",
+    "transport_matrix",
+    "wasserstein2_squared",
+]

@@ -1,0 +1,64 @@
+from .binned_moments import BinnedMoments, compute_binned_patch_moments
+from .calibration_kind import CalibrationKind
+from .change_model import BandGains, ChangeModel, fit_change
+from .change_sums import ChangeSums
+from .dct import dct_basis, to_frequencies
+from .drift import estimate_sampling_variance, measure_drift_distance
+from .error_curve import CompanionFit, ErrorCurve, check_alpha
+from .gaussian import Gaussian, affine_transport, transport_matrix, wasserstein2_squared
+from .map_fit import fit_map
+from .map_info import MapInfo
+from .map_kinds import MAP_KINDS, LatentOperator, MapKind, PatchStatistics, load_map_kind
+from .merging import MergeableT, merge_in_order
+from .mixture_operator import MixtureTransport
+from .moments import Moments, read_autoencoder_sha256
+from .patch_moments import compute_patch_moments
+from .patch_nll import PatchNll
+from .patch_operator import PatchTransport, count_overlaps, detail_energy, extract_patches
+from .tone import ToneCurve, ToneSums, fit_tone
+from .transport_map import TransportMap
+from .uncertainty import estimate_uncertainty
+
+__all__ = [
+    "MAP_KINDS",
+    "BandGains",
+    "BinnedMoments",
+    "CalibrationKind",
+    "ChangeModel",
+    "ChangeSums",
+    "CompanionFit",
+    "ErrorCurve",
+    "Gaussian",
+    "LatentOperator",
+    "MapInfo",
+    "MapKind",
+    "MergeableT",
+    "MixtureTransport",
+    "Moments",
+    "PatchNll",
+    "PatchStatistics",
+    "PatchTransport",
+    "ToneCurve",
+    "ToneSums",
+    "TransportMap",
+    "affine_transport",
+    "check_alpha",
+    "compute_binned_patch_moments",
+    "compute_patch_moments",
+    "count_overlaps",
+    "dct_basis",
+    "detail_energy",
+    "estimate_sampling_variance",
+    "estimate_uncertainty",
+    "extract_patches",
+    "fit_change",
+    "fit_map",
+    "fit_tone",
+    "load_map_kind",
+    "measure_drift_distance",
+    "merge_in_order",
+    "read_autoencoder_sha256",
+    "to_frequencies",
+    "transport_matrix",
+    "wasserstein2_squared",
+]

@@ -1,0 +1,44 @@
+from .job import FINGERPRINT_LENGTH, Job
+from .key_types import describe_number, is_list, leaf_types, list_choices, section_type
+from .loading import load_job, parse_job
+from .output_layout import MAP_PLACEHOLDER, OutputLayout, fixed_folder, output_folder
+from .sections import (
+    ENV_PREFIX,
+    FILE_PREFIX,
+    Calibration,
+    Compute,
+    ConfigSection,
+    Evaluation,
+    Limits,
+    Notifications,
+    Photos,
+    RefitPolicy,
+    is_http_url,
+)
+
+__all__ = [
+    "ENV_PREFIX",
+    "FILE_PREFIX",
+    "FINGERPRINT_LENGTH",
+    "MAP_PLACEHOLDER",
+    "Calibration",
+    "Compute",
+    "ConfigSection",
+    "Evaluation",
+    "Job",
+    "Limits",
+    "Notifications",
+    "OutputLayout",
+    "Photos",
+    "RefitPolicy",
+    "describe_number",
+    "fixed_folder",
+    "is_http_url",
+    "is_list",
+    "leaf_types",
+    "list_choices",
+    "load_job",
+    "output_folder",
+    "parse_job",
+    "section_type",
+]

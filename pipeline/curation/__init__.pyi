@@ -1,0 +1,18 @@
+from .distances import load_moments, mean_shift, pairwise_distances, plot_distances
+from .duplicates import find_duplicates
+from .export import export_photos, write_parquet
+from .options import MAX_HAMMING_DISTANCE, PHOTO_KINDS
+from .query import select_rows
+
+__all__ = [
+    "MAX_HAMMING_DISTANCE",
+    "PHOTO_KINDS",
+    "export_photos",
+    "find_duplicates",
+    "load_moments",
+    "mean_shift",
+    "pairwise_distances",
+    "plot_distances",
+    "select_rows",
+    "write_parquet",
+]

@@ -1,0 +1,6 @@
+"""What can be asked of an export and of the search for duplicates."""
+
+PHOTO_KINDS = ("output", "input")
+"""The photos of a row that an export contains."""
+MAX_HAMMING_DISTANCE = 15
+"""Bits, of 64, in which the hashes of two photos that look the same may differ at most."""

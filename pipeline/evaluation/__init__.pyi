@@ -1,0 +1,5 @@
+from .evaluate import evaluate_job
+
+__all__ = [
+    "evaluate_job",
+]

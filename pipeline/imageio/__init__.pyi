@@ -1,0 +1,26 @@
+from .apple_double import is_apple_double
+from .extensions import EXTENSIONS, IMAGE_EXTENSIONS, has_image_extension
+from .file_suffix import extension_for
+from .image_file import add_format_extension, check_writable, decode, encode
+from .image_format import DecodedImage, OutputFormat
+from .metadata.metadata import MetadataPolicy
+from .metadata.sidecars import strip_sidecar_location
+from .output_formats import find_unwritable_format, parse_output_format
+
+__all__ = [
+    "EXTENSIONS",
+    "IMAGE_EXTENSIONS",
+    "DecodedImage",
+    "MetadataPolicy",
+    "OutputFormat",
+    "add_format_extension",
+    "check_writable",
+    "decode",
+    "encode",
+    "extension_for",
+    "find_unwritable_format",
+    "has_image_extension",
+    "is_apple_double",
+    "parse_output_format",
+    "strip_sidecar_location",
+]

@@ -1,0 +1,11 @@
+from .orphans import OrphanKind, find_orphans, read_storage_clock, remove_orphans
+from .verify import VerificationReport, verify_run
+
+__all__ = [
+    "OrphanKind",
+    "VerificationReport",
+    "find_orphans",
+    "read_storage_clock",
+    "remove_orphans",
+    "verify_run",
+]

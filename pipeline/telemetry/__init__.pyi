@@ -1,0 +1,37 @@
+from .logs import (
+    LOG_FORMAT_ENV,
+    LogFormat,
+    configure_logging,
+    current_log_format,
+    log_unprocessed,
+    route_logger,
+    set_log_context,
+)
+from .notifications import make_notifier
+from .prometheus_metrics import (
+    RemainingGauge,
+    record_image,
+    set_worker_count,
+    start_metrics_export,
+    stop_metrics_export,
+    track_busy_time,
+)
+from .throughput import ThroughputMeter
+
+__all__ = [
+    "LOG_FORMAT_ENV",
+    "LogFormat",
+    "RemainingGauge",
+    "ThroughputMeter",
+    "configure_logging",
+    "current_log_format",
+    "log_unprocessed",
+    "make_notifier",
+    "record_image",
+    "route_logger",
+    "set_log_context",
+    "set_worker_count",
+    "start_metrics_export",
+    "stop_metrics_export",
+    "track_busy_time",
+]
