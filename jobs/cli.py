@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from difflib import get_close_matches
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -64,6 +65,17 @@ class _CommandParser(_Parser):
 
     undeclared: str | None = None
 
+    def hint_at(self, arguments: Sequence[str]) -> str:
+        """Return the flag that is spelled most like an unknown one, as the end of a sentence; empty without any."""
+        flags = [flag for action in self._actions for flag in action.option_strings]
+        last_parts = {flag.rpartition(".")[2].lstrip("-") for flag in flags}
+        for argument in arguments:
+            name = argument.partition("=")[0].lstrip("-").replace("-", "_")
+            if argument.startswith("-") and (near := get_close_matches(name, [*last_parts, *flags], n=1)):
+                fitting = [flag for flag in flags if near[0] in (flag, flag.rpartition(".")[2].lstrip("-"))]
+                return f"; did you mean {min(fitting, key=len)}?"
+        return ""
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401 — as argparse has it
         """Declare the arguments, and parse them."""
         command, self.undeclared = self.undeclared, None
@@ -82,7 +94,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0 all done; 1 done, but too many images failed or a check found differences; 2 the command
         could not run; 130 interrupted.
     """
-    args = _build_parser().parse_args(arguments)
+    parser, commands = _build_parser()
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        command = commands[args.command]
+        command.error(f"unrecognized arguments: {' '.join(unknown)}{command.hint_at(unknown)}")
     with _sigterm_as_interrupt():
         return _run(args)
 
@@ -154,7 +170,8 @@ def _run_as_json(args: argparse.Namespace) -> int:
     return exit_status
 
 
-def _build_parser() -> argparse.ArgumentParser:
+def _build_parser() -> tuple[argparse.ArgumentParser, dict[str, _CommandParser]]:
+    """Return the parser of the program, and those of its commands."""
     parser = _Parser(
         prog="deepot", description="Make restored photos look real: Deep Optimal Transport for photo archives."
     )
@@ -163,7 +180,7 @@ def _build_parser() -> argparse.ArgumentParser:
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary)
         command.undeclared = name
-        command.add_argument("--verbose", action="store_true", help="print logs, warnings and full tracebacks")
+        command.add_argument("-v", "--verbose", action="store_true", help="print logs, warnings and full tracebacks")
         command.add_argument(
             "--log-format",
             type=LogFormat,
@@ -171,7 +188,7 @@ def _build_parser() -> argparse.ArgumentParser:
             default=os.environ.get(LOG_FORMAT_ENV) or LogFormat.TEXT,
             help=f"json: write everything on standard error as lines of JSON (default: ${LOG_FORMAT_ENV}, or text)",
         )
-    return parser
+    return parser, dict(commands.choices)
 
 
 def _import_command(name: str) -> ModuleType:

@@ -14,14 +14,11 @@ from jobs.flags import (
     run_options_from_args,
     whole_number,
 )
-from pipeline.config import Job, load_job
+from pipeline import config, preview, sources, storage
 from pipeline.errors import ConfigError
-from pipeline.preview import PreviewOptions, preview_job, render_preview_page
-from pipeline.sources import format_lines
-from pipeline.storage import absolute_uri, write
 
 _FOLDER = "deepot-preview"
-_DEFAULT = PreviewOptions()
+_DEFAULT = preview.PreviewOptions()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,9 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Render the photos, write the page and print where it is."""
     job, names, command = _job_and_photos(args)
-    found = preview_job(job, run_options_from_args(args), PreviewOptions(names, args.photos, args.max_side))
-    page = absolute_uri(args.page)
-    write(page, render_preview_page(found, lambda alpha: f"{command} --alpha {alpha:g}").encode())
+    found = preview.preview_job(
+        job, run_options_from_args(args), preview.PreviewOptions(names, args.photos, args.max_side)
+    )
+    page = storage.absolute_uri(args.page)
+    storage.write(page, preview.render_preview_page(found, lambda alpha: f"{command} --alpha {alpha:g}").encode())
     for uri, reason in found.unusable:
         print_line(f"left out {uri}: {reason}")
     print_line(f"photos   {len(found.photos)}: {', '.join(photo.entry.key for photo in found.photos)}")
@@ -80,7 +79,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _job_and_photos(args: argparse.Namespace) -> tuple[Job, tuple[str, ...], str]:
+def _job_and_photos(args: argparse.Namespace) -> tuple["config.Job", tuple[str, ...], str]:
     """Return the job, the names of photos of its input to show, and the command that runs it.
 
     Raises:
@@ -90,14 +89,14 @@ def _job_and_photos(args: argparse.Namespace) -> tuple[Job, tuple[str, ...], str
     flags = [part for key, value in keys.items() for part in (f"--{key}", _to_text(value)) if key not in _STRENGTH_KEYS]
     if args.sources and args.sources[0].lower().endswith(JOB_SUFFIXES):
         job_file, *names = args.sources
-        return load_job(job_file, keys), tuple(names), shlex.join(["deepot", "run", job_file, *flags])
+        return config.load_job(job_file, keys), tuple(names), shlex.join(["deepot", "run", job_file, *flags])
     if args.sources:
         keys = {"input": _input_of(args.sources), "output": f"{_FOLDER}/enhanced"} | keys
     if "input" not in keys and "input.images" not in keys:
         raise ConfigError("name a job file, or photos and what happened to them, such as --degradation noise:sigma=25")
     added = {key: str(keys[key]) for key in ("input", "output") if key in keys and f"--{key}" not in flags}
     flags += [part for key, value in added.items() for part in (f"--{key}", value)]
-    return load_job(None, keys), (), shlex.join(["deepot", "run", *flags])
+    return config.load_job(None, keys), (), shlex.join(["deepot", "run", *flags])
 
 
 _STRENGTH_KEYS = ("transport.alpha", "transport.strength")
@@ -113,5 +112,5 @@ def _input_of(photos: list[str]) -> str:
         return photos[0]
     Path(_FOLDER).mkdir(exist_ok=True)
     path = Path(_FOLDER, "photos.txt")
-    path.write_text(format_lines(absolute_uri(photo) for photo in photos), encoding="utf-8")
+    path.write_text(sources.format_lines(storage.absolute_uri(photo) for photo in photos), encoding="utf-8")
     return str(path)

@@ -4,7 +4,7 @@ import argparse
 import json
 
 from jobs.console import print_line
-from pipeline.config import Job
+from pipeline import config
 
 
 def add_arguments(_: argparse.ArgumentParser) -> None:
@@ -13,6 +13,6 @@ def add_arguments(_: argparse.ArgumentParser) -> None:
 
 def main(_: argparse.Namespace) -> int:
     """Print the schema."""
-    for line in json.dumps(Job.model_json_schema(), indent=2, ensure_ascii=False).splitlines():
+    for line in json.dumps(config.Job.model_json_schema(), indent=2, ensure_ascii=False).splitlines():
         print_line(line)
     return 0

@@ -13,8 +13,8 @@ from .sections import (
     Notifications,
     Photos,
     RefitPolicy,
-    is_http_url,
 )
+from .uri_checks import is_http_url
 
 __all__ = [
     "ENV_PREFIX",

@@ -4,7 +4,6 @@ import os
 import re
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +21,7 @@ from deepot.errors import SpecError
 from deepot.inference import DEFAULT_ALPHA, Preserve, TransportMode
 from pipeline import imageio
 from pipeline.config.output_layout import OutputLayout
+from pipeline.config.uri_checks import is_http_url
 from pipeline.storage import absolute_uri
 
 Auto = Literal["auto"]
@@ -312,12 +312,3 @@ class Notifications(ConfigSection):
         elif "@" in text.partition("://")[2].partition("/")[0]:
             raise PydanticCustomError("webhook", "a URL with a user name or password is not accepted")
         return text
-
-
-def is_http_url(url: str) -> bool:
-    """Whether a text is an http:// or https:// URL."""
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        return False

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from pipeline.redaction import has_credentials, redact
 from pipeline.storage import has_unstorable_characters, is_local_path
@@ -84,3 +85,12 @@ def _iter_texts(content: object) -> Iterator[tuple[str, str]]:
                 yield from (("", name) for name in value if isinstance(name, str))
             else:
                 pending += ((key, each) for each in value)
+
+
+def is_http_url(url: str) -> bool:
+    """Whether a text is an http:// or https:// URL."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False

@@ -1,11 +1,5 @@
 """What a job would make of a few photos at several α, on one page, before anything is run."""
 
-from pipeline.preview.page import render_preview_page
-from pipeline.preview.preview import PreviewOptions, PreviewResult, preview_job
+import lazy_loader
 
-__all__ = [
-    "PreviewOptions",
-    "PreviewResult",
-    "preview_job",
-    "render_preview_page",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

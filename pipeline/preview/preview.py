@@ -10,6 +10,7 @@ from deepot.transport import CalibrationKind, TransportMap
 from pipeline.calibration import find_map_uri, load_map
 from pipeline.config import Calibration, Job
 from pipeline.errors import ConfigError, NothingFoundError
+from pipeline.preview.options import PreviewOptions
 from pipeline.preview.rendering import PreviewTask, RenderedPhoto, render_photo
 from pipeline.sources import find_images, sample_by_hash
 from pipeline.stages import JobContext, RunOptions, calibrate_job, open_run, worker_session
@@ -20,21 +21,6 @@ MAX_CALIBRATION_PHOTOS = 32
 _FEW_PHOTOS = 16
 _ALPHAS = (1.0, 0.75, 0.5, 0.25, 0.0)
 _COMPANION_ALPHAS = (2.0, 1.5)
-
-
-@dataclass(frozen=True)
-class PreviewOptions:
-    """What a preview shows.
-
-    Attributes:
-        photos: names of photos of the input; empty chooses some by a hash of their names.
-        limit: how many are chosen.
-        max_side: the largest side of the region in the middle of a photo that is rendered, in pixels.
-    """
-
-    photos: tuple[str, ...] = ()
-    limit: int = 6
-    max_side: int = 1024
 
 
 @dataclass(frozen=True)

@@ -1,3 +1,4 @@
+from .defaults import DEFAULT_REPORT_PHOTOS
 from .error_curve import plot_error_curve
 from .evaluation_curve import plot_curve
 from .evaluation_result import EvaluationResult, read_evaluation
@@ -10,7 +11,7 @@ from .preview_photo import (
     find_largest_change,
     to_data_uri,
 )
-from .report import DEFAULT_REPORT_PHOTOS, write_report
+from .report import write_report
 
 __all__ = [
     "DEFAULT_REPORT_PHOTOS",

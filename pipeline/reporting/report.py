@@ -11,6 +11,7 @@ from markupsafe import Markup
 from deepot.transport import PatchNll
 from pipeline.calibration import calibration_of_run, load_map_of_run, read_drift_records
 from pipeline.errors import advice_for
+from pipeline.reporting.defaults import DEFAULT_REPORT_PHOTOS
 from pipeline.reporting.error_curve import plot_error_curve
 from pipeline.reporting.evaluation_result import read_evaluation
 from pipeline.reporting.evaluation_table import tabulate_evaluation
@@ -21,9 +22,6 @@ from pipeline.reporting.templates import render_page
 from pipeline.runs import RunPaths, iter_manifest_tables, iter_missing_inputs, require_run
 from pipeline.sources import common_permissions
 from pipeline.storage import exists, list_names, read, write
-
-DEFAULT_REPORT_PHOTOS = 12
-"""Number of photos of a report, unless another one is given: about 5 MB."""
 
 
 def write_report(run: RunPaths, max_photos: int = DEFAULT_REPORT_PHOTOS) -> str:

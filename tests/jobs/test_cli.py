@@ -291,3 +291,28 @@ def test_run_on_s3_writes_the_same_photos_as_on_disk(job_file, s3, tmp_path, in_
     capsys.readouterr()
     assert main(["run", job_file("s3.yaml", **changes), "--allow-code", "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["done_now"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (
+            ["run", "job.yaml", "--alpah", "0.5"],
+            "deepot run: unrecognized arguments: --alpah 0.5; did you mean --alpha?",
+        ),
+        (["run", "job.yaml", "--patch-size", "3"], "did you mean --transport.patch_size?"),
+        (["fit", "job.yaml", "--transport.aplha=1"], "did you mean --transport.alpha?"),
+        (["status", "run", "--wach"], "deepot status: unrecognized arguments: --wach; did you mean --watch?"),
+        (["status", "run", "more"], "deepot status: unrecognized arguments: more; see 'deepot status --help'"),
+    ],
+)
+def test_unknown_flag_is_answered_with_the_nearest_one_of_the_command(capsys, arguments, hint):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert hint in capsys.readouterr().err
+
+
+def test_python_m_deepot_is_the_command():
+    process = subprocess.run([sys.executable, "-m", "deepot", "--version"], capture_output=True, text=True, check=True)
+    assert process.stdout.startswith("deepot ")

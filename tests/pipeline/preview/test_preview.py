@@ -8,7 +8,8 @@ from PIL import Image
 
 from deepot.evaluation import SweepPoint
 from pipeline.errors import ConfigError, NothingFoundError
-from pipeline.preview import PreviewOptions, preview, preview_job
+from pipeline.preview import PreviewOptions, preview_job
+from pipeline.preview import preview as preview_module
 from pipeline.stages import RunOptions, open_run
 from tests.support.in_process_pool import OPTIONS, run_in_process
 
@@ -51,8 +52,8 @@ def test_preview_job_renders_what_a_run_writes_and_leaves_its_map_to_the_run(mak
 
 
 def test_preview_job_with_many_calibration_photos_and_no_map_takes_few(make_job, tmp_path, monkeypatch):
-    monkeypatch.setattr(preview, "MAX_CALIBRATION_PHOTOS", 2)
-    monkeypatch.setattr(preview, "_FEW_PHOTOS", 2)
+    monkeypatch.setattr(preview_module, "MAX_CALIBRATION_PHOTOS", 2)
+    monkeypatch.setattr(preview_module, "_FEW_PHOTOS", 2)
     job = make_job()
     found = preview_job(job, OPTIONS, PreviewOptions(limit=1))
     assert (found.calibration_photos, found.transport.info.reference_images) == (2, 2)
