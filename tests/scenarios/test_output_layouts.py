@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline.curation.export import PHOTO_KINDS, export_photos
+from pipeline.curation import PHOTO_KINDS, export_photos
 from pipeline.errors import StorageError
 from pipeline.imageio.extensions import EXTENSIONS
 from pipeline.imageio.image_file import add_format_extension, decode
