@@ -9,7 +9,7 @@ from deepot.inference.calibration import (
     photo_statistics,
     tone_sums,
 )
-from deepot.inference.change_measurement import measure_change
+from deepot.inference.change_measurement import measure_change, measure_energies
 from deepot.inference.companion import mix_companion
 from deepot.inference.composition import Composition
 from deepot.inference.enhancer import Enhancer, EnhanceStats, mean_square_difference
@@ -33,6 +33,7 @@ __all__ = [
     "make_tile_decoder",
     "mean_square_difference",
     "measure_change",
+    "measure_energies",
     "mix_companion",
     "paired_moments",
     "photo_moments",

@@ -6,6 +6,8 @@ from deepot.transport.change_model import BandGains, ChangeModel, fit_change
 from deepot.transport.change_sums import ChangeSums
 from deepot.transport.dct import dct_basis, to_frequencies
 from deepot.transport.drift import estimate_sampling_variance, measure_drift_distance
+from deepot.transport.energy_gains import fit_energy_gains
+from deepot.transport.energy_sums import EnergySums
 from deepot.transport.error_curve import CompanionFit, ErrorCurve, check_alpha
 from deepot.transport.gaussian import Gaussian, affine_transport, transport_matrix, wasserstein2_squared
 from deepot.transport.map_fit import fit_map
@@ -29,6 +31,7 @@ __all__ = [
     "ChangeModel",
     "ChangeSums",
     "CompanionFit",
+    "EnergySums",
     "ErrorCurve",
     "Gaussian",
     "LatentOperator",
@@ -54,6 +57,7 @@ __all__ = [
     "estimate_uncertainty",
     "extract_patches",
     "fit_change",
+    "fit_energy_gains",
     "fit_map",
     "fit_tone",
     "load_map_kind",
