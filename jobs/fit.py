@@ -27,7 +27,8 @@ def main(args: argparse.Namespace) -> int:
     alpha = transport.resolve_alpha(goal, mode)
     if transport.change is not None:
         print_line(f"gains    {transport.change.gains_summary}")
-        print_line(f"error    {transport.change.curve_summary(mode)}")
+        if summary := transport.change.curve_summary(mode):
+            print_line(f"error    {summary}")
         if summary := transport.change.companion_summary:
             print_line(f"companion {summary}")
     if isinstance(goal, str):

@@ -7,7 +7,7 @@ from .calibration import (
     photo_statistics,
     tone_sums,
 )
-from .change_measurement import measure_change
+from .change_measurement import measure_change, measure_energies
 from .companion import mix_companion
 from .composition import Composition
 from .enhancer import Enhancer, EnhanceStats, mean_square_difference
@@ -31,6 +31,7 @@ __all__ = [
     "make_tile_decoder",
     "mean_square_difference",
     "measure_change",
+    "measure_energies",
     "mix_companion",
     "paired_moments",
     "photo_moments",

@@ -42,6 +42,15 @@ def split_bands(change: Tensor, factor: int) -> Tensor:
     return torch.stack(parts)
 
 
+def reference_band(image: Tensor, factor: int) -> Tensor:
+    """Return the band of luma an octave coarser than the finest of `coarse`, (B, 3, H, W).
+
+    H and W are multiples of 2 · `factor`.
+    """
+    luma = luma_difference(image)
+    return coarse(luma, factor) - coarse(luma, 2 * factor)
+
+
 def scale_bands(change: Tensor, factor: int, gains: BandGains) -> Tensor:
     """Return a change (B, 3, H, W) with its bands multiplied by gains; only the first band has cell means.
 

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from deepot.autoencoder import LoadedAutoencoder
-from deepot.inference.change_measurement import measure_change
+from deepot.inference.change_measurement import measure_change, measure_energies
 from deepot.inference.tile_options import TileOptions
 from deepot.inference.tiled_autoencoder import encode_tiled
 from deepot.photo import Pixels
@@ -26,6 +26,7 @@ from deepot.transport import (
     TransportMap,
     compute_patch_moments,
     fit_change,
+    fit_energy_gains,
     fit_map,
     fit_tone,
     load_map_kind,
@@ -158,7 +159,7 @@ def fit_images(
     if companions is not None and not calibration.has_clean_originals:
         raise ValueError(f"companions need the clean originals of the restored images, but these are {calibration}")
     curve: ToneCurve | None = None
-    if calibration.has_clean_originals:
+    if calibration.has_natural_photos:
         restored, natural = list(restored), list(natural)
         companions = None if companions is None else list(companions)
         if companions is not None and len(companions) != len(restored):
@@ -185,9 +186,15 @@ def fit_images(
         statistics=None if map_kind.statistics is Moments else (source_statistics, reference_statistics),
         tone=curve,
     )
-    if not calibration.has_clean_originals:
+    if not calibration.has_natural_photos:
         return fitted
     operator = fitted.operator_on(autoencoder.device)
+    if not calibration.has_clean_originals:
+        energies = [
+            merge_in_order(measure_energies(autoencoder, Pixels.from_image(image), transport) for image in images)
+            for images, transport in ((restored, operator), (natural, None))
+        ]
+        return replace(fitted, change=fit_energy_gains(*energies))
     pairs = ([Pixels.from_image(image) for image in pair] for pair in zip(restored, natural, strict=True))
     others = repeat(None) if companions is None else map(Pixels.from_image, companions)
     sums = [

@@ -1,4 +1,4 @@
-"""Measuring what a map changes in one calibration pair."""
+"""Measuring what a map changes in one calibration pair, or in one photo of an unpaired calibration."""
 
 from collections.abc import Callable
 
@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from deepot.autoencoder import LoadedAutoencoder
-from deepot.inference.bands import band_sides, split_bands
+from deepot.inference.bands import band_sides, reference_band, split_bands
 from deepot.inference.cell_filters import remove_repetition
 from deepot.inference.companion import check_companion_size
 from deepot.inference.tiled_autoencoder import check_finite
 from deepot.photo import Pixels
-from deepot.transport import ChangeSums, ToneCurve
+from deepot.transport import ChangeSums, EnergySums, ToneCurve
 
 MAX_SIDE = 512
 """Side in pixels of the centre square of a photo that is measured."""
@@ -43,17 +43,62 @@ def measure_change(
     if companion is not None:
         check_companion_size(restored, companion)
     factor = autoencoder.factor
-    height, width = (min(side, MAX_SIDE) // factor * factor for side in (restored.height, restored.width))
-    if (restored.height, restored.width) != (natural.height, natural.width) or not height * width:
+    square = _centre_square(restored, factor)
+    if (restored.height, restored.width) != (natural.height, natural.width) or square is None:
         return ChangeSums.empty(len(band_sides(factor)) + 1)
-    top, left = (restored.height - height) // 2, (restored.width - width) // 2
-    square = slice(top, top + height), slice(left, left + width)
     before, clean = (pixels.to_rgb(*square, autoencoder.device) for pixels in (restored, natural))
     toned = before if tone is None else tone.apply(before)
-    latents = autoencoder.encode(toned)
-    check_finite(autoencoder, latents)
-    decoded, decoded_transported = (autoencoder.decode(each) for each in (latents, transport(latents)))
+    decoded, decoded_transported = _decode_both(autoencoder, transport, toned)
     change = remove_repetition(decoded_transported - decoded, factor)
     bands = (split_bands(image, factor) for image in (change, toned, clean))
     other = None if companion is None else companion.to_rgb(*square, autoencoder.device)
     return ChangeSums.from_pair(before, toned, clean, *bands, plain=decoded_transported, companion=other)
+
+
+@torch.inference_mode()
+def measure_energies(
+    autoencoder: LoadedAutoencoder, photo: Pixels, transport: Callable[[Tensor], Tensor] | None = None
+) -> EnergySums:
+    """Return the band energies of the centre square of a photo; empty if it is smaller than two cells.
+
+    Args:
+        autoencoder: The autoencoder.
+        photo: A photo of either side of an unpaired calibration.
+        transport: The map as an operator on latents, for a restored photo; None for a natural one.
+
+    Raises:
+        AutoencoderError: The autoencoder returned values that are not finite.
+    """
+    factor = autoencoder.factor
+    square = _centre_square(photo, 2 * factor)
+    if square is None:
+        return EnergySums.empty(len(band_sides(factor)))
+    image = photo.to_rgb(*square, autoencoder.device)
+    bands = torch.cat([reference_band(image, factor)[None], split_bands(image, factor)[0, 1:]])
+    if transport is None:
+        return EnergySums.from_photo(bands)
+    decoded, decoded_transported = _decode_both(autoencoder, transport, image)
+    change = remove_repetition(decoded_transported - decoded, factor)
+    return EnergySums.from_photo(bands, split_bands(change, factor)[0, 1:])
+
+
+def _centre_square(photo: Pixels, unit: int) -> tuple[slice, slice] | None:
+    """Return the rows and columns that are measured, multiples of `unit`; None if the photo is too small."""
+    height, width = (min(side, MAX_SIDE) // unit * unit for side in (photo.height, photo.width))
+    if not height * width:
+        return None
+    top, left = (photo.height - height) // 2, (photo.width - width) // 2
+    return slice(top, top + height), slice(left, left + width)
+
+
+def _decode_both(
+    autoencoder: LoadedAutoencoder, transport: Callable[[Tensor], Tensor], image: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return D(z) and D(z′) of an image (1, 3, H, W).
+
+    Raises:
+        AutoencoderError: The autoencoder returned values that are not finite.
+    """
+    latents = autoencoder.encode(image)
+    check_finite(autoencoder, latents)
+    return autoencoder.decode(latents), autoencoder.decode(transport(latents))

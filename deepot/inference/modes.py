@@ -10,7 +10,7 @@ class TransportMode(StrEnum):
     """How an output is composed of the restored photo x* and the two decoded images D(z) and D(z′).
 
     AUTO: x* + (1 − α)(t − x* + G(D(z′) − D(z))), with G the filter `remove_repetition` and the gains of the map's bands
-        (`fit_change`), which calibration pairs show; DETAIL for maps that were not fitted from pairs.
+        (`fit_change`, `fit_energy_gains`), which natural photos show; DETAIL for maps that were fitted without them.
     DETAIL: x* + (1 − α)(t − x* + H(D(z′) − D(z))), with x* toned to t by the map's tone curve, z = E(t), and H the
         filters `detail` and `remove_repetition`: the mean of every cell stays as in (1 − α) t + α x*.
     RESIDUAL: The same without `detail`: coarse structure and colours may change, too.

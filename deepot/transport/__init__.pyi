@@ -4,6 +4,8 @@ from .change_model import BandGains, ChangeModel, fit_change
 from .change_sums import ChangeSums
 from .dct import dct_basis, to_frequencies
 from .drift import estimate_sampling_variance, measure_drift_distance
+from .energy_gains import fit_energy_gains
+from .energy_sums import EnergySums
 from .error_curve import CompanionFit, ErrorCurve, check_alpha
 from .gaussian import Gaussian, affine_transport, transport_matrix, wasserstein2_squared
 from .map_fit import fit_map
@@ -27,6 +29,7 @@ __all__ = [
     "ChangeModel",
     "ChangeSums",
     "CompanionFit",
+    "EnergySums",
     "ErrorCurve",
     "Gaussian",
     "LatentOperator",
@@ -52,6 +55,7 @@ __all__ = [
     "estimate_uncertainty",
     "extract_patches",
     "fit_change",
+    "fit_energy_gains",
     "fit_map",
     "fit_tone",
     "load_map_kind",

@@ -35,6 +35,11 @@ class CalibrationKind(StrEnum):
         return self is CalibrationKind.PAIRED
 
     @property
+    def has_natural_photos(self) -> bool:
+        """Whether one of the sets is of natural photos, which show how much detail results should have."""
+        return self is not CalibrationKind.SELF
+
+    @property
     def default_shrinkage_se(self) -> float:
         """By how many standard errors the map is shrunk unless the user chooses otherwise (`fit_map`)."""
         return 0.0 if self.has_same_scenes else _UNPAIRED_SHRINKAGE_SE

@@ -1,8 +1,8 @@
-"""What calibration pairs show about the change that a map makes: the gains of its bands, and the error at any α.
+"""What a calibration shows about the change that a map makes: the gains of its bands, and the error at any α.
 
 A decoder does not draw every transported latent as strongly as natural photos have it: some bands come out too weak,
 others too strong. And coarse structure that the map changes is right after some restorers and wrong after others. Pairs
-of restored and clean photos show both in closed form.
+of restored and clean photos show both in closed form (`fit_change`), unpaired sets the former (`fit_energy_gains`).
 """
 
 import math
@@ -47,8 +47,9 @@ class ChangeModel:
 
     Attributes:
         gains: The gains.
-        curves: The error curve of each mode by its name, over the calibration pairs, which the map was fitted from.
-        images: Number of pairs.
+        curves: The error curve of each mode by its name, over the calibration pairs, which the map was fitted from;
+            None without pairs, as only they show the error.
+        images: Number of pairs, or of restored photos without pairs.
         companion: How far mixing with the companions of the restored photos lowers the error; None without companions.
 
     Example:
@@ -62,7 +63,7 @@ class ChangeModel:
     """
 
     gains: BandGains
-    curves: Mapping[str, ErrorCurve]
+    curves: Mapping[str, ErrorCurve] | None
     images: int
     companion: CompanionFit | None = None
 
@@ -73,7 +74,9 @@ class ChangeModel:
         return f"luma {luma}, chroma {chroma}, from coarse to fine"
 
     def curve_summary(self, mode: str) -> str:
-        """The error curve of a mode as one line of text."""
+        """The error curve of a mode as one line of text; empty without pairs."""
+        if self.curves is None:
+            return ""
         curve = self.curves[mode]
         losses = ", ".join(f"{-curve.loss_db(alpha):+.2f} dB at α = {alpha:g}" for alpha in (0.75, 0.5, 0.25, 0.0))
         return f"PSNR {losses}; best at α = {curve.min_error_alpha:.2f} (on {self.images} calibration pairs)"
@@ -81,7 +84,7 @@ class ChangeModel:
     @property
     def companion_summary(self) -> str:
         """The weight of the companion, and the error at α = 2, as one line of text; empty without a companion."""
-        if self.companion is None:
+        if self.companion is None or self.curves is None:
             return ""
         gain = -self.curves["plain"].loss_db(2.0)
         return f"weight {self.companion.weight:.3f} at α = 2, PSNR {gain:+.2f} dB (on {self.images} calibration pairs)"
@@ -89,9 +92,12 @@ class ChangeModel:
     @property
     def record(self) -> dict[str, Any]:
         """All fields as JSON values."""
+        curves: dict[str, dict[str, float]] | None = None
+        if self.curves is not None:
+            curves = {mode: {name: getattr(each, name) for name in _TERMS} for mode, each in self.curves.items()}
         return {
             "gains": {name: list(values) for name, values in vars(self.gains).items()},
-            "curves": {mode: {name: getattr(curve, name) for name in _TERMS} for mode, curve in self.curves.items()},
+            "curves": curves,
             "images": self.images,
             "companion": None if self.companion is None else vars(self.companion),
         }
@@ -107,7 +113,8 @@ class ChangeModel:
         """
         gains = BandGains(**{name: tuple(map(float, values)) for name, values in record["gains"].items()})
         companion = None if record["companion"] is None else CompanionFit(**_to_floats(record["companion"]))
-        terms = {mode: _to_floats(curve) for mode, curve in record["curves"].items()}
+        has_pairs = record["curves"] is not None
+        terms = {mode: _to_floats(curve) for mode, curve in record["curves"].items()} if has_pairs else {}
         curves = {mode: ErrorCurve(**each, companion=companion) for mode, each in terms.items()}
         numbers = [*gains.luma, *gains.chroma, *(value for each in terms.values() for value in each.values())]
         numbers += [] if companion is None else vars(companion).values()
@@ -115,14 +122,16 @@ class ChangeModel:
             raise ValueError("its change model has numbers that are not finite")
         if min(*gains.luma, *gains.chroma) < 0 or len(gains.luma) != len(gains.chroma) or len(gains.luma) < 2:
             raise ValueError("its gains cannot have been fitted")
-        if sorted(curves) != sorted(_CURVES) or any(min(c.error, c.energy) < 0 for c in curves.values()):
+        if has_pairs and (
+            sorted(curves) != sorted(_CURVES) or any(min(each.error, each.energy) < 0 for each in curves.values())
+        ):
             raise ValueError("its error curves cannot have been fitted")
-        if companion is not None and not (0 <= companion.weight <= 1 and companion.energy >= 0):
+        if companion is not None and not (has_pairs and 0 <= companion.weight <= 1 and companion.energy >= 0):
             raise ValueError("its companion weight cannot have been fitted")
         images = record["images"]
         if not isinstance(images, int) or isinstance(images, bool) or images < 1:
-            raise ValueError(f"its change model is of {images!r:.50} pairs")
-        return cls(gains, curves, images, companion)
+            raise ValueError(f"its change model is of {images!r:.50} photos")
+        return cls(gains, curves if has_pairs else None, images, companion)
 
 
 def _to_floats(record: Mapping[str, Any]) -> dict[str, float]:
@@ -203,13 +212,25 @@ def _unshrunk_gains(sums: ChangeSums) -> Tensor:
     safe = change_energy.clamp(min=torch.finfo(torch.float64).tiny)
     # ⟨b(d), b(x) − b(t)⟩: the products are with x − x*, so that those with the tone's shift are taken off
     explained = (sums.products[bands] - sums.gram[0, bands]) / safe
-    added = cross.clamp(min=0)  # what a change takes away, such as blocks of JPEG, must not count as missing
-    root = (added.square() - change_energy * (toned - clean)).clamp(min=0).sqrt()
-    energy_gain = ((root - added) / safe).clamp(1, _MAX_ENERGY_GAIN)
     gains = torch.ones(2 * n, dtype=torch.float64)
-    gains[:n] = energy_gain[:n].sqrt()
+    gains[:n] = energy_gain(clean - toned, cross, change_energy)[:n].sqrt()
     gains[[0, n]] = explained[[0, n]].clamp(0, 1)
     return torch.where(change_energy > 0, gains, torch.ones_like(gains))
+
+
+def energy_gain(missing: Tensor, products: Tensor, change_energy: Tensor) -> Tensor:
+    """Return the gain g from 1 to 4 of each band that gives it its missing energy, 2 g ⟨b, c⟩ + g² ‖c‖² = missing.
+
+    Args:
+        missing: The energy that bands b are short of.
+        products: ⟨b, c⟩, the products with the change. What a change takes away, such as blocks of JPEG, does not count
+            as missing.
+        change_energy: ‖c‖²; the gain is 1 where it is 0.
+    """
+    added = products.clamp(min=0)
+    root = (added.square() + change_energy * missing).clamp(min=0).sqrt()
+    gain = (root - added) / change_energy.clamp(min=torch.finfo(torch.float64).tiny)
+    return torch.where(change_energy > 0, gain.clamp(1, _MAX_ENERGY_GAIN), 1.0)
 
 
 def _fit_curves(total: ChangeSums, gains: BandGains, companion: CompanionFit | None) -> dict[str, ErrorCurve]:

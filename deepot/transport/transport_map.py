@@ -20,7 +20,7 @@ from deepot.transport.safetensors_file import pack, unpack_metadata, unpack_tens
 from deepot.transport.tone import ToneCurve
 from deepot.transport.validity import check_psd, check_tensors, has_variation
 
-MAP_FORMAT = "deepot-map-10"
+MAP_FORMAT = "deepot-map-11"
 _FORMAT_PREFIX = "deepot-map-"
 _REFERENCE_MEAN, _REFERENCE_COVARIANCE, _TONE = "reference_mean", "reference_covariance", "tone_shifts"
 _PSD_PARAMETERS, _ASCENDING_PARAMETERS = {"matrix"}, {"bounds"}
@@ -39,8 +39,8 @@ class TransportMap:
         info: What the map was fitted from and how.
         tone: The tone curve that restored photos had applied before they were encoded, and must have in use; None if
             none was fitted.
-        change: What the calibration pairs show about the change that the map makes; None if it was not fitted from
-            pairs.
+        change: What the calibration shows about the change that the map makes; None if there were no natural photos
+            to compare it with.
 
     Example:
         >>> import deepot, torch
@@ -68,7 +68,7 @@ class TransportMap:
 
     @property
     def gains(self) -> BandGains | None:
-        """The gains of the bands of the change; None for maps that were not fitted from pairs."""
+        """The gains of the bands of the change; None for maps that were fitted without natural photos."""
         return None if self.change is None else self.change.gains
 
     @property
@@ -104,7 +104,7 @@ class TransportMap:
         check_alpha(alpha)
         if not isinstance(alpha, str):
             return float(alpha)
-        if self.change is None:
+        if self.change is None or self.change.curves is None:
             raise MapError(
                 f"alpha is '{alpha}', which needs the error that clean photos show, but the map was fitted without "
                 f"pairs ({self.info.calibration}): give a number, or calibrate with natural photos and a degradation"

@@ -1,25 +1,26 @@
-"""Measuring on calibration pairs what a map changes: the gains of its bands and its error curves."""
+"""Measuring on calibration photos what a map changes: the gains of its bands and, on pairs, its error curves."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from deepot.transport import ChangeModel, TransportMap, fit_change
+from deepot.transport import ChangeModel, TransportMap, fit_change, fit_energy_gains
 from pipeline.calibration.moments import run_with_refusals
-from pipeline.calibration.shard_moments import compute_shard_change
-from pipeline.calibration.stored_moments import read_change_blocks
+from pipeline.calibration.shard_moments import compute_shard_change, compute_shard_energies
+from pipeline.calibration.sides import Side
+from pipeline.calibration.stored_moments import read_change_blocks, read_energies
 from pipeline.calibration.tasks import MomentsTask, MomentsTaskExecutor, list_pending_change_tasks
 from pipeline.progress import Progress
 from pipeline.runs import Shard, check_lease
 from pipeline.storage import write
 
 MAX_MEASURED_PHOTOS = 64
-"""The most calibration pairs that the change is measured on: each of them is encoded once more and decoded twice."""
+"""The most calibration pairs, or photos of a side, that are measured: restored ones are encoded and decoded again."""
 
 
 def measure_map_change(
     tasks: Sequence[MomentsTask], fitted: TransportMap, execute: MomentsTaskExecutor, progress: Progress
 ) -> ChangeModel | None:
-    """Measure a map on calibration pairs; None if the job's calibration has none, or none of them can be measured.
+    """Measure a map on calibration photos; None for self-calibrations, or if no photo can be measured.
 
     Args:
         tasks: all tasks of the calibration.
@@ -36,17 +37,26 @@ def measure_map_change(
     paths, map_sha256 = tasks[0].paths, fitted.sha256
     check_lease(paths)
     write(paths.unmeasured_map(map_sha256), fitted.to_bytes())
-    chosen = [replace(task, map_sha256=map_sha256) for task in _choose_photos(tasks)]
-    pending = list_pending_change_tasks(chosen)
+    chosen = {
+        side: [replace(task, map_sha256=map_sha256) for task in _choose_photos(tasks, side)]
+        for side in dict.fromkeys(task.side for task in tasks)
+    }
+    pending = list_pending_change_tasks([task for of_side in chosen.values() for task in of_side])
+    compute = compute_shard_change if Side.BOTH in chosen else compute_shard_energies
     progress.begin("change", sum(len(task.shard.entries) for task in pending))
-    for result in run_with_refusals(compute_shard_change, tasks, pending, execute):
+    for result in run_with_refusals(compute, tasks, pending, execute):
         progress.advance(result.images + len(result.unusable), len(result.unusable))
     progress.end()
-    return fit_change(read_change_blocks(paths, map_sha256, [task.shard.number for task in chosen]))
+    numbers = {side: [task.shard.number for task in of_side] for side, of_side in chosen.items()}
+    if Side.BOTH in chosen:
+        return fit_change(read_change_blocks(paths, map_sha256, numbers[Side.BOTH]))
+    sides = (read_energies(paths, map_sha256, side, numbers[side]) for side in (Side.SOURCE, Side.REFERENCE))
+    return fit_energy_gains(*sides)
 
 
-def _choose_photos(tasks: Sequence[MomentsTask]) -> list[MomentsTask]:
-    """Return the tasks with at most `MAX_MEASURED_PHOTOS` photos, spread evenly over all shards; without empty ones."""
+def _choose_photos(tasks: Sequence[MomentsTask], side: Side) -> list[MomentsTask]:
+    """Return tasks of a side with at most `MAX_MEASURED_PHOTOS` photos, spread evenly over its shards, none empty."""
+    tasks = [task for task in tasks if task.side is side]
     step = -(-sum(len(task.shard.entries) for task in tasks) // MAX_MEASURED_PHOTOS)
     chosen, first = [], 0
     for task in tasks:

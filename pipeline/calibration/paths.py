@@ -67,6 +67,10 @@ class CalibrationPaths:
         """Return the URI of the sums that show what a map changes in the photos of a shard."""
         return join_uri(self.moments_folder, f"change-{map_sha256[:16]}", f"{shard:05d}.safetensors")
 
+    def energy_sums(self, map_sha256: str, side: Side, shard: int) -> str:
+        """Return the URI of the band energies of a shard on a side, and of what a map changes in restored photos."""
+        return join_uri(self.moments_folder, f"change-{map_sha256[:16]}-{side}", f"{shard:05d}.safetensors")
+
     def unmeasured_map(self, map_sha256: str) -> str:
         """Return the URI of a map without its gains and error curves, which workers measure."""
         return join_uri(self.moments_folder, f"change-{map_sha256[:16]}.safetensors")

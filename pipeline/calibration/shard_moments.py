@@ -3,10 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deepot.inference import band_sides, degrade_photo, measure_change, photo_statistics, tone_sums
+from deepot.inference import band_sides, degrade_photo, measure_change, measure_energies, photo_statistics, tone_sums
 from deepot.photo import Pixels
 from deepot.restoration import rng_for
-from deepot.transport import ChangeSums, Moments, PatchStatistics, ToneSums, TransportMap, load_map_kind
+from deepot.transport import (
+    ChangeSums,
+    EnergySums,
+    LatentOperator,
+    Moments,
+    PatchStatistics,
+    ToneSums,
+    TransportMap,
+    load_map_kind,
+)
 from pipeline.calibration.sides import Side
 from pipeline.calibration.tasks import MomentsTask, MomentsTaskResult, allowed_names, list_sides
 from pipeline.config import Limits
@@ -98,6 +107,32 @@ def compute_shard_change(task: MomentsTask) -> MomentsTaskResult:
     result = _process_photos(task, models, add_photo)
     if result.refused_task is None:
         write(task.paths.change_sums(task.map_sha256, task.shard.number), total.to_bytes())
+    return result
+
+
+def compute_shard_energies(task: MomentsTask) -> MomentsTaskResult:
+    """Compute and store the band energies of a task's photos, which serve one side, and those of what the map changes.
+
+    Nothing is stored if storage refuses photos and there is none that it is known to return.
+
+    Raises:
+        AccessDeniedError: storage refuses photos, and the one that it returned before, too.
+    """
+    models = load_models(task.job, task.allow_code)
+    autoencoder = models.autoencoder
+    operator: LatentOperator | None = None
+    if task.side is Side.SOURCE:
+        map_uri = task.paths.unmeasured_map(task.map_sha256)
+        operator = TransportMap.from_bytes(read(map_uri), map_uri).operator_on(autoencoder.device)
+    total = EnergySums.empty(len(band_sides(autoencoder.factor)))
+
+    def add_photo(photo: CalibrationPhoto) -> None:
+        nonlocal total
+        total = total.merge(measure_energies(autoencoder, photo.sides[task.side], operator))
+
+    result = _process_photos(task, models, add_photo)
+    if result.refused_task is None:
+        write(task.paths.energy_sums(task.map_sha256, task.side, task.shard.number), total.to_bytes())
     return result
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from deepot.transport import ChangeSums, Moments, ToneCurve, ToneSums, load_map_kind, merge_in_order
+from deepot.transport import ChangeSums, EnergySums, Moments, ToneCurve, ToneSums, load_map_kind, merge_in_order
 from pipeline.calibration.paths import CalibrationPaths
 from pipeline.calibration.sides import Side
 from pipeline.calibration.tasks import MomentsTask, list_shard_numbers
@@ -35,6 +35,12 @@ def read_change_blocks(paths: CalibrationPaths, map_sha256: str, numbers: Sequen
     """Read the sums that show what a map changes, over some shards, in blocks as `read_moment_blocks`."""
     blocks = ([paths.change_sums(map_sha256, number) for number in block] for block in _split_into_blocks(numbers))
     return [merge_in_order(ChangeSums.from_bytes(read(uri), uri) for uri in block) for block in blocks]
+
+
+def read_energies(paths: CalibrationPaths, map_sha256: str, side: Side, numbers: Iterable[int]) -> EnergySums:
+    """Read the band energies of some shards of a side, merged in order."""
+    uris = (paths.energy_sums(map_sha256, side, number) for number in numbers)
+    return merge_in_order(EnergySums.from_bytes(read(uri), uri) for uri in uris)
 
 
 def _split_into_blocks(numbers: Sequence[int]) -> list[Sequence[int]]:

@@ -128,8 +128,14 @@ def list_pending_tone_tasks(tasks: Sequence[MomentsTask]) -> list[MomentsTask]:
 
 
 def list_pending_change_tasks(tasks: Sequence[MomentsTask]) -> list[MomentsTask]:
-    """List those tasks of one map whose sums of the change are not stored yet."""
-    return _list_missing(tasks, tasks[0].paths.change_sums(tasks[0].map_sha256, 0))
+    """List those tasks of one map whose sums of the change, or band energies of one side, are not stored yet."""
+    pending = []
+    for side in dict.fromkeys(task.side for task in tasks):
+        of_side = [task for task in tasks if task.side is side]
+        paths, map_sha256 = of_side[0].paths, of_side[0].map_sha256
+        any_uri = paths.change_sums(map_sha256, 0) if side is Side.BOTH else paths.energy_sums(map_sha256, side, 0)
+        pending += _list_missing(of_side, any_uri)
+    return pending
 
 
 def _list_missing(tasks: Sequence[MomentsTask], any_uri: str) -> list[MomentsTask]:

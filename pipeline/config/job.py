@@ -141,8 +141,8 @@ class Job(ConfigSection):
 
     @property
     def measures_change(self) -> bool:
-        """Whether the change that the map makes is measured: only with the clean originals of restored photos."""
-        return self.map is None and self.calibration_kind.has_clean_originals
+        """Whether the change that the map makes is measured: only where there are natural photos to compare it with."""
+        return self.map is None and self.calibration_kind.has_natural_photos
 
     @property
     def calibration_limit(self) -> int:

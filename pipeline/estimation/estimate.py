@@ -174,7 +174,8 @@ def _estimate_calibration_s(work: _RemainingWork, results: Sequence[PilotResult]
     sides = sorted({task.side for task in work.tasks})
     counts = [sum(len(task.shard.entries) for task in work.pending if task.side == side) for side in sides]
     seconds = [np.mean([result.calibration_s[side] for result in results], axis=0).tolist() for side in sides]
-    measured = min(MAX_MEASURED_PHOTOS, sum(len(task.shard.entries) for task in work.tasks))
+    totals = (sum(len(task.shard.entries) for task in work.tasks if task.side == side) for side in sides)
+    measured = sum(min(MAX_MEASURED_PHOTOS, total) for total in totals)
     change_s = float(np.mean([result.change_s for result in results]))
     return estimate_total(counts, seconds) + TotalEstimate(measured * change_s, 0)
 

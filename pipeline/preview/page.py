@@ -92,8 +92,7 @@ def _notes(preview: PreviewResult) -> list[str]:
         )
     if transport.tone is not None and transport.tone.share:
         notes.append(f"Tone curve: {transport.tone.summary}.")
-    if transport.change is not None:
-        curve = transport.change.curve_summary(preview.job.transport.mode.value)
+    if transport.change is not None and (curve := transport.change.curve_summary(preview.job.transport.mode.value)):
         notes.append(f"Compared with restored photos, measured against their clean originals: {curve}.")
     notes.append(
         "The table has the mean change of each photo, in levels of 255, and the PSNR between it and the restored photo."

@@ -11,7 +11,7 @@ def plot_error_curve(transport: TransportMap, mode: str) -> str:
 
     α is from 0 to 1, or to 2 for maps that were fitted with companions.
     """
-    if transport.change is None:
+    if transport.change is None or transport.change.curves is None:
         return ""
     from matplotlib.figure import Figure  # imported here as it takes half a second
 

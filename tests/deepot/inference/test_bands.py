@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from deepot.inference.bands import band_sides, luma_difference, scale_bands, split_bands
-from deepot.inference.cell_filters import FILTER_RADIUS, cell_means, detail
+from deepot.inference.bands import band_sides, luma_difference, reference_band, scale_bands, split_bands
+from deepot.inference.cell_filters import FILTER_RADIUS, cell_means, coarse, detail
 from deepot.transport import BandGains
 from tests.deepot.inference.test_cell_filters import make_image
 
@@ -23,6 +23,14 @@ def test_bands_add_up_to_the_change(factor):
     assert bands.shape == (2, len(band_sides(factor)) + 1, *change.shape)
     torch.testing.assert_close(bands.sum((0, 1)), change)
     torch.testing.assert_close(bands[0].sum(0), luma_difference(change))
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+def test_reference_band_is_an_octave_coarser_than_the_finer_bands(factor):
+    image = make_image(2 * factor)
+    finer = split_bands(image, factor)[0, 1:]
+    everything = coarse(luma_difference(image), 2 * factor) + reference_band(image, factor) + finer.sum(0)
+    torch.testing.assert_close(everything, luma_difference(image))
 
 
 @pytest.mark.parametrize("factor", FACTORS)

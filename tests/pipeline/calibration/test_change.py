@@ -1,8 +1,15 @@
 """What a map changes is measured on calibration pairs, in any order and after a stop, and decides α if the job asks."""
 
-import pytest
+from dataclasses import replace
 
-from deepot.transport import ChangeSums, fit_change
+import pytest
+import torch
+from PIL import Image
+
+from deepot import Enhancer, load_autoencoder
+from deepot.inference import measure_energies
+from deepot.photo import Pixels
+from deepot.transport import ChangeSums, fit_change, fit_energy_gains, merge_in_order
 from pipeline import calibration
 from pipeline.calibration.change import MAX_MEASURED_PHOTOS, measure_map_change
 from pipeline.calibration.maps import fit_and_store_map
@@ -17,6 +24,7 @@ from pipeline.storage import Entry, read
 from tests.support.in_process_pool import run_in_process
 
 OPTIONS = RunOptions(allow_code=True)
+WEAK_AUTOENCODER = "tests.support.fake_autoencoders:smooth"
 
 
 def execute(function, tasks):
@@ -91,21 +99,77 @@ def test_measured_photos_are_limited_and_spread_over_all_shards(make_job, tmp_pa
     assert len(chosen) <= MAX_MEASURED_PHOTOS
 
 
-@pytest.mark.parametrize("kind", ["self", "unpaired"])
-def test_calibrations_without_clean_originals_measure_nothing_and_refuse_goals(make_job, tmp_path, kind):
-    calibrations = {
-        "self": {"degradation": "blur:sigma=1"},
-        "unpaired": {"reference": str(tmp_path / "natural"), "restored": str(tmp_path / "restored")},
-    }
-    _, tasks, fitted = calibrate(make_job(calibration=calibrations[kind]))
+def make_unpaired_job(make_job, tmp_path, **changes):
+    """A job over soft photos, with an autoencoder whose decoder draws the missing detail too weakly."""
+    calibrated = {"reference": str(tmp_path / "natural"), "restored": str(tmp_path / "restored")}
+    return make_job(12, calibration=calibrated, autoencoder=WEAK_AUTOENCODER, **changes)
+
+
+def test_self_calibrations_measure_nothing_and_refuse_goals(make_job):
+    kind = {"degradation": "blur:sigma=1"}
+    _, tasks, fitted = calibrate(make_job(calibration=kind))
 
     def refuse(function, tasks):
         raise AssertionError("nothing is to be measured")
 
     assert measure_map_change(tasks, fitted, refuse, NullProgress()) is None
     assert fitted.change is None
-    with pytest.raises((ConfigError, ValueError), match=f"transport.alpha is min-error, .* the calibration is {kind}"):
-        make_job(calibration=calibrations[kind], transport={"alpha": "min-error"})
+    with pytest.raises((ConfigError, ValueError), match=r"transport\.alpha is min-error, .* the calibration is self"):
+        make_job(calibration=kind, transport={"alpha": "min-error"})
+
+
+def test_unpaired_sets_are_measured_on_either_side_in_any_order_and_after_a_stop(make_job, tmp_path):
+    models = []
+    for place, done_before in (("a", 0), ("b", 3)):
+        context, tasks, fitted = calibrate(make_unpaired_job(make_job, tmp_path, run=str(tmp_path / place)))
+        computed = []
+
+        def stop(function, tasks, done_before=done_before):
+            for task in tasks[:done_before]:
+                function(task)
+            raise KeyboardInterrupt
+
+        def execute_backwards(function, tasks, computed=computed):
+            computed += tasks
+            return [function(task) for task in reversed(tasks)]
+
+        with pytest.raises(KeyboardInterrupt):
+            measure_map_change(tasks, fitted, stop, NullProgress())
+        models.append(measure_map_change(tasks, fitted, execute_backwards, NullProgress()))
+        assert len(computed) == len(tasks) - done_before
+    assert models[0] == models[1]
+    assert (models[0].images, models[0].curves) == (12, None)
+    autoencoder, operator = context.models.autoencoder, fitted.operator_on()
+    photos = {
+        side: [Pixels.from_image(Image.open(path)) for path in (tmp_path / side).rglob("*.png")]
+        for side in ("restored", "natural")
+    }
+    direct = fit_energy_gains(
+        merge_in_order(measure_energies(autoencoder, photo, operator) for photo in photos["restored"]),
+        merge_in_order(measure_energies(autoencoder, photo) for photo in photos["natural"]),
+    )
+    assert models[0].gains.luma == pytest.approx(direct.gains.luma)
+
+
+def test_unpaired_job_applies_the_gains_of_its_map(make_job, tmp_path):
+    run = RunPaths(run_in_process(make_unpaired_job(make_job, tmp_path, transport={"alpha": 0})).run)
+    transport = calibration.load_map_of_run(run)
+    assert max(transport.gains.luma) > 1.2
+    assert "<th>gains</th>" in read(run.report).decode()
+    assert "<th>error</th>" not in read(run.report).decode()
+    autoencoder = load_autoencoder(WEAK_AUTOENCODER, allow_code=True, dtype=torch.float32)
+    key = next(path.relative_to(tmp_path / "restored") for path in (tmp_path / "restored").rglob("*.png"))
+    with Image.open(tmp_path / "restored" / key) as restored, Image.open(tmp_path / "enhanced" / key) as enhanced:
+        expected = Enhancer(autoencoder, transport, alpha=0)(restored)
+        weaker = Enhancer(autoencoder, replace(transport, change=None), alpha=0)(restored)
+        assert enhanced.tobytes() == expected.tobytes() != weaker.tobytes()
+
+
+def test_unpaired_sets_refuse_goals(make_job, tmp_path):
+    with pytest.raises(
+        (ConfigError, ValueError), match=r"transport\.alpha is min-error, .* the calibration is unpaired"
+    ):
+        make_unpaired_job(make_job, tmp_path, transport={"alpha": "min-error"})
 
 
 @pytest.mark.parametrize("alpha", ["min-error", "loss<=0.5dB"])
