@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import deepot
 from deepot.errors import DeepotError
-from jobs import apply, compare, demo, duplicates, evaluate, fit, gc, plan, report, run, select, status, verify
+from jobs import apply, compare, demo, duplicates, evaluate, fit, gc, init, plan, report, run, select, status, verify
 from jobs.console import print_error
 from jobs.log_output import LoggedStdout
 from pipeline.escaping import escape, iter_traceback_lines
@@ -28,6 +28,7 @@ _BUG_MESSAGE = "internal error, please report it with the output of --verbose"
 
 COMMANDS = {
     "demo": demo,
+    "init": init,
     "run": run,
     "plan": plan,
     "fit": fit,

@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "pipeline.config": ("errors inference transport", "errors imageio redaction storage"),
     "pipeline.sources": ("", "config errors imageio storage"),
     "pipeline.inspection": (
-        "forensics photo",
+        "forensics inference photo",
         "config errors escaping failures imageio progress sources storage",
     ),
     "pipeline.outputs": ("", "config errors imageio sources storage"),

@@ -9,7 +9,7 @@ from deepot.forensics.blocks import FloatArray, to_luma
 from deepot.forensics.blur_width import fit_spectral_blur
 from deepot.forensics.jpeg_history import JpegHistory, find_jpeg_history
 from deepot.forensics.jpeg_tables import JpegCoding
-from deepot.forensics.noise_level import PhotoNoise, estimate_noise
+from deepot.forensics.noise_level import NoiseEstimate, PhotoNoise, estimate_noise
 from deepot.forensics.resampling import find_enlargement
 from deepot.photo import LUMA_WEIGHTS, Pixels
 
@@ -30,6 +30,7 @@ _MIN_LUMA_SIGMA = 4.5  # of white noise in luma alone, where texture is in the w
 _MIN_LUMA_WHITENESS = 0.38
 _MIN_JPEG_LUMA_SIGMA = 3.0  # the same where JPEG has taken the noise out of the colours
 _MAX_LUMA_SPREAD = 4.0
+_MIN_CONFIRMED_WHITENESS = 0.2  # of luma where colours show that there is noise; correlated noise has up to 0.13
 _MIN_GREY_CORRELATED_SIGMA = 5.0
 _MAX_GREY_CORRELATED_WHITENESS = 0.1
 _MAX_GREY_CORRELATED_SPREAD = 1.6
@@ -118,11 +119,11 @@ def measure(pixels: Pixels, coding: JpegCoding | None = None) -> Measurements:
     channels = examined_region(pixels)
     if min(channels.shape[1:]) < _MIN_SIDE or channels.min() == channels.max():
         return Measurements(coding)
-    luma = to_luma(channels)
+    luma, visible = to_luma(channels), _blacken_invisible(pixels, channels)
     return Measurements(
         coding,
-        find_jpeg_history(channels, coding.quality if coding is not None else None),
-        estimate_noise(channels),
+        find_jpeg_history(visible, coding.quality if coding is not None else None),
+        estimate_noise(visible),
         find_enlargement(luma),
         fit_spectral_blur(luma, is_jpeg=coding is not None),
     )
@@ -130,6 +131,8 @@ def measure(pixels: Pixels, coding: JpegCoding | None = None) -> Measurements:
 
 def examined_region(pixels: Pixels) -> FloatArray:
     """Return the middle of a photo on the 0–255 scale, (C, H, W): grey, or red, green and blue.
+
+    Invisible pixels have colours continued from the visible ones.
 
     Example:
         >>> examined_region(Pixels(np.full((1100, 40, 1), 65535, np.uint16))).shape
@@ -144,6 +147,13 @@ def examined_region(pixels: Pixels) -> FloatArray:
     return region
 
 
+def _blacken_invisible(pixels: Pixels, channels: FloatArray) -> FloatArray:
+    """Return the examined region with invisible pixels black, so that they count as clipped: they show no noise."""
+    if pixels.alpha is None or pixels.alpha.all():
+        return channels
+    return channels * (pixels.alpha[_middle(pixels.height), _middle(pixels.width)] > 0)
+
+
 def _middle(side: int) -> slice:
     start = max(0, (side - _MAX_SIDE) // 2) // _GRID * _GRID
     return slice(start, min(side, start + _MAX_SIDE))
@@ -152,8 +162,8 @@ def _middle(side: int) -> slice:
 def classify(found: Measurements) -> DegradationEstimate:
     """Decide which degradation the measurements show.
 
-    Noise is looked for first, then JPEG of a quality of at most 88, enlargement and blur: what comes first would hide
-    what follows.
+    White noise is looked for first, then JPEG of a quality of at most 88, correlated noise, which white noise is too
+    after JPEG, enlargement and blur: what comes first would hide what follows.
 
     Example:
         >>> classify(Measurements(jpeg=JpegHistory(quality=30, gain=2.0, coefficients=5000)))
@@ -163,7 +173,7 @@ def classify(found: Measurements) -> DegradationEstimate:
     earlier_quality = found.jpeg.quality if found.jpeg is not None else None
     quality = min((each for each in (file_quality, earlier_quality) if each is not None), default=None)
     kind, strength = _classify_noise(found)
-    if kind is None and quality is not None and quality <= MAX_DEGRADED_QUALITY:
+    if kind is not DegradationKind.NOISE and quality is not None and quality <= MAX_DEGRADED_QUALITY:
         kind, strength = DegradationKind.JPEG, float(quality)
     if kind is None:
         kind, strength = _classify_resolution(found)
@@ -181,17 +191,39 @@ def _classify_noise(found: Measurements) -> tuple[DegradationKind | None, float 
             return DegradationKind.NOISE, colour.white_sigma
         if colour.total_sigma >= _MIN_CORRELATED_SIGMA and colour.whiteness < _MIN_WHITENESS:
             return DegradationKind.CORRELATED_NOISE, colour.unbiased_total_sigma
-    min_sigma = _MIN_JPEG_LUMA_SIGMA if colour is not None and is_subsampled else _MIN_LUMA_SIGMA
-    if luma.white_sigma >= min_sigma and luma.whiteness >= _MIN_LUMA_WHITENESS and luma.spread <= _MAX_LUMA_SPREAD:
-        return DegradationKind.NOISE, luma.white_sigma / (_LUMA_SHARE if colour is not None and is_subsampled else 1)
-    if colour is not None and is_subsampled and colour.total_sigma >= _MIN_SUBSAMPLED_SIGMA:
-        return DegradationKind.CORRELATED_NOISE, colour.unbiased_total_sigma / _SUBSAMPLED_SHARE
+    if colour is not None and is_subsampled:
+        return _classify_subsampled_noise(luma, colour)
+    if (
+        luma.white_sigma >= _MIN_LUMA_SIGMA
+        and luma.whiteness >= _MIN_LUMA_WHITENESS
+        and luma.spread <= _MAX_LUMA_SPREAD
+    ):
+        return DegradationKind.NOISE, luma.white_sigma
     if (
         luma.total_sigma >= _MIN_GREY_CORRELATED_SIGMA
         and luma.whiteness < _MAX_GREY_CORRELATED_WHITENESS
         and luma.spread <= _MAX_GREY_CORRELATED_SPREAD
     ):
         return DegradationKind.CORRELATED_NOISE, luma.total_sigma * _GREY_CORRELATED_SCALE
+    return None, None
+
+
+def _classify_subsampled_noise(
+    luma: NoiseEstimate, colour: NoiseEstimate
+) -> tuple[DegradationKind | None, float | None]:
+    """Return the kind and the standard deviation of noise in a JPEG with subsampled colours, or neither.
+
+    Colours have no high frequencies there. Luma shows whether the noise is white, where colours show that it is noise
+    or where luma alone is clear; the noise of the channels is supposed to have been independent.
+    """
+    has_colour_noise = colour.total_sigma >= _MIN_SUBSAMPLED_SIGMA
+    is_white = luma.whiteness >= _MIN_LUMA_WHITENESS and luma.spread <= _MAX_LUMA_SPREAD
+    if has_colour_noise:
+        is_white = luma.whiteness >= _MIN_CONFIRMED_WHITENESS
+    if is_white and luma.white_sigma >= _MIN_JPEG_LUMA_SIGMA:
+        return DegradationKind.NOISE, luma.white_sigma / _LUMA_SHARE
+    if has_colour_noise:
+        return DegradationKind.CORRELATED_NOISE, colour.unbiased_total_sigma / _SUBSAMPLED_SHARE
     return None, None
 
 

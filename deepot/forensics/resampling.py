@@ -22,7 +22,7 @@ _MIN_GRID_RATIO = {2: 1.1, 4: 0.78}
 
 
 def find_enlargement(luma: FloatArray) -> int | None:
-    """Return the whole-number factor by which a photo was enlarged.
+    """Return the factor, a whole number, by which a photo was enlarged.
 
     Interpolated samples have a variance that is periodic (Gallagher, "Detection of linear and cubic interpolation in
     JPEG compressed images", 2005): the mean absolute first and second differences of rows and columns have peaks at
