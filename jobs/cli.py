@@ -29,6 +29,7 @@ _BUG_MESSAGE = "internal error, please report it with the output of --verbose"
 
 COMMANDS = {
     "demo": "Run a complete job on packaged photos, without network access.",
+    "init": "Examine photos and write a job file for them.",
     "run": "Plan, fit, apply and report; run it again to resume.",
     "preview": "Show what a job makes of a few photos at several α, on one page, before anything is run.",
     "plan": "List the input and write the plan.",

@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "deepot.errors": ("", ""),
     "deepot.tiling": ("", ""),
     "deepot.photo": ("errors", ""),
+    "deepot.forensics": ("photo", ""),
     "deepot.spec": ("errors", ""),
     "deepot.autoencoder": ("errors spec", ""),
     "deepot.restoration": ("autoencoder errors photo spec tiling", ""),
@@ -37,6 +38,10 @@ MAY_IMPORT = {
     "pipeline.storage": ("", "errors redaction"),
     "pipeline.config": ("errors inference transport", "errors imageio redaction storage"),
     "pipeline.sources": ("", "config errors imageio storage"),
+    "pipeline.inspection": (
+        "forensics inference photo",
+        "config errors escaping failures imageio progress sources storage",
+    ),
     "pipeline.outputs": ("", "config errors imageio sources storage"),
     "pipeline.runs": ("inference", "config errors failures imageio outputs sources storage"),
     "pipeline.curation": ("errors transport", "errors imageio outputs progress runs sources storage"),

@@ -98,6 +98,9 @@ def test_names_of_photos_are_harmless_in_the_output_of_every_command(run_command
         assert "b\\nWARNING forged" in seen[command], command
     page = RunPaths(str(folder)).report
     assert_harmless(Path(page).read_text(encoding="utf-8"))
+    new_job = tmp_path / "new.yaml"
+    assert "b\\nWARNING forged" in run_command("init", photos, "--job", new_job, "--json")[1]
+    assert_harmless(new_job.read_text(encoding="utf-8"))
     moments = next((tmp_path / "_deepot").rglob("moments/source"))
     assert "x\\x1b[2J" in run_command("compare", moments, moments, "--label", "x\x1b[2J", "--label", HOSTILE)[1]
 
