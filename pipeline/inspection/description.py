@@ -70,10 +70,10 @@ def _describe_formats(photos: Sequence[PhotoFacts]) -> str:
 def _describe_sizes(photos: Sequence[PhotoFacts]) -> str:
     pixels = sorted(photo.width * photo.height / _MEGA for photo in photos)
     largest = max(photos, key=lambda photo: photo.width * photo.height)
-    return (
-        f"{pixels[0]:.2g} to {pixels[-1]:.2g} megapixels, median {median(pixels):.2g}; "
-        f"the largest has {largest.width} × {largest.height}"
-    )
+    span = f"{pixels[0]:.2g} to {pixels[-1]:.2g} megapixels, median {median(pixels):.2g}; the largest has"
+    if pixels[0] == pixels[-1]:
+        span = f"{pixels[0]:.2g} megapixels,"
+    return f"{span} {largest.width} × {largest.height}"
 
 
 def _describe_samples(photos: Sequence[PhotoFacts]) -> str:
