@@ -155,8 +155,8 @@ def test_unpaired_job_applies_the_gains_of_its_map(make_job, tmp_path):
     run = RunPaths(run_in_process(make_unpaired_job(make_job, tmp_path, transport={"alpha": 0})).run)
     transport = calibration.load_map_of_run(run)
     assert max(transport.gains.luma) > 1.2
-    assert "<th scope="row">gains</th>" in read(run.report).decode()
-    assert "<th>error</th>" not in read(run.report).decode()
+    assert ">gains</th>" in read(run.report).decode()
+    assert ">error</th>" not in read(run.report).decode()
     autoencoder = load_autoencoder(WEAK_AUTOENCODER, allow_code=True, dtype=torch.float32)
     key = next(path.relative_to(tmp_path / "restored") for path in (tmp_path / "restored").rglob("*.png"))
     with Image.open(tmp_path / "restored" / key) as restored, Image.open(tmp_path / "enhanced" / key) as enhanced:

@@ -188,4 +188,4 @@ def test_job_file_round_trip_keeps_the_companion(make_companion_job):
 def test_report_names_the_weight_of_the_companion(make_companion_job):
     run = RunPaths(run_in_process(make_companion_job()).run)
     summary = calibration.load_map_of_run(run).change.companion_summary
-    assert f"<th scope="row">companion</th><td>{summary}</td>" in read(run.report).decode()
+    assert f"companion</th><td>{summary}</td>" in read(run.report).decode()
