@@ -11,6 +11,7 @@ from .change_measurement import measure_change, measure_energies
 from .companion import mix_companion
 from .composition import Composition
 from .enhancer import Enhancer, EnhanceStats, mean_square_difference
+from .image_enhancement import enhance
 from .modes import DEFAULT_ALPHA, Preserve, TransportMode
 from .tile_options import TileOptions
 from .tiled_autoencoder import check_finite, encode_tiled, make_tile_decoder
@@ -27,6 +28,7 @@ __all__ = [
     "check_finite",
     "degrade_photo",
     "encode_tiled",
+    "enhance",
     "fit_images",
     "make_tile_decoder",
     "mean_square_difference",
