@@ -39,7 +39,7 @@ def compose_job_text(found: Inspection, choice: CalibrationChoice, file_name: st
     lines = [
         *_comment(
             "Written by deepot init. All of it may be changed; check the keys above which a comment begins with "
-            f"Check, then run: deepot plan {file_name}"
+            f"Check, then run: deepot preview {file_name}"
         ),
         "#",
         *_describe(found),
