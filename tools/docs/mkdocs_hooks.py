@@ -1,10 +1,21 @@
-"""Hooks of mkdocs: links to files outside docs/ become links to the repository, or text if it has no address."""
+"""Hooks of mkdocs: they add the generated pages, and replace links to files outside docs/."""
 
 import re
 from pathlib import PurePosixPath
 from typing import Any
 
+from mkdocs.structure.files import File, Files
+
+from tools.docs.reference import PAGES
+
 _OUTSIDE_LINK = re.compile(r"\[([^\]]+)\]\(\.\./([^)\s]+)\)")
+
+
+def on_files(files: Files, config: Any, **_: Any) -> Files:  # noqa: ANN401 — mkdocs' types
+    """Add the files that are generated from the program."""
+    for path, render in PAGES.items():
+        files.append(File.generated(config, path, content=render()))
+    return files
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:  # noqa: ANN401 — mkdocs' types
