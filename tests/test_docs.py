@@ -127,10 +127,8 @@ def test_tutorial_works_as_it_stands(tmp_path, monkeypatch, capsys):
     assert kept == {"scans", "scans.yaml", "scans-enhanced", "_deepot", "deepot-preview.html"}
 
     write_photos(tmp_path / "archive", 12)
-    text = job_file.read_text(encoding="utf-8")
-    text = re.sub(
-        r"^(output: .*)$", r"\1-archive", re.sub(r"^(input: .*)scans$", r"\1archive", text, flags=re.M), flags=re.M
-    )
+    text = re.sub(r"^(input: .*)scans$", r"\1archive", job_file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    text = re.sub(r"^(output: .*)$", r"\1-archive", text, flags=re.MULTILINE)
     job_file.write_text(text, encoding="utf-8")
     assert main(estimate) == 0
     assert "12" in capsys.readouterr().out and not (tmp_path / "scans-enhanced-archive" / "photo 01.png").exists()
