@@ -95,7 +95,8 @@ def test_site_is_built_strictly_and_loads_nothing_from_elsewhere():
 def commands_of(page):
     """Lines of code that call deepot, without comments; not those with placeholders."""
     lines = re.findall(r"^ {4}(deepot (?!\[).*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    commands = [shlex.split(line, comments=True)[1:] for line in lines if not re.search(r"[…\[|\\]", line)]
+    lines = [re.sub(r" > \S+$", "", line) for line in lines if not re.search(r"[…\[|\\]", line)]
+    commands = [shlex.split(line, comments=True)[1:] for line in lines]
     return [words for words in commands if words and words[0] in COMMANDS]
 
 
