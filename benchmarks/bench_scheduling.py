@@ -57,6 +57,7 @@ def write_job(folder: Path, images: Path, **sections: object) -> Path:
         "input": str(images),
         "calibration": {"degradation": "blur:sigma=1", "limit": 8},
         "output": str(folder / "out"),
+        "compute": {"pool": "ray"},  # also for few photos
     }
     path = folder / "job.yaml"
     path.write_text(yaml.safe_dump(content | sections))

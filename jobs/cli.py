@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from difflib import get_close_matches
 from types import ModuleType
@@ -85,6 +85,16 @@ class _CommandParser(_Parser):
         return super().parse_known_args(args, namespace)
 
 
+class _ProgramParser(_Parser):
+    """Parses the command line of the program.
+
+    Attributes:
+        commands: the parser of each command.
+    """
+
+    commands: Mapping[str, _CommandParser] = {}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
@@ -95,10 +105,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0 all done; 1 done, but too many images failed or a check found differences; 2 the command
         could not run; 130 interrupted.
     """
-    parser, commands = _build_parser()
+    parser = _build_parser()
     args, unknown = parser.parse_known_args(arguments)
     if unknown:
-        command = commands[args.command]
+        command = parser.commands[args.command]
         command.error(f"unrecognized arguments: {' '.join(unknown)}{command.hint_at(unknown)}")
     with _sigterm_as_interrupt():
         return _run(args)
@@ -171,9 +181,8 @@ def _run_as_json(args: argparse.Namespace) -> int:
     return exit_status
 
 
-def _build_parser() -> tuple[argparse.ArgumentParser, dict[str, _CommandParser]]:
-    """Return the parser of the program, and those of its commands."""
-    parser = _Parser(
+def _build_parser() -> _ProgramParser:
+    parser = _ProgramParser(
         prog="deepot", description="Make restored photos look real: Deep Optimal Transport for photo archives."
     )
     parser.add_argument("--version", action="version", version=f"deepot {deepot.__version__}")
@@ -189,7 +198,8 @@ def _build_parser() -> tuple[argparse.ArgumentParser, dict[str, _CommandParser]]
             default=os.environ.get(LOG_FORMAT_ENV) or LogFormat.TEXT,
             help=f"json: write everything on standard error as lines of JSON (default: ${LOG_FORMAT_ENV}, or text)",
         )
-    return parser, dict(commands.choices)
+    parser.commands = dict(commands.choices)
+    return parser
 
 
 def _import_command(name: str) -> ModuleType:

@@ -103,7 +103,7 @@ def commands_of(page):
 @by_name
 def test_commands_of_a_page_are_valid(page):
     for words in commands_of(page):
-        _build_parser()[0].parse_args(words)
+        _build_parser().parse_args(words)
 
 
 @pytest.mark.usefixtures("in_process")

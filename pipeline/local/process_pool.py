@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import logging
+import math
 import os
 import signal
 from collections import deque
@@ -222,7 +223,20 @@ class LocalWorkerPool(QueuedWorkerPool[LocalWorker]):
 def _machine_resources() -> dict[str, float]:
     """Return the CPUs that this process may use and the GPUs, as `plan_workers` takes them."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return {"CPU": float(cpus), "GPU": float(torch.cuda.device_count())}
+    return {"CPU": float(max(1, min(cpus, read_cpu_quota()))), "GPU": float(torch.cuda.device_count())}
+
+
+def read_cpu_quota(path: str = "/sys/fs/cgroup/cpu.max") -> float:
+    """Return how many CPUs the container of this process may use; infinite without a limit.
+
+    Args:
+        path: the limit of the control group, "QUOTA PERIOD" in microseconds (cgroup v2).
+    """
+    try:
+        quota, period = Path(path).read_text(encoding="ascii").split()
+        return math.inf if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError):
+        return math.inf
 
 
 def count_oom_kills() -> int:

@@ -6,6 +6,7 @@ import pytest
 
 from pipeline import cluster, local
 from pipeline.reporting import report
+from pipeline.stages import session as job_session
 from pipeline.stages.driver import RunOptions, run_job
 from pipeline.workers.resources import WorkerResources
 from pipeline.workers.shard_worker import ShardWorker
@@ -64,6 +65,7 @@ def without_ray(pool_class=InProcessWorkerPool):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cluster, "ray_session", session)
         patch.setattr(local, "local_session", session)
+        patch.setattr(job_session, "_current", [])  # a second driver in this process has a session of its own
         yield
 
 

@@ -73,7 +73,7 @@ def test_start_never_joins_a_cluster_that_runs_on_this_machine(fake_ray):
 def test_start_that_always_times_out_is_one_sentence_on_the_load(fake_ray, tmp_path, capsys):
     fake = fake_ray(*[TIMEOUTS[0]] * 10)
     (tmp_path / "job.yaml").write_text(yaml.safe_dump(small_job_config(tmp_path, 2)))
-    assert main(["run", str(tmp_path / "job.yaml"), "--allow-code"]) == 2
+    assert main(["run", str(tmp_path / "job.yaml"), "--allow-code", "--compute.pool", "ray"]) == 2
     assert len(fake.starts) == 3
     printed = capsys.readouterr().err
     assert "Traceback" not in printed and "report it" not in printed

@@ -2,6 +2,7 @@
 
 import ctypes
 import faulthandler
+import math
 import os
 import pickle
 import signal
@@ -204,6 +205,16 @@ def test_workers_share_out_the_gpus_of_the_machine(make_job, monkeypatch):
     workers.start()
     assert sorted(setup.gpu for setup in setups) == [0, 0, 1, 1]
     assert {setup.cores for setup in setups} == {2}
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"), [("max 100000\n", math.inf), ("150000 100000\n", 1.5), ("?", math.inf), (None, math.inf)]
+)
+def test_read_cpu_quota_is_the_limit_of_the_container(tmp_path, content, expected):
+    path = tmp_path / "cpu.max"
+    if content is not None:
+        path.write_text(content)
+    assert process_pool.read_cpu_quota(str(path)) == expected
 
 
 def test_setup_answer_marks_a_worker_as_started(make_job):

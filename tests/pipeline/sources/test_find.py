@@ -70,12 +70,12 @@ def test_results_of_the_job_are_never_input(tmp_path):
         write(str(tmp_path / key), b"x")
     found = find_images(str(tmp_path), "input", [str(tmp_path / "enhanced")])
     assert [entry.key for entry in found] == ["a.png", "enhanced2/b.png"]
-    for uri in (tmp_path / "enhanced", f"{tmp_path}/enhanced/*.png"):
-        with pytest.raises(
-            NothingFoundError,
-            match=r"the only images are in .*/enhanced, where this job's .*: name another output\.uri",
-        ):
-            list(find_images(str(uri), "input", ["/elsewhere", str(tmp_path / "enhanced")]))
+    for uri, message in (
+        (f"{tmp_path}/enhanced", r"enhanced is also the folder of the results, .*: name another output\.uri"),
+        (f"{tmp_path}/enhanced/*.png", r"images are in .*/enhanced, where this job's .*: name another output\.uri"),
+    ):
+        with pytest.raises(NothingFoundError, match=message):
+            list(find_images(uri, "input", ["/elsewhere", str(tmp_path / "enhanced")]))
 
 
 def test_place_that_cannot_be_listed_is_named(tmp_path, s3):
