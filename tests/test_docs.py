@@ -158,4 +158,5 @@ def test_site_builds(tmp_path):
     done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert all((tmp_path / name).with_suffix(".html").exists() for name in PAGES if name.endswith(".md"))
+    assert "t(x*); what is added is then t(x*)" in (tmp_path / "method.html").read_text(encoding="utf-8"), "no emphasis"
     assert (tmp_path / "job-file.schema.json").read_text(encoding="utf-8") == PAGES["job-file.schema.json"]()
