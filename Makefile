@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 RUNTIME := $(VENV)/.installed
 STAMP := $(VENV)/.installed-dev
 
-.PHONY: install demo test pytest soak bench lint lock audit clean
+.PHONY: install demo test pytest soak bench docs lint lock audit clean
 
 install: $(STAMP)
 
@@ -50,6 +50,16 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/profile_worker.py $(PHOTOS) --json bench-output/profile_worker.json
 	$(BIN)/python benchmarks/bench_throughput.py $(PHOTOS) --plain --json bench-output/bench_throughput.json
 
+# The documentation site, in site/: every link is checked, and the reference is generated from the program.
+DOCS_STAMP := $(VENV)/.installed-docs
+
+$(DOCS_STAMP): $(RUNTIME)
+	$(PIP) -e '.[demo,docs]'
+	touch $(DOCS_STAMP)
+
+docs: $(DOCS_STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -76,4 +86,4 @@ audit: $(LOCK_TOOLS)
 	$(PYTHON) tools/audit.py $(LOCK_TOOLS)/bin/pip-audit requirements.lock
 
 clean:
-	rm -rf $(VENV) demo-output .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) demo-output site .pytest_cache .mypy_cache .ruff_cache *.egg-info
