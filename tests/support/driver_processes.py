@@ -35,6 +35,7 @@ def _run_driver(job, address):
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, 1)
     os.dup2(devnull, 2)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background of a shell start with it ignored
     place = ["--address", address] if address else ["--compute.pool", "local"]
     os._exit(main(["run", job, "--allow-code", "--json", *place]))
 

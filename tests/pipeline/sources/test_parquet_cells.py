@@ -123,6 +123,7 @@ def test_corrupt_row_group_fails_from_there_on(tmp_path):
 @pytest.mark.parametrize("options", ENCODINGS.values(), ids=ENCODINGS)
 def test_page_sizes_add_up_to_the_column_chunk(tmp_path, options):
     table = pa.table({"image": [os.urandom(size) for size in range(0, 300_000, 3000)], "other": list(range(100))})
+    options = options | {"write_statistics": False}  # page headers would hold the largest value, if it is short
     if "column_encoding" in options:
         options = options | {"column_encoding": {"image": options["column_encoding"]}}
     pq.write_table(table, tmp_path / "p.parquet", row_group_size=40, data_page_size=100, **options)
