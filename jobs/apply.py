@@ -16,6 +16,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _plan_and_apply(job: "config.Job", options: "stages.RunOptions") -> "runs.RunSummary":
-    context = stages.open_run(job, options)
-    passed_over = stages.plan_job(context).passed_over
-    return replace(stages.apply_job(context), passed_over=passed_over)
+    with stages.worker_session(job, options):  # workers are forked before models are loaded
+        context = stages.open_run(job, options)
+        passed_over = stages.plan_job(context).passed_over
+        return replace(stages.apply_job(context), passed_over=passed_over)

@@ -11,8 +11,10 @@ add_arguments = add_job_arguments
 
 def main(args: argparse.Namespace) -> int:
     """Evaluate the map of a job, print the curve and add it to an existing report."""
-    context = stages.open_run(job_from_args(args), run_options_from_args(args))
-    result = evaluation.evaluate_job(context)
+    job, options = job_from_args(args), run_options_from_args(args)
+    with stages.worker_session(job, options):  # workers are forked before models are loaded
+        context = stages.open_run(job, options)
+        result = evaluation.evaluate_job(context)
     if storage.exists(context.run.report):
         reporting.write_report(context.run)
     _print_table(result)

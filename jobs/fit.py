@@ -11,8 +11,10 @@ add_arguments = add_job_arguments
 
 def main(args: argparse.Namespace) -> int:
     """Fit the map of a job and print what it was fitted from."""
-    context = stages.open_run(job_from_args(args), run_options_from_args(args))
-    fit_result = stages.fit_job(context)
+    job, options = job_from_args(args), run_options_from_args(args)
+    with stages.worker_session(job, options):  # workers are forked before models are loaded
+        context = stages.open_run(job, options)
+        fit_result = stages.fit_job(context)
     transport, drift = fit_result.transport, fit_result.drift
     info = transport.info
     print_line(f"map      {calibration.find_map_uri(context.job, context.calibration)}")

@@ -60,8 +60,8 @@ def preview_job(job: Job, options: RunOptions, preview: PreviewOptions) -> Previ
     if options.address is not None:
         raise ConfigError("a preview is made on this machine: leave out --address")
     job = job.model_copy(update={"compute": job.compute.model_copy(update={"pool": "local"})})
-    entries = _choose_photos(job, open_run(job, options).excluded_folders, preview)
     with worker_session(job, options) as session:
+        entries = _choose_photos(job, open_run(job, options).excluded_folders, preview)
         context, calibration_photos = _open_with_quick_calibration(job, options)
         transport = calibrate_job(context)
         points, chosen = _list_points(context.job, transport)

@@ -7,7 +7,7 @@ from pipeline import cluster, local
 from pipeline.config import Job
 from pipeline.errors import ConfigError
 from pipeline.stages.job_context import RunOptions
-from pipeline.workers import WorkerPool, WorkerSession
+from pipeline.workers import WorkerPool, WorkerSession, any_models_loaded
 
 MAX_LOCAL_PHOTOS = 200
 """With `compute.pool: auto`, jobs of more photos than this use Ray.
@@ -24,7 +24,8 @@ class JobSession:
         self._options, self._stack = options, stack
         self._needs_ray = _needs_ray(job, options)
         self._ray: WorkerSession | None = None
-        self._local = None if self._needs_ray else stack.enter_context(local.local_session(fork=options.fork_workers))
+        may_fork = options.fork_workers and not any_models_loaded()
+        self._local = None if self._needs_ray else stack.enter_context(local.local_session(fork=may_fork))
 
     def start_ray_if_needed(self) -> None:
         """Start or join Ray if it is sure to be used; otherwise that is decided by the number of photos."""

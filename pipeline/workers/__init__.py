@@ -1,7 +1,7 @@
 """The work of one process, without Ray: models, the shard worker, time limits, and the protocol of worker pools."""
 
 from pipeline.workers.job_worker import MAX_TASKS_IN_FLIGHT, JobWorker
-from pipeline.workers.models import Models, load_models, set_torch_threads, tile_options
+from pipeline.workers.models import Models, any_models_loaded, load_models, set_torch_threads, tile_options
 from pipeline.workers.pool import (
     ShardPool,
     TaskExecutor,
@@ -37,6 +37,7 @@ __all__ = [
     "WorkerPool",
     "WorkerResources",
     "WorkerSession",
+    "any_models_loaded",
     "can_stat",
     "cores_per_worker",
     "hard_deadline",

@@ -58,6 +58,11 @@ def load_models(job: Job, allow_code: bool) -> Models:
     )
 
 
+def any_models_loaded() -> bool:
+    """Whether this process has loaded models, and so has computed with PyTorch: threads and GPUs survive no fork."""
+    return load_models.cache_info().misses > 0
+
+
 def set_torch_threads(job: Job) -> None:
     """Set the number of PyTorch's threads to that of the job; PyTorch keeps it for each calling thread."""
     torch.set_num_threads(job.compute.threads)

@@ -4,10 +4,14 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+import yaml
+from PIL import Image
 
 from tests.support.driver_processes import (
     PATIENCE_S,
@@ -25,6 +29,7 @@ pytestmark = [
     pytest.mark.timeout(1200),
     pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are found in /proc"),
 ]
+ROOT = Path(__file__).resolve().parents[2]
 IMAGES, WORKERS = 24, 2
 SLOW = {
     "autoencoder": "slow",
@@ -98,3 +103,26 @@ def test_run_whose_fork_server_is_killed_stops_with_a_clear_error_and_resumes(fo
         assert driver.exitcode == 2
     run_driver_to_end(forks, job)
     check_run(FaultTally(""), tmp_path / "enhanced")
+
+
+COMPUTE_FIRST = """
+import sys, torch
+from jobs.cli import main
+from pipeline.config import load_job
+from pipeline.workers import load_models
+autoencoder = load_models(load_job(sys.argv[1]), False).autoencoder
+torch.set_num_threads(2)
+autoencoder.encode(torch.rand(1, 3, 512, 512))
+sys.exit(main(["fit", sys.argv[1]]))
+"""
+
+
+def test_command_in_a_process_that_has_computed_ends(tmp_path):
+    """Neither its threads nor a GPU in use survive a fork; a worker must not wait for them."""
+    job = Path(write_job(tmp_path, 2, compute={"threads": 2, "dtype": "float32", "pool": "local"}))
+    job.write_text(yaml.safe_dump(yaml.safe_load(job.read_text()) | {"autoencoder": "embedded"}))
+    for path in (tmp_path / "natural").rglob("*.png"):
+        Image.effect_noise((512, 512), 50).convert("RGB").save(path)
+    command = [sys.executable, "-c", COMPUTE_FIRST, str(job)]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, cwd=ROOT)
+    assert process.returncode == 0, process.stderr

@@ -9,6 +9,7 @@ from pipeline import cluster, local
 from pipeline.errors import ConfigError
 from pipeline.stages import RunOptions, worker_session
 from pipeline.stages.session import MAX_LOCAL_PHOTOS
+from pipeline.workers import load_models
 
 
 class NamedSession:
@@ -73,8 +74,17 @@ def test_worker_session_with_what_only_ray_has_uses_ray(make_job, opened, option
 
 @pytest.mark.parametrize("fork", [True, False])
 def test_worker_session_forks_only_where_the_command_allows_it(make_job, opened, fork):
+    load_models.cache_clear()
     pools_of(make_job(), RunOptions(fork_workers=fork), 1)
     assert opened == [("local", fork)]
+
+
+def test_worker_session_does_not_fork_a_process_that_has_computed(make_job, opened):
+    """Neither PyTorch's threads nor a GPU in use survive a fork."""
+    job = make_job()
+    load_models(job, True)
+    pools_of(job, RunOptions(fork_workers=True), 1)
+    assert opened == [("local", False)]
 
 
 @pytest.mark.parametrize(("pool", "started"), [("auto", []), ("local", []), ("ray", [("ray", None, None)])])
