@@ -18,6 +18,7 @@ from pipeline import config, preview, sources, storage
 from pipeline.errors import ConfigError
 
 _FOLDER = "deepot-preview"
+_STRENGTH_KEYS = ("transport.alpha", "transport.strength")  # the page adds one to the command
 _DEFAULT = preview.PreviewOptions()
 
 
@@ -97,9 +98,6 @@ def _job_and_photos(args: argparse.Namespace) -> tuple["config.Job", tuple[str, 
     added = {key: str(keys[key]) for key in ("input", "output") if key in keys and f"--{key}" not in flags}
     flags += [part for key, value in added.items() for part in (f"--{key}", value)]
     return config.load_job(None, keys), (), shlex.join(["deepot", "run", *flags])
-
-
-_STRENGTH_KEYS = ("transport.alpha", "transport.strength")
 
 
 def _to_text(value: object) -> str:

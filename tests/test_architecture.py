@@ -57,7 +57,10 @@ MAY_IMPORT = {
     "pipeline.cluster": ("autoencoder spec", "config errors storage telemetry workers"),
     "pipeline.local": ("", "config errors telemetry workers"),
     "pipeline.maintenance": ("", "calibration config errors outputs progress runs sources storage"),
-    "pipeline.reporting": ("errors evaluation transport", "calibration errors escaping imageio runs sources storage"),
+    "pipeline.reporting": (
+        "errors evaluation photo transport",
+        "calibration errors escaping imageio runs sources storage",
+    ),
     "pipeline.stages": (
         "transport",
         "calibration cluster config errors local progress reporting runs sources storage telemetry workers",

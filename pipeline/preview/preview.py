@@ -61,8 +61,9 @@ def preview_job(job: Job, options: RunOptions, preview: PreviewOptions) -> Previ
         raise ConfigError("a preview is made on this machine: leave out --address")
     job = job.model_copy(update={"compute": job.compute.model_copy(update={"pool": "local"})})
     with worker_session(job, options) as session:
-        entries = _choose_photos(job, open_run(job, options).excluded_folders, preview)
-        context, calibration_photos = _open_with_quick_calibration(job, options)
+        own_context = open_run(job, options)
+        entries = _choose_photos(job, own_context.excluded_folders, preview)
+        context, calibration_photos = _with_quick_calibration(own_context)
         transport = calibrate_job(context)
         points, chosen = _list_points(context.job, transport)
         map_uri = find_map_uri(context.job, context.calibration)
@@ -115,19 +116,19 @@ def _choose_photos(job: Job, excluded_folders: Sequence[str], preview: PreviewOp
     return list(found.values())
 
 
-def _open_with_quick_calibration(job: Job, options: RunOptions) -> tuple[JobContext, int | None]:
-    """Open the job, or, if its calibration has many photos and no map yet, the same job with few of them.
+def _with_quick_calibration(context: JobContext) -> tuple[JobContext, int | None]:
+    """Return the opened job, or, if its calibration has many photos and no map yet, the same job with few of them.
 
     Returns:
         The opened job, and how many photos of each side its calibration has instead of the job's.
     """
-    context = open_run(job, options)
+    job = context.job
     if job.map is not None or load_map(job, context.calibration) is not None:
         return context, None
     if max(_count_up_to(side, MAX_CALIBRATION_PHOTOS + 1) for side in _iter_sides(context)) <= MAX_CALIBRATION_PHOTOS:
         return context, None
     calibration = (job.calibration or Calibration()).model_copy(update={"limit": _FEW_PHOTOS})
-    return open_run(job.model_copy(update={"calibration": calibration}), options), _FEW_PHOTOS
+    return open_run(job.model_copy(update={"calibration": calibration}), context.options), _FEW_PHOTOS
 
 
 def _iter_sides(context: JobContext) -> Iterator[Iterator[Entry]]:

@@ -5,16 +5,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from deepot.errors import DeepotError
+from deepot.photo import Pixels
 from pipeline.imageio import decode
 from pipeline.reporting.preview_photo import PreviewPhoto, PreviewVersion, find_largest_change, to_data_uri
 from pipeline.sources import read_photo
 
 _MAX_SIDE = 640
 _MAX_LEVEL = 255
-_ORIENTATION_TAG = 0x0112
 
 
 class ReportPhoto(NamedTuple):
@@ -59,11 +59,10 @@ def _read_part(data: bytes) -> _Part:
     rows, columns = (
         slice(max(0, (side - _MAX_SIDE) // 2), (side + _MAX_SIDE) // 2) for side in (pixels.height, pixels.width)
     )
-    image = Image.fromarray(pixels.to_rgb8(rows, columns))
     orientation = photo.properties.get("orientation") or 1
-    image.getexif()[_ORIENTATION_TAG] = orientation
+    upright = Pixels(pixels.to_rgb8(rows, columns)).apply_orientation(orientation)
     size = (pixels.width, pixels.height) if orientation >= 5 else (pixels.height, pixels.width)
-    return _Part(np.asarray(ImageOps.exif_transpose(image)), size)
+    return _Part(upright.samples, size)
 
 
 def _compare(row: Mapping[str, Any], before: _Part, after: _Part, has_restorer: bool) -> PreviewPhoto:

@@ -39,25 +39,31 @@ def calibrate(job):
     return context, tasks, fit_and_store_map(context.job, context.calibration, context.models.autoencoder, *sides)
 
 
+def measure_backwards_after_a_stop(tasks, fitted, done_before):
+    """Measure some tasks, stop, and measure the others in reverse order; none is measured twice."""
+    computed = []
+
+    def stop(function, tasks):
+        for task in tasks[:done_before]:
+            function(task)
+        raise KeyboardInterrupt
+
+    def execute_backwards(function, tasks):
+        computed.extend(tasks)
+        return [function(task) for task in reversed(tasks)]
+
+    with pytest.raises(KeyboardInterrupt):
+        measure_map_change(tasks, fitted, stop, NullProgress())
+    model = measure_map_change(tasks, fitted, execute_backwards, NullProgress())
+    assert len(computed) == len(tasks) - done_before
+    return model
+
+
 def test_change_is_the_same_in_any_order_and_after_a_stop(make_job, tmp_path):
     models = []
     for place, done_before in (("a", 0), ("b", 2)):
         _, tasks, fitted = calibrate(make_job(run=str(tmp_path / place)))
-        computed = []
-
-        def stop(function, tasks, done_before=done_before):
-            for task in tasks[:done_before]:
-                function(task)
-            raise KeyboardInterrupt
-
-        def execute_backwards(function, tasks, computed=computed):
-            computed += tasks
-            return [function(task) for task in reversed(tasks)]
-
-        with pytest.raises(KeyboardInterrupt):
-            measure_map_change(tasks, fitted, stop, NullProgress())
-        models.append(measure_map_change(tasks, fitted, execute_backwards, NullProgress()))
-        assert len(computed) == len(tasks) - done_before
+        models.append(measure_backwards_after_a_stop(tasks, fitted, done_before))
     assert models[0] == models[1]
     assert models[0].images == sum(len(task.shard.entries) for task in tasks)
 
@@ -122,21 +128,7 @@ def test_unpaired_sets_are_measured_on_either_side_in_any_order_and_after_a_stop
     models = []
     for place, done_before in (("a", 0), ("b", 3)):
         context, tasks, fitted = calibrate(make_unpaired_job(make_job, tmp_path, run=str(tmp_path / place)))
-        computed = []
-
-        def stop(function, tasks, done_before=done_before):
-            for task in tasks[:done_before]:
-                function(task)
-            raise KeyboardInterrupt
-
-        def execute_backwards(function, tasks, computed=computed):
-            computed += tasks
-            return [function(task) for task in reversed(tasks)]
-
-        with pytest.raises(KeyboardInterrupt):
-            measure_map_change(tasks, fitted, stop, NullProgress())
-        models.append(measure_map_change(tasks, fitted, execute_backwards, NullProgress()))
-        assert len(computed) == len(tasks) - done_before
+        models.append(measure_backwards_after_a_stop(tasks, fitted, done_before))
     assert models[0] == models[1]
     assert (models[0].images, models[0].curves) == (12, None)
     autoencoder, operator = context.models.autoencoder, fitted.operator_on()
