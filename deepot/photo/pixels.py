@@ -186,6 +186,13 @@ class Pixels:
         )
         return replace(self, samples=self.samples[grid], alpha=None if self.alpha is None else self.alpha[grid])
 
+    def crop_centre(self, max_side: int) -> "Pixels":
+        """Return a copy of the middle, at most `max_side` pixels along each axis."""
+        top, left = ((side - min(side, max_side)) // 2 for side in (self.height, self.width))
+        region = slice(top, top + max_side), slice(left, left + max_side)
+        alpha = None if self.alpha is None else self.alpha[region].copy()
+        return replace(self, samples=self.samples[region].copy(), alpha=alpha)
+
     def enlarge(self, height: int, width: int) -> "Pixels":
         """Return a copy of another size, resampled bicubically in its bit depth; the photo itself if it has that size.
 

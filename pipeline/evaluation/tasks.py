@@ -103,8 +103,8 @@ def prepare_photo(task: PhotoTask) -> tuple[int, str | None]:
         clean, restored, restorer_input = _load_versions(task, config, models)
         companion = None
         if task.job.has_companion and transport.companion_weight is not None:
-            companion = _crop_centre(restorer_input.enlarge(restored.height, restored.width), config.crop)
-        clean, restored = (_crop_centre(pixels, config.crop) for pixels in (clean, restored))
+            companion = restorer_input.enlarge(restored.height, restored.width).crop_centre(config.crop)
+        clean, restored = (pixels.crop_centre(config.crop) for pixels in (clean, restored))
         min_side = max(MIN_SIDE, task.job.transport.patch_size * models.autoencoder.factor)
         if min(clean.height, clean.width) < min_side:
             raise ImageError(
@@ -201,12 +201,6 @@ def _load_8bit(entry: Entry, limits: Limits, allow: Sequence[str] = ()) -> tuple
     except ImageError as error:
         raise ImageError(error.code, f"{error.code}: {entry.uri}: {error}") from error
     return Pixels(pixels.to_grey_or_rgb8()), data
-
-
-def _crop_centre(pixels: Pixels, crop: int) -> Pixels:
-    height, width = (min(side, crop) for side in (pixels.height, pixels.width))
-    top, left = (pixels.height - height) // 2, (pixels.width - width) // 2
-    return Pixels(pixels.samples[top : top + height, left : left + width].copy())
 
 
 def _load_moments(task: PointTask, name: str) -> MetricAccumulator:

@@ -105,7 +105,7 @@ def _render(task: PreviewTask) -> RenderedPhoto:
     photo = decode(read_input(task.entry, job.limits, job.input.allow), job.limits.max_pixels)
     scale = models.restorer.scale
     page, orientation = photo.pixels, photo.properties["orientation"] or 1
-    restorer_input = _crop_centre(page, max(1, task.max_side // scale))
+    restorer_input = page.crop_centre(max(1, task.max_side // scale))
     full_size = page.width * scale, page.height * scale
     restored = models.restorer(restorer_input)
     companion = None
@@ -143,14 +143,6 @@ def _compute_variants(
         )
 
     return retry_with_smaller_tiles(compute_at_tile_size, tiles.size, tiles.min_size(autoencoder))[0]
-
-
-def _crop_centre(pixels: Pixels, side: int) -> Pixels:
-    """Return the middle of a photo, at most `side` pixels along each axis."""
-    top, left = ((length - min(length, side)) // 2 for length in (pixels.height, pixels.width))
-    region = slice(top, top + side), slice(left, left + side)
-    alpha = None if pixels.alpha is None else np.ascontiguousarray(pixels.alpha[region])
-    return replace(pixels, samples=np.ascontiguousarray(pixels.samples[region]), alpha=alpha)
 
 
 def _to_8_bits(pixels: Pixels) -> Pixels:

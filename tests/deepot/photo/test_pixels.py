@@ -55,3 +55,13 @@ def test_enhance_changes_a_photo_alike_in_8_and_16_bits(autoencoder):
     assert np.abs(deep.samples / 257 - small.samples).max() <= 0.51
     assert deep.samples.dtype == np.uint16
     assert not torch.equal(deep.to_rgb(), Pixels(eight).to_rgb())
+
+
+def test_crop_centre_is_the_middle_with_its_transparency():
+    samples = np.arange(7 * 4 * 3, dtype=np.uint16).reshape(7, 4, 3)
+    alpha = np.arange(28, dtype=np.uint16).reshape(7, 4)
+    cropped = Pixels(samples, alpha).crop_centre(4)
+    assert np.array_equal(cropped.samples, samples[1:5]) and np.array_equal(cropped.alpha, alpha[1:5])
+    cropped.samples[:] = 0
+    assert samples[1:5].any(), "a copy"
+    assert np.array_equal(Pixels(samples).crop_centre(9).samples, samples)
