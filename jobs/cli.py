@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import deepot
 from deepot.errors import DeepotError
-from jobs.console import print_error
+from jobs.console import print_error, quiet_output
 from jobs.log_output import LoggedStdout
 from pipeline.escaping import escape, iter_traceback_lines
 from pipeline.redaction import redact
@@ -25,6 +25,7 @@ from pipeline.telemetry import LOG_FORMAT_ENV, LogFormat, configure_logging
 log = logging.getLogger(__name__)
 
 _STOPPED_MESSAGE = "stopped; run the same command again to resume"
+_COMPLETION_ENV = "_ARGCOMPLETE"  # set by the shell code of `deepot completion`
 _BUG_MESSAGE = "internal error, please report it with the output of --verbose"
 
 COMMANDS = {
@@ -45,6 +46,7 @@ COMMANDS = {
     "compare": "Compare collections of photos by the Wasserstein distances between their latent patches.",
     "evaluate": "Measure realism and error over α and mode on photos with known clean originals.",
     "schema": "Print the JSON Schema of job files, for editors.",
+    "completion": "Print the shell code that completes deepot's commands, flags and files.",
 }
 """Command → the first line of the docstring of its module in `jobs`, which is imported only for this command."""
 
@@ -77,11 +79,15 @@ class _CommandParser(_Parser):
                 return f"; did you mean {min(fitting, key=len)}?"
         return ""
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401 — as argparse has it
-        """Declare the arguments, and parse them."""
+    def declare(self) -> None:
+        """Declare the arguments, unless they are declared."""
         command, self.undeclared = self.undeclared, None
         if command is not None:
             _import_command(command).add_arguments(self)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401 — as argparse has it
+        """Declare the arguments, and parse them."""
+        self.declare()
         return super().parse_known_args(args, namespace)
 
 
@@ -106,12 +112,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         could not run; 130 interrupted.
     """
     parser = _build_parser()
+    if _COMPLETION_ENV in os.environ:
+        _complete(parser)
     args, unknown = parser.parse_known_args(arguments)
     if unknown:
         command = parser.commands[args.command]
         command.error(f"unrecognized arguments: {' '.join(unknown)}{command.hint_at(unknown)}")
     with _sigterm_as_interrupt():
         return _run(args)
+
+
+def _complete(parser: _ProgramParser) -> None:
+    """Print the completions of the command line that the shell passes in the environment, and end the process."""
+    from argcomplete import autocomplete
+
+    for word in os.environ.get("COMP_LINE", "").split()[1:2]:
+        if word in parser.commands:
+            parser.commands[word].declare()  # argcomplete replaces the actions that are there when parsing starts
+    autocomplete(parser, always_complete_options=False)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -122,7 +140,8 @@ def _run(args: argparse.Namespace) -> int:
         for name in ("diffusers", "botocore", "huggingface_hub", "s3fs"):
             logging.getLogger(name).setLevel(logging.ERROR)
     try:
-        return _run_as_text(args) if args.log_format is LogFormat.TEXT else _run_as_json(args)
+        with quiet_output(args.quiet):
+            return _run_as_text(args) if args.log_format is LogFormat.TEXT else _run_as_json(args)
     finally:
         restore_logging()
 
@@ -190,6 +209,7 @@ def _build_parser() -> _ProgramParser:
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary)
         command.undeclared = name
+        command.add_argument("-q", "--quiet", action="store_true", help="print results and errors only")
         command.add_argument("-v", "--verbose", action="store_true", help="print logs, warnings and full tracebacks")
         command.add_argument(
             "--log-format",

@@ -1,15 +1,18 @@
 """Progress bars, summaries and errors on the terminal, and the line of JSON for schedulers."""
 
+import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TextIO
 
 from jobs.log_output import LoggedProgress
 from pipeline import runs, sources, storage
 from pipeline.errors import advice_for
 from pipeline.escaping import escape, to_json_line
-from pipeline.progress import Progress
+from pipeline.progress import NullProgress, Progress
 from pipeline.telemetry import LogFormat, current_log_format
 
 if TYPE_CHECKING:
@@ -52,27 +55,65 @@ class ProgressBars:
 
 
 _PROGRESS_BARS = ProgressBars()
+_quiet = False
 
 
-def print_line(line: str) -> None:
-    """Print a line on standard output; a name in it cannot end it, nor control the terminal."""
-    print(escape(line))
+class Color(StrEnum):
+    """A colour of text on a terminal, as the escape sequence that sets it."""
+
+    RED = "\x1b[31m"
+    GREEN = "\x1b[32m"
+    YELLOW = "\x1b[33m"
+
+
+_RESET_COLOR = "\x1b[0m"
+
+
+@contextmanager
+def quiet_output(quiet: bool) -> Iterator[None]:
+    """Within the context print neither `print_line`'s lines nor progress if `quiet`; results and errors are printed."""
+    global _quiet
+    previous, _quiet = _quiet, quiet
+    try:
+        yield
+    finally:
+        _quiet = previous
+
+
+def print_line(line: str, color: Color | None = None) -> None:
+    """Print a line on standard output, unless it is quiet; a name in it cannot end it, nor control the terminal."""
+    if not _quiet:
+        print_result(line, color)
+
+
+def print_result(line: str, color: Color | None = None) -> None:
+    """Print a line that the command was called for, such as a line of a file's text, even if output is quiet."""
+    print(_paint(escape(line), color, sys.stdout))
 
 
 def print_error(line: str) -> None:
     """Print a line on standard error, below the bar of the interrupted stage, as `print_line` does."""
     _PROGRESS_BARS.end()
-    print(escape(line), file=sys.stderr)
+    print(_paint(escape(line), Color.RED, sys.stderr), file=sys.stderr)
+
+
+def _paint(text: str, color: Color | None, stream: TextIO) -> str:
+    """Return the text in a colour if the stream is a terminal and NO_COLOR (no-color.org) is not set."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty()
+    return text if plain or color is None else f"{color}{text}{_RESET_COLOR}"
 
 
 def print_update(lines: Sequence[str], replaced_lines: int) -> None:
     """Print lines at once, on a terminal in place of the last `replaced_lines` lines if that is not 0."""
     move = _MOVE_UP_AND_CLEAR.format(replaced_lines) if replaced_lines else ""
-    print(move + "\n".join(map(escape, lines)), flush=True)
+    if not _quiet:
+        print(move + "\n".join(map(escape, lines)), flush=True)
 
 
 def make_progress() -> Progress:
-    """Return progress bars, or progress as log lines if the log format is JSON."""
+    """Return progress bars, progress as log lines if the log format is JSON, or none if output is quiet."""
+    if _quiet:
+        return NullProgress()
     return LoggedProgress() if current_log_format() is LogFormat.JSON else _PROGRESS_BARS
 
 
@@ -103,7 +144,7 @@ def _print_failures(result: "runs.RunSummary") -> None:
     if not result.failed:
         return
     for row in runs.list_failures(runs.RunPaths(result.run), _MAX_FAILURES):
-        print_line(f"failed   {row['file_name']}: {row['error_code']}: {row['error_message']}")
+        print_line(f"failed   {row['file_name']}: {row['error_code']}: {row['error_message']}", Color.RED)
     if result.failed > _MAX_FAILURES:
         where = "--where \"status = 'failed'\""
         print_line(f"         … {result.failed - _MAX_FAILURES} more: deepot select {shlex.quote(result.run)} {where}")

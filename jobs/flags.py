@@ -35,16 +35,18 @@ def add_job_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_key_flags(parser: argparse.ArgumentParser) -> None:
     """Add a flag for each key of the job file."""
-    from jobs.job_keys import describe_key, iter_keys, value_name
+    from jobs.job_keys import describe_key, iter_keys, list_values, value_name
 
     keys = parser.add_argument_group("keys of the job file", "Each of these flags overrides a key of the job file.")
     for key, field in iter_keys(config.Job):
-        keys.add_argument(
+        flag = keys.add_argument(
             *(f"--{key}", *filter(None, [SHORT_FLAGS.get(key)])),
             metavar=value_name(field),
             dest=f"{_KEY_PREFIX}{key}",
             help=describe_key(field).replace("%", "%%"),
         )
+        if values := list_values(field):
+            flag.completer = lambda values=values, **_: values  # type: ignore[attr-defined]  # argcomplete reads it
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:

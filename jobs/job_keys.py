@@ -44,10 +44,16 @@ def describe_key(field: FieldInfo) -> str:
     return (field.description or "") + _describe_default(field)
 
 
+def list_values(field: FieldInfo) -> list[str]:
+    """Return the words that a key can be, and examples of other values."""
+    leaves, _ = leaf_types(field)
+    return [*(choice for leaf in leaves for choice in list_choices(leaf)), *map(str, field.examples or ())]
+
+
 def value_name(field: FieldInfo) -> str:
     """Return the placeholder for the value of a key in help texts."""
     leaves, _ = leaf_types(field)
-    choices = [*(choice for leaf in leaves for choice in list_choices(leaf)), *(field.examples or ())]
+    choices = list_values(field)
     if is_list(field):
         return "LIST"
     if section_type(field):

@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from jobs.console import print_line
+from jobs.console import print_result
 from pipeline import config
 
 
@@ -14,5 +14,5 @@ def add_arguments(_: argparse.ArgumentParser) -> None:
 def main(_: argparse.Namespace) -> int:
     """Print the schema."""
     for line in json.dumps(config.Job.model_json_schema(), indent=2, ensure_ascii=False).splitlines():
-        print_line(line)
+        print_result(line)
     return 0

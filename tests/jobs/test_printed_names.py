@@ -114,7 +114,7 @@ def test_names_in_errors_are_harmless_on_every_stream(capfd, monkeypatch, comman
         raise OSError(HOSTILE)
 
     monkeypatch.setattr(f"jobs.{command}.main", broken)
-    required = {"compare": ["a", "b"], "schema": []}.get(command, ["a"])
+    required = {"compare": ["a", "b"], "schema": [], "completion": ["bash"]}.get(command, ["a"])
     assert main([command, *required, "--log-format", form, *verbose]) == 2
     out, err = capfd.readouterr()
     assert_harmless(out)
