@@ -36,6 +36,15 @@ def test_file_round_trip_keeps_everything(transport, tmp_path):
     assert TransportMap.from_bytes(pack_changed(transport)).sha256 == transport.sha256
 
 
+def test_repr_is_five_lines_on_what_the_map_was_fitted_from(transport):
+    lines = repr(transport).splitlines()
+    assert len(lines) == 5
+    assert "gaussian" in lines[0] and f"{transport.channels} channels" in lines[0]
+    assert "unpaired calibration: 3 restored and 3 natural images" in lines[1]
+    assert transport.info.uncertainty_summary in lines[2]
+    assert max(map(len, lines)) < 120, "no tensor is printed"
+
+
 @pytest.mark.parametrize("file_format", ["deepot-map-5", "deepot-map-6", "deepot-map-99"])
 def test_from_bytes_of_another_version_raises(transport, file_format):
     with pytest.raises(MapError, match="x was fitted by another version of deepot: fit it again"):

@@ -31,7 +31,7 @@ MEASURED = {
     "features": "tests.support.fake_metrics:edge_features",
     "metrics": ["tests.support.fake_metrics:largest_error"],
     "alphas": [0, 0.5],
-    "replicates": 20,
+    "replicates": 5,
 }
 
 
@@ -47,7 +47,7 @@ def evaluated_job(make_job, tmp_path):
 
 def test_evaluate_job_with_preserve_measures_what_the_run_writes(make_job, tmp_path, in_process):
     write_photos(tmp_path / "clean", 6, restored=False)
-    config = {"clean": str(tmp_path / "clean"), "alphas": [0.5], "modes": ["auto"], "replicates": 20}
+    config = {"clean": str(tmp_path / "clean"), "alphas": [0.5], "modes": ["auto"], "replicates": 5}
     maps = {}
     for keep in ((), ("chroma", "mean")):
         job = make_job(evaluate=config, transport={"preserve": keep}, run=str(tmp_path / "-".join(("run", *keep))))
@@ -72,7 +72,7 @@ def test_evaluate_job_with_preserve_measures_what_the_run_writes(make_job, tmp_p
 def test_evaluate_job_with_a_companion_measures_what_the_run_writes(make_job, tmp_path, in_process):
     write_photos(tmp_path / "clean", 6, restored=False)
     job = make_job(
-        evaluate={"clean": str(tmp_path / "clean"), "alphas": [2], "modes": ["auto"], "replicates": 20},
+        evaluate={"clean": str(tmp_path / "clean"), "alphas": [2], "modes": ["auto"], "replicates": 5},
         transport={"alpha": 2, "companion": "input"},
         restorer="tests.support.fake_restorers:noisy",
     )
@@ -90,7 +90,7 @@ def test_evaluate_job_with_a_companion_measures_what_the_run_writes(make_job, tm
 @pytest.mark.parametrize("clean_mode", ["L", "RGB"])
 def test_evaluate_job_grey_photos_are_measured_as_the_run_writes_them(make_job, tmp_path, in_process, clean_mode):
     write_photos(tmp_path / "clean", 6, restored=False)
-    job = make_job(evaluate={"clean": str(tmp_path / "clean"), "alphas": [0.5], "replicates": 20})
+    job = make_job(evaluate={"clean": str(tmp_path / "clean"), "alphas": [0.5], "replicates": 5})
     for folder, mode in (("clean", clean_mode), ("restored", "L")):
         for path in (tmp_path / folder).rglob("*.png"):
             Image.open(path).convert("L").convert(mode).save(path)
@@ -125,7 +125,7 @@ def test_evaluate_job_without_features_measures_naturalness_and_names_what_small
     make_job, tmp_path, in_process
 ):
     write_photos(tmp_path / "clean", 3, restored=False)
-    config = {"clean": str(tmp_path / "clean"), "degradation": "blur:sigma=1", "crop": 16, "replicates": 20}
+    config = {"clean": str(tmp_path / "clean"), "degradation": "blur:sigma=1", "crop": 16, "replicates": 5}
     found = evaluate_job(open_run(make_job(evaluate=config | {"alphas": [0], "modes": ["residual"]}), OPTIONS))
     restored, after = (found.points[point] for point in (SweepPoint("restored"), SweepPoint("residual", 0.0)))
     assert {"swd", "swd level 1", "reduction of swd", "lsd", "niqe", "repetition", "latents"} <= set(after)

@@ -156,7 +156,7 @@ def test_evaluate_job_measures_what_the_run_writes_and_reads_a_finished_evaluati
         "features": "tests.support.fake_metrics:edge_features",
         "metrics": ["tests.support.fake_metrics:largest_error"],
         "alphas": [0, 0.5],
-        "replicates": 20,
+        "replicates": 5,
     }
     compute = {"pool": pool, "images_per_shard": 2, "dtype": "float32", "workers": 1}
     job = make_job(evaluate=measured, compute=compute)
