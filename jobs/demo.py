@@ -54,7 +54,7 @@ def main(args: argparse.Namespace) -> int:
         )
     folder = args.output.absolute()
     print_line(f"demo     packaged photos are degraded ({args.degradation}), restored ({restorer}) and enhanced;")
-    print_line("         it takes about half a minute on two cores")
+    print_line("         it takes about 20 seconds on two cores")
     progress_bars = make_progress()
     clean = write_packaged_photos(folder / "clean")
     degrade_and_restore(clean, folder, args.degradation, restorer, progress_bars)

@@ -17,11 +17,13 @@ _PACKAGED_PHOTOS = {
     "skimage.data": ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg"),
     "sklearn.datasets.images": ("china.jpg", "flower.jpg"),
 }
-_SIDE_MULTIPLE, _CROP, _GAP, _CAPTION_HEIGHT = 4, 224, 4, 16
+_WITH_FACE_AT_TOP = ("astronaut.png",)
+_MAX_WIDTH, _MAX_HEIGHT = 448, 336  # multiples of 4; the demo is to take some 20 seconds
+_CROP, _GAP, _CAPTION_HEIGHT = 224, 4, 16
 
 
 def write_packaged_photos(folder: Path) -> list[Path]:
-    """Write the colour photos of scikit-image and scikit-learn as PNG, with sides cropped to multiples of 4.
+    """Write the middle of the colour photos of scikit-image and scikit-learn as PNG; sides are multiples of 4.
 
     Returns:
         The paths of the photos.
@@ -40,11 +42,16 @@ def write_packaged_photos(folder: Path) -> list[Path]:
                     "the demo needs the photos in scikit-image and scikit-learn: pip install 'deepot[demo]'"
                 ) from error
             with source.open("rb") as file, Image.open(file) as image:
-                width, height = (side // _SIDE_MULTIPLE * _SIDE_MULTIPLE for side in image.size)
                 path = folder / f"{Path(name).stem}.png"
-                _write_png_if_changed(image.convert("RGB").crop((0, 0, width, height)), path)
+                _write_png_if_changed(_crop_middle(image.convert("RGB"), name in _WITH_FACE_AT_TOP), path)
                 paths.append(path)
     return paths
+
+
+def _crop_middle(image: Image.Image, from_top: bool) -> Image.Image:
+    width, height = min(image.width // 4 * 4, _MAX_WIDTH), min(image.height // 4 * 4, _MAX_HEIGHT)
+    left, top = (image.width - width) // 2, 0 if from_top else (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
 
 
 def degrade_and_restore(photos: list[Path], folder: Path, degradation: str, restorer: str, progress: Progress) -> None:
