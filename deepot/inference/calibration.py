@@ -134,7 +134,7 @@ def fit_images(
         calibration: Which sets these are; `CalibrationKind.UNPAIRED` if they show different scenes.
         shrinkage_se: By how many standard errors the map is shrunk (`fit_map`); the calibration's default if None.
         kind: The kind of map: "gaussian", or "mixture:components=3" for smooth, medium and textured patches apart.
-        tone: Whether to fit a tone curve to paired images (`fit_tone`); images of different size are left out of it.
+        tone: Whether to fit a tone curve (`fit_tone`) to images of the same scenes, without pairs of different size.
         companions: A companion for each restored image, of the same size: another version of the scene with less error,
             such as the restorer's input. The map then has the weight with which α > 1 mixes the two (`Enhancer`).
 
@@ -159,12 +159,12 @@ def fit_images(
     if companions is not None and not calibration.has_clean_originals:
         raise ValueError(f"companions need the clean originals of the restored images, but these are {calibration}")
     curve: ToneCurve | None = None
-    if calibration.has_natural_photos:
+    if calibration.has_natural_photos or tone:
         restored, natural = list(restored), list(natural)
         companions = None if companions is None else list(companions)
         if companions is not None and len(companions) != len(restored):
             raise ValueError(f"there are {len(companions)} companions of {len(restored)} restored images")
-    if tone and calibration.has_clean_originals:
+    if tone and calibration.has_same_scenes:
         curve = fit_tone([tone_sums(*map(Pixels.from_image, pair)) for pair in zip(restored, natural, strict=False)])
     sides = [
         _collect(

@@ -136,8 +136,8 @@ class Job(ConfigSection):
 
     @property
     def fits_tone(self) -> bool:
-        """Whether a tone curve is fitted: only from restored photos and the clean originals of the same scenes."""
-        return self.map is None and self.transport.tone == "auto" and self.calibration_kind.has_clean_originals
+        """Whether a tone curve is fitted: only where both sides of the calibration show the same scenes."""
+        return self.map is None and self.transport.tone == "auto" and self.calibration_kind.has_same_scenes
 
     @property
     def measures_change(self) -> bool:

@@ -108,13 +108,20 @@ def test_tone_sums_of_photos_that_cannot_be_read_are_empty_and_no_error(dark_job
     assert ToneCurve.from_bytes(read(context.calibration.tone_curve)).share == transport.tone.share > 0
 
 
-@pytest.mark.parametrize("kind", ["self", "unpaired"])
-def test_calibrations_without_clean_originals_have_no_tone_curve(make_job, tmp_path, kind):
-    calibrations = {
-        "self": {"degradation": "blur:sigma=1"},
-        "unpaired": {"reference": str(tmp_path / "natural"), "restored": str(tmp_path / "restored")},
-    }
-    context, _, transport = calibrate(make_job(calibration=calibrations[kind]))
+def test_self_calibration_has_the_tone_curve_of_the_restorer_applied_twice(dark_job, tmp_path):
+    """What the restorer does to tones it does again to its own results, and these are at hand."""
+    job = dark_job(calibration={"degradation": "blur:sigma=1"})
+    for path in (tmp_path / "natural").glob("large-*.png"):
+        path.rename(tmp_path / "restored" / path.name)
+    context, _, transport = calibrate(job)
+    assert job.calibration_kind == "self" and context.job.fits_tone
+    assert transport.tone.share > 0.5
+    assert transport.tone.shifts[:, 128].mean() > 5, "a dark restorer darkens its own results"
+
+
+def test_unpaired_calibrations_have_no_tone_curve(make_job, tmp_path):
+    sets = {"reference": str(tmp_path / "natural"), "restored": str(tmp_path / "restored")}
+    context, _, transport = calibrate(make_job(calibration=sets))
     assert not context.job.fits_tone
     assert transport.tone is None
     with pytest.raises(FileNotFoundError):
