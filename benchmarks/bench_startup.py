@@ -4,7 +4,8 @@
 
 Each in a process of its own. CPU-seconds of user and system together, those of worker processes included, so that
 other load on the machine counts little, and seconds; the least and the median of the repetitions. `status` reads a run
-of 64 images on a local disk. The small job calibrates itself on three photos of 192 × 192 pixels and enhances them.
+of 64 images on a local disk. The small job calibrates itself on three photos of 192 × 192 pixels and enhances them;
+its workers are forked from the command, or, if the job is run by a Python program, new Pythons.
 """
 
 import itertools
@@ -34,6 +35,15 @@ STATEMENTS = {
 }
 
 
+RUN_FROM_PYTHON = """
+import sys
+from pipeline.config import load_job
+from pipeline.stages import RunOptions, run_job
+keys = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+run_job(load_job(None, {key.removeprefix("--"): value for key, value in keys.items()}), RunOptions())
+"""
+
+
 def write_tiny_run(folder: str) -> str:
     """Write a run of two shards, one of them committed, and return its URI."""
     run = write_run_files(folder)
@@ -45,7 +55,7 @@ def write_tiny_run(folder: str) -> str:
 
 
 def make_small_job(folder: str) -> Callable[[], Sequence[str]]:
-    """Write three photos; returns what makes the arguments of a job with them, each time with another output folder."""
+    """Write three photos; returns what makes the keys of a job with them, each time with another output folder."""
     generator = np.random.default_rng(0)
     photos = Path(folder, "photos")
     photos.mkdir()
@@ -53,7 +63,8 @@ def make_small_job(folder: str) -> Callable[[], Sequence[str]]:
         coarse = Image.fromarray(generator.integers(0, 256, (24, 24, 3), np.uint8))
         coarse.resize((192, 192), Image.Resampling.BICUBIC).save(photos / f"{number}.png")
     numbers = itertools.count()
-    job = ["run", "--input", str(photos), "--degradation", "noise:sigma=25", "--calibration.restorer", "median:size=5"]
+    job = ["--input", str(photos), "--calibration.degradation", "noise:sigma=25"]
+    job += ["--calibration.restorer", "median:size=5"]
     return lambda: [*job, "--output", str(Path(folder, f"output-{next(numbers)}"))]
 
 
@@ -95,7 +106,8 @@ def main() -> None:
             f"deepot {name}": partial(list, [sys.executable, LAUNCHER, *line]) for name, line in lines.items()
         }
         commands |= {name: partial(list, [sys.executable, "-c", line]) for name, line in STATEMENTS.items()}
-        commands["deepot run, three photos"] = lambda: [sys.executable, LAUNCHER, *small_job()]
+        commands["deepot run, three photos"] = lambda: [sys.executable, LAUNCHER, "run", *small_job()]
+        commands["the same from Python"] = lambda: [sys.executable, "-c", RUN_FROM_PYTHON, *small_job()]
         results = measure(commands, options.repeats)
     for name, found in results.items():
         cpu_s, seconds = zip(*found, strict=True)
