@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from deepot.inference import band_sides, degrade_photo, measure_change, measure_energies, photo_statistics, tone_sums
 from deepot.photo import Pixels
@@ -9,7 +10,6 @@ from deepot.restoration import rng_for
 from deepot.transport import (
     ChangeSums,
     EnergySums,
-    LatentOperator,
     Moments,
     PatchStatistics,
     ToneSums,
@@ -25,6 +25,8 @@ from pipeline.imageio import decode
 from pipeline.sources import read_input
 from pipeline.storage import Entry, read, write
 from pipeline.workers import Models, hard_deadline, load_models, scaled_timeout_s, tile_options
+
+_SumsT = TypeVar("_SumsT", ToneSums, ChangeSums, EnergySums)
 
 
 @dataclass(frozen=True)
@@ -69,17 +71,12 @@ def compute_shard_tone(task: MomentsTask) -> MomentsTaskResult:
     Raises:
         AccessDeniedError: storage refuses photos, and the one that it returned before, too.
     """
+
+    def sum_of(photo: CalibrationPhoto) -> ToneSums:
+        return tone_sums(photo.sides[Side.SOURCE], photo.sides[Side.REFERENCE])
+
     models = load_models(task.job, task.allow_code)
-    total = ToneSums.empty()
-
-    def add_photo(photo: CalibrationPhoto) -> None:
-        nonlocal total
-        total = total.merge(tone_sums(photo.sides[Side.SOURCE], photo.sides[Side.REFERENCE]))
-
-    result = _process_photos(task, models, add_photo)
-    if result.refused_task is None:
-        write(task.paths.tone_sums(task.shard.number), total.to_bytes())
-    return result
+    return _store_sum(task, models, ToneSums.empty(), sum_of, task.paths.tone_sums(task.shard.number))
 
 
 def compute_shard_change(task: MomentsTask) -> MomentsTaskResult:
@@ -91,23 +88,17 @@ def compute_shard_change(task: MomentsTask) -> MomentsTaskResult:
         AccessDeniedError: storage refuses photos, and the one that it returned before, too.
     """
     models = load_models(task.job, task.allow_code)
-    autoencoder = models.autoencoder
-    map_uri = task.paths.unmeasured_map(task.map_sha256)
-    transport = TransportMap.from_bytes(read(map_uri), map_uri)
+    autoencoder, transport = models.autoencoder, _read_map(task)
     operator = transport.operator_on(autoencoder.device)
-    total = ChangeSums.empty(len(band_sides(autoencoder.factor)) + 1)
 
-    def add_photo(photo: CalibrationPhoto) -> None:
-        nonlocal total
+    def sum_of(photo: CalibrationPhoto) -> ChangeSums:
         restored, natural, companion = photo.sides[Side.SOURCE], photo.sides[Side.REFERENCE], None
         if task.job.has_companion and photo.degraded is not None:
             companion = photo.degraded.enlarge(restored.height, restored.width)
-        total = total.merge(measure_change(autoencoder, operator, restored, natural, transport.tone, companion))
+        return measure_change(autoencoder, operator, restored, natural, transport.tone, companion)
 
-    result = _process_photos(task, models, add_photo)
-    if result.refused_task is None:
-        write(task.paths.change_sums(task.map_sha256, task.shard.number), total.to_bytes())
-    return result
+    empty = ChangeSums.empty(len(band_sides(autoencoder.factor)) + 1)
+    return _store_sum(task, models, empty, sum_of, task.paths.change_sums(task.map_sha256, task.shard.number))
 
 
 def compute_shard_energies(task: MomentsTask) -> MomentsTaskResult:
@@ -120,26 +111,45 @@ def compute_shard_energies(task: MomentsTask) -> MomentsTaskResult:
     """
     models = load_models(task.job, task.allow_code)
     autoencoder = models.autoencoder
-    operator: LatentOperator | None = None
-    if task.side is Side.SOURCE:
-        map_uri = task.paths.unmeasured_map(task.map_sha256)
-        operator = TransportMap.from_bytes(read(map_uri), map_uri).operator_on(autoencoder.device)
-    total = EnergySums.empty(len(band_sides(autoencoder.factor)))
+    operator = _read_map(task).operator_on(autoencoder.device) if task.side is Side.SOURCE else None
 
-    def add_photo(photo: CalibrationPhoto) -> None:
-        nonlocal total
-        total = total.merge(measure_energies(autoencoder, photo.sides[task.side], operator))
+    def sum_of(photo: CalibrationPhoto) -> EnergySums:
+        return measure_energies(autoencoder, photo.sides[task.side], operator)
 
-    result = _process_photos(task, models, add_photo)
-    if result.refused_task is None:
-        write(task.paths.energy_sums(task.map_sha256, task.side, task.shard.number), total.to_bytes())
-    return result
+    uri = task.paths.energy_sums(task.map_sha256, task.side, task.shard.number)
+    return _store_sum(task, models, EnergySums.empty(len(band_sides(autoencoder.factor))), sum_of, uri)
 
 
 def dry_run_photos(task: MomentsTask) -> MomentsTaskResult:
     """Process the photos of a task without storing anything."""
     _accumulate_statistics(task, load_models(task.job, task.allow_code))
     return MomentsTaskResult(len(task.shard.entries))
+
+
+def _read_map(task: MomentsTask) -> TransportMap:
+    """Return the map of a task, whose change is to be measured."""
+    uri = task.paths.unmeasured_map(task.map_sha256)
+    return TransportMap.from_bytes(read(uri), uri)
+
+
+def _store_sum(
+    task: MomentsTask, models: Models, empty: _SumsT, sum_of: Callable[[CalibrationPhoto], _SumsT], uri: str
+) -> MomentsTaskResult:
+    """Merge and store the sums over each of a task's photos; nothing is stored if storage refuses photos.
+
+    Raises:
+        AccessDeniedError: storage refuses photos, and the one that it returned before, too.
+    """
+    total = empty
+
+    def add_photo(photo: CalibrationPhoto) -> None:
+        nonlocal total
+        total = total.merge(sum_of(photo))
+
+    result = _process_photos(task, models, add_photo)
+    if result.refused_task is None:
+        write(uri, total.to_bytes())
+    return result
 
 
 def _accumulate_statistics(task: MomentsTask, models: Models) -> tuple[dict[Side, PatchStatistics], MomentsTaskResult]:
