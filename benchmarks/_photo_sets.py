@@ -10,7 +10,7 @@ from torch import Tensor
 from deepot.evaluation import frechet_distance, psnr, ssim
 from deepot.inference import Composition, Preserve, TransportMode
 from deepot.photo import Pixels
-from deepot.transport import Moments, extract_patches
+from deepot.transport import Moments, extract_patches, merge_in_order
 
 
 def read_photo(path: str | Path) -> Pixels:
@@ -48,14 +48,14 @@ class PhotoSetScores:
     Attributes:
         psnr: dB to the clean photo, one a photo.
         ssim: likewise.
-        moments: of each feature map, over all positions of all photos.
+        photo_moments: of each feature map, those of each photo.
     """
 
     def __init__(self, features: torch.nn.Module) -> None:
         self.features = features
         self.psnr: list[float] = []
         self.ssim: list[float] = []
-        self.moments: list[Moments] = []
+        self.photo_moments: list[list[Moments]] = []
 
     @torch.inference_mode()
     def add(self, image: Tensor, clean: Tensor) -> None:
@@ -63,7 +63,14 @@ class PhotoSetScores:
         self.psnr.append(psnr(image, clean))
         self.ssim.append(ssim(image, clean))
         found = [Moments.from_patches(extract_patches(features, 1)) for features in self.features(image)]
-        self.moments = [old.merge(new) for old, new in zip(self.moments, found, strict=True)] if self.moments else found
+        self.photo_moments = self.photo_moments or [[] for _ in found]
+        for blocks, moments in zip(self.photo_moments, found, strict=True):
+            blocks.append(moments)
+
+    @property
+    def moments(self) -> list[Moments]:
+        """Of each feature map, over all positions of all photos."""
+        return [merge_in_order(blocks) for blocks in self.photo_moments]
 
     def frechet_distances(self, clean: "PhotoSetScores") -> list[float]:
         """Return the Fréchet distance of each feature map to that of the clean photos."""
