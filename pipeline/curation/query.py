@@ -1,7 +1,8 @@
 """Selecting manifest rows of a run with SQL, through DuckDB."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from tempfile import TemporaryDirectory
 
@@ -40,6 +41,47 @@ def select_rows(
         ConfigError: DuckDB rejects an expression.
         RunError: the folder has no run, a manifest file differs from its commit, or there is too little memory.
     """
+    with _open_manifest(run, map_sha256) as connection:
+        try:
+            relation = connection.table("manifest").filter(where).order(order)
+            selected: pa.Table = (relation if limit is None else relation.limit(limit)).to_arrow_table()
+        except duckdb.OutOfMemoryException:
+            raise
+        except duckdb.Error as error:
+            message = " ".join(str(error).split())
+            hint = _describe_unknown_column(message) or f"{message}; docs/results.md lists the columns"
+            raise ConfigError(f"cannot select where '{where}', ordered by '{order}': {hint}") from error
+    return selected
+
+
+def query_manifest(
+    run: RunPaths, sql: str, parameters: Mapping[str, object], tables: Mapping[str, pa.Table]
+) -> pa.Table:
+    """Return the result of a query over the latest committed row of every photo of a run.
+
+    Args:
+        run: the run.
+        sql: a query over the tables `manifest` and `missing`, as for `select_rows`, and over `tables`.
+        parameters: the values of its named parameters.
+        tables: further tables, by name.
+
+    Raises:
+        RunError: as for `select_rows`.
+    """
+    with _open_manifest(run) as connection:
+        for name, table in tables.items():
+            connection.register(name, table)
+        found: pa.Table = connection.sql(sql, params=dict(parameters)).to_arrow_table()
+    return found
+
+
+@contextmanager
+def _open_manifest(run: RunPaths, map_sha256: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a database with the tables `manifest` and `missing` of a run.
+
+    Raises:
+        RunError: as for `select_rows`; too little memory also for what is done in the context.
+    """
     require_run(run)
     read_errors: list[DeepotError] = []
 
@@ -59,21 +101,17 @@ def select_rows(
         connection.register("missing", pa.table({"file_name": pa.array(iter_missing_inputs(run), pa.string())}))
         try:
             connection.execute(_CREATE_MANIFEST_SQL, [map_sha256]).execute(_KEEP_LATEST_ROWS_SQL)
-            relation = connection.table("manifest").filter(where).order(order)
-            selected: pa.Table = (relation if limit is None else relation.limit(limit)).to_arrow_table()
+            yield connection
         except duckdb.Error as error:
             if read_errors:
                 raise read_errors[0] from error
-            if isinstance(error, duckdb.OutOfMemoryException):
-                raise RunError(
-                    f"the manifest of {run.uri} needs more memory than this machine has "
-                    f"({str(error).splitlines()[0]}): use a larger "
-                    "machine, or select the rows of one map with --map"
-                ) from error
-            message = " ".join(str(error).split())
-            hint = _describe_unknown_column(message) or f"{message}; docs/results.md lists the columns"
-            raise ConfigError(f"cannot select where '{where}', ordered by '{order}': {hint}") from error
-    return selected
+            if not isinstance(error, duckdb.OutOfMemoryException):
+                raise
+            raise RunError(
+                f"the manifest of {run.uri} needs more memory than this machine has "
+                f"({str(error).splitlines()[0]}): use a larger "
+                "machine, or select the rows of one map with --map"
+            ) from error
 
 
 def _describe_unknown_column(message: str) -> str:
