@@ -51,7 +51,8 @@ addEventListener("DOMContentLoaded", () => {
     const total = sum(strata.map((stratum) => stratum.photos)) + accepted + rejected;
     const rejects = sum(atMost) + rejected;
     if (strata.every((stratum) => stratum.reviewed === stratum.photos)) {
-      return `All ${group(total)} changed photos of the run are decided; ${group(rejects)} of them are rejected.`;
+      return `All ${group(total)} changed photos of the run are decided: ${group(total - rejects)} accepted, ` +
+        `${group(rejects)} rejected.`;
     }
     const tenths = Math.ceil((1000 * rejects) / total);
     const share = `${Math.floor(tenths / 10)}.${tenths % 10} %`;
@@ -94,6 +95,7 @@ addEventListener("DOMContentLoaded", () => {
     const takesFocus = activeElement === document.body || figures[current].contains(activeElement);
     current = Math.min(Math.max(index, 0), photos.length - 1);
     render();
+    if (document.fullscreenElement) figures[current].requestFullscreen();
     if (takesFocus) figures[current].querySelector(".stage").focus({ preventScroll: true });
     const { top } = find(".photos").getBoundingClientRect();
     if (top < 0) scrollBy(0, top);
@@ -140,8 +142,7 @@ addEventListener("DOMContentLoaded", () => {
     for (const photo of known) photo.decision = decisions.get(idOf(photo));
     store();
     show(photos[current].decision === "undecided" ? current : nextUndecided() ?? current);
-    const others = decisions.size - known.length;
-    say(`Loaded ${file.name}: ${known.length} photos${others ? `; ${others} others are not on this page` : ""}.`);
+    say(`Loaded ${file.name}: ${known.length} of its ${decisions.size} photos are on this page.`);
   }
 
   const ACTIONS = {

@@ -64,8 +64,12 @@ def count_review(review: Review) -> ReviewCounts:
 def describe_review(counts: ReviewCounts) -> str:
     """Return the sentence about the rejects of the run."""
     if counts.is_exact:
-        rejects = _group(counts.rejects_at_most)
-        return f"All {_group(counts.photos)} changed photos of the run are decided; {rejects} of them are rejected."
+        rejected = counts.rejects_at_most
+        accepted = counts.photos - rejected
+        return (
+            f"All {_group(counts.photos)} changed photos of the run are decided: {_group(accepted)} accepted, "
+            f"{_group(rejected)} rejected."
+        )
     share = _percent_rounded_up(counts.rejects_at_most, counts.photos)
     rejects, photos = _group(counts.rejects_at_most), _group(counts.photos)
     return (

@@ -239,7 +239,7 @@ def test_commands_write_the_page_obey_the_decisions_and_state_the_bound(archive,
     assert main(["review", "job.yaml", "--decisions", "decisions.json"]) == 0
     shown = capsys.readouterr().out
     assert "photos   6: 4 accepted, 2 rejected, 0 undecided" in shown
-    assert "rejects  All 6 changed photos of the run are decided; 2 of them are rejected." in shown
+    assert "rejects  All 6 changed photos of the run are decided: 4 accepted, 2 rejected." in shown
     with without_ray():
         status, done = run_json_command(capsys, "run", "job.yaml", "--allow-code", "--decisions", "decisions.json")
     assert (status, done["ok"], done["rejected"]) == (0, 4, 2)

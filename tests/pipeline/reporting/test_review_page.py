@@ -86,6 +86,21 @@ def test_buttons_decide_and_show_any_photo(open_review):
     assert browser.evaluate("document.querySelectorAll('[aria-current]').length") == 1
 
 
+def test_decision_in_full_screen_shows_the_next_photo_in_full_screen(open_review):
+    browser = open_review()
+    x, y = browser.evaluate(
+        "(() => { const button = document.querySelector('.current [data-action=full-screen]');"
+        "button.scrollIntoView({ block: 'center' }); const box = button.getBoundingClientRect();"
+        "return [box.left + 9, box.top + 9] })()"
+    )
+    browser.click(x, y)
+    browser.wait_for("document.fullscreenElement?.id === 'photo-1'")
+    browser.press("a")
+    browser.wait_for("document.fullscreenElement?.id === 'photo-2'")
+    assert browser.evaluate(CURRENT) == "b.png"
+    browser.evaluate("document.exitFullscreen()")
+
+
 def test_decisions_survive_a_reload_for_the_same_results_of_the_same_run(open_review):
     browser = open_review()
     browser.press("r")
@@ -131,10 +146,10 @@ def test_saved_file_is_one_that_a_run_reads_and_the_page_loads(open_review, tmp_
     assert browser.evaluate(STATEMENT) == describe_review(count_review(review))
     open_review()
     assert browser.evaluate(DECISIONS) == ["undecided"] * 4
-    assert load_decisions(browser, path) == "Loaded decisions.json: 4 photos."
+    assert load_decisions(browser, path) == "Loaded decisions.json: 4 of its 4 photos are on this page."
     assert browser.evaluate(DECISIONS) == ["rejected", "accepted", "undecided", "undecided"]
     open_review(NAMES[:1])
-    assert load_decisions(browser, path) == "Loaded decisions.json: 1 photos; 3 others are not on this page."
+    assert load_decisions(browser, path) == "Loaded decisions.json: 1 of its 4 photos are on this page."
     for content, message in (
         ("{", "wrong.json is not JSON."),
         ("{}", "wrong.json is not a file of decisions."),
@@ -174,7 +189,7 @@ def test_complete_review_states_the_exact_number(open_review):
     browser = open_review(strata=((4, 4),))
     for key in "aara":
         browser.press(key)
-    assert browser.evaluate(STATEMENT) == "All 4 changed photos of the run are decided; 1 of them are rejected."
+    assert browser.evaluate(STATEMENT) == "All 4 changed photos of the run are decided: 3 accepted, 1 rejected."
 
 
 def test_review_page_fits_phone_tablet_and_desktop_in_light_and_dark(browser, tmp_path):

@@ -85,7 +85,7 @@ def test_complete_review_states_the_number_and_counts_earlier_reviews(read_conte
     content = make_content([make_photo(1), make_photo(2, "rejected")], strata=[{"label": "all", "photos": 2}])
     review = read_content(content | {"rejected_before": 1200, "accepted_before": 3})
     counts = count_review(review)
-    assert describe_review(counts) == "All 1,205 changed photos of the run are decided; 1,201 of them are rejected."
+    assert describe_review(counts) == "All 1,205 changed photos of the run are decided: 4 accepted, 1,201 rejected."
     assert describe_strata(review, counts) == ["         all: 1 of 2 rejected, hence at most 1 of 2"]
 
 
