@@ -1,7 +1,7 @@
 """Selecting manifest rows of a run with SQL, through DuckDB."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from tempfile import TemporaryDirectory
@@ -41,7 +41,7 @@ def select_rows(
         ConfigError: DuckDB rejects an expression.
         RunError: the folder has no run, a manifest file differs from its commit, or there is too little memory.
     """
-    with _open_manifest(run, map_sha256) as connection:
+    with open_manifest(run, map_sha256) as connection:
         try:
             relation = connection.table("manifest").filter(where).order(order)
             selected: pa.Table = (relation if limit is None else relation.limit(limit)).to_arrow_table()
@@ -54,33 +54,19 @@ def select_rows(
     return selected
 
 
-def query_manifest(
-    run: RunPaths, sql: str, parameters: Mapping[str, object], tables: Mapping[str, pa.Table]
-) -> pa.Table:
-    """Return the result of a query over the latest committed row of every photo of a run.
+@contextmanager
+def open_manifest(run: RunPaths, map_sha256: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a database with the latest committed row of every photo of a run, for as long as the context is open.
+
+    Its tables are `manifest` and `missing`, as for `select_rows`.
 
     Args:
         run: the run.
-        sql: a query over the tables `manifest` and `missing`, as for `select_rows`, and over `tables`.
-        parameters: the values of its named parameters.
-        tables: further tables, by name.
+        map_sha256: as for `select_rows`.
 
     Raises:
-        RunError: as for `select_rows`.
-    """
-    with _open_manifest(run) as connection:
-        for name, table in tables.items():
-            connection.register(name, table)
-        found: pa.Table = connection.sql(sql, params=dict(parameters)).to_arrow_table()
-    return found
-
-
-@contextmanager
-def _open_manifest(run: RunPaths, map_sha256: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a database with the tables `manifest` and `missing` of a run.
-
-    Raises:
-        RunError: as for `select_rows`; too little memory also for what is done in the context.
+        RunError: the folder has no run, a manifest file differs from its commit, or there is too little memory, even if
+            only for what is done in the context.
     """
     require_run(run)
     read_errors: list[DeepotError] = []

@@ -1,6 +1,7 @@
 from .decision_file import Decision, Review, ReviewedPhoto, ReviewStratum, read_review
 from .decision_records import (
     DecisionRecord,
+    OverruledRows,
     find_overruled_rows,
     list_rejected_inputs,
     read_decision_records,
@@ -18,6 +19,7 @@ __all__ = [
     "DEFAULT_REVIEW_PHOTOS",
     "Decision",
     "DecisionRecord",
+    "OverruledRows",
     "Review",
     "ReviewCounts",
     "ReviewPageResult",

@@ -22,7 +22,7 @@ from pipeline.runs import (
 from pipeline.storage import create_if_absent, read
 
 _VERSION = 1
-_COLUMNS = ["file_name", "input_uri", "input_sha256", "status"]
+_COLUMNS = ["file_name", "input_uri", "input_sha256", "output_uri", "output_sha256", "status"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,22 @@ class DecisionRecord:
     def is_rejected(self) -> bool:
         """Whether the result is to be the input itself."""
         return self.decision is Decision.REJECTED
+
+
+@dataclass(frozen=True)
+class OverruledRows:
+    """The committed rows of a run that a decision contradicts.
+
+    Attributes:
+        findings: one for each of their shards, for `pipeline.runs.requeue_shards`.
+        results: URI and SHA-256 of the result of each of these rows.
+        blocked: name and shard of each photo which is missing from the input, and whose shard is left out of the
+            others, because its result would be lost.
+    """
+
+    findings: tuple[Finding, ...]
+    results: tuple[tuple[str, str], ...]
+    blocked: tuple[tuple[str, int], ...]
 
 
 def read_decision_records(run: RunPaths) -> dict[str, DecisionRecord]:
@@ -87,8 +103,7 @@ def record_decisions(run: RunPaths, decisions: Mapping[str, DecisionRecord]) -> 
     after = before | dict(decisions)
     if after == before:
         return False
-    _, blocked = find_overruled_rows(run, after.values())
-    if blocked:
+    if blocked := find_overruled_rows(run, after.values()).blocked:
         name, shard = blocked[0]
         raise RunError(
             f"{name} is missing from the input, and shard {shard}, which has to be processed again, contains it: its "
@@ -101,37 +116,31 @@ def record_decisions(run: RunPaths, decisions: Mapping[str, DecisionRecord]) -> 
     return True
 
 
-def find_overruled_rows(
-    run: RunPaths, records: Iterable[DecisionRecord]
-) -> tuple[list[Finding], list[tuple[str, int]]]:
-    """Find the committed rows that a decision contradicts: results of rejected photos, inputs of accepted ones.
-
-    Returns:
-        Findings for `pipeline.runs.requeue_shards`; and the name and shard of each photo which is missing from the
-        input, and whose shard is left out of the findings, because its result would be lost.
-    """
+def find_overruled_rows(run: RunPaths, records: Iterable[DecisionRecord]) -> OverruledRows:
+    """Find the committed rows that a decision contradicts: results of rejected photos, inputs of accepted ones."""
     by_shard = defaultdict[int, list[DecisionRecord]](list)
     for record in records:
         by_shard[record.shard].append(record)
-    overruled, names = dict[int, str](), dict[str, int]()
+    overruled, names = dict[int, list[Mapping[str, str]]](), dict[str, int]()
     for shard, decided in sorted(by_shard.items()):
         rows = _read_rows(run, shard)
-        if (uri := _find_contradiction(rows, decided)) is not None:
-            overruled[shard] = uri
+        if contradicted := _find_contradicted(rows, decided):
+            overruled[shard] = contradicted
             names |= {row["file_name"]: shard for row in rows}
-    blocked = [(name, names[name]) for name in iter_missing_inputs(run) if name in names] if names else []
+    blocked = tuple((name, names[name]) for name in iter_missing_inputs(run) if name in names) if names else ()
     kept = {shard for _, shard in blocked}
-    return [Finding(shard, uri, Problem.OVERRULED) for shard, uri in overruled.items() if shard not in kept], blocked
+    found = [(shard, rows) for shard, rows in overruled.items() if shard not in kept]
+    return OverruledRows(
+        tuple(Finding(shard, rows[0]["input_uri"], Problem.OVERRULED) for shard, rows in found),
+        tuple((row["output_uri"], row["output_sha256"]) for _, rows in found for row in rows),
+        blocked,
+    )
 
 
-def _find_contradiction(rows: Iterable[Mapping[str, str]], decided: Iterable[DecisionRecord]) -> str | None:
-    """Return the first input of these rows with another outcome than decided; one that has changed since is none."""
-    statuses = {(row["input_uri"], row["input_sha256"]): row["status"] for row in rows}
-    for record in decided:
-        status = statuses.get((record.input_uri, record.input_sha256))
-        if status == ("ok" if record.is_rejected else "rejected"):
-            return record.input_uri
-    return None
+def _find_contradicted(rows: Iterable[Mapping[str, str]], decided: Iterable[DecisionRecord]) -> list[Mapping[str, str]]:
+    """Return the rows with another outcome than decided; those of inputs that have changed since are not among them."""
+    wrong = {(record.input_uri, record.input_sha256): "ok" if record.is_rejected else "rejected" for record in decided}
+    return [row for row in rows if row["status"] == wrong.get((row["input_uri"], row["input_sha256"]))]
 
 
 def _read_rows(run: RunPaths, shard: int) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.curation import query_manifest
+from pipeline.curation import open_manifest
 from pipeline.review.decision_file import ReviewStratum
 from pipeline.review.decision_records import read_decision_records
 from pipeline.runs import RunPaths
@@ -19,7 +19,9 @@ _COUNT_SQL = """
 """
 _SAMPLE_SQL = """
     WITH changed AS (
-        SELECT * FROM manifest
+        SELECT file_name, input_uri, input_sha256, output_uri, output_sha256, alpha, transport_mse, delta_e,
+            patch_nll_output
+        FROM manifest
         WHERE status = 'ok' AND ($restored OR alpha <> 1) AND file_name NOT IN (FROM missing) AND NOT EXISTS (
             FROM accepted WHERE accepted.uri = input_uri AND accepted.result_sha256 = output_sha256)
     ), scored AS (
@@ -83,10 +85,12 @@ def sample_by_risk(run: RunPaths, limit: int, *, has_restorer: bool) -> ReviewSa
             "result_sha256": pa.array([record.result_sha256 for record in records], pa.string()),
         }
     )
-    (counts,) = query_manifest(run, _COUNT_SQL, {}, {"accepted": accepted}).to_pylist()
     edges = {"first": _STRATA[0][1], "second": _STRATA[1][1]}
-    parameters = edges | {"restored": has_restorer, "limit": limit}
-    found = query_manifest(run, _SAMPLE_SQL, parameters, {"accepted": accepted}).to_pylist()
+    with open_manifest(run) as database:
+        database.register("accepted", accepted)
+        (counts,) = database.sql(_COUNT_SQL).to_arrow_table().to_pylist()
+        parameters = edges | {"restored": has_restorer, "limit": limit}
+        found = database.sql(_SAMPLE_SQL, params=parameters).to_arrow_table().to_pylist()
     by_stratum = [[row for row in found if row["stratum"] == number] for number in range(len(_STRATA))]
     sizes = [rows[0]["stratum_photos"] if rows else 0 for rows in by_stratum]
     taken = _allocate(sizes, limit)

@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 
-from pipeline.config import Job
+from pipeline.config import Job, OutputLayout
 from pipeline.errors import ConfigError
-from pipeline.imageio import MetadataPolicy
+from pipeline.imageio import MetadataPolicy, parse_output_format
 from pipeline.review import (
     DecisionRecord,
     find_overruled_rows,
@@ -14,6 +15,8 @@ from pipeline.review import (
     read_review,
 )
 from pipeline.runs import RunPaths, hold_lease, requeue_shards, require_run
+from pipeline.sources import file_of, read_photo
+from pipeline.storage import delete, sha256_hex
 
 log = logging.getLogger(__name__)
 
@@ -46,17 +49,29 @@ def check_decisions(uri: str | None, job: Job, run: RunPaths) -> Mapping[str, De
     return decisions
 
 
-def requeue_overruled(run: RunPaths) -> None:
+def requeue_overruled(job: Job, run: RunPaths) -> None:
     """Withdraw the commits of shards with rows that a recorded decision contradicts, so that they are processed again.
 
-    Each run calls this, so one that was killed after it recorded decisions is resumed by the next.
+    Results that the new ones will not overwrite, because their names are others, are removed first: nobody who looks at
+    the output folder is to find a rejected one. Each run calls this, so one that was killed after it recorded decisions
+    is resumed by the next.
     """
     if not (records := read_decision_records(run)):
         return
     with hold_lease(run):
-        findings, blocked = find_overruled_rows(run, records.values())
-        for name, shard in blocked[:1]:
+        overruled = find_overruled_rows(run, records.values())
+        for name, shard in overruled.blocked[:1]:
             log.warning("decisions about shard %d wait: %s is missing from the input", shard, name)
-        requeued = requeue_shards(run, findings)
+        if job.output.layout is OutputLayout.FILES and parse_output_format(job.output.format) is not None:
+            for uri, sha256 in overruled.results:
+                _remove_result(uri, sha256)
+        requeued = requeue_shards(run, overruled.findings)
     if requeued.shards:
         log.info("decisions: %d shards with %d images are processed again", requeued.shards, requeued.images)
+
+
+def _remove_result(uri: str, sha256: str) -> None:
+    """Remove a file, if it is still the result that its row names."""
+    with suppress(FileNotFoundError):
+        if sha256_hex(read_photo(uri)) == sha256:
+            delete(file_of(uri))

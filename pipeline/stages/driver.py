@@ -223,7 +223,7 @@ def apply_job(context: JobContext) -> RunSummary:
     transport = _load_fitted_map(context)
     transport.check_autoencoder(context.models.autoencoder)
     check_map(context.job, transport)
-    requeue_overruled(context.run)
+    requeue_overruled(context.job, context.run)
     uncommitted = _uncommitted_shards(context.run)
     done_now = 0
     if uncommitted:

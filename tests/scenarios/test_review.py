@@ -11,7 +11,7 @@ import yaml
 from jobs.cli import main
 from pipeline.config.loading import parse_job
 from pipeline.errors import ConfigError, RunError
-from pipeline.maintenance import find_orphans, verify_run
+from pipeline.maintenance import verify_run
 from pipeline.progress import NullProgress
 from pipeline.review import match_decisions, read_decision_records, read_review, record_decisions, write_review_page
 from pipeline.runs import RunPaths, list_committed_shards, read_manifest
@@ -23,7 +23,6 @@ from tests.support.json_commands import run_json_command
 from tests.support.photos import make_photo, small_job_config
 
 REJECTED = {"photo 01.png", "sub/photo 03.png"}
-FAR_FUTURE = 4e9
 
 
 def set_up(folder, **changes):
@@ -203,16 +202,27 @@ def test_rejection_is_refused_where_results_lose_metadata(archive):
     assert run_again(stripped, decide(stripped, set())).rejected == 0, "photos may be accepted"
 
 
-def test_original_in_another_format_keeps_its_own_name_and_gc_removes_the_result(tmp_path):
+def test_original_in_another_format_keeps_its_own_name_and_takes_the_place_of_the_result(tmp_path):
     archive = set_up(tmp_path / "archive", output={"uri": str(tmp_path / "archive" / "enhanced"), "format": "tiff"})
-    originals = originals_of(archive)
+    originals, results = originals_of(archive), results_of(archive)
     run_again(archive, decide(archive))
-    rows = rows_of(archive)
-    assert rows["photo 01.png"]["output_uri"].endswith("enhanced/photo 01.png")
-    assert rows["photo 02.png"]["output_uri"].endswith("enhanced/photo 02.png.tif")
-    assert {name: read(rows[name]["output_uri"]) for name in REJECTED} == {name: originals[name] for name in REJECTED}
-    orphans = {orphan.entry.key.rpartition("/")[2] for orphan in find_orphans(archive.run, FAR_FUTURE)}
-    assert {"photo 01.png.tif", "photo 03.png.tif"} <= orphans and "photo 01.png" not in orphans
+    uris = {name: row["output_uri"] for name, row in rows_of(archive).items()}
+    assert uris["photo 01.png"].endswith("enhanced/photo 01.png")
+    assert uris["photo 02.png"].endswith("enhanced/photo 02.png.tif")
+    assert results_of(archive) == results | {name: originals[name] for name in REJECTED}
+    photos = {str(path) for path in (archive.folder / "enhanced").rglob("photo*")}
+    assert photos == set(uris.values()), "nothing is left of the rejected results"
+    run_again(archive, decide(archive, set()))
+    assert results_of(archive) == results
+    assert len([*(archive.folder / "enhanced").rglob("photo*")]) == 6, "nor of the originals, once they are accepted"
+
+
+def test_file_that_somebody_put_in_the_place_of_a_rejected_result_stays(tmp_path):
+    archive = set_up(tmp_path / "archive", output={"uri": str(tmp_path / "archive" / "enhanced"), "format": "tiff"})
+    edited = archive.folder / "enhanced" / "photo 01.png.tif"
+    edited.write_bytes(b"retouched by hand")
+    run_again(archive, decide(archive))
+    assert edited.read_bytes() == b"retouched by hand"
 
 
 @pytest.mark.parametrize("layout", ["webdataset", "parquet"])
