@@ -41,6 +41,7 @@ COMMANDS = {
     "again.",
     "gc": "Remove uncommitted manifest files, partial files and results that no manifest row names.",
     "report": "Write the report page of a run from what is committed so far.",
+    "review": "Write a page to accept or reject a sample of a run's photos, or state what saved decisions show.",
     "select": "Select photos of a run with an SQL expression over the manifest, and export them.",
     "duplicates": "Find photos of a run that look the same by their perceptual hashes.",
     "compare": "Compare collections of photos by the Wasserstein distances between their latent patches.",

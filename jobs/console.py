@@ -121,8 +121,7 @@ def print_summary(result: "runs.RunSummary", as_json: bool, max_error_rate: floa
     """Print the totals of a run and return the exit status: 1 if more than `max_error_rate` of the images failed."""
     print_line(f"run      {result.run}")
     print_line(
-        f"images   {result.inputs}: {result.ok} ok, {result.skipped} skipped, {result.failed} failed"
-        + ("" if result.complete else " so far; the run is not complete")
+        f"images   {result.inputs}: {result.outcomes}" + ("" if result.complete else " so far; the run is not complete")
     )
     print_error_codes(result)
     _print_failures(result)

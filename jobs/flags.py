@@ -141,6 +141,7 @@ def run_options_from_args(args: argparse.Namespace) -> "stages.RunOptions":
         getattr(args, "retry_failed", False),
         make_progress(),
         args.metrics_port,
+        decisions=getattr(args, "decisions", None),
         fork_workers=True,  # the program has only parsed its command line so far
     )
 

@@ -20,6 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="process again the shards that contain failures which may be temporary",
     )
+    parser.add_argument(
+        "--decisions",
+        metavar="FILE.json",
+        help="obey the decisions of a review from now on: rejected photos get the bytes of their originals",
+    )
 
 
 def main(args: argparse.Namespace) -> int:

@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _print_status(result: "runs.RunSummary") -> None:
     print_line(f"run      {result.run}")
-    print_line(f"done     {result.n_committed} of {result.inputs}: {_format_counts(result)}")
+    print_line(f"done     {result.n_committed} of {result.inputs}: {result.outcomes}")
     print_error_codes(result)
     print_missing_count(result)
     print_line("complete" if result.complete else "not complete: run the same 'deepot run' again to resume")
@@ -74,9 +74,5 @@ def _format_lines(result: "runs.RunSummary", rate: float | None, remaining_s: fl
     if remaining_s:
         speed += f", {timedelta(seconds=round(remaining_s))} left"
     done = f"{result.n_committed} of {result.inputs} ({fraction_done:.1%})"
-    head = f"{time.strftime('%H:%M:%S')} {done}: {_format_counts(result)}{speed}"
+    head = f"{time.strftime('%H:%M:%S')} {done}: {result.outcomes}{speed}"
     return [head, *(f"         {count} × {code}" for code, count in result.codes.items())]
-
-
-def _format_counts(result: "runs.RunSummary") -> str:
-    return f"{result.ok} ok, {result.skipped} skipped, {result.failed} failed"

@@ -61,9 +61,11 @@ MAY_IMPORT = {
         "errors evaluation photo transport",
         "calibration errors escaping imageio runs sources storage",
     ),
+    "pipeline.review": ("", "curation errors reporting runs sources storage"),
     "pipeline.stages": (
         "transport",
-        "calibration cluster config errors local progress reporting runs sources storage telemetry workers",
+        "calibration cluster config errors imageio local progress reporting review runs sources storage telemetry "
+        "workers",
     ),
     "pipeline.estimation": (
         "transport",

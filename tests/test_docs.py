@@ -112,7 +112,7 @@ def test_tutorial_works_as_it_stands(tmp_path, monkeypatch, capsys):
     write_photos(tmp_path / "scans", 10)
     before = {path: path.read_bytes() for path in (tmp_path / "scans").rglob("*.png")}
     *steps, estimate = commands_of(DOCS / "tutorial.md")
-    assert [words[0] for words in steps] == ["init", "preview", "run", "status", "verify"]
+    assert [words[0] for words in steps] == ["init", "preview", "run", "status", "review", "verify"]
     job_file = tmp_path / "scans.yaml"
     (line,) = re.findall(r"^ {4}(transport: .*)$", (DOCS / "tutorial.md").read_text(encoding="utf-8"), re.MULTILINE)
     for words in steps:
@@ -125,7 +125,7 @@ def test_tutorial_works_as_it_stands(tmp_path, monkeypatch, capsys):
     assert "done     10 of 10: 10 ok" in printed and "\ncomplete\n" in printed
     assert {path: path.read_bytes() for path in before} == before
     kept = {path.name for path in tmp_path.iterdir()}
-    assert kept == {"scans", "scans.yaml", "scans-enhanced", "_deepot", "deepot-preview.html"}
+    assert kept == {"scans", "scans.yaml", "scans-enhanced", "_deepot", "deepot-preview.html", "deepot-review.html"}
 
     write_photos(tmp_path / "archive", 12)
     text = re.sub(r"^(input: .*)scans$", r"\1archive", job_file.read_text(encoding="utf-8"), flags=re.MULTILINE)

@@ -2,7 +2,7 @@ from .distances import load_moments, mean_shift, pairwise_distances, plot_distan
 from .duplicates import find_duplicates
 from .export import export_photos, write_parquet
 from .options import MAX_HAMMING_DISTANCE, PHOTO_KINDS
-from .query import select_rows
+from .query import open_manifest, select_rows
 
 __all__ = [
     "MAX_HAMMING_DISTANCE",
@@ -11,6 +11,7 @@ __all__ = [
     "find_duplicates",
     "load_moments",
     "mean_shift",
+    "open_manifest",
     "pairwise_distances",
     "plot_distances",
     "select_rows",

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from tempfile import TemporaryDirectory
 
@@ -40,6 +41,33 @@ def select_rows(
         ConfigError: DuckDB rejects an expression.
         RunError: the folder has no run, a manifest file differs from its commit, or there is too little memory.
     """
+    with open_manifest(run, map_sha256) as connection:
+        try:
+            relation = connection.table("manifest").filter(where).order(order)
+            selected: pa.Table = (relation if limit is None else relation.limit(limit)).to_arrow_table()
+        except duckdb.OutOfMemoryException:
+            raise
+        except duckdb.Error as error:
+            message = " ".join(str(error).split())
+            hint = _describe_unknown_column(message) or f"{message}; docs/results.md lists the columns"
+            raise ConfigError(f"cannot select where '{where}', ordered by '{order}': {hint}") from error
+    return selected
+
+
+@contextmanager
+def open_manifest(run: RunPaths, map_sha256: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a database with the latest committed row of every photo of a run, for as long as the context is open.
+
+    Its tables are `manifest` and `missing`, as for `select_rows`.
+
+    Args:
+        run: the run.
+        map_sha256: as for `select_rows`.
+
+    Raises:
+        RunError: the folder has no run, a manifest file differs from its commit, or there is too little memory, even if
+            only for what is done in the context.
+    """
     require_run(run)
     read_errors: list[DeepotError] = []
 
@@ -59,21 +87,17 @@ def select_rows(
         connection.register("missing", pa.table({"file_name": pa.array(iter_missing_inputs(run), pa.string())}))
         try:
             connection.execute(_CREATE_MANIFEST_SQL, [map_sha256]).execute(_KEEP_LATEST_ROWS_SQL)
-            relation = connection.table("manifest").filter(where).order(order)
-            selected: pa.Table = (relation if limit is None else relation.limit(limit)).to_arrow_table()
+            yield connection
         except duckdb.Error as error:
             if read_errors:
                 raise read_errors[0] from error
-            if isinstance(error, duckdb.OutOfMemoryException):
-                raise RunError(
-                    f"the manifest of {run.uri} needs more memory than this machine has "
-                    f"({str(error).splitlines()[0]}): use a larger "
-                    "machine, or select the rows of one map with --map"
-                ) from error
-            message = " ".join(str(error).split())
-            hint = _describe_unknown_column(message) or f"{message}; docs/results.md lists the columns"
-            raise ConfigError(f"cannot select where '{where}', ordered by '{order}': {hint}") from error
-    return selected
+            if not isinstance(error, duckdb.OutOfMemoryException):
+                raise
+            raise RunError(
+                f"the manifest of {run.uri} needs more memory than this machine has "
+                f"({str(error).splitlines()[0]}): use a larger "
+                "machine, or select the rows of one map with --map"
+            ) from error
 
 
 def _describe_unknown_column(message: str) -> str:

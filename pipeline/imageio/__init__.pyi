@@ -5,11 +5,12 @@ from .image_file import add_format_extension, check_writable, decode, encode
 from .image_format import DecodedImage, OutputFormat
 from .metadata.metadata import MetadataPolicy
 from .metadata.sidecars import strip_sidecar_location
-from .output_formats import find_unwritable_format, parse_output_format
+from .output_formats import SAME_FORMAT, find_unwritable_format, parse_output_format
 
 __all__ = [
     "EXTENSIONS",
     "IMAGE_EXTENSIONS",
+    "SAME_FORMAT",
     "DecodedImage",
     "MetadataPolicy",
     "OutputFormat",

@@ -9,6 +9,9 @@ from deepot.spec import build_from_spec, parse_spec
 from pipeline.imageio import registry
 from pipeline.imageio.image_format import STRIP_PIXELS, Capabilities, ImageFormat, OutputFormat
 
+SAME_FORMAT = "same"
+"""The value of `output.format` for results in the formats of their inputs."""
+
 
 @lru_cache
 def parse_output_format(text: str) -> OutputFormat | None:
@@ -17,7 +20,7 @@ def parse_output_format(text: str) -> OutputFormat | None:
     Raises:
         SpecError: an unknown format or option, a value that it does not take, a plugin that is not installed.
     """
-    if text.strip() == "same":
+    if text.strip() == SAME_FORMAT:
         return None
     formats = {each.spec_name: each for each in registry.FORMATS if each.spec_name is not None}
     spec = parse_spec(text)

@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.errors import RunError, StorageError
 from pipeline.progress import Progress
 from pipeline.runs import (
+    RESULT_STATUSES,
     Finding,
     Problem,
     RunPaths,
@@ -85,7 +86,7 @@ def verify_run(run: RunPaths, progress: Progress) -> VerificationReport:
         ):
             found = [*file_findings, *(finding for finding in readers.map(find_row_problem, rows) if finding)]
             findings += found
-            n_checked += sum(row["status"] == "ok" for row in rows)
+            n_checked += sum(row["status"] in RESULT_STATUSES for row in rows)
             progress.advance(len(rows), len(found))
     progress.end()
     return VerificationReport(n_checked, tuple(findings), sum(images.values()), sum(images[shard] for shard in missing))

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio import DecodedImage
-from pipeline.outputs.naming import output_key_for
+from pipeline.outputs.naming import original_key_for, output_key_for
 from pipeline.sources import common_permissions
 from pipeline.storage import escape_hashes, file_uri, find_link_out, join_uri, write
 
@@ -19,6 +19,10 @@ class FileWriter:
     def key_for(self, name: str, format_spec: str, photo: DecodedImage) -> str:
         """Return a name that no other input of the run gets."""
         return output_key_for(name, format_spec, photo)
+
+    def key_for_original(self, name: str, format_spec: str, photo: DecodedImage) -> str:
+        """Return a name that no other input of the run gets, whether results or originals are written for them."""
+        return original_key_for(name, format_spec, photo)
 
     def add(self, row: dict[str, Any], key: str, data: bytes) -> None:
         """Write a file, which only those may read who may read the input."""

@@ -2,7 +2,13 @@
 
 import re
 
-from pipeline.imageio import IMAGE_EXTENSIONS, DecodedImage, add_format_extension, parse_output_format
+from pipeline.imageio import (
+    IMAGE_EXTENSIONS,
+    SAME_FORMAT,
+    DecodedImage,
+    add_format_extension,
+    parse_output_format,
+)
 
 _PARQUET_ROW_KEY = re.compile(r".*\.parquet/\d{8,}", re.IGNORECASE | re.DOTALL)
 
@@ -35,6 +41,24 @@ def output_key_for(key: str, format_spec: str, photo: DecodedImage | None = None
         return key + 2 * extensions[0]
     is_unambiguous = extension in extensions and not _image_extension(key[: -len(extension)])
     return key if is_unambiguous else key + extensions[0]
+
+
+def original_key_for(key: str, format_spec: str, photo: DecodedImage | None = None) -> str:
+    """Return the name of a result that has the bytes of its input: the input's own name, if no result can have it.
+
+    A result has an extension of the output format, so a name without one is free. A name with one gets what
+    `output_key_for` gives, which has the same extension.
+
+    Args:
+        key: the input's name.
+        format_spec: as for `imageio.encode`.
+        photo: the input, as for `output_key_for`.
+    """
+    if is_parquet_row_key(key):
+        return add_format_extension(key, SAME_FORMAT, photo)
+    output_format = parse_output_format(format_spec)
+    is_free = output_format is None or _image_extension(key) not in output_format.extensions
+    return key if is_free else output_key_for(key, format_spec)
 
 
 def _image_extension(name: str) -> str:

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from pipeline.imageio import DecodedImage, add_format_extension
+from pipeline.imageio import SAME_FORMAT, DecodedImage, add_format_extension
 from pipeline.sources import common_permissions
 from pipeline.storage import join_uri
 
@@ -46,6 +46,10 @@ class ShardFileWriter(ABC):
     def key_for(self, name: str, format_spec: str, photo: DecodedImage) -> str:
         """Return the input's name with an extension of the result's format; the file makes equal names unique."""
         return add_format_extension(name, format_spec, photo)
+
+    def key_for_original(self, name: str, format_spec: str, photo: DecodedImage) -> str:
+        """Return the input's name with an extension of its own format."""
+        return add_format_extension(name, SAME_FORMAT, photo)
 
     def add(self, row: dict[str, Any], key: str, data: bytes) -> None:
         """Hold a result until the file is written."""

@@ -18,6 +18,9 @@ class Writer(Protocol):
             photo: the input.
         """
 
+    def key_for_original(self, name: str, format_spec: str, photo: DecodedImage) -> str:
+        """Return the name of a result that has the bytes of its input, in that file's own format; as `key_for`."""
+
     def add(self, row: dict[str, Any], key: str, data: bytes) -> None:
         """Take one result; called by several threads.
 

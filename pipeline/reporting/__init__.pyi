@@ -12,6 +12,8 @@ from .preview_photo import (
     to_data_uri,
 )
 from .report import write_report
+from .report_photos import ReportPhoto, load_report_photo
+from .review_page import ReviewPage, render_review
 
 __all__ = [
     "DEFAULT_REPORT_PHOTOS",
@@ -21,11 +23,15 @@ __all__ = [
     "PreviewPhoto",
     "PreviewSetting",
     "PreviewVersion",
+    "ReportPhoto",
+    "ReviewPage",
     "find_largest_change",
+    "load_report_photo",
     "plot_curve",
     "plot_error_curve",
     "read_evaluation",
     "render_preview",
+    "render_review",
     "tabulate_evaluation",
     "to_data_uri",
     "write_report",

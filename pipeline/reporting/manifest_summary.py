@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.runs import PHASES
+from pipeline.runs import PHASES, RESULT_STATUSES
 
 MAX_LISTED, MAX_SAMPLED_ROWS = 50, 20_000
 _FAILURE_COLUMNS = ["file_name", "status", "error_code", "error_message"]
@@ -41,6 +41,7 @@ class ManifestSummary:
     def add(self, table: pa.Table) -> None:
         """Add a table with the schema `pipeline.runs.MANIFEST_SCHEMA`."""
         done = pc.equal(table["status"], "ok")
+        has_result = pc.is_in(table["status"], pa.array(RESULT_STATUSES))
         self._sample(table.select(_SAMPLE_COLUMNS).filter(done))
         for column, totals in (("status", self.status_counts), ("error_code", self.error_code_counts)):
             values, counts = table[column].drop_null().value_counts().flatten()
@@ -48,7 +49,7 @@ class ManifestSummary:
         for phase in PHASES:
             self.phase_seconds[phase] += pc.sum(table[f"seconds_{phase}"]).as_py() or 0.0
         n_free = MAX_LISTED - len(self.failures)
-        self.failures += table.select(_FAILURE_COLUMNS).filter(pc.invert(done)).slice(0, n_free).to_pylist()
+        self.failures += table.select(_FAILURE_COLUMNS).filter(pc.invert(has_result)).slice(0, n_free).to_pylist()
 
     def _sample(self, done: pa.Table) -> None:
         """Sample every `sample_step`-th row, and drop every second sampled row whenever there are too many."""

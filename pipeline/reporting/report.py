@@ -15,7 +15,7 @@ from pipeline.reporting.defaults import DEFAULT_REPORT_PHOTOS
 from pipeline.reporting.error_curve import plot_error_curve
 from pipeline.reporting.evaluation_result import read_evaluation
 from pipeline.reporting.evaluation_table import tabulate_evaluation
-from pipeline.reporting.manifest_summary import MAX_LISTED, summarize_manifest
+from pipeline.reporting.manifest_summary import MAX_LISTED, ManifestSummary, summarize_manifest
 from pipeline.reporting.patch_nll_plot import plot_patch_nll
 from pipeline.reporting.report_photos import load_report_photos
 from pipeline.reporting.templates import render_page
@@ -57,8 +57,7 @@ def write_report(run: RunPaths, max_photos: int = DEFAULT_REPORT_PHOTOS) -> str:
         change=transport.change,
         error_plot=Markup(plot_error_curve(transport, mode)),
         map_sha256=transport.sha256,
-        counts={"images": summary.status_counts.total()}
-        | {name: summary.status_counts[name] for name in ("ok", "skipped", "failed")},
+        counts=_count_images(summary),
         failures=summary.failures,
         codes=[(count, code, advice_for(code)) for code, count in summary.error_code_counts.most_common()],
         phases=summary.phase_seconds,
@@ -74,6 +73,13 @@ def write_report(run: RunPaths, max_photos: int = DEFAULT_REPORT_PHOTOS) -> str:
     shown = [photo.row[column] for photo in photos for column in ("input_uri", "output_uri")]
     write(run.report, page.encode(), common_permissions(shown))
     return run.report
+
+
+def _count_images(summary: ManifestSummary) -> dict[str, int]:
+    """Return the numbers of the page by name; no photo is rejected before there was a review."""
+    counts = summary.status_counts
+    names = ["ok", *(["rejected"] if counts["rejected"] else []), "skipped", "failed"]
+    return {"images": counts.total()} | {name: counts[name] for name in names}
 
 
 def _describe_alpha(alpha: float, has_companion: bool) -> str:

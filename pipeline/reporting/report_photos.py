@@ -12,16 +12,18 @@ from deepot.photo import Pixels
 from pipeline.imageio import decode
 from pipeline.reporting.preview_photo import PreviewPhoto, PreviewVersion, find_largest_change, to_data_uri
 from pipeline.sources import read_photo
+from pipeline.storage import sha256_hex
 
 _MAX_SIDE = 640
 _MAX_LEVEL = 255
 
 
 class ReportPhoto(NamedTuple):
-    """A photo of the report, and its manifest row."""
+    """A photo of the report, its manifest row, and the SHA-256 of the result that it shows."""
 
     preview: PreviewPhoto
-    row: dict[str, Any]
+    row: Mapping[str, Any]
+    result_sha256: str
 
 
 class _Part(NamedTuple):
@@ -39,17 +41,29 @@ def load_report_photos(rows: Sequence[dict[str, Any]], job: Mapping[str, Any], m
         job: the job as run.json has it; inputs are read within its limits.
         max_photos: number of photos; those that no longer exist are left out.
     """
-    max_bytes, allow = job["limits"]["max_bytes"], job["input"].get("allow", ())
     photos = []
     for number in range(min(len(rows), max_photos)):
         row = rows[number * len(rows) // min(len(rows), max_photos)]
-        try:
-            before = _read_part(read_photo(row["input_uri"], max_bytes, allow))
-            after = _read_part(read_photo(row["output_uri"]))
-        except (DeepotError, OSError):
-            continue  # the photo no longer exists; its row is counted all the same
-        photos.append(ReportPhoto(_compare(row, before, after, job["restorer"] != "identity"), row))
+        if (photo := load_report_photo(row, job)) is not None:
+            photos.append(photo)
     return photos
+
+
+def load_report_photo(row: Mapping[str, Any], job: Mapping[str, Any]) -> ReportPhoto | None:
+    """Read a photo before and after, at full resolution; None if it no longer exists.
+
+    Args:
+        row: its manifest row.
+        job: the job, as for `load_report_photos`.
+    """
+    max_bytes, allow = job["limits"]["max_bytes"], job["input"].get("allow", ())
+    try:
+        before = _read_part(read_photo(row["input_uri"], max_bytes, allow))
+        result = read_photo(row["output_uri"])
+        after = _read_part(result)
+    except (DeepotError, OSError):
+        return None
+    return ReportPhoto(_compare(row, before, after, job["restorer"] != "identity"), row, sha256_hex(result))
 
 
 def _read_part(data: bytes) -> _Part:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
@@ -12,9 +13,15 @@ from pipeline.escaping import escape
 _FOLDER = Path(__file__).parent
 
 
-def render_page(template: str, **values: object) -> str:
-    """Return a page from a template of this package; texts in it are escaped, unless they are `Markup`."""
-    return _TEMPLATES.get_template(template).render(values)
+def render_page(template: str, scripts: Sequence[str] = ("viewer.js",), **values: object) -> str:
+    """Return a page from a template of this package; texts in it are escaped, unless they are `Markup`.
+
+    Args:
+        template: its file name.
+        scripts: the file names of the scripts of the page.
+        values: what the template is filled with.
+    """
+    return _TEMPLATES.get_template(template).render(values, scripts=scripts)
 
 
 def _asset(name: str) -> Markup:

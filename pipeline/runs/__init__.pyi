@@ -12,7 +12,7 @@ from .manifest import (
     read_manifest_file,
     write_manifest_file,
 )
-from .manifest_schema import MANIFEST_SCHEMA, PHASES
+from .manifest_schema import MANIFEST_SCHEMA, PHASES, RESULT_STATUSES
 from .missing_inputs import iter_missing_inputs
 from .numbered_files import list_numbered_files
 from .output_ownership import OWNER_FILE, check_output_claim, claim_output, read_output_owner
@@ -20,6 +20,7 @@ from .paths import CALIBRATIONS_FOLDER, RUNS_FOLDER, RunPaths, require_run
 from .plan import (
     clear_success_marker,
     count_planned_images,
+    find_last_shards,
     iter_shards_by_descending_cost,
     read_plan,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "MANIFEST_SCHEMA",
     "OWNER_FILE",
     "PHASES",
+    "RESULT_STATUSES",
     "RUNS_FOLDER",
     "Finding",
     "HashSet",
@@ -69,6 +71,7 @@ __all__ = [
     "estimate_cost",
     "extend_plan",
     "finalize_run",
+    "find_last_shards",
     "find_retriable_failures",
     "find_row_problem",
     "find_run_of_job",

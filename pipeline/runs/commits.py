@@ -27,7 +27,8 @@ class ManifestFile:
         skipped: number of rows of images that were left alone on purpose.
         failed: number of rows of images that failed.
         codes: error codes and how often each occurs.
-        refusals: number of rows with the code `access_denied` after the last one with status ok, in the order in which
+        rejected: number of rows of photos that a review has rejected; commits of earlier versions have no such number.
+        refusals: number of rows with the code `access_denied` after the last one with a result, in the order in which
             their images were processed; not part of the commit.
         last_refusal: the error message of the last of these; empty if there is none, and not part of the commit.
     """
@@ -39,16 +40,18 @@ class ManifestFile:
     skipped: int
     failed: int
     codes: dict[str, int]
+    rejected: int = 0
     refusals: int = field(default=0, compare=False, metadata=_NOT_COMMITTED)
     last_refusal: str = field(default="", compare=False, metadata=_NOT_COMMITTED)
 
     @property
     def n_rows(self) -> int:
         """The number of rows, whatever their status."""
-        return self.ok + self.skipped + self.failed
+        return self.ok + self.rejected + self.skipped + self.failed
 
 
 _FIELD_NAMES = tuple(each.name for each in fields(ManifestFile) if not each.metadata)  # a newer version may write more
+_DEFAULTS = {"rejected": 0}  # of what commits of earlier versions lack
 
 
 def commit(run: RunPaths, shard: int, files: Sequence[ManifestFile]) -> bool:
@@ -104,6 +107,6 @@ def read_commit(run: RunPaths, shard: int) -> list[ManifestFile]:
     """
     try:
         files = json.loads(read(run.commit(shard)))["files"]
-        return [ManifestFile(**{name: file[name] for name in _FIELD_NAMES}) for file in files]
+        return [ManifestFile(**{name: (_DEFAULTS | file)[name] for name in _FIELD_NAMES}) for file in files]
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{run.commit(shard)} is not a commit of this version of deepot ({error})") from error

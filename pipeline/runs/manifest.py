@@ -13,7 +13,13 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import ErrorCode, RunError
 from pipeline.runs.commits import ManifestFile, iter_commits, list_committed_shards, read_commit
-from pipeline.runs.manifest_schema import MANIFEST_SCHEMA, MANIFEST_VERSION, VERSION_KEY, conform_to_schema
+from pipeline.runs.manifest_schema import (
+    MANIFEST_SCHEMA,
+    MANIFEST_VERSION,
+    RESULT_STATUSES,
+    VERSION_KEY,
+    conform_to_schema,
+)
 from pipeline.runs.paths import RunPaths, require_run
 from pipeline.storage import prefetch_map, read, sha256_hex, write
 
@@ -29,10 +35,11 @@ def write_manifest_file(run: RunPaths, name: str, rows: Sequence[dict[str, Any]]
     write(run.manifest(name), data)
     status = Counter(row["status"] for row in rows)
     codes = Counter(str(row["error_code"]) for row in rows if row["error_code"])
-    since_success = list(takewhile(lambda row: row["status"] != "ok", reversed(rows)))
+    since_success = list(takewhile(lambda row: row["status"] not in RESULT_STATUSES, reversed(rows)))
     refusals = [row["error_message"] or "" for row in since_success if row["error_code"] == ErrorCode.ACCESS_DENIED]
     return ManifestFile(
         *(name, len(data), sha256_hex(data), status["ok"], status["skipped"], status["failed"], dict(codes)),
+        rejected=status["rejected"],
         refusals=len(refusals),
         last_refusal=refusals[0] if refusals else "",
     )

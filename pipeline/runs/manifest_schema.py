@@ -6,6 +6,8 @@ MANIFEST_VERSION = "1"
 """The version of what the columns mean; adding or dropping a column does not change it."""
 VERSION_KEY = b"deepot_manifest"
 """The key of the version in a manifest file's Parquet metadata."""
+RESULT_STATUSES = ("ok", "rejected")
+"""The statuses of rows with a result; the result of a rejected photo has the bytes of its input."""
 PHASES = ("read", "restore", "encode", "transport", "decode", "write")
 """The phases of an image whose seconds are recorded."""
 MANIFEST_SCHEMA = pa.schema(

@@ -54,6 +54,10 @@ class RunPaths:
         """Return the URI of a file that records photos which went missing or came back, numbered from 1."""
         return join_uri(self.uri, f"missing-{number:04d}.parquet")
 
+    def decisions(self, number: int) -> str:
+        """Return the URI of a file that records the decisions of reviews, numbered from 1."""
+        return join_uri(self.uri, f"decisions-{number:04d}.json")
+
     def manifest(self, name: str = "") -> str:
         """Return the URI of a manifest file, or of their folder without a name."""
         return join_uri(self.uri, "manifest", name).rstrip("/")

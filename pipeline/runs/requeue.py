@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.errors import ContainerError, ImageError, RunError, StorageError
 from pipeline.runs.commits import ManifestFile, list_committed_shards, read_commit
 from pipeline.runs.manifest import parse_manifest_file, read_manifest_file
+from pipeline.runs.manifest_schema import RESULT_STATUSES
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.plan import clear_success_marker, count_planned_images, find_last_shards
 from pipeline.sources import read_photo
@@ -27,11 +28,12 @@ class Problem(StrEnum):
     COMMIT_MISSING = "the commit of this shard is missing, although _SUCCESS.json counts its images"
     UNREADABLE = "storage cannot read it, so nothing is known about it"
     RETRIABLE = "it failed, and another attempt may succeed"
+    OVERRULED = "a review has decided otherwise"
 
     @property
     def is_corrupt(self) -> bool:
         """Whether an object of the run is known to be missing or different."""
-        return self not in (Problem.UNREADABLE, Problem.RETRIABLE)
+        return self not in (Problem.UNREADABLE, Problem.RETRIABLE, Problem.OVERRULED)
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def _find_shard_failures(run: RunPaths, shard: int) -> list[Finding]:
         rows = [row for file in files for row in read_rows_to_check(run, shard, file)]
     except (FileNotFoundError, RunError):
         return []
-    return [finding for row in rows if row["status"] != "ok" and (finding := find_row_problem(row))]
+    return [finding for row in rows if row["status"] == "failed" and (finding := find_row_problem(row))]
 
 
 def find_row_problem(row: dict[str, Any]) -> Finding | None:
@@ -125,7 +127,7 @@ def find_row_problem(row: dict[str, Any]) -> Finding | None:
     Returns:
         What is wrong; None if nothing is.
     """
-    if row["status"] != "ok":
+    if row["status"] not in RESULT_STATUSES:
         return Finding(row["shard"], row["input_uri"], Problem.RETRIABLE) if row["retriable"] else None
     problem = _check_result(row["output_uri"], row["output_sha256"])
     return Finding(row["shard"], row["output_uri"], problem) if problem else None

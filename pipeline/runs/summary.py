@@ -31,6 +31,7 @@ class RunSummary:
         retried: failed images that this call has tried again, along with the others of their shards.
         seconds: the duration of this call.
         passed_over: files of the input that are no images to work on, by kind; empty if this call did not list it.
+        rejected: photos that a review has rejected; their results have the bytes of their inputs.
         drift: the drift of the calibration (`pipeline.calibration.Drift.json_fields`); None if it was not measured.
     """
 
@@ -47,11 +48,13 @@ class RunSummary:
     seconds: float = 0.0
     drift: Mapping[str, object] | None = None
     passed_over: Mapping[str, int] = field(default_factory=dict)
+    rejected: int = 0
 
     @property
     def counts(self) -> dict[str, str | int]:
-        """The JSON fields of every run: run, inputs, ok, skipped, failed, missing."""
-        return {key: getattr(self, key) for key in ("run", "inputs", "ok", "skipped", "failed", "missing")}
+        """The JSON fields of every run: run, inputs, ok, rejected, skipped, failed, missing."""
+        names = ("run", "inputs", "ok", "rejected", "skipped", "failed", "missing")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def json_fields(self) -> dict[str, object]:
@@ -63,7 +66,13 @@ class RunSummary:
     @property
     def n_committed(self) -> int:
         """Committed images of any status."""
-        return self.ok + self.skipped + self.failed
+        return self.ok + self.rejected + self.skipped + self.failed
+
+    @property
+    def outcomes(self) -> str:
+        """The counts as text: "5 ok, 1 rejected, 0 skipped, 0 failed", without rejected photos if there are none."""
+        rejected = f"{self.rejected} rejected, " if self.rejected else ""
+        return f"{self.ok} ok, {rejected}{self.skipped} skipped, {self.failed} failed"
 
     @property
     def error_rate(self) -> float:
@@ -107,6 +116,7 @@ class RunProgress:
             dict(sorted(self._error_codes.items())),
             complete=bool(self._images_per_shard) and set(self._images_per_shard) == self._committed,
             missing=self._n_missing,
+            rejected=counts["rejected"],
         )
 
     def _read_new_plan_files(self) -> None:
@@ -121,7 +131,7 @@ class RunProgress:
         for number, files in read_commits(self._run, shards):
             self._committed.add(number)
             for file in files:
-                self._status_counts.update(ok=file.ok, skipped=file.skipped, failed=file.failed)
+                self._status_counts.update(ok=file.ok, rejected=file.rejected, skipped=file.skipped, failed=file.failed)
                 self._error_codes.update(file.codes)
 
 
@@ -151,10 +161,12 @@ def finalize_run(run: RunPaths, done_now: int, seconds: float) -> RunSummary:
         if summary.inputs != summary.n_committed:
             raise RunError(
                 f"{run.uri}: {summary.inputs} images are planned, but {summary.n_committed} are committed "
-                f"({summary.ok} ok, {summary.skipped} skipped, {summary.failed} failed); this is an error in deepot, "
+                f"({summary.outcomes}); this is an error in deepot, "
                 "please report it"
             )
-        record = {key: getattr(summary, key) for key in ("inputs", "ok", "skipped", "failed", "codes", "missing")}
+        record = {
+            key: getattr(summary, key) for key in ("inputs", "ok", "rejected", "skipped", "failed", "codes", "missing")
+        }
         write(run.success_marker, json.dumps(record | {"finished": utc_timestamp()}, sort_keys=True).encode())
         if list_plan_files(run) != plan_files:
             clear_success_marker(run)  # another driver has extended the plan meanwhile, and will finish it

@@ -25,6 +25,7 @@ from pipeline.calibration import (
 from pipeline.config import Job, OutputLayout, RefitPolicy
 from pipeline.errors import NothingFoundError, RunError, StorageError
 from pipeline.reporting import write_report
+from pipeline.review import list_rejected_inputs, record_decisions
 from pipeline.runs import (
     PlanSummary,
     RunPaths,
@@ -44,6 +45,7 @@ from pipeline.runs import (
     requeue_shards,
 )
 from pipeline.sources import HashSampler, PassedOver, find_images
+from pipeline.stages.decisions import check_decisions, requeue_overruled
 from pipeline.stages.job_context import JobContext, RunOptions, open_run
 from pipeline.stages.map_check import check_map
 from pipeline.stages.preparation import prepare_calibration, prepare_run
@@ -212,7 +214,7 @@ def list_calibration_tasks(context: JobContext, *, relist: bool = True) -> list[
 
 
 def apply_job(context: JobContext) -> RunSummary:
-    """Process every planned image that is not committed, and summarize the run.
+    """Process every planned image that is not committed, or not as a review has decided, and summarize the run.
 
     Raises:
         RunError: there is no map yet, or the output folder belongs to another run or holds other photos.
@@ -221,6 +223,7 @@ def apply_job(context: JobContext) -> RunSummary:
     transport = _load_fitted_map(context)
     transport.check_autoencoder(context.models.autoencoder)
     check_map(context.job, transport)
+    requeue_overruled(context.job, context.run)
     uncommitted = _uncommitted_shards(context.run)
     done_now = 0
     if uncommitted:
@@ -240,7 +243,10 @@ def _claim_output(context: JobContext, transport: TransportMap) -> WorkerConfig:
     if job.output.layout is OutputLayout.FILES:
         check_case_collisions(run, output, job.output.format)
     map_uri = find_map_uri(job, context.calibration)
-    return WorkerConfig(job, options.allow_code, run, output, context.fingerprint, map_uri, transport.sha256)
+    return WorkerConfig(
+        *(job, options.allow_code, run, output, context.fingerprint, map_uri, transport.sha256),
+        rejected=list_rejected_inputs(run),
+    )
 
 
 def _process_shards(context: JobContext, config: WorkerConfig, uncommitted: dict[int, int]) -> int:
@@ -266,12 +272,14 @@ def run_job(job: Job, options: RunOptions) -> RunSummary:
     started = time.perf_counter()
     with _session_with_models(job, options):
         context = open_run(job, options)
+        decisions = check_decisions(options.decisions, job, context.run)
         prepare_run(context)
         with hold_lease(context.run):
             plan_summary = _plan(context)
             folders = [context.run.uri, job.output_root]
             drift = _fit(context, folders, relist=not context.calibrates_from_input).drift
             retried = requeue_failed(context) if options.retry_failed else 0
+            record_decisions(context.run, decisions)
             if options.reapply_latest_map:
                 plan_reapply(context)
             result = replace(apply_job(context), drift=drift.json_fields if drift else None, retried=retried)

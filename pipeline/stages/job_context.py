@@ -15,7 +15,7 @@ from pipeline.workers import Models, load_models
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a command is executed; nothing of it changes a result.
+    """How a command is executed; nothing of it changes a result, but for decisions about photos that were reviewed.
 
     Attributes:
         address: address of a Ray cluster; None uses this machine.
@@ -25,6 +25,7 @@ class RunOptions:
         retry_failed: whether shards with retriable failures are processed again.
         progress: receives the number of finished images.
         metrics_port: port on 127.0.0.1 where Ray on this machine exports metrics; None leaves it to Ray.
+        decisions: URI of a file of decisions that the run is to obey from now on; None for no new ones.
         fork_workers: whether local workers may be forked from this process, which has not computed anything with
             PyTorch yet; otherwise they are forked from a new process, which takes seconds to start.
     """
@@ -37,6 +38,7 @@ class RunOptions:
     progress: Progress = field(default_factory=NullProgress)
     metrics_port: int | None = None
     fork_workers: bool = False
+    decisions: str | None = None
 
 
 @dataclass(frozen=True)

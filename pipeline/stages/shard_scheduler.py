@@ -32,6 +32,7 @@ _CRASH_MESSAGES = {
     ErrorCode.WORKER_DIED: "the worker process died while it processed this image alone",
     ErrorCode.OUT_OF_MEMORY: "the worker process ran out of memory while it processed this image alone",
 }
+_COUNTS = ("ok", "rejected", "skipped", "failed")
 _TIMEOUT_MESSAGE = "processing took longer than limits.image_timeout_s"
 
 
@@ -217,7 +218,7 @@ class ShardScheduler:
                 "shard %d was already committed by another driver, whose rows stay", shard, extra={"shard": shard}
             )
             return 0
-        counts = {name: sum(getattr(part, name) for part in manifest_files) for name in ("ok", "skipped", "failed")}
+        counts = {name: sum(getattr(part, name) for part in manifest_files) for name in _COUNTS}
         log.info("shard %d is committed", shard, extra={"shard": shard} | counts)
         return sum(manifest_file.n_rows for manifest_file in manifest_files)
 

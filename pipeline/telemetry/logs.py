@@ -13,7 +13,7 @@ from pipeline.redaction import redact
 
 LOG_FORMAT_ENV = "DEEPOT_LOG_FORMAT"
 """The environment variable that selects the format of log lines."""
-LOG_FIELDS = ("shard", "photo", "code", "images", "total", "ok", "skipped", "failed", "seconds")
+LOG_FIELDS = ("shard", "photo", "code", "images", "total", "ok", "rejected", "skipped", "failed", "seconds")
 """The fields that a JSON line takes from the `extra` argument of a logging call."""
 _OWN_LOGGERS = ("deepot", "pipeline", "jobs")
 _CONTEXT: dict[str, str] = {}
@@ -79,7 +79,7 @@ def route_logger(library: str) -> None:
 
 def log_unprocessed(row: Mapping[str, Any]) -> None:
     """Log a manifest row if its image was skipped or has failed."""
-    if row["status"] != "ok":
+    if row["status"] in ("skipped", "failed"):
         fields = {"shard": row["shard"], "photo": row["input_uri"], "code": row["error_code"]}
         level = logging.INFO if row["status"] == "skipped" else logging.WARNING
         log.log(level, "%s %s: %s", row["input_uri"], row["status"], row["error_message"], extra=fields)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.progress import Progress
-from pipeline.runs import PHASES, RunPaths
+from pipeline.runs import PHASES, RESULT_STATUSES, RunPaths
 
 _REFRESH_INTERVAL_S = 1.0  # Ray reports every second at most, and forgets a gauge that two reports in a row left out
 _COMMON_TAGS = ("run", "name")
@@ -36,7 +36,7 @@ class Metric:
         return f"ray_{self.name}" + ("_total" if self.is_counter else "")
 
 
-IMAGES = Metric("deepot_images", "images with a manifest row; status: ok, skipped, failed", True, ("status",))
+IMAGES = Metric("deepot_images", "images with a manifest row; status: ok, rejected, skipped, failed", True, ("status",))
 MEGAPIXELS = Metric("deepot_megapixels", "megapixels of images with a result", True)
 IMAGE_FAILURES = Metric("deepot_failures", "images that were skipped or have failed, by error code", True, ("code",))
 PHASE_SECONDS = Metric("deepot_phase_seconds", "seconds that workers spent on images, by phase", True, ("phase",))
@@ -110,7 +110,7 @@ def record_image(row: Mapping[str, Any]) -> None:
     if _exporter is None:
         return
     _exporter.add(IMAGES, 1, status=row["status"])
-    if row["status"] == "ok":
+    if row["status"] in RESULT_STATUSES:
         _exporter.add(MEGAPIXELS, row["width"] * row["height"] / 1e6)
     else:
         _exporter.add(IMAGE_FAILURES, 1, code=row["error_code"])

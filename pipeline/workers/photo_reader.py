@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -28,6 +28,7 @@ class LoadedPhoto:
         scores: quality scores of the first page.
         lab_grid: the first page as a small grid of CIELAB colours.
         seconds: how long reading and decoding took.
+        original: the bytes of the file if the photo is rejected, otherwise None.
     """
 
     photo: DecodedImage
@@ -35,6 +36,7 @@ class LoadedPhoto:
     scores: QualityScores
     lab_grid: NDArray[np.float64]
     seconds: float
+    original: bytes | None = None
 
 
 class PhotoReader:
@@ -44,10 +46,17 @@ class PhotoReader:
         n_threads: number of threads.
         limits: what is not read.
         allow: what Parquet files may name, as for `read_input`.
+        rejected: URI and SHA-256 of the photos whose bytes are kept beside their pixels.
     """
 
-    def __init__(self, n_threads: int, limits: Limits, allow: Sequence[str] = ()) -> None:
-        self._n_threads, self._limits, self._allow = n_threads, limits, allow
+    def __init__(
+        self,
+        n_threads: int,
+        limits: Limits,
+        allow: Sequence[str] = (),
+        rejected: Collection[tuple[str, str]] = (),
+    ) -> None:
+        self._n_threads, self._limits, self._allow, self._rejected = n_threads, limits, allow, rejected
         self._executor = ThreadPoolExecutor(n_threads, "read")
 
     def read_ahead(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, "Future[LoadedPhoto]"]]:
@@ -58,13 +67,15 @@ class PhotoReader:
         pending = deque(entries)
         reading: deque[tuple[Entry, Future[LoadedPhoto]]] = deque()
 
+        options = self._limits, self._allow, self._rejected
+
         def submit_reads() -> None:
             while pending and len(reading) < self._n_threads:
                 total_bytes = sum(entry.size for entry, _ in reading) + pending[0].size
                 if reading and total_bytes > _READ_AHEAD_BYTES * self._n_threads:
                     break
                 entry = pending.popleft()
-                reading.append((entry, self._executor.submit(_load_photo, entry, self._limits, self._allow)))
+                reading.append((entry, self._executor.submit(_load_photo, entry, *options)))
 
         def iter_in_order() -> Iterator[tuple[Entry, Future[LoadedPhoto]]]:
             while reading:
@@ -76,9 +87,12 @@ class PhotoReader:
         return iter_in_order()
 
 
-def _load_photo(entry: Entry, limits: Limits, allow: Sequence[str]) -> LoadedPhoto:
+def _load_photo(
+    entry: Entry, limits: Limits, allow: Sequence[str], rejected: Collection[tuple[str, str]]
+) -> LoadedPhoto:
     started = time.perf_counter()
     data = read_input(entry, limits, allow)
     photo = decode(data, limits.max_pixels)
-    seconds = time.perf_counter() - started
-    return LoadedPhoto(photo, sha256_hex(data), score_quality(photo.pixels), lab_grid(photo.pixels), seconds)
+    seconds, sha256 = time.perf_counter() - started, sha256_hex(data)
+    original = data if (entry.uri, sha256) in rejected else None
+    return LoadedPhoto(photo, sha256, score_quality(photo.pixels), lab_grid(photo.pixels), seconds, original)

@@ -14,7 +14,7 @@ from pipeline.config import Job
 from pipeline.errors import AccessDeniedError, ErrorCode, StorageError
 from pipeline.imageio import DecodedImage, encode
 from pipeline.outputs import Writer
-from pipeline.runs import mark_failed
+from pipeline.runs import RESULT_STATUSES, mark_failed
 from pipeline.storage import sha256_hex
 from pipeline.telemetry import log_unprocessed
 from pipeline.workers.watchdog import Watchdog
@@ -23,15 +23,17 @@ from pipeline.workers.write_queue import WriteQueue
 
 @dataclass(frozen=True)
 class ProcessedPhoto:
-    """A photo whose pages are results.
+    """A photo whose pages are results, or whose result has the bytes of its input.
 
     Attributes:
         photo: the photo with its new pages.
         input_lab_grid: the first page before, as a small grid of CIELAB colours.
+        original: the bytes of the input of a rejected photo; None if the pages are to be encoded.
     """
 
     photo: DecodedImage
     input_lab_grid: NDArray[np.float64]
+    original: bytes | None = None
 
     @property
     def n_pixels(self) -> int:
@@ -87,8 +89,12 @@ class ResultWriter:
                 self._watchdog.extend(deadline, photo.pixel_count)
                 colour_change = compare_lab_grids(processed.input_lab_grid, lab_grid(photo.pixels))
                 row |= {"delta_e": colour_change.delta_e, "mean_colour_delta_e": colour_change.mean_colour_delta_e}
-                data = encode(photo, photo.pages, options.format, options.metadata)
-                key = self._writer.key_for(row["file_name"], options.format, photo)
+                data = processed.original
+                if data is None:
+                    data = encode(photo, photo.pages, options.format, options.metadata)
+                    key = self._writer.key_for(row["file_name"], options.format, photo)
+                else:
+                    key = self._writer.key_for_original(row["file_name"], options.format, photo)
                 self._writer.add(row, key, data)
         except Exception as error:
             mark_failed(row, error, _write_error_code(error))
@@ -96,14 +102,14 @@ class ResultWriter:
         row |= {
             "output_sha256": sha256_hex(data),
             "output_bytes": len(data),
-            "status": "ok",
+            "status": "ok" if processed.original is None else "rejected",
             "seconds_write": time.perf_counter() - started,
         }
 
 
 def _mark_results_lost(rows: Sequence[dict[str, Any]], error: Exception) -> None:
     for row in rows:
-        if row["status"] == "ok":
+        if row["status"] in RESULT_STATUSES:
             row |= dict.fromkeys(("output_uri", "output_sha256", "output_bytes"))
             mark_failed(row, error, _write_error_code(error))
             log_unprocessed(row)

@@ -28,6 +28,8 @@ from pipeline.workers.result_writer import ProcessedPhoto, ResultWriter
 from pipeline.workers.watchdog import Watchdog
 from pipeline.workers.work_item import WorkerConfig, WorkItem
 
+_COLUMNS_OF_A_CHANGE = ("dtype", "alpha", "tone_share", "companion_weight")  # null for a rejected photo
+
 
 @dataclass(frozen=True)
 class IoThreads:
@@ -86,7 +88,8 @@ class ShardWorker:
             "run_id": config.fingerprint[:16],
             "code_version": deepot.__version__,
         }
-        self._reader = PhotoReader(self._threads.readers, config.job.limits, config.job.input.allow)
+        limits, allow = config.job.limits, config.job.input.allow
+        self._reader = PhotoReader(self._threads.readers, limits, allow, config.rejected)
         self._write_executor = ThreadPoolExecutor(self._threads.writers, "write")
         self._compute_lock = threading.Lock()
 
@@ -129,6 +132,9 @@ class ShardWorker:
                 row |= photo.properties
                 self.watchdog.extend(deadline, photo.pixel_count)
                 row |= asdict(loaded.scores)
+                if loaded.original is not None:
+                    row |= dict.fromkeys(_COLUMNS_OF_A_CHANGE)
+                    return ProcessedPhoto(photo, loaded.lab_grid, loaded.original)
                 check_writable(photo, self.config.job.output.format, self._models.restorer.scale)
                 with track_busy_time(self._models.autoencoder.device.type):
                     page_stats = [self._process_page(row, photo, number) for number in range(len(photo.pages))]

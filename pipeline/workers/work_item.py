@@ -21,6 +21,7 @@ class WorkerConfig:
         map_uri: URI of the map.
         map_sha256: SHA-256 of the map.
         storage: what the worker must see before it works.
+        rejected: URI and SHA-256 of each input that a review has rejected; its result has the bytes of the input.
     """
 
     job: Job
@@ -31,6 +32,7 @@ class WorkerConfig:
     map_uri: str
     map_sha256: str
     storage: SharedStorage = field(default_factory=SharedStorage)
+    rejected: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.maintenance.verify import verify_run
-from pipeline.outputs.naming import is_parquet_row_key, output_key_for
+from pipeline.outputs.naming import is_parquet_row_key, original_key_for, output_key_for
 from pipeline.progress import NullProgress
 from pipeline.runs.manifest import read_manifest
 from pipeline.runs.paths import RunPaths
@@ -33,6 +33,27 @@ def test_any_names_and_their_results_get_different_results(keys, format_spec):
     pytest.importorskip("pillow_heif")
     with_results = keys | {output_key_for(key, format_spec) for key in keys}
     assert len({output_key_for(key, format_spec) for key in with_results}) == len(with_results)
+
+
+@given(st.sets(NAMES.filter(lambda name: not is_parquet_row_key(name)), max_size=20), st.sampled_from(FORMATS[:5]))
+def test_results_and_originals_of_different_names_never_meet(keys, format_spec):
+    """Whichever of the photos are rejected: a result or an original of one is nothing of another."""
+    names = [{output_key_for(key, format_spec), original_key_for(key, format_spec)} for key in keys]
+    assert len(set().union(*names)) == sum(map(len, names))
+
+
+@pytest.mark.parametrize(
+    ("key", "format_spec", "expected"),
+    [
+        ("a.tif", "png", "a.tif"),
+        ("a.tif", "same", "a.tif"),
+        ("a", "png", "a"),
+        ("a.PNG", "png", "a.PNG"),
+        ("a.tif.png", "png", "a.tif.png.png"),
+    ],
+)
+def test_original_key_is_the_name_of_the_input_unless_a_result_may_have_it(key, format_spec, expected):
+    assert original_key_for(key, format_spec) == expected
 
 
 @pytest.mark.parametrize(

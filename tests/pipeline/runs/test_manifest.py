@@ -1,14 +1,16 @@
 """Reading the committed manifest while shards are requeued and files are lost."""
 
+import json
+
 import pytest
 
 from pipeline.errors import RunError
 from pipeline.runs import manifest
-from pipeline.runs.commits import commit
+from pipeline.runs.commits import commit, read_commit
 from pipeline.runs.manifest import iter_manifest_tables, write_manifest_file
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.rows import new_row
-from pipeline.storage.objects import Entry, delete, write
+from pipeline.storage.objects import Entry, delete, read, write
 
 
 def make_rows(shard):
@@ -40,3 +42,14 @@ def test_iter_manifest_tables_skips_a_shard_that_is_requeued_meanwhile(run, monk
 
     monkeypatch.setattr(manifest, "list_committed_shards", numbers)
     assert len(list(iter_manifest_tables(run))) == 9
+
+
+def test_commit_counts_rejected_rows_and_those_of_earlier_versions_have_none(run):
+    rows = [row | {"status": status} for row, status in zip(make_rows(10), ("rejected", "ok"), strict=True)]
+    assert commit(run, 10, [write_manifest_file(run, "00010-1-x.parquet", rows)])
+    (file,) = read_commit(run, 10)
+    assert (file.ok, file.rejected, file.failed, file.n_rows) == (1, 1, 0, 2)
+    record = json.loads(read(run.commit(10)))
+    del record["files"][0]["rejected"]
+    write(run.commit(10), json.dumps(record).encode())
+    assert read_commit(run, 10)[0].rejected == 0

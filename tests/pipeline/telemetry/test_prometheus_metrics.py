@@ -79,8 +79,9 @@ def test_record_image_counts_rows_by_status_code_and_phase(exported):
     prometheus_metrics.record_image(row(seconds_encode=0.5))
     prometheus_metrics.record_image(row(status="failed", error_code=ErrorCode.DAMAGED.value, width=None))
     prometheus_metrics.record_image(row(status="skipped", error_code="too_large"))
-    assert [exported(IMAGES, status) for status in ("ok", "skipped", "failed")] == [2, 1, 1]
-    assert exported(MEGAPIXELS) == 1
+    prometheus_metrics.record_image(row(status="rejected"))
+    assert [exported(IMAGES, status) for status in ("ok", "rejected", "skipped", "failed")] == [2, 1, 1, 1]
+    assert exported(MEGAPIXELS) == 1.5, "of those with a result"
     assert (exported(IMAGE_FAILURES, "damaged"), exported(IMAGE_FAILURES, "too_large")) == (1, 1)
     assert (exported(PHASE_SECONDS, "encode"), exported(PHASE_SECONDS, "read"), exported(PHASE_SECONDS, "write")) == (
         2,
