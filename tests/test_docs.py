@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import deepot
+import pipeline
 from jobs.cli import COMMANDS, _build_parser, main
 from jobs.job_keys import iter_keys
 from tests.support.photos import write_photos
@@ -148,8 +149,9 @@ def test_reference_of_commands_has_every_command_and_no_key():
 
 
 def test_reference_of_python_has_every_public_name():
-    listed = re.findall(r"^::: deepot\.\w+\.(\w+)$", render_python(), re.MULTILINE)
-    assert sorted(listed) == sorted(deepot.__all__)
+    listed = re.findall(r"^::: (\w+)\.\w+\.(\w+)$", render_python(), re.MULTILINE)
+    expected = [(package.__name__, name) for package in (deepot, pipeline) for name in package.__all__]
+    assert sorted(listed) == sorted(expected)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("mkdocs") is None, reason="mkdocs is not installed: make docs")
