@@ -83,6 +83,7 @@ def site_config():
 
 def test_navigation_of_the_site_has_every_page_once():
     generated = [name for name in PAGES if name.endswith(".md")]
+    generated += [path.with_suffix(".md").name for path in DOCS.glob("*.ipynb")]
     pages = [path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")]
     assert sorted(iter_nav(site_config()["nav"])) == sorted([*pages, *generated])
 
