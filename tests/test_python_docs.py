@@ -26,7 +26,7 @@ def test_blocks_of_the_section_run_one_after_the_other(tmp_path, monkeypatch, ca
     for block in BLOCKS:
         exec(block, names)
         printed.append(capsys.readouterr().out)
-    assert printed[0] == "3 3 0 0 True\n", "and nothing is printed by the job itself"
+    assert printed[0] == "3 3 0 0\n", "and nothing is printed by the job itself"
     assert printed[2] == "moments: 3 of 3\napply: 3 of 3\n"
     rows = [ast.literal_eval(line) for line in printed[3].splitlines()[:-1]]
     assert [row["status"] for row in rows] == ["ok"] * 3

@@ -18,7 +18,8 @@ def on_files(files: Files, config: Any, **_: Any) -> Files:  # noqa: ANN401 — 
     for path, render in PAGES.items():
         files.append(File.generated(config, path, content=render()))
     text, pictures = render_notebook(NOTEBOOK)
-    page = f"[Download this page as a notebook]({NOTEBOOK.name})\n\n{text}"
+    heading, rest = text.split("\n", 1)
+    page = f"{heading}\n\n[Download this page as a notebook]({NOTEBOOK.name})\n{rest}"
     for path, content in {_NOTEBOOK_PAGE: page, **pictures}.items():
         files.append(File.generated(config, path, content=content))
     return files
