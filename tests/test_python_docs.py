@@ -16,7 +16,7 @@ SECTION = PAGE.partition("## A job from Python")[2]
 BLOCKS = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
 
 
-@pytest.mark.usefixtures("in_process")
+@pytest.mark.usefixtures("in_process", "without_plots")
 def test_blocks_of_the_section_run_one_after_the_other(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_photos(tmp_path / "scans", 3)

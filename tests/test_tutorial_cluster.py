@@ -13,7 +13,6 @@ from ray.dashboard.modules.job.cli import submit
 
 from jobs.cli import _build_parser, main
 from pipeline.config import load_job
-from pipeline.reporting import report
 from tests.support.in_process_pool import InProcessWorkerPool, without_ray
 from tests.support.photos import make_photo
 from tests.test_docs import commands_of
@@ -59,11 +58,10 @@ def list_bucket(bucket, prefix):
     return {item["Key"]: client.get_object(Bucket=bucket, Key=item["Key"])["Body"].read() for item in found}
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_commands_lead_from_the_bucket_to_a_verified_run(bucket, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DEEPOT_ALLOW_CODE", "1")
-    monkeypatch.setattr(report, "plot_patch_nll", lambda *_: "")  # takes seconds
-    monkeypatch.setattr(report, "plot_error_curve", lambda *_: "")
     job = re.sub("^ {4}", "", JOB, flags=re.MULTILINE).replace("s3://archive/", f"s3://{bucket}/")
     quick = "autoencoder: tests.support.fake_autoencoders:shuffle\ncompute: {images_per_shard: 1}\n"
     (tmp_path / "archive.yaml").write_text(job + quick)
