@@ -162,4 +162,8 @@ def test_site_builds(tmp_path):
     assert done.returncode == 0, done.stderr
     assert all((tmp_path / name).with_suffix(".html").exists() for name in PAGES if name.endswith(".md"))
     assert "t(x*); what is added is then t(x*)" in (tmp_path / "method.html").read_text(encoding="utf-8"), "no emphasis"
+    notebook = (tmp_path / "researchers.html").read_text(encoding="utf-8")
+    pictures = re.findall(r'<img alt="[^"]+" src="([^"]+)"', notebook)
+    assert len(pictures) == 2 and all((tmp_path / picture).stat().st_size > 1000 for picture in pictures)
+    assert 'href="researchers.html"' in (tmp_path / "python.html").read_text(encoding="utf-8")
     assert (tmp_path / "job-file.schema.json").read_text(encoding="utf-8") == PAGES["job-file.schema.json"]()
