@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 RUNTIME := $(VENV)/.installed
 STAMP := $(VENV)/.installed-dev
 
-.PHONY: install demo test pytest soak bench docs lint lock audit clean
+.PHONY: install demo test pytest soak bench docs notebook lint lock audit clean
 
 install: $(STAMP)
 
@@ -59,6 +59,10 @@ $(DOCS_STAMP): $(RUNTIME)
 
 docs: $(DOCS_STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+# Run docs/researchers.ipynb and store its outputs.
+notebook: $(DOCS_STAMP)
+	$(BIN)/python -m tools.docs.notebook
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

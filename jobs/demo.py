@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Degrade and restore the photos, write and run a job for them, and print where the results are."""
-    from jobs.demo_photos import degrade_and_restore, write_comparison, write_packaged_photos
+    from jobs.demo_photos import DEMO_SIZE, degrade_and_restore, write_comparison, write_packaged_photos
 
     deepot.load_degradation(args.degradation)  # raises before anything is written
     degradation_name = args.degradation.partition(":")[0]
@@ -56,7 +56,7 @@ def main(args: argparse.Namespace) -> int:
     print_line(f"demo     packaged photos are degraded ({args.degradation}), restored ({restorer}) and enhanced;")
     print_line("         it takes about 20 seconds on two cores")
     progress_bars = make_progress()
-    clean = write_packaged_photos(folder / "clean")
+    clean = write_packaged_photos(folder / "clean", DEMO_SIZE)
     degrade_and_restore(clean, folder, args.degradation, restorer, progress_bars)
     job_file = folder / "job.yaml"
     job_file.write_text(_job_text(folder, args.degradation, restorer, args.alpha))

@@ -18,12 +18,17 @@ _PACKAGED_PHOTOS = {
     "sklearn.datasets.images": ("china.jpg", "flower.jpg"),
 }
 _WITH_FACE_AT_TOP = ("astronaut.png",)
-_MAX_WIDTH, _MAX_HEIGHT = 448, 336  # multiples of 4; the demo is to take some 20 seconds
+DEMO_SIZE = (448, 336)
+"""Width and height of the demo's photos, so that it takes some 20 seconds."""
 _CROP, _GAP, _CAPTION_HEIGHT = 224, 4, 16
 
 
-def write_packaged_photos(folder: Path) -> list[Path]:
-    """Write the middle of the colour photos of scikit-image and scikit-learn as PNG; sides are multiples of 4.
+def write_packaged_photos(folder: Path, max_size: tuple[int, int]) -> list[Path]:
+    """Write the middle of the colour photos of scikit-image and scikit-learn as PNG, with sides that are multiples of 4.
+
+    Args:
+        folder: where they are written.
+        max_size: the largest width and height.
 
     Returns:
         The paths of the photos.
@@ -43,13 +48,13 @@ def write_packaged_photos(folder: Path) -> list[Path]:
                 ) from error
             with source.open("rb") as file, Image.open(file) as image:
                 path = folder / f"{Path(name).stem}.png"
-                _write_png_if_changed(_crop_middle(image.convert("RGB"), name in _WITH_FACE_AT_TOP), path)
+                _write_png_if_changed(_crop_middle(image.convert("RGB"), max_size, name in _WITH_FACE_AT_TOP), path)
                 paths.append(path)
     return paths
 
 
-def _crop_middle(image: Image.Image, from_top: bool) -> Image.Image:
-    width, height = min(image.width // 4 * 4, _MAX_WIDTH), min(image.height // 4 * 4, _MAX_HEIGHT)
+def _crop_middle(image: Image.Image, max_size: tuple[int, int], from_top: bool) -> Image.Image:
+    width, height = (min(sides) // 4 * 4 for sides in zip(image.size, max_size, strict=True))
     left, top = (image.width - width) // 2, 0 if from_top else (image.height - height) // 2
     return image.crop((left, top, left + width, top + height))
 

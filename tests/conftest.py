@@ -130,6 +130,15 @@ def faulty_s3(s3, monkeypatch):
 
 
 @pytest.fixture
+def without_plots(monkeypatch):
+    """Leaves out the plots of reports, which take a second each."""
+    from pipeline.reporting import report
+
+    for name in ("plot_patch_nll", "plot_error_curve"):
+        monkeypatch.setattr(report, name, lambda *_: "")
+
+
+@pytest.fixture
 def in_process():
     """Runs the stages in this process, without Ray."""
     from tests.support.in_process_pool import without_ray

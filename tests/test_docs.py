@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import deepot
+import pipeline
 from jobs.cli import COMMANDS, _build_parser, main
 from jobs.job_keys import iter_keys
 from tests.support.photos import write_photos
@@ -82,6 +83,7 @@ def site_config():
 
 def test_navigation_of_the_site_has_every_page_once():
     generated = [name for name in PAGES if name.endswith(".md")]
+    generated += [path.with_suffix(".md").name for path in DOCS.glob("*.ipynb")]
     pages = [path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")]
     assert sorted(iter_nav(site_config()["nav"])) == sorted([*pages, *generated])
 
@@ -148,8 +150,9 @@ def test_reference_of_commands_has_every_command_and_no_key():
 
 
 def test_reference_of_python_has_every_public_name():
-    listed = re.findall(r"^::: deepot\.\w+\.(\w+)$", render_python(), re.MULTILINE)
-    assert sorted(listed) == sorted(deepot.__all__)
+    listed = re.findall(r"^::: (\w+)\.\w+\.(\w+)$", render_python(), re.MULTILINE)
+    expected = [(package.__name__, name) for package in (deepot, pipeline) for name in package.__all__]
+    assert sorted(listed) == sorted(expected)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("mkdocs") is None, reason="mkdocs is not installed: make docs")
@@ -159,4 +162,8 @@ def test_site_builds(tmp_path):
     assert done.returncode == 0, done.stderr
     assert all((tmp_path / name).with_suffix(".html").exists() for name in PAGES if name.endswith(".md"))
     assert "t(x*); what is added is then t(x*)" in (tmp_path / "method.html").read_text(encoding="utf-8"), "no emphasis"
+    notebook = (tmp_path / "researchers.html").read_text(encoding="utf-8")
+    pictures = re.findall(r'<img alt="[^"]+" src="([^"]+)"', notebook)
+    assert len(pictures) == 2 and all((tmp_path / picture).stat().st_size > 1000 for picture in pictures)
+    assert 'href="researchers.html"' in (tmp_path / "python.html").read_text(encoding="utf-8")
     assert (tmp_path / "job-file.schema.json").read_text(encoding="utf-8") == PAGES["job-file.schema.json"]()

@@ -263,12 +263,19 @@ def _process_shards(context: JobContext, config: WorkerConfig, uncommitted: dict
         return ShardScheduler(run, pool, progress).run_shards(iter_shards_by_descending_cost(run, uncommitted))
 
 
-def run_job(job: Job, options: RunOptions) -> RunSummary:
+def run_job(job: Job, options: RunOptions | None = None) -> RunSummary:
     """Run all stages of a job, or what is left of them: plan, fit, apply, report.
+
+    Failed photos raise nothing: `RunSummary.failed` counts them. Nothing is printed, and no notification is sent.
+
+    Args:
+        job: the job.
+        options: how it is executed; by default on this machine.
 
     Raises:
         DeepotError: the job cannot run; nothing is written if it is refused (see `prepare_run`).
     """
+    options = options or RunOptions()
     started = time.perf_counter()
     with _session_with_models(job, options):
         context = open_run(job, options)

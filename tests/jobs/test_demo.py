@@ -7,21 +7,21 @@ import pytest
 from PIL import Image
 
 from jobs.cli import main
-from jobs.demo_photos import write_packaged_photos
+from jobs.demo_photos import DEMO_SIZE, write_packaged_photos
 
 SIDE = 96
 
 
 @pytest.fixture(scope="module")
 def packaged_photos(tmp_path_factory):
-    return write_packaged_photos(tmp_path_factory.mktemp("packaged"))
+    return write_packaged_photos(tmp_path_factory.mktemp("packaged"), DEMO_SIZE)
 
 
 @pytest.fixture
 def cropped_photos(monkeypatch, packaged_photos):
     """The demo's photos are small crops of the packaged ones."""
 
-    def write_cropped(folder):
+    def write_cropped(folder, _):
         folder.mkdir(parents=True, exist_ok=True)
         for path in packaged_photos:
             with Image.open(path) as photo:
@@ -79,7 +79,7 @@ def test_write_packaged_photos_writes_colour_photos_with_sides_of_multiples_of_4
 def test_write_packaged_photos_leaves_unchanged_files_alone(packaged_photos):
     before = {path: path.stat().st_mtime_ns for path in packaged_photos}
     packaged_photos[0].write_bytes(b"changed")
-    write_packaged_photos(packaged_photos[0].parent)
+    write_packaged_photos(packaged_photos[0].parent, DEMO_SIZE)
     assert packaged_photos[0].read_bytes() != b"changed"
     assert {path: path.stat().st_mtime_ns for path in packaged_photos[1:]} == {
         path: before[path] for path in packaged_photos[1:]

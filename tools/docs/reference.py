@@ -15,7 +15,8 @@ from jobs.cli import COMMANDS, main
 from jobs.job_keys import describe_key, iter_keys, value_name
 from pipeline.config import Job, describe_number, is_list, leaf_types, list_choices, section_type
 
-_STUB = Path(__file__).resolve().parents[2] / "deepot" / "__init__.pyi"
+_ROOT = Path(__file__).resolve().parents[2]
+_PUBLIC_PACKAGES = ("deepot", "pipeline")
 _KEYS_HEAD = """# Keys of the job file
 
 Every key is also a flag of `deepot run`: `--transport.alpha 0.25` overrides the file. An editor that knows
@@ -28,7 +29,8 @@ What `deepot COMMAND --help` prints. The keys of the job file, which some comman
 """
 _PYTHON_HEAD = """# Reference of the Python API
 
-Every public name of `deepot`; [Python API](../python.md) shows how they are used together.
+Every public name of `deepot`, the method, and of `pipeline`, which runs jobs; [Python API](../python.md) shows how
+they are used together.
 """
 
 
@@ -65,10 +67,12 @@ def render_commands() -> str:
 def render_python() -> str:
     """Return a page with a directive of mkdocstrings for every public name, by the module that it comes from."""
     parts = [_PYTHON_HEAD]
-    for node in ast.parse(_STUB.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom):
-            parts.append(f"## deepot.{node.module}\n")
-            parts += [f"::: deepot.{node.module}.{alias.name}\n" for alias in node.names]
+    for package in _PUBLIC_PACKAGES:
+        stub = _ROOT / package / "__init__.pyi"
+        for node in ast.parse(stub.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ImportFrom):
+                parts.append(f"## {package}.{node.module}\n")
+                parts += [f"::: {package}.{node.module}.{alias.name}\n" for alias in node.names]
     return "\n".join(parts)
 
 

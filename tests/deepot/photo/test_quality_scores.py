@@ -66,7 +66,7 @@ def test_scores_are_the_same_in_16_bits_in_grey_and_in_colour():
 
 
 def test_phash_of_copies_is_close_and_of_other_photos_is_not(tmp_path):
-    names = write_packaged_photos(tmp_path)
+    names = write_packaged_photos(tmp_path, (1000, 1000))
     photos = [Image.open(path).convert("RGB") for path in names]
     hashes = [score(image).phash for image in photos]
     for image, phash in zip(photos, hashes, strict=True):
