@@ -28,9 +28,9 @@ demo: $(RUNTIME)
 test: $(STAMP)
 	$(MAKE) --no-print-directory -j 2 lint pytest
 
-# In the order of the files: by default xdist leaves files of few tests, which here are the slow ones, to the end.
+# Three processes for two cores, as many tests wait for other processes. In the order of the files: by default xdist leaves files of few tests, which here are the slow ones, to the end.
 pytest: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 10
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 10
 
 # Faults over and over, in under 20 minutes on two cores; writes the table of docs/reliability.md.
 soak: $(STAMP)

@@ -24,7 +24,7 @@ _CROP, _GAP, _CAPTION_HEIGHT = 224, 4, 16
 
 
 def write_packaged_photos(folder: Path, max_size: tuple[int, int]) -> list[Path]:
-    """Write the middle of the colour photos of scikit-image and scikit-learn as PNG, with sides that are multiples of 4.
+    """Write the middle of the colour photos of scikit-image and scikit-learn as PNG; sides are multiples of 4.
 
     Args:
         folder: where they are written.
