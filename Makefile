@@ -28,7 +28,8 @@ demo: $(RUNTIME)
 test: $(STAMP)
 	$(MAKE) --no-print-directory -j 2 lint pytest
 
-# Three processes for two cores, as many tests wait for other processes. In the order of the files: by default xdist leaves files of few tests, which here are the slow ones, to the end.
+# Three processes for two cores, as many tests wait for other processes. In the order of the files: by default xdist
+# leaves files of few tests, which here are the slow ones, to the end.
 pytest: $(STAMP)
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 10
 
