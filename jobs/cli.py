@@ -4,6 +4,7 @@ import argparse
 import importlib
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -24,6 +25,7 @@ from pipeline.telemetry import LOG_FORMAT_ENV, LogFormat, configure_logging
 
 log = logging.getLogger(__name__)
 
+_MIN_LIKENESS = 0.7  # of a flag to an unknown one; at difflib's 0.6 --dry-run is like --run
 _STOPPED_MESSAGE = "stopped; run the same command again to resume"
 _COMPLETION_ENV = "_ARGCOMPLETE"  # set by the shell code of `deepot completion`
 _BUG_MESSAGE = "internal error, please report it with the output of --verbose"
@@ -75,7 +77,9 @@ class _CommandParser(_Parser):
         last_parts = {flag.rpartition(".")[2].lstrip("-") for flag in flags}
         for argument in arguments:
             name = argument.partition("=")[0].lstrip("-").replace("-", "_")
-            if argument.startswith("-") and (near := get_close_matches(name, [*last_parts, *flags], n=1)):
+            if argument.startswith("-") and (
+                near := get_close_matches(name, [*last_parts, *flags], n=1, cutoff=_MIN_LIKENESS)
+            ):
                 fitting = [flag for flag in flags if near[0] in (flag, flag.rpartition(".")[2].lstrip("-"))]
                 return f"; did you mean {min(fitting, key=len)}?"
         return ""
@@ -100,6 +104,13 @@ class _ProgramParser(_Parser):
     """
 
     commands: Mapping[str, _CommandParser] = {}
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2 and a sentence; a misspelled command gets the one that is spelled most like it."""
+        found = re.match(r"argument COMMAND: invalid choice: '(.*?)' ", message)
+        if found and (near := get_close_matches(found[1], self.commands, n=1)):
+            message = f"there is no command '{found[1]}'; did you mean '{near[0]}'?"
+        super().error(message)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -164,6 +175,10 @@ def _run_as_text(args: argparse.Namespace) -> int:
     """Run a command and print an error as one sentence on standard error."""
     try:
         exit_status: int = _import_command(args.command).main(args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # of a reader such as `head`, which has what it wants
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
+        return 128 + signal.SIGPIPE
     except Exception as error:
         if args.verbose:
             for line in iter_traceback_lines(error):
@@ -208,19 +223,26 @@ def _build_parser() -> _ProgramParser:
     parser.add_argument("--version", action="version", version=f"deepot {deepot.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_CommandParser)
     for name, summary in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary)
+        command = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
         command.undeclared = name
         command.add_argument("-q", "--quiet", action="store_true", help="print results and errors only")
         command.add_argument("-v", "--verbose", action="store_true", help="print logs, warnings and full tracebacks")
         command.add_argument(
             "--log-format",
-            type=LogFormat,
-            choices=list(LogFormat),
+            type=_log_format,
+            metavar="{text,json}",
             default=os.environ.get(LOG_FORMAT_ENV) or LogFormat.TEXT,
             help=f"json: write everything on standard error as lines of JSON (default: ${LOG_FORMAT_ENV}, or text)",
         )
     parser.commands = dict(commands.choices)
     return parser
+
+
+def _log_format(text: str) -> LogFormat:
+    try:
+        return LogFormat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not possible: give {' or '.join(LogFormat)}") from None
 
 
 def _import_command(name: str) -> ModuleType:

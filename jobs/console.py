@@ -130,7 +130,7 @@ def print_summary(result: "runs.RunSummary", as_json: bool, max_error_rate: floa
     print_drift(result.drift)
     if result.retried:
         print_line(f"retried  {result.retried} failed images, together with the rest of their shards")
-    print_line(f"now      {result.done_now} images in {result.seconds:.1f} s")
+    print_line(f"took     {result.seconds:.1f} s for {result.done_now} {'image' if result.done_now == 1 else 'images'}")
     if storage.exists(report := runs.RunPaths(result.run).report):
         print_line(f"report   {report}")
     if as_json:
@@ -165,7 +165,7 @@ def print_missing_count(result: "runs.RunSummary") -> None:
 def print_passed_over(counts: Mapping[str, int]) -> None:
     """Print how many files of the input are no images to work on, by kind."""
     if counts:
-        print_line(f"passed   over {sources.describe_passed_over(counts)}, which are not worked on")
+        print_line(f"passed over: {sources.describe_passed_over(counts)}")
 
 
 def print_drift(drift: Mapping[str, object] | None) -> None:

@@ -18,7 +18,7 @@ def main(args: argparse.Namespace) -> int:
     transport, drift = fit_result.transport, fit_result.drift
     info = transport.info
     print_line(f"map      {calibration.find_map_uri(context.job, context.calibration)}")
-    print_line(f"from     {info.calibration}: {info.source_images} restored and {info.reference_images} natural images")
+    print_line(f"from     {info.calibration_summary} ({info.calibration})")
     print_line(f"         {info.source_patches} and {info.reference_patches} latent patches of {info.autoencoder}")
     print_line(f"fitted   {info.kind}, patches of {info.patch_size}")
     print_line(f"W2       {info.wasserstein2:.4f} between the two sides")

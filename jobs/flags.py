@@ -52,9 +52,7 @@ def add_key_flags(parser: argparse.ArgumentParser) -> None:
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of a run that are not part of a job file."""
     parser.add_argument("--address", help="address of a Ray cluster, or auto (default: this machine alone)")
-    parser.add_argument(
-        "--allow-code", action="store_true", help="allow module:factory in the job, which imports and runs that module"
-    )
+    add_code_flag(parser)
     parser.add_argument(
         "--overwrite", action="store_true", help="overwrite photos in the output folder that this run did not write"
     )
@@ -65,6 +63,13 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="serve Prometheus metrics at 127.0.0.1:PORT/metrics while the command runs, on Ray; not with --address",
     )
     add_json_flag(parser)
+
+
+def add_code_flag(parser: argparse.ArgumentParser) -> None:
+    """Add --allow-code."""
+    parser.add_argument(
+        "--allow-code", action="store_true", help="allow module:factory in the job, which imports and runs that module"
+    )
 
 
 def add_run_argument(parser: argparse.ArgumentParser) -> None:
@@ -104,7 +109,11 @@ def key_values(args: argparse.Namespace) -> dict[str, object]:
     fields = dict(iter_keys(config.Job))
     texts = {key.removeprefix(_KEY_PREFIX): text for key, text in vars(args).items() if key.startswith(_KEY_PREFIX)}
     given = {key: "--" if text == [] else text for key, text in texts.items()}  # argparse drops a value of two dashes
-    return {key: parse_value(key, fields[key], text) for key, text in given.items() if text is not None}
+    return {
+        key: parse_value(SHORT_FLAGS.get(key, f"--{key}"), fields[key], text)
+        for key, text in given.items()
+        if text is not None
+    }
 
 
 def run_from_args(args: argparse.Namespace) -> "runs.RunPaths":
@@ -123,25 +132,26 @@ def run_from_args(args: argparse.Namespace) -> "runs.RunPaths":
 
 
 def run_options_from_args(args: argparse.Namespace) -> "stages.RunOptions":
-    """Return the options of a run.
+    """Return the options of a run; those that a command does not have keep their defaults.
 
     Raises:
         ConfigError: a metrics port together with a cluster's address.
     """
-    if args.metrics_port is not None and args.address is not None:
+    given = vars(args)
+    if given.get("metrics_port") is not None and given.get("address") is not None:
         raise ConfigError(
             "--metrics-port works only with Ray on this machine; with --address leave it out and read the metrics of "
             "each node from the port given to 'ray start --metrics-export-port'"
         )
     return stages.RunOptions(
-        args.address,
-        args.allow_code or os.environ.get("DEEPOT_ALLOW_CODE") == "1",
-        args.overwrite,
-        getattr(args, "reapply_latest_map", False),
-        getattr(args, "retry_failed", False),
-        make_progress(),
-        args.metrics_port,
-        decisions=getattr(args, "decisions", None),
+        address=given.get("address"),
+        allow_code=args.allow_code or os.environ.get("DEEPOT_ALLOW_CODE") == "1",
+        overwrite=given.get("overwrite", False),
+        reapply_latest_map=given.get("reapply_latest_map", False),
+        retry_failed=given.get("retry_failed", False),
+        progress=make_progress(),
+        metrics_port=given.get("metrics_port"),
+        decisions=given.get("decisions"),
         fork_workers=True,  # the program has only parsed its command line so far
     )
 

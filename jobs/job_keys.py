@@ -63,7 +63,7 @@ def value_name(field: FieldInfo) -> str:
     return "|".join(choices) if choices else "TEXT"
 
 
-def parse_value(key: str, field: FieldInfo, text: str) -> object:
+def parse_value(flag: str, field: FieldInfo, text: str) -> object:
     """Return the value that the text of a flag has.
 
     Text stays as it is, so that `1912`, `yes`, `null` and `box #3` can be names and paths. Lists are written as in
@@ -75,23 +75,23 @@ def parse_value(key: str, field: FieldInfo, text: str) -> object:
     """
     if not field.repr and not text.startswith((ENV_PREFIX, FILE_PREFIX)):
         raise ConfigError(
-            f"--{key} is a secret, and every user of this machine sees it on a command line: put it into an "
-            f"environment variable and write --{key} {ENV_PREFIX}NAME, or into a file that only you can read and "
-            f"write --{key} {FILE_PREFIX}PATH"
+            f"{flag} is a secret, and every user of this machine sees it on a command line: put it into an "
+            f"environment variable and write {flag} {ENV_PREFIX}NAME, or into a file that only you can read and "
+            f"write {flag} {FILE_PREFIX}PATH"
         )
     if is_list(field):
-        return _parse_list(key, text)
+        return _parse_list(flag, text)
     leaves, _ = leaf_types(field)
     if int in leaves or float in leaves:
         annotation: Any = typing.Annotated[field.annotation, field]
         try:
             TypeAdapter(annotation).validate_python(text)
         except ValidationError:
-            raise ConfigError(f"--{key} is '{redact(text)}': give {describe_number(field)}") from None
+            raise ConfigError(f"{flag} is '{redact(text)}': give {describe_number(field)}") from None
     return text
 
 
-def _parse_list(key: str, text: str) -> list[object]:
+def _parse_list(flag: str, text: str) -> list[object]:
     """Parse `[a, b]`, all items as text; any other text, a glob such as `[0-9]*.jpg` too, is one item."""
     stripped = text.strip()
     if not (stripped.startswith("[") and stripped.endswith("]")):
@@ -100,7 +100,7 @@ def _parse_list(key: str, text: str) -> list[object]:
         items: list[object] = yaml.load(stripped, yaml.BaseLoader)
     except yaml.YAMLError as error:
         raise ConfigError(
-            f"--{key} is '{redact(text)}', which is not a list: write [a, b], with quotes around items that "
+            f"{flag} is '{redact(text)}', which is not a list: write [a, b], with quotes around items that "
             'contain one of *&!,[]{}#:, such as ["*.tmp", b]'
         ) from error
     return items

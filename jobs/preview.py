@@ -7,8 +7,9 @@ from pathlib import Path
 from jobs.console import print_json, print_line
 from jobs.flags import (
     JOB_SUFFIXES,
+    add_code_flag,
+    add_json_flag,
     add_key_flags,
-    add_run_options,
     file_with_suffix,
     key_values,
     run_options_from_args,
@@ -51,7 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.html",
         help="the page (default: %(default)s)",
     )
-    add_run_options(parser)
+    add_code_flag(parser)
+    add_json_flag(parser)
     add_key_flags(parser)
 
 
@@ -108,6 +110,9 @@ def _input_of(photos: list[str]) -> str:
     """Return the URI of an input that consists of these photos: a list, if there are several."""
     if len(photos) == 1:
         return photos[0]
+    for photo in photos:
+        if storage.is_local_path(photo) and not storage.exists(storage.absolute_uri(photo)):
+            raise ConfigError(f"there is no photo {photo}")
     Path(_FOLDER).mkdir(exist_ok=True)
     path = Path(_FOLDER, "photos.txt")
     path.write_text(sources.format_lines(storage.absolute_uri(photo) for photo in photos), encoding="utf-8")

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from deepot.errors import AutoencoderError
 
 _WEIGHTS_NAME = "diffusion_pytorch_model.safetensors"
 _INDEX_NAME = f"{_WEIGHTS_NAME}.index.json"
+_HUB_TIMEOUT_S = 10.0
 _CHECK_PIXELS = 64  # side of the image that is encoded and decoded to check the model
 
 
@@ -46,9 +48,16 @@ def load_pretrained(name: str) -> DiffusersAutoencoder:
 def _download(name: str, repository: str, subfolder: str) -> Path:
     """Download the configuration and the safetensors of a model of the Hugging Face hub; return its root folder."""
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-    fetch = partial(hf_hub_download, repository, subfolder=subfolder or None)
+    if "/" not in repository:
+        hint = "; did you mean 'embedded'?" if get_close_matches(repository, ["embedded"]) else ""
+        raise AutoencoderError(
+            f"autoencoder '{name}': there is no such folder, and names on the Hugging Face hub have an owner, as in "
+            f"'stabilityai/sd-vae-ft-mse'{hint}"
+        )
+    is_offline = not _can_reach_hub()  # its client would try for half a minute, and print each attempt twice
+    fetch = partial(hf_hub_download, repository, subfolder=subfolder or None, local_files_only=is_offline)
     try:
         config = Path(fetch("config.json"))
         try:
@@ -59,9 +68,26 @@ def _download(name: str, repository: str, subfolder: str) -> Path:
             fetch(each)
     except AutoencoderError:
         raise
+    except LocalEntryNotFoundError as error:
+        raise AutoencoderError(
+            f"autoencoder '{name}' is no local folder, and the Hugging Face hub cannot be reached from this machine: "
+            "check the network and HF_ENDPOINT, or download the model elsewhere and name its folder"
+        ) from error
     except Exception as error:  # the hub's client raises anything
         raise _not_loadable(name, error) from error
     return config.parents[len(Path(subfolder).parts)]
+
+
+def _can_reach_hub() -> bool:
+    """Whether the hub answers; otherwise only models that were downloaded before can be loaded."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
+
+    try:
+        get_session().head(constants.ENDPOINT, timeout=_HUB_TIMEOUT_S)
+    except Exception:  # the client raises what its HTTP library raises
+        return False
+    return True
 
 
 def _load_config(name: str, folder: Path) -> object:

@@ -63,6 +63,16 @@ class MapInfo:
         return info
 
     @property
+    def calibration_summary(self) -> str:
+        """What the map was fitted from, as the end of a sentence that begins with "fitted from"."""
+        if self.calibration == CalibrationKind.SELF:
+            return f"{self.source_images} restored photos, and the same photos degraded and restored once more"
+        natural = f"{self.reference_images} natural photos of other scenes"
+        if self.calibration == CalibrationKind.PAIRED:
+            natural = "the natural originals of the same photos"
+        return f"{self.source_images} restored photos and {natural}"
+
+    @property
     def uncertainty_summary(self) -> str:
         """The uncertainty of the map and how far it was shrunk, as one line of text."""
         if self.effective_images is None or self.standard_error is None:

@@ -67,8 +67,7 @@ class TransportMap:
         lines = (
             f"TransportMap: {info.kind}, patches of {info.patch_size} × {info.patch_size} latents of "
             f"'{info.autoencoder}' ({self.channels} channels)",
-            f"{info.calibration} calibration: {info.source_images} restored and {info.reference_images} natural "
-            f"images, W2 {info.wasserstein2:.4g}",
+            f"{info.calibration} calibration: {info.calibration_summary}; W2 {info.wasserstein2:.4g}",
             info.uncertainty_summary,
             "no tone curve" if self.tone is None else f"tone curve {self.tone.summary}",
             "no gains" if change is None else f"gains of the bands of the change: {change.gains_summary}",

@@ -16,6 +16,21 @@ MAX_JOB_BYTES = 2**20
 """The most bytes of a job file."""
 
 
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Loads YAML and refuses a key that is given twice, of which YAML 1.2 allows neither and PyYAML takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return the mapping of a node."""
+        seen = set[str]()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    problem = f"the key '{key.value}' is given twice"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def load_job(path: Path | str | None, overrides: Mapping[str, Any] | None = None) -> Job:
     """Read a job file and apply overrides with dotted keys (`transport.alpha`).
 
@@ -35,7 +50,9 @@ def load_job(path: Path | str | None, overrides: Mapping[str, Any] | None = None
 
 def _read_mapping(path: Path | str) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(_read_text(path))
+        content = yaml.load(_read_text(path), _UniqueKeyLoader)
+    except IsADirectoryError as error:
+        raise ConfigError(f"{path} is a folder: 'deepot init {path}' writes a job file for the photos in it") from error
     except FileNotFoundError as error:
         raise ConfigError(f"there is no job file {path}") from error
     except UnicodeDecodeError as error:

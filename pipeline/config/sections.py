@@ -201,6 +201,8 @@ class Output(ConfigSection):
     @field_validator("format")
     @classmethod
     def _check_format(cls, text: str) -> str:
+        if text == "same":
+            return text  # other formats import PyTorch
         try:
             imageio.parse_output_format(text)
         except SpecError as error:

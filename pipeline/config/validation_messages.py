@@ -1,6 +1,7 @@
 """Pydantic's errors as sentences about the job file: the key, the value and what to write instead."""
 
 import datetime
+import re
 import reprlib
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -14,6 +15,7 @@ from pipeline.config.renamed_keys import REMOVED_KEYS, RENAMED_KEYS, RENAMED_VAL
 from pipeline.config.sections import ConfigSection
 
 _SHORT_REPR = reprlib.Repr()
+_TEXT_ERRORS = ("string_type", "model_type")
 _SHORT_REPR.maxlevel = 2  # aliases of YAML make short files into endless values
 
 
@@ -34,9 +36,15 @@ def _describe_error(item: dict[str, Any]) -> str:
         return f"'{where}' is {_SHORT_REPR.repr(item['input'])}: give {describe_number(field)}"
     if item["type"] == "extra_forbidden":
         return _describe_unknown_key(path, item["input"])
+    if item["type"] == "invalid_key":
+        return _describe_number_as_key(path, item["input"])
     if item["type"] == "missing":
         return f"'{where}' is missing"
     message = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "string_type":
+        message = "it must be text"
+    if item["type"] in ("literal_error", "enum"):
+        message = f"it must be {item['ctx']['expected']}"
     if not where:
         return message
     if item["type"] == "model_type":
@@ -44,18 +52,30 @@ def _describe_error(item: dict[str, Any]) -> str:
         text = "a URI, or " if section is not None and section.shorthand else ""
         message = f"it must be {text}a mapping with the keys {', '.join(_list_keys(path))}"
     is_secret = path[0] == "notify"  # a webhook's URL
-    got = "" if is_secret else f", got {_SHORT_REPR.repr(item['input'])}{_hint(path, item)}"
+    got = "" if is_secret else f", got {_show(item['input'])}{_hint(path, item)}"
     return f"'{where}': {message}{got}"
+
+
+def _show(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime.date) else _SHORT_REPR.repr(value)
 
 
 def _hint(path: Sequence[str], item: dict[str, Any]) -> str:
     """Return what to write instead of a value that a key does not accept; empty if there is nothing to add."""
     value = item["input"]
-    if item["type"] == "string_type" and isinstance(value, int | float | datetime.date):
+    if isinstance(value, int | float | datetime.date) and item["type"] in _TEXT_ERRORS:
         return ": write it in quotes"
     key = ".".join(part for part in path if not part.isdigit())
     new_value = RENAMED_VALUES.get((key, value)) if isinstance(value, str) else None
+    if new_value is None and item["type"] in ("literal_error", "enum") and isinstance(value, str):
+        new_value = next(iter(get_close_matches(value, re.findall(r"'([^']*)'", item["ctx"]["expected"]), n=1)), None)
     return f"; did you mean '{new_value}'?" if new_value else ""
+
+
+def _describe_number_as_key(path: Sequence[str], value: object) -> str:
+    """Describe a key that is no text: most often the second half of a number with a decimal comma."""
+    comma = ": write numbers with a point, such as 0.5" if isinstance(value, int | float) else ""
+    return f"'{'.'.join(path[:-1])}' has the key {_SHORT_REPR.repr(value)}, which is no text{comma}"
 
 
 def _describe_unknown_key(path: Sequence[str], value: object) -> str:

@@ -81,10 +81,7 @@ def _describe_change(version: RenderedVersion) -> str:
 def _notes(preview: PreviewResult) -> list[str]:
     """Return what a reader must know, as sentences."""
     info, transport = preview.transport.info, preview.transport
-    notes = [
-        f"The map was fitted from {info.source_images} restored and {info.reference_images} natural photos "
-        f"({info.calibration} calibration)."
-    ]
+    notes = [f"The map was fitted from {info.calibration_summary} ({info.calibration} calibration)."]
     if preview.calibration_photos is not None:
         notes.append(
             f"The job's calibration has more photos. For this preview only {preview.calibration_photos} of each side "

@@ -11,14 +11,17 @@ _PROTOCOL_ALIASES = {"s3a": "s3", "gcs": "gs"}
 
 
 def absolute_uri(uri: str) -> str:
-    """Return a local path as an absolute one without `file://`, and any other URI with its scheme in lower case."""
+    """Return a local path as an absolute one without `file://` and `..`, other URIs with their scheme in lower case."""
     if scheme := _SCHEME.match(uri):
         uri = scheme[0].lower() + uri[scheme.end() :]
     if uri.startswith("file://"):
         uri = uri.removeprefix("file://")
     if not is_local_path(uri):
         return uri
-    return escape_surrogates(str(Path(os.path.expanduser(uri)).absolute()))  # Path's own raises for unknown users
+    path = Path(os.path.expanduser(uri)).absolute()  # Path's own raises for unknown users
+    if ".." in path.parts:
+        path = Path(os.path.realpath(path))  # what `..` means depends on the links before it
+    return escape_surrogates(str(path))
 
 
 def with_usual_protocol(uri: str) -> str:

@@ -136,13 +136,13 @@ def test_job_from_args_list_key_takes_a_list_or_its_only_item(job_files, flag, v
 @given(st.lists(st.sampled_from(ODD_TEXTS)))
 def test_parse_value_reads_a_list_as_yaml_writes_its_texts(items):
     text = "[" + ", ".join(yaml.safe_dump(item, default_style='"', width=10**6).strip() for item in items) + "]"
-    assert parse_value("input.exclude", KEYS["input.exclude"], text) == items
+    assert parse_value("--input.exclude", KEYS["input.exclude"], text) == items
 
 
 @pytest.mark.parametrize("text", ["[a, *b]", "[a: b: c]", "[a, [b]", '["a]'])
 def test_parse_value_list_that_is_not_yaml_names_the_key_the_value_and_the_way_out(text):
     with pytest.raises(ConfigError) as caught:
-        parse_value("input.exclude", KEYS["input.exclude"], text)
+        parse_value("--input.exclude", KEYS["input.exclude"], text)
     assert str(caught.value).startswith(f"--input.exclude is '{text}'")
     assert "write [a, b]" in str(caught.value)
 
@@ -151,7 +151,7 @@ def test_parse_value_list_that_is_not_yaml_names_the_key_the_value_and_the_way_o
 @pytest.mark.parametrize("text", ["many", "", "1,5", "nan", "-99999999999", "null", "0x10"])
 def test_parse_value_wrong_number_names_the_key_the_value_and_the_way_out(key, text):
     with pytest.raises(ConfigError, match=rf"^--{re.escape(key)} is '{re.escape(text)}': give a (whole )?number "):
-        parse_value(key, KEYS[key], text)
+        parse_value(f"--{key}", KEYS[key], text)
 
 
 @pytest.mark.parametrize(
@@ -167,14 +167,14 @@ def test_parse_value_wrong_number_names_the_key_the_value_and_the_way_out(key, t
 )
 def test_parse_value_wrong_number_names_the_range_and_the_choices(key, message):
     with pytest.raises(ConfigError, match=f"{message}$"):
-        parse_value(key, KEYS[key], "many")
+        parse_value(f"--{key}", KEYS[key], "many")
 
 
 @pytest.mark.parametrize(
     ("key", "text"), [("compute.workers", "auto"), ("compute.workers", "3"), ("transport.alpha", "-0.5")]
 )
 def test_parse_value_number_or_choice_is_accepted(job_files, key, text):
-    assert parse_value(key, KEYS[key], text) == text
+    assert parse_value(f"--{key}", KEYS[key], text) == text
     assert str(value_at(job_with(job_files, "short", f"--{key}={text}"), key)) == text
 
 
@@ -182,7 +182,7 @@ def test_main_wrong_number_is_one_sentence_and_exit_status_2(job_files, capsys):
     assert main(["run", str(job_files / "short.yaml"), "--transport.alpha", "full"]) == 2
     assert (
         capsys.readouterr().err
-        == "deepot run: --transport.alpha is 'full': give a number from -4 to 4, or min-error or loss<=0.3dB\n"
+        == "deepot run: --alpha is 'full': give a number from -4 to 4, or min-error or loss<=0.3dB\n"
     )
 
 
@@ -197,7 +197,7 @@ def test_iter_keys_has_every_key_of_the_job_once():
 @pytest.mark.parametrize("key", KEYS)
 def test_describe_key_lists_in_examples_can_be_given_as_they_stand(key):
     for example_list in re.findall(r"e\.g\. (\[.*?\])", describe_key(KEYS[key])):
-        parse_value(key, KEYS[key], example_list)
+        parse_value(f"--{key}", KEYS[key], example_list)
 
 
 def test_run_help_shows_defaults_and_the_kinds_of_values(capsys):

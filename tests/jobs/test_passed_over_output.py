@@ -33,7 +33,7 @@ def test_counts_of_what_is_passed_over_are_printed_each_time(job_file, capsys, c
             assert main([command, job_file, "--allow-code", "--json"]) == 0
             output = capsys.readouterr().out
             if command != "fit":
-                line = "passed   over 3 sidecar files, 2 raw photos, 2 system files, 1 video, 1 symbolic link, which"
+                line = "passed over: 3 sidecar files, 2 raw photos, 2 system files, 1 video, 1 symbolic link\n"
                 assert line in output
                 assert json.loads(output.splitlines()[-1])["passed_over"] == COUNTS
 

@@ -43,6 +43,13 @@ def test_preview_of_a_job_file_names_it_in_the_command(folder, capsys):
     assert not (folder / "out").exists()
 
 
+def test_preview_has_no_flags_of_clusters_and_outputs(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["preview", "--help"])
+    printed = capsys.readouterr().out
+    assert not [flag for flag in ("--address", "--metrics-port", "--overwrite") if flag in printed]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -50,7 +57,7 @@ def test_preview_of_a_job_file_names_it_in_the_command(folder, capsys):
         (["scans/photo 01.png"], "there is nothing to calibrate from: give calibration.degradation"),
         (["none.yaml"], "there is no job file none.yaml"),
         (["no such folder", *FLAGS], "there is no such folder"),
-        (["scans", *FLAGS, "--address", "auto"], "leave out --address"),
+        (["scans/photo 01.png", "scans/nothing.png", *FLAGS], "there is no photo scans/nothing.png"),
     ],
 )
 def test_preview_that_cannot_be_made_says_what_is_missing(capsys, arguments, message):

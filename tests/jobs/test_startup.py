@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobs.cli import COMMANDS
+from pipeline.config import load_job
 from pipeline.runs.commits import commit
 from pipeline.runs.manifest import write_manifest_file
 from pipeline.runs.paths import RunPaths
@@ -67,6 +68,18 @@ def test_status_imports_no_large_library_but_that_of_the_plan(tmp_path):
     modules = imported_by(RUN_COMMAND, "status", run.uri)
     assert "pyarrow" in modules, "the plan was read"
     assert not modules & (HEAVY | {"pydantic"})
+
+
+def test_status_of_a_job_file_imports_no_large_library_but_that_of_the_plan(tmp_path):
+    (tmp_path / "in").mkdir()
+    job = tmp_path / "job.yaml"
+    job.write_text(f"input: {tmp_path}/in\noutput: {tmp_path}/out\ncalibration: {{degradation: 'blur:sigma=1'}}\n")
+    loaded = load_job(job)
+    run = RunPaths(f"{tmp_path}/out/_deepot/0")
+    stored = {"job": loaded.model_dump(mode="json"), "started": ""}
+    write(run.run_json, json.dumps(stored).encode())
+    extend_plan(run, [Entry("u", "k", 1, "", 0.0)], 4)
+    assert not imported_by(RUN_COMMAND, "status", str(job)) & HEAVY
 
 
 def test_job_imports_only_what_every_job_needs():

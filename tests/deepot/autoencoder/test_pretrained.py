@@ -243,6 +243,7 @@ def test_load_autoencoder_of_the_hub_fetches_its_config_and_safetensors_only(fol
     folder.rename(snapshot)
     AutoencoderTiny().save_pretrained(snapshot / "tiny")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # nobody listens
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.chdir(tmp_path)
     whole = load_autoencoder("org/vae", dtype=torch.float32)
@@ -257,5 +258,6 @@ def test_load_autoencoder_of_the_hub_fetches_its_config_and_safetensors_only(fol
     (snapshot / f"{WEIGHTS}.index.json").unlink()
     save_file({"x": torch.ones(1)}, snapshot / WEIGHTS)
     assert "autoencoders of up to 1,000 blocks" in refusal_of("org/vae")
-    assert "neither 'embedded', nor a local folder" in refusal_of("org/other")
+    assert "the Hugging Face hub cannot be reached from this machine" in refusal_of("org/other")
+    assert "did you mean 'embedded'?" in refusal_of("embeded")
     assert not (tmp_path / "written").exists()

@@ -40,7 +40,7 @@ def test_repr_is_five_lines_on_what_the_map_was_fitted_from(transport):
     lines = repr(transport).splitlines()
     assert len(lines) == 5
     assert "gaussian" in lines[0] and f"{transport.channels} channels" in lines[0]
-    assert "unpaired calibration: 3 restored and 3 natural images" in lines[1]
+    assert "unpaired calibration: 3 restored photos and 3 natural photos of other scenes" in lines[1]
     assert transport.info.uncertainty_summary in lines[2]
     assert max(map(len, lines)) < 120, "no tensor is printed"
 

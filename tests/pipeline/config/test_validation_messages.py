@@ -55,14 +55,22 @@ def error_of(content):
         ),
         ({"calibration": "photos"}, "'calibration': it must be a mapping with the keys reference, degradation"),
         ({"limits": None}, "'limits': it must be a mapping with the keys max_pixels, "),
-        ({"name": 1912}, "'name': Input should be a valid string, got 1912: write it in quotes"),
-        ({"name": datetime.date(2024, 1, 5)}, "got datetime.date(2024, 1, 5): write it in quotes"),
+        ({"name": 1912}, "'name': it must be text, got 1912: write it in quotes"),
+        ({"name": datetime.date(2024, 1, 5)}, "'name': it must be text, got 2024-01-05: write it in quotes"),
         (
             {"transport": {"alpha": "0,5"}},
             "job.yaml: 'transport.alpha' is '0,5': give a number from -4 to 4, or min-error or loss<=0.3dB",
         ),
         ({"compute": {"workers": 0}}, "'compute.workers' is 0: give a whole number of at least 1, or auto"),
-        ({"transport": {"mode": "plane"}}, "'transport.mode': Input should be 'auto', 'detail', 'residual' or 'plain'"),
+        (
+            {"transport": {"mode": "plane"}},
+            "'transport.mode': it must be 'auto', 'detail', 'residual' or 'plain', got 'plane'; did you mean 'plain'?",
+        ),
+        ({"output": datetime.date(2024, 1, 5)}, "format, metadata, got 2024-01-05: write it in quotes"),
+        (
+            {"transport": {"alpha": 0, 5: None}},
+            "'transport' has the key 5, which is no text: write numbers with a point",
+        ),
         ({"transport": {"patch_size": 4}}, "must be odd"),
         ({"transport": {"preserve": "colours"}}, "transport.preserve"),
         (

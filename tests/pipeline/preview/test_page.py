@@ -20,6 +20,6 @@ def test_render_preview_page_has_each_version_and_a_command_for_each_strength(ma
         assert f"my job.yaml&#39; --alpha {alpha}" in page or f"my job.yaml' --alpha {alpha}" in page
     for label in ("restored (α = 1)", "α = 0.75", "plain, α = 0.5"):
         assert label in page
-    assert "6 restored and 6 natural photos (paired calibration)" in page
+    assert "6 restored photos and the natural originals of the same photos (paired calibration)" in page
     assert "<b>broken" not in page and "cannot be shown" in page
     assert len(re.findall(r"\d+\.\d\d levels, \d+\.\d dB", page)) == 2 * len(found.points)

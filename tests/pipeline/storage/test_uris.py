@@ -15,7 +15,16 @@ def test_absolute_uri_resolves_local_paths_only(tmp_path, monkeypatch):
     assert absolute_uri("~no-such-user/x") == f"{tmp_path}/~no-such-user/x"
     assert absolute_uri("file:///x/y") == "/x/y"
     assert absolute_uri("s3://bucket/x") == "s3://bucket/x"
+    assert absolute_uri("a/../b.png") == f"{tmp_path}/b.png"
+    assert absolute_uri("s3://bucket/a/../x") == "s3://bucket/a/../x", "a key may have such a name"
     assert absolute_uri(os.fsdecode(b"/caf\xe9.png")) == "/caf\uf7e9.png"
+
+
+def test_absolute_uri_goes_up_from_where_a_link_leads(tmp_path):
+    (tmp_path / "a" / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "a" / "deep")
+    assert absolute_uri(f"{tmp_path}/link/../x") == f"{tmp_path}/a/x"
+    assert absolute_uri(f"{tmp_path}/link/x") == f"{tmp_path}/link/x", "other links stay as they are"
 
 
 @pytest.mark.parametrize(
