@@ -157,7 +157,7 @@ class ErrorCode(StrEnum):
     )
     NOT_ALLOWED = (
         "not_allowed",
-        "The Parquet file that names it may not name what lies there.",
+        "A list or a Parquet file names a photo outside the folders that it may use.",
         f"If you trust the file, add the folder to input.allow. {_RETRY}",
     )
     OUT_OF_MEMORY = (

@@ -54,7 +54,7 @@ def _download(name: str, repository: str, subfolder: str) -> Path:
         hint = "; did you mean 'embedded'?" if get_close_matches(repository, ["embedded"]) else ""
         raise AutoencoderError(
             f"autoencoder '{name}': there is no such folder, and names on the Hugging Face hub have an owner, as in "
-            f"'stabilityai/sd-vae-ft-mse'{hint}"
+            f"'owner/name'{hint}"
         )
     is_offline = not _can_reach_hub()  # its client would try for half a minute, and print each attempt twice
     fetch = partial(hf_hub_download, repository, subfolder=subfolder or None, local_files_only=is_offline)

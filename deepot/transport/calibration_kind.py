@@ -41,5 +41,5 @@ class CalibrationKind(StrEnum):
 
     @property
     def default_shrinkage_se(self) -> float:
-        """By how many standard errors the map is shrunk unless the user chooses otherwise (`fit_map`)."""
+        """Number of standard errors by which the map is shrunk unless the user chooses otherwise (`fit_map`)."""
         return 0.0 if self.has_same_scenes else _UNPAIRED_SHRINKAGE_SE

@@ -38,8 +38,8 @@ def compose_job_text(found: Inspection, choice: CalibrationChoice, file_name: st
     degradation_check, restorer_check = choice.checks
     lines = [
         *_comment(
-            "Written by deepot init. All of it may be changed; check the keys above which a comment begins with "
-            f"Check, then run: deepot preview {file_name}"
+            "Written by deepot init. Everything may be changed. Check every key below a comment that begins with "
+            f"'Check:'. Then run: deepot preview {file_name}"
         ),
         "#",
         *_describe(found),

@@ -30,7 +30,7 @@ class ShardFileWriter(ABC):
     """Holds the results of an attempt at a shard, or at a part of it, and writes them as one file of its own."""
 
     suffix = ""
-    """Of the file."""
+    """The extension of the file, with its dot."""
 
     def __init__(self, folder: str, name: str) -> None:
         """Name the file after an attempt.

@@ -25,7 +25,7 @@ from pipeline.storage import exists, list_names, read, write
 
 
 def write_report(run: RunPaths, max_photos: int = DEFAULT_REPORT_PHOTOS) -> str:
-    """Write the report of a run from its commits; who may not read all photos of which it shows a part cannot read it.
+    """Write the report of a run from its commits; only users who may read every photo that it shows can read the page.
 
     Args:
         run: the run.

@@ -40,7 +40,7 @@ def write_review_page(
 ) -> ReviewPageResult:
     """Write a page on which a person decides about a sample of a run's photos.
 
-    Who may not read all photos of which it shows a part cannot read it.
+    Only users who may read every photo that it shows can read the page.
 
     Args:
         run: the run.

@@ -47,7 +47,8 @@ def test_preview_has_no_flags_of_clusters_and_outputs(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["preview", "--help"])
     printed = capsys.readouterr().out
-    assert not [flag for flag in ("--address", "--metrics-port", "--overwrite") if flag in printed]
+    assert "\n  --allow-code" in printed
+    assert not [flag for flag in ("address", "metrics-port", "overwrite") if f"\n  --{flag}" in printed]
 
 
 @pytest.mark.parametrize(

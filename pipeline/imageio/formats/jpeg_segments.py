@@ -10,7 +10,7 @@ from pipeline.imageio.metadata.ifd import ENTRY_BYTES, Ifd, parse_exif_block
 from pipeline.imageio.metadata.metadata import EXIF_HEADER, Metadata, MetadataBlock
 
 MAX_SEGMENT_BYTES = 65533
-"""Of the content of a segment."""
+"""Largest size of the content of a segment."""
 XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
 """The first bytes of the segment with the XMP packet."""
 _EXTENDED_XMP_HEADER = b"http://ns.adobe.com/xmp/extension/\0"

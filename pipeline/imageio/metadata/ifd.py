@@ -15,7 +15,7 @@ TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4
 _NARROW_TYPES = {16: ("Q", 4, "I"), 17: ("q", 9, "i"), 18: ("Q", 13, "I")}
 """BigTIFF's types of 64 bits: their format, and the type of 32 bits that takes their place with its format."""
 ENTRY_BYTES = 12
-"""Of an entry in a directory, except in BigTIFFs."""
+"""Size of an entry in a directory, except in BigTIFFs."""
 
 
 @dataclass(frozen=True)
