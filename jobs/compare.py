@@ -36,7 +36,9 @@ def main(args: argparse.Namespace) -> int:
     collections = curation.load_moments([storage.absolute_uri(uri) for uri in uris])
     matrix = curation.pairwise_distances(collections)
     for number, (label, moments) in enumerate(zip(labels, collections, strict=True), 1):
-        print_line(f"{number:<8} {label}: {moments.images} images, {moments.count} latent patches")
+        print_line(
+            f"{number:<8} {label}: {moments.images} {'photo' if moments.images == 1 else 'photos'}, {moments.count} latent patches"
+        )
     record: dict[str, object] = {"images": [moments.images for moments in collections]}
     if len(collections) == 2:
         shift = curation.mean_shift(*collections)

@@ -36,7 +36,7 @@ class ProgressBars:
         self._failed = 0
         interval_s = 0.2 if sys.stderr.isatty() else 10.0  # few lines where standard error is a log file
         self._bar = tqdm(
-            total=total, desc=f"{stage:10}", unit=" images", file=sys.stderr, dynamic_ncols=True, mininterval=interval_s
+            total=total, desc=f"{stage:10}", unit=" photos", file=sys.stderr, dynamic_ncols=True, mininterval=interval_s
         )
 
     def advance(self, images: int, failed: int) -> None:
@@ -121,7 +121,7 @@ def print_summary(result: "runs.RunSummary", as_json: bool, max_error_rate: floa
     """Print the totals of a run and return the exit status: 1 if more than `max_error_rate` of the images failed."""
     print_line(f"run      {result.run}")
     print_line(
-        f"images   {result.inputs}: {result.outcomes}" + ("" if result.complete else " so far; the run is not complete")
+        f"photos   {result.inputs}: {result.outcomes}" + ("" if result.complete else " so far; the run is not complete")
     )
     print_error_codes(result)
     _print_failures(result)
@@ -129,8 +129,8 @@ def print_summary(result: "runs.RunSummary", as_json: bool, max_error_rate: floa
     print_passed_over(result.passed_over)
     print_drift(result.drift)
     if result.retried:
-        print_line(f"retried  {result.retried} failed images, together with the rest of their shards")
-    print_line(f"took     {result.seconds:.1f} s for {result.done_now} {'image' if result.done_now == 1 else 'images'}")
+        print_line(f"retried  {result.retried} failed photos, together with the rest of their shards")
+    print_line(f"took     {result.seconds:.1f} s for {result.done_now} {'photo' if result.done_now == 1 else 'photos'}")
     if storage.exists(report := runs.RunPaths(result.run).report):
         print_line(f"report   {report}")
     if as_json:

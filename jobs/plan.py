@@ -46,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
     context = stages.open_run(job_from_args(args), run_options_from_args(args))
     summary = stages.plan_job(context)
     print_line(f"run      {context.run.uri}")
-    print_line(f"images   {summary.found} ({summary.found_bytes / _MIB:.1f} MiB)")
+    print_line(f"photos   {summary.found} ({summary.found_bytes / _MIB:.1f} MiB)")
     shards = f"{summary.shards} shard" + "s" * (summary.shards != 1)
     print_line(f"new      {summary.new} ({summary.new_bytes / _MIB:.1f} MiB) in {shards}")
     if summary.missing:

@@ -70,7 +70,7 @@ def _watch(progress: "runs.RunProgress", result: "runs.RunSummary", interval_s: 
 def _format_lines(result: "runs.RunSummary", rate: float | None, remaining_s: float | None) -> list[str]:
     """Return a line with the counts and the rate, and a line for each error code."""
     fraction_done = result.n_committed / result.inputs if result.inputs else 0.0
-    speed = "" if rate is None else f", {rate:.3g} images/s"
+    speed = "" if rate is None else f", {rate:.3g} photos/s"
     if remaining_s:
         speed += f", {timedelta(seconds=round(remaining_s))} left"
     done = f"{result.n_committed} of {result.inputs} ({fraction_done:.1%})"

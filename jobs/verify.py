@@ -26,7 +26,7 @@ def main(args: argparse.Namespace) -> int:
     record = _print_report(run, report)
     if args.requeue:
         requeued = runs.requeue_shards(run, report.findings)
-        print_line(f"requeued {requeued.shards} shards of {requeued.images} images: 'deepot run' processes them again")
+        print_line(f"requeued {requeued.shards} shards of {requeued.images} photos: 'deepot run' processes them again")
         record |= {"requeued_shards": requeued.shards, "requeued_images": requeued.images}
     if args.json:
         print_json(**record)
@@ -43,7 +43,7 @@ def _print_report(run: "runs.RunPaths", report: "maintenance.VerificationReport"
     )
     if report.n_uncommitted:
         print_line(
-            f"pending  {report.n_uncommitted} of {report.n_planned} planned images have no commit: "
+            f"pending  {report.n_uncommitted} of {report.n_planned} planned photos have no commit: "
             "run 'deepot run' to process them"
         )
     return {

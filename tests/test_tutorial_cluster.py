@@ -78,11 +78,11 @@ def test_commands_lead_from_the_bucket_to_a_verified_run(bucket, tmp_path, monke
         printed[position] = out
 
     assert (tmp_path / "first-look.yaml").exists() and (tmp_path / "deepot-preview.html").exists()
-    assert f"images   {N_PHOTOS} " in printed["plan archive.yaml"]
+    assert f"photos   {N_PHOTOS} " in printed["plan archive.yaml"]
     assert f"requests {N_PHOTOS} reads of photos, " in "".join(printed.values())
     assert f"done     3 of {N_PHOTOS}: 3 ok" in printed["status archive.yaml"]
     assert "not complete" in printed["status archive.yaml"]
-    resumed = f"images   {N_PHOTOS}: {N_PHOTOS} ok, 0 skipped, 0 failed\ntook     .* s for {N_PHOTOS - 3} images\n"
+    resumed = f"photos   {N_PHOTOS}: {N_PHOTOS} ok, 0 skipped, 0 failed\ntook     .* s for {N_PHOTOS - 3} photos\n"
     assert re.search(resumed, "".join(printed.values()))
     assert f"checked  {N_PHOTOS} results: 0 missing or corrupt" in printed["verify archive.yaml"]
 

@@ -39,7 +39,7 @@ def test_compare_prints_a_matrix_and_writes_a_picture(files, tmp_path, capsys):
     record = json.loads(out.splitlines()[-1])
     steps = np.abs(np.subtract.outer(np.arange(4), np.arange(4)))
     np.testing.assert_allclose(record["wasserstein2"], 2.0 * steps, atol=1e-6)
-    assert "1920: 1 images, 500 latent patches" in out or "1920: 0 images" in out
+    assert "1920: 1 photo, 500 latent patches" in out or "1920: 0 photos" in out
     with Image.open(io.BytesIO((tmp_path / "years.png").read_bytes())) as image:
         assert min(image.size) > 300
 
