@@ -16,10 +16,12 @@ $(RUNTIME): pyproject.toml constraints.txt
 	$(PIP) -e '.[demo]'
 	touch $(RUNTIME)
 
-# The tools of the tests, and what only tests and optional restorers use.
+# The tools of the tests, and what only tests and optional restorers use. Of axe-playwright-python the tests need the
+# file axe.min.js, not Playwright and its browsers.
 $(STAMP): $(RUNTIME)
 	$(PIP) -e '.[demo,dev,formats]'
 	$(PIP) --no-deps --target $(VENV)/spandrel spandrel torchvision
+	$(PIP) --no-deps axe-playwright-python
 	touch $(STAMP)
 
 demo: $(RUNTIME)

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -145,6 +146,19 @@ class Browser:
     def screenshot(self):
         """Return a PNG of the window."""
         return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
+
+    def violations(self):
+        """What axe-core finds wrong with the page for people with disabilities: a line per rule and element."""
+        package = importlib.util.find_spec("axe_playwright_python")
+        if package is None:
+            pytest.skip("axe-playwright-python is not installed")
+        self.evaluate((Path(package.origin).parent / "axe.min.js").read_text(encoding="utf-8") + "; 0")
+        found = self.evaluate("axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations)")
+        return [
+            f"{violation['id']}: {violation['help']}: {node['html'][:200]} {node['any'] + node['all'] + node['none']}"
+            for violation in found
+            for node in violation["nodes"]
+        ]
 
     def problems(self):
         """The errors of scripts, and the addresses that the page has asked for besides itself and data URIs."""
