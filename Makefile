@@ -44,6 +44,8 @@ soak: $(STAMP)
 PHOTOS ?= demo-output/clean
 bench: $(STAMP)
 	$(BIN)/python benchmarks/bench_startup.py --json bench-output/bench_startup.json
+	$(BIN)/python benchmarks/bench_preview.py --json bench-output/bench_preview.json
+	$(BIN)/python benchmarks/bench_report_page.py --json bench-output/bench_report_page.json
 	$(BIN)/python benchmarks/bench_patch_operator.py --json bench-output/bench_patch_operator.json
 	$(BIN)/python benchmarks/bench_map_fit.py --json bench-output/bench_map_fit.json
 	$(BIN)/python benchmarks/bench_plan.py --json bench-output/bench_plan.json

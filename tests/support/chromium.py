@@ -1,4 +1,4 @@
-"""A headless Chromium that tests control through its DevTools protocol; pages are local files."""
+"""A headless Chromium that tests and benchmarks control through its DevTools protocol; pages are local files."""
 
 import asyncio
 import base64
@@ -17,10 +17,15 @@ _START_S, _CALL_S = 60, 60
 _KEY_CODES = {"Enter": 13, "Escape": 27, "Home": 36}
 
 
+def find_chromium():
+    """Return the path of a Chromium, or None."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
 @contextmanager
 def run_chromium(folder):
     """Yield a `Browser` whose profile lies in a folder; skip the test if there is no Chromium."""
-    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    executable = find_chromium()
     if executable is None:
         pytest.skip("no chromium on PATH")
     flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
