@@ -16,10 +16,12 @@ $(RUNTIME): pyproject.toml constraints.txt
 	$(PIP) -e '.[demo]'
 	touch $(RUNTIME)
 
-# The tools of the tests, and what only tests and optional restorers use.
+# The tools of the tests, and what only tests and optional restorers use. Of axe-playwright-python the tests need the
+# file axe.min.js, not Playwright and its browsers.
 $(STAMP): $(RUNTIME)
 	$(PIP) -e '.[demo,dev,formats]'
 	$(PIP) --no-deps --target $(VENV)/spandrel spandrel torchvision
+	$(PIP) --no-deps axe-playwright-python
 	touch $(STAMP)
 
 demo: $(RUNTIME)
@@ -42,6 +44,8 @@ soak: $(STAMP)
 PHOTOS ?= demo-output/clean
 bench: $(STAMP)
 	$(BIN)/python benchmarks/bench_startup.py --json bench-output/bench_startup.json
+	$(BIN)/python benchmarks/bench_preview.py --json bench-output/bench_preview.json
+	$(BIN)/python benchmarks/bench_report_page.py --json bench-output/bench_report_page.json
 	$(BIN)/python benchmarks/bench_patch_operator.py --json bench-output/bench_patch_operator.json
 	$(BIN)/python benchmarks/bench_map_fit.py --json bench-output/bench_map_fit.json
 	$(BIN)/python benchmarks/bench_plan.py --json bench-output/bench_plan.json

@@ -14,6 +14,7 @@ from pipeline.inspection.inspection import DegradationClass, Inspection
 
 _WIDTH = 100  # of a comment, in characters
 _LABEL_WIDTH = 9
+_SCHEMA = "job-file.schema.json"
 _MAX_RANGE = 1.5  # of the strengths of photos in one job, largest over smallest
 _REFERENCE = (
     "natural photos, as the results should look: a dozen undegraded ones are enough to start with. With them, "
@@ -37,10 +38,12 @@ def compose_job_text(found: Inspection, choice: CalibrationChoice, file_name: st
     main, *others = found.classes
     degradation_check, restorer_check = choice.checks
     lines = [
+        f"# yaml-language-server: $schema={_SCHEMA}",
         *_comment(
             "Written by deepot init. Everything may be changed. Check every key below a comment that begins with "
             f"'Check:'. Then run: deepot preview {file_name}"
         ),
+        *_comment(f"Editors that know YAML complete and check the keys after: deepot schema > {_SCHEMA}"),
         "#",
         *_describe(found),
         "",

