@@ -6,6 +6,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 RUNTIME := $(VENV)/.installed
 STAMP := $(VENV)/.installed-dev
 
+# Commands and tests start hundreds of Python processes, each of which would compile deepot again.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: install demo test pytest soak bench docs notebook lint lock audit clean
 
 install: $(STAMP)

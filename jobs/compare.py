@@ -2,7 +2,7 @@
 
 import argparse
 
-from jobs.console import print_json, print_line
+from jobs.console import count_of, print_json, print_line
 from jobs.flags import add_json_flag, file_with_suffix
 from pipeline import curation, storage
 from pipeline.errors import ConfigError
@@ -36,9 +36,7 @@ def main(args: argparse.Namespace) -> int:
     collections = curation.load_moments([storage.absolute_uri(uri) for uri in uris])
     matrix = curation.pairwise_distances(collections)
     for number, (label, moments) in enumerate(zip(labels, collections, strict=True), 1):
-        print_line(
-            f"{number:<8} {label}: {moments.images} {'photo' if moments.images == 1 else 'photos'}, {moments.count} latent patches"
-        )
+        print_line(f"{number:<8} {label}: {count_of(moments.images, 'photo')}, {moments.count} latent patches")
     record: dict[str, object] = {"images": [moments.images for moments in collections]}
     if len(collections) == 2:
         shift = curation.mean_shift(*collections)

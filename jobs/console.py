@@ -117,6 +117,11 @@ def make_progress() -> Progress:
     return LoggedProgress() if current_log_format() is LogFormat.JSON else _PROGRESS_BARS
 
 
+def count_of(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is 1."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def print_summary(result: "runs.RunSummary", as_json: bool, max_error_rate: float) -> int:
     """Print the totals of a run and return the exit status: 1 if more than `max_error_rate` of the images failed."""
     print_line(f"run      {result.run}")
@@ -130,7 +135,7 @@ def print_summary(result: "runs.RunSummary", as_json: bool, max_error_rate: floa
     print_drift(result.drift)
     if result.retried:
         print_line(f"retried  {result.retried} failed photos, together with the rest of their shards")
-    print_line(f"took     {result.seconds:.1f} s for {result.done_now} {'photo' if result.done_now == 1 else 'photos'}")
+    print_line(f"took     {result.seconds:.1f} s for {count_of(result.done_now, 'photo')}")
     if storage.exists(report := runs.RunPaths(result.run).report):
         print_line(f"report   {report}")
     if as_json:

@@ -124,7 +124,7 @@ def test_commands_that_are_not_run_are_on_the_pages():
 
 
 def test_commands_of_readme_lead_to_a_report_and_a_review(trial):
-    assert "images   4: 4 ok" in trial.printed["deepot run scans.yaml"]
+    assert "photos   4: 4 ok" in trial.printed["deepot run scans.yaml"]
     assert (trial.run / "report.html").exists()
     assert {"deepot-preview.html", "deepot-review.html"} <= {path.name for path in trial.folder.iterdir()}
 
