@@ -5,9 +5,9 @@
 
 The dataset is one in the latents of AUTOENCODER (`make_dataset.py --from-dataset`), whose encoder stays as it is. From
 transported latents the decoder learns the teacher's images, by absolute error, and to make x* + H(D(z′) − D(z*)) look
-like a photo, from the discriminator. From other latents it learns photos and restored photos, by absolute error. The
-autoencoder with the averaged decoder is WORK/autoencoder; a checkpoint is written every few minutes, and --resume
-resumes from it.
+like a photo, from the discriminator; H are the filters of detail mode, `detail` and `remove_repetition`. From other
+latents it learns photos and restored photos, by absolute error. The autoencoder with the averaged decoder is
+WORK/autoencoder; a checkpoint is written every few minutes, and --resume resumes from it.
 """
 
 import argparse
@@ -20,9 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.func import functional_call
-from torch.nn import functional
 
 from deepot.autoencoder import fake_quantize
+from deepot.inference.cell_filters import detail, remove_repetition
 from tools.embedded_autoencoder.common import (
     Training,
     TrainingLength,
@@ -147,7 +147,7 @@ class DecoderFinetuning(Training):
             error = absolute_loss(leaf, batch.teacher_images)
             (gradient,) = torch.autograd.grad(error, leaf)
             factor = leaf.shape[-1] // batch.transported.shape[-1]
-            enhanced = batch.restored + high_pass(leaf - decoded, factor)
+            enhanced = batch.restored + remove_repetition(detail(leaf - decoded, factor), factor)
             enhanced_gradient, maps = self.discriminator.generator_gradient(enhanced)
             (adversarial,) = torch.autograd.grad(enhanced, leaf, enhanced_gradient)
             self._train_discriminator(maps, batch.photos)
@@ -203,15 +203,6 @@ def train(options: Options) -> None:
     report = training.report(options, final_loss=loss, held_out=evaluation)
     write_report(options.out / f"{REPORT_NAME}.json", report)
     print(evaluation)
-
-
-def high_pass(image: Tensor, factor: int) -> Tensor:
-    """Return the image (B, 3, H, W) minus the means of its cells, interpolated bilinearly.
-
-    The weights were trained with this filter; `deepot.inference` has an exact one since.
-    """
-    means = functional.avg_pool2d(image, factor)
-    return image - functional.interpolate(means, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
 def main(arguments: Sequence[str]) -> None:
