@@ -1,6 +1,8 @@
 """The exceptions that deepot raises.
 
     DeepotError                 base class of all of them
+    ├── ArgumentError           an argument has a value that it must not have (a ValueError, too)
+    ├── ArgumentTypeError       an argument has another type than it must have (a TypeError, too)
     ├── SpecError               a `name:option=value` text is invalid
     ├── AutoencoderError        an autoencoder cannot be loaded or violates the protocol
     ├── RestorerError           a restorer cannot be loaded or violates the protocol
@@ -25,6 +27,14 @@ class DeepotError(Exception):
         ...     print(error)
         unknown restorer 'nln' in 'nln:sigma=50'; did you mean 'nlm'?
     """
+
+
+class ArgumentError(DeepotError, ValueError):
+    """An argument has a value that it must not have."""
+
+
+class ArgumentTypeError(DeepotError, TypeError):
+    """An argument has another type than it must have."""
 
 
 class SpecError(DeepotError):

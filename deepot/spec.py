@@ -6,11 +6,11 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from torch import nn
 
+from deepot.arguments import nearest_hint
 from deepot.errors import SpecError
 
 _FACTORY_PATTERN = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<factory>[A-Za-z_]\w*)(:(?P<options>.*))?")
@@ -81,10 +81,7 @@ def build_from_spec(spec: Spec, factories: Mapping[str, Callable[..., Any]], kin
         SpecError: there is no factory of that name, or it does not take the options; the message lists the known ones.
     """
     if spec.name not in factories:
-        close_matches = get_close_matches(spec.name, factories, n=1)
-        hint = (
-            f"; did you mean '{close_matches[0]}'?" if close_matches else f"; known are {', '.join(sorted(factories))}"
-        )
+        hint = nearest_hint(spec.name, factories) or f"; known are {', '.join(sorted(factories))}"
         raise SpecError(f"unknown {kind_name} '{spec.name}' in '{spec.text}'{hint}")
     return _call_with_options(factories[spec.name], spec.options, spec.text)
 

@@ -1,7 +1,7 @@
-from .device import default_device, default_dtype, disable_tf32
+from .device import default_device, default_dtype, disable_tf32, parse_device
 from .diffusers_autoencoder import DiffusersAutoencoder
 from .embedded_network import EMBEDDED_MODULES
-from .loaded import LoadedAutoencoder, as_autoencoder
+from .loaded import LoadedAutoencoder, as_autoencoder, check_loaded
 from .loading import load_autoencoder
 from .protocol import Autoencoder
 from .quantize import MAX_BITS, fake_quantize, quantize_weights
@@ -15,10 +15,12 @@ __all__ = [
     "LoadedAutoencoder",
     "TensorFn",
     "as_autoencoder",
+    "check_loaded",
     "default_device",
     "default_dtype",
     "disable_tf32",
     "fake_quantize",
     "load_autoencoder",
+    "parse_device",
     "quantize_weights",
 ]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from deepot.autoencoder.device import default_device, default_dtype, disable_tf32
+from deepot.arguments import describe_value
+from deepot.autoencoder.device import disable_tf32, parse_device, parse_dtype
 from deepot.autoencoder.protocol import Autoencoder
 from deepot.autoencoder.shared_stats import TensorFn, with_shared_statistics
-from deepot.errors import AutoencoderError
+from deepot.errors import ArgumentTypeError, AutoencoderError
 
 _CHECK_CELLS = 8  # latent positions along each axis of the image that is encoded to check the stated shape
 
@@ -51,6 +52,19 @@ class LoadedAutoencoder:
     halo_with_shared_stats: int | None
     device: torch.device
     dtype: torch.dtype
+
+    def __repr__(self) -> str:
+        """Return what the autoencoder is and where it runs, in two lines."""
+        if self.halo is not None:
+            halo = f"halo of {self.halo} latent positions"
+        elif self.halo_with_shared_stats is not None:
+            halo = f"halo of {self.halo_with_shared_stats} latent positions with shared statistics"
+        else:
+            halo = "no known halo"
+        return (
+            f"LoadedAutoencoder: '{self.name}', {self.channels} channels, {self.factor} × {self.factor} pixels per "
+            f"latent position\n  on {self.device} in {str(self.dtype).removeprefix('torch.')}, {halo}"
+        )
 
     @disable_tf32()
     @torch.inference_mode()
@@ -93,7 +107,11 @@ class LoadedAutoencoder:
 
 
 def as_autoencoder(
-    autoencoder: object, name: str, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    autoencoder: object,
+    name: str,
+    *,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | str | None = None,
 ) -> LoadedAutoencoder:
     """Check an autoencoder against the protocol and place it on a device.
 
@@ -102,9 +120,10 @@ def as_autoencoder(
             to evaluation mode, without gradients.
         name: used in messages and stored with a fitted map.
         device: the default device if None.
-        dtype: the default of the device if None.
+        dtype: such as `torch.float32` or `"float32"`; the default of the device if None.
 
     Raises:
+        ArgumentError: there is no such device on this machine, or no such dtype.
         AutoencoderError: it lacks a part of the protocol, or its latents do not have the shape that it states.
 
     Example:
@@ -126,8 +145,8 @@ def as_autoencoder(
         raise AutoencoderError(
             f"autoencoder '{name}': {type(autoencoder).__name__} lacks {', '.join(missing)} (see deepot.Autoencoder)"
         )
-    target_device = torch.device(device) if device is not None else default_device()
-    target_dtype = dtype or default_dtype(target_device)
+    target_device = parse_device(device)
+    target_dtype = parse_dtype(dtype, target_device)
     fingerprint = _fingerprint(autoencoder)
     if isinstance(autoencoder, nn.Module):
         autoencoder.eval().requires_grad_(False).to(target_device, target_dtype)
@@ -145,6 +164,23 @@ def as_autoencoder(
     )
     _check_latent_shape(loaded)
     return loaded
+
+
+def check_loaded(autoencoder: object) -> None:
+    """Check that an argument `autoencoder` is a loaded one.
+
+    Raises:
+        ArgumentTypeError: it is not; the message names the function that loads it.
+    """
+    if isinstance(autoencoder, LoadedAutoencoder):
+        return
+    if isinstance(autoencoder, str):
+        way_out = f"load it first, with deepot.load_autoencoder('{autoencoder}')"
+    elif isinstance(autoencoder, Autoencoder):
+        way_out = "prepare it first, with deepot.as_autoencoder(autoencoder, 'its name')"
+    else:
+        way_out = "give what deepot.load_autoencoder or deepot.as_autoencoder returned"
+    raise ArgumentTypeError(f"autoencoder is {describe_value(autoencoder)}: {way_out}")
 
 
 def _check_latent_shape(autoencoder: LoadedAutoencoder) -> None:

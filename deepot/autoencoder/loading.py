@@ -18,7 +18,7 @@ def load_autoencoder(
     name: str = EMBEDDED,
     *,
     device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
     allow_code: bool = False,
 ) -> LoadedAutoencoder:
     """Load an autoencoder by name.
@@ -28,18 +28,18 @@ def load_autoencoder(
             AutoencoderDC saved by diffusers, followed by `#subfolder` if the weights are in a subfolder; or
             `module:factory`.
         device: where it runs; the first CUDA device if there is one, otherwise the CPU, if None.
-        dtype: in which it computes; the default of the device if None.
+        dtype: in which it computes, such as `torch.float32` or `"float32"`; the default of the device if None.
         allow_code: whether `module:factory` may be imported.
 
     Raises:
+        ArgumentError: there is no such device on this machine, or no such dtype.
         AutoencoderError: it cannot be loaded, or does not follow the protocol.
         SpecError: the factory cannot be imported or called.
 
     Example:
-        >>> import torch
-        >>> autoencoder = load_autoencoder("embedded", device="cpu", dtype=torch.float32)
-        >>> autoencoder.factor, autoencoder.channels
-        (8, 32)
+        >>> load_autoencoder("embedded", device="cpu", dtype="float32")
+        LoadedAutoencoder: 'embedded', 32 channels, 8 × 8 pixels per latent position
+          on cpu in float32, halo of 13 latent positions
     """
     if name == EMBEDDED:
         with as_file(files("deepot.embedded")) as folder:

@@ -1,7 +1,6 @@
 from .bands import band_sides
 from .calibration import (
     degrade_photo,
-    fit_images,
     paired_moments,
     photo_moments,
     photo_statistics,
@@ -12,6 +11,7 @@ from .companion import mix_companion
 from .composition import Composition
 from .enhancer import Enhancer, EnhanceStats, mean_square_difference
 from .image_enhancement import enhance
+from .image_fitting import fit_images
 from .modes import DEFAULT_ALPHA, Preserve, TransportMode
 from .tile_options import TileOptions
 from .tiled_autoencoder import check_finite, encode_tiled, make_tile_decoder

@@ -8,10 +8,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from deepot.autoencoder import LoadedAutoencoder
+from deepot.arguments import describe_value, parse_choice
+from deepot.autoencoder import LoadedAutoencoder, check_loaded
+from deepot.errors import ArgumentTypeError
 from deepot.inference.companion import check_companion_size, mix_companion
 from deepot.inference.composition import Composition
 from deepot.inference.modes import DEFAULT_ALPHA, Preserve, TransportMode
+from deepot.inference.source_images import ImageSource, SourceImage
 from deepot.inference.tile_options import TileOptions
 from deepot.inference.tiled_autoencoder import check_finite, encode_tiled, make_tile_decoder
 from deepot.photo import Pixels
@@ -82,27 +85,55 @@ class Enhancer:
             tiles: How large photos are cut; the defaults of `TileOptions` if None.
 
         Raises:
+            ArgumentError: α is neither a number from −4 to 4 nor a goal, there is no such mode, or nothing of that name
+                to preserve.
+            ArgumentTypeError: The autoencoder is not loaded, or the map is no map.
             MapError: The map was fitted with another autoencoder, or without the pairs that a goal needs.
-            ValueError: α is neither a number nor a goal, there is no such mode, or nothing of that name to preserve.
         """
+        check_loaded(autoencoder)
+        if not isinstance(transport_map, TransportMap):
+            raise ArgumentTypeError(
+                f"transport_map is {describe_value(transport_map)}: give what deepot.fit_images or "
+                "deepot.TransportMap.load returned"
+            )
         transport_map.check_autoencoder(autoencoder)
-        self.autoencoder, self.tiles, mode = autoencoder, tiles or TileOptions(), TransportMode(mode)
+        mode = parse_choice(TransportMode, mode, "mode")
+        self.autoencoder, self.transport_map, self.tiles = autoencoder, transport_map, tiles or TileOptions()
         self.alpha = transport_map.resolve_alpha(alpha, mode)
         self.companion_weight = transport_map.companion_weight
-        preserved = frozenset(Preserve(name) for name in ([preserve] if isinstance(preserve, str) else preserve))
+        names = [preserve] if isinstance(preserve, str) else preserve
+        preserved = frozenset(parse_choice(Preserve, name, "preserve") for name in names)
         self.composition = Composition(mode, autoencoder.factor, transport_map.tone, preserved, transport_map.gains)
         self._operator = transport_map.operator_on(autoencoder.device, keep_mean=Preserve.MEAN in preserved)
         self._patch_nll = PatchNll(transport_map.reference, transport_map.info.patch_size, device=autoencoder.device)
 
-    def __call__(self, image: Image.Image, companion: Image.Image | None = None) -> Image.Image:
-        """Return a Pillow image of any size transported, in its own mode and bit depth; companions as in `enhance`.
+    def __repr__(self) -> str:
+        """Return what is applied to images, in four lines."""
+        preserved = "".join(f", {name} preserved" for name in sorted(self.composition.preserve))
+        lines = f"{self.autoencoder!r}\n{repr(self.transport_map).splitlines()[0]}".splitlines()
+        return "\n  ".join([f"Enhancer: alpha {self.alpha:g}, mode {self.composition.mode}{preserved}", *lines])
+
+    def __call__(self, image: ImageSource, companion: ImageSource | None = None) -> Image.Image:
+        """Return an image of any size transported, in its own mode and bit depth.
+
+        Args:
+            image: The restored image: a Pillow image, an array (H, W, 3) or (H, W) of uint8 or uint16, or a path.
+            companion: Another version of it, as in `enhance`.
 
         Raises:
-            UnsupportedImageError: `Pixels` does not support the mode of an image.
+            ArgumentError: An array has another shape or dtype.
+            ArgumentTypeError: An image is none of these.
+            UnsupportedImageError: `Pixels` does not support the mode of an image, or Pillow has none for the output.
             ValueError: α is above 1, and the companion is not what the map was fitted with.
         """
-        pixels = Pixels.from_image(image)
-        self.enhance(pixels, None if companion is None else Pixels.from_image(companion))
+        other = None if companion is None else SourceImage.open(companion, "companion")
+        return self.enhance_source(SourceImage.open(image, "image"), other)
+
+    def enhance_source(self, image: SourceImage, companion: SourceImage | None = None) -> Image.Image:
+        """Return what `__call__` does, of images that were opened before."""
+        pixels = image.read()
+        pixels.check_pillow_mode()
+        self.enhance(pixels, None if companion is None else companion.read())
         return pixels.to_image()
 
     def enhance(self, pixels: Pixels, companion: Pixels | None = None) -> EnhanceStats:

@@ -127,8 +127,8 @@ class Pixels:
             return cls(array, colour_space=load_colour_space(profile, array.shape[2]))
         return cls(array[:, :, :-1].copy(), array[:, :, -1].copy(), load_colour_space(profile, array.shape[2] - 1))
 
-    def to_image(self) -> Image.Image:
-        """Return the samples as a Pillow image of mode L, LA, RGB, RGBA, CMYK or I;16, with their profile.
+    def check_pillow_mode(self) -> None:
+        """Check that `to_image` can return the samples.
 
         Raises:
             UnsupportedImageError: Pillow has no mode for 16-bit colour, 16-bit grey with alpha or CMYK with alpha.
@@ -142,6 +142,15 @@ class Pixels:
                 f"Pillow has no mode for {channels} channels of {self.bit_depth} bits"
                 f"{'' if self.alpha is None else ' and alpha'}; use the attribute `samples`",
             )
+
+    def to_image(self) -> Image.Image:
+        """Return the samples as a Pillow image of mode L, LA, RGB, RGBA, CMYK or I;16, with their profile.
+
+        Raises:
+            UnsupportedImageError: Pillow has no such mode (`check_pillow_mode`).
+        """
+        self.check_pillow_mode()
+        channels = self.samples.shape[2]
         samples = self.samples[:, :, 0] if channels == 1 else self.samples
         mode = "CMYK" if channels == 4 else None  # other modes follow from shape and dtype
         image = Image.fromarray(np.ascontiguousarray(samples), mode)

@@ -3,6 +3,7 @@
 import hashlib
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -81,7 +82,30 @@ DEGRADATION_FACTORIES: dict[str, Callable[..., Degradation]] = {
 }
 
 
-def load_degradation(text: str) -> Degradation:
+@dataclass(frozen=True)
+class DegradationSteps:
+    """Degradations that are applied one after the other.
+
+    Attributes:
+        name: their spec.
+        steps: the degradations.
+    """
+
+    name: str
+    steps: tuple[Degradation, ...]
+
+    def __repr__(self) -> str:
+        """Return the spec, in one line."""
+        return f"Degradation: '{self.name}'"
+
+    def __call__(self, image: Image.Image, generator: np.random.Generator) -> Image.Image:
+        """Degrade an 8-bit grey or RGB image; the generator gives the random numbers."""
+        for step in self.steps:
+            image = step(image, generator)
+        return image
+
+
+def load_degradation(text: str) -> DegradationSteps:
     """Build a degradation from its spec.
 
     Args:
@@ -95,22 +119,18 @@ def load_degradation(text: str) -> Degradation:
         >>> import numpy as np
         >>> from PIL import Image
         >>> degrade = load_degradation("downscale:factor=2+noise:sigma=5")
+        >>> degrade
+        Degradation: 'downscale:factor=2+noise:sigma=5'
         >>> degrade(Image.new("RGB", (9, 6)), np.random.default_rng(0)).size
         (4, 3)
     """
     if not text.strip():
         raise SpecError("the degradation is empty; name one of " + ", ".join(DEGRADATION_FACTORIES))
-    steps: list[Degradation] = [
+    steps = (
         build_from_spec(parse_spec(step_text.strip()), DEGRADATION_FACTORIES, "degradation")
         for step_text in text.split("+")
-    ]
-
-    def degrade(image: Image.Image, generator: np.random.Generator) -> Image.Image:
-        for step in steps:
-            image = step(image, generator)
-        return image
-
-    return degrade
+    )
+    return DegradationSteps(text, tuple(steps))
 
 
 def _require_positive(name: str, option: str, value: float) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from deepot.autoencoder import default_device
+from deepot.autoencoder import parse_device
 from deepot.errors import RestorerError
 from deepot.restoration.builtin_restorers import Median, NonLocalMeans, Resize
 from deepot.restoration.restorer import Restorer
@@ -22,7 +22,9 @@ RESTORER_FACTORIES: dict[str, Callable[..., Any]] = {
 _SPANDREL_PREFIX = "spandrel:"
 
 
-def load_restorer(text: str = "identity", *, device: torch.device | None = None, allow_code: bool = False) -> Restorer:
+def load_restorer(
+    text: str = "identity", *, device: torch.device | str | None = None, allow_code: bool = False
+) -> Restorer:
     """Load a restorer by its spec.
 
     Args:
@@ -32,6 +34,7 @@ def load_restorer(text: str = "identity", *, device: torch.device | None = None,
         allow_code: whether `module:factory` may be imported.
 
     Raises:
+        ArgumentError: there is no such device on this machine.
         RestorerError: it cannot be loaded.
         SpecError: the name is unknown, an option is wrong, or the factory cannot be called.
 
@@ -42,7 +45,7 @@ def load_restorer(text: str = "identity", *, device: torch.device | None = None,
         >>> restorer(deepot.Pixels(np.full((3, 4, 3), 90, np.uint8))).samples.shape
         (6, 8, 3)
     """
-    model_device = device or default_device()
+    model_device = parse_device(device)
     model: Any
     if text.startswith(_SPANDREL_PREFIX):
         model = load_spandrel_model(text.removeprefix(_SPANDREL_PREFIX))

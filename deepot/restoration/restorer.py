@@ -46,6 +46,11 @@ class Restorer:
     tiled: bool = True
     window: int = _DEFAULT_WINDOW
 
+    def __repr__(self) -> str:
+        """Return what the restorer is and where it runs, in one line."""
+        enlarges = f", enlarges {self.scale} times" if self.scale > 1 else ""
+        return f"Restorer: '{self.name}' on {self.device}{enlarges}"
+
     @torch.inference_mode()
     def __call__(self, pixels: Pixels) -> Pixels:
         """Restore a photo of any mode and size.

@@ -6,7 +6,16 @@ from .dct import dct_basis, to_frequencies
 from .drift import estimate_sampling_variance, measure_drift_distance
 from .energy_gains import fit_energy_gains
 from .energy_sums import EnergySums
-from .error_curve import CompanionFit, ErrorCurve, check_alpha
+from .error_curve import (
+    MAX_ALPHA,
+    MAX_STRENGTH,
+    MIN_ALPHA,
+    MIN_STRENGTH,
+    CompanionFit,
+    ErrorCurve,
+    alpha_from_strength,
+    check_alpha,
+)
 from .gaussian import Gaussian, affine_transport, transport_matrix, wasserstein2_squared
 from .map_fit import fit_map
 from .map_info import MapInfo
@@ -23,6 +32,10 @@ from .uncertainty import estimate_uncertainty
 
 __all__ = [
     "MAP_KINDS",
+    "MAX_ALPHA",
+    "MAX_STRENGTH",
+    "MIN_ALPHA",
+    "MIN_STRENGTH",
     "BandGains",
     "BinnedMoments",
     "CalibrationKind",
@@ -45,6 +58,7 @@ __all__ = [
     "ToneSums",
     "TransportMap",
     "affine_transport",
+    "alpha_from_strength",
     "check_alpha",
     "compute_binned_patch_moments",
     "compute_patch_moments",

@@ -4,10 +4,17 @@ import math
 import re
 from dataclasses import dataclass
 
+from deepot.arguments import describe_value, is_number_within
+from deepot.errors import ArgumentError
+
+MIN_ALPHA, MAX_ALPHA = -4, 4
+"""The range of α that enhancers and jobs take."""
+MIN_STRENGTH, MAX_STRENGTH = 1 - MAX_ALPHA, 1 - MIN_ALPHA
+"""The range of the strength 1 − α."""
 MIN_ERROR = "min-error"
 """The goal of the least error."""
 _MAX_LOSS = re.compile(r"loss<=(\d+(?:\.\d+)?)dB")
-_FORMS = f"a number, {MIN_ERROR}, or a limit such as loss<=0.3dB"
+_FORMS = f"a number from {MIN_ALPHA} to {MAX_ALPHA}, {MIN_ERROR}, or a limit such as loss<=0.3dB"
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,7 @@ class ErrorCurve:
         """Return α as a number: as it is, or the one that keeps a goal (`check_alpha`).
 
         Raises:
-            ValueError: It is neither a number nor a goal.
+            ArgumentError: It is neither a number of the range nor a goal.
         """
         check_alpha(alpha)
         if not isinstance(alpha, str):
@@ -104,18 +111,35 @@ class ErrorCurve:
 
 
 def check_alpha(alpha: float | str) -> None:
-    """Check that α is a finite number or a goal: `min-error`, or `loss<=` a number of dB.
+    """Check that α is a number from `MIN_ALPHA` to `MAX_ALPHA` or a goal: `min-error`, or `loss<=` a number of dB.
 
     Raises:
-        ValueError: It is neither.
+        ArgumentError: It is neither.
 
     Example:
         >>> from deepot.transport import check_alpha
         >>> for alpha in (0.5, "min-error", "loss<=0.3dB"):
         ...     check_alpha(alpha)
     """
-    if isinstance(alpha, str):
-        if alpha != MIN_ERROR and _MAX_LOSS.fullmatch(alpha) is None:
-            raise ValueError(f"alpha is '{alpha}': give {_FORMS}")
-    elif not math.isfinite(alpha):
-        raise ValueError(f"alpha is {alpha}: give {_FORMS}")
+    is_goal = isinstance(alpha, str) and (alpha == MIN_ERROR or _MAX_LOSS.fullmatch(alpha) is not None)
+    if not is_goal and not is_number_within(alpha, MIN_ALPHA, MAX_ALPHA):
+        raise ArgumentError(f"alpha is {describe_value(alpha)}: give {_FORMS}")
+
+
+def alpha_from_strength(strength: float) -> float:
+    """Return α = 1 − strength.
+
+    Raises:
+        ArgumentError: The strength is no number from `MIN_STRENGTH` to `MAX_STRENGTH`.
+
+    Example:
+        >>> from deepot.transport import alpha_from_strength
+        >>> alpha_from_strength(0.25)
+        0.75
+    """
+    if not is_number_within(strength, MIN_STRENGTH, MAX_STRENGTH):
+        raise ArgumentError(
+            f"strength is {describe_value(strength)}: give a number from {MIN_STRENGTH} to {MAX_STRENGTH} "
+            "(0 is the restored image, 1 the full transport)"
+        )
+    return 1 - strength

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from deepot.arguments import parse_choice
 from deepot.errors import MomentsError
 from deepot.transport.calibration_kind import CalibrationKind
 from deepot.transport.gaussian import wasserstein2_squared
@@ -25,7 +26,7 @@ def fit_map(
     autoencoder: str,
     autoencoder_sha256: str,
     patch_size: int,
-    calibration: CalibrationKind,
+    calibration: CalibrationKind | str,
     shrinkage_se: float | None = None,
     kind: str = "gaussian",
     statistics: tuple[Any, Any] | None = None,
@@ -44,7 +45,7 @@ def fit_map(
         autoencoder: Name of the autoencoder.
         autoencoder_sha256: Its fingerprint.
         patch_size: Side p of the latent patches.
-        calibration: Which sets these are.
+        calibration: Which sets these are: "paired", "self" or "unpaired".
         shrinkage_se: By how many standard errors the map is shrunk; the calibration's default if None.
         kind: The kind of map (`load_map_kind`).
         statistics: What the kind is fitted from, of the restored and of the natural images; None if the moments are
@@ -52,6 +53,7 @@ def fit_map(
         tone: The tone curve that was applied to the restored images before they were encoded; None if none was.
 
     Raises:
+        ArgumentError: There is no such calibration.
         MomentsError: There are fewer than two patches in a set, the natural ones are all equal, the dimensions do not
             fit, there are fewer than two blocks although the map is to be shrunk, or paired sets have different numbers
             of blocks.
@@ -68,6 +70,7 @@ def fit_map(
         >>> torch.allclose(fitted.parameters["matrix"], 2 * torch.eye(4).double())
         True
     """
+    calibration = parse_choice(CalibrationKind, calibration, "calibration")
     shrinkage_se = calibration.default_shrinkage_se if shrinkage_se is None else shrinkage_se
     if not 0 <= shrinkage_se < math.inf:
         raise ValueError(f"shrinkage_se is {shrinkage_se}, it must be a finite number from 0 on")

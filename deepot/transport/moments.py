@@ -31,6 +31,8 @@ class Moments:
         >>> moments = deepot.Moments.from_patches(torch.tensor([[0.0, 1.0], [2.0, 5.0]]))
         >>> moments.count, moments.mean.tolist(), moments.scatter.tolist()
         (2, [1.0, 3.0], [[2.0, 4.0], [4.0, 8.0]])
+        >>> moments
+        Moments: 2 vectors of 2 values from 1 images
         >>> moments.merge(moments).gaussian().covariance.diagonal()
         tensor([1.3333, 5.3333], dtype=torch.float64)
     """
@@ -39,6 +41,10 @@ class Moments:
     images: int
     mean: Tensor
     scatter: Tensor
+
+    def __repr__(self) -> str:
+        """Return the numbers of vectors, dimensions and images, in one line."""
+        return f"Moments: {self.count:,} vectors of {self.dimension:,} values from {self.images:,} images"
 
     @classmethod
     def empty(cls, dimension: int) -> "Moments":

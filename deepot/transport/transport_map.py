@@ -112,7 +112,7 @@ class TransportMap:
 
         Raises:
             MapError: It is a goal, and the map has no error curves, because it was not fitted from pairs.
-            ValueError: It is neither a number nor a goal (`check_alpha`).
+            ArgumentError: It is neither a number of the range nor a goal (`check_alpha`).
         """
         check_alpha(alpha)
         if not isinstance(alpha, str):

@@ -19,12 +19,14 @@ from pydantic_core import PydanticCustomError
 
 from deepot.errors import SpecError
 from deepot.inference import DEFAULT_ALPHA, Preserve, TransportMode
+from deepot.transport import MAX_ALPHA, MAX_STRENGTH, MIN_ALPHA, MIN_STRENGTH
 from pipeline import imageio
 from pipeline.config.output_layout import OutputLayout
 from pipeline.config.uri_checks import is_http_url
 from pipeline.storage import absolute_uri
 
 Auto = Literal["auto"]
+Alpha = Annotated[float, Field(ge=MIN_ALPHA, le=MAX_ALPHA)]
 AlphaGoal = Annotated[str, Field(pattern=r"^(min-error|loss<=\d+(\.\d+)?dB)$")]
 """What decides α by the error that calibration pairs show (`deepot.transport.ErrorCurve`)."""
 ENV_PREFIX = "env:"
@@ -115,14 +117,17 @@ class RefitPolicy(StrEnum):
 class Transport(ConfigSection):
     """The map and how it is applied."""
 
-    alpha: Annotated[float, Field(ge=-4, le=4)] | AlphaGoal = Field(
+    alpha: Alpha | AlphaGoal = Field(
         DEFAULT_ALPHA,
         description="0: full transport; 1: the restored photo itself; or a goal, with clean originals in the "
         "calibration: the least error, or the strongest change that costs at most so much PSNR",
         examples=["min-error", "loss<=0.3dB"],
     )
     strength: float | None = Field(
-        None, ge=-3, le=5, description="1 − alpha, instead of it: 1: full transport; 0: the restored photo"
+        None,
+        ge=MIN_STRENGTH,
+        le=MAX_STRENGTH,
+        description="1 − alpha, instead of it: 1: full transport; 0: the restored photo",
     )
     mode: TransportMode = Field(
         TransportMode.AUTO,
@@ -279,7 +284,7 @@ class Evaluation(ConfigSection):
         min_length=1,
         description="modes to sweep",
     )
-    alphas: tuple[Annotated[float, Field(ge=-4, le=4)], ...] = Field(
+    alphas: tuple[Alpha, ...] = Field(
         (-0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.25, 1.5), min_length=1, description="values of α to sweep"
     )
     crop: int = Field(1024, ge=16, description="side of the centre crop that is measured, in pixels")

@@ -5,7 +5,7 @@ import torch
 
 from deepot import load_autoencoder
 from deepot.evaluation.variants import compute_variants
-from deepot.inference.calibration import fit_images
+from deepot.inference.image_fitting import fit_images
 from deepot.inference.tile_options import TileOptions
 from deepot.photo.pixels import Pixels
 from tests.support.photos import make_photo, soften

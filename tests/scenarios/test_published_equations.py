@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 
 from deepot.autoencoder import as_autoencoder
-from deepot.inference.calibration import fit_images
 from deepot.inference.enhancer import Enhancer
+from deepot.inference.image_fitting import fit_images
 from deepot.inference.modes import TransportMode
 from deepot.inference.tile_options import TileOptions
 from deepot.photo.pixels import Pixels

@@ -132,5 +132,7 @@ def fake_gpu():
     """Simulate a machine with a GPU; yields the mode with its counters."""
     with pytest.MonkeyPatch.context() as patch, FakeGpuMode() as mode:
         patch.setattr(torch.cuda, "_lazy_init", lambda: None)
+        patch.setattr(torch.cuda, "is_available", lambda: True)
+        patch.setattr(torch.cuda, "device_count", lambda: 1)
         patch.setattr(torch.cuda, "synchronize", lambda *_: None)
         yield mode

@@ -1,7 +1,10 @@
 import pytest
 import torch
 
-from deepot.autoencoder.device import default_device, default_dtype, disable_tf32
+from deepot.autoencoder import load_autoencoder
+from deepot.autoencoder.device import default_device, default_dtype, disable_tf32, parse_device, parse_dtype
+from deepot.errors import ArgumentError
+from deepot.restoration import load_restorer
 
 
 @pytest.mark.parametrize(("available", "expected"), [(True, "cuda"), (False, "cpu")])
@@ -35,3 +38,44 @@ def test_disable_tf32_restores_the_setting_even_after_an_error(previous):
         assert setting.fp32_precision == previous
     finally:
         setting.fp32_precision = default
+
+
+@pytest.mark.parametrize("given", ["cpu", torch.device("cpu")])
+def test_parse_device_takes_text_and_devices(given):
+    assert parse_device(given) == torch.device("cpu")
+
+
+@pytest.mark.parametrize("load", [load_autoencoder, load_restorer])
+@pytest.mark.parametrize(
+    ("device", "n_devices", "message"),
+    [
+        ("cuda", 0, "CUDA is not available on this machine: device is 'cuda', give 'cpu' or leave it out"),
+        (torch.device("cuda"), 0, "CUDA is not available on this machine"),
+        ("cuda:2", 2, "device is 'cuda:2', but the last CUDA device of this machine is cuda:1"),
+        ("cdua", 0, "device is 'cdua': give cpu, cuda, .*; did you mean 'cuda'"),
+        (1.5, 0, "device is 1.5: give cpu, cuda"),
+    ],
+)
+def test_device_that_does_not_exist_is_refused(monkeypatch, load, device, n_devices, message):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: n_devices > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: n_devices)
+    with pytest.raises(ArgumentError, match=message):
+        load(device=device)
+
+
+@pytest.mark.parametrize(("text", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_parse_dtype_takes_text_and_dtypes(text, dtype):
+    assert parse_dtype(text, torch.device("cpu")) == parse_dtype(dtype, torch.device("cpu")) == dtype
+
+
+@pytest.mark.parametrize(
+    ("dtype", "message"),
+    [
+        ("float13", "dtype is 'float13': give float32, bfloat16 or float16; did you mean 'float"),
+        (torch.int8, r"dtype is torch\.int8: give float32, bfloat16 or float16$"),
+        (32, "dtype is 32: give float32"),
+    ],
+)
+def test_load_autoencoder_refuses_another_dtype(dtype, message):
+    with pytest.raises(ArgumentError, match=message):
+        load_autoencoder(device="cpu", dtype=dtype)

@@ -9,7 +9,7 @@ from deepot import Enhancer
 from deepot.autoencoder import as_autoencoder
 from deepot.evaluation.sweep import CLEAN, CLEAN_RECONSTRUCTION, RESTORED, RESTORED_RECONSTRUCTION, SweepPoint
 from deepot.evaluation.variants import compute_variants
-from deepot.inference.calibration import fit_images
+from deepot.inference.image_fitting import fit_images
 from deepot.inference.modes import Preserve, TransportMode
 from deepot.inference.tile_options import TileOptions
 from deepot.photo.pixels import Pixels

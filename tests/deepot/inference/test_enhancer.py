@@ -150,7 +150,7 @@ def test_preserve_chroma_changes_luma_only(autoencoder, transport, mode):
 
 def test_preserve_accepts_one_name_and_refuses_unknown_ones(autoencoder, transport):
     assert Enhancer(autoencoder, transport, preserve="chroma").composition.preserve == {Preserve.CHROMA}
-    with pytest.raises(ValueError, match="'colours' is not a valid Preserve"):
+    with pytest.raises(ValueError, match="preserve is 'colours': give chroma or mean"):
         Enhancer(autoencoder, transport, preserve="colours")
 
 

@@ -5,7 +5,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepot.transport import CompanionFit, ErrorCurve, check_alpha
+from deepot.errors import ArgumentError
+from deepot.transport import (
+    MAX_ALPHA,
+    MAX_STRENGTH,
+    MIN_ALPHA,
+    MIN_STRENGTH,
+    CompanionFit,
+    ErrorCurve,
+    alpha_from_strength,
+    check_alpha,
+)
 
 CURVE = ErrorCurve(error=0.01, gain=0.001, energy=0.004)
 
@@ -89,8 +99,21 @@ def test_numbers_are_returned_as_they_are():
 
 
 @pytest.mark.parametrize(
-    "alpha", ["", "max", "min-error ", "loss<0.3dB", "loss<=-1dB", "loss<=dB", "loss<=0.3", "0.5", float("nan")]
+    "alpha",
+    ["", "max", "min-error ", "loss<0.3dB", "loss<=-1dB", "loss<=dB", "loss<=0.3", "0.5", None, -4.1, 9, float("nan")],
 )
 def test_anything_else_is_refused_with_the_ways_to_write_it(alpha):
-    with pytest.raises(ValueError, match=r"give a number, min-error, or a limit such as loss<=0\.3dB"):
+    with pytest.raises(ValueError, match=r"^alpha is .*: give a number from -4 to 4, min-error, or a limit"):
         check_alpha(alpha)
+
+
+def test_strength_and_alpha_have_the_same_range():
+    assert (alpha_from_strength(MIN_STRENGTH), alpha_from_strength(MAX_STRENGTH)) == (MAX_ALPHA, MIN_ALPHA)
+    for alpha in (MIN_ALPHA, MAX_ALPHA):
+        check_alpha(alpha)
+
+
+@pytest.mark.parametrize("strength", ["half", "0.5", 9, -3.5, float("nan"), None])
+def test_strength_that_is_no_number_of_the_range_is_refused(strength):
+    with pytest.raises(ArgumentError, match=r"^strength is .*: give a number from -3 to 5"):
+        alpha_from_strength(strength)
