@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from deepot.transport import CalibrationKind
+from pipeline.config.notifications import Notifications
 from pipeline.config.output_layout import fixed_folder
 from pipeline.config.sections import (
     Calibration,
@@ -15,7 +16,6 @@ from pipeline.config.sections import (
     ConfigSection,
     Evaluation,
     Limits,
-    Notifications,
     Output,
     Photos,
     RefitPolicy,
