@@ -122,19 +122,25 @@ def _choose_overlapping_grid(height: int, width: int, window: int, halo: int, bl
     Raises:
         ValueError: there are no such windows.
     """
-    options = [
-        [(_window_length(length, count, halo, blend), count) for count in range(1, length + 1)]
-        for length in (height, width)
-    ]
+    row_counts, column_counts = (_smallest_counts(length, halo, blend) for length in (height, width))
     fitting = [
         (rows * columns * tall * wide, rows, columns)
-        for tall, rows in options[0]
-        for wide, columns in options[1]
-        if tall and wide and tall * wide <= window**2
+        for tall, rows in row_counts.items()
+        for wide, columns in column_counts.items()
+        if tall * wide <= window**2
     ]
     if not fitting:
         raise ValueError(f"tiles of {window} cells are too small for a halo of {halo} and a blend of {blend} cells")
     return min(fitting)[1:]
+
+
+def _smallest_counts(length: int, halo: int, blend: int) -> dict[int, int]:
+    """Return each possible length of the windows of an axis, and how many of them cover it at least."""
+    counts = dict[int, int]()
+    for count in range(1, length + 1):
+        if window := _window_length(length, count, halo, blend):
+            counts.setdefault(window, count)
+    return counts
 
 
 def _window_length(length: int, count: int, halo: int, blend: int) -> int:
