@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from tests.support import soak
 from tests.support.s3_fault_proxy import FaultProxy, run_s3_server
@@ -15,6 +16,9 @@ SHARED_FOLDER = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_configure():
+    """Let no test depend on how fast the machine is: Hypothesis measures how long examples take to make and to run."""
+    settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("any machine")
     torch.set_num_threads(max(1, 2 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
 
 
