@@ -144,10 +144,12 @@ def without_plots(monkeypatch):
 
 @pytest.fixture
 def in_process():
-    """Runs the stages in this process, without Ray."""
+    """Runs the stages in this process, without Ray and without plots of evaluations, which have tests of their own."""
+    from pipeline.evaluation import evaluate
     from tests.support.in_process_pool import without_ray
 
-    with without_ray():
+    with without_ray(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "plot_curve", lambda _: b"")
         yield
 
 

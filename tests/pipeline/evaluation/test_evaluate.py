@@ -31,6 +31,7 @@ MEASURED = {
     "features": "tests.support.fake_metrics:edge_features",
     "metrics": ["tests.support.fake_metrics:largest_error"],
     "alphas": [0, 0.5],
+    "modes": ["auto", "residual"],
     "replicates": 5,
 }
 
