@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 
@@ -48,6 +49,28 @@ def save_results(path: Path | None, options: argparse.Namespace, results: object
             "results": results,
         }
         path.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def read_results(path: Path | None) -> dict[str, Any]:
+    """Return the results that `save_results` has written; empty if there is no such file."""
+    if path is None or not path.exists():
+        return {}
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["results"]
+    return found
+
+
+def replace_table(page: Path, script: str, table: str) -> None:
+    """Replace the table of a script in a page of Markdown.
+
+    Raises:
+        ValueError: The page has no markers `<!-- begin: SCRIPT -->` and `<!-- end: SCRIPT -->`.
+    """
+    begin, end = f"<!-- begin: {script} -->", f"<!-- end: {script} -->"
+    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not (found and found_end):
+        raise ValueError(f"{page} has no lines {begin} and {end}, between which the table goes: add them")
+    page.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")
 
 
 def time_call(call: Callable[[], object]) -> float:

@@ -1,31 +1,37 @@
 """The default against the published method: PSNR, Fréchet distances and the pattern in flat areas, over draws.
 
     python benchmarks/eval_against_published.py --autoencoder embedded --clean PHOTOS/kodak --natural PHOTOS/natural \
-        --calibration paired self unpaired --draws 20 --features vgg_features:features --allow-code --json FILE
+        --draws 20 --features vgg_features:features --allow-code --json FILE --page docs/measurements.md
 
 Test photos are the centre squares of every other photo of --clean, degraded and restored to x* by each --history (by
 default ten of them). For every draw of 16 calibration photos (`few_photos_draws.json`; unpaired sets take 16 others as
 the restored side) both methods fit a map with the same autoencoder. The default is mode auto with patches of 3, and
 the tone curve, gains and shrinkage that the calibration gives; the published method is plain mode with patches of 5,
 without any of these. Cells have medians over draws: PSNR, the change of the Fréchet distances of the feature maps
-relative to x*'s, the sum of the first three in brackets, and the mean of `flat_area_repetition`. --json keeps every
-draw. With --replicates, each map whose distance the default raises in the first draw gets a line with the 95 %
-interval of the change, from a bootstrap over the test photos.
+relative to x*'s, the sum of the first three in brackets, and the mean of `flat_area_repetition`. With --replicates,
+each map whose distance the default raises in the first draw gets a line with the 95 % interval of the change, from a
+bootstrap over the test photos.
+
+--json keeps what every draw has given, and a second call measures only what is missing there: draw by draw, so that a
+call that was stopped leaves as many draws of each history. --page replaces the table between the markers of a page.
 """
 
 import argparse
 import statistics
+import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks._fitting_methods import read_draws
 from benchmarks._photo_sets import PhotoSetScores, center_crop, read_photo, select_half
-from benchmarks._results import make_parser, save_results
+from benchmarks._results import make_parser, read_results, replace_table, save_results
 from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
 from deepot.evaluation import PhotoVariants, SweepPoint, compute_variants, flat_area_repetition
 from deepot.evaluation.bootstrap import bootstrap_distance, resample_counts
@@ -68,7 +74,7 @@ class History:
         self.name = f"{degradation}, {restorer}"
         self._degrade = load_degradation(degradation)
         self._restore = load_restorer(restorer, allow_code=True)
-        self.pair = lru_cache(maxsize=512)(self._pair)
+        self.pair = lru_cache(maxsize=64)(self._pair)
 
     def _pair(self, path: Path, crop: int, rounds: int) -> tuple[Pixels, Pixels]:
         """Return a photo after `rounds` − 1 and after `rounds` degradations and restorations, of one size."""
@@ -156,43 +162,100 @@ def growth_intervals(
     return found
 
 
-@torch.inference_mode()
-def measure_history(
-    options: argparse.Namespace, spec: str, autoencoder: LoadedAutoencoder, history: History, features: torch.nn.Module
-) -> dict[str, object]:
-    """Measure both methods on one history, and print a row of Markdown for each calibration and α."""
-    paths = select_half(sorted(options.clean.iterdir()), options.half)
-    photos = [history.pair(path, options.crop, 1) for path in paths]
-    _, clean = score_photos([original.to_rgb() for original, _ in photos], photos, features, None)
-    before, restored_scores = score_photos([restored.to_rgb() for _, restored in photos], photos, features, clean)
-    print(f"| **{history.name}**, {spec}; x*: {before.psnr:.2f} dB, {before.repetition:.2f} | | |", flush=True)
-    record: dict[str, object] = {"history": history.name, "autoencoder": spec, "restored": vars(before)}
-    for calibration in options.calibration:
-        found: dict[tuple[str, float], list[Score]] = {}
-        grown: dict[float, dict[int, tuple[float, float, float]]] = {}
-        for names in read_draws(options.draws):
-            for method, mode in METHODS.items():
-                transport = fit_draw(autoencoder, history, calibration, options.natural, names, method)
-                variants = list(compute_all_variants(autoencoder, transport, photos))
-                for alpha in options.alphas:
-                    images = [each.render(SweepPoint(mode.value, alpha)) for each in variants]
-                    score, scores = score_photos(images, photos, features, clean)
-                    found.setdefault((method, alpha), []).append(score)
-                    if method == "default" and options.replicates and len(found[method, alpha]) == 1:
-                        grown[alpha] = growth_intervals(scores, restored_scores, clean, options.replicates)
+class Measurement:
+    """The photos of the test and what they are measured with."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self._paths = select_half(sorted(options.clean.iterdir()), options.half)
+        self._features = call_factory(options.features)
+        self._prepared = lru_cache(maxsize=1)(self._prepare)
+
+    def _prepare(self, history: History) -> tuple[list[tuple[Pixels, Pixels]], PhotoSetScores, Score, PhotoSetScores]:
+        """Return the test photos with x*, the scores of the clean photos, and those of x*."""
+        photos = [history.pair(path, self._options.crop, 1) for path in self._paths]
+        _, clean = score_photos([original.to_rgb() for original, _ in photos], photos, self._features, None)
+        restored = score_photos([restored.to_rgb() for _, restored in photos], photos, self._features, clean)
+        return photos, clean, *restored
+
+    def score_restored(self, history: History) -> Score:
+        """Return the score of x*."""
+        return self._prepared(history)[2]
+
+    @torch.inference_mode()
+    def measure(
+        self,
+        autoencoder: LoadedAutoencoder,
+        history: History,
+        calibration: CalibrationKind,
+        names: dict[str, list[str]],
+    ) -> dict[str, object]:
+        """Measure both methods with the photos of a draw: the score of each at each α."""
+        photos, clean, _, restored_scores = self._prepared(history)
+        found: dict[str, object] = {}
+        for method, mode in METHODS.items():
+            transport = fit_draw(autoencoder, history, calibration, self._options.natural, names, method)
+            variants = list(compute_all_variants(autoencoder, transport, photos))
+            for alpha in self._options.alphas:
+                images = [each.render(SweepPoint(mode.value, alpha)) for each in variants]
+                score, scores = score_photos(images, photos, self._features, clean)
+                found[f"{method} {alpha:g}"] = asdict(score)
+                if method == "default" and self._options.replicates:
+                    grown = growth_intervals(scores, restored_scores, clean, self._options.replicates)
+                    found[f"grown {alpha:g}"] = grown
+        return found
+
+
+def measure_missing(options: argparse.Namespace, results: dict[str, dict[str, Any]]) -> None:
+    """Measure what the results do not hold yet, and save them after each history and calibration."""
+    measurement = Measurement(options)
+    autoencoders = {spec: load_autoencoder(spec, allow_code=True) for spec in options.autoencoder}
+    histories = [History(*names) for names in options.history or HISTORIES]
+    for number, names in enumerate(read_draws(options.draws)):
+        for spec, history, calibration in product(autoencoders, histories, options.calibration):
+            cells = results.setdefault(history.name, {}).setdefault(f"{spec}, {calibration}", {})
+            known = cells.get(str(number), {})
+            if all(f"published {alpha:g}" in known for alpha in options.alphas):
+                continue
+            results[history.name]["restored"] = asdict(measurement.score_restored(history))
+            found = measurement.measure(autoencoders[spec], history, calibration, names)
+            cells[str(number)] = known | found
+            save_results(options.json, options, results)
+            print(f"draw {number + 1}: {history.name}; {spec}, {calibration}", file=sys.stderr, flush=True)
+
+
+def format_table(options: argparse.Namespace, results: dict[str, dict[str, Any]]) -> str:
+    """Return the table of Markdown, with the number of draws in each row."""
+    lines = ["| | draws | default | published |", "| --- | --- | --- | --- |"]
+    for spec, names in product(options.autoencoder, options.history or HISTORIES):
+        history = results.get(f"{names[0]}, {names[1]}", {})
+        kinds = [kind for kind in options.calibration if history.get(f"{spec}, {kind}")]
+        if not kinds:
+            continue
+        before = _to_score(history["restored"])
+        lines.append(f"| **{names[0]}, {names[1]}**, {spec}; x*: {before.psnr:.2f} dB, {before.repetition:.2f} | | | |")
+        for calibration, alpha in product(kinds, options.alphas):
+            every_draw = history[f"{spec}, {calibration}"].values()
+            draws = [draw for draw in every_draw if f"published {alpha:g}" in draw]
+            cells = [
+                format_cell([_to_score(draw[f"{method} {alpha:g}"]) for draw in draws], before) for method in METHODS
+            ]
+            lines.append(f"| {calibration}, α = {alpha:g} | {len(draws)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def format_grown_maps(options: argparse.Namespace, results: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Yield a line for each map whose distance grows in the first draw, with the 95 % interval of its change."""
+    for name, spec, calibration in product(results, options.autoencoder, options.calibration):
+        first = results[name].get(f"{spec}, {calibration}", {}).get("0", {})
         for alpha in options.alphas:
-            cells = [format_cell(found[method, alpha], before) for method in METHODS]
-            print(f"| {calibration}, α = {alpha:g} | {' | '.join(cells)} |", flush=True)
-        for alpha, maps in grown.items():
-            for number, (change, low, high) in maps.items():
-                print(
-                    f"{calibration}, α = {alpha:g}: map {number} {change:+.0f} % ({low:+.0f} … {high:+.0f})", flush=True
-                )
-        record[f"{calibration.value}, grown maps"] = grown
-        record[calibration.value] = {
-            f"{method} {alpha:g}": [vars(score) for score in scores] for (method, alpha), scores in found.items()
-        }
-    return record
+            for number, (change, low, high) in first.get(f"grown {alpha:g}", {}).items():
+                interval = f"{change:+.0f} % ({low:+.0f} … {high:+.0f})"
+                yield f"{name}; {spec}, {calibration}, α = {alpha:g}: map {number} {interval}"
+
+
+def _to_score(values: dict[str, Any]) -> Score:
+    return Score(values["psnr"], tuple(values["frechet"]), values["repetition"])
 
 
 def main() -> None:
@@ -212,20 +275,21 @@ def main() -> None:
     parser.add_argument("--replicates", type=int, default=0, help="of the bootstrap, for maps whose distance grows")
     parser.add_argument("--alphas", type=float, nargs="+", default=list(ALPHAS))
     parser.add_argument("--features", required=True, help="module:factory of a network that returns feature maps")
+    parser.add_argument("--page", type=Path, help="Markdown page with the markers of the table")
+    parser.add_argument("--measured-only", action="store_true", help="only format what --json holds")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--allow-code", action="store_true")
     options = parser.parse_args()
     if not options.allow_code:
         parser.error(f"--features {options.features} runs code of that module: allow it with --allow-code")
     torch.set_num_threads(options.threads)
-    features = call_factory(options.features)
-    results = []
-    print("| | default | published |\n| --- | --- | --- |")
-    for spec in options.autoencoder:
-        autoencoder = load_autoencoder(spec, allow_code=True)
-        for names in options.history or HISTORIES:
-            results.append(measure_history(options, spec, autoencoder, History(*names), features))
-            save_results(options.json, options, {"results": results})
+    results = read_results(options.json)
+    if not options.measured_only:
+        measure_missing(options, results)
+    table = format_table(options, results)
+    print("\n".join([table, "", *format_grown_maps(options, results)]))
+    if options.page:
+        replace_table(options.page, "eval_against_published.py", table)
 
 
 if __name__ == "__main__":
