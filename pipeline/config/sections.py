@@ -18,7 +18,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from deepot.errors import SpecError
-from deepot.inference import DEFAULT_ALPHA, Preserve, TransportMode
+from deepot.inference import DEFAULT_ALPHA, Consistency, Preserve, TransportMode
 from pipeline import imageio
 from pipeline.config.output_layout import OutputLayout
 from pipeline.config.uri_checks import is_http_url
@@ -148,6 +148,11 @@ class Transport(ConfigSection):
         "none",
         description="input: alpha from 1 to 2 mixes the restored photo with the restorer's input, up to the least "
         "error at 2, as calibration pairs show; none: alpha above 1 extrapolates",
+    )
+    consistency: Consistency = Field(
+        Consistency.AUTO,
+        description="auto: results of JPEG files that only compression has degraded contradict none of their "
+        "coefficients; jpeg: nor do those of other JPEG files that are not restored here; off: nothing is checked",
     )
     refit: RefitPolicy = Field(
         RefitPolicy.NEVER,
