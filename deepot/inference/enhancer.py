@@ -146,8 +146,9 @@ class Enhancer:
         retries = self.autoencoder.device.type != "cpu"
         min_size = self.tiles.min_size(self.autoencoder) if retries else self.tiles.size
         stats, _ = retry_with_smaller_tiles(enhance_with_size, self.tiles.size, min_size)
-        if make_constraint is not None:
-            stats = self._project(pixels, make_constraint(original), stats)
+        constraint = stats.constraint if make_constraint is None else make_constraint(original)
+        if constraint is not None:
+            stats = self._project(pixels, constraint, stats)
         return replace(stats, change=ChangeSize.measure(original, pixels.samples))
 
     def _project(self, pixels: Pixels, constraint: Constraint, stats: EnhanceStats) -> EnhanceStats:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from deepot.inference import Constraint, ConstraintFactory, JpegConstraint
+from deepot.inference import Constraint, ConstraintFactory, Contradictions, JpegConstraint
 from deepot.photo import JpegCoefficients, Pixels
 from pipeline.imageio import DecodedImage, decode
 
@@ -43,12 +43,25 @@ def judge_result(data: bytes, photo: DecodedImage, constraints: Sequence[Constra
         return columns
     outside = total = 0
     for constraint, meant, page in zip(known, photo.pages, written, strict=True):
-        counts = [constraint.count(each) for each in _orient(page, meant, photo.properties["orientation"])]
-        if not counts:
+        counts = judge_decoded(constraint, meant, page, photo.properties["orientation"])
+        if counts is None:
             return columns
-        outside += min(counts).outside
-        total += counts[0].total
+        outside, total = outside + counts.outside, total + counts.total
     return columns | {"contradiction": outside / total if total else 0.0}
+
+
+def judge_decoded(
+    constraint: Constraint, meant: Pixels, page: Pixels, orientation: int | None
+) -> Contradictions | None:
+    """Count the contradictions of a page as it was decoded; None if it has another size or other channels than meant.
+
+    Args:
+        constraint: its constraint.
+        meant: a page of the size and the channels that it should have.
+        page: the page, in the stored orientation of the photo or upright.
+        orientation: the orientation of the photo by EXIF.
+    """
+    return min((constraint.count(each) for each in _orient(page, meant, orientation)), default=None)
 
 
 def _orient(page: Pixels, meant: Pixels, orientation: int | None) -> list[Pixels]:
