@@ -3,8 +3,10 @@
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -148,14 +150,16 @@ class Enhancer:
         stats, _ = retry_with_smaller_tiles(enhance_with_size, self.tiles.size, min_size)
         constraint = stats.constraint if make_constraint is None else make_constraint(original)
         if constraint is not None:
-            stats = self._project(pixels, constraint, stats)
+            stats = self._project(pixels, original, constraint, stats)
         return replace(stats, change=ChangeSize.measure(original, pixels.samples))
 
-    def _project(self, pixels: Pixels, constraint: Constraint, stats: EnhanceStats) -> EnhanceStats:
-        """Project a result onto a constraint, in place; returns the statistics with it."""
+    def _project(
+        self, pixels: Pixels, original: NDArray[Any], constraint: Constraint, stats: EnhanceStats
+    ) -> EnhanceStats:
+        """Project a result of the original samples onto a constraint, in place; returns the statistics with it."""
         start = time.perf_counter()
         if self.alpha != 1:
-            constraint.project(pixels, self.composition.find_constant_areas(pixels.samples))
+            constraint.project(pixels, self.composition.find_constant_areas(original))
         seconds = stats.seconds | {"decode": stats.seconds["decode"] + time.perf_counter() - start}
         return replace(stats, constraint=constraint, seconds=seconds)
 
