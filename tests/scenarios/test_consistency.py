@@ -129,7 +129,7 @@ def test_results_with_the_tables_of_the_file_are_not_limited_unless_the_job_says
         assert min(same) > 0.98
 
 
-def test_detail_mode_keeps_the_means_of_cells(make_jpeg_job):
+def test_detail_mode_keeps_the_means_of_cells_except_of_inks(make_jpeg_job):
     _, rows = rows_of(
         make_jpeg_job(
             transport={"alpha": 0, "mode": "detail", "consistency": "auto"}, calibration={"degradation": "blur:sigma=1"}
@@ -137,4 +137,4 @@ def test_detail_mode_keeps_the_means_of_cells(make_jpeg_job):
     )
     assert {row["consistency"] for row in rows.values()} == {"cell_means"}
     found = {name: row["contradiction"] for name, row in rows.items() if row["contradiction"] != 0}
-    assert found == {}
+    assert found.keys() <= {"inks.jpg"}  # where black ink is full, no other ink shows
