@@ -1,16 +1,14 @@
 from .job import FINGERPRINT_LENGTH, Job
 from .key_types import describe_number, is_list, leaf_types, list_choices, section_type
 from .loading import load_job, parse_job
+from .notifications import ENV_PREFIX, FILE_PREFIX, Notifications
 from .output_layout import MAP_PLACEHOLDER, OutputLayout, fixed_folder, output_folder
 from .sections import (
-    ENV_PREFIX,
-    FILE_PREFIX,
     Calibration,
     Compute,
     ConfigSection,
     Evaluation,
     Limits,
-    Notifications,
     Photos,
     RefitPolicy,
 )

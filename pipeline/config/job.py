@@ -7,7 +7,10 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from deepot.inference import Consistency
 from deepot.transport import CalibrationKind
+from pipeline import imageio
+from pipeline.config.notifications import Notifications
 from pipeline.config.output_layout import fixed_folder
 from pipeline.config.sections import (
     Calibration,
@@ -15,7 +18,6 @@ from pipeline.config.sections import (
     ConfigSection,
     Evaluation,
     Limits,
-    Notifications,
     Output,
     Photos,
     RefitPolicy,
@@ -94,7 +96,7 @@ class Job(ConfigSection):
             else {"restorer": self.restorer, "calibration.restorer": self.calibration_restorer}
         )
         for key, text in restorers.items():
-            if text.partition(":")[0].strip() == "identity":
+            if _is_identity(text):
                 raise ValueError(
                     f"transport.companion is input, but {key} is identity, whose input is the restored photo itself: "
                     "name the restorer and give it its own input, or leave out transport.companion"
@@ -105,6 +107,35 @@ class Job(ConfigSection):
                 f"{self.calibration_kind}: give calibration.reference with calibration.degradation"
             )
         return self
+
+    @model_validator(mode="after")
+    def _check_consistency(self) -> "Job":
+        if self.transport.consistency is Consistency.JPEG and not _is_identity(self.restorer):
+            raise ValueError(
+                f"transport.consistency is jpeg, but restorer is {self.restorer}, so that the restored photo is not "
+                "what the JPEG file holds: set it to auto, or leave out the restorer"
+            )
+        return self
+
+    def limits_by_coefficients(self, photo_format: str) -> bool:
+        """Whether the coefficients of a photo limit its result.
+
+        In a JPEG file they do where the restored photo is what the file holds. Unless the job demands it, compression
+        must be all that happened to the photos, as otherwise the coefficients are those of a photo that was degraded
+        before; and the result must not be written with the tables of the file, which would leave nothing of it.
+
+        Args:
+            photo_format: the format of the photo, as in the manifest.
+        """
+        consistency, calibration = self.transport.consistency, self.calibration or Calibration()
+        if photo_format != "JPEG" or consistency is Consistency.OFF:
+            return False
+        if consistency is Consistency.JPEG:
+            return True
+        restorers = self.restorer, self.calibration_restorer
+        steps = (calibration.degradation or "").split("+")
+        only_compression = len(steps) == 1 and steps[0].partition(":")[0].strip() == "jpeg"
+        return only_compression and all(map(_is_identity, restorers)) and self.output.format != imageio.SAME_FORMAT
 
     @property
     def has_companion(self) -> bool:
@@ -201,6 +232,10 @@ class Job(ConfigSection):
             "max_bytes": self.limits.max_bytes,
             "dtype": self.compute.dtype,
         }
+
+
+def _is_identity(restorer: str) -> bool:
+    return restorer.partition(":")[0].strip() == "identity"
 
 
 def _hash_settings(settings: Mapping[str, Any], models: Mapping[str, str]) -> str:

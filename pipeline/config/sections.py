@@ -1,7 +1,6 @@
 """The sections of a job file as frozen models: one declaration for YAML keys, flags and documentation."""
 
 import os
-import re
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -15,25 +14,18 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from deepot.errors import SpecError
-from deepot.inference import DEFAULT_ALPHA, Preserve, TransportMode
+from deepot.inference import DEFAULT_ALPHA, Consistency, Preserve, TransportMode
 from deepot.transport import MAX_ALPHA, MAX_STRENGTH, MIN_ALPHA, MIN_STRENGTH
 from pipeline import imageio
 from pipeline.config.output_layout import OutputLayout
-from pipeline.config.uri_checks import is_http_url
 from pipeline.storage import absolute_uri
 
 Auto = Literal["auto"]
 Alpha = Annotated[float, Field(ge=MIN_ALPHA, le=MAX_ALPHA)]
 AlphaGoal = Annotated[str, Field(pattern=r"^(min-error|loss<=\d+(\.\d+)?dB)$")]
 """What decides α by the error that calibration pairs show (`deepot.transport.ErrorCurve`)."""
-ENV_PREFIX = "env:"
-"""Precedes the name of an environment variable that holds a webhook's URL."""
-_ENV_NAME = re.compile(r"[^\s/:=]+")
-FILE_PREFIX = "file:"
-"""Precedes the path of a local file that holds a webhook's URL."""
 
 
 def _to_absolute_uri(uri: str) -> str:
@@ -153,6 +145,11 @@ class Transport(ConfigSection):
         "none",
         description="input: alpha from 1 to 2 mixes the restored photo with the restorer's input, up to the least "
         "error at 2, as calibration pairs show; none: alpha above 1 extrapolates",
+    )
+    consistency: Consistency = Field(
+        Consistency.AUTO,
+        description="auto: results of JPEG files that only compression has degraded contradict none of their "
+        "coefficients; jpeg: nor do those of other JPEG files that are not restored here; off: nothing is checked",
     )
     refit: RefitPolicy = Field(
         RefitPolicy.NEVER,
@@ -290,32 +287,3 @@ class Evaluation(ConfigSection):
     crop: int = Field(1024, ge=16, description="side of the centre crop that is measured, in pixels")
     limit: int = Field(200, ge=1, description="at most this many photos, chosen by a hash of their names")
     replicates: int = Field(100, ge=0, description="bootstrap replicates for the intervals")
-
-
-class Notifications(ConfigSection):
-    """Who is notified when a job ends."""
-
-    webhook: str | None = Field(
-        None,
-        description="env:NAME or file:PATH, which holds the URL that the JSON line of --json is posted to; the URL "
-        "itself only in a job file",
-        repr=False,
-    )
-
-    @field_validator("webhook")
-    @classmethod
-    def _check_webhook(cls, text: str | None) -> str | None:
-        if text is None:
-            return None
-        if text.startswith(ENV_PREFIX):
-            if _ENV_NAME.fullmatch(text.removeprefix(ENV_PREFIX)) is None:
-                raise PydanticCustomError("webhook", "what follows env: must be the name of an environment variable")
-        elif text.startswith(FILE_PREFIX):
-            path = text.removeprefix(FILE_PREFIX)
-            if not path.strip("/") or is_http_url(path):
-                raise PydanticCustomError("webhook", "what follows file: must be the path of a local file")
-        elif not is_http_url(text):
-            raise PydanticCustomError("webhook", "it must be env:NAME, file:PATH, or an http:// or https:// URL")
-        elif "@" in text.partition("://")[2].partition("/")[0]:
-            raise PydanticCustomError("webhook", "a URL with a user name or password is not accepted")
-        return text

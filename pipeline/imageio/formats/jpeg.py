@@ -7,10 +7,11 @@ from typing import Any
 
 from PIL import Image, JpegImagePlugin
 
-from deepot.photo import Pixels
+from deepot.photo import JpegCoefficients, Pixels
 from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.formats import jpeg_markers, jpeg_mpf
 from pipeline.imageio.formats.jpeg_coding import read_save_options
+from pipeline.imageio.formats.jpeg_coefficients import read_coefficients
 from pipeline.imageio.formats.jpeg_end import complete_end
 from pipeline.imageio.formats.jpeg_segments import fit_to_segments
 from pipeline.imageio.formats.option_checks import check_quality, check_subsampling
@@ -92,6 +93,10 @@ class JpegFormat(PillowFormat):
         segments = jpeg_markers.build_extra_option(metadata)
         data = save_with_pillow(pixels, self.name, {**options, **segments, **arguments})
         return jpeg_markers.restore_density_and_trailer(data, metadata)
+
+    def read_coefficients(self, data: bytes) -> JpegCoefficients | None:
+        """Return the coefficients of a file: see `jpeg_coefficients.read_coefficients`."""
+        return read_coefficients(complete_end(data))
 
     def explain_unreadable(self, data: bytes) -> ImageError:
         """Return the error for a file that Pillow could not identify: a high bit depth, or a damaged file."""

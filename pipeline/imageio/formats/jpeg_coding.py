@@ -21,7 +21,7 @@ def read_save_options(image: JpegImagePlugin.JpegImageFile) -> dict[str, Any]:
     }
     if image.layers != 3:
         return options
-    if _is_rgb(image):
+    if is_rgb(image):
         return options | {"keep_rgb": True}
     (_, across, down, _), *colours = image.layer
     halved_across = min(across // part[1] for part in colours) >= 2
@@ -46,7 +46,7 @@ def _read_quantization_tables(image: JpegImagePlugin.JpegImageFile) -> list[list
     return tables
 
 
-def _is_rgb(image: JpegImagePlugin.JpegImageFile) -> bool:
+def is_rgb(image: JpegImagePlugin.JpegImageFile) -> bool:
     """Whether the three components of a file are red, green and blue, by the rules of libjpeg."""
     if "jfif" in image.info:
         return False
