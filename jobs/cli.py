@@ -129,7 +129,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args, unknown = parser.parse_known_args(arguments)
     if unknown:
         command = parser.commands[args.command]
-        command.error(f"unrecognized arguments: {' '.join(unknown)}{command.hint_at(unknown)}")
+        flags = [word.partition("=")[0] for word in unknown if word.startswith("-")]
+        named = flags or unknown  # what follows an unknown flag may be a secret
+        command.error(f"unrecognized arguments: {' '.join(named)}{command.hint_at(unknown)}")
     with _sigterm_as_interrupt():
         return _run(args)
 
@@ -223,7 +225,7 @@ def _build_parser() -> _ProgramParser:
     parser.add_argument("--version", action="version", version=f"deepot {deepot.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_CommandParser)
     for name, summary in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        command = commands.add_parser(name, help=summary, description=summary)
         command.undeclared = name
         command.add_argument("-q", "--quiet", action="store_true", help="print results and errors only")
         command.add_argument("-v", "--verbose", action="store_true", help="print logs, warnings and full tracebacks")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from deepot.photo import BLOCK
 
 _FLAT_STD = 1.5  # levels of 255: of the samples of a block
-_BAND_ROWS = 32  # blocks
+_BAND_PIXELS = 2**18  # measured at a time, for temporary arrays of 6 MB each
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class ChangeSize:
     @classmethod
     def measure(cls, before: NDArray[Any], after: NDArray[Any]) -> "ChangeSize":
         """Return the size of the change between samples (H, W, C) of the same dtype, uint8 or uint16."""
-        step = _BAND_ROWS * BLOCK
+        step = max(1, _BAND_PIXELS // (BLOCK * before.shape[1])) * BLOCK
         scale = 255 / np.iinfo(before.dtype).max
         return cls.total(
             cls._measure_band(before[top : top + step] * scale, after[top : top + step] * scale)

@@ -50,7 +50,7 @@ def load_job(path: Path | str | None, overrides: Mapping[str, Any] | None = None
 
 def _read_mapping(path: Path | str) -> dict[str, Any]:
     try:
-        content = yaml.load(_read_text(path), _UniqueKeyLoader)
+        content = _UniqueKeyLoader(_read_text(path)).get_single_data()
     except IsADirectoryError as error:
         raise ConfigError(f"{path} is a folder: 'deepot init {path}' writes a job file for the photos in it") from error
     except FileNotFoundError as error:

@@ -90,7 +90,7 @@ def test_verify_of_an_unfinished_run_counts_uncommitted_images_and_finds_nothing
     write(run.success_marker, success)
     for committed in (6, 4):
         assert main(["verify", run.uri]) == 0
-        assert f"{7 - committed} of 7 planned images have no commit" in capsys.readouterr().out
+        assert f"{7 - committed} of 7 planned photos have no commit" in capsys.readouterr().out
         assert verify_run(run, NullProgress()) == VerificationReport(committed, (), 7, 7 - committed)
         delete(run.success_marker)
         delete(run.commit(0))

@@ -138,7 +138,7 @@ def test_status_watch_ends_with_the_run(storage_folder, monkeypatch, capsys, fla
         assert (last["failed"], last["codes"], last["complete"]) == (2, {"damaged": 2}, True)
     else:
         assert lines[0].endswith("0 of 4 (0.0%): 0 ok, 0 skipped, 0 failed")
-        assert lines[1].endswith("2 of 4 (50.0%): 2 ok, 0 skipped, 0 failed, 0.5 images/s, 0:00:04 left")
+        assert lines[1].endswith("2 of 4 (50.0%): 2 ok, 0 skipped, 0 failed, 0.5 photos/s, 0:00:04 left")
         assert lines[2:] == [lines[2], "         2 × damaged"]
 
 

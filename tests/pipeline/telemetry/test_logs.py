@@ -126,7 +126,7 @@ def test_command_line_with_json_logging_writes_only_json_lines(tmp_path, capsys,
     monkeypatch.setenv(logs.LOG_FORMAT_ENV, "xml")
     with pytest.raises(SystemExit, match="2"):
         main(["status", str(tmp_path)])
-    assert "--log-format: invalid LogFormat value: 'xml'" in capsys.readouterr().err
+    assert "--log-format: 'xml' is not possible: give text or json" in capsys.readouterr().err
 
 
 def test_route_logger_writes_lines_of_ray_as_json(tmp_path):
