@@ -9,10 +9,7 @@ from pydantic import Field, model_validator
 
 from deepot.inference import Consistency
 from deepot.transport import CalibrationKind
-<<<<<<< HEAD
 from pipeline import imageio
-=======
->>>>>>> main
 from pipeline.config.notifications import Notifications
 from pipeline.config.output_layout import fixed_folder
 from pipeline.config.sections import (
