@@ -12,14 +12,13 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 from PIL import Image
 
 from benchmarks._results import make_parser, save_results
 from benchmarks._synthetic_photos import make_photo
-from benchmarks.bench_startup import LAUNCHER, measure_seconds
+from benchmarks.bench_startup import LAUNCHER, measure_seconds, print_seconds
 
 _WIDTH, _HEIGHT = 816, 612
 _PHOTOS = 10
@@ -55,11 +54,7 @@ def main() -> None:
             for name, words in make_commands(photos, Path(folder, str(repetition))).items():
                 found = measure_seconds([sys.executable, LAUNCHER, *words])
                 results.setdefault(name, []).append(found)
-    for name, times in results.items():
-        cpu_s, seconds = zip(*times, strict=True)
-        print(
-            f"{name:30} {min(cpu_s):5.1f} CPU-s at least, {median(cpu_s):5.1f} in the median; {median(seconds):5.1f} s"
-        )
+    print_seconds(results)
     save_results(options.json, options, results)
 
 

@@ -93,6 +93,15 @@ def measure(commands: Mapping[str, Callable[[], Sequence[str]]], repeats: int) -
     return seconds
 
 
+def print_seconds(results: Mapping[str, Sequence[tuple[float, float]]]) -> None:
+    """Print the CPU-seconds and seconds of the repetitions of each command."""
+    for name, found in results.items():
+        cpu_s, seconds = zip(*found, strict=True)
+        print(
+            f"{name:30} {min(cpu_s):5.2f} CPU-s at least, {median(cpu_s):5.2f} in the median; {median(seconds):5.2f} s"
+        )
+
+
 def main() -> None:
     """Measure the commands and the imports."""
     parser = make_parser(__doc__)
@@ -109,11 +118,7 @@ def main() -> None:
         commands["deepot run, three photos"] = lambda: [sys.executable, LAUNCHER, "run", *small_job()]
         commands["the same from Python"] = lambda: [sys.executable, "-c", RUN_FROM_PYTHON, *small_job()]
         results = measure(commands, options.repeats)
-    for name, found in results.items():
-        cpu_s, seconds = zip(*found, strict=True)
-        print(
-            f"{name:30} {min(cpu_s):5.2f} CPU-s at least, {median(cpu_s):5.2f} in the median; {median(seconds):5.2f} s"
-        )
+    print_seconds(results)
     save_results(options.json, options, results)
 
 

@@ -16,8 +16,9 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 import deepot
+from deepot.arguments import nearest_hint
 from deepot.errors import DeepotError
-from jobs.console import print_error, quiet_output
+from jobs.console import flush_output, print_error, quiet_output
 from jobs.log_output import LoggedStdout
 from pipeline.escaping import escape, iter_traceback_lines
 from pipeline.redaction import redact
@@ -108,8 +109,8 @@ class _ProgramParser(_Parser):
     def error(self, message: str) -> NoReturn:
         """Exit with status 2 and a sentence; a misspelled command gets the one that is spelled most like it."""
         found = re.match(r"argument COMMAND: invalid choice: '(.*?)' ", message)
-        if found and (near := get_close_matches(found[1], self.commands, n=1)):
-            message = f"there is no command '{found[1]}'; did you mean '{near[0]}'?"
+        if found and (hint := nearest_hint(found[1], self.commands)):
+            message = f"there is no command '{found[1]}'{hint}"
         super().error(message)
 
 
@@ -177,10 +178,7 @@ def _run_as_text(args: argparse.Namespace) -> int:
     """Run a command and print an error as one sentence on standard error."""
     try:
         exit_status: int = _import_command(args.command).main(args)
-        sys.stdout.flush()
-    except BrokenPipeError:  # of a reader such as `head`, which has what it wants
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
-        return 128 + signal.SIGPIPE
+        flush_output()
     except Exception as error:
         if args.verbose:
             for line in iter_traceback_lines(error):
@@ -206,6 +204,7 @@ def _run_as_json(args: argparse.Namespace) -> int:
     try:
         with redirect_stdout(LoggedStdout(sys.stdout)):
             exit_status: int = _import_command(args.command).main(args)
+        flush_output()
     except DeepotError as error:
         log.error("%s", error, exc_info=args.verbose)
         return 2

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -63,7 +64,6 @@ class Color(StrEnum):
 
     RED = "\x1b[31m"
     GREEN = "\x1b[32m"
-    YELLOW = "\x1b[33m"
 
 
 _RESET_COLOR = "\x1b[0m"
@@ -88,7 +88,28 @@ def print_line(line: str, color: Color | None = None) -> None:
 
 def print_result(line: str, color: Color | None = None) -> None:
     """Print a line that the command was called for, such as a line of a file's text, even if output is quiet."""
-    print(_paint(escape(line), color, sys.stdout))
+    _write(_paint(escape(line), color, sys.stdout))
+
+
+def flush_output() -> None:
+    """Write what standard output holds back, before the command reports how it ended."""
+    with _ended_by_reader():
+        sys.stdout.flush()
+
+
+def _write(text: str, *, flush: bool = False) -> None:
+    with _ended_by_reader():
+        print(text, flush=flush)
+
+
+@contextmanager
+def _ended_by_reader() -> Iterator[None]:
+    """Within the context end the command, as SIGPIPE would, if a reader such as `head` has closed standard output."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter flushes once more at its end
+        raise SystemExit(128 + signal.SIGPIPE) from None
 
 
 def print_error(line: str) -> None:
@@ -107,7 +128,7 @@ def print_update(lines: Sequence[str], replaced_lines: int) -> None:
     """Print lines at once, on a terminal in place of the last `replaced_lines` lines if that is not 0."""
     move = _MOVE_UP_AND_CLEAR.format(replaced_lines) if replaced_lines else ""
     if not _quiet:
-        print(move + "\n".join(map(escape, lines)), flush=True)
+        _write(move + "\n".join(map(escape, lines)), flush=True)
 
 
 def make_progress() -> Progress:
@@ -185,4 +206,4 @@ def print_drift(drift: Mapping[str, object] | None) -> None:
 
 def print_json(**values: object) -> None:
     """Print one line of JSON for a scheduler."""
-    print(to_json_line(values), flush=True)
+    _write(to_json_line(values), flush=True)

@@ -48,12 +48,13 @@ def write_packaged_photos(folder: Path, max_size: tuple[int, int]) -> list[Path]
                 ) from error
             with source.open("rb") as file, Image.open(file) as image:
                 path = folder / f"{Path(name).stem}.png"
-                _write_png_if_changed(_crop_middle(image.convert("RGB"), max_size, name in _WITH_FACE_AT_TOP), path)
+                _write_png_if_changed(crop_middle(image.convert("RGB"), max_size, name in _WITH_FACE_AT_TOP), path)
                 paths.append(path)
     return paths
 
 
-def _crop_middle(image: Image.Image, max_size: tuple[int, int], from_top: bool) -> Image.Image:
+def crop_middle(image: Image.Image, max_size: tuple[int, int], from_top: bool = False) -> Image.Image:
+    """Return the middle of an image, or that of its upper edge, of at most a width and a height, multiples of 4."""
     width, height = (min(sides) // 4 * 4 for sides in zip(image.size, max_size, strict=True))
     left, top = (image.width - width) // 2, 0 if from_top else (image.height - height) // 2
     return image.crop((left, top, left + width, top + height))

@@ -13,6 +13,7 @@ from pipeline.errors import ConfigError
 JOB_SUFFIXES = (".yaml", ".yml", ".json")
 """The suffixes of job files."""
 _MAX_PORT = 65_535
+_MAX_PHOTOS = 1000  # of a page
 _KEY_PREFIX = "key:"
 SHORT_FLAGS = {
     "calibration.reference": "--reference",
@@ -69,6 +70,29 @@ def add_code_flag(parser: argparse.ArgumentParser) -> None:
     """Add --allow-code."""
     parser.add_argument(
         "--allow-code", action="store_true", help="allow module:factory in the job, which imports and runs that module"
+    )
+
+
+def add_photo_count_flag(parser: argparse.ArgumentParser, default: int) -> None:
+    """Add --photos, the number of photos of a page."""
+    parser.add_argument(
+        "--photos",
+        type=whole_number(1, _MAX_PHOTOS),
+        default=default,
+        metavar="NUMBER",
+        help="number of photos that the page shows (default: %(default)s, about 0.4 MB each)",
+    )
+
+
+def add_page_flag(parser: argparse.ArgumentParser, default: str, *other_names: str) -> None:
+    """Add --page, the file of a page."""
+    parser.add_argument(
+        "--page",
+        *other_names,
+        type=file_with_suffix(".html"),
+        default=default,
+        metavar="FILE.html",
+        help="the page (default: %(default)s)",
     )
 
 

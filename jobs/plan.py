@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from jobs.console import print_json, print_line, print_passed_over
+from jobs.console import count_of, print_json, print_line, print_passed_over
 from jobs.estimate_output import print_estimate
 from jobs.flags import add_job_arguments, job_from_args, number, run_options_from_args, whole_number
 from pipeline import estimation, runs, stages
@@ -47,7 +47,7 @@ def main(args: argparse.Namespace) -> int:
     summary = stages.plan_job(context)
     print_line(f"run      {context.run.uri}")
     print_line(f"photos   {summary.found} ({summary.found_bytes / _MIB:.1f} MiB)")
-    shards = f"{summary.shards} shard" + "s" * (summary.shards != 1)
+    shards = count_of(summary.shards, "shard")
     print_line(f"new      {summary.new} ({summary.new_bytes / _MIB:.1f} MiB) in {shards}")
     if summary.missing:
         print_line(f"missing  {summary.missing} that were planned earlier; their results are kept")

@@ -10,7 +10,7 @@ from jobs.flags import (
     add_code_flag,
     add_json_flag,
     add_key_flags,
-    file_with_suffix,
+    add_page_flag,
     key_values,
     run_options_from_args,
     whole_number,
@@ -45,13 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="of larger photos only the middle is shown, at most this many pixels wide and high (default: %(default)s)",
     )
-    parser.add_argument(
-        "--page",
-        type=file_with_suffix(".html"),
-        default=f"{_FOLDER}.html",
-        metavar="FILE.html",
-        help="the page (default: %(default)s)",
-    )
+    add_page_flag(parser, f"{_FOLDER}.html")
     add_code_flag(parser)
     add_json_flag(parser)
     add_key_flags(parser)

@@ -4,30 +4,22 @@ import argparse
 import shlex
 
 from jobs.console import print_json, print_line
-from jobs.flags import JOB_SUFFIXES, add_json_flag, add_run_argument, file_with_suffix, run_from_args, whole_number
+from jobs.flags import (
+    JOB_SUFFIXES,
+    add_json_flag,
+    add_page_flag,
+    add_photo_count_flag,
+    add_run_argument,
+    run_from_args,
+)
 from pipeline import review, runs, storage
-
-_MAX_PHOTOS = 1000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the run, the number of photos, the page and the decisions."""
     add_run_argument(parser)
-    parser.add_argument(
-        "--photos",
-        type=whole_number(1, _MAX_PHOTOS),
-        default=review.DEFAULT_REVIEW_PHOTOS,
-        metavar="NUMBER",
-        help="number of photos that the page shows (default: %(default)s, about 0.4 MB each)",
-    )
-    parser.add_argument(
-        "--page",
-        "--output",
-        type=file_with_suffix(".html"),
-        default="deepot-review.html",
-        metavar="FILE.html",
-        help="the page (default: %(default)s)",
-    )
+    add_photo_count_flag(parser, review.DEFAULT_REVIEW_PHOTOS)
+    add_page_flag(parser, "deepot-review.html", "--output")
     parser.add_argument(
         "--decisions",
         metavar="FILE.json",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from tests.support import soak
 from tests.support.s3_fault_proxy import FaultProxy, run_s3_server
@@ -15,6 +16,9 @@ SHARED_FOLDER = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_configure():
+    """Let no test depend on how fast the machine is: Hypothesis measures how long examples take to make and to run."""
+    settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("any machine")
     torch.set_num_threads(max(1, 2 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
 
 
@@ -140,10 +144,12 @@ def without_plots(monkeypatch):
 
 @pytest.fixture
 def in_process():
-    """Runs the stages in this process, without Ray."""
+    """Runs the stages in this process, without Ray and without plots of evaluations, which have tests of their own."""
+    from pipeline.evaluation import evaluate
     from tests.support.in_process_pool import without_ray
 
-    with without_ray():
+    with without_ray(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "plot_curve", lambda _: b"")
         yield
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Mapping
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from deepot.arguments import nearest_hint
 from deepot.autoencoder.diffusers_autoencoder import DiffusersAutoencoder
 from deepot.autoencoder.model_config import check_config, describe_json
 from deepot.errors import AutoencoderError
@@ -51,10 +51,9 @@ def _download(name: str, repository: str, subfolder: str) -> Path:
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     if "/" not in repository:
-        hint = "; did you mean 'embedded'?" if get_close_matches(repository, ["embedded"]) else ""
         raise AutoencoderError(
             f"autoencoder '{name}': there is no such folder, and names on the Hugging Face hub have an owner, as in "
-            f"'owner/name'{hint}"
+            f"'owner/name'{nearest_hint(repository, ['embedded'])}"
         )
     is_offline = not _can_reach_hub()  # its client would try for half a minute, and print each attempt twice
     fetch = partial(hf_hub_download, repository, subfolder=subfolder or None, local_files_only=is_offline)

@@ -68,8 +68,9 @@ def split_axis(length: int, count: int, halo: int, blend: int) -> list[Span]:
     """
     if count == 1:
         return [Span(0, length, 0, length, 0, 0)]
-    window = min_window_length(length, count, halo, blend)
-    if window < _min_window(halo, blend):
+    window = _window_length(length, count, halo, blend)
+    if not window:
+        window = min_window_length(length, count, halo, blend)
         raise ValueError(f"tiles of {window} cells are too small for a halo of {halo} and a blend of {blend} cells")
     starts = [index * (length - window) // (count - 1) for index in range(count)]
     windows = []
@@ -108,9 +109,47 @@ def choose_grid(height: int, width: int, window: int, halo: int, blend: int) -> 
         computed_cells = rows * columns * window_height * min_window_length(width, columns, halo, blend)
         candidate = (computed_cells, rows * columns, window_height, rows, columns)
         best = candidate if best is None else min(best, candidate)
-    if best is None:
+    if best is not None:
+        return best[-2], best[-1]
+    return _choose_overlapping_grid(height, width, window, halo, blend)
+
+
+def _choose_overlapping_grid(height: int, width: int, window: int, halo: int, blend: int) -> tuple[int, int]:
+    """Return what `choose_grid` does for windows that have to overlap more than halo and blend need.
+
+    So it is with images hardly larger than a tile, the windows of which would otherwise be too short.
+
+    Raises:
+        ValueError: there are no such windows.
+    """
+    row_counts, column_counts = (_smallest_counts(length, halo, blend) for length in (height, width))
+    fitting = [
+        (rows * columns * tall * wide, rows, columns)
+        for tall, rows in row_counts.items()
+        for wide, columns in column_counts.items()
+        if tall * wide <= window**2
+    ]
+    if not fitting:
         raise ValueError(f"tiles of {window} cells are too small for a halo of {halo} and a blend of {blend} cells")
-    return best[-2], best[-1]
+    return min(fitting)[1:]
+
+
+def _smallest_counts(length: int, halo: int, blend: int) -> dict[int, int]:
+    """Return each possible length of the windows of an axis, and how many of them cover it at least."""
+    counts = dict[int, int]()
+    for count in range(1, length + 1):
+        if window := _window_length(length, count, halo, blend):
+            counts.setdefault(window, count)
+    return counts
+
+
+def _window_length(length: int, count: int, halo: int, blend: int) -> int:
+    """Return the length of windows that cover an axis, as short as halo and blend allow; 0 if there is none."""
+    if count == 1:
+        return length
+    window = max(min_window_length(length, count, halo, blend), _min_window(halo, blend))
+    is_possible = window <= length and (length - window) // (count - 1) >= max(1, blend)
+    return window if is_possible else 0
 
 
 def _min_window(halo: int, blend: int) -> int:

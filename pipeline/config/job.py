@@ -62,11 +62,12 @@ class Job(ConfigSection):
 
     @model_validator(mode="after")
     def _check_calibration(self) -> "Job":
-        kind = self.calibration_kind if self.map is None else None
-        if kind is not None and self.transport.mixture_components > 1:  # one Gaussian takes all settings
-            from deepot.transport import load_map_kind  # imports torch
+        if self.map is None:
+            kind = self.calibration_kind  # raises if there is nothing to calibrate from
+            if self.transport.mixture_components > 1:  # one Gaussian takes all settings
+                from deepot.transport import load_map_kind  # imports torch
 
-            load_map_kind(self.transport.map_kind).check_settings(self.transport.patch_size, kind)
+                load_map_kind(self.transport.map_kind).check_settings(self.transport.patch_size, kind)
         if self.transport.refit is not RefitPolicy.NEVER and (self.map or "{map}" not in self.output.uri):
             reason = (
                 "the job names a map: leave out one of the two"

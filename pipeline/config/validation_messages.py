@@ -15,8 +15,8 @@ from pipeline.config.renamed_keys import REMOVED_KEYS, RENAMED_KEYS, RENAMED_VAL
 from pipeline.config.sections import ConfigSection
 
 _SHORT_REPR = reprlib.Repr()
-_TEXT_ERRORS = ("string_type", "model_type")
 _SHORT_REPR.maxlevel = 2  # aliases of YAML make short files into endless values
+_TEXT_ERRORS, _CHOICE_ERRORS = ("string_type", "model_type"), ("literal_error", "enum")  # types of pydantic's errors
 
 
 def describe_errors(items: Iterable[dict[str, Any]]) -> list[str]:
@@ -43,7 +43,7 @@ def _describe_error(item: dict[str, Any]) -> str:
     message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "string_type":
         message = "it must be text"
-    if item["type"] in ("literal_error", "enum"):
+    if item["type"] in _CHOICE_ERRORS:
         message = f"it must be {item['ctx']['expected']}"
     if not where:
         return message
@@ -67,7 +67,7 @@ def _hint(path: Sequence[str], item: dict[str, Any]) -> str:
         return ": write it in quotes"
     key = ".".join(part for part in path if not part.isdigit())
     new_value = RENAMED_VALUES.get((key, value)) if isinstance(value, str) else None
-    if new_value is None and item["type"] in ("literal_error", "enum") and isinstance(value, str):
+    if new_value is None and item["type"] in _CHOICE_ERRORS and isinstance(value, str):
         new_value = next(iter(get_close_matches(value, re.findall(r"'([^']*)'", item["ctx"]["expected"]), n=1)), None)
     return f"; did you mean '{new_value}'?" if new_value else ""
 

@@ -5,8 +5,9 @@ They hold for the bytes of an input, whatever map is applied later; an input tha
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from pipeline.errors import RunError
 from pipeline.review.decision_file import Decision
@@ -123,7 +124,7 @@ def find_overruled_rows(run: RunPaths, records: Iterable[DecisionRecord]) -> Ove
         by_shard[record.shard].append(record)
     overruled, names = dict[int, list[Mapping[str, str]]](), dict[str, int]()
     for shard, decided in sorted(by_shard.items()):
-        rows = _read_rows(run, shard)
+        rows = read_shard_rows(run, shard, _COLUMNS)
         if contradicted := _find_contradicted(rows, decided):
             overruled[shard] = contradicted
             names |= {row["file_name"]: shard for row in rows}
@@ -143,13 +144,13 @@ def _find_contradicted(rows: Iterable[Mapping[str, str]], decided: Iterable[Deci
     return [row for row in rows if row["status"] == wrong.get((row["input_uri"], row["input_sha256"]))]
 
 
-def _read_rows(run: RunPaths, shard: int) -> list[dict[str, str]]:
-    """Read the rows of a shard; none if it is not committed, which is processed anyway."""
+def read_shard_rows(run: RunPaths, shard: int, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Read columns of the rows of a shard; none if it is not committed: not processed yet, or requeued."""
     try:
         files = read_commit(run, shard)
-        return [row for file in files for row in read_manifest_file(run, file).select(_COLUMNS).to_pylist()]
     except FileNotFoundError:
         return []
+    return [row for file in files for row in read_manifest_file(run, file).select(columns).to_pylist()]
 
 
 def _read_records(uri: str) -> dict[str, DecisionRecord]:

@@ -6,8 +6,8 @@ from typing import Any
 
 from pipeline.errors import ConfigError, RunError
 from pipeline.review.decision_file import Decision, Review, ReviewedPhoto
-from pipeline.review.decision_records import DecisionRecord, read_decision_records
-from pipeline.runs import RunPaths, find_last_shards, read_commit, read_manifest_file
+from pipeline.review.decision_records import DecisionRecord, read_decision_records, read_shard_rows
+from pipeline.runs import RunPaths, find_last_shards
 
 _COLUMNS = ["input_uri", "input_sha256", "output_sha256", "status"]
 
@@ -21,7 +21,8 @@ def match_decisions(run: RunPaths, review: Review) -> dict[str, DecisionRecord]:
     """
     decided = {photo.input: photo for photo in review.photos if photo.decision is not Decision.UNDECIDED}
     shards = find_last_shards(run, decided)
-    rows = _read_rows(run, {shards[uri] for uri in decided if uri in shards})
+    needed = sorted({shards[uri] for uri in decided if uri in shards})
+    rows = {(shard, row["input_uri"]): row for shard in needed for row in read_shard_rows(run, shard, _COLUMNS)}
     before = read_decision_records(run)
     found = {}
     for uri, photo in decided.items():
@@ -52,17 +53,3 @@ def _match(photo: ReviewedPhoto, row: Mapping[str, Any] | None, before: Decision
             "'deepot review' and review it again"
         )
     return DecisionRecord(photo.input, row["input_sha256"], photo.result_sha256, 0, photo.decision)
-
-
-def _read_rows(run: RunPaths, shards: set[int]) -> dict[tuple[int, str], dict[str, Any]]:
-    """Read the rows of committed shards, by shard and input."""
-    found = {}
-    for shard in sorted(shards):
-        try:
-            files = read_commit(run, shard)
-        except FileNotFoundError:
-            continue  # not processed yet, or requeued
-        for file in files:
-            for row in read_manifest_file(run, file).select(_COLUMNS).to_pylist():
-                found[shard, row["input_uri"]] = row
-    return found

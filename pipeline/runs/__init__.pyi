@@ -1,7 +1,7 @@
 from .attempt_names import is_attempt_name, is_manifest_file_name, new_attempt_name
 from .case_collisions import check_case_collisions
 from .commit_check import check_visible
-from .commits import ManifestFile, commit, list_committed_shards, read_commit
+from .commits import ManifestFile, commit, count_uncommitted_images, list_committed_shards, read_commit
 from .hash_set import HashSet, hash_name
 from .lease import check_lease, hold_lease
 from .manifest import (
@@ -68,6 +68,7 @@ __all__ = [
     "clear_success_marker",
     "commit",
     "count_planned_images",
+    "count_uncommitted_images",
     "estimate_cost",
     "extend_plan",
     "finalize_run",

@@ -8,6 +8,7 @@ from functools import partial
 from pipeline.errors import RunError
 from pipeline.runs.lease import check_lease
 from pipeline.runs.paths import RunPaths
+from pipeline.runs.plan import count_planned_images
 from pipeline.storage import create_if_absent, iter_names, prefetch_map, read
 
 _READ_THREADS, _MAX_COMMITS_AHEAD = 16, 1000  # reading one commit over a network takes tens of milliseconds
@@ -78,6 +79,12 @@ def list_committed_shards(run: RunPaths) -> set[int]:
         for name in iter_names(run.commit())
         if name.endswith(".json") and name[0] != "."
     }
+
+
+def count_uncommitted_images(run: RunPaths) -> dict[int, int]:
+    """Count the images of every planned shard without a commit, by shard number."""
+    done = list_committed_shards(run)
+    return {number: images for number, images in count_planned_images(run).items() if number not in done}
 
 
 def iter_commits(run: RunPaths) -> Iterator[tuple[int, list[ManifestFile]]]:

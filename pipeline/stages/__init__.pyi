@@ -1,13 +1,5 @@
-from .driver import (
-    FitResult,
-    apply_job,
-    calibrate_job,
-    fit_job,
-    list_calibration_tasks,
-    load_or_fit_map,
-    plan_job,
-    run_job,
-)
+from .driver import apply_job, plan_job, run_job
+from .fitting import FitResult, calibrate_job, fit_job, list_calibration_tasks, load_or_fit_map
 from .job_context import JobContext, RunOptions, open_run
 from .preparation import prepare_run
 from .session import worker_session

@@ -2,74 +2,46 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
+from contextlib import contextmanager
+from dataclasses import replace
 
 from deepot.transport import TransportMap
-from pipeline.calibration import (
-    Drift,
-    MomentsTask,
-    MomentsTaskExecutor,
-    Side,
-    append_photos,
-    find_map_uri,
-    list_run_maps,
-    load_map,
-    make_crash_result,
-    make_moments_tasks,
-    update_map,
-)
-from pipeline.config import Job, OutputLayout, RefitPolicy
-from pipeline.errors import NothingFoundError, RunError, StorageError
+from pipeline.calibration import Side, append_photos, find_map_uri
+from pipeline.config import Job, OutputLayout
 from pipeline.reporting import write_report
 from pipeline.review import list_rejected_inputs, record_decisions
 from pipeline.runs import (
     PlanSummary,
-    RunPaths,
     RunSummary,
     UnwritableNamesCounter,
     check_case_collisions,
     claim_output,
     clear_success_marker,
-    count_planned_images,
+    count_uncommitted_images,
     extend_plan,
     finalize_run,
     find_retriable_failures,
     find_shards_of_map,
     hold_lease,
     iter_shards_by_descending_cost,
-    list_committed_shards,
     requeue_shards,
 )
 from pipeline.sources import HashSampler, PassedOver, find_images
 from pipeline.stages.decisions import check_decisions, requeue_overruled
+from pipeline.stages.fitting import fit_map, load_fitted_map, load_or_fit_map
 from pipeline.stages.job_context import JobContext, RunOptions, open_run
 from pipeline.stages.map_check import check_map
-from pipeline.stages.preparation import prepare_calibration, prepare_run
+from pipeline.stages.preparation import prepare_run
 from pipeline.stages.session import worker_session
 from pipeline.stages.shard_scheduler import ShardScheduler
-from pipeline.stages.shared_storage import mark_calibration, mark_run
+from pipeline.stages.shared_storage import mark_run
 from pipeline.storage import Entry, exists
 from pipeline.telemetry import RemainingGauge
-from pipeline.workers import WorkerConfig, load_models, set_torch_threads
+from pipeline.workers import WorkerConfig, load_models
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """The map of a run.
-
-    Attributes:
-        transport: the map.
-        drift: how far the calibration has moved since the map was fitted; None if the job names its map.
-    """
-
-    transport: TransportMap
-    drift: Drift | None = None
 
 
 def plan_job(context: JobContext) -> PlanSummary:
@@ -106,7 +78,7 @@ def _list_input(context: JobContext, passed_over: PassedOver | None = None) -> I
 def plan_reapply(context: JobContext) -> PlanSummary:
     """Plan the photos that have results of an earlier map, and still exist, once more for the latest map."""
     latest = load_or_fit_map(context).sha256
-    uptodate_shards = find_shards_of_map(context.run, latest) | set(_uncommitted_shards(context.run))
+    uptodate_shards = find_shards_of_map(context.run, latest) | set(count_uncommitted_images(context.run))
     entries = _list_input(context)
     with hold_lease(context.run):
         return extend_plan(context.run, entries, context.job.compute.images_per_shard, uptodate_shards)
@@ -129,90 +101,6 @@ def requeue_failed(context: JobContext) -> int:
     return len(found)
 
 
-def fit_job(context: JobContext, *, relist: bool = True) -> FitResult:
-    """Fit the map of the run, if it has none yet, or if new calibration photos and `transport.refit` ask for another.
-
-    Args:
-        context: the job.
-        relist: whether to list the calibration photos again; needless right after `plan_job` if they are the input's.
-
-    Raises:
-        DeepotError: the job is refused (see `prepare_run`); nothing is written then.
-        NothingFoundError: not one photo can be used for calibration.
-    """
-    if context.job.map is None:
-        prepare_run(context)
-    return _fit(context, [context.run.uri], relist=relist)
-
-
-def calibrate_job(context: JobContext) -> TransportMap:
-    """Return the map of the job's calibration, which is fitted if there is none; no run is created.
-
-    Raises:
-        DeepotError: the calibration is refused (see `prepare_calibration`).
-    """
-    if (existing := load_map(context.job, context.calibration)) is not None:
-        return existing
-    prepare_calibration(context)
-    return _fit(context, [], relist=True).transport
-
-
-def _fit(context: JobContext, result_folders: Sequence[str], *, relist: bool) -> FitResult:
-    job, options = context.job, context.options
-    if job.map is not None:
-        return FitResult(_load_fitted_map(context))
-    set_torch_threads(job)  # not those of the thread that loaded the models: a map depends on them in the last bits
-
-    with hold_lease(context.calibration), ExitStack() as workers:
-        tasks = list_calibration_tasks(context, relist=relist)
-
-        def start_workers() -> MomentsTaskExecutor:
-            session = workers.enter_context(worker_session(job, options))
-            n_photos = sum(len(task.shard.entries) for task in tasks) + sum(_uncommitted_shards(context.run).values())
-            pool = workers.enter_context(session.worker_pool(job, options.allow_code, n_photos))
-            storage = workers.enter_context(mark_calibration(context, tasks, result_folders))
-            return storage.check_first(partial(pool.map_unordered, on_worker_death=make_crash_result))
-
-        autoencoder = context.models.autoencoder
-        drift = update_map(job, context.calibration, autoencoder, tasks, start_workers, options.progress)
-    return FitResult(_load_fitted_map(context), drift)
-
-
-def load_or_fit_map(context: JobContext) -> TransportMap:
-    """Return the map that the job names, or the latest of its calibration, which is fitted if there is none."""
-    return load_map(context.job, context.calibration) or fit_job(context).transport
-
-
-def _load_fitted_map(context: JobContext) -> TransportMap:
-    transport = load_map(context.job, context.calibration)
-    if transport is None:
-        raise RunError(
-            f"{context.run.uri} has no map yet: run 'deepot fit' or 'deepot run' first, or name a map in the job"
-        )
-    return transport
-
-
-def list_calibration_tasks(context: JobContext, *, relist: bool = True) -> list[MomentsTask]:
-    """Return the tasks that compute the statistics of the calibration photos.
-
-    Args:
-        context: the job.
-        relist: whether to list the photos again, to add new ones.
-
-    Raises:
-        NothingFoundError: there are no photos, and the map depends on them.
-        StorageError: they cannot be listed, and the map depends on them.
-    """
-    job, paths = context.job, context.calibration
-    try:
-        return make_moments_tasks(job, paths, context.options.allow_code, context.excluded_folders, relist=relist)
-    except (NothingFoundError, StorageError) as error:
-        if job.transport.refit is not RefitPolicy.NEVER or not list_run_maps(paths):
-            raise
-        log.warning("the map stays as it is, and its drift cannot be measured: %s", error)
-        return make_moments_tasks(job, paths, context.options.allow_code, context.excluded_folders, relist=False)
-
-
 def apply_job(context: JobContext) -> RunSummary:
     """Process every planned image that is not committed, or not as a review has decided, and summarize the run.
 
@@ -220,11 +108,11 @@ def apply_job(context: JobContext) -> RunSummary:
         RunError: there is no map yet, or the output folder belongs to another run or holds other photos.
     """
     started = time.perf_counter()
-    transport = _load_fitted_map(context)
+    transport = load_fitted_map(context)
     transport.check_autoencoder(context.models.autoencoder)
     check_map(context.job, transport)
     requeue_overruled(context.job, context.run)
-    uncommitted = _uncommitted_shards(context.run)
+    uncommitted = count_uncommitted_images(context.run)
     done_now = 0
     if uncommitted:
         clear_success_marker(context.run)  # another driver may have finished before the rest was planned
@@ -244,7 +132,13 @@ def _claim_output(context: JobContext, transport: TransportMap) -> WorkerConfig:
         check_case_collisions(run, output, job.output.format)
     map_uri = find_map_uri(job, context.calibration)
     return WorkerConfig(
-        *(job, options.allow_code, run, output, context.fingerprint, map_uri, transport.sha256),
+        job=job,
+        allow_code=options.allow_code,
+        run=run,
+        output=output,
+        fingerprint=context.fingerprint,
+        map_uri=map_uri,
+        map_sha256=transport.sha256,
         rejected=list_rejected_inputs(run),
     )
 
@@ -284,7 +178,7 @@ def run_job(job: Job, options: RunOptions | None = None) -> RunSummary:
         with hold_lease(context.run):
             plan_summary = _plan(context)
             folders = [context.run.uri, job.output_root]
-            drift = _fit(context, folders, relist=not context.calibrates_from_input).drift
+            drift = fit_map(context, folders, relist=not context.calibrates_from_input).drift
             retried = requeue_failed(context) if options.retry_failed else 0
             record_decisions(context.run, decisions)
             if options.reapply_latest_map:
@@ -295,12 +189,6 @@ def run_job(job: Job, options: RunOptions | None = None) -> RunSummary:
     if result.complete and (has_news or not exists(context.run.report)):
         write_report(context.run)
     return replace(result, seconds=time.perf_counter() - started)
-
-
-def _uncommitted_shards(run: RunPaths) -> dict[int, int]:
-    """Planned shards without a commit → the number of their images."""
-    done = list_committed_shards(run)
-    return {number: images for number, images in count_planned_images(run).items() if number not in done}
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import cache
 
 from pipeline.calibration import list_run_maps, load_map
 from pipeline.config import Photos, RefitPolicy
@@ -144,6 +145,7 @@ def _to_json(values: Mapping[str, object]) -> bytes:
     return json.dumps(values, indent=2, sort_keys=True).encode()
 
 
+@cache
 def _package_version(package: str) -> str:
     try:
         return importlib.metadata.version(package)

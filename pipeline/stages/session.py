@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 
 from pipeline import cluster, local
 from pipeline.config import Job
@@ -52,24 +53,24 @@ class JobSession:
         return self._ray
 
 
-_current: list[JobSession] = []  # the session of the command that this process runs
+_current: ContextVar[JobSession | None] = ContextVar("worker_session", default=None)
 
 
 @contextmanager
 def worker_session(job: Job, options: RunOptions) -> Iterator[JobSession]:
-    """Open a session for the workers of a command; within another one it is that one.
+    """Open a session for the workers of a command; within another one of this thread it is that one.
 
     Raises:
         ConfigError: the job asks for local workers, and the command for what only Ray has.
         PipelineError: Ray cannot start on this machine, or the cluster cannot be joined.
     """
-    if _current:
-        yield _current[0]
+    if (current := _current.get()) is not None:
+        yield current
         return
     with ExitStack() as stack:
-        _current.append(JobSession(job, options, stack))
-        stack.callback(_current.clear)
-        yield _current[0]
+        session = JobSession(job, options, stack)
+        stack.callback(_current.reset, _current.set(session))
+        yield session
 
 
 def _needs_ray(job: Job, options: RunOptions) -> bool:

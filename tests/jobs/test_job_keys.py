@@ -58,7 +58,7 @@ def value_at(job, key):
 
 @pytest.mark.parametrize("form", ["short", "long"])
 @pytest.mark.parametrize("key", ["name", "autoencoder", "restorer", "calibration.restorer"])
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(text=odd_text)
 @example(text="null")
 @example(text="--")
@@ -84,7 +84,7 @@ def test_job_from_args_keeps_odd_texts_of_text_keys(job_files, form, key, text):
         ("run", "run"),
     ],
 )
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(text=odd_text)
 @example(text="box #3/scans")
 @example(text="--")

@@ -9,7 +9,7 @@ from pipeline.maintenance.verify import verify_run
 from pipeline.progress import NullProgress
 from pipeline.runs.manifest import read_manifest
 from pipeline.runs.paths import RunPaths
-from pipeline.stages.driver import RunOptions
+from pipeline.stages import RunOptions
 from tests.support.containers import photo_bytes, write_tar, write_zip
 from tests.support.in_process_pool import run_in_process
 

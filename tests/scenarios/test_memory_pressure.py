@@ -70,7 +70,7 @@ def main(folder, what):
     from pipeline.config.loading import parse_job
     from pipeline.runs.manifest import read_manifest
     from pipeline.runs.paths import RunPaths
-    from pipeline.stages.driver import RunOptions, run_job
+    from pipeline.stages import RunOptions, run_job
     from tests.support.photos import small_job_config
 
     held = start_with_full_store() if what == "store" else start_with_little_memory()

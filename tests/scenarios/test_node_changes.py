@@ -95,7 +95,7 @@ def main(folder):
     from pipeline.config.loading import parse_job
     from pipeline.runs.manifest import read_manifest
     from pipeline.runs.paths import RunPaths
-    from pipeline.stages.driver import RunOptions, run_job
+    from pipeline.stages import RunOptions, run_job
     from tests.support.photos import write_photos
 
     def job(output, autoencoder):

@@ -22,7 +22,7 @@ from pipeline.runs.paths import RunPaths
 from pipeline.sources.archives import read_tar_index
 from pipeline.sources.discovery import discover_images
 from pipeline.sources.reading import read_photo
-from pipeline.stages.driver import RunOptions
+from pipeline.stages import RunOptions
 from pipeline.storage.objects import read_range, sha256_hex
 from tests.pipeline.workers.test_shard_worker import rows_of  # noqa: F401 — a fixture
 from tests.support.containers import PHOTO_NAMES, photo_bytes, sample_files, write_parquet, write_tar, write_zip

@@ -1,6 +1,6 @@
 """Published autoencoders at their real size with random weights: saved, loaded, and used to enhance a photo."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -48,10 +48,28 @@ def saved(request, tmp_path_factory):
     return SavedModel(request.param, autoencoder, raw, None if posterior is None else posterior.std, decoded)
 
 
+def fit(autoencoder):
+    natural = make_photo(0, 97, 45)
+    return deepot.fit_images(autoencoder, [soften(natural)], [natural], patch_size=1)
+
+
 @pytest.fixture(scope="module")
 def transport(saved):
-    natural = make_photo(0, 97, 45)
-    return deepot.fit_images(saved.autoencoder, [soften(natural)], [natural], patch_size=1)
+    return fit(saved.autoencoder)
+
+
+@pytest.fixture
+def tiled(saved, transport, tmp_path):
+    """The autoencoder and its map; a local network has a quarter of its channels, as its reach is that of its layers
+    and the photo of exact tiles is large."""
+    if saved.autoencoder.halo is None:
+        return saved.autoencoder, transport
+    published = CONFIGURATIONS[saved.name]
+    widths = {f"{side}_block_out_channels": (16,) * 4 for side in ("encoder", "decoder")}
+    replace(published, settings=published.settings | widths).build().save_pretrained(tmp_path)
+    narrow = deepot.load_autoencoder(str(tmp_path), device="cpu", dtype=torch.float32)
+    assert narrow.halo == saved.autoencoder.halo
+    return narrow, fit(narrow)
 
 
 def test_load_autoencoder_restores_a_saved_model(saved):
@@ -82,17 +100,18 @@ def test_enhancer_with_alpha_one_returns_the_photo(saved, transport):
     np.testing.assert_array_equal(np.asarray(result), np.asarray(image))
 
 
-def test_enhancer_processes_a_photo_in_one_piece_and_in_tiles(saved, transport):
+def test_enhancer_processes_a_photo_in_one_piece_and_in_tiles(tiled):
     """Its sides are not multiples of 8. Only the tiles of local networks must give the result of the full photo: with
     random weights the means and variances of tiles differ much. test_tile_consistency compares their borders."""
-    exact = saved.autoencoder.halo is not None
+    autoencoder, transport = tiled
+    exact = autoencoder.halo is not None
     image = soften(make_photo(1, *((1970, 303) if exact else (129, 61))))
     results = []
     for tiles in (TileOptions(1024), TileOptions(size=80, overlap=24)):
-        enhancer = Enhancer(saved.autoencoder, transport, mode="plain" if exact else "residual", tiles=tiles)
+        enhancer = Enhancer(autoencoder, transport, mode="plain" if exact else "residual", tiles=tiles)
         pixels = Pixels.from_image(image)
         stats = enhancer.enhance(pixels)
-        assert (stats.n_tiles > 1) == (tiles.size < 1024), tiles.plan(saved.autoencoder, pixels)
+        assert (stats.n_tiles > 1) == (tiles.size < 1024), tiles.plan(autoencoder, pixels)
         assert 0 < stats.transport_mse < np.inf
         assert np.isfinite([stats.patch_nll, stats.patch_nll_output]).all()
         result = pixels.to_image()

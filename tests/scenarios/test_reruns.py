@@ -12,8 +12,7 @@ from pipeline.curation.query import select_rows
 from pipeline.errors import ConfigError, NothingFoundError
 from pipeline.maintenance import find_orphans
 from pipeline.runs import RunPaths, read_manifest
-from pipeline.stages import driver
-from pipeline.stages.driver import RunOptions
+from pipeline.stages import RunOptions, driver
 from pipeline.storage import delete, read, sha256_hex
 from tests.support.in_process_pool import run_in_process
 from tests.support.photos import make_photo

@@ -16,7 +16,7 @@ from pipeline.progress import NullProgress
 from pipeline.review import match_decisions, read_decision_records, read_review, record_decisions, write_review_page
 from pipeline.runs import RunPaths, list_committed_shards, read_manifest
 from pipeline.sources import read_photo
-from pipeline.stages.driver import RunOptions
+from pipeline.stages import RunOptions
 from pipeline.storage import list_names, read
 from tests.support.in_process_pool import run_in_process, without_ray
 from tests.support.json_commands import run_json_command

@@ -10,7 +10,7 @@ from pipeline.maintenance import OrphanKind, VerificationReport, find_orphans, r
 from pipeline.progress import NullProgress
 from pipeline.runs import RunPaths, commits, list_committed_shards
 from pipeline.runs import lease as lease_module
-from pipeline.stages.driver import open_run, run_job
+from pipeline.stages import open_run, run_job
 from pipeline.storage import delete, exists, read, write
 from pipeline.workers import photo_reader
 from tests.support.fake_clock import FakeClock

@@ -10,7 +10,7 @@ from pipeline.calibration import calibration_of_run, list_run_maps, moments, sha
 from pipeline.errors import RunError
 from pipeline.runs import RunPaths, read_manifest
 from pipeline.runs import lease as lease_module
-from pipeline.stages.driver import RunOptions, open_run, run_job
+from pipeline.stages import RunOptions, open_run, run_job
 from pipeline.storage import read, sha256_hex, write
 from tests.support.in_process_pool import InProcessWorkerPool, run_in_process, without_ray
 from tests.support.photos import make_photo

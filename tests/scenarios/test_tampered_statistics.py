@@ -8,7 +8,7 @@ from deepot.errors import DeepotError, MapError, MomentsError
 from deepot.transport.safetensors_file import pack, unpack_metadata, unpack_tensors
 from pipeline.config.loading import parse_job
 from pipeline.errors import RunError
-from pipeline.stages.driver import fit_job, open_run
+from pipeline.stages import fit_job, open_run
 from tests.support.in_process_pool import OPTIONS, run_in_process, without_ray
 from tests.support.photos import small_job_config
 

@@ -9,8 +9,7 @@ import pytest
 from pipeline.errors import PipelineError, RunError
 from pipeline.evaluation import evaluate_job
 from pipeline.runs import RunPaths, read_manifest
-from pipeline.stages import open_run
-from pipeline.stages.driver import run_job
+from pipeline.stages import open_run, run_job
 from tests.support.in_process_pool import OPTIONS, InProcessWorkerPool, run_in_process, without_ray
 from tests.support.unshared_disk import OtherNode
 

@@ -11,7 +11,7 @@ from pipeline.maintenance import VerificationReport, verify_run
 from pipeline.progress import NullProgress
 from pipeline.runs import Problem, RunPaths, list_committed_shards, read_manifest
 from pipeline.sources.parquet_column import _read_row_group
-from pipeline.stages.driver import open_run, plan_job
+from pipeline.stages import open_run, plan_job
 from pipeline.storage import delete, list_names, read, write
 from tests.support.in_process_pool import OPTIONS, run_in_process
 from tests.support.json_commands import run_json_command

@@ -1,13 +1,14 @@
 """Stages run in this process: plain calls take the place of worker processes, everything else is real."""
 
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import pytest
 
 from pipeline import cluster, local
 from pipeline.reporting import report
+from pipeline.stages import RunOptions, run_job
 from pipeline.stages import session as job_session
-from pipeline.stages.driver import RunOptions, run_job
 from pipeline.workers.resources import WorkerResources
 from pipeline.workers.shard_worker import ShardWorker
 
@@ -65,7 +66,8 @@ def without_ray(pool_class=InProcessWorkerPool):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cluster, "ray_session", session)
         patch.setattr(local, "local_session", session)
-        patch.setattr(job_session, "_current", [])  # a second driver in this process has a session of its own
+        # a second driver in this process has a session of its own
+        patch.setattr(job_session, "_current", ContextVar("worker_session", default=None))
         yield
 
 

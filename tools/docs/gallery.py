@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 import deepot
 from deepot.inference import degrade_photo
 from deepot.restoration import Degradation, Restorer, rng_for
-from jobs.demo_photos import write_packaged_photos
+from jobs.demo_photos import crop_middle, write_packaged_photos
 
 CASES = {
     "noise": ("noise:sigma=25", "nlm:sigma=25"),
@@ -96,12 +96,8 @@ def _fit_to_others(
     autoencoder: deepot.LoadedAutoencoder, shown: Path, photos: Sequence[Path], degrade: Degradation, restore: Restorer
 ) -> deepot.TransportMap:
     """Return the map of the middle of all photos but the one that is shown."""
-    natural = []
-    for path in [path for path in photos if path != shown][:_MAX_PHOTOS]:
-        image = _read(path)
-        width, height = (min(side, _CALIBRATION_SIDE) // 4 * 4 for side in image.size)
-        left, top = (image.width - width) // 2, (image.height - height) // 2
-        natural.append(image.crop((left, top, left + width, top + height)))
+    others = [path for path in photos if path != shown][:_MAX_PHOTOS]
+    natural = [crop_middle(_read(path), (_CALIBRATION_SIDE, _CALIBRATION_SIDE)) for path in others]
     restored = [_restored(image, degrade, restore, str(index))[1] for index, image in enumerate(natural)]
     return deepot.fit_images(autoencoder, restored, natural)
 

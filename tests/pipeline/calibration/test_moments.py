@@ -5,7 +5,7 @@ import pytest
 from pipeline.calibration import compute_moments, make_crash_result, make_moments_tasks
 from pipeline.errors import RunError
 from pipeline.progress import NullProgress
-from pipeline.stages.driver import RunOptions, open_run
+from pipeline.stages import RunOptions, open_run
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from deepot.transport.merging import merge_in_order
 from deepot.transport.moments import Moments, read_autoencoder_sha256
 from jobs.cli import main
 from pipeline.curation.distances import load_moments, mean_shift, pairwise_distances
-from pipeline.stages.driver import fit_job, open_run
+from pipeline.stages import fit_job, open_run
 from tests.support.in_process_pool import OPTIONS, without_ray
 from tests.support.photos import write_photos
 

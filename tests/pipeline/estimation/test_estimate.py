@@ -17,7 +17,7 @@ from pipeline.progress import NullProgress
 from pipeline.runs.commits import iter_commits
 from pipeline.runs.manifest import read_manifest
 from pipeline.runs.paths import RunPaths
-from pipeline.stages.driver import RunOptions, open_run, plan_job, run_job
+from pipeline.stages import RunOptions, open_run, plan_job, run_job
 from pipeline.workers.resources import WorkerResources
 from tests.support.in_process_pool import InProcessWorkerPool
 

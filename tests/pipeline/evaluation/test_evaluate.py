@@ -17,7 +17,7 @@ from pipeline.errors import ConfigError, NothingFoundError
 from pipeline.evaluation import evaluate
 from pipeline.evaluation.evaluate import evaluate_job
 from pipeline.reporting.evaluation_table import tabulate_evaluation
-from pipeline.stages.driver import RunOptions, fit_job, open_run, run_job
+from pipeline.stages import RunOptions, fit_job, open_run, run_job
 from pipeline.storage.folders import delete_folder, list_names
 from pipeline.storage.objects import read
 from pipeline.storage.uris import join_uri
@@ -31,6 +31,7 @@ MEASURED = {
     "features": "tests.support.fake_metrics:edge_features",
     "metrics": ["tests.support.fake_metrics:largest_error"],
     "alphas": [0, 0.5],
+    "modes": ["auto", "residual"],
     "replicates": 5,
 }
 

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.maintenance.verify import verify_run
@@ -27,7 +27,6 @@ def test_short_names_get_different_results():
         assert len({output_key_for(key, format_spec) for key in keys}) == len(keys)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # on a busy machine
 @given(st.sets(NAMES.filter(lambda name: not is_parquet_row_key(name)), max_size=30), st.sampled_from(FORMATS))
 def test_any_names_and_their_results_get_different_results(keys, format_spec):
     pytest.importorskip("pillow_heif")
