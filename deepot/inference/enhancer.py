@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -49,7 +49,7 @@ class EnhanceStats:
     n_tiles: int
     seconds: dict[str, float]
     change: ChangeSize | None = None
-    constraint: Constraint | None = None
+    constraint: Constraint | None = field(default=None, compare=False)
 
 
 class Enhancer:

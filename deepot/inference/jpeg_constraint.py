@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,13 +160,16 @@ class JpegConstraint:
         (0, 130)
     """
 
+    NAME: ClassVar = "jpeg"
+    """The name in the manifest."""
+
     coding: JpegCoefficients
     restored: _Samples
 
     @property
     def name(self) -> str:
         """The name in the manifest."""
-        return "jpeg"
+        return self.NAME
 
     def project(self, pixels: Pixels, areas: ConstantAreas | None = None) -> None:
         """Change samples of a result in place until none of its coefficients contradicts the file.

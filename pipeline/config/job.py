@@ -29,6 +29,7 @@ from pipeline.config.uri_checks import check_texts, check_uris
 
 FINGERPRINT_LENGTH = 16
 """Hexadecimal digits of a fingerprint that name a folder."""
+_COMPRESSIONS = frozenset({"jpeg"})  # degradations after which a file holds the photo that was degraded
 _CALIBRATION_ALLOW = {"reference": {"allow"}, "restored": {"allow"}}
 """What may be named decides whether a photo is read, never what becomes of it: no part of a fingerprint."""
 
@@ -118,24 +119,20 @@ class Job(ConfigSection):
             )
         return self
 
-    def limits_by_coefficients(self, photo_format: str) -> bool:
-        """Whether the coefficients of a photo limit its result.
+    @property
+    def limits_by_coefficients(self) -> bool:
+        """Whether the coefficients of a JPEG file limit its result.
 
-        In a JPEG file they do where the restored photo is what the file holds. Unless the job demands it, compression
-        must be all that happened to the photos, as otherwise the coefficients are those of a photo that was degraded
-        before; and the result must not be written with the tables of the file, which would leave nothing of it.
-
-        Args:
-            photo_format: the format of the photo, as in the manifest.
+        They do where the restored photo is what the file holds. Unless the job demands it, compression must be all that
+        happened to the photos, as otherwise the coefficients are those of a photo that was degraded before; and the
+        result must not be written with the tables of the file, which would leave nothing of it.
         """
         consistency, calibration = self.transport.consistency, self.calibration or Calibration()
-        if photo_format != "JPEG" or consistency is Consistency.OFF:
-            return False
-        if consistency is Consistency.JPEG:
-            return True
+        if consistency is not Consistency.AUTO:
+            return consistency is Consistency.JPEG
         restorers = self.restorer, self.calibration_restorer
-        steps = (calibration.degradation or "").split("+")
-        only_compression = len(steps) == 1 and steps[0].partition(":")[0].strip() == "jpeg"
+        degradation = (calibration.degradation or "").partition(":")[0].strip()
+        only_compression = degradation in _COMPRESSIONS and "+" not in (calibration.degradation or "")
         return only_compression and all(map(_is_identity, restorers)) and self.output.format != imageio.SAME_FORMAT
 
     @property

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from deepot.inference import JpegConstraint
 from pipeline.errors import ImageError, StorageError
 from pipeline.imageio import decode, read_coefficients
 from pipeline.progress import Progress
@@ -53,7 +54,7 @@ def verify_consistency(run: RunPaths, progress: Progress) -> ConsistencyReport:
     progress.begin("consistency", 0)
     with ThreadPoolExecutor(_THREADS, "consistency") as threads:
         for rows in _iter_shard_rows(run):
-            limited = [row for row in rows if row["consistency"] == "jpeg"]
+            limited = [row for row in rows if row["consistency"] == JpegConstraint.NAME]
             found = [finding for finding in threads.map(_check_row, limited) if finding]
             findings += found
             n_checked += len(limited)

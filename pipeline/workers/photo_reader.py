@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -49,7 +49,7 @@ class PhotoReader:
         limits: what is not read.
         allow: what Parquet files may name, as for `read_input`.
         rejected: URI and SHA-256 of the photos whose bytes are kept beside their pixels.
-        needs_coefficients: whether those of a photo of a format are needed; those of no photo if None.
+        needs_coefficients: whether the coefficients of JPEG files are read, too.
     """
 
     def __init__(
@@ -58,10 +58,11 @@ class PhotoReader:
         limits: Limits,
         allow: Sequence[str] = (),
         rejected: Collection[tuple[str, str]] = (),
-        needs_coefficients: Callable[[str], bool] | None = None,
+        *,
+        needs_coefficients: bool = False,
     ) -> None:
         self._n_threads = n_threads
-        self._options = limits, allow, rejected, needs_coefficients or (lambda _: False)
+        self._options = limits, allow, rejected, needs_coefficients
         self._executor = ThreadPoolExecutor(n_threads, "read")
 
     def read_ahead(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, "Future[LoadedPhoto]"]]:
@@ -95,12 +96,12 @@ def _load_photo(
     limits: Limits,
     allow: Sequence[str],
     rejected: Collection[tuple[str, str]],
-    needs_coefficients: Callable[[str], bool],
+    needs_coefficients: bool,
 ) -> LoadedPhoto:
     started = time.perf_counter()
     data = read_input(entry, limits, allow)
     photo = decode(data, limits.max_pixels)
-    coefficients = read_coefficients(data) if needs_coefficients(photo.properties["format"]) else None
+    coefficients = read_coefficients(data) if needs_coefficients else None
     seconds, sha256 = time.perf_counter() - started, sha256_hex(data)
     original = data if (entry.uri, sha256) in rejected else None
     scores, grid = score_quality(photo.pixels), lab_grid(photo.pixels)

@@ -91,7 +91,11 @@ class ShardWorker:
         }
         limits, allow = config.job.limits, config.job.input.allow
         self._reader = PhotoReader(
-            self._threads.readers, limits, allow, config.rejected, config.job.limits_by_coefficients
+            self._threads.readers,
+            limits,
+            allow,
+            config.rejected,
+            needs_coefficients=config.job.limits_by_coefficients,
         )
         self._write_executor = ThreadPoolExecutor(self._threads.writers, "write")
         self._compute_lock = threading.Lock()

@@ -110,8 +110,7 @@ def test_coefficients_limit_results_of_jpeg_files_that_nothing_else_has_degraded
 ):
     calibration = PAIRED["calibration"] | {"degradation": degradation}
     job = parse_job(PAIRED | {"calibration": calibration, "transport": {"consistency": consistency}} | changes)
-    assert job.limits_by_coefficients("JPEG") is expected
-    assert not job.limits_by_coefficients("PNG")
+    assert job.limits_by_coefficients is expected
 
 
 def test_consistency_with_jpeg_files_is_refused_where_they_are_restored():
