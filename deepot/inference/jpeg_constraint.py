@@ -1,6 +1,6 @@
 """The constraint of a JPEG file: every coefficient of a result lies in the interval that the file states for it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -28,22 +28,35 @@ class _Bounds(NamedTuple):
         high: The greatest value, likewise.
         margin: How far inside of the interval a projected value lies.
         base: The value of x*.
+        step: The step with which the result is quantised when it is written; 0 if it is not.
     """
 
     low: Array
     high: Array
     margin: Array
     base: Array
+    step: Array
 
     def outside(self, values: Array) -> NDArray[np.bool_]:
         """Return which values lie outside."""
         return (values < self.low - _TOLERANCE) | (values > self.high + _TOLERANCE)
 
     def move_inside(self, values: Array) -> Array:
-        """Return what has to be added to values that lie outside; 0 for the others."""
-        inner_low = np.minimum(self.low + self.margin, self.base)
-        inner_high = np.maximum(self.high - self.margin, self.base)
-        return np.where(self.outside(values), values.clip(inner_low, inner_high) - values, 0.0)
+        """Return what has to be added to values that lie outside once they are written; 0 for the others."""
+        base = self._quantize(self.base)
+        inner_low, inner_high = np.minimum(self.low + self.margin, base), np.maximum(self.high - self.margin, base)
+        wrong = self.outside(values)
+        if self.step.any():
+            written = self._quantize(values)
+            wrong = (written < inner_low - _TOLERANCE) | (written > inner_high + _TOLERANCE)
+            inner_low = np.minimum(self._quantize(inner_low, np.ceil), base)
+            inner_high = np.maximum(self._quantize(inner_high, np.floor), base)
+        return np.where(wrong, values.clip(inner_low, inner_high) - values, 0.0)
+
+    def _quantize(self, values: Array, rounding: Callable[[Array], Array] = np.rint) -> Array:
+        """Return the multiples of the step that values are written as; the values themselves where it is 0."""
+        step = np.where(self.step > 0, self.step, 1)
+        return np.where(self.step > 0, rounding(values / step) * step, values)
 
     def select(self, units: NDArray[Any]) -> "_Bounds":
         """Return the intervals of some of the units."""
@@ -79,7 +92,9 @@ class _Band:
                 np.where(np.isnan(centre), side * np.inf, centre + side * component.table / 2) for side in (-1, 1)
             )
             margin = np.broadcast_to(np.minimum(_MARGIN, component.table * _MAX_RELATIVE_MARGIN), values.shape)
-            found.append(_Bounds(np.minimum(low, values), np.maximum(high, values), margin, values))
+            table = np.zeros_like(component.table) if component.result_table is None else component.result_table
+            step = np.broadcast_to(table.astype(np.float64), values.shape)
+            found.append(_Bounds(np.minimum(low, values), np.maximum(high, values), margin, values, step))
         return found
 
     def repeat_edges(self, units: _Samples, numbers: NDArray[np.int64]) -> None:
@@ -176,7 +191,8 @@ class JpegConstraint:
 
         In each unit the coefficients that lie outside are moved inside, and its pixels are rounded, until all lie
         inside. If they never do, as with steps of 1 or 2, which are finer than rounding, the change of this unit is
-        halved, halved again, and at last left out.
+        halved, halved again, and at last left out. If the result is quantised when it is written, the written values
+        lie inside.
         """
         height, width = self.coding.height, self.coding.width
         for band, rows, result in self._bands(pixels):

@@ -17,6 +17,8 @@ class JpegComponent:
     Attributes:
         coefficients: Quantised coefficients of each block by vertical and horizontal frequency, (h, w, 8, 8), int16.
         table: Quantisation steps, (8, 8).
+        result_table: The steps with which results are quantised when they are written, (8, 8); None if they are written
+            without loss, or with another sampling.
         down: Rows of pixels per row of samples.
         across: Columns of pixels per column of samples.
     """
@@ -25,6 +27,7 @@ class JpegComponent:
     table: NDArray[np.int64]
     down: int = 1
     across: int = 1
+    result_table: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)

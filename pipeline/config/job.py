@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 
 from deepot.inference import Consistency
 from deepot.transport import CalibrationKind
-from pipeline import imageio
 from pipeline.config.notifications import Notifications
 from pipeline.config.output_layout import fixed_folder
 from pipeline.config.sections import (
@@ -124,8 +123,7 @@ class Job(ConfigSection):
         """Whether the coefficients of a JPEG file limit its result.
 
         They do where the restored photo is what the file holds. Unless the job demands it, compression must be all that
-        happened to the photos, as otherwise the coefficients are those of a photo that was degraded before; and the
-        result must not be written with the tables of the file, which would leave nothing of it.
+        happened to the photos, as otherwise the coefficients are those of a photo that was degraded before.
         """
         consistency, calibration = self.transport.consistency, self.calibration or Calibration()
         if consistency is not Consistency.AUTO:
@@ -133,7 +131,7 @@ class Job(ConfigSection):
         restorers = self.restorer, self.calibration_restorer
         degradation = (calibration.degradation or "").partition(":")[0].strip()
         only_compression = degradation in _COMPRESSIONS and "+" not in (calibration.degradation or "")
-        return only_compression and all(map(_is_identity, restorers)) and self.output.format != imageio.SAME_FORMAT
+        return only_compression and all(map(_is_identity, restorers))
 
     @property
     def has_companion(self) -> bool:

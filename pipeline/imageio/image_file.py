@@ -46,14 +46,18 @@ def decode(data: bytes, max_pixels: int) -> DecodedImage:
             raise ImageError(ErrorCode.DAMAGED, f"cannot be decoded: {error}") from error
 
 
-def read_coefficients(data: bytes) -> JpegCoefficients | None:
+def read_coefficients(data: bytes, *, same_format: bool = False) -> JpegCoefficients | None:
     """Return the quantised coefficients of a photo that `decode` has decoded; None if it has none that are known.
 
     Those of JPEG are known, except for CMYK and for arithmetic coding.
+
+    Args:
+        data: the file.
+        same_format: whether the result is written in the format `same`; it is then known how it is quantised.
     """
     with relaxed_libraries, ignored_warnings:
         found = detect_format(data)
-        return found.read_coefficients(data) if found is not None else None
+        return found.read_coefficients(data, same_format=same_format) if found is not None else None
 
 
 def encode(photo: DecodedImage, pages: Pixels | Sequence[Pixels], format_spec: str, metadata_policy: str) -> bytes:

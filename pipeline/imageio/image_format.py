@@ -122,8 +122,13 @@ class ImageFormat(Protocol):
         """Return the error for a file that matches and that `read` could not identify."""
         ...
 
-    def read_coefficients(self, data: bytes) -> JpegCoefficients | None:
-        """Return the quantised coefficients of a file that `read` can decode; None if it has none that are known."""
+    def read_coefficients(self, data: bytes, *, same_format: bool) -> JpegCoefficients | None:
+        """Return the quantised coefficients of a file that `read` can decode; None if it has none that are known.
+
+        Args:
+            data: the file.
+            same_format: whether results are written as the file is, so that it is known how they are quantised.
+        """
         ...
 
 

@@ -50,6 +50,7 @@ class PhotoReader:
         allow: what Parquet files may name, as for `read_input`.
         rejected: URI and SHA-256 of the photos whose bytes are kept beside their pixels.
         needs_coefficients: whether the coefficients of JPEG files are read, too.
+        same_format: whether results are written in the format `same`.
     """
 
     def __init__(
@@ -60,9 +61,10 @@ class PhotoReader:
         rejected: Collection[tuple[str, str]] = (),
         *,
         needs_coefficients: bool = False,
+        same_format: bool = False,
     ) -> None:
         self._n_threads = n_threads
-        self._options = limits, allow, rejected, needs_coefficients
+        self._options = limits, allow, rejected, needs_coefficients, same_format
         self._executor = ThreadPoolExecutor(n_threads, "read")
 
     def read_ahead(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, "Future[LoadedPhoto]"]]:
@@ -97,11 +99,12 @@ def _load_photo(
     allow: Sequence[str],
     rejected: Collection[tuple[str, str]],
     needs_coefficients: bool,
+    same_format: bool,
 ) -> LoadedPhoto:
     started = time.perf_counter()
     data = read_input(entry, limits, allow)
     photo = decode(data, limits.max_pixels)
-    coefficients = read_coefficients(data) if needs_coefficients else None
+    coefficients = read_coefficients(data, same_format=same_format) if needs_coefficients else None
     seconds, sha256 = time.perf_counter() - started, sha256_hex(data)
     original = data if (entry.uri, sha256) in rejected else None
     scores, grid = score_quality(photo.pixels), lab_grid(photo.pixels)

@@ -10,7 +10,7 @@ import deepot
 from deepot.inference import Enhancer, EnhanceStats
 from deepot.transport import TransportMap
 from pipeline.failures import DEVICE_ERRORS
-from pipeline.imageio import check_writable
+from pipeline.imageio import SAME_FORMAT, check_writable
 from pipeline.outputs import make_writer
 from pipeline.runs import (
     ManifestFile,
@@ -96,6 +96,7 @@ class ShardWorker:
             allow,
             config.rejected,
             needs_coefficients=config.job.limits_by_coefficients,
+            same_format=config.job.output.format == SAME_FORMAT,
         )
         self._write_executor = ThreadPoolExecutor(self._threads.writers, "write")
         self._compute_lock = threading.Lock()

@@ -106,9 +106,9 @@ class PillowFormat:
             return ImageError(ErrorCode.UNSUPPORTED_FORMAT, f"{self.name} files cannot be read here;{needed}")
         return ImageError(ErrorCode.DAMAGED, f"it starts like {self.name} but is not a valid {self.name} file")
 
-    def read_coefficients(self, data: bytes) -> JpegCoefficients | None:
+    def read_coefficients(self, data: bytes, *, same_format: bool) -> JpegCoefficients | None:
         """Return None: only JPEG has coefficients."""
-        del data
+        del data, same_format
         return None
 
     # What formats replace.

@@ -119,9 +119,9 @@ class TiffFormat:
         del data
         return ImageError(ErrorCode.DAMAGED, "it starts like TIFF but is not a valid TIFF file")
 
-    def read_coefficients(self, data: bytes) -> None:
+    def read_coefficients(self, data: bytes, *, same_format: bool) -> None:
         """Return None: what a TIFF has in JPEG are tiles."""
-        del data
+        del data, same_format
 
 
 def _summarize(layout: Sequence[PageLayout]) -> list[tuple[Any, ...]]:

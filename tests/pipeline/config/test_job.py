@@ -95,7 +95,7 @@ PNG, SAME = {"output": {"uri": "out", "format": "png"}}, {"output": "out"}
     ("degradation", "consistency", "changes", "expected"),
     [
         ("jpeg:quality=20", "auto", PNG, True),
-        ("jpeg:quality=20", "auto", SAME, False),
+        ("jpeg:quality=20", "auto", SAME, True),
         ("jpeg:quality=20", "auto", PNG | {"restorer": "median:size=3"}, False),
         ("jpeg:quality=20", "off", PNG, False),
         ("blur:sigma=1+jpeg:quality=20", "auto", PNG, False),
