@@ -8,7 +8,7 @@ from pipeline import maintenance, runs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the run and --requeue."""
+    """Add the run, --requeue and --consistency."""
     add_run_argument(parser)
     parser.add_argument(
         "--requeue",
@@ -16,12 +16,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="revoke the commits of shards with missing or corrupt results, or with failures that may be temporary; "
         "the next 'deepot run' processes them again",
     )
+    parser.add_argument(
+        "--consistency",
+        action="store_true",
+        help="check instead that no result contradicts the coefficients of the JPEG file that it was made from",
+    )
     add_json_flag(parser)
 
 
 def main(args: argparse.Namespace) -> int:
     """Verify a run; return 1 if a result cannot be read, or is missing or corrupt and was not requeued."""
     run = run_from_args(args)
+    if args.consistency:
+        return _verify_consistency(run, json=args.json)
     report = maintenance.verify_run(run, make_progress())
     record = _print_report(run, report)
     if args.requeue:
@@ -31,6 +38,20 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print_json(**record)
     return int(report.n_unreadable > 0 or (report.n_corrupt > 0 and not args.requeue))
+
+
+def _verify_consistency(run: "runs.RunPaths", *, json: bool) -> int:
+    """Compare results with the coefficients of their inputs; return 1 if one contradicts them."""
+    report = maintenance.verify_consistency(run, make_progress())
+    for finding in report.findings:
+        print_line(f"{finding.uri}: {finding.problem}")
+    print_line(
+        f"checked  {report.n_checked} results of JPEG files: {len(report.findings)} contradict them or cannot be "
+        f"compared; {report.n_unchecked} others have a constraint that files alone do not show, or none"
+    )
+    if json:
+        print_json(run=run.uri, checked=report.n_checked, unchecked=report.n_unchecked, findings=len(report.findings))
+    return int(bool(report.findings))
 
 
 def _print_report(run: "runs.RunPaths", report: "maintenance.VerificationReport") -> dict[str, object]:

@@ -57,7 +57,10 @@ MAY_IMPORT = {
     ),
     "pipeline.cluster": ("autoencoder spec", "config errors storage telemetry workers"),
     "pipeline.local": ("", "config errors telemetry workers"),
-    "pipeline.maintenance": ("", "calibration config errors outputs progress runs sources storage"),
+    "pipeline.maintenance": (
+        "inference",
+        "calibration config errors imageio outputs progress runs sources storage workers",
+    ),
     "pipeline.reporting": (
         "errors evaluation photo transport",
         "calibration errors escaping imageio runs sources storage",

@@ -6,21 +6,32 @@ from .calibration import (
     photo_statistics,
     tone_sums,
 )
+from .cell_mean_constraint import CellMeanConstraint
 from .change_measurement import measure_change, measure_energies
+from .change_size import ChangeSize
 from .companion import mix_companion
 from .composition import Composition
+from .consistency import Constraint, ConstraintFactory, Contradictions
 from .enhancer import Enhancer, EnhanceStats, mean_square_difference
 from .image_enhancement import enhance
 from .image_fitting import fit_images
-from .modes import DEFAULT_ALPHA, Preserve, TransportMode
+from .jpeg_constraint import JpegConstraint
+from .modes import DEFAULT_ALPHA, Consistency, Preserve, TransportMode
 from .tile_options import TileOptions
 from .tiled_autoencoder import check_finite, encode_tiled, make_tile_decoder
 
 __all__ = [
     "DEFAULT_ALPHA",
+    "CellMeanConstraint",
+    "ChangeSize",
     "Composition",
+    "Consistency",
+    "Constraint",
+    "ConstraintFactory",
+    "Contradictions",
     "EnhanceStats",
     "Enhancer",
+    "JpegConstraint",
     "Preserve",
     "TileOptions",
     "TransportMode",

@@ -14,7 +14,8 @@ from deepot.inference.modes import Preserve, TransportMode
 from deepot.photo import ConstantAreas
 from deepot.transport import BandGains, ToneCurve
 
-_CLIPPING_ROUNDS = 3  # after which cell means differ from their goal by less than rounding, if they can reach it
+_CLIPPING_ROUNDS = 12  # after which cell means differ from their goal by less than rounding, if they can reach it
+_MAX_GAP = 0.02 / 255  # of the mean of a cell from its goal, which needs no further round
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,17 @@ class Composition:
     tone: ToneCurve | None = None
     preserve: Collection[Preserve] = ()
     gains: BandGains | None = None
+
+    @property
+    def keeps_cell_means(self) -> bool:
+        """Whether the cells of x̂ have the means of (1 − α) t + α x*, with t the toned x*; coarse gains change them."""
+        if self.mode is TransportMode.AUTO and self.gains is not None:
+            return self.gains.luma[0] == self.gains.chroma[0] == 0
+        return self.mode in (TransportMode.AUTO, TransportMode.DETAIL)
+
+    def has_one_change(self, *, grey: bool) -> bool:
+        """Whether all channels change by the same luma."""
+        return Preserve.CHROMA in self.preserve or grey
 
     def find_constant_areas(self, samples: NDArray[Any]) -> ConstantAreas | None:
         """Return where nothing is added to samples (H, W, C); None if there is no such pixel, or in plain mode."""
@@ -55,6 +67,28 @@ class Composition:
             difference = detail(difference, self.factor)
         return remove_repetition(difference, self.factor)
 
+    def goal_means(
+        self,
+        restored: Tensor,
+        toned: Tensor,
+        strength: float,
+        constant: Tensor | None = None,
+        *,
+        grey: bool = False,
+    ) -> Tensor:
+        """Return the cell means of (1 − α) t + α x* for a block, (1, 3, h, w): arguments as for `change`."""
+        shift = self._shift(restored, toned, strength, constant, grey=grey)
+        return cell_means((restored + shift).clamp(0, 1), self.factor)
+
+    def _shift(
+        self, restored: Tensor, toned: Tensor, strength: float, constant: Tensor | None, *, grey: bool
+    ) -> Tensor:
+        """Return the part of the change that the tone curve makes."""
+        shift = strength * (toned - restored)
+        if self.has_one_change(grey=grey):
+            shift = luma_difference(shift)
+        return shift if constant is None else shift * ~constant
+
     def change(
         self,
         decoded: Tensor,
@@ -75,16 +109,16 @@ class Composition:
             constant: Where x* lies in a constant area, (h, w), bool: nothing is added there.
             grey: Whether the photo is grey; all channels then change by the same luma.
         """
-        one_change = Preserve.CHROMA in self.preserve or grey
+        one_change = self.has_one_change(grey=grey)
         if self.mode is TransportMode.PLAIN:
             delta = strength * (decoded - restored)
             return luma_difference(delta) if one_change else delta
-        shift = strength * (toned - restored)
-        delta = shift + strength * decoded
+        shift = self._shift(restored, toned, strength, constant, grey=grey)
+        delta = strength * (toned - restored) + strength * decoded
         if one_change:
-            shift, delta = luma_difference(shift), luma_difference(delta)
+            delta = luma_difference(delta)
         if constant is not None:
-            shift, delta = shift * ~constant, delta * ~constant
+            delta = delta * ~constant
         if self.mode is not TransportMode.RESIDUAL:
             means = cell_means((restored + shift).clamp(0, 1), self.factor)
             if self.mode is TransportMode.AUTO and self.gains is not None:
@@ -111,6 +145,9 @@ class Composition:
             if one_change:
                 gap = luma_difference(gap)
             share = cell_means(free.to(delta.dtype), self.factor)
-            step = torch.where(share > 0, gap / share.clamp(min=1e-6), 0.0)
+            unfinished = (share > 0) & (gap.abs() > _MAX_GAP)  # cell by cell, so that tiles give the same
+            if not unfinished.any():
+                break
+            step = torch.where(unfinished, gap / share.clamp(min=1e-6), 0.0)
             delta = delta + fill_cells(step, self.factor, *size) * free
         return delta

@@ -2,17 +2,22 @@
 
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from deepot.arguments import describe_value, parse_choice
 from deepot.autoencoder import LoadedAutoencoder, check_loaded
 from deepot.errors import ArgumentTypeError
+from deepot.inference.cell_mean_constraint import CellMeanConstraint
+from deepot.inference.change_size import ChangeSize
 from deepot.inference.companion import check_companion_size, mix_companion
 from deepot.inference.composition import Composition
+from deepot.inference.consistency import Constraint, ConstraintFactory
 from deepot.inference.modes import DEFAULT_ALPHA, Preserve, TransportMode
 from deepot.inference.source_images import ImageSource, SourceImage
 from deepot.inference.tile_options import TileOptions
@@ -34,6 +39,8 @@ class EnhanceStats:
         patch_nll_output: The same of the transported latents z′.
         n_tiles: Number of tiles of each pass through the autoencoder.
         seconds: Duration of each phase: encode, transport, decode.
+        change: The size of the change of the samples; None before it is measured.
+        constraint: What the result was projected onto; None if nothing is known that it might contradict.
     """
 
     transport_mse: float
@@ -41,6 +48,8 @@ class EnhanceStats:
     patch_nll_output: float
     n_tiles: int
     seconds: dict[str, float]
+    change: ChangeSize | None = None
+    constraint: Constraint | None = field(default=None, compare=False)
 
 
 class Enhancer:
@@ -136,7 +145,9 @@ class Enhancer:
         self.enhance(pixels, None if companion is None else companion.read())
         return pixels.to_image()
 
-    def enhance(self, pixels: Pixels, companion: Pixels | None = None) -> EnhanceStats:
+    def enhance(
+        self, pixels: Pixels, companion: Pixels | None = None, make_constraint: ConstraintFactory | None = None
+    ) -> EnhanceStats:
         """Transport the samples in place, or mix them with those of a companion.
 
         If an accelerator runs out of memory, this photo is transported again from its original samples in tiles of half
@@ -147,6 +158,8 @@ class Enhancer:
             pixels: The restored photo.
             companion: Another version of it with less error, of the same size, in any mode: such as the restorer's
                 input. Only α > 1 uses it, and needs it if the map was fitted with companions.
+            make_constraint: Makes what the result must not contradict, such as `partial(JpegConstraint, coefficients)`;
+                the result is projected onto it. None leaves the means of cells, in modes that keep them.
 
         Raises:
             AutoencoderError: The autoencoder returned values that are not finite; some samples are changed by then.
@@ -156,15 +169,30 @@ class Enhancer:
         """
         if self.alpha > 1:
             self._check_companion(pixels, companion)
-        original = None if self.autoencoder.device.type == "cpu" else pixels.samples.copy()
+        original = pixels.samples if self.alpha == 1 else pixels.samples.copy()
 
         def enhance_with_size(size: int) -> EnhanceStats:
-            if original is not None and size < self.tiles.size:
+            if size < self.tiles.size:
                 pixels.samples[:] = original
             return self._enhance(pixels, replace(self.tiles, size=size).plan(self.autoencoder, pixels), companion)
 
-        min_size = self.tiles.size if original is None else self.tiles.min_size(self.autoencoder)
-        return retry_with_smaller_tiles(enhance_with_size, self.tiles.size, min_size)[0]
+        retries = self.autoencoder.device.type != "cpu"
+        min_size = self.tiles.min_size(self.autoencoder) if retries else self.tiles.size
+        stats, _ = retry_with_smaller_tiles(enhance_with_size, self.tiles.size, min_size)
+        constraint = stats.constraint if make_constraint is None else make_constraint(original)
+        if constraint is not None:
+            stats = self._project(pixels, original, constraint, stats)
+        return replace(stats, change=ChangeSize.measure(original, pixels.samples))
+
+    def _project(
+        self, pixels: Pixels, original: NDArray[Any], constraint: Constraint, stats: EnhanceStats
+    ) -> EnhanceStats:
+        """Project a result of the original samples onto a constraint, in place; returns the statistics with it."""
+        start = time.perf_counter()
+        if self.alpha != 1:
+            constraint.project(pixels, self.composition.find_constant_areas(original))
+        seconds = stats.seconds | {"decode": stats.seconds["decode"] + time.perf_counter() - start}
+        return replace(stats, constraint=constraint, seconds=seconds)
 
     def _check_companion(self, pixels: Pixels, companion: Pixels | None) -> None:
         """Check that there is a companion if and only if the map was fitted with companions.
@@ -184,7 +212,7 @@ class Enhancer:
 
     @torch.inference_mode()
     def _enhance(self, pixels: Pixels, plan: TilePlan, companion: Pixels | None) -> EnhanceStats:
-        start = time.perf_counter()
+        start, means = time.perf_counter(), None
         latents = encode_tiled(self.autoencoder, pixels, plan, self.composition.apply_tone)
         if self.autoencoder.device.type == "cuda":
             torch.cuda.synchronize(self.autoencoder.device)  # else the encoder's time counts as the transport's
@@ -197,19 +225,33 @@ class Enhancer:
             share, luma_only = (self.alpha - 1) * self.companion_weight, Preserve.CHROMA in self.composition.preserve
             mix_companion(pixels, companion, share, luma_only=luma_only)
         elif self.alpha != 1:
-            for top, left, values in self._iter_differences(pixels, latents, transported, plan):
+            means = self._make_mean_constraint(pixels)
+            for top, left, values in self._iter_differences(pixels, latents, transported, plan, means):
                 pixels.add_rgb_delta(top, values, left)
         seconds = {
             "encode": encode_end - start,
             "transport": transport_end - encode_end,
             "decode": time.perf_counter() - transport_end,
         }
-        return EnhanceStats(transport_mse, patch_nll, patch_nll_output, plan.count, seconds)
+        return EnhanceStats(transport_mse, patch_nll, patch_nll_output, plan.count, seconds, constraint=means)
+
+    def _make_mean_constraint(self, pixels: Pixels) -> CellMeanConstraint | None:
+        """Return the constraint of a photo's cell means, which is empty so far; None if the mode does not keep them."""
+        composition = self.composition
+        if not composition.keeps_cell_means:
+            return None
+        one_change = composition.has_one_change(grey=pixels.samples.shape[2] == 1)
+        return CellMeanConstraint(pixels.height, pixels.width, composition.factor, one_change=one_change)
 
     def _iter_differences(
-        self, pixels: Pixels, latents: Tensor, transported: Tensor, plan: TilePlan
+        self,
+        pixels: Pixels,
+        latents: Tensor,
+        transported: Tensor,
+        plan: TilePlan,
+        means: CellMeanConstraint | None = None,
     ) -> Iterator[StitchedBlock]:
-        """Yield x̂ − x* in blocks; each is read from the samples before it is yielded."""
+        """Yield x̂ − x* in blocks; each is read from the samples before it is yielded, and its means are recorded."""
         composition, autoencoder = self.composition, self.autoencoder
         decode_transported, decode_latents = make_tile_decoder(autoencoder, transported, plan), None
         if composition.mode is not TransportMode.PLAIN:
@@ -228,14 +270,11 @@ class Enhancer:
             restored = pixels.to_rgb(*block.region, block.values.device)
             values = block.values[:, :, : restored.shape[2], : restored.shape[3]]
             constant = None if areas is None else torch.from_numpy(areas.mask(*block.region)).to(values.device)
-            change = composition.change(
-                values,
-                restored,
-                composition.apply_tone(restored),
-                1 - self.alpha,
-                constant,
-                grey=pixels.samples.shape[2] == 1,
-            )
+            sides = restored, composition.apply_tone(restored), 1 - self.alpha, constant
+            grey = pixels.samples.shape[2] == 1
+            if means is not None:
+                means.record(block.top, block.left, composition.goal_means(*sides, grey=grey))
+            change = composition.change(values, *sides, grey=grey)
             yield block._replace(values=change)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from deepot.inference import Consistency
 from deepot.transport import CalibrationKind
 from pipeline.config.notifications import Notifications
 from pipeline.config.output_layout import fixed_folder
@@ -27,6 +28,7 @@ from pipeline.config.uri_checks import check_texts, check_uris
 
 FINGERPRINT_LENGTH = 16
 """Hexadecimal digits of a fingerprint that name a folder."""
+_COMPRESSIONS = frozenset({"jpeg"})  # degradations after which a file holds the photo that was degraded
 _CALIBRATION_ALLOW = {"reference": {"allow"}, "restored": {"allow"}}
 """What may be named decides whether a photo is read, never what becomes of it: no part of a fingerprint."""
 
@@ -95,7 +97,7 @@ class Job(ConfigSection):
             else {"restorer": self.restorer, "calibration.restorer": self.calibration_restorer}
         )
         for key, text in restorers.items():
-            if text.partition(":")[0].strip() == "identity":
+            if _is_identity(text):
                 raise ValueError(
                     f"transport.companion is input, but {key} is identity, whose input is the restored photo itself: "
                     "name the restorer and give it its own input, or leave out transport.companion"
@@ -106,6 +108,30 @@ class Job(ConfigSection):
                 f"{self.calibration_kind}: give calibration.reference with calibration.degradation"
             )
         return self
+
+    @model_validator(mode="after")
+    def _check_consistency(self) -> "Job":
+        if self.transport.consistency is Consistency.JPEG and not _is_identity(self.restorer):
+            raise ValueError(
+                f"transport.consistency is jpeg, but restorer is {self.restorer}, so that the restored photo is not "
+                "what the JPEG file holds: set it to auto, or leave out the restorer"
+            )
+        return self
+
+    @property
+    def limits_by_coefficients(self) -> bool:
+        """Whether the coefficients of a JPEG file limit its result.
+
+        They do where the restored photo is what the file holds. Unless the job demands it, compression must be all that
+        happened to the photos, as otherwise the coefficients are those of a photo that was degraded before.
+        """
+        consistency, calibration = self.transport.consistency, self.calibration or Calibration()
+        if consistency is not Consistency.AUTO:
+            return consistency is Consistency.JPEG
+        restorers = self.restorer, self.calibration_restorer
+        degradation = (calibration.degradation or "").partition(":")[0].strip()
+        only_compression = degradation in _COMPRESSIONS and "+" not in (calibration.degradation or "")
+        return only_compression and all(map(_is_identity, restorers))
 
     @property
     def has_companion(self) -> bool:
@@ -202,6 +228,10 @@ class Job(ConfigSection):
             "max_bytes": self.limits.max_bytes,
             "dtype": self.compute.dtype,
         }
+
+
+def _is_identity(restorer: str) -> bool:
+    return restorer.partition(":")[0].strip() == "identity"
 
 
 def _hash_settings(settings: Mapping[str, Any], models: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from deepot.errors import SpecError
-from deepot.inference import DEFAULT_ALPHA, Preserve, TransportMode
+from deepot.inference import DEFAULT_ALPHA, Consistency, Preserve, TransportMode
 from deepot.transport import MAX_ALPHA, MAX_STRENGTH, MIN_ALPHA, MIN_STRENGTH
 from pipeline import imageio
 from pipeline.config.output_layout import OutputLayout
@@ -145,6 +145,11 @@ class Transport(ConfigSection):
         "none",
         description="input: alpha from 1 to 2 mixes the restored photo with the restorer's input, up to the least "
         "error at 2, as calibration pairs show; none: alpha above 1 extrapolates",
+    )
+    consistency: Consistency = Field(
+        Consistency.AUTO,
+        description="auto: results of JPEG files that only compression has degraded contradict none of their "
+        "coefficients; jpeg: nor do those of other JPEG files that are not restored here; off: nothing is checked",
     )
     refit: RefitPolicy = Field(
         RefitPolicy.NEVER,

@@ -1,7 +1,7 @@
 from .apple_double import is_apple_double
 from .extensions import EXTENSIONS, IMAGE_EXTENSIONS, has_image_extension
 from .file_suffix import extension_for
-from .image_file import add_format_extension, check_writable, decode, encode
+from .image_file import add_format_extension, check_writable, decode, encode, read_coefficients
 from .image_format import DecodedImage, OutputFormat
 from .metadata.metadata import MetadataPolicy
 from .metadata.sidecars import strip_sidecar_location
@@ -23,5 +23,6 @@ __all__ = [
     "has_image_extension",
     "is_apple_double",
     "parse_output_format",
+    "read_coefficients",
     "strip_sidecar_location",
 ]

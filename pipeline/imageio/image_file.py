@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from PIL import Image, UnidentifiedImageError
 
 from deepot.errors import UnsupportedImageError
-from deepot.photo import Pixels
+from deepot.photo import JpegCoefficients, Pixels
 from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.apple_double import is_apple_double
 from pipeline.imageio.image_format import DecodedImage, OutputFormat
@@ -44,6 +44,20 @@ def decode(data: bytes, max_pixels: int) -> DecodedImage:
             raise ImageError(ErrorCode.OUT_OF_MEMORY, "not enough memory to decode the photo") from error
         except Exception as error:  # decoders raise anything for damaged files
             raise ImageError(ErrorCode.DAMAGED, f"cannot be decoded: {error}") from error
+
+
+def read_coefficients(data: bytes, *, same_format: bool = False) -> JpegCoefficients | None:
+    """Return the quantised coefficients of a photo that `decode` has decoded; None if it has none that are known.
+
+    Those of JPEG are known, except for CMYK and for arithmetic coding.
+
+    Args:
+        data: the file.
+        same_format: whether the result is written in the format `same`; it is then known how it is quantised.
+    """
+    with relaxed_libraries, ignored_warnings:
+        found = detect_format(data)
+        return found.read_coefficients(data, same_format=same_format) if found is not None else None
 
 
 def encode(photo: DecodedImage, pages: Pixels | Sequence[Pixels], format_spec: str, metadata_policy: str) -> bytes:

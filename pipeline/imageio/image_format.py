@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from deepot.photo import Pixels
+from deepot.photo import JpegCoefficients, Pixels
 from pipeline.errors import ImageError
 from pipeline.imageio.formats.tiff_layout import PageLayout
 from pipeline.imageio.metadata.metadata import Metadata, MetadataPolicy
@@ -120,6 +120,15 @@ class ImageFormat(Protocol):
 
     def explain_unreadable(self, data: bytes) -> ImageError:
         """Return the error for a file that matches and that `read` could not identify."""
+        ...
+
+    def read_coefficients(self, data: bytes, *, same_format: bool) -> JpegCoefficients | None:
+        """Return the quantised coefficients of a file that `read` can decode; None if it has none that are known.
+
+        Args:
+            data: the file.
+            same_format: whether results are written as the file is, so that it is known how they are quantised.
+        """
         ...
 
 

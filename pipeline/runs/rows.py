@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from deepot.inference import EnhanceStats
+from deepot.inference import ChangeSize, EnhanceStats
 from pipeline.errors import ErrorCode
 from pipeline.failures import error_code, error_message
 from pipeline.runs.manifest_schema import MANIFEST_SCHEMA, PHASES
@@ -36,12 +36,14 @@ def aggregate_page_stats(page_stats: Sequence[EnhanceStats], sizes: Sequence[int
         sizes: pixels of each page.
 
     Returns:
-        Sums of tiles and seconds; means of the other columns, weighted by size.
+        Sums of tiles and seconds; the size of the change over all pages; means of the other columns, weighted by size.
     """
     columns: dict[str, Any] = {"n_tiles": sum(stats.n_tiles for stats in page_stats)}
     for name in ("transport_mse", "patch_nll", "patch_nll_output"):
         values = [getattr(stats, name) for stats in page_stats]
         columns[name] = sum(value * size for value, size in zip(values, sizes, strict=True)) / sum(sizes)
+    change = ChangeSize.total(stats.change for stats in page_stats if stats.change)
+    columns |= {"invented": change.rms, "invented_flat": change.flat_rms}
     for phase in page_stats[0].seconds:
         columns[f"seconds_{phase}"] = sum(stats.seconds[phase] for stats in page_stats)
     return columns

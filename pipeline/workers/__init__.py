@@ -1,5 +1,6 @@
 """The work of one process, without Ray: models, the shard worker, time limits, and the protocol of worker pools."""
 
+from pipeline.workers.consistency import constraint_factory, judge_decoded
 from pipeline.workers.job_worker import MAX_TASKS_IN_FLIGHT, JobWorker
 from pipeline.workers.models import Models, any_models_loaded, load_models, set_torch_threads, tile_options
 from pipeline.workers.pool import (
@@ -39,8 +40,10 @@ __all__ = [
     "WorkerSession",
     "any_models_loaded",
     "can_stat",
+    "constraint_factory",
     "cores_per_worker",
     "hard_deadline",
+    "judge_decoded",
     "load_models",
     "mark_storage",
     "plan_workers",

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deepot.photo import QualityScores, lab_grid, score_quality
+from deepot.photo import JpegCoefficients, QualityScores, lab_grid, score_quality
 from pipeline.config import Limits
-from pipeline.imageio import DecodedImage, decode
+from pipeline.imageio import DecodedImage, decode, read_coefficients
 from pipeline.sources import read_input
 from pipeline.storage import Entry, sha256_hex
 
@@ -29,6 +29,7 @@ class LoadedPhoto:
         lab_grid: the first page as a small grid of CIELAB colours.
         seconds: how long reading and decoding took.
         original: the bytes of the file if the photo is rejected, otherwise None.
+        coefficients: the coefficients of the file if they limit the result, otherwise None.
     """
 
     photo: DecodedImage
@@ -37,6 +38,7 @@ class LoadedPhoto:
     lab_grid: NDArray[np.float64]
     seconds: float
     original: bytes | None = None
+    coefficients: JpegCoefficients | None = None
 
 
 class PhotoReader:
@@ -47,6 +49,8 @@ class PhotoReader:
         limits: what is not read.
         allow: what Parquet files may name, as for `read_input`.
         rejected: URI and SHA-256 of the photos whose bytes are kept beside their pixels.
+        needs_coefficients: whether the coefficients of JPEG files are read, too.
+        same_format: whether results are written in the format `same`.
     """
 
     def __init__(
@@ -55,8 +59,12 @@ class PhotoReader:
         limits: Limits,
         allow: Sequence[str] = (),
         rejected: Collection[tuple[str, str]] = (),
+        *,
+        needs_coefficients: bool = False,
+        same_format: bool = False,
     ) -> None:
-        self._n_threads, self._limits, self._allow, self._rejected = n_threads, limits, allow, rejected
+        self._n_threads = n_threads
+        self._options = limits, allow, rejected, needs_coefficients, same_format
         self._executor = ThreadPoolExecutor(n_threads, "read")
 
     def read_ahead(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, "Future[LoadedPhoto]"]]:
@@ -67,15 +75,13 @@ class PhotoReader:
         pending = deque(entries)
         reading: deque[tuple[Entry, Future[LoadedPhoto]]] = deque()
 
-        options = self._limits, self._allow, self._rejected
-
         def submit_reads() -> None:
             while pending and len(reading) < self._n_threads:
                 total_bytes = sum(entry.size for entry, _ in reading) + pending[0].size
                 if reading and total_bytes > _READ_AHEAD_BYTES * self._n_threads:
                     break
                 entry = pending.popleft()
-                reading.append((entry, self._executor.submit(_load_photo, entry, *options)))
+                reading.append((entry, self._executor.submit(_load_photo, entry, *self._options)))
 
         def iter_in_order() -> Iterator[tuple[Entry, Future[LoadedPhoto]]]:
             while reading:
@@ -88,11 +94,18 @@ class PhotoReader:
 
 
 def _load_photo(
-    entry: Entry, limits: Limits, allow: Sequence[str], rejected: Collection[tuple[str, str]]
+    entry: Entry,
+    limits: Limits,
+    allow: Sequence[str],
+    rejected: Collection[tuple[str, str]],
+    needs_coefficients: bool,
+    same_format: bool,
 ) -> LoadedPhoto:
     started = time.perf_counter()
     data = read_input(entry, limits, allow)
     photo = decode(data, limits.max_pixels)
+    coefficients = read_coefficients(data, same_format=same_format) if needs_coefficients else None
     seconds, sha256 = time.perf_counter() - started, sha256_hex(data)
     original = data if (entry.uri, sha256) in rejected else None
-    return LoadedPhoto(photo, sha256, score_quality(photo.pixels), lab_grid(photo.pixels), seconds, original)
+    scores, grid = score_quality(photo.pixels), lab_grid(photo.pixels)
+    return LoadedPhoto(photo, sha256, scores, grid, seconds, original, coefficients)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepot.inference import Consistency, Constraint
 from deepot.photo import compare_lab_grids, lab_grid
 from pipeline.config import Job
 from pipeline.errors import AccessDeniedError, ErrorCode, StorageError
@@ -17,6 +18,7 @@ from pipeline.outputs import Writer
 from pipeline.runs import RESULT_STATUSES, mark_failed
 from pipeline.storage import sha256_hex
 from pipeline.telemetry import log_unprocessed
+from pipeline.workers.consistency import judge_result
 from pipeline.workers.watchdog import Watchdog
 from pipeline.workers.write_queue import WriteQueue
 
@@ -29,11 +31,13 @@ class ProcessedPhoto:
         photo: the photo with its new pages.
         input_lab_grid: the first page before, as a small grid of CIELAB colours.
         original: the bytes of the input of a rejected photo; None if the pages are to be encoded.
+        constraints: what each page must not contradict; None where nothing is known.
     """
 
     photo: DecodedImage
     input_lab_grid: NDArray[np.float64]
     original: bytes | None = None
+    constraints: tuple[Constraint | None, ...] = ()
 
     @property
     def n_pixels(self) -> int:
@@ -48,6 +52,7 @@ class ResultWriter:
         self, job: Job, writer: Writer, watchdog: Watchdog, executor: ThreadPoolExecutor, n_threads: int
     ) -> None:
         self._options = job.output
+        self._judges = job.transport.consistency is not Consistency.OFF
         self._writer, self._watchdog, self._executor = writer, watchdog, executor
         self._queue = WriteQueue(n_threads)
         self._rows: list[dict[str, Any]] = []
@@ -93,6 +98,7 @@ class ResultWriter:
                 if data is None:
                     data = encode(photo, photo.pages, options.format, options.metadata)
                     key = self._writer.key_for(row["file_name"], options.format, photo)
+                    row |= judge_result(data, photo, processed.constraints if self._judges else ())
                 else:
                     key = self._writer.key_for_original(row["file_name"], options.format, photo)
                 self._writer.add(row, key, data)

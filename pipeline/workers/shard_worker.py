@@ -10,7 +10,7 @@ import deepot
 from deepot.inference import Enhancer, EnhanceStats
 from deepot.transport import TransportMap
 from pipeline.failures import DEVICE_ERRORS
-from pipeline.imageio import DecodedImage, check_writable
+from pipeline.imageio import SAME_FORMAT, check_writable
 from pipeline.outputs import make_writer
 from pipeline.runs import (
     ManifestFile,
@@ -22,6 +22,7 @@ from pipeline.runs import (
 )
 from pipeline.storage import Entry, read
 from pipeline.telemetry import record_image, track_busy_time
+from pipeline.workers.consistency import constraint_factory
 from pipeline.workers.models import load_models, set_torch_threads, tile_options
 from pipeline.workers.photo_reader import LoadedPhoto, PhotoReader
 from pipeline.workers.result_writer import ProcessedPhoto, ResultWriter
@@ -89,7 +90,14 @@ class ShardWorker:
             "code_version": deepot.__version__,
         }
         limits, allow = config.job.limits, config.job.input.allow
-        self._reader = PhotoReader(self._threads.readers, limits, allow, config.rejected)
+        self._reader = PhotoReader(
+            self._threads.readers,
+            limits,
+            allow,
+            config.rejected,
+            needs_coefficients=config.job.limits_by_coefficients,
+            same_format=config.job.output.format == SAME_FORMAT,
+        )
         self._write_executor = ThreadPoolExecutor(self._threads.writers, "write")
         self._compute_lock = threading.Lock()
 
@@ -137,23 +145,23 @@ class ShardWorker:
                     return ProcessedPhoto(photo, loaded.lab_grid, loaded.original)
                 check_writable(photo, self.config.job.output.format, self._models.restorer.scale)
                 with track_busy_time(self._models.autoencoder.device.type):
-                    page_stats = [self._process_page(row, photo, number) for number in range(len(photo.pages))]
+                    page_stats = [self._process_page(row, loaded, number) for number in range(len(photo.pages))]
         except DEVICE_ERRORS:
             raise
         except Exception as error:
             mark_failed(row, error)
             return None
         row |= aggregate_page_stats(page_stats, [page.samples.size for page in photo.pages])
-        return ProcessedPhoto(photo, loaded.lab_grid)
+        return ProcessedPhoto(photo, loaded.lab_grid, constraints=tuple(stats.constraint for stats in page_stats))
 
-    def _process_page(self, row: dict[str, Any], photo: DecodedImage, number: int) -> EnhanceStats:
-        started = time.perf_counter()
+    def _process_page(self, row: dict[str, Any], loaded: LoadedPhoto, number: int) -> EnhanceStats:
+        started, photo = time.perf_counter(), loaded.photo
         restorer_input = photo.pages[number]
         restored = photo.pages[number] = self._models.restorer(restorer_input)
         companion = restorer_input.enlarge(restored.height, restored.width) if self._mixes_companions else None
         del restorer_input  # a large photo takes memory that the transport needs
         row["seconds_restore"] += time.perf_counter() - started
-        return self._enhancer.enhance(restored, companion)
+        return self._enhancer.enhance(restored, companion, constraint_factory(loaded.coefficients, restored))
 
     def _new_row(self, item: WorkItem, entry: Entry) -> dict[str, Any]:
         return new_row(entry, item.shard, item.attempt) | self._constant_columns

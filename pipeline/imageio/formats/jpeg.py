@@ -7,10 +7,11 @@ from typing import Any
 
 from PIL import Image, JpegImagePlugin
 
-from deepot.photo import Pixels
+from deepot.photo import JpegCoefficients, Pixels
 from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.formats import jpeg_markers, jpeg_mpf
 from pipeline.imageio.formats.jpeg_coding import read_save_options
+from pipeline.imageio.formats.jpeg_coefficients import read_coefficients
 from pipeline.imageio.formats.jpeg_end import complete_end
 from pipeline.imageio.formats.jpeg_segments import fit_to_segments
 from pipeline.imageio.formats.option_checks import check_quality, check_subsampling
@@ -27,7 +28,7 @@ _SOF_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # of segments 
 
 
 class JpegFormat(PillowFormat):
-    """JPEG, coded again with the tables and the subsampling of the file."""
+    """JPEG, coded again as the file is, with tables that are fine enough for what was added."""
 
     name = "JPEG"
     spec_name = "jpeg"
@@ -74,7 +75,7 @@ class JpegFormat(PillowFormat):
         return replace(metadata, iptc=jpeg_markers.read_iptc(image), dpi=dpi, blocks=blocks)
 
     def read_options(self, data: bytes, image: Image.Image, bits: int) -> dict[str, Any]:
-        """Return Pillow's options for the same tables, colour coding, subsampling and order of scans."""
+        """Return Pillow's options for the same coding, as `read_save_options` finds them."""
         del data, bits
         return read_save_options(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else {}
 
@@ -92,6 +93,10 @@ class JpegFormat(PillowFormat):
         segments = jpeg_markers.build_extra_option(metadata)
         data = save_with_pillow(pixels, self.name, {**options, **segments, **arguments})
         return jpeg_markers.restore_density_and_trailer(data, metadata)
+
+    def read_coefficients(self, data: bytes, *, same_format: bool) -> JpegCoefficients | None:
+        """Return the coefficients of a file: see `jpeg_coefficients.read_coefficients`."""
+        return read_coefficients(complete_end(data), same_format=same_format)
 
     def explain_unreadable(self, data: bytes) -> ImageError:
         """Return the error for a file that Pillow could not identify: a high bit depth, or a damaged file."""

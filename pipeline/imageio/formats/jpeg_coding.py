@@ -1,17 +1,23 @@
-"""The coding options of a JPEG file: Pillow's options that write another one with the same."""
+"""The coding options of a JPEG file: Pillow's options that write another one alike, but for coarse tables."""
 
+import io
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from PIL import JpegImagePlugin
+from PIL import Image, JpegImagePlugin
 
 _SUBSAMPLING_422, _SUBSAMPLING_420 = 1, 2  # Pillow's numbers
 _ADOBE_TRANSFORM_YCCK = 2  # Adobe's number
 _ALL_ONES_TABLE = [1] * 64
+_LOWEST_QUALITY = 95
+"""The quality whose steps replace coarser ones: those of a strongly compressed file would leave nothing of a change."""
 
 
 def read_save_options(image: JpegImagePlugin.JpegImageFile) -> dict[str, Any]:
-    """Return Pillow's options for the same quantisation, colour coding, subsampling and order of scans.
+    """Return Pillow's options for the same colour coding, subsampling and order of scans, and fine tables.
 
+    Each step of quantisation is that of the file, or that of quality 95 if it is finer.
     Pillow writes 4:4:4, 4:2:2 and 4:2:0. The coarsest of them that discards nothing the file has is chosen: 4:4:4 for
     4:4:0, 4:2:2 for 4:1:1.
     """
@@ -21,7 +27,7 @@ def read_save_options(image: JpegImagePlugin.JpegImageFile) -> dict[str, Any]:
     }
     if image.layers != 3:
         return options
-    if _is_rgb(image):
+    if is_rgb(image):
         return options | {"keep_rgb": True}
     (_, across, down, _), *colours = image.layer
     halved_across = min(across // part[1] for part in colours) >= 2
@@ -38,7 +44,8 @@ def _read_quantization_tables(image: JpegImagePlugin.JpegImageFile) -> list[list
     known = image.quantization
     if any(part[3] not in known for part in image.layer):
         return list(known.values()) or [_ALL_ONES_TABLE]
-    tables = [known[part[3]] for part in image.layer]
+    is_ycc = image.layers == 3 and not is_rgb(image)
+    tables = [refine_table(known[part[3]], is_chroma=is_ycc and number > 0) for number, part in enumerate(image.layer)]
     if image.layers == 4 and image.info.get("adobe_transform") == _ADOBE_TRANSFORM_YCCK:
         return tables[:1]
     while len(tables) > 1 and tables[-1] == tables[-2]:
@@ -46,7 +53,22 @@ def _read_quantization_tables(image: JpegImagePlugin.JpegImageFile) -> list[list
     return tables
 
 
-def _is_rgb(image: JpegImagePlugin.JpegImageFile) -> bool:
+def refine_table(table: Sequence[int], *, is_chroma: bool) -> list[int]:
+    """Return a quantisation table of 64 steps, none of which is coarser than that of quality 95."""
+    return [min(pair) for pair in zip(table, _fine_tables()[is_chroma], strict=True)]
+
+
+@cache
+def _fine_tables() -> tuple[Sequence[int], Sequence[int]]:
+    """Return the tables of luma and of chroma for the lowest quality, as Pillow gives them."""
+    with io.BytesIO() as file:
+        Image.new("YCbCr", (8, 8)).save(file, "JPEG", quality=_LOWEST_QUALITY)
+        file.seek(0)
+        tables = JpegImagePlugin.JpegImageFile(file).quantization
+    return tables[0], tables[1]
+
+
+def is_rgb(image: JpegImagePlugin.JpegImageFile) -> bool:
     """Whether the three components of a file are red, green and blue, by the rules of libjpeg."""
     if "jfif" in image.info:
         return False

@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from deepot.photo import Pixels
+from deepot.photo import JpegCoefficients, Pixels
 from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.header_checks import check_pixel_count, check_single_frame, make_properties
 from pipeline.imageio.image_format import Capabilities, DecodedImage, OutputFormat
@@ -105,6 +105,11 @@ class PillowFormat:
             needed = f" it needs {self.plugin}: pip install 'deepot[formats]'" if self.plugin else ""
             return ImageError(ErrorCode.UNSUPPORTED_FORMAT, f"{self.name} files cannot be read here;{needed}")
         return ImageError(ErrorCode.DAMAGED, f"it starts like {self.name} but is not a valid {self.name} file")
+
+    def read_coefficients(self, data: bytes, *, same_format: bool) -> JpegCoefficients | None:
+        """Return None: only JPEG has coefficients."""
+        del data, same_format
+        return None
 
     # What formats replace.
 

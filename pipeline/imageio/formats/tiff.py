@@ -119,6 +119,10 @@ class TiffFormat:
         del data
         return ImageError(ErrorCode.DAMAGED, "it starts like TIFF but is not a valid TIFF file")
 
+    def read_coefficients(self, data: bytes, *, same_format: bool) -> None:
+        """Return None: what a TIFF has in JPEG are tiles."""
+        del data, same_format
+
 
 def _summarize(layout: Sequence[PageLayout]) -> list[tuple[Any, ...]]:
     """Return what must be the same in a result: what each page and subpage is, and the samples that are copied."""

@@ -40,6 +40,7 @@ def test_run_fingerprint_changes_with_what_decides_a_result_and_nothing_else():
     same += [{"input": {"images": "in", "allow": ["s3://archive/"]}}]
     other = [
         {"transport": {"alpha": 0.1}},
+        {"transport": {"consistency": "off"}},
         {"transport": {"mixture_components": 3}},
         {"restorer": "nlm:sigma=5"},
         {"compute": {"dtype": "bfloat16"}},
@@ -59,6 +60,7 @@ def test_calibration_fingerprint_changes_with_what_decides_the_statistics_and_no
     job = parse_job(PAIRED)
     same = [
         {"transport": {"alpha": 0.1, "mode": "residual", "preserve": "chroma"}},
+        {"transport": {"consistency": "off"}},
         {"output": {"uri": "elsewhere", "format": "png", "metadata": "strip", "layout": "webdataset"}},
         {"input": "other"},
         {"restorer": "nlm:sigma=5", "calibration": PAIRED["calibration"] | {"restorer": "identity"}},
@@ -84,6 +86,36 @@ def test_calibration_fingerprint_changes_with_what_decides_the_statistics_and_no
     changed = {parse_job(PAIRED | change).calibration_fingerprint(MODELS) for change in other}
     changed.add(job.calibration_fingerprint(MODELS | {"autoencoder": "b"}))
     assert len(changed | {original}) == len(other) + 2
+
+
+PNG, SAME = {"output": {"uri": "out", "format": "png"}}, {"output": "out"}
+
+
+@pytest.mark.parametrize(
+    ("degradation", "consistency", "changes", "expected"),
+    [
+        ("jpeg:quality=20", "auto", PNG, True),
+        ("jpeg:quality=20", "auto", SAME, True),
+        ("jpeg:quality=20", "auto", PNG | {"restorer": "median:size=3"}, False),
+        ("jpeg:quality=20", "off", PNG, False),
+        ("blur:sigma=1+jpeg:quality=20", "auto", PNG, False),
+        ("jpeg:quality=20+jpeg:quality=50", "auto", PNG, False),
+        ("noise:sigma=50", "auto", PNG, False),
+        ("noise:sigma=50", "jpeg", PNG, True),
+        ("noise:sigma=50", "jpeg", SAME, True),
+    ],
+)
+def test_coefficients_limit_results_of_jpeg_files_that_nothing_else_has_degraded(
+    degradation, consistency, changes, expected
+):
+    calibration = PAIRED["calibration"] | {"degradation": degradation}
+    job = parse_job(PAIRED | {"calibration": calibration, "transport": {"consistency": consistency}} | changes)
+    assert job.limits_by_coefficients is expected
+
+
+def test_consistency_with_jpeg_files_is_refused_where_they_are_restored():
+    with pytest.raises(ConfigError, match=r"transport\.consistency is jpeg, but restorer is median:size=3"):
+        parse_job(PAIRED | {"transport": {"consistency": "jpeg"}, "restorer": "median:size=3"})
 
 
 def test_self_calibration_depends_on_the_input_and_its_restorer():

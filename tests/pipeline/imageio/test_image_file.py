@@ -41,7 +41,7 @@ def test_encode_as_same_keeps_format_mode_and_depth(odd, key):
         np.testing.assert_array_equal(again.pixels.samples, photo.pixels.samples)
 
 
-def test_encode_as_same_keeps_tables_orientation_and_resolution_of_a_jpeg(odd):
+def test_encode_as_same_keeps_orientation_resolution_and_scans_of_a_jpeg_and_coarsens_no_table(odd):
     data = (odd[0] / "good.jpg").read_bytes()
     photo = decode(data, MAX_PIXELS)
     assert photo.properties["orientation"] == 6
@@ -49,7 +49,7 @@ def test_encode_as_same_keeps_tables_orientation_and_resolution_of_a_jpeg(odd):
         Image.open(io.BytesIO(data)) as before,
         Image.open(io.BytesIO(encode(photo, photo.pixels, "same", "keep"))) as after,
     ):
-        assert after.quantization == before.quantization
+        assert all(np.all(np.less_equal(after.quantization[key], before.quantization[key])) for key in (0, 1))
         assert after.getexif()[0x0112] == 6
         assert after.info["dpi"] == before.info["dpi"]
         assert after.info.get("progressive")

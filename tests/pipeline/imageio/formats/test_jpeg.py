@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import ErrorCode, ImageError
-from pipeline.imageio.formats.jpeg_coding import read_save_options
+from pipeline.imageio.formats.jpeg_coding import read_save_options, refine_table
 from pipeline.imageio.image_file import decode, encode
 from tests.support.icc_profiles import make_cmyk_profile
 from tests.support.image_files import encode_image, encode_tiff, make_corpus_photo, make_exif
@@ -55,6 +55,14 @@ def tables(image):
     return [list(image.quantization[part[3]]) for part in image.layer]
 
 
+def result_coding(data):
+    """The coding of the result of a file: steps that are coarser than those of quality 95 are the latter."""
+    names, factors, found = coding(data)
+    with open_image(encode_image(make_corpus_photo(), "JPEG", quality=95)) as image:
+        luma, *colours = tables(image) if names == [1, 2, 3] else tables(image)[:1] * 3
+    return names, factors, [np.minimum(*pair).tolist() for pair in zip(found, [luma, *colours], strict=True)]
+
+
 @pytest.mark.parametrize("progressive", [False, True])
 def test_encode_keeps_segments_byte_for_byte_and_in_order(progressive):
     data = encode_image(make_corpus_photo(), "JPEG", extra=b"".join(ADDED), exif=make_exif(), progressive=progressive)
@@ -72,10 +80,28 @@ def test_encode_with_strip_gps_drops_segments_that_may_have_coordinates():
     assert not any(each in reencode(data, "strip") for each in ADDED)
 
 
+@pytest.mark.parametrize("quality", [97, 95, 83, 10])
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
-def test_encode_keeps_subsampling_and_tables(subsampling):
-    data = encode_image(make_corpus_photo(), "JPEG", quality=83, subsampling=subsampling)
-    assert coding(reencode(data)) == coding(data)
+def test_encode_keeps_subsampling_and_tables_that_are_fine_enough(subsampling, quality):
+    data = encode_image(make_corpus_photo(), "JPEG", quality=quality, subsampling=subsampling)
+    result = coding(reencode(data))
+    assert result == result_coding(data)
+    assert (result == coding(data)) == (quality >= 95)
+
+
+@pytest.mark.parametrize("quality", [10, 30, 60])
+def test_encode_of_a_coarse_file_keeps_what_was_added(quality):
+    found = decode(encode_image(make_corpus_photo(), "JPEG", quality=quality), MAX_PIXELS)
+    before = found.pixels.samples.astype(int)
+    added = np.random.default_rng(0).normal(0, 4, before.shape)
+    found.pixels.samples[:] = (before + added).round().clip(0, 255)
+    change = found.pixels.samples - before
+    coarse = encode_image(Image.fromarray(found.pixels.samples), "JPEG", quality=quality)
+    luma, correlations = np.array([0.299, 0.587, 0.114]), []
+    for data in (encode(found, found.pages, "same", "keep"), coarse):
+        kept = decode(data, MAX_PIXELS).pixels.samples - before
+        correlations.append(np.corrcoef((kept @ luma).ravel(), (change @ luma).ravel())[0, 1])
+    assert correlations[0] > 0.75 > 0.4 > correlations[1]
 
 
 @pytest.mark.parametrize(("subsampling", "finer"), [("440", (1, 1)), ("411", (2, 1))])
@@ -83,7 +109,7 @@ def test_encode_of_unsupported_subsampling_takes_a_finer_one(subsampling, finer)
     data = encode_subsampled_jpeg(subsampling)
     result = reencode(data)
     assert coding(result)[1] == [finer, (1, 1), (1, 1)]
-    assert coding(result)[2] == coding(data)[2]
+    assert coding(result)[2] == result_coding(data)[2]
     with open_image(data) as before, open_image(result) as after:
         coarser = open_image(encode_image(before, "JPEG", qtables=before.quantization, subsampling="4:2:0"))
         ours, theirs = (np.abs(np.asarray(before).astype(int) - np.asarray(each)).mean() for each in (after, coarser))
@@ -111,12 +137,12 @@ def test_read_save_options_never_chooses_a_coarser_subsampling(factors, expected
 
 @pytest.mark.parametrize("marker", [True, False])
 def test_encode_keeps_rgb_coding(marker):
-    data = encode_image(make_corpus_photo(), "JPEG", quality=90, keep_rgb=True, exif=make_exif())
+    data = encode_image(make_corpus_photo(), "JPEG", quality=97, keep_rgb=True, exif=make_exif())
     if not marker:  # then the names of the components tell
         place = data.index(b"\xff\xee")
         data = data[:place] + data[place + 2 + struct.unpack_from(">H", data, place + 2)[0] :]
     result = reencode(data)
-    assert coding(result) == coding(data)
+    assert coding(result) == result_coding(data)
     with open_image(data) as before, open_image(result) as after:
         assert np.abs(np.asarray(before).astype(int) - np.asarray(after)).mean() < 0.5
     assert reencode(data, "strip").count(b"JFIF") == 0, "it would say that colours are YCbCr"
@@ -136,25 +162,26 @@ def test_read_save_options_ignores_component_names_beside_a_jfif_header():
 
 
 def test_encode_keeps_the_table_of_every_component():
-    fine, coarse = [1] * 64, [40] * 64
+    fine, coarse = [1] * 64, [2] * 32 + [1] * 32
     for order in itertools.product((0, 1), repeat=3):
         data = bytearray(encode_image(make_corpus_photo(), "JPEG", qtables=[fine, coarse], subsampling=0))
         place = data.index(b"\xff\xc0") + 12
         for number, table in enumerate(order):
             data[place + 3 * number] = table
-        assert coding(reencode(bytes(data)))[2] == [(fine, coarse)[table] for table in order]
+        assert coding(reencode(bytes(data)))[2] == result_coding(bytes(data))[2]
+        assert coding(bytes(data))[2] == [(fine, coarse)[table] for table in order]
 
 
 def test_read_save_options_of_ycck_takes_the_luma_table_for_all_channels():
     inks = np.asarray(make_corpus_photo("CMYK"))
     plain = encode_image(
-        Image.fromarray(inks, "CMYK"), "JPEG", qtables=[[2] * 64, [50] * 64], icc_profile=make_cmyk_profile()
+        Image.fromarray(inks, "CMYK"), "JPEG", qtables=[[1] * 64, [50] * 64], icc_profile=make_cmyk_profile()
     )
     place = plain.index(b"Adobe") + 11
     with open_image(plain[:place] + b"\2" + plain[place + 1 :]) as image:
-        assert read_save_options(image)["qtables"] == [[2] * 64]
+        assert read_save_options(image)["qtables"] == [[1] * 64]
     with open_image(plain) as image:
-        assert read_save_options(image)["qtables"] == [[2] * 64, [50] * 64]
+        assert read_save_options(image)["qtables"] == [[1] * 64, refine_table([50] * 64, is_chroma=False)]
 
 
 def test_encode_splits_long_iptc_over_segments():

@@ -1,0 +1,137 @@
+"""Runs over JPEG files: no result contradicts a coefficient of its input, by the rows, by verify and by the script."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deepot.inference import JpegConstraint
+from pipeline.imageio import decode, encode, read_coefficients
+from pipeline.runs import RunPaths, read_manifest
+from tests.support.in_process_pool import run_in_process
+from tests.support.json_commands import run_json_command
+from tests.support.photos import make_photo
+from tools.check_consistency import count_outside
+
+ROOT = Path(__file__).resolve().parents[2]
+TURNED = "3.jpg"
+SCRIPT = str(ROOT / "tools" / "check_consistency.py")
+
+
+@pytest.fixture
+def make_jpeg_job(make_job, tmp_path):
+    """Makes jobs over JPEG files of several qualities and samplings, one of them turned by EXIF and one a PNG."""
+
+    def build(quality=(8, 30, 70, 95), **changes):
+        folder = tmp_path / "files"
+        folder.mkdir(exist_ok=True)
+        for seed in range(8):
+            image = make_photo(seed, 40 + 3 * seed, 70 - 5 * seed)
+            exif = Image.Exif()
+            exif[0x0112] = 6 if seed == 3 else 1
+            image.save(
+                folder / f"{seed}.jpg", quality=quality[seed % 4], subsampling=("4:2:0", "4:4:4")[seed // 4], exif=exif
+            )
+        make_photo(9).convert("L").save(folder / "grey.jpg", quality=20)
+        make_photo(9).convert("CMYK").save(folder / "inks.jpg", quality=20)
+        make_photo(9).save(folder / "other.png")
+        settings = {
+            "input": str(folder),
+            "output": {"uri": str(tmp_path / "enhanced"), "format": "tiff"},
+            "calibration": {"reference": str(tmp_path / "natural"), "degradation": "jpeg:quality=20"},
+            "transport": {"alpha": 0, "mode": "residual"},
+        }
+        return make_job(**settings | changes)
+
+    return build
+
+
+def rows_of(job):
+    run = RunPaths(run_in_process(job).run)
+    rows = {row["file_name"]: row for row in read_manifest(run).to_pylist()}
+    assert all(row["status"] == "ok" for row in rows.values())
+    return run, rows
+
+
+def path_of(uri):
+    return uri.removeprefix("file://")
+
+
+def test_results_of_jpeg_files_contradict_nothing(make_jpeg_job, capsys):
+    run, rows = rows_of(make_jpeg_job())
+    limited = {name: row for name, row in rows.items() if row["consistency"] == "jpeg"}
+    assert rows.keys() - limited.keys() == {"inks.jpg", "other.png"}
+    files = [
+        path_of(row[key])
+        for name, row in limited.items()
+        if name != TURNED  # Pillow turns a TIFF
+        for key in ("input_uri", "output_uri")
+    ]
+    assert all(count_outside(*pair)[0] == 0 for pair in zip(files[::2], files[1::2], strict=True))
+    assert all(row["contradiction"] == 0 and row["invented"] > 0 for row in limited.values())
+    assert all(rows[name]["consistency"] == "none" for name in rows.keys() - limited.keys())
+    status, record = run_json_command(capsys, "verify", run.uri, "--consistency")
+    assert (status, record["checked"], record["unchecked"], record["findings"]) == (0, len(limited), 2, 0)
+
+
+def test_without_the_constraint_there_are_contradictions_that_the_script_finds(make_jpeg_job):
+    _, rows = rows_of(make_jpeg_job(transport={"alpha": 0, "mode": "residual", "consistency": "off"}))
+    assert {row["consistency"] for row in rows.values()} == {"none"}
+    files = [path_of(rows["2.jpg"][key]) for key in ("input_uri", "output_uri")]
+    result = subprocess.run([sys.executable, SCRIPT, *files, files[0], files[0]], capture_output=True, text=True)
+    assert result.returncode == 1, result.stderr
+    first, second = result.stdout.splitlines()
+    assert int(first.split()[0]) > 0 and int(second.split()[0]) == 0
+
+
+def test_verify_finds_a_result_that_contradicts_its_input(make_jpeg_job, capsys):
+    run, rows = rows_of(make_jpeg_job())
+    path = path_of(rows["5.jpg"]["output_uri"])
+    with Image.open(path) as image:
+        array = np.asarray(image).copy()
+    array[10:14, 10:14] = 255 - array[10:14, 10:14]
+    Image.fromarray(array).save(path)
+    Path(path_of(rows["6.jpg"]["input_uri"])).write_bytes(b"another file")
+    status, record = run_json_command(capsys, "verify", run.uri, "--consistency")
+    assert (status, record["findings"]) == (1, 2)
+
+
+def test_lossy_results_are_judged_as_they_were_written(make_jpeg_job, tmp_path):
+    """A finer quality stays within the coarse intervals of quality 8, and leaves the fine ones of quality 95."""
+    output = {"uri": str(tmp_path / "enhanced"), "format": "jpeg:quality=98"}
+    _, rows = rows_of(make_jpeg_job(output=output))
+    assert rows["0.jpg"]["contradiction"] < 0.002
+    assert rows["7.jpg"]["contradiction"] > 0.002
+    file = rows["7.jpg"]
+    outside, total = count_outside(path_of(file["input_uri"]), path_of(file["output_uri"]))
+    assert file["contradiction"] == outside / total
+
+
+def test_results_in_the_format_of_the_input_keep_their_change_and_nearly_all_coefficients(make_jpeg_job, tmp_path):
+    """With the tables of a strongly compressed file they would be coded as the input is. Coding alone changes some."""
+    _, rows = rows_of(make_jpeg_job(output=str(tmp_path / "enhanced")))
+    limited = {name: row for name, row in rows.items() if row["consistency"] == "jpeg"}
+    for name, row in limited.items():
+        data = Path(path_of(row["input_uri"])).read_bytes()
+        photo = decode(data, 10**6)
+        constraint = JpegConstraint(read_coefficients(data), photo.pixels.samples)
+        unchanged = constraint.count(decode(encode(photo, photo.pages, "same", "keep"), 10**6).pixels)
+        assert row["contradiction"] < unchanged.outside / unchanged.total + 0.03, name
+    for name in ("0.jpg", "1.jpg", "4.jpg", "grey.jpg"):  # coarse tables
+        before, after = (np.asarray(Image.open(path_of(rows[name][key])), float) for key in ("input_uri", "output_uri"))
+        assert rows[name]["invented"] > 1
+        assert np.sqrt(np.square(after - before).mean()) > 0.5 * rows[name]["invented"]
+
+
+def test_detail_mode_keeps_the_means_of_cells_except_of_inks(make_jpeg_job):
+    _, rows = rows_of(
+        make_jpeg_job(
+            transport={"alpha": 0, "mode": "detail", "consistency": "auto"}, calibration={"degradation": "blur:sigma=1"}
+        )
+    )
+    assert {row["consistency"] for row in rows.values()} == {"cell_means"}
+    found = {name: row["contradiction"] for name, row in rows.items() if row["contradiction"] != 0}
+    assert found.keys() <= {"inks.jpg"}  # where black ink is full, no other ink shows
