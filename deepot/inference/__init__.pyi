@@ -1,6 +1,7 @@
 from .bands import band_sides
 from .calibration import (
     degrade_photo,
+    offset_from_blocks,
     paired_moments,
     photo_moments,
     photo_statistics,
@@ -46,6 +47,7 @@ __all__ = [
     "measure_change",
     "measure_energies",
     "mix_companion",
+    "offset_from_blocks",
     "paired_moments",
     "photo_moments",
     "photo_statistics",

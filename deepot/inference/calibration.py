@@ -10,9 +10,12 @@ from deepot.autoencoder import LoadedAutoencoder
 from deepot.inference.tile_options import TileOptions
 from deepot.inference.tiled_autoencoder import encode_tiled
 from deepot.photo import Pixels
-from deepot.restoration import Degradation, Restorer
+from deepot.restoration import Degradation, DegradationSteps, Restorer
 from deepot.tiling import retry_with_smaller_tiles
 from deepot.transport import MapKind, Moments, PatchStatistics, ToneCurve, ToneSums, compute_patch_moments
+
+_BLOCK_OFFSET = 4  # rows and columns: half a block of JPEG
+_MIN_OFFSET_SIDE = 16  # in pixels; smaller photos are degraded where they are
 
 
 def photo_moments(
@@ -67,6 +70,24 @@ def photo_statistics(
 def degrade_photo(pixels: Pixels, degradation: Degradation, generator: np.random.Generator) -> Pixels:
     """Return the photo after a degradation, as 8-bit grey or sRGB."""
     return Pixels.from_image(degradation(Pixels(pixels.to_grey_or_rgb8()).to_image(), generator))
+
+
+def offset_from_blocks(restored: Pixels, degradation: DegradationSteps) -> Pixels:
+    """Return a restored photo as it is degraded once more in a self-calibration, and compared with itself.
+
+    Compressing a photo to JPEG again changes next to nothing, because its coefficients are multiples of their steps
+    already. Half a block away from its blocks they are not, so the photo loses its first four rows and columns.
+
+    Example:
+        >>> import deepot
+        >>> photo = deepot.Pixels(np.zeros((24, 32, 3), np.uint8))
+        >>> compression, noise = deepot.load_degradation("jpeg:quality=30"), deepot.load_degradation("noise:sigma=5")
+        >>> offset_from_blocks(photo, compression).samples.shape, offset_from_blocks(photo, noise) is photo
+        ((20, 28, 3), True)
+    """
+    if not degradation.is_blockwise or min(restored.height, restored.width) <= _MIN_OFFSET_SIDE:
+        return restored
+    return restored.crop_from(_BLOCK_OFFSET)
 
 
 def paired_moments(

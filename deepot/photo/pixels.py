@@ -202,6 +202,11 @@ class Pixels:
         alpha = None if self.alpha is None else self.alpha[region].copy()
         return replace(self, samples=self.samples[region].copy(), alpha=alpha)
 
+    def crop_from(self, first: int) -> "Pixels":
+        """Return a copy without the rows and columns before a number."""
+        alpha = None if self.alpha is None else self.alpha[first:, first:].copy()
+        return replace(self, samples=self.samples[first:, first:].copy(), alpha=alpha)
+
     def enlarge(self, height: int, width: int) -> "Pixels":
         """Return a copy of another size, resampled bicubically in its bit depth; the photo itself if it has that size.
 

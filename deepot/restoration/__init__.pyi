@@ -1,9 +1,10 @@
-from .degradations import Degradation, load_degradation, rng_for
+from .degradations import Degradation, DegradationSteps, load_degradation, rng_for
 from .loading import load_restorer
 from .restorer import Restorer
 
 __all__ = [
     "Degradation",
+    "DegradationSteps",
     "Restorer",
     "load_degradation",
     "load_restorer",

@@ -74,6 +74,8 @@ def downscale(factor: float) -> Degradation:
     return degrade
 
 
+_BLOCKWISE = frozenset({"jpeg"})
+"""Degradations of blocks that begin at the corner of a photo."""
 DEGRADATION_FACTORIES: dict[str, Callable[..., Degradation]] = {
     "noise": gaussian_noise,
     "jpeg": jpeg_compression,
@@ -89,10 +91,13 @@ class DegradationSteps:
     Attributes:
         name: their spec.
         steps: the degradations.
+        is_blockwise: whether one of them degrades blocks of 8 × 8 pixels, so that a photo that it has degraded before
+            stays as it is.
     """
 
     name: str
     steps: tuple[Degradation, ...]
+    is_blockwise: bool = False
 
     def __repr__(self) -> str:
         """Return the spec, in one line."""
@@ -126,11 +131,9 @@ def load_degradation(text: str) -> DegradationSteps:
     """
     if not text.strip():
         raise SpecError("the degradation is empty; name one of " + ", ".join(DEGRADATION_FACTORIES))
-    steps = (
-        build_from_spec(parse_spec(step_text.strip()), DEGRADATION_FACTORIES, "degradation")
-        for step_text in text.split("+")
-    )
-    return DegradationSteps(text, tuple(steps))
+    specs = [parse_spec(step_text.strip()) for step_text in text.split("+")]
+    steps = tuple(build_from_spec(spec, DEGRADATION_FACTORIES, "degradation") for spec in specs)
+    return DegradationSteps(text, steps, any(spec.name in _BLOCKWISE for spec in specs))
 
 
 def _require_positive(name: str, option: str, value: float) -> None:

@@ -4,10 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from deepot.inference import band_sides, degrade_photo, measure_change, measure_energies, photo_statistics, tone_sums
+from deepot.inference import (
+    band_sides,
+    degrade_photo,
+    measure_change,
+    measure_energies,
+    offset_from_blocks,
+    photo_statistics,
+    tone_sums,
+)
 from deepot.photo import Pixels
 from deepot.restoration import rng_for
 from deepot.transport import (
+    CalibrationKind,
     ChangeSums,
     EnergySums,
     Moments,
@@ -250,6 +259,8 @@ def _make_sides(task: MomentsTask, models: Models, data: bytes, pixels: Pixels) 
         return CalibrationPhoto({Side.REFERENCE: pixels})
     if task.side is Side.SOURCE or models.degradation is None:
         return CalibrationPhoto({Side.SOURCE: models.calibration_restorer(pixels)})
-    natural = pixels if task.job.calibration and task.job.calibration.reference else models.restorer(pixels)
+    natural = pixels
+    if task.job.calibration_kind is CalibrationKind.SELF:
+        natural = offset_from_blocks(models.restorer(pixels), models.degradation)
     degraded = degrade_photo(natural, models.degradation, rng_for(data))
     return CalibrationPhoto({Side.SOURCE: models.calibration_restorer(degraded), Side.REFERENCE: natural}, degraded)

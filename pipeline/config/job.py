@@ -29,6 +29,7 @@ from pipeline.config.uri_checks import check_texts, check_uris
 FINGERPRINT_LENGTH = 16
 """Hexadecimal digits of a fingerprint that name a folder."""
 _COMPRESSIONS = frozenset({"jpeg"})  # degradations after which a file holds the photo that was degraded
+_SELF_CALIBRATION_VERSION = 2  # raised whenever photos are prepared for it in another way
 _CALIBRATION_ALLOW = {"reference": {"allow"}, "restored": {"allow"}}
 """What may be named decides whether a photo is read, never what becomes of it: no part of a fingerprint."""
 
@@ -203,6 +204,7 @@ class Job(ConfigSection):
         }
         if self.calibration_kind is CalibrationKind.SELF:
             settings |= {"input": self.input.model_dump(mode="json", exclude={"allow"}), "restorer": self.restorer}
+            settings |= {"version": _SELF_CALIBRATION_VERSION}
         else:
             models = {name: sha256 for name, sha256 in models.items() if name != "restorer"}
         return _hash_settings(settings | self._decisive_limits(), models)

@@ -7,7 +7,7 @@ import torch
 
 from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
 from deepot.inference import TileOptions
-from deepot.restoration import Degradation, Restorer, load_degradation, load_restorer
+from deepot.restoration import DegradationSteps, Restorer, load_degradation, load_restorer
 from pipeline.config import Job
 
 
@@ -25,7 +25,7 @@ class Models:
     autoencoder: LoadedAutoencoder
     restorer: Restorer
     calibration_restorer: Restorer
-    degradation: Degradation | None
+    degradation: DegradationSteps | None
 
     def fingerprints(self) -> dict[str, str]:
         """Return the SHA-256 of each model by name, for the fingerprints of a job."""
