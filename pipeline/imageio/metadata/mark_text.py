@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
@@ -44,8 +45,12 @@ class Mark:
     def apply_policy(self, policy: MetadataPolicy) -> "Mark":
         """Return the mark that a policy permits: a path that states coordinates stays only with `keep`."""
         path = self.source_path
-        is_located = states_coordinates(path) or mentions_location(path.encode(errors="replace"))
-        return replace(self, source_path="") if is_located and policy is not MetadataPolicy.KEEP else self
+        if policy is MetadataPolicy.KEEP or not (
+            mentions_location(path.encode(errors="replace"))
+            or any(states_coordinates(part) or states_coordinates(PurePosixPath(part).stem) for part in path.split("/"))
+        ):
+            return self
+        return replace(self, source_path="")
 
 
 @dataclass(frozen=True)
