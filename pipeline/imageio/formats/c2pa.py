@@ -53,7 +53,7 @@ def read_credential_box(
         if kind == b"uuid" and content.startswith(C2PA_BOX_UUID):
             purpose, _, rest = content[len(C2PA_BOX_UUID) + _FULL_BOX_HEAD_BYTES :].partition(b"\0")
             if purpose in _STORE_PURPOSES:
-                return rest[_MERKLE_OFFSET_BYTES:]
+                return rest if rest[4:8] == b"jumb" else rest[_MERKLE_OFFSET_BYTES:]
     return None
 
 

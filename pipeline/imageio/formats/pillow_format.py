@@ -13,7 +13,7 @@ from pipeline.imageio.header_checks import check_pixel_count, check_single_frame
 from pipeline.imageio.image_format import Capabilities, DecodedImage, EncodedPhoto, OutputFormat
 from pipeline.imageio.metadata.ifd import read_orientation
 from pipeline.imageio.metadata.mark_text import Mark
-from pipeline.imageio.metadata.marking import NO_MARKS, UNMARKED, MarkCapacity, add_mark
+from pipeline.imageio.metadata.marking import NO_MARKS, MarkCapacity, add_mark
 from pipeline.imageio.metadata.metadata import EXIF_HEADER, Metadata, MetadataPolicy, validate_resolution
 from pipeline.imageio.orientation import OrientationStorage, orient_for_format
 from pipeline.imageio.result_check import check_result
@@ -98,15 +98,13 @@ class PillowFormat:
         if cross_format:
             metadata = metadata.for_other_format()
         pixels, metadata = orient_for_format(pages[0], metadata, self.orientation, cross_format=cross_format)
-        marks: object = UNMARKED
-        if mark is not None:
-            metadata, marks = add_mark(metadata, mark.apply_policy(policy), self.mark_capacity(options, metadata))
+        metadata, marks = add_mark(metadata, mark, policy, self.mark_capacity(options, metadata))
         bits = photo.properties["bit_depth"]
         data = self.encode(pixels, bits, options, metadata)
         if self.orientation is OrientationStorage.PLUGIN:
             pixels = pixels.apply_orientation(read_orientation(metadata.exif))
         check_result(self, data, [pixels], bits, lossless=self.is_lossless(options))
-        return EncodedPhoto(data, str(marks))
+        return EncodedPhoto(data, marks)
 
     def explain_unreadable(self, data: bytes) -> ImageError:
         """Return the error for a file that matches and that `read` could not identify."""

@@ -18,7 +18,7 @@ from pipeline.imageio.formats.tiff_writer import PageToWrite, write_pages
 from pipeline.imageio.header_checks import check_pixel_count, make_properties
 from pipeline.imageio.image_format import Capabilities, DecodedImage, EncodedPhoto, OutputFormat
 from pipeline.imageio.metadata.mark_text import Mark
-from pipeline.imageio.metadata.marking import UNMARKED, MarkReport, add_mark_to_page
+from pipeline.imageio.metadata.marking import add_mark_to_pages
 from pipeline.imageio.metadata.metadata import MetadataPolicy
 from pipeline.imageio.metadata.tiff_tags import (
     PageStyle,
@@ -100,10 +100,7 @@ class TiffFormat:
             styles = [page_style_from_metadata(metadata, dict(options))]
         if photo.is_resized_to(pages):
             styles = [style.with_size(page.width, page.height) for style, page in zip(styles, pages, strict=True)]
-        marks: object = UNMARKED
-        if mark is not None:
-            marked = [add_mark_to_page(style, mark.apply_policy(policy)) for style in styles]
-            styles, marks = [style for style, _ in marked], MarkReport.of_pages(report for _, report in marked)
+        styles, marks = add_mark_to_pages(styles, mark, policy)
         own_options = photo.matching_format is not None and options is photo.matching_format.options
         photos = list(zip(pages, styles, strict=True))
 
@@ -127,7 +124,7 @@ class TiffFormat:
         written = check_result(self, data, pages, photo.properties["bit_depth"], lossless=True)
         if _summarize(written.page_layout) != _summarize(layout):
             raise ImageError(ErrorCode.UNSUPPORTED_OUTPUT, "the TIFF file that was written has other pages than meant")
-        return EncodedPhoto(data, str(marks))
+        return EncodedPhoto(data, marks)
 
     def explain_unreadable(self, data: bytes) -> ImageError:
         """Return the error for a file that matches and that Pillow could not identify."""

@@ -1,12 +1,12 @@
 """Adding a mark to the metadata of a result, as far as its format holds it."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.imageio.metadata.exif_software import SOFTWARE, software_tag, with_software
 from pipeline.imageio.metadata.ifd import Tag
 from pipeline.imageio.metadata.mark_text import Mark
-from pipeline.imageio.metadata.metadata import Metadata
+from pipeline.imageio.metadata.metadata import Metadata, MetadataPolicy
 from pipeline.imageio.metadata.tiff_tags import XMP_TAG, PageStyle
 from pipeline.imageio.metadata.xmp_marks import merge_mark
 from pipeline.imageio.metadata.xmp_text import XmpError
@@ -53,35 +53,54 @@ class MarkReport:
         reasons = dict.fromkeys(filter(None, (self.no_xmp, self.no_exif)))
         return ("+".join(written) or UNMARKED) + (f" ({'; '.join(reasons)})" if reasons else "")
 
-    @classmethod
-    def of_pages(cls, reports: Iterable["MarkReport"]) -> "MarkReport":
-        """Return the report of a file with several pages: a mark is missing if any of them lacks it."""
-        found = list(reports)
-        no_xmp = next((each.no_xmp for each in found if each.no_xmp), None)
-        return cls(no_xmp, next((each.no_exif for each in found if each.no_exif), None))
 
+def add_mark(
+    metadata: Metadata, mark: Mark | None, policy: MetadataPolicy, capacity: MarkCapacity
+) -> tuple[Metadata, str]:
+    """Add a mark to metadata, as far as a file can hold it; what cannot have the mark stays as it is.
 
-def add_mark(metadata: Metadata, mark: Mark, capacity: MarkCapacity) -> tuple[Metadata, MarkReport]:
-    """Return metadata with a mark, as far as a file can hold it; what cannot have the mark stays as it is."""
+    Args:
+        metadata: what the policy has left of it.
+        mark: the mark; None if there is none.
+        policy: which metadata is kept, besides the mark.
+        capacity: of the file.
+
+    Returns:
+        The metadata, and what the manifest states.
+    """
+    if mark is None:
+        return metadata, UNMARKED
     if not capacity.xmp_bytes and not capacity.exif_bytes:
         reason = "the format holds neither XMP nor EXIF"
-        return metadata, MarkReport(reason, reason)
+        return metadata, str(MarkReport(reason, reason))
+    mark = mark.apply_policy(policy)
     xmp, no_xmp = metadata.xmp, capacity.xmp_obstacle or None
     if no_xmp is None:
         xmp, no_xmp = _merge_xmp(metadata.xmp, mark, capacity.xmp_bytes)
     exif, no_exif = _set_software(metadata.exif, mark, capacity.exif_bytes)
-    return replace(metadata, xmp=xmp, exif=exif), MarkReport(no_xmp, no_exif)
+    return replace(metadata, xmp=xmp, exif=exif), str(MarkReport(no_xmp, no_exif))
 
 
-def add_mark_to_page(style: PageStyle, mark: Mark) -> tuple[PageStyle, MarkReport]:
-    """Return the style of a TIFF page with a mark in its tags."""
+def add_mark_to_pages(
+    styles: Sequence[PageStyle], mark: Mark | None, policy: MetadataPolicy
+) -> tuple[list[PageStyle], str]:
+    """Add a mark to the tags of TIFF pages: see `add_mark`."""
+    if mark is None:
+        return list(styles), UNMARKED
+    marked = [_add_mark_to_page(style, mark.apply_policy(policy)) for style in styles]
+    no_xmp = next((reason for _, reason in marked if reason), None)
+    return [style for style, _ in marked], str(MarkReport(no_xmp))
+
+
+def _add_mark_to_page(style: PageStyle, mark: Mark) -> tuple[PageStyle, str | None]:
+    """Return the style of a page with a mark, and why its XMP packet has none; None if it has."""
     tags = dict(style.tags.tags)
     old = tags.get(XMP_TAG)
     xmp, no_xmp = _merge_xmp(old.data if old else None, mark, _UNLIMITED)
     if xmp is not None and no_xmp is None:
         tags[XMP_TAG] = Tag(old.field_type if old else 1, len(xmp), xmp)
     tags[SOFTWARE] = software_tag(mark.software)
-    return replace(style, tags=replace(style.tags, tags=tags)), MarkReport(no_xmp)
+    return replace(style, tags=replace(style.tags, tags=tags)), no_xmp
 
 
 def _merge_xmp(packet: bytes | None, mark: Mark, max_bytes: int) -> tuple[bytes | None, str | None]:
