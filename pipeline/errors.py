@@ -152,7 +152,7 @@ class ErrorCode(StrEnum):
     UNSAFE_NAME = (
         "unsafe_name",
         "Its name points outside the output folder (`..`, or a symbolic link there) or to the run's own files, is too "
-        "long for a result, or belongs to a folder there.",
+        "long for a result, belongs to a folder there, or ends with `.c2pa`, as the files of content credentials do.",
         "Rename it, and find out where the name comes from.",
     )
     NOT_ALLOWED = (

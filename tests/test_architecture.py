@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "pipeline.telemetry": ("", "config errors escaping progress redaction runs"),
     "pipeline.workers": (
         "autoencoder inference photo restoration transport",
-        "config errors escaping failures imageio outputs runs sources storage telemetry",
+        "config errors escaping failures imageio outputs redaction runs sources storage telemetry",
     ),
     "pipeline.calibration": (
         "autoencoder inference photo restoration transport",

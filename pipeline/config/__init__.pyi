@@ -1,6 +1,7 @@
 from .job import FINGERPRINT_LENGTH, Job
 from .key_types import describe_number, is_list, leaf_types, list_choices, section_type
 from .loading import load_job, parse_job
+from .mark_source import MarkSource
 from .notifications import ENV_PREFIX, FILE_PREFIX, Notifications
 from .output_layout import MAP_PLACEHOLDER, OutputLayout, fixed_folder, output_folder
 from .sections import (
@@ -9,6 +10,7 @@ from .sections import (
     ConfigSection,
     Evaluation,
     Limits,
+    Output,
     Photos,
     RefitPolicy,
 )
@@ -25,7 +27,9 @@ __all__ = [
     "Evaluation",
     "Job",
     "Limits",
+    "MarkSource",
     "Notifications",
+    "Output",
     "OutputLayout",
     "Photos",
     "RefitPolicy",

@@ -19,6 +19,7 @@ from deepot.errors import SpecError
 from deepot.inference import DEFAULT_ALPHA, Consistency, Preserve, TransportMode
 from deepot.transport import MAX_ALPHA, MAX_STRENGTH, MIN_ALPHA, MIN_STRENGTH
 from pipeline import imageio
+from pipeline.config.mark_source import MarkSource
 from pipeline.config.output_layout import OutputLayout
 from pipeline.storage import absolute_uri
 
@@ -45,6 +46,8 @@ AcceptOne = BeforeValidator(
     lambda value: (value,) if isinstance(value, str) else value, json_schema_input_type=str | list[str]
 )
 """Makes a tuple of a single text, so that a list of one may be written without brackets."""
+AcceptOff = BeforeValidator(lambda value: "off" if value is False else value)
+"""Takes False for `off`, as YAML 1.1 reads that word."""
 
 
 class ConfigSection(BaseModel):
@@ -136,7 +139,7 @@ class Transport(ConfigSection):
     shrinkage_se: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Auto = Field(
         "auto", description="standard errors by which the map is shrunk; auto: 0, or 1 for unpaired sets"
     )
-    tone: Literal["auto", "off"] = Field(
+    tone: Annotated[Literal["auto", "off"], AcceptOff] = Field(
         "auto",
         description="auto: restored photos get a tone curve fitted to the calibration pairs, if it clearly makes them "
         "more accurate; off: none, as published",
@@ -198,6 +201,11 @@ class Output(ConfigSection):
     format: str = Field("same", description="same: the input's; or a format with options, e.g. jpeg:quality=90")
     metadata: imageio.MetadataPolicy = Field(
         imageio.MetadataPolicy.KEEP, description="keep, strip-gps (coordinates), strip (EXIF, XMP, IPTC, text)"
+    )
+    marks: Annotated[MarkSource, AcceptOff] = Field(
+        MarkSource.NAME,
+        description="results state in XMP and EXIF that deepot made them, and from what: a hash of the input and its "
+        "name, its uri, or the hash alone; off: they state nothing",
     )
 
     @field_validator("format")

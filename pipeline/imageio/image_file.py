@@ -9,8 +9,9 @@ from deepot.errors import UnsupportedImageError
 from deepot.photo import JpegCoefficients, Pixels
 from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.apple_double import is_apple_double
-from pipeline.imageio.image_format import DecodedImage, OutputFormat
+from pipeline.imageio.image_format import DecodedImage, EncodedPhoto, OutputFormat
 from pipeline.imageio.library_settings import ignored_warnings, relaxed_libraries
+from pipeline.imageio.metadata.mark_text import Mark
 from pipeline.imageio.metadata.metadata import MetadataPolicy
 from pipeline.imageio.output_formats import parse_output_format, unsupported_reason
 from pipeline.imageio.registry import detect_format
@@ -72,12 +73,37 @@ def encode(photo: DecodedImage, pages: Pixels | Sequence[Pixels], format_spec: s
     Raises:
         ImageError: the format cannot hold such pixels.
     """
+    return encode_marked(photo, pages, format_spec, metadata_policy, None).data
+
+
+def encode_marked(
+    photo: DecodedImage,
+    pages: Pixels | Sequence[Pixels],
+    format_spec: str,
+    metadata_policy: str,
+    mark: Mark | None,
+) -> EncodedPhoto:
+    """Encode pixels as a photo that states how it was made.
+
+    Args:
+        photo: the photo that they come from.
+        pages: as for `encode`.
+        format_spec: as for `encode`.
+        metadata_policy: as for `encode`; whatever it removes, the mark stays.
+        mark: what the photo states, in XMP and EXIF as far as the format has them; None if it states nothing.
+
+    Returns:
+        The file, and which marks it carries.
+
+    Raises:
+        ImageError: the format cannot hold such pixels. A mark that cannot be written is no error.
+    """
     page_list = [pages] if isinstance(pages, Pixels) else list(pages)
     output_format = _select_writable_format(photo, page_list, format_spec)
     policy = MetadataPolicy(metadata_policy)
     try:
         with relaxed_libraries:
-            return output_format.format.write(photo, page_list, output_format.options, policy)
+            return output_format.format.write(photo, page_list, output_format.options, policy, mark)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ImageError(ErrorCode.UNSUPPORTED_OUTPUT, f"cannot be written as {output_format.name}: {error}") from error
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from deepot.photo import JpegCoefficients, Pixels
 from pipeline.errors import ImageError
 from pipeline.imageio.formats.tiff_layout import PageLayout
+from pipeline.imageio.metadata.mark_text import Mark
+from pipeline.imageio.metadata.marking import UNMARKED
 from pipeline.imageio.metadata.metadata import Metadata, MetadataPolicy
 from pipeline.imageio.metadata.tiff_tags import PageStyle
 
@@ -28,6 +30,7 @@ class Capabilities:
         grey_extras: whether grey photos too may have alpha and a profile, where photos in colour may.
         max_side: pixels of a side.
         max_strip_side: the same for a page whose other side has fewer than `STRIP_PIXELS`.
+        metadata: whether there may be XMP and EXIF.
         max_sample_bytes: bytes of the samples and the alpha channels of all pages, uncompressed.
     """
 
@@ -40,7 +43,20 @@ class Capabilities:
     grey_extras: bool = True
     max_side: int = 2**31 - 1
     max_strip_side: int = 2**31 - 1
+    metadata: bool = True
     max_sample_bytes: int = 2**63 - 1
+
+
+class EncodedPhoto(NamedTuple):
+    """A photo as a file.
+
+    Attributes:
+        data: the file.
+        marks: which marks it carries, `xmp+exif`, `xmp`, `exif` or `none`, with the reason where one is missing.
+    """
+
+    data: bytes
+    marks: str = UNMARKED
 
 
 class ImageFormat(Protocol):
@@ -105,8 +121,13 @@ class ImageFormat(Protocol):
         ...
 
     def write(
-        self, photo: "DecodedImage", pages: Sequence[Pixels], options: Mapping[str, Any], policy: MetadataPolicy
-    ) -> bytes:
+        self,
+        photo: "DecodedImage",
+        pages: Sequence[Pixels],
+        options: Mapping[str, Any],
+        policy: MetadataPolicy,
+        mark: Mark | None,
+    ) -> EncodedPhoto:
         """Encode pixels as a file with the metadata of the photo that they come from.
 
         Args:
@@ -115,6 +136,7 @@ class ImageFormat(Protocol):
                 differ from that of the photo.
             options: of the encoder, from `make_options` or `photo.matching_format`.
             policy: which metadata is written.
+            mark: what is added to the metadata, as far as the format holds it; None if nothing is.
         """
         ...
 
@@ -162,6 +184,7 @@ class DecodedImage:
         matching_format: how to write the same format with the options of this file; None for a read-only format.
         page_styles: tags and encoder options of each of the pages, for a TIFF.
         page_layout: what a TIFF consists of: photos, reduced images of them, and what stays as it is.
+        credentials: the C2PA manifest store in the file, which no result has; None if there is none.
     """
 
     pages: list[Pixels]
@@ -170,6 +193,7 @@ class DecodedImage:
     matching_format: OutputFormat | None
     page_styles: tuple[PageStyle, ...] = ()
     page_layout: tuple[PageLayout, ...] = ()
+    credentials: bytes | None = field(default=None, repr=False)
 
     @property
     def pixels(self) -> Pixels:

@@ -10,6 +10,8 @@ from pipeline.imageio import (
     parse_output_format,
 )
 
+CREDENTIALS_SUFFIX = ".c2pa"
+"""Ends the name of a file with the content credentials of an input, after the name of its result."""
 _PARQUET_ROW_KEY = re.compile(r".*\.parquet/\d{8,}", re.IGNORECASE | re.DOTALL)
 
 

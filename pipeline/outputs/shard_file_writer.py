@@ -55,6 +55,11 @@ class ShardFileWriter(ABC):
         """Hold a result until the file is written."""
         self._results[id(row)] = Result(row, key, data)
 
+    def add_credentials(self, row: dict[str, Any], key: str, data: bytes) -> str:
+        """Return that the layout has no place for them."""
+        del row, key, data
+        return f"not kept (a {self.suffix} file has no place for them)"
+
     def close(self, rows: Sequence[dict[str, Any]]) -> None:
         """Write the file, unless there are no results."""
         if results := [self._results[id(row)] for row in rows if id(row) in self._results]:

@@ -34,6 +34,22 @@ class Writer(Protocol):
             StorageError: it cannot be written.
         """
 
+    def add_credentials(self, row: dict[str, Any], key: str, data: bytes) -> str:
+        """Take the content credentials of an input, before `add` takes its result; called by several threads.
+
+        Args:
+            row: manifest row of the photo.
+            key: from `key_for`.
+            data: a C2PA manifest store.
+
+        Returns:
+            For the manifest: the name of the file that has them, or that and why they are not kept.
+
+        Raises:
+            ImageError: the name is not safe.
+            StorageError: they cannot be written.
+        """
+
     def close(self, rows: Sequence[dict[str, Any]]) -> None:
         """Write what has not been written yet, and set `output_uri` in the rows whose results were added.
 

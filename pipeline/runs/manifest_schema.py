@@ -20,6 +20,8 @@ MANIFEST_SCHEMA = pa.schema(
         ("output_uri", pa.string()),
         ("output_sha256", pa.string()),
         ("output_bytes", pa.int64()),
+        ("marks", pa.string()),
+        ("credentials", pa.string()),
         ("status", pa.string()),
         ("error_code", pa.string()),
         ("error_message", pa.string()),

@@ -1,7 +1,7 @@
 """Encode and store the results of one work item in threads, and complete their manifest rows."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +13,13 @@ from deepot.inference import Consistency, Constraint
 from deepot.photo import compare_lab_grids, lab_grid
 from pipeline.config import Job
 from pipeline.errors import AccessDeniedError, ErrorCode, StorageError
-from pipeline.imageio import DecodedImage, encode
+from pipeline.imageio import DecodedImage, EncodedPhoto, Mark, encode_marked
 from pipeline.outputs import Writer
 from pipeline.runs import RESULT_STATUSES, mark_failed
 from pipeline.storage import sha256_hex
 from pipeline.telemetry import log_unprocessed
 from pipeline.workers.consistency import judge_result
+from pipeline.workers.result_marks import store_credentials
 from pipeline.workers.watchdog import Watchdog
 from pipeline.workers.write_queue import WriteQueue
 
@@ -49,9 +50,15 @@ class ResultWriter:
     """Encodes and stores the results of one work item in the threads of an executor."""
 
     def __init__(
-        self, job: Job, writer: Writer, watchdog: Watchdog, executor: ThreadPoolExecutor, n_threads: int
+        self,
+        job: Job,
+        writer: Writer,
+        watchdog: Watchdog,
+        executor: ThreadPoolExecutor,
+        n_threads: int,
+        make_mark: Callable[[dict[str, Any]], Mark | None],
     ) -> None:
-        self._options = job.output
+        self._options, self._make_mark = job.output, make_mark
         self._judges = job.transport.consistency is not Consistency.OFF
         self._writer, self._watchdog, self._executor = writer, watchdog, executor
         self._queue = WriteQueue(n_threads)
@@ -94,20 +101,25 @@ class ResultWriter:
                 self._watchdog.extend(deadline, photo.pixel_count)
                 colour_change = compare_lab_grids(processed.input_lab_grid, lab_grid(photo.pixels))
                 row |= {"delta_e": colour_change.delta_e, "mean_colour_delta_e": colour_change.mean_colour_delta_e}
-                data = processed.original
-                if data is None:
-                    data = encode(photo, photo.pages, options.format, options.metadata)
+                if processed.original is None:
+                    mark = self._make_mark(row)
+                    encoded = encode_marked(photo, photo.pages, options.format, options.metadata, mark)
                     key = self._writer.key_for(row["file_name"], options.format, photo)
-                    row |= judge_result(data, photo, processed.constraints if self._judges else ())
+                    row |= judge_result(encoded.data, photo, processed.constraints if self._judges else ())
+                    credentials = store_credentials(options, self._writer, row, key, photo)
                 else:
+                    encoded = EncodedPhoto(processed.original)
                     key = self._writer.key_for_original(row["file_name"], options.format, photo)
-                self._writer.add(row, key, data)
+                    credentials = "in the photo itself" if photo.credentials else None
+                self._writer.add(row, key, encoded.data)
         except Exception as error:
             mark_failed(row, error, _write_error_code(error))
             return
         row |= {
-            "output_sha256": sha256_hex(data),
-            "output_bytes": len(data),
+            "output_sha256": sha256_hex(encoded.data),
+            "output_bytes": len(encoded.data),
+            "marks": encoded.marks,
+            "credentials": credentials,
             "status": "ok" if processed.original is None else "rejected",
             "seconds_write": time.perf_counter() - started,
         }
@@ -116,7 +128,7 @@ class ResultWriter:
 def _mark_results_lost(rows: Sequence[dict[str, Any]], error: Exception) -> None:
     for row in rows:
         if row["status"] in RESULT_STATUSES:
-            row |= dict.fromkeys(("output_uri", "output_sha256", "output_bytes"))
+            row |= dict.fromkeys(("output_uri", "output_sha256", "output_bytes", "marks", "credentials"))
             mark_failed(row, error, _write_error_code(error))
             log_unprocessed(row)
 

@@ -4,6 +4,7 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import deepot
@@ -25,6 +26,7 @@ from pipeline.telemetry import record_image, track_busy_time
 from pipeline.workers.consistency import constraint_factory
 from pipeline.workers.models import load_models, set_torch_threads, tile_options
 from pipeline.workers.photo_reader import LoadedPhoto, PhotoReader
+from pipeline.workers.result_marks import make_mark
 from pipeline.workers.result_writer import ProcessedPhoto, ResultWriter
 from pipeline.workers.watchdog import Watchdog
 from pipeline.workers.work_item import WorkerConfig, WorkItem
@@ -128,7 +130,8 @@ class ShardWorker:
     def _make_result_writer(self, name: str) -> ResultWriter:
         job = self.config.job
         writer = make_writer(job.output.layout, self.config.output, name, job.output.metadata)
-        return ResultWriter(job, writer, self.watchdog, self._write_executor, self._threads.writers)
+        mark = partial(make_mark, job, self._enhancer.composition.mode)
+        return ResultWriter(job, writer, self.watchdog, self._write_executor, self._threads.writers, mark)
 
     def _process_image(self, row: dict[str, Any], future: "Future[LoadedPhoto]") -> ProcessedPhoto | None:
         """Restore and transport one photo, page by page, and note its measurements or its error in the row."""

@@ -19,7 +19,8 @@ from deepot.transport.moments import Moments
 from deepot.transport.transport_map import TransportMap
 from pipeline.config.loading import load_job
 from pipeline.errors import ErrorCode, ImageError
-from pipeline.imageio.image_file import decode, encode
+from pipeline.imageio.image_file import decode, encode_marked
+from pipeline.imageio.metadata.mark_text import Mark
 from pipeline.imageio.metadata.metadata import MetadataPolicy
 from pipeline.imageio.registry import FORMATS
 from pipeline.runs.commits import ManifestFile, read_commit
@@ -42,6 +43,7 @@ limits: {max_pixels: 400_000_000, max_error_rate: 0.01}
 tiles: &a {max_side: auto}
 """
 COMMIT = {"name": "a.parquet", "size": 9, "sha256": "0", "ok": 1, "skipped": 0, "failed": 0, "codes": {"damaged": 1}}
+MARK = Mark("deepot 9.9", "alpha=0.5", "source-uuid", "result-uuid", "a.jpg")
 MAX_GROWTH_KB = 1_500_000  # of this process over all cases
 
 
@@ -96,7 +98,7 @@ def read_photo(data, _):
     photo = decode(data, 10_000_000)
     for form, policy in (*(("same", policy) for policy in MetadataPolicy), ("tiff", "keep"), ("jpeg", "strip-gps")):
         try:
-            encode(photo, photo.pages, form, policy)
+            encode_marked(photo, photo.pages, form, policy, MARK)
         except ImageError as error:
             assert error.code in (ErrorCode.UNSUPPORTED_OUTPUT, ErrorCode.UNSUPPORTED_FORMAT)
 

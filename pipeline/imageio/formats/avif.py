@@ -8,6 +8,7 @@ from PIL import Image
 
 from deepot.errors import UnsupportedImageError
 from deepot.photo import Pixels
+from pipeline.imageio.formats.c2pa import read_credential_box
 from pipeline.imageio.formats.heif_items import has_orientation_property, read_stored_exif
 from pipeline.imageio.formats.isobmff import drop_unused_colours, has_brand
 from pipeline.imageio.formats.option_checks import check_quality, check_subsampling
@@ -63,6 +64,10 @@ class AvifFormat(PillowFormat):
         if not has_orientation_property(data):
             metadata = replace(metadata, exif=read_stored_exif(data) or metadata.exif)
         return replace(metadata, icc=metadata.icc or read_nclx_profile(data))
+
+    def read_credentials(self, data: bytes) -> bytes | None:
+        """Return the C2PA manifest store in its box."""
+        return read_credential_box(data)
 
     def read_options(self, data: bytes, image: Image.Image, bits: int) -> dict[str, Any]:
         """Return fixed options of Pillow: a file does not state the quality that it was written with."""

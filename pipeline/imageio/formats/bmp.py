@@ -20,7 +20,7 @@ class BmpFormat(PillowFormat):
     name = "BMP"
     spec_name = "bmp"
     extensions = (".bmp", ".dib")
-    capabilities = Capabilities(grey_extras=False, max_sample_bytes=4 * 10**9)
+    capabilities = Capabilities(grey_extras=False, metadata=False, max_sample_bytes=4 * 10**9)
     orientation = OrientationStorage.PIXELS_IF_CROSS_FORMAT
 
     def check_header(self, data: bytes, max_pixels: int) -> None:

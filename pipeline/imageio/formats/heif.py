@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from deepot.photo import Pixels
+from pipeline.imageio.formats.c2pa import read_credential_box
 from pipeline.imageio.formats.heif_items import has_orientation_property
 from pipeline.imageio.formats.isobmff import drop_unused_colours, has_brand
 from pipeline.imageio.formats.option_checks import check_quality, check_subsampling
@@ -72,6 +73,10 @@ class HeifFormat(PillowFormat):
         if orientation in range(2, 9) and not has_orientation_property(data):
             metadata = replace(metadata, exif=with_stated_orientation(metadata.exif, orientation))
         return replace(metadata, icc=metadata.icc or read_nclx_profile(data))
+
+    def read_credentials(self, data: bytes) -> bytes | None:
+        """Return the C2PA manifest store in its box."""
+        return read_credential_box(data)
 
     def read_options(self, data: bytes, image: Image.Image, bits: int) -> dict[str, Any]:
         """Return the options of pillow_heif for the same chroma subsampling; the quality is not stated."""

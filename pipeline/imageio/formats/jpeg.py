@@ -10,15 +10,17 @@ from PIL import Image, JpegImagePlugin
 from deepot.photo import JpegCoefficients, Pixels
 from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.formats import jpeg_markers, jpeg_mpf
+from pipeline.imageio.formats.c2pa import join_credential_segments
 from pipeline.imageio.formats.jpeg_coding import read_save_options
 from pipeline.imageio.formats.jpeg_coefficients import read_coefficients
 from pipeline.imageio.formats.jpeg_end import complete_end
-from pipeline.imageio.formats.jpeg_segments import fit_to_segments
+from pipeline.imageio.formats.jpeg_segments import fit_to_segments, mark_capacity
 from pipeline.imageio.formats.option_checks import check_quality, check_subsampling
 from pipeline.imageio.formats.pillow_format import PillowFormat, metadata_arguments, save_with_pillow
 from pipeline.imageio.image_format import Capabilities
 from pipeline.imageio.metadata.exif_profile import profile_from_exif
 from pipeline.imageio.metadata.ifd import parse_exif_block
+from pipeline.imageio.metadata.marking import MarkCapacity
 from pipeline.imageio.metadata.metadata import Metadata
 from pipeline.imageio.metadata.tiff_tags import read_exif_resolution
 
@@ -74,10 +76,19 @@ class JpegFormat(PillowFormat):
         blocks = jpeg_markers.read_blocks(image, data)
         return replace(metadata, iptc=jpeg_markers.read_iptc(image), dpi=dpi, blocks=blocks)
 
+    def read_credentials(self, data: bytes) -> bytes | None:
+        """Return the C2PA manifest store in the segments APP11."""
+        return join_credential_segments(jpeg_markers.iter_app11(data))
+
     def read_options(self, data: bytes, image: Image.Image, bits: int) -> dict[str, Any]:
         """Return Pillow's options for the same coding, as `read_save_options` finds them."""
         del data, bits
         return read_save_options(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else {}
+
+    def mark_capacity(self, options: Mapping[str, Any], metadata: Metadata) -> MarkCapacity:
+        """Return what fits into segments."""
+        del options
+        return mark_capacity(metadata)
 
     def is_lossless(self, options: Mapping[str, Any]) -> bool:
         """Return False."""

@@ -12,6 +12,7 @@ from PIL import Image
 
 from deepot.errors import UnsupportedImageError
 from deepot.photo import Pixels
+from pipeline.imageio.formats.c2pa import C2PA_BOX_UUID, read_credential_box
 from pipeline.imageio.formats.isobmff import iter_boxes, pack_box
 from pipeline.imageio.formats.jpeg2000_codestream import (
     CODESTREAM_START,
@@ -24,6 +25,7 @@ from pipeline.imageio.formats.jpeg2000_codestream import (
 from pipeline.imageio.formats.pillow_format import PillowFormat, read_dpi, save_with_pillow
 from pipeline.imageio.image_format import Capabilities
 from pipeline.imageio.metadata.location import mentions_location
+from pipeline.imageio.metadata.marking import NO_MARKS, MarkCapacity
 from pipeline.imageio.metadata.metadata import EXIF_HEADER, METRES_PER_INCH, Metadata, MetadataBlock
 from pipeline.imageio.orientation import OrientationStorage
 from pipeline.imageio.sample_arrays import check_16_bits, from_uint16, interleave_alpha, to_uint16
@@ -86,6 +88,15 @@ class Jpeg2000Format(PillowFormat):
         coding = read_coding_style(data).pillow_options(_LOSSY_PSNR_HIGH_BIT_DEPTH if bits > 8 else _LOSSY_PSNR)
         raw_codestream = {"no_jp2": True} if _is_raw_codestream(data) else {}
         return {"mct": int(image.mode in ("RGB", "RGBA"))} | coding | raw_codestream
+
+    def read_credentials(self, data: bytes) -> bytes | None:
+        """Return the C2PA manifest store in a box."""
+        return None if _is_raw_codestream(data) else read_credential_box(data)
+
+    def mark_capacity(self, options: Mapping[str, Any], metadata: Metadata) -> MarkCapacity:
+        """Return that a bare codestream holds nothing, and a JP2 file everything."""
+        del metadata
+        return NO_MARKS if options.get("no_jp2") else MarkCapacity()
 
     def is_lossless(self, options: Mapping[str, Any]) -> bool:
         """Whether the options ask for lossless compression."""
@@ -181,6 +192,8 @@ def read_metadata(data: bytes) -> Metadata:
             exif = content[16:].removeprefix(EXIF_HEADER) or None
         elif kind == b"uuid" and content[:16] == _XMP_UUID:
             xmp = content[16:]
+        elif kind == b"uuid" and content[:16] == C2PA_BOX_UUID:
+            continue  # content credentials sign the original pixels
         elif kind in (_RESOLUTION_BOX, b"xml ", b"uuid"):
             # any uuid may be that of GeoJP2 or the like
             may_contain_gps = kind == b"uuid" or (kind == b"xml " and mentions_location(content))

@@ -1,6 +1,7 @@
 """The marker segments of a JPEG that Pillow does not write by itself, and what follows the photo."""
 
 import struct
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +23,7 @@ _REWRITTEN_SEGMENTS = {  # by their first bytes: Pillow writes them from its arg
     "APP14": (b"Adobe",),
 }
 _GPS_FREE_HEADERS = (b"JFXX\0", b"Ducky")  # a thumbnail; Photoshop's compression settings
-_COM_MARKER = 0xFE
+_COM_MARKER, _APP11_MARKER, _SOS_MARKER = 0xFE, 0xEB, 0xDA
 _JFIF_DENSITY = b"density"  # kind of the block with unit and resolution, or pixel aspect ratio, of a JFIF header
 
 
@@ -49,6 +50,15 @@ def read_blocks(image: JpegImagePlugin.JpegImageFile, data: bytes) -> tuple[Meta
             )
             found.append(MetadataBlock(kind.encode(), bytes(content), may_contain_gps=may_contain_gps))
     return (*_with_gps_free_resources(found), *trailer_blocks)
+
+
+def iter_app11(data: bytes) -> Iterator[bytes]:
+    """Yield the contents of the segments APP11 before the coded pixels."""
+    for marker, start, end in jpeg_mpf.iter_segments(data, 0):
+        if marker == _SOS_MARKER:
+            return
+        if marker == _APP11_MARKER:
+            yield data[start:end]
 
 
 def _read_trailer_blocks(data: bytes) -> list[MetadataBlock]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from pipeline.imageio.metadata.ifd import ENTRY_BYTES, Ifd, parse_exif_block
+from pipeline.imageio.metadata.marking import MarkCapacity
 from pipeline.imageio.metadata.metadata import EXIF_HEADER, Metadata, MetadataBlock
 
 MAX_SEGMENT_BYTES = 65533
@@ -14,6 +15,8 @@ MAX_SEGMENT_BYTES = 65533
 XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
 """The first bytes of the segment with the XMP packet."""
 _EXTENDED_XMP_HEADER = b"http://ns.adobe.com/xmp/extension/\0"
+_EXTENDED_HEAD_BYTES = len(_EXTENDED_XMP_HEADER) + 40  # with the identifier, the size and the offset
+_MARKED_PROPERTIES = (b"DigitalSourceType", b"DerivedFrom", b"History", b"DocumentID", b"InstanceID")
 _XPACKET_START, _XPACKET_END = b"<?xpacket", b"?>"
 _EXTENDED_XMP_POINTER = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -39,6 +42,23 @@ def fit_to_segments(metadata: Metadata) -> Metadata:
             blocks=(*metadata.blocks, *_iter_extended_xmp_blocks(guid, packet)),
         )
     return metadata
+
+
+def mark_capacity(metadata: Metadata) -> MarkCapacity:
+    """Return how much of a mark the segments hold.
+
+    An EXIF block must fit into one, so that nothing of it is dropped for a mark. XMP of any length becomes extended
+    XMP. If the photo has extended XMP already, that stays, and the packet that refers to it must fit beside it.
+    """
+    exif_bytes = MAX_SEGMENT_BYTES - len(EXIF_HEADER)
+    extension = b"".join(
+        block.data[_EXTENDED_HEAD_BYTES:] for block in metadata.blocks if block.data.startswith(_EXTENDED_XMP_HEADER)
+    )
+    if not extension:
+        return MarkCapacity(exif_bytes=exif_bytes)
+    found = next((name for name in _MARKED_PROPERTIES if name in extension), None)
+    obstacle = f"the extended XMP, which is kept, has a {found.decode()} of its own" if found else ""
+    return MarkCapacity(MAX_SEGMENT_BYTES - len(XMP_HEADER), exif_bytes, obstacle)
 
 
 def _iter_extended_xmp_blocks(guid: bytes, packet: bytes) -> Iterator[MetadataBlock]:

@@ -7,6 +7,7 @@ import imagecodecs
 from PIL import Image
 
 from deepot.photo import Pixels
+from pipeline.imageio.formats.c2pa import read_credential_box
 from pipeline.imageio.formats.isobmff import iter_boxes, pack_box
 from pipeline.imageio.formats.jxl_header import (
     CODESTREAM_BOX,
@@ -68,6 +69,10 @@ class JxlFormat(PillowFormat):
         """Return the metadata in the boxes."""
         return read_metadata(data, image.info.get("icc_profile") or None)
 
+    def read_credentials(self, data: bytes) -> bytes | None:
+        """Return the C2PA manifest store in its box, which may be compressed."""
+        return None if data.startswith(CODESTREAM_SIGNATURE) else read_credential_box(data, _unpack_box)
+
     def read_options(self, data: bytes, image: Image.Image, bits: int) -> dict[str, Any]:
         """Return the options of pillow_jxl for lossless files; lossy ones, which do not state their quality, get 95."""
         del image, bits
@@ -95,8 +100,7 @@ def read_metadata(data: bytes, profile: bytes | None) -> Metadata:
     """
     exif = xmp = None
     for kind, content in iter_boxes(data) if not data.startswith(CODESTREAM_SIGNATURE) else ():
-        if kind == _BROTLI_BOX:
-            kind, content = content[:4], bytes(imagecodecs.brotli_decode(content[4:], out=_MAX_METADATA_BYTES))
+        kind, content = _unpack_box(kind, content)
         if kind == b"Exif" and len(content) > 4:
             exif = exif or content[4 + int.from_bytes(content[:4]) :].removeprefix(EXIF_HEADER) or None
         elif kind == b"xml ":
@@ -104,6 +108,13 @@ def read_metadata(data: bytes, profile: bytes | None) -> Metadata:
     if exif and not has_jpeg_reconstruction(data):
         exif = with_orientation(exif, 1)
     return Metadata(profile, exif, xmp)
+
+
+def _unpack_box(kind: bytes, content: bytes) -> tuple[bytes, bytes]:
+    """Return the name and content of a box, decompressed if it is compressed."""
+    if kind != _BROTLI_BOX:
+        return kind, content
+    return content[:4], bytes(imagecodecs.brotli_decode(content[4:], out=_MAX_METADATA_BYTES))
 
 
 def with_metadata(data: bytes, metadata: Metadata) -> bytes:

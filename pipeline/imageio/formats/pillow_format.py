@@ -10,8 +10,10 @@ from PIL import Image, UnidentifiedImageError
 from deepot.photo import JpegCoefficients, Pixels
 from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.header_checks import check_pixel_count, check_single_frame, make_properties
-from pipeline.imageio.image_format import Capabilities, DecodedImage, OutputFormat
+from pipeline.imageio.image_format import Capabilities, DecodedImage, EncodedPhoto, OutputFormat
 from pipeline.imageio.metadata.ifd import read_orientation
+from pipeline.imageio.metadata.mark_text import Mark
+from pipeline.imageio.metadata.marking import NO_MARKS, MarkCapacity, add_mark
 from pipeline.imageio.metadata.metadata import EXIF_HEADER, Metadata, MetadataPolicy, validate_resolution
 from pipeline.imageio.orientation import OrientationStorage, orient_for_format
 from pipeline.imageio.result_check import check_result
@@ -78,11 +80,16 @@ class PillowFormat:
             properties = make_properties(self.name, mode, metadata, [pixels], bits)
             properties["damaged_metadata"] = self.describe_damaged_metadata(data)
             matching = OutputFormat(self, self.read_options(data, image, bits)) if self.writable else None
-            return DecodedImage([pixels], properties, metadata, matching)
+            return DecodedImage([pixels], properties, metadata, matching, credentials=self.read_credentials(data))
 
     def write(
-        self, photo: DecodedImage, pages: Sequence[Pixels], options: Mapping[str, Any], policy: MetadataPolicy
-    ) -> bytes:
+        self,
+        photo: DecodedImage,
+        pages: Sequence[Pixels],
+        options: Mapping[str, Any],
+        policy: MetadataPolicy,
+        mark: Mark | None,
+    ) -> EncodedPhoto:
         """Encode one page as a file: see `ImageFormat.write`."""
         metadata = photo.metadata.apply_policy(policy, photo.properties["orientation"])
         if photo.is_resized_to(pages):
@@ -91,12 +98,13 @@ class PillowFormat:
         if cross_format:
             metadata = metadata.for_other_format()
         pixels, metadata = orient_for_format(pages[0], metadata, self.orientation, cross_format=cross_format)
+        metadata, marks = add_mark(metadata, mark, policy, self.mark_capacity(options, metadata))
         bits = photo.properties["bit_depth"]
         data = self.encode(pixels, bits, options, metadata)
         if self.orientation is OrientationStorage.PLUGIN:
             pixels = pixels.apply_orientation(read_orientation(metadata.exif))
         check_result(self, data, [pixels], bits, lossless=self.is_lossless(options))
-        return data
+        return EncodedPhoto(data, marks)
 
     def explain_unreadable(self, data: bytes) -> ImageError:
         """Return the error for a file that matches and that `read` could not identify."""
@@ -127,6 +135,16 @@ class PillowFormat:
         """Return which metadata are damaged and therefore left out of the result; None if none are."""
         del data
         return None
+
+    def read_credentials(self, data: bytes) -> bytes | None:
+        """Return the C2PA manifest store of a file; None if it has none."""
+        del data
+        return None
+
+    def mark_capacity(self, options: Mapping[str, Any], metadata: Metadata) -> MarkCapacity:
+        """Return how much of a mark a file with these options and this metadata can hold."""
+        del options, metadata
+        return MarkCapacity() if self.capabilities.metadata else NO_MARKS
 
     def check_frames(self, data: bytes, image: Image.Image) -> None:
         """Refuse a file with several frames."""

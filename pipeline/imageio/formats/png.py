@@ -67,6 +67,10 @@ class PngFormat(PillowFormat):
             png_chunks.read_blocks(data),
         )
 
+    def read_credentials(self, data: bytes) -> bytes | None:
+        """Return the C2PA manifest store in the chunk caBX."""
+        return next((content for kind, content in png_chunks.iter_chunks(data) if kind == b"caBX"), None)
+
     def encode(self, pixels: Pixels, bits: int, options: Mapping[str, Any], metadata: Metadata) -> bytes:
         """Encode pixels, and put the metadata into chunks between header and pixels."""
         del bits

@@ -30,7 +30,7 @@ class PpmFormat(PillowFormat):
 
     name = "PPM"
     extensions = (".ppm", ".pgm", ".pbm", ".pnm")
-    capabilities = Capabilities(max_bits=16, alpha=False, icc=False)
+    capabilities = Capabilities(max_bits=16, alpha=False, icc=False, metadata=False)
 
     def matches(self, data: bytes) -> bool:
         """Whether the bytes begin like any Netpbm file, those included that are not read."""

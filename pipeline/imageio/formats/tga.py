@@ -9,4 +9,4 @@ class TgaFormat(PillowFormat):
 
     name = "TGA"
     extensions = (".tga",)
-    capabilities = Capabilities(icc=False, max_side=65535)
+    capabilities = Capabilities(icc=False, metadata=False, max_side=65535)

@@ -16,9 +16,15 @@ from pipeline.imageio.formats.tiff_reader import TiffReader
 from pipeline.imageio.formats.tiff_reduced import ReducedPage
 from pipeline.imageio.formats.tiff_writer import PageToWrite, write_pages
 from pipeline.imageio.header_checks import check_pixel_count, make_properties
-from pipeline.imageio.image_format import Capabilities, DecodedImage, OutputFormat
+from pipeline.imageio.image_format import Capabilities, DecodedImage, EncodedPhoto, OutputFormat
+from pipeline.imageio.metadata.mark_text import Mark
+from pipeline.imageio.metadata.marking import add_mark_to_pages
 from pipeline.imageio.metadata.metadata import MetadataPolicy
-from pipeline.imageio.metadata.tiff_tags import PageStyle, metadata_from_tags, page_style_from_metadata
+from pipeline.imageio.metadata.tiff_tags import (
+    PageStyle,
+    metadata_from_tags,
+    page_style_from_metadata,
+)
 from pipeline.imageio.result_check import check_result
 
 _SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"II\0*", b"MM*\0")
@@ -64,7 +70,7 @@ class TiffFormat:
             photos = list(reader.read_photos())
             if not photos:
                 raise ValueError("it starts like TIFF but has no pages")
-            layout = reader.read_layout()
+            layout, credentials = reader.read_layout(), reader.read_credentials()
         pages = [photo.pixels for photo in photos]
         page_styles = tuple(photo.style for photo in photos)
         metadata = metadata_from_tags(page_styles[0].tags)
@@ -72,11 +78,16 @@ class TiffFormat:
         properties["damaged_metadata"] = None
         properties["other_pages"] = describe_other_pages(reader.nodes)
         properties["has_exif"] = bool(page_styles[0].tags.children)  # every TIFF has tags that could make an EXIF block
-        return DecodedImage(pages, properties, metadata, OutputFormat(self), page_styles, layout)
+        return DecodedImage(pages, properties, metadata, OutputFormat(self), page_styles, layout, credentials)
 
     def write(
-        self, photo: DecodedImage, pages: Sequence[Pixels], options: Mapping[str, Any], policy: MetadataPolicy
-    ) -> bytes:
+        self,
+        photo: DecodedImage,
+        pages: Sequence[Pixels],
+        options: Mapping[str, Any],
+        policy: MetadataPolicy,
+        mark: Mark | None,
+    ) -> EncodedPhoto:
         """Encode pages with the tags of the photo's pages: see `ImageFormat.write`.
 
         Pages that are written as they were read keep their compression and tiles, each its own. Reduced pages are made
@@ -89,6 +100,7 @@ class TiffFormat:
             styles = [page_style_from_metadata(metadata, dict(options))]
         if photo.is_resized_to(pages):
             styles = [style.with_size(page.width, page.height) for style, page in zip(styles, pages, strict=True)]
+        styles, marks = add_mark_to_pages(styles, mark, policy)
         own_options = photo.matching_format is not None and options is photo.matching_format.options
         photos = list(zip(pages, styles, strict=True))
 
@@ -112,7 +124,7 @@ class TiffFormat:
         written = check_result(self, data, pages, photo.properties["bit_depth"], lossless=True)
         if _summarize(written.page_layout) != _summarize(layout):
             raise ImageError(ErrorCode.UNSUPPORTED_OUTPUT, "the TIFF file that was written has other pages than meant")
-        return data
+        return EncodedPhoto(data, marks)
 
     def explain_unreadable(self, data: bytes) -> ImageError:
         """Return the error for a file that matches and that Pillow could not identify."""

@@ -15,12 +15,12 @@ from pipeline.imageio.formats.tiff_directories import (
 )
 from pipeline.imageio.metadata.ifd import Ifd, Tag
 from pipeline.imageio.metadata.metadata import MetadataPolicy
-from pipeline.imageio.metadata.tiff_tags import PIXEL_LAYOUT_TAGS, PageStyle
+from pipeline.imageio.metadata.tiff_tags import CREDENTIALS_TAG, PIXEL_LAYOUT_TAGS, PageStyle
 
 _STRIPS, _TILES = (273, 279), (324, 325)  # offsets and byte counts
 _PHOTOSHOP_LAYERS = 37724
-_NOT_COPIED = frozenset((*_STRIPS, *_TILES, SUB_IFDS, 288, 289, *range(512, 522), _PHOTOSHOP_LAYERS))
-"""Tags with offsets into the file, and Photoshop's layers."""
+_NOT_COPIED = frozenset((*_STRIPS, *_TILES, SUB_IFDS, 288, 289, *range(512, 522), _PHOTOSHOP_LAYERS, CREDENTIALS_TAG))
+"""Tags with offsets into the file, Photoshop's layers, and content credentials."""
 _OLD_JPEG = 6  # refers to the file by several tags
 
 

@@ -30,7 +30,7 @@ from pipeline.imageio.formats.tiff_samples import (
 )
 from pipeline.imageio.metadata.exif_profile import profile_from_exif
 from pipeline.imageio.metadata.ifd import Ifd, Tag
-from pipeline.imageio.metadata.tiff_tags import ICC_TAG, PIXEL_LAYOUT_TAGS, PageStyle
+from pipeline.imageio.metadata.tiff_tags import CREDENTIALS_TAG, ICC_TAG, PIXEL_LAYOUT_TAGS, PageStyle
 
 _ALPHA_SAMPLES = (1, 2)  # associated, unassociated
 _RGB_PHOTOMETRICS = (2, 6)  # RGB, and YCbCr, which becomes RGB
@@ -137,6 +137,11 @@ class TiffReader:
             return PageLayout(content, tuple(map(lay_out, node.subpages)))
 
         return tuple(map(lay_out, self.nodes))
+
+    def read_credentials(self) -> bytes | None:
+        """Return the C2PA manifest store in a tag of a page; None if there is none."""
+        tags = (node.directory.tags.tags.get(CREDENTIALS_TAG) for node in self.nodes)
+        return next((tag.data for tag in tags if tag), None)
 
     @property
     def _is_big_endian_bigtiff(self) -> bool:

@@ -1,7 +1,7 @@
 """WebP."""
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from PIL import Image
@@ -32,6 +32,10 @@ class WebpFormat(PillowFormat):
         del image, bits
         return {"exact": True} | ({"lossless": True} if _is_lossless_file(data) else {"quality": 95})
 
+    def read_credentials(self, data: bytes) -> bytes | None:
+        """Return the C2PA manifest store in its chunk."""
+        return next((data[start:end] for kind, start, end in _iter_chunks(data) if kind == b"C2PA"), None)
+
     def is_lossless(self, options: Mapping[str, Any]) -> bool:
         """Whether the options ask for lossless compression."""
         return bool(options.get("lossless"))
@@ -39,10 +43,13 @@ class WebpFormat(PillowFormat):
 
 def _is_lossless_file(data: bytes) -> bool:
     """Whether a WebP file has a lossless image, judged by the name of its first image chunk."""
+    return next((kind == b"VP8L" for kind, _, _ in _iter_chunks(data) if kind in (b"VP8 ", b"VP8L")), False)
+
+
+def _iter_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield name, start and end of the content of each chunk."""
     offset = 12
     while offset + 8 <= len(data):
         kind, size = struct.unpack_from("<4sI", data, offset)
-        if kind in (b"VP8 ", b"VP8L"):
-            return bool(kind == b"VP8L")
+        yield kind, offset + 8, offset + 8 + size
         offset += 8 + size + size % 2
-    return False

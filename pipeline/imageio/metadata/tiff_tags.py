@@ -13,15 +13,18 @@ from pipeline.imageio.metadata.xmp import set_xmp_size, strip_xmp_gps
 
 RESOLUTION_TAGS = (282, 283, 296)
 ICC_TAG, XMP_TAG, IPTC_TAG, PHOTOSHOP_TAG = 34675, 700, 33723, 34377
+CREDENTIALS_TAG = 52545
+"""The tag of a C2PA manifest store, which signs the original file."""
 PIXEL_LAYOUT_TAGS = frozenset(
     (
         *(*range(256, 267), 273, *range(275, 282), 284, *range(288, 296), 317, *range(320, 327), 330, *range(332, 337)),
         *(*range(338, 342), 347, *range(512, 522), *range(529, 533), *range(32995, 32999)),
         50674,  # parameters of LERC
         37724,  # Photoshop's layers, with the original pixels
+        CREDENTIALS_TAG,
     )
 )
-"""Tags that state how pixels are stored, or contain pixels themselves."""
+"""Tags that state how pixels are stored, contain pixels themselves, or sign them."""
 _CLEANED_TAGS = (
     (XMP_TAG, strip_xmp_gps),
     (IPTC_TAG, strip_iptc_location),

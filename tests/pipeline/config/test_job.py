@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deepot.transport import CalibrationKind
-from pipeline.config import parse_job
+from pipeline.config import MarkSource, load_job, parse_job
 from pipeline.errors import ConfigError
 
 MINIMAL = {"input": "in", "output": "out", "calibration": {"degradation": "noise:sigma=50"}}
@@ -61,7 +61,7 @@ def test_calibration_fingerprint_changes_with_what_decides_the_statistics_and_no
     same = [
         {"transport": {"alpha": 0.1, "mode": "residual", "preserve": "chroma"}},
         {"transport": {"consistency": "off"}},
-        {"output": {"uri": "elsewhere", "format": "png", "metadata": "strip", "layout": "webdataset"}},
+        {"output": {"uri": "elsewhere", "format": "png", "metadata": "strip", "layout": "webdataset", "marks": "off"}},
         {"input": "other"},
         {"restorer": "nlm:sigma=5", "calibration": PAIRED["calibration"] | {"restorer": "identity"}},
         {"calibration": PAIRED["calibration"] | {"restorer": "identity"}},
@@ -148,6 +148,22 @@ def test_allowed_prefixes_are_one_or_a_list_and_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for given in ("scans", ["scans"], [f"file://{tmp_path}/scans"]):
         assert parse_job(MINIMAL | {"input": {"images": "in", "allow": given}}).input.allow == (f"{tmp_path}/scans",)
+
+
+def test_run_fingerprint_depends_on_the_marks():
+    jobs = [parse_job(MINIMAL | {"output": {"uri": "out", "marks": marks}}) for marks in MarkSource]
+    assert len({job.run_fingerprint(MODELS) for job in jobs}) == len(MarkSource)
+    assert parse_job(MINIMAL | {"output": "out"}).output.marks is MarkSource.NAME
+
+
+def test_word_off_needs_no_quotes_in_yaml(tmp_path):
+    path = tmp_path / "job.yaml"
+    path.write_text("input: in\noutput: {uri: out, marks: off}\ncalibration: {degradation: blur}\n"
+                    "transport: {tone: off}\n")  # fmt: skip
+    job = load_job(path)
+    assert (job.output.marks, job.transport.tone) == (MarkSource.OFF, "off")
+    with pytest.raises(ConfigError, match=r"'output.marks'.*'name', 'uri', 'hash' or 'off'"):
+        parse_job(MINIMAL | {"output": {"uri": "out", "marks": "on"}})
 
 
 def test_run_fingerprint_ignores_the_policies_of_refitting():

@@ -168,7 +168,7 @@ def test_formats_hold_pages_of_the_largest_side_that_they_state(image_format):
             continue
         pages = [Pixels(np.full((shorter, limit, 3), 90, np.uint8))]
         assert unsupported_reason(image_format, pages, 8) is None
-        data = image_format.write(replace(photo, matching_format=None), pages, options, "keep")
+        data = image_format.write(replace(photo, matching_format=None), pages, options, "keep", None).data
         with Image.open(io.BytesIO(data)) as image:
             assert image.size == (limit, shorter)
 

@@ -17,7 +17,7 @@ from pipeline.imageio.extensions import EXTENSIONS, IMAGE_EXTENSIONS, has_image_
 from pipeline.imageio.file_suffix import extension_for
 from pipeline.imageio.header_checks import check_pixel_count, make_properties
 from pipeline.imageio.image_file import add_format_extension, decode, encode
-from pipeline.imageio.image_format import Capabilities, DecodedImage, OutputFormat
+from pipeline.imageio.image_format import Capabilities, DecodedImage, EncodedPhoto, OutputFormat
 from pipeline.imageio.metadata.metadata import Metadata
 from pipeline.imageio.output_formats import parse_output_format
 from pipeline.imageio.registry import FORMATS, detect_format
@@ -58,10 +58,13 @@ class ToyFormat:
         properties = make_properties(self.name, "RGB", metadata, pages, 8)
         return DecodedImage(pages, properties, metadata, OutputFormat(self, {"key": key}))
 
-    def write(self, photo, pages, options, policy):
+    def write(self, photo, pages, options, policy, mark):
         (page,) = pages
         key = options["key"]
-        return _HEADER.pack(b"TOY1", page.width, page.height, key) + (page.samples ^ key).tobytes()
+        return EncodedPhoto(
+            _HEADER.pack(b"TOY1", page.width, page.height, key) + (page.samples ^ key).tobytes(),
+            "none (toys hold no metadata)" if mark else "none",
+        )
 
     def explain_unreadable(self, data):
         return ImageError(ErrorCode.DAMAGED, "not a toy")

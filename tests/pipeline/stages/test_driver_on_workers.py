@@ -139,7 +139,7 @@ def test_run_job_gives_the_same_map_and_results_on_four_workers_as_in_one_proces
         )
         photos = [entry.key + str(read(entry.uri)) for entry in list_images(str(output))]
         seen.add((read(calibration_of_run(RunPaths(result.run)).map()), tuple(photos)))
-        assert len(photos) == 6
+        assert len(photos) == 6 and all("algorithmicallyEnhanced" in photo for photo in photos)
     assert len(seen) == 1
 
 

@@ -61,7 +61,8 @@ def test_process_with_alpha_one_returns_every_photo_unchanged(rows_of, kinds, tm
 
 
 def test_process_changes_every_photo_and_keeps_its_properties(rows_of, kinds, tmp_path):
-    rows = rows_of(input={"images": str(tmp_path / "kinds")}, transport={"mode": "residual"})
+    unmarked = {"uri": str(tmp_path / "enhanced"), "marks": "off"}  # a mark would add EXIF to photos without any
+    rows = rows_of(input={"images": str(tmp_path / "kinds")}, transport={"mode": "residual"}, output=unmarked)
     for name, row in rows.items():
         assert row["status"] == "ok", (name, row["error_message"])
         before = decode((tmp_path / "kinds" / name).read_bytes(), MAX_PIXELS)
@@ -134,14 +135,14 @@ def test_process_with_a_model_that_raises_fails_only_that_image(rows_of, tmp_pat
 
 
 def test_process_with_an_encoder_that_raises_fails_only_that_image(rows_of, monkeypatch):
-    encode = result_writer.encode
+    encode_marked = result_writer.encode_marked
 
     def encode_or_raise(photo, *arguments):
         if photo.properties["width"] == 20:
             raise struct.error("argument out of range")
-        return encode(photo, *arguments)
+        return encode_marked(photo, *arguments)
 
-    monkeypatch.setattr(result_writer, "encode", encode_or_raise)
+    monkeypatch.setattr(result_writer, "encode_marked", encode_or_raise)
     load_photo = photo_reader._load_photo
 
     def load_narrow(entry, *options):
