@@ -138,8 +138,13 @@ def format_cell(scores: Sequence[Score], restored: Score) -> str:
         for index in range(len(restored.frechet))
     ]
     psnr, repetition = (statistics.median(getattr(score, name) for score in scores) for name in ("psnr", "repetition"))
-    text = " / ".join(f"{change:+.0f}" for change in changes)
-    return f"{psnr:.2f} dB, {text} % ({sum(changes[:_N_SUMMED]):.0f}), {repetition:.2f}".replace("-", "−")
+    text = " / ".join(f"{round(change):+d}" for change in changes)
+    return f"{psnr:.2f} dB, {text} % ({round(sum(changes[:_N_SUMMED]))}), {_format(repetition)}".replace("-", "−")
+
+
+def _format(value: float) -> str:
+    """Format a number with two decimals; one that rounds to 0 has no sign."""
+    return f"{round(value, 2) + 0:.2f}"
 
 
 def growth_intervals(
@@ -234,7 +239,8 @@ def format_table(options: argparse.Namespace, results: dict[str, dict[str, Any]]
         if not kinds:
             continue
         before = _to_score(history["restored"])
-        lines.append(f"| **{names[0]}, {names[1]}**, {spec}; x*: {before.psnr:.2f} dB, {before.repetition:.2f} | | | |")
+        title = f"**{names[0]}, {names[1]}**, {spec}"
+        lines.append(f"| {title}; x*: {before.psnr:.2f} dB, {_format(before.repetition)} | | | |")
         for calibration, alpha in product(kinds, options.alphas):
             every_draw = history[f"{spec}, {calibration}"].values()
             draws = [draw for draw in every_draw if f"published {alpha:g}" in draw]
