@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,13 +14,29 @@ from tests.support import soak
 from tests.support.s3_fault_proxy import FaultProxy, run_s3_server
 
 SHARED_FOLDER = Path(__file__).resolve().parents[2] / "shared"
+TEMP_ROOT_ENV = "PYTEST_DEBUG_TEMPROOT"
+MEMORY_FOLDER = Path("/dev/shm")
+TEMP_FILES_BYTES = 4 * 2**30  # more than the files of all tests
 
 
 def pytest_configure():
-    """Let no test depend on how fast the machine is: Hypothesis measures how long examples take to make and to run."""
+    """Let no test depend on how fast the machine is: Hypothesis measures how long examples take to make and to run.
+
+    Files of tests lie in memory where there is room: deepot waits for the disk several times for each file it writes.
+    """
     settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("any machine")
     torch.set_num_threads(max(1, 2 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
+    if MEMORY_FOLDER.is_dir() and shutil.disk_usage(MEMORY_FOLDER).free >= TEMP_FILES_BYTES:
+        os.environ.setdefault(TEMP_ROOT_ENV, str(MEMORY_FOLDER))
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """Remove the files of tests that have all passed from memory; xdist's workers leave this to the main process."""
+    if exitstatus == pytest.ExitCode.OK and not hasattr(session.config, "workerinput"):
+        folder = session.config._tmp_path_factory._basetemp
+        if folder is not None and folder.is_relative_to(MEMORY_FOLDER):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.hookimpl(wrapper=True)
