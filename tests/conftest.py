@@ -1,25 +1,51 @@
 """Fixtures of many tests: shared models and photos if they are there, seeded generators, Ray, S3."""
 
+import contextlib
 import gc
 import os
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from tests.support import soak
 from tests.support.s3_fault_proxy import FaultProxy, run_s3_server
 
 SHARED_FOLDER = Path(__file__).resolve().parents[2] / "shared"
+TEMP_ROOT_ENV = "PYTEST_DEBUG_TEMPROOT"
+MEMORY_FOLDER = Path("/dev/shm")
+TEMP_FILES_BYTES = 4 * 2**30  # more than the files of all tests
+RAY_FILES = (
+    "tests/pipeline/cluster/test_dispatcher.py",
+    "tests/pipeline/cluster/test_import_check.py",
+    "tests/pipeline/stages/test_driver_on_workers.py",
+)
+_shared_ray = contextlib.ExitStack()
 
 
 def pytest_configure():
-    """Let no test depend on how fast the machine is: Hypothesis measures how long examples take to make and to run."""
+    """Let no test depend on how fast the machine is: Hypothesis measures how long examples take to make and to run.
+
+    Files of tests lie in memory where there is room: deepot waits for the disk several times for each file it writes.
+    """
     settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("any machine")
     torch.set_num_threads(max(1, 2 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
+    if MEMORY_FOLDER.is_dir() and shutil.disk_usage(MEMORY_FOLDER).free >= TEMP_FILES_BYTES:
+        os.environ.setdefault(TEMP_ROOT_ENV, str(MEMORY_FOLDER))
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """Remove the files of tests that have all passed from memory; xdist's workers leave this to the main process."""
+    _shared_ray.close()
+    if exitstatus == pytest.ExitCode.OK and not hasattr(session.config, "workerinput"):
+        folder = session.config._tmp_path_factory._basetemp
+        if folder is not None and folder.is_relative_to(MEMORY_FOLDER):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -71,22 +97,53 @@ def embedded_autoencoder():
     return deepot.load_autoencoder("embedded", dtype=torch.float32, device="cpu")
 
 
-@pytest.fixture(scope="session")
-def ray_session():
-    """A Ray of its own on this machine, with four CPUs; tests beside it may keep the machine busy."""
+@pytest.fixture(scope="module")
+def ray_session(request):
+    """A Ray of its own on this machine, with four CPUs; tests beside it may keep the machine busy.
+
+    It starts in six CPU-seconds and takes one more every twenty seconds, so that its files share one (`RAY_FILES`).
+    """
     import ray
 
     from pipeline.cluster import RAY_ENVIRONMENT
     from pipeline.cluster.authentication import random_token
     from pipeline.cluster.local_start import start_local_ray
 
-    with pytest.MonkeyPatch.context() as patch, random_token():
-        for key, value in RAY_ENVIRONMENT.items():
-            patch.setenv(key, value)
-        patch.setenv("RAY_metrics_report_interval_ms", "500")
-        start_local_ray({"num_cpus": 4, "object_store_memory": 100 * 2**20})
-        yield
-        ray.shutdown()
+    assert _file_of(request.node) in RAY_FILES, "add this file to RAY_FILES"
+    if ray.is_initialized():
+        return
+    patch = _shared_ray.enter_context(pytest.MonkeyPatch.context())
+    _shared_ray.enter_context(random_token())
+    for key, value in RAY_ENVIRONMENT.items():
+        patch.setenv(key, value)
+    patch.setenv("RAY_metrics_report_interval_ms", "500")
+    start_local_ray({"num_cpus": 4, "object_store_memory": 100 * 2**20})
+    _shared_ray.callback(ray.shutdown)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem):
+    """Stop the Ray of `ray_session` when the next test is in a file without it."""
+    if nextitem is None or _file_of(nextitem) not in RAY_FILES:
+        _shared_ray.close()
+
+
+def _file_of(node):
+    """The file of a test or module, as in the ID of a test."""
+    return node.nodeid.partition("::")[0]
+
+
+class SharedRayScheduling(LoadFileScheduling):
+    """Gives a file to one process of xdist, as `--dist loadfile` does, and all files that use Ray to the same."""
+
+    def _split_scope(self, nodeid):
+        file = super()._split_scope(nodeid)
+        return RAY_FILES[0] if file in RAY_FILES else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return SharedRayScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def s3_settings(port):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deepot.transport.gaussian import wasserstein2_squared_from
-from deepot.transport.merging import merge_in_order
+from deepot.transport.merging import merge_all_but_one, merge_in_order
 from deepot.transport.moments import Moments
 
 
@@ -60,8 +60,7 @@ def estimate_sampling_variance(blocks: Sequence[Moments]) -> float:
         return 0.0
     merged = merge_in_order(blocks)
     squared_distance_to, total = wasserstein2_squared_from(merged.gaussian()), 0.0
-    for index, block in enumerate(blocks):
-        others = merge_in_order(blocks[:index] + blocks[index + 1 :])
+    for block, others in zip(blocks, merge_all_but_one(blocks), strict=True):
         squared_distance = squared_distance_to(others.gaussian())
         total += block.images * squared_distance / (1 / others.images - 1 / merged.images)
     return total / merged.images

@@ -1,6 +1,6 @@
 """Merging of statistics over a fixed tree."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol, Self, TypeVar
 
 from deepot.errors import MomentsError
@@ -45,3 +45,20 @@ def merge_in_order(items: Iterable[MergeableT]) -> MergeableT:
     while tree:
         merged = tree.pop()[1].merge(merged)
     return merged
+
+
+def merge_all_but_one(items: Sequence[MergeableT], *more: MergeableT) -> Iterator[MergeableT]:
+    """Yield for each of n items, in their order, the others and `more` merged.
+
+    Each half is merged for all items of the other half at once, so there are about n log₂ n merges in all, and at most
+    2 log₂(n) + 2 results are held at a time.
+
+    Raises:
+        MomentsError: There is nothing to merge for a single item, or dimensions differ.
+    """
+    if len(items) == 1:
+        yield merge_in_order(more)
+    elif items:
+        middle = len(items) // 2
+        for half, other_half in ((items[:middle], items[middle:]), (items[middle:], items[:middle])):
+            yield from merge_all_but_one(half, merge_in_order([*more, *other_half]))

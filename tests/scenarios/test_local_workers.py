@@ -112,17 +112,18 @@ from pipeline.config import load_job
 from pipeline.workers import load_models
 autoencoder = load_models(load_job(sys.argv[1]), False).autoencoder
 torch.set_num_threads(2)
-autoencoder.encode(torch.rand(1, 3, 192, 192))
+autoencoder.encode(torch.rand(1, 3, 96, 96))
 sys.exit(main(["fit", sys.argv[1]]))
 """
 
 
 def test_command_in_a_process_that_has_computed_ends(tmp_path):
     """Neither its threads nor a GPU in use survive a fork; a worker must not wait for them."""
-    job = Path(write_job(tmp_path, 2, compute={"threads": 2, "dtype": "float32", "pool": "local"}))
-    job.write_text(yaml.safe_dump(yaml.safe_load(job.read_text()) | {"autoencoder": "embedded"}))
+    job = Path(write_job(tmp_path, 2, compute={"threads": 2, "workers": 1, "dtype": "float32", "pool": "local"}))
+    changes = {"autoencoder": "embedded", "transport": {"patch_size": 1}}  # the map's size is not this test's matter
+    job.write_text(yaml.safe_dump(yaml.safe_load(job.read_text()) | changes))
     for path in (tmp_path / "natural").rglob("*.png"):
-        Image.effect_noise((192, 192), 50).convert("RGB").save(path)
+        Image.effect_noise((96, 96), 50).convert("RGB").save(path)
     command = [sys.executable, "-c", COMPUTE_FIRST, str(job)]
     process = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, cwd=ROOT)
     assert process.returncode == 0, process.stderr

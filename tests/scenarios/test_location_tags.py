@@ -36,14 +36,25 @@ NO_COORDINATES = re.compile(  # how a camera is turned, moves, or lies within it
 
 
 def exiftool(*arguments):
-    found = subprocess.run([EXIFTOOL, "-q", "-q", *arguments], capture_output=True, check=False, timeout=120)
-    return found.stdout
+    return run_exiftool([arguments])
 
 
-def list_location_tags():
+def run_exiftool(commands):
+    """Run commands, which are lists of arguments, one after the other in one process of ExifTool."""
+    arguments = [each for command in commands for each in ("-execute", "-q", "-q", *command)][1:]
+    return subprocess.run([EXIFTOOL, *arguments], capture_output=True, check=False, timeout=120).stdout
+
+
+@pytest.fixture(scope="module")
+def xmp_tags():
+    """ExifTool's list of the tags of XMP."""
+    return exiftool("-listx", "-XMP:all").decode()
+
+
+def find_location_tags(xmp_tags):
     """ExifTool's writable tags of XMP in its category Location: group → names."""
     groups, group = {}, None
-    for line in exiftool("-listx", "-XMP:all").decode().splitlines():
+    for line in xmp_tags.splitlines():
         if table := re.search(r"<table name='[^']+' g0='XMP' g1='([^']+)' g2='([^']+)'", line):
             group = table.groups()
         if tag := re.search(r"<tag id='[^']+' name='([^']+)' type='(\w[^']*)' writable='true'(?:.* g2='(\w+)')?", line):
@@ -59,17 +70,23 @@ def strip(data, form="same"):
 
 
 @needs_exiftool
-def test_encode_with_strip_gps_removes_every_location_tag_of_exiftool(tmp_path):
-    groups = list_location_tags()
+def test_encode_with_strip_gps_removes_every_location_tag_of_exiftool(tmp_path, xmp_tags):
+    groups = find_location_tags(xmp_tags)
     assert {"XMP-exif", "XMP-dwc", "XMP-drone-dji", "XMP-cell"} <= groups.keys()
-    for group, names in groups.items():
-        path, result = tmp_path / f"{group}.jpg", tmp_path / f"{group}-clean.jpg"
+    paths = [tmp_path / f"{group}.jpg" for group in groups]
+    for path in paths:
         path.write_bytes(encode_image(make_corpus_photo(), "JPEG"))
-        exiftool("-m", "-overwrite_original", "-XMP-dc:Source=box 17", *(f"-{group}:{name}=1" for name in names), path)
-        (before,) = json.loads(exiftool("-j", "-G1", "-Location:all", path))
+    run_exiftool(
+        ["-m", "-overwrite_original", "-XMP-dc:Source=box 17", *(f"-{group}:{name}=1" for name in names), path]
+        for path, (group, names) in zip(paths, groups.items(), strict=True)
+    )
+    written = json.loads(exiftool("-j", "-G1", "-Location:all", *paths))
+    for path in paths:
+        path.write_bytes(strip(path.read_bytes()))
+    results = json.loads(exiftool("-j", "-Location:all", "-XMP-dc:Source", *paths))
+    for (group, names), before, after in zip(groups.items(), written, results, strict=True):
+        assert before["SourceFile"] == after["SourceFile"] == str(tmp_path / f"{group}.jpg")
         assert len(before) > len(names) // 2, f"ExifTool writes the tags of {group}"
-        result.write_bytes(strip(path.read_bytes()))
-        (after,) = json.loads(exiftool("-j", "-Location:all", "-XMP-dc:Source", result))
         assert after.pop("Source") == "box 17"
         left = [name for name in after if not (NAMES_OF_PLACES.fullmatch(name) or NO_COORDINATES.fullmatch(name))]
         assert left == ["SourceFile"], group
@@ -78,14 +95,13 @@ def test_encode_with_strip_gps_removes_every_location_tag_of_exiftool(tmp_path):
 
 
 @needs_exiftool
-def test_encode_with_strip_gps_keeps_every_other_xmp_tag_of_exiftool(tmp_path):
+def test_encode_with_strip_gps_keeps_every_other_xmp_tag_of_exiftool(tmp_path, xmp_tags):
     """All that ExifTool can write into the namespaces that photos have most, but for the coordinates."""
     path, result = tmp_path / "a.jpg", tmp_path / "b.jpg"
     path.write_bytes(encode_image(make_corpus_photo(), "JPEG"))
-    listed = exiftool("-listx", "-XMP:all").decode()
     groups = {"dc", "xmp", "photoshop", "tiff", "exif", "exifEX", "aux", "iptcCore", "iptcExt", "plus", "lr"}
     arguments = []
-    for table in listed.split("<table ")[1:]:
+    for table in xmp_tags.split("<table ")[1:]:
         group = re.search(r"g1='XMP-(\w+)'", table)
         if group and group[1] in groups:
             names = re.findall(r"name='(\w+)' type='[^']+' writable='true'", table)

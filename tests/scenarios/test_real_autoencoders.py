@@ -105,7 +105,7 @@ def test_enhancer_processes_a_photo_in_one_piece_and_in_tiles(tiled):
     random weights the means and variances of tiles differ much. test_tile_consistency compares their borders."""
     autoencoder, transport = tiled
     exact = autoencoder.halo is not None
-    image = soften(make_photo(1, *((1970, 303) if exact else (129, 61))))
+    image = soften(make_photo(1, *((1970, 303) if exact else (109, 61))))
     results = []
     for tiles in (TileOptions(1024), TileOptions(size=80, overlap=24)):
         enhancer = Enhancer(autoencoder, transport, mode="plain" if exact else "residual", tiles=tiles)

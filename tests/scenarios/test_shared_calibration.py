@@ -6,45 +6,47 @@ import shutil
 import pytest
 from PIL import Image
 
-from pipeline.calibration import calibration_of_run, list_run_maps, moments, shard_moments
+from pipeline.calibration import calibration_of_run, list_run_maps
+from pipeline.config import parse_job
 from pipeline.errors import RunError
 from pipeline.runs import RunPaths, read_manifest
 from pipeline.runs import lease as lease_module
 from pipeline.stages import RunOptions, open_run, run_job
 from pipeline.storage import read, sha256_hex, write
+from tests.support.calibration_work import count_work
 from tests.support.in_process_pool import InProcessWorkerPool, run_in_process, without_ray
-from tests.support.photos import make_photo
+from tests.support.photos import make_photo, small_job_config
 
 OPTIONS = RunOptions(allow_code=True)
 
 
-class CalibrationWork:
-    """The calibration photos that are read, and those whose moments are computed."""
+@pytest.fixture
+def work(monkeypatch):
+    return count_work(monkeypatch)
 
-    def __init__(self):
-        self.read, self.measured = [], []
 
-    def clear(self):
-        self.read.clear()
-        self.measured.clear()
+@pytest.fixture(scope="module")
+def first_job(tmp_path_factory):
+    """The folder and the result of a job that is done: jobs of several tests share its calibration."""
+    folder = tmp_path_factory.mktemp("first job")
+    with pytest.MonkeyPatch.context() as patch:
+        work = count_work(patch)
+        result = run_in_process(parse_job(small_job_config(folder, 6, 6)))
+    assert sorted(work.read) == sorted(3 * work.measured), "for the tone curve, the moments and the change"
+    assert len(work.measured) == 6
+    return folder, result
 
 
 @pytest.fixture
-def work(monkeypatch):
-    counted = CalibrationWork()
-    compute, read_input = moments.compute_shard_moments, shard_moments.read_input
+def make_other_job(first_job, tmp_path):
+    """Makes jobs whose output folders lie beside that of the first job."""
+    folder, _ = first_job
 
-    def compute_counted(task):
-        counted.measured += [entry.key for entry in task.shard.entries]
-        return compute(task)
+    def build(output=None, **changes):
+        output = {"uri": str(folder / tmp_path.name)} | (output or {})
+        return parse_job(small_job_config(folder, 6, 6, output=output, **changes))
 
-    def read_counted(entry, *options):
-        counted.read.append(entry.key)
-        return read_input(entry, *options)
-
-    monkeypatch.setattr(moments, "compute_shard_moments", compute_counted)
-    monkeypatch.setattr(shard_moments, "read_input", read_counted)
-    return counted
+    return build
 
 
 def maps_of(result):
@@ -56,8 +58,8 @@ def calibration_of(result):
     return calibration_of_run(RunPaths(result.run))
 
 
-def sibling(tmp_path, **options):
-    return {"uri": str(tmp_path / "another output folder")} | options
+def sibling(tmp_path):
+    return {"uri": str(tmp_path / "another output folder")}
 
 
 @pytest.mark.parametrize(
@@ -77,13 +79,11 @@ def sibling(tmp_path, **options):
     ],
     ids=str,
 )
-def test_statistics_and_map_are_reused_by_a_job_that_applies_the_map_differently(make_job, tmp_path, work, changes):
-    first = run_in_process(make_job())
-    assert sorted(work.read) == sorted(3 * work.measured), "for the tone curve, the moments and the change"
-    assert len(work.measured) == 6
-    work.clear()
-    output = sibling(tmp_path, **changes.get("output", {}))
-    other = run_in_process(make_job(**changes | {"output": output}))
+def test_statistics_and_map_are_reused_by_a_job_that_applies_the_map_differently(
+    first_job, make_other_job, work, changes
+):
+    _, first = first_job
+    other = run_in_process(make_other_job(**changes))
     assert (work.read, work.measured) == ([], [])
     assert other.run != first.run
     assert (other.ok, other.complete, other.drift["images"]) == (6, True, 6)
@@ -124,11 +124,10 @@ def test_statistics_and_map_of_a_job_that_is_calibrated_from_its_input_are_reuse
     ],
     ids=str,
 )
-def test_statistics_are_computed_for_a_job_with_another_calibration(make_job, tmp_path, work, changes):
-    first = run_in_process(make_job())
-    work.clear()
-    given = {"reference": str(tmp_path / "natural"), "degradation": "blur:sigma=1"} | changes.get("calibration", {})
-    other = run_in_process(make_job(**changes | {"calibration": given, "output": sibling(tmp_path)}))
+def test_statistics_are_computed_for_a_job_with_another_calibration(first_job, make_other_job, work, changes):
+    folder, first = first_job
+    given = {"reference": str(folder / "natural"), "degradation": "blur:sigma=1"} | changes.get("calibration", {})
+    other = run_in_process(make_other_job(**changes | {"calibration": given}))
     assert 3 * len(work.measured) == len(work.read) >= 15, "for the tone curve, the moments and the change"
     assert calibration_of(other) != calibration_of(first)
     assert len(list_run_maps(calibration_of(first))) == len(list_run_maps(calibration_of(other))) == 1

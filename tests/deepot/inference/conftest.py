@@ -1,4 +1,4 @@
-"""A local autoencoder of two small convolutions, and a map that sharpens photos in its latents."""
+"""A local autoencoder of two small convolutions, and maps that sharpen photos in its and the embedded one's latents."""
 
 import pytest
 import torch
@@ -17,3 +17,10 @@ def transport(autoencoder):
     from tests.deepot.inference.test_enhancer import fit
 
     return fit(autoencoder)
+
+
+@pytest.fixture(scope="session")
+def embedded_map(embedded_autoencoder):
+    from tests.deepot.inference.test_enhancer import fit
+
+    return fit(embedded_autoencoder)

@@ -13,7 +13,7 @@ from deepot.inference.modes import TransportMode
 from deepot.inference.tile_options import TileOptions
 from deepot.photo.pixels import Pixels
 from deepot.transport.tone import LEVELS, ToneCurve
-from tests.deepot.inference.test_enhancer import fit, photo, with_target
+from tests.deepot.inference.test_enhancer import photo, with_target
 
 FACTOR = 2
 
@@ -106,10 +106,9 @@ def test_tone_is_scaled_with_the_change_and_is_gone_at_alpha_one(autoencoder, tr
 
 
 @pytest.mark.parametrize(("mode", "alpha"), [("detail", 0.0), ("auto", 0.5)])
-def test_repeated_pattern_of_a_decoder_does_not_reach_flat_areas(embedded_autoencoder, mode, alpha):
+def test_repeated_pattern_of_a_decoder_does_not_reach_flat_areas(embedded_autoencoder, embedded_map, mode, alpha):
     """In an area of faint noise, a map that shifts all latents draws the same pattern in each cell."""
-    transport = fit(embedded_autoencoder)
-    shifted = with_target(transport, transport.parameters["target_mean"] + 0.5)
+    shifted = with_target(embedded_map, embedded_map.parameters["target_mean"] + 0.5)
     generator = np.random.default_rng(0)
     area = Image.fromarray((150 + generator.normal(0, 1, (160, 160, 3))).round().astype(np.uint8))
     result = Enhancer(embedded_autoencoder, shifted, mode=mode, alpha=alpha)(area)

@@ -1,12 +1,13 @@
 """The tree of merges depends on the order and number of items alone."""
 
 import itertools
+import math
 
 import pytest
 import torch
 
 from deepot.errors import MomentsError
-from deepot.transport.merging import merge_in_order
+from deepot.transport.merging import merge_all_but_one, merge_in_order
 from deepot.transport.moments import Moments
 
 
@@ -32,3 +33,29 @@ def test_merge_in_order_merges_neighbours_of_equal_size(items, merged):
 def test_merge_in_order_of_nothing_raises():
     with pytest.raises(MomentsError, match="no moments to merge: no image yielded any latent patches"):
         merge_in_order([])
+
+
+@pytest.mark.parametrize("items", ["ab", "abc", "abcdefg", "abcdefghijklmnop"])
+def test_merge_all_but_one_leaves_out_each_item_in_turn_and_shares_merges(items):
+    class Counted(frozenset):
+        merges = 0
+
+        def merge(self, other):
+            assert not self & other
+            Counted.merges += 1
+            return Counted(self | other)
+
+    found = list(merge_all_but_one([Counted(item) for item in items]))
+    assert found == [frozenset(items) - {item} for item in items]
+    assert Counted.merges <= len(items) * math.ceil(math.log2(len(items)))
+
+
+def test_merge_all_but_one_merges_what_is_given_besides():
+    one, two, more = map(Parenthesised, "abc")
+    assert list(merge_all_but_one([one, two], more)) == ["(cb)", "(ca)"]
+    assert list(merge_all_but_one([], more)) == []
+
+
+def test_merge_all_but_one_of_a_single_item_raises():
+    with pytest.raises(MomentsError, match="no moments to merge"):
+        list(merge_all_but_one(["a"]))

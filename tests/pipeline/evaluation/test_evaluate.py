@@ -12,6 +12,7 @@ from deepot.errors import MapError, SpecError
 from deepot.evaluation.image_metrics import psnr
 from deepot.evaluation.sweep import SweepPoint
 from deepot.photo.pixels import Pixels
+from pipeline.config import parse_job
 from pipeline.config.job import Limits
 from pipeline.errors import ConfigError, NothingFoundError
 from pipeline.evaluation import evaluate
@@ -21,8 +22,8 @@ from pipeline.stages import RunOptions, fit_job, open_run, run_job
 from pipeline.storage.folders import delete_folder, list_names
 from pipeline.storage.objects import read
 from pipeline.storage.uris import join_uri
-from tests.support.in_process_pool import InProcessWorkerPool
-from tests.support.photos import make_photo, write_photos
+from tests.support.in_process_pool import InProcessWorkerPool, without_ray
+from tests.support.photos import make_photo, small_job_config, write_photos
 
 OPTIONS = RunOptions(allow_code=True)
 PLACES = ("enhanced", "clean")
@@ -200,11 +201,22 @@ def test_evaluate_job_resumes_after_an_interruption(evaluated_job, in_process, m
     assert "prepare_photo" not in calls
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run whose evaluation is finished, and the folder of the evaluation."""
+    folder = tmp_path_factory.mktemp("finished")
+    write_photos(folder / "clean", 6, restored=False)
+    measured = MEASURED | {"clean": str(folder / "clean")}
+    with without_ray(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "plot_curve", lambda _: b"")
+        context = open_run(parse_job(small_job_config(folder, evaluate=measured, compute=COMPUTE)), OPTIONS)
+        return context, evaluate_job(context).folder
+
+
 @pytest.mark.parametrize("change", ["version", "fields"])
-def test_evaluate_job_files_of_another_format_are_not_read(evaluated_job, in_process, monkeypatch, change):
+def test_evaluate_job_files_of_another_format_are_not_read(finished, in_process, monkeypatch, change):
     """An interrupted evaluation leaves files of the photos, whose keys are the fields of a dataclass."""
-    context = open_run(evaluated_job(), OPTIONS)
-    now = evaluate_job(context).folder
+    context, now = finished
     if change == "version":
         monkeypatch.setattr(evaluate, "EVALUATION_FORMAT", evaluate.EVALUATION_FORMAT - 1)
     else:

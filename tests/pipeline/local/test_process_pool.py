@@ -1,5 +1,6 @@
 """Local worker processes: what their pool does when they cannot start, die, hang or raise."""
 
+import contextlib
 import ctypes
 import faulthandler
 import math
@@ -14,9 +15,10 @@ import torch
 
 from pipeline.errors import ErrorCode, ImageError, PipelineError
 from pipeline.local import local_session, process_pool
+from pipeline.local.fork_server import ForkServer
 from pipeline.local.worker_process import Answer
 from pipeline.runs import RunPaths
-from pipeline.workers import WorkerDiedError, WorkerOutOfMemoryError, queued_pool
+from pipeline.workers import PoolSession, WorkerDiedError, WorkerOutOfMemoryError, queued_pool
 
 pytestmark = pytest.mark.timeout(1200)  # far more than a busy machine needs
 
@@ -45,21 +47,27 @@ def raise_unusual(_):
     raise UnusualError("two", "parts")
 
 
+@pytest.fixture(scope="module")
+def server():
+    """The server that forks the workers of all pools; beside the threads of xdist it is a new Python."""
+    server = ForkServer(fork=True)
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def make_pool(make_job):
-    """Makes the pool of a job, in a session whose processes are forked from this one."""
-    sessions = []
+def make_pool(make_job, server):
+    """Makes the pool of a job."""
+    with contextlib.ExitStack() as pools:
 
-    def make(workers=1, **changes):
-        job = make_job(compute={"workers": workers, "dtype": "float32"}, **changes)
-        session = local_session(fork=True)
-        sessions.append(session)
-        with session.__enter__().worker_pool(job, True, 1) as pool:
-            return pool
+        def make(workers=1, **changes):
+            job = make_job(compute={"workers": workers, "dtype": "float32"}, **changes)
+            session = PoolSession(lambda job, allow_code: process_pool.LocalWorkerPool(job, allow_code, server))
+            pools.callback(session.close)
+            with session.worker_pool(job, True, 1) as pool:
+                return pool
 
-    yield make
-    for session in sessions:
-        session.__exit__(None, None, None)
+        yield make
 
 
 def children():

@@ -87,7 +87,7 @@ def test_storage_that_refuses_everything_stops_the_job_and_nothing_is_committed(
 @pytest.mark.parametrize("expired_at", [1, 37, 101, 199])
 def test_credentials_that_expire_leave_nothing_that_the_next_run_would_not_do(run, expired_at, n_slots, reverse):
     """Some shards come back late, with images that were done before: they prove nothing about the others."""
-    pool, pending = RefusingPool(run, lambda n, key: n >= expired_at, n_slots, reverse), shards(400, 8)
+    pool, pending = RefusingPool(run, lambda n, key: n >= expired_at, n_slots, reverse), shards(320, 8)
     with pytest.raises(AccessDeniedError):
         run_shards(run, pool, pending)
     done = list_committed_shards(run)
@@ -96,7 +96,7 @@ def test_credentials_that_expire_leave_nothing_that_the_next_run_would_not_do(ru
     renewed = RefusingPool(run, lambda n, key: False)
     run_shards(run, renewed, [shard for shard in pending if shard.number not in done])
     rows = read_manifest(run).to_pylist()
-    assert len({row["file_name"] for row in rows}) == len(rows) == 400
+    assert len({row["file_name"] for row in rows}) == len(rows) == 320
     assert {row["status"] for row in rows} == {"ok"}
 
 
