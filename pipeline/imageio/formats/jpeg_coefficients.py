@@ -24,7 +24,7 @@ def read_coefficients(data: bytes, *, same_format: bool) -> JpegCoefficients | N
 
     Args:
         data: the file.
-        same_format: whether results are written as the file is, with the steps of `read_save_options`.
+        same_format: whether results are written as the file is, with the steps of `refine_table`.
 
     Returns:
         None for CMYK and YCCK, arithmetic coding, more than 8 bits, and components whose sampling is not a whole number

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import ErrorCode, ImageError
-from pipeline.imageio.formats.jpeg_coding import read_save_options, refine_table
+from pipeline.imageio.formats.jpeg_coding import read_save_options, refine_table, refine_tables
 from pipeline.imageio.image_file import decode, encode
 from tests.support.icc_profiles import make_cmyk_profile
 from tests.support.image_files import encode_image, encode_tiff, make_corpus_photo, make_exif
@@ -181,7 +181,7 @@ def test_read_save_options_of_ycck_takes_the_luma_table_for_all_channels():
     with open_image(plain[:place] + b"\2" + plain[place + 1 :]) as image:
         assert read_save_options(image)["qtables"] == [[1] * 64]
     with open_image(plain) as image:
-        assert read_save_options(image)["qtables"] == [[1] * 64, refine_table([50] * 64, is_chroma=False)]
+        assert read_save_options(image)["qtables"] == [[1] * 64, [50] * 64]
 
 
 def test_encode_splits_long_iptc_over_segments():
@@ -268,3 +268,14 @@ def test_encode_of_lossless_jpeg_takes_the_finest_tables():
         np.testing.assert_array_equal(found.pixels.samples.squeeze(), samples)
         again = decode(encode(found, found.pages, "same", "keep"), MAX_PIXELS)
         assert np.abs(again.pixels.samples.astype(int) - found.pixels.samples).max() <= 1
+
+
+@pytest.mark.parametrize(("mode", "n_components"), [("L", 1), ("RGB", 3), ("CMYK", 4)])
+def test_options_have_the_tables_of_the_file_and_only_writing_refines_them(mode, n_components):
+    data = encode_image(make_corpus_photo().convert(mode), "JPEG", quality=30)
+    with open_image(data) as image:
+        options, known = read_save_options(image), image.quantization
+    assert [options["qtables"][0], options["qtables"][-1]] == [list(known[0]), list(known[max(known)])]
+    fine = refine_tables(options, n_components)["qtables"]
+    assert fine[0] == refine_table(known[0], is_chroma=False) != options["qtables"][0]
+    assert fine[-1] == refine_table(known[max(known)], is_chroma=mode == "RGB")
