@@ -35,7 +35,7 @@ from benchmarks._results import make_parser, read_results, replace_table, save_r
 from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
 from deepot.evaluation import PhotoVariants, SweepPoint, compute_variants, flat_area_repetition
 from deepot.evaluation.bootstrap import bootstrap_distance, resample_counts
-from deepot.inference import TileOptions, TransportMode, degrade_photo, fit_images, offset_from_blocks
+from deepot.inference import TileOptions, TransportMode, degrade_photo, fit_images, prepare_for_second_degradation
 from deepot.photo import Pixels
 from deepot.restoration import load_degradation, load_restorer, rng_for
 from deepot.spec import call_factory
@@ -81,7 +81,7 @@ class History:
         before = after = center_crop(read_photo(path), crop)
         generator = rng_for(path.name.encode())
         for number in range(rounds):
-            before = offset_from_blocks(after, self._degrade) if number else after
+            before = prepare_for_second_degradation(after, self._degrade) if number else after
             after = self._restore(degrade_photo(before, self._degrade, generator))
         return Pixels(before.samples[: after.height, : after.width]), after
 

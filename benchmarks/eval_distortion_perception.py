@@ -127,7 +127,7 @@ def restore_degraded(
     """Degrade and restore a photo; return the result and, if wanted, the restorer's input in its size."""
     degraded = degrade_photo(photo, degrade, rng_for(path.name.encode()))
     restored = restore(degraded)
-    return restored, degraded.enlarge(restored.height, restored.width) if has_companion else None
+    return restored, degraded.resize(restored.height, restored.width) if has_companion else None
 
 
 def fit_paired_map(

@@ -1,10 +1,10 @@
 from .bands import band_sides
 from .calibration import (
     degrade_photo,
-    offset_from_blocks,
     paired_moments,
     photo_moments,
     photo_statistics,
+    prepare_for_second_degradation,
     tone_sums,
 )
 from .cell_mean_constraint import CellMeanConstraint
@@ -47,9 +47,9 @@ __all__ = [
     "measure_change",
     "measure_energies",
     "mix_companion",
-    "offset_from_blocks",
     "paired_moments",
     "photo_moments",
     "photo_statistics",
+    "prepare_for_second_degradation",
     "tone_sums",
 ]

@@ -16,6 +16,7 @@ from deepot.transport import MapKind, Moments, PatchStatistics, ToneCurve, ToneS
 
 _BLOCK_OFFSET = 4  # rows and columns: half a block of JPEG
 _MIN_OFFSET_SIDE = 16  # in pixels; smaller photos are degraded where they are
+_MIN_SHRUNK_SIDE = 32  # in pixels; photos that would become smaller keep their size
 
 
 def photo_moments(
@@ -72,22 +73,29 @@ def degrade_photo(pixels: Pixels, degradation: Degradation, generator: np.random
     return Pixels.from_image(degradation(Pixels(pixels.to_grey_or_rgb8()).to_image(), generator))
 
 
-def offset_from_blocks(restored: Pixels, degradation: DegradationSteps) -> Pixels:
+def prepare_for_second_degradation(restored: Pixels, degradation: DegradationSteps) -> Pixels:
     """Return a restored photo as it is degraded once more in a self-calibration, and compared with itself.
 
-    Compressing a photo to JPEG again changes next to nothing, because its coefficients are multiples of their steps
-    already. Half a block away from its blocks they are not, so the photo loses its first four rows and columns.
+    A photo that has lost detail has little to lose when it is degraded again in the same way, so it is given back
+    what would be lost: after enlargement and blur it is made smaller. Compressing a photo to JPEG again changes next to
+    nothing, because its coefficients are multiples of their steps already; half a block away from its blocks they are
+    not, so it loses its first four rows and columns. Photos that would become tiny stay as they are.
 
     Example:
         >>> import deepot
-        >>> photo = deepot.Pixels(np.zeros((24, 32, 3), np.uint8))
-        >>> compression, noise = deepot.load_degradation("jpeg:quality=30"), deepot.load_degradation("noise:sigma=5")
-        >>> offset_from_blocks(photo, compression).samples.shape, offset_from_blocks(photo, noise) is photo
-        ((20, 28, 3), True)
+        >>> photo = deepot.Pixels(np.zeros((80, 128, 3), np.uint8))
+        >>> for text in ("noise:sigma=5", "jpeg:quality=30", "downscale:factor=2"):
+        ...     prepare_for_second_degradation(photo, deepot.load_degradation(text)).samples.shape
+        (80, 128, 3)
+        (76, 124, 3)
+        (40, 64, 3)
     """
-    if not degradation.is_blockwise or min(restored.height, restored.width) <= _MIN_OFFSET_SIDE:
-        return restored
-    return restored.crop_from(_BLOCK_OFFSET)
+    height, width = (side // degradation.shrinking for side in (restored.height, restored.width))
+    if degradation.shrinking > 1 and min(height, width) >= _MIN_SHRUNK_SIDE:
+        restored = restored.resize(height, width)
+    if degradation.is_blockwise and min(restored.height, restored.width) > _MIN_OFFSET_SIDE:
+        restored = restored.crop_from(_BLOCK_OFFSET)
+    return restored
 
 
 def paired_moments(

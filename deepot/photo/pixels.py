@@ -207,7 +207,7 @@ class Pixels:
         alpha = None if self.alpha is None else self.alpha[first:, first:].copy()
         return replace(self, samples=self.samples[first:, first:].copy(), alpha=alpha)
 
-    def enlarge(self, height: int, width: int) -> "Pixels":
+    def resize(self, height: int, width: int) -> "Pixels":
         """Return a copy of another size, resampled bicubically in its bit depth; the photo itself if it has that size.
 
         The copy has no alpha: its invisible pixels have colours continued from the visible ones.

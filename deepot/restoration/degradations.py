@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from deepot.errors import SpecError
-from deepot.spec import build_from_spec, parse_spec
+from deepot.spec import Spec, build_from_spec, parse_spec
 
 Degradation = Callable[[Image.Image, np.random.Generator], Image.Image]
 """Takes an 8-bit grey or RGB image and a random generator; returns a degraded 8-bit image of the same mode."""
@@ -76,6 +76,7 @@ def downscale(factor: float) -> Degradation:
 
 _BLOCKWISE = frozenset({"jpeg"})
 """Degradations of blocks that begin at the corner of a photo."""
+_BLUR_SHRINKING = 2
 DEGRADATION_FACTORIES: dict[str, Callable[..., Degradation]] = {
     "noise": gaussian_noise,
     "jpeg": jpeg_compression,
@@ -93,11 +94,13 @@ class DegradationSteps:
         steps: the degradations.
         is_blockwise: whether one of them degrades blocks of 8 × 8 pixels, so that a photo that it has degraded before
             stays as it is.
+        shrinking: by how much a photo that they have degraded must be made smaller to have detail that they take away.
     """
 
     name: str
     steps: tuple[Degradation, ...]
     is_blockwise: bool = False
+    shrinking: int = 1
 
     def __repr__(self) -> str:
         """Return the spec, in one line."""
@@ -133,7 +136,15 @@ def load_degradation(text: str) -> DegradationSteps:
         raise SpecError("the degradation is empty; name one of " + ", ".join(DEGRADATION_FACTORIES))
     specs = [parse_spec(step_text.strip()) for step_text in text.split("+")]
     steps = tuple(build_from_spec(spec, DEGRADATION_FACTORIES, "degradation") for spec in specs)
-    return DegradationSteps(text, steps, any(spec.name in _BLOCKWISE for spec in specs))
+    is_blockwise = any(spec.name in _BLOCKWISE for spec in specs)
+    return DegradationSteps(text, steps, is_blockwise, max(map(_shrinking, specs)))
+
+
+def _shrinking(spec: Spec) -> int:
+    """Return by how much a photo is made smaller before it is degraded once more in the same way."""
+    if spec.name == "downscale":
+        return int(spec.options["factor"])
+    return _BLUR_SHRINKING if spec.name == "blur" else 1
 
 
 def _require_positive(name: str, option: str, value: float) -> None:

@@ -21,7 +21,8 @@ def compute_patch_moments(latents: Tensor, patch_size: int) -> Moments:
     rows = max(patch_size, _MAX_BAND_VALUES // (channels * patch_size * width))
     for top in range(0, height - patch_size + 1, rows):
         moments = moments.merge(_band_moments(latents[0, :, top : top + rows + patch_size - 1].double(), patch_size))
-    return Moments(moments.count, 1, moments.mean, moments.scatter)
+    scatter = moments.scatter if moments.count > 1 else torch.zeros_like(moments.scatter)  # and no rounding errors
+    return Moments(moments.count, 1, moments.mean, scatter)
 
 
 def _band_moments(latents: Tensor, patch_size: int) -> Moments:

@@ -9,8 +9,8 @@ from deepot.inference import (
     degrade_photo,
     measure_change,
     measure_energies,
-    offset_from_blocks,
     photo_statistics,
+    prepare_for_second_degradation,
     tone_sums,
 )
 from deepot.photo import Pixels
@@ -103,7 +103,7 @@ def compute_shard_change(task: MomentsTask) -> MomentsTaskResult:
     def sum_of(photo: CalibrationPhoto) -> ChangeSums:
         restored, natural, companion = photo.sides[Side.SOURCE], photo.sides[Side.REFERENCE], None
         if task.job.has_companion and photo.degraded is not None:
-            companion = photo.degraded.enlarge(restored.height, restored.width)
+            companion = photo.degraded.resize(restored.height, restored.width)
         return measure_change(autoencoder, operator, restored, natural, transport.tone, companion)
 
     empty = ChangeSums.empty(len(band_sides(autoencoder.factor)) + 1)
@@ -261,6 +261,6 @@ def _make_sides(task: MomentsTask, models: Models, data: bytes, pixels: Pixels) 
         return CalibrationPhoto({Side.SOURCE: models.calibration_restorer(pixels)})
     natural = pixels
     if task.job.calibration_kind is CalibrationKind.SELF:
-        natural = offset_from_blocks(models.restorer(pixels), models.degradation)
+        natural = prepare_for_second_degradation(models.restorer(pixels), models.degradation)
     degraded = degrade_photo(natural, models.degradation, rng_for(data))
     return CalibrationPhoto({Side.SOURCE: models.calibration_restorer(degraded), Side.REFERENCE: natural}, degraded)

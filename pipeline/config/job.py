@@ -29,7 +29,7 @@ from pipeline.config.uri_checks import check_texts, check_uris
 FINGERPRINT_LENGTH = 16
 """Hexadecimal digits of a fingerprint that name a folder."""
 _COMPRESSIONS = frozenset({"jpeg"})  # degradations after which a file holds the photo that was degraded
-_SELF_CALIBRATION_VERSION = 2  # raised whenever photos are prepared for it in another way
+_SELF_CALIBRATION_VERSION = 3  # raised whenever photos are prepared for it in another way
 _CALIBRATION_ALLOW = {"reference": {"allow"}, "restored": {"allow"}}
 """What may be named decides whether a photo is read, never what becomes of it: no part of a fingerprint."""
 

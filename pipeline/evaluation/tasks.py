@@ -103,7 +103,7 @@ def prepare_photo(task: PhotoTask) -> tuple[int, str | None]:
         clean, restored, restorer_input = _load_versions(task, config, models)
         companion = None
         if task.job.has_companion and transport.companion_weight is not None:
-            companion = restorer_input.enlarge(restored.height, restored.width).crop_centre(config.crop)
+            companion = restorer_input.resize(restored.height, restored.width).crop_centre(config.crop)
         clean, restored = (pixels.crop_centre(config.crop) for pixels in (clean, restored))
         min_side = max(MIN_SIDE, task.job.transport.patch_size * models.autoencoder.factor)
         if min(clean.height, clean.width) < min_side:

@@ -8,7 +8,7 @@ from pipeline.inspection.inspection import DegradationClass
 
 _MAX_SPEC_QUALITY = 95
 _WHOLE_SIGMA = 10  # from here on, σ of noise is given as a whole number
-_GUESSED_SIGMA = 25
+_GUESSED_SIGMA = 10  # too strong a guess does harm, too weak a one only helps less
 _NLM, _MEDIAN = "nlm:sigma={sigma:g}", "median:size=3"
 _IDENTITY = "identity"
 _OPENCV = "cv2"

@@ -110,7 +110,7 @@ def _render(task: PreviewTask) -> RenderedPhoto:
     restored = models.restorer(restorer_input)
     companion = None
     if job.has_companion and transport.companion_weight is not None:
-        companion = _to_8_bits(restorer_input.enlarge(restored.height, restored.width))
+        companion = _to_8_bits(restorer_input.resize(restored.height, restored.width))
     variants = _compute_variants(task, transport, _to_8_bits(restored), companion)
     points = (SweepPoint(RESTORED), *task.points)
     images = [

@@ -161,7 +161,7 @@ class ShardWorker:
         started, photo = time.perf_counter(), loaded.photo
         restorer_input = photo.pages[number]
         restored = photo.pages[number] = self._models.restorer(restorer_input)
-        companion = restorer_input.enlarge(restored.height, restored.width) if self._mixes_companions else None
+        companion = restorer_input.resize(restored.height, restored.width) if self._mixes_companions else None
         del restorer_input  # a large photo takes memory that the transport needs
         row["seconds_restore"] += time.perf_counter() - started
         return self._enhancer.enhance(restored, companion, constraint_factory(loaded.coefficients, restored))

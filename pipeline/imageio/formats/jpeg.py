@@ -11,7 +11,7 @@ from deepot.photo import JpegCoefficients, Pixels
 from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio.formats import jpeg_markers, jpeg_mpf
 from pipeline.imageio.formats.c2pa import join_credential_segments
-from pipeline.imageio.formats.jpeg_coding import read_save_options
+from pipeline.imageio.formats.jpeg_coding import read_save_options, refine_options
 from pipeline.imageio.formats.jpeg_coefficients import read_coefficients
 from pipeline.imageio.formats.jpeg_end import complete_end
 from pipeline.imageio.formats.jpeg_segments import fit_to_segments, mark_capacity
@@ -102,7 +102,8 @@ class JpegFormat(PillowFormat):
         # a JFIF header, which has the resolution, means YCbCr; a file coded as RGB has its resolution in EXIF alone
         arguments = metadata_arguments(metadata, with_dpi=not options.get("keep_rgb"))
         segments = jpeg_markers.build_extra_option(metadata)
-        data = save_with_pillow(pixels, self.name, {**options, **segments, **arguments})
+        coding = refine_options(options, pixels.samples.shape[2])
+        data = save_with_pillow(pixels, self.name, {**coding, **segments, **arguments})
         return jpeg_markers.restore_density_and_trailer(data, metadata)
 
     def read_coefficients(self, data: bytes, *, same_format: bool) -> JpegCoefficients | None:

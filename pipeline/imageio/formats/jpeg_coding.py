@@ -1,7 +1,7 @@
-"""The coding options of a JPEG file: Pillow's options that write another one alike, but for coarse tables."""
+"""The coding options of a JPEG file: Pillow's options that write another one alike, and tables that are fine enough."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -15,9 +15,8 @@ _LOWEST_QUALITY = 95
 
 
 def read_save_options(image: JpegImagePlugin.JpegImageFile) -> dict[str, Any]:
-    """Return Pillow's options for the same colour coding, subsampling and order of scans, and fine tables.
+    """Return Pillow's options for the same tables, colour coding, subsampling and order of scans.
 
-    Each step of quantisation is that of the file, or that of quality 95 if it is finer.
     Pillow writes 4:4:4, 4:2:2 and 4:2:0. The coarsest of them that discards nothing the file has is chosen: 4:4:4 for
     4:4:0, 4:2:2 for 4:1:1.
     """
@@ -44,12 +43,32 @@ def _read_quantization_tables(image: JpegImagePlugin.JpegImageFile) -> list[list
     known = image.quantization
     if any(part[3] not in known for part in image.layer):
         return list(known.values()) or [_ALL_ONES_TABLE]
-    is_ycc = image.layers == 3 and not is_rgb(image)
-    tables = [refine_table(known[part[3]], is_chroma=is_ycc and number > 0) for number, part in enumerate(image.layer)]
+    tables = [list(known[part[3]]) for part in image.layer]
     if image.layers == 4 and image.info.get("adobe_transform") == _ADOBE_TRANSFORM_YCCK:
         return tables[:1]
+    return _drop_repeated(tables)
+
+
+def refine_options(options: Mapping[str, Any], n_components: int) -> dict[str, Any]:
+    """Return Pillow's options for a result: those of `read_save_options`, finer where a change would be lost.
+
+    Tables are refined by `refine_table`. Colours have full resolution: enlarging those of a file and averaging them
+    again loses more of them each time than was ever added.
+    """
+    tables = options.get("qtables")
+    if tables is None:
+        return dict(options)
+    is_ycc = n_components == 3 and not options.get("keep_rgb")
+    of_components = [*tables, *[tables[-1]] * (n_components - len(tables))]
+    fine = [refine_table(table, is_chroma=is_ycc and number > 0) for number, table in enumerate(of_components)]
+    full_resolution = {"subsampling": 0} if "subsampling" in options else {}
+    return {**options, "qtables": _drop_repeated(fine), **full_resolution}
+
+
+def _drop_repeated(tables: list[list[int]]) -> list[list[int]]:
+    """Return tables without the last ones that equal the one before them, which stands for all that follow."""
     while len(tables) > 1 and tables[-1] == tables[-2]:
-        tables.pop()
+        tables = tables[:-1]
     return tables
 
 

@@ -12,7 +12,7 @@ from PIL import Image, JpegImagePlugin
 
 from deepot.photo import BLOCK, JpegCoefficients, JpegComponent
 from pipeline.imageio.formats import jpeg_mpf
-from pipeline.imageio.formats.jpeg_coding import is_rgb, read_save_options, refine_table
+from pipeline.imageio.formats.jpeg_coding import is_rgb, refine_table
 
 _SHARED_MEMORY = "/dev/shm"  # a folder in memory
 _METADATA_MARKERS = (*range(0xE1, 0xEE), 0xEF, 0xFE)  # all but JFIF and Adobe, which say how colours are coded
@@ -24,7 +24,7 @@ def read_coefficients(data: bytes, *, same_format: bool) -> JpegCoefficients | N
 
     Args:
         data: the file.
-        same_format: whether results are written as the file is, with the steps of `read_save_options`.
+        same_format: whether results are written with the options of `refine_options`.
 
     Returns:
         None for CMYK and YCCK, arithmetic coding, more than 8 bits, and components whose sampling is not a whole number
@@ -35,7 +35,6 @@ def read_coefficients(data: bytes, *, same_format: bool) -> JpegCoefficients | N
             return None
         sampling, is_ycc = [part[1:3] for part in image.layer], image.layers == 3 and not is_rgb(image)
         tables = [image.quantization.get(part[3]) for part in image.layer]
-        written = same_format and _keeps_sampling(image)
         width, height = image.size
     if image.layers == 1:
         sampling = [(1, 1)]  # of a single component, T.81 ignores the factors
@@ -49,18 +48,12 @@ def read_coefficients(data: bytes, *, same_format: bool) -> JpegCoefficients | N
         size = tuple(-(-side // (BLOCK * step)) for side, step in zip((height, width), steps, strict=True))
         if blocks.shape != (*size, BLOCK, BLOCK):
             return None
-        fine = refine_table(table, is_chroma=is_ycc and len(components) > 0) if written else None
-        components.append(JpegComponent(blocks, _to_matrix(table), *steps, None if fine is None else _to_matrix(fine)))
+        fine = None
+        if same_format and steps == (1, 1):  # otherwise colours are written with another sampling
+            fine = _to_matrix(refine_table(table, is_chroma=is_ycc and len(components) > 0))
+        components.append(JpegComponent(blocks, _to_matrix(table), *steps, fine))
     complete = len(components) == len(sampling)
     return JpegCoefficients(height, width, tuple(components), is_ycc) if complete else None
-
-
-def _keeps_sampling(image: JpegImagePlugin.JpegImageFile) -> bool:
-    """Whether a file that is written with `read_save_options` has the same sampling."""
-    factors = {(1, 1): 0, (2, 1): 1, (2, 2): 2}  # of luma → Pillow's number
-    sampling = [part[1:3] for part in image.layer]
-    chosen = read_save_options(image).get("subsampling", 0)
-    return sampling[1:] == [(1, 1)] * (len(sampling) - 1) and (len(sampling) == 1 or factors.get(sampling[0]) == chosen)
 
 
 def _to_matrix(table: Sequence[int]) -> NDArray[np.int64]:

@@ -167,15 +167,15 @@ def test_fit_images_refuses_companions_that_do_not_fit(autoencoder, photos):
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 def test_enlarge_is_bicubic_as_in_pillow(mode):
     image = make_photo(1).convert(mode)
-    found = Pixels.from_image(image).enlarge(72, 96).samples
+    found = Pixels.from_image(image).resize(72, 96).samples
     expected = np.asarray(image.resize((96, 72), Image.Resampling.BICUBIC)).reshape(found.shape)
     assert np.abs(found.astype(int) - expected).max() <= 2, "Pillow rounds between its two passes"
 
 
 def test_enlarge_keeps_16_bits_and_the_size_that_a_photo_has():
     pixels = Pixels.from_image(in_mode(make_photo(1), "I;16"))
-    assert pixels.enlarge(pixels.height, pixels.width) is pixels
-    large = pixels.enlarge(2 * pixels.height, 2 * pixels.width).samples
+    assert pixels.resize(pixels.height, pixels.width) is pixels
+    large = pixels.resize(2 * pixels.height, 2 * pixels.width).samples
     assert large.dtype == np.uint16
     assert np.any(large % 257), "samples between those of 8 bits"
 
@@ -184,6 +184,6 @@ def test_enlarge_mixes_no_colour_of_invisible_pixels_into_visible_ones():
     samples = np.full((16, 16, 3), 100, np.uint8)
     alpha = np.full((16, 16), 255, np.uint8)
     samples[:, 8:], alpha[:, 8:] = 255, 0
-    large = Pixels(samples, alpha).enlarge(32, 32)
+    large = Pixels(samples, alpha).resize(32, 32)
     assert large.alpha is None
     assert (large.samples == 100).all()

@@ -30,3 +30,12 @@ def test_compute_patch_moments_in_bands_equals_at_once(values, generator, monkey
     assert (in_bands.count, in_bands.images) == (38 * 31, 1)
     torch.testing.assert_close(in_bands.mean, at_once.mean, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(in_bands.scatter, at_once.scatter, rtol=1e-12, atol=1e-10)
+
+
+@pytest.mark.parametrize("patch_size", [3, 5])
+def test_the_only_patch_of_an_image_does_not_vary(patch_size, generator):
+    latents = torch.randn(1, 32, patch_size, patch_size, generator=generator) + 7
+    found = compute_patch_moments(latents, patch_size)
+    assert (found.count, found.images) == (1, 1)
+    assert not found.scatter.any()
+    assert Moments.from_bytes(found.to_bytes()).count == 1

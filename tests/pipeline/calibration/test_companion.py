@@ -49,7 +49,7 @@ def expected_samples(data, restorer, weight):
     restore = load_restorer(restorer, allow_code=True)
     for page in decode(data, 10**9).pages:
         restored = restore(page)
-        companion = page.enlarge(restored.height, restored.width)
+        companion = page.resize(restored.height, restored.width)
         restored.add_rgb_delta(0, weight * (companion.to_rgb() - restored.to_rgb()))
         yield restored.samples
 

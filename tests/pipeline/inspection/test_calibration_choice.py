@@ -37,8 +37,8 @@ def make_class(kind, *strengths, jpeg_quality=None):
         (make_class(DegradationKind.JPEG, 30.0, 40.0, 35.0), "jpeg:quality=35", "identity", None),
         (make_class(DegradationKind.BLUR, 1.52), "blur:sigma=1.5", "identity", None),
         (make_class(DegradationKind.DOWNSCALE, 2.0, 2.0, 4.0), "downscale:factor=2", "identity", "resize:factor=2"),
-        (make_class(DegradationKind.NONE, None), "noise:sigma=25", "identity", "nlm:sigma=25"),
-        (make_class(DegradationKind.UNKNOWN, None), "noise:sigma=25", "identity", "nlm:sigma=25"),
+        (make_class(DegradationKind.NONE, None), "noise:sigma=10", "identity", "nlm:sigma=10"),
+        (make_class(DegradationKind.UNKNOWN, None), "noise:sigma=10", "identity", "nlm:sigma=10"),
     ],
 )
 def test_choose_calibration_gives_specs_that_can_be_loaded(found, degradation, restorer, calibration_restorer):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import ErrorCode, ImageError
-from pipeline.imageio.formats.jpeg_coding import read_save_options, refine_table
+from pipeline.imageio.formats.jpeg_coding import read_save_options, refine_options, refine_table
 from pipeline.imageio.image_file import decode, encode
 from tests.support.icc_profiles import make_cmyk_profile
 from tests.support.image_files import encode_image, encode_tiff, make_corpus_photo, make_exif
@@ -56,11 +56,15 @@ def tables(image):
 
 
 def result_coding(data):
-    """The coding of the result of a file: steps that are coarser than those of quality 95 are the latter."""
+    """The coding of the result of a file: its steps or those of quality 95 if they are finer, and colours in full."""
     names, factors, found = coding(data)
     with open_image(encode_image(make_corpus_photo(), "JPEG", quality=95)) as image:
         luma, *colours = tables(image) if names == [1, 2, 3] else tables(image)[:1] * 3
-    return names, factors, [np.minimum(*pair).tolist() for pair in zip(found, [luma, *colours], strict=True)]
+    return (
+        names,
+        [(1, 1)] * len(factors),
+        [np.minimum(*pair).tolist() for pair in zip(found, [luma, *colours], strict=True)],
+    )
 
 
 @pytest.mark.parametrize("progressive", [False, True])
@@ -82,11 +86,11 @@ def test_encode_with_strip_gps_drops_segments_that_may_have_coordinates():
 
 @pytest.mark.parametrize("quality", [97, 95, 83, 10])
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
-def test_encode_keeps_subsampling_and_tables_that_are_fine_enough(subsampling, quality):
+def test_encode_keeps_tables_that_are_fine_enough_and_writes_colours_in_full(subsampling, quality):
     data = encode_image(make_corpus_photo(), "JPEG", quality=quality, subsampling=subsampling)
     result = coding(reencode(data))
     assert result == result_coding(data)
-    assert (result == coding(data)) == (quality >= 95)
+    assert (result[2] == coding(data)[2]) == (quality >= 95)
 
 
 @pytest.mark.parametrize("quality", [10, 30, 60])
@@ -104,11 +108,11 @@ def test_encode_of_a_coarse_file_keeps_what_was_added(quality):
     assert correlations[0] > 0.75 > 0.4 > correlations[1]
 
 
-@pytest.mark.parametrize(("subsampling", "finer"), [("440", (1, 1)), ("411", (2, 1))])
-def test_encode_of_unsupported_subsampling_takes_a_finer_one(subsampling, finer):
+@pytest.mark.parametrize("subsampling", ["440", "411"])
+def test_encode_of_any_subsampling_writes_colours_in_full(subsampling):
     data = encode_subsampled_jpeg(subsampling)
     result = reencode(data)
-    assert coding(result)[1] == [finer, (1, 1), (1, 1)]
+    assert coding(result)[1] == [(1, 1)] * 3
     assert coding(result)[2] == result_coding(data)[2]
     with open_image(data) as before, open_image(result) as after:
         coarser = open_image(encode_image(before, "JPEG", qtables=before.quantization, subsampling="4:2:0"))
@@ -181,7 +185,7 @@ def test_read_save_options_of_ycck_takes_the_luma_table_for_all_channels():
     with open_image(plain[:place] + b"\2" + plain[place + 1 :]) as image:
         assert read_save_options(image)["qtables"] == [[1] * 64]
     with open_image(plain) as image:
-        assert read_save_options(image)["qtables"] == [[1] * 64, refine_table([50] * 64, is_chroma=False)]
+        assert read_save_options(image)["qtables"] == [[1] * 64, [50] * 64]
 
 
 def test_encode_splits_long_iptc_over_segments():
@@ -268,3 +272,14 @@ def test_encode_of_lossless_jpeg_takes_the_finest_tables():
         np.testing.assert_array_equal(found.pixels.samples.squeeze(), samples)
         again = decode(encode(found, found.pages, "same", "keep"), MAX_PIXELS)
         assert np.abs(again.pixels.samples.astype(int) - found.pixels.samples).max() <= 1
+
+
+@pytest.mark.parametrize(("mode", "n_components"), [("L", 1), ("RGB", 3), ("CMYK", 4)])
+def test_options_have_the_tables_of_the_file_and_only_writing_refines_them(mode, n_components):
+    data = encode_image(make_corpus_photo().convert(mode), "JPEG", quality=30)
+    with open_image(data) as image:
+        options, known = read_save_options(image), image.quantization
+    assert [options["qtables"][0], options["qtables"][-1]] == [list(known[0]), list(known[max(known)])]
+    fine = refine_options(options, n_components)["qtables"]
+    assert fine[0] == refine_table(known[0], is_chroma=False) != options["qtables"][0]
+    assert fine[-1] == refine_table(known[max(known)], is_chroma=mode == "RGB")
