@@ -135,3 +135,16 @@ def test_detail_mode_keeps_the_means_of_cells_except_of_inks(make_jpeg_job):
     assert {row["consistency"] for row in rows.values()} == {"cell_means"}
     found = {name: row["contradiction"] for name, row in rows.items() if row["contradiction"] != 0}
     assert found.keys() <= {"inks.jpg"}  # where black ink is full, no other ink shows
+
+
+def test_means_of_cells_are_not_judged_in_files_that_coding_has_changed(make_jpeg_job, tmp_path):
+    _, rows = rows_of(
+        make_jpeg_job(
+            transport={"alpha": 0, "mode": "detail"},
+            calibration={"degradation": "blur:sigma=1"},
+            output=str(tmp_path / "enhanced"),
+        )
+    )
+    assert {row["consistency"] for row in rows.values()} == {"cell_means"}
+    judged = {name for name, row in rows.items() if row["contradiction"] is not None}
+    assert judged == {"other.png"}
