@@ -17,7 +17,7 @@ from deepot.transport.patch_operator import extract_patches
 @pytest.fixture(scope="module")
 def kodak(shared_folder):
     paths = sorted((shared_folder / "data" / "photos" / "kodak").iterdir())[::6]
-    return [Pixels.from_image(Image.open(path).crop((100, 100, 292, 292))) for path in paths]
+    return [Pixels.from_image(Image.open(path).crop((100, 100, 244, 244))) for path in paths]
 
 
 def test_embedded_autoencoder_reconstructs_real_photos(kodak, embedded_autoencoder):
