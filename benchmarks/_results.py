@@ -59,13 +59,13 @@ def read_results(path: Path | None) -> dict[str, Any]:
     return found
 
 
-def replace_table(page: Path, script: str, table: str) -> None:
-    """Replace the table of a script in a page of Markdown.
+def replace_table(page: Path, command: str, table: str) -> None:
+    """Replace the table that a command writes in a page of Markdown.
 
     Raises:
-        ValueError: The page has no markers `<!-- begin: SCRIPT -->` and `<!-- end: SCRIPT -->`.
+        ValueError: The page has no markers `<!-- begin: COMMAND -->` and `<!-- end: COMMAND -->`.
     """
-    begin, end = f"<!-- begin: {script} -->", f"<!-- end: {script} -->"
+    begin, end = f"<!-- begin: {command} -->", f"<!-- end: {command} -->"
     before, found, rest = page.read_text(encoding="utf-8").partition(begin)
     _, found_end, after = rest.partition(end)
     if not (found and found_end):

@@ -45,8 +45,9 @@ class _Bounds(NamedTuple):
         """Return what has to be added to values that lie outside once they are written; 0 for the others."""
         base = self._quantize(self.base)
         inner_low, inner_high = np.minimum(self.low + self.margin, base), np.maximum(self.high - self.margin, base)
-        wrong = self.outside(values)
-        if self.step.any():
+        if not self.step.any():
+            wrong = self.outside(values)
+        else:
             written = self._quantize(values)
             wrong = (written < inner_low - _TOLERANCE) | (written > inner_high + _TOLERANCE)
             inner_low = np.minimum(self._quantize(inner_low, np.ceil), base)

@@ -43,13 +43,15 @@ def judge_result(data: bytes, photo: DecodedImage, constraints: Sequence[Constra
     written = decode(data, sys.maxsize).pages
     if len(written) != len(known):
         return columns
+    orientation = photo.properties["orientation"]
     if isinstance(known[0], CellMeanConstraint) and not all(
-        np.array_equal(meant.samples, page.samples) for meant, page in zip(photo.pages, written, strict=True)
+        any(np.array_equal(each.samples, meant.samples) for each in _orient(page, meant, orientation))
+        for meant, page in zip(photo.pages, written, strict=True)
     ):
         return columns  # of samples that coding has changed, cells have other means
     outside = total = 0
     for constraint, meant, page in zip(known, photo.pages, written, strict=True):
-        counts = judge_decoded(constraint, meant, page, photo.properties["orientation"])
+        counts = judge_decoded(constraint, meant, page, orientation)
         if counts is None:
             return columns
         outside, total = outside + counts.outside, total + counts.total

@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks._results import replace_table
+
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / ".soak.jsonl"
 PAGE = ROOT / "docs" / "reliability.md"
-BEGIN, END = "<!-- begin: make soak -->", "<!-- end: make soak -->"
 
 
 @dataclass
@@ -65,10 +66,7 @@ def _format_row(tally: FaultTally) -> str:
 
 def write_page() -> None:
     """Replace the table between the markers of the page."""
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    text = format_table(RESULTS.read_text(encoding="utf-8").splitlines())
-    PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+    replace_table(PAGE, "make soak", format_table(RESULTS.read_text(encoding="utf-8").splitlines()))
 
 
 if __name__ == "__main__":
