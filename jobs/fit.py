@@ -33,6 +33,8 @@ def main(args: argparse.Namespace) -> int:
             print_line(f"error    {summary}")
         if summary := transport.change.companion_summary:
             print_line(f"companion {summary}")
+    for state, test in transport.natural_tests.items():
+        print_line(f"natural  {test.summary} ({state})")
     if isinstance(goal, str):
         print_line(f"alpha    {alpha:g} ({goal})")
     print_drift(drift.json_fields if drift else None)
@@ -49,6 +51,7 @@ def main(args: argparse.Namespace) -> int:
             effective_images=info.effective_images,
             tone=transport.tone.record if transport.tone else None,
             change=transport.change.record if transport.change else None,
+            natural_tests={state: test.record for state, test in transport.natural_tests.items()},
             alpha=alpha,
             drift=drift.json_fields if drift else None,
         )

@@ -18,6 +18,7 @@ from .image_enhancement import enhance
 from .image_fitting import fit_images
 from .jpeg_constraint import JpegConstraint
 from .modes import DEFAULT_ALPHA, Consistency, Preserve, TransportMode
+from .natural_photos import looks_natural, measure_latents, natural_test_dimension
 from .tile_options import TileOptions
 from .tiled_autoencoder import check_finite, encode_tiled, make_tile_decoder
 
@@ -42,11 +43,14 @@ __all__ = [
     "encode_tiled",
     "enhance",
     "fit_images",
+    "looks_natural",
     "make_tile_decoder",
     "mean_square_difference",
     "measure_change",
     "measure_energies",
+    "measure_latents",
     "mix_companion",
+    "natural_test_dimension",
     "paired_moments",
     "photo_moments",
     "photo_statistics",

@@ -8,13 +8,11 @@ from torch import Tensor
 from deepot.autoencoder import LoadedAutoencoder
 from deepot.inference.bands import band_sides, reference_band, split_bands
 from deepot.inference.cell_filters import remove_repetition
+from deepot.inference.centre_square import centre_square
 from deepot.inference.companion import check_companion_size
 from deepot.inference.tiled_autoencoder import check_finite
 from deepot.photo import Pixels
 from deepot.transport import ChangeSums, EnergySums, ToneCurve
-
-MAX_SIDE = 512
-"""Side in pixels of the centre square of a photo that is measured."""
 
 
 @torch.inference_mode()
@@ -43,7 +41,7 @@ def measure_change(
     if companion is not None:
         check_companion_size(restored, companion)
     factor = autoencoder.factor
-    square = _centre_square(restored, factor)
+    square = centre_square(restored, factor)
     if (restored.height, restored.width) != (natural.height, natural.width) or square is None:
         return ChangeSums.empty(len(band_sides(factor)) + 1)
     before, clean = (pixels.to_rgb(*square, autoencoder.device) for pixels in (restored, natural))
@@ -70,7 +68,7 @@ def measure_energies(
         AutoencoderError: The autoencoder returned values that are not finite.
     """
     factor = autoencoder.factor
-    square = _centre_square(photo, 2 * factor)
+    square = centre_square(photo, 2 * factor)
     if square is None:
         return EnergySums.empty(len(band_sides(factor)))
     image = photo.to_rgb(*square, autoencoder.device)
@@ -80,15 +78,6 @@ def measure_energies(
     decoded, decoded_transported = _decode_both(autoencoder, transport, image)
     change = remove_repetition(decoded_transported - decoded, factor)
     return EnergySums.from_photo(bands, split_bands(change, factor)[0, 1:])
-
-
-def _centre_square(photo: Pixels, unit: int) -> tuple[slice, slice] | None:
-    """Return the rows and columns that are measured, multiples of `unit`; None if the photo is too small."""
-    height, width = (min(side, MAX_SIDE) // unit * unit for side in (photo.height, photo.width))
-    if not height * width:
-        return None
-    top, left = (photo.height - height) // 2, (photo.width - width) // 2
-    return slice(top, top + height), slice(left, left + width)
 
 
 def _decode_both(

@@ -17,7 +17,7 @@ def check_companion_size(restored: Pixels, companion: Pixels) -> None:
     if (restored.height, restored.width) != (companion.height, companion.width):
         raise ValueError(
             f"the companion has {companion.width} × {companion.height} pixels, the restored photo "
-            f"{restored.width} × {restored.height}: give the companion in the same size (`Pixels.enlarge`)"
+            f"{restored.width} × {restored.height}: give the companion in the same size (`Pixels.resize`)"
         )
 
 

@@ -23,6 +23,8 @@ from .map_kinds import MAP_KINDS, LatentOperator, MapKind, PatchStatistics, load
 from .merging import MergeableT, merge_in_order
 from .mixture_operator import MixtureTransport
 from .moments import Moments, read_autoencoder_sha256
+from .moments_by_photo import MomentsByPhoto
+from .natural_test import NaturalTest, fit_natural_test
 from .patch_moments import compute_patch_moments
 from .patch_nll import PatchNll
 from .patch_operator import PatchTransport, count_overlaps, detail_energy, extract_patches
@@ -51,6 +53,8 @@ __all__ = [
     "MergeableT",
     "MixtureTransport",
     "Moments",
+    "MomentsByPhoto",
+    "NaturalTest",
     "PatchNll",
     "PatchStatistics",
     "PatchTransport",
@@ -71,6 +75,7 @@ __all__ = [
     "fit_change",
     "fit_energy_gains",
     "fit_map",
+    "fit_natural_test",
     "fit_tone",
     "load_map_kind",
     "measure_drift_distance",

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,15 @@ from deepot.transport.error_curve import check_alpha
 from deepot.transport.gaussian import Gaussian
 from deepot.transport.map_info import MapInfo
 from deepot.transport.map_kinds import LatentOperator, load_map_kind
+from deepot.transport.natural_test import NaturalTest
 from deepot.transport.safetensors_file import pack, unpack_metadata, unpack_tensors
 from deepot.transport.tone import ToneCurve
 from deepot.transport.validity import check_psd, check_tensors, has_variation
 
-MAP_FORMAT = "deepot-map-11"
+MAP_FORMAT = "deepot-map-12"
 _FORMAT_PREFIX = "deepot-map-"
 _REFERENCE_MEAN, _REFERENCE_COVARIANCE, _TONE = "reference_mean", "reference_covariance", "tone_shifts"
+_TEST = "natural_tests"
 _PSD_PARAMETERS, _ASCENDING_PARAMETERS = {"matrix"}, {"bounds"}
 """Parameters that are covariance-like, or sorted, whatever the kind of map."""
 
@@ -41,6 +43,9 @@ class TransportMap:
             none was fitted.
         change: What the calibration shows about the change that the map makes; None if there were no natural photos
             to compare it with.
+        natural_tests: What tells photos that look natural already from others (`NaturalTest`): "restored" from restored
+            photos, "degraded" from photos that a restorer is still to be applied to. Those that the calibration does
+            not allow are missing.
 
     Example:
         >>> import deepot, torch
@@ -60,6 +65,7 @@ class TransportMap:
     info: MapInfo
     tone: ToneCurve | None = None
     change: ChangeModel | None = None
+    natural_tests: Mapping[str, NaturalTest] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return what the map is and what it was fitted from, in five lines."""
@@ -143,6 +149,9 @@ class TransportMap:
             metadata["tone"] = self.tone.record
         if self.change is not None:
             metadata["change"] = self.change.record
+        for kind, test in self.natural_tests.items():
+            tensors |= {f"{_TEST}.{kind}.{name}": tensor for name, tensor in test.tensors.items()}
+        metadata[_TEST] = {kind: test.record for kind, test in self.natural_tests.items()}
         return pack(tensors, metadata)
 
     @property
@@ -168,6 +177,7 @@ class TransportMap:
             tone = _read_tone(tensors.pop(_TONE, None), fields.pop("tone", None))
             change_record = fields.pop("change", None)
             change = None if change_record is None else ChangeModel.from_record(change_record)
+            tests = _read_natural_tests(tensors, fields.pop(_TEST, {}))
             info = MapInfo.from_fields(fields)
             load_map_kind(info.kind)
             reference = Gaussian(tensors.pop(_REFERENCE_MEAN), tensors.pop(_REFERENCE_COVARIANCE))
@@ -178,7 +188,7 @@ class TransportMap:
             raise MapError(f"{name} is a map of a kind that this version of deepot does not have: {error}") from error
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise MapError(f"{name} is not a deepot map ({type(error).__name__}: {error})") from error
-        return cls(tensors, reference, info, tone, change)
+        return cls(tensors, reference, info, tone, change, tests)
 
     def save(self, path: Path | str) -> None:
         """Write the map file."""
@@ -206,6 +216,20 @@ def _read_tone(shifts: Tensor | None, record: Any) -> ToneCurve | None:  # noqa:
     if shifts is None or not isinstance(record, dict):
         raise ValueError("its tone curve is not complete")
     return ToneCurve.from_record(shifts, record)
+
+
+def _read_natural_tests(tensors: dict[str, Tensor], records: Mapping[str, Any]) -> dict[str, NaturalTest]:
+    """Remove the tests of natural photos from the tensors of a map file and return them.
+
+    Raises:
+        KeyError, TypeError, ValueError: They cannot have been fitted.
+    """
+    tests = {}
+    for kind, record in records.items():
+        prefix = f"{_TEST}.{kind}."
+        names = [name for name in tensors if name.startswith(prefix)]
+        tests[kind] = NaturalTest.from_record({name.removeprefix(prefix): tensors.pop(name) for name in names}, record)
+    return tests
 
 
 def _check_numbers(parameters: Mapping[str, Tensor], reference: Gaussian, info: MapInfo) -> None:

@@ -1,4 +1,4 @@
-from .change import MAX_MEASURED_PHOTOS, measure_map_change
+from .change import MAX_MEASURED_PHOTOS, measure_map
 from .drift import Drift, read_drift_records
 from .map_update import update_map
 from .maps import find_map_uri, fit_and_store_map, list_run_maps, load_map, load_map_of_run
@@ -39,7 +39,7 @@ __all__ = [
     "load_map_of_run",
     "make_crash_result",
     "make_moments_tasks",
-    "measure_map_change",
+    "measure_map",
     "read_drift_records",
     "read_map_statistics",
     "update_map",

@@ -1,26 +1,28 @@
-"""Measuring on calibration photos what a map changes: the gains of its bands and, on pairs, its error curves."""
+"""Measuring a map on calibration photos: gains, error curves of pairs, and tests of photos that look natural."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from deepot.transport import ChangeModel, TransportMap, fit_change, fit_energy_gains
+from deepot.transport import TransportMap, fit_change, fit_energy_gains
 from pipeline.calibration.moments import run_with_refusals
-from pipeline.calibration.shard_moments import compute_shard_change, compute_shard_energies
+from pipeline.calibration.natural_tests import fit_natural_tests
+from pipeline.calibration.shard_change import compute_shard_change, compute_shard_energies
 from pipeline.calibration.sides import Side
 from pipeline.calibration.stored_moments import read_change_blocks, read_energies
 from pipeline.calibration.tasks import MomentsTask, MomentsTaskExecutor, list_pending_change_tasks
 from pipeline.progress import Progress
 from pipeline.runs import Shard, check_lease
 from pipeline.storage import write
+from pipeline.workers import load_models
 
 MAX_MEASURED_PHOTOS = 64
 """The most calibration pairs, or photos of a side, that are measured: restored ones are encoded and decoded again."""
 
 
-def measure_map_change(
+def measure_map(
     tasks: Sequence[MomentsTask], fitted: TransportMap, execute: MomentsTaskExecutor, progress: Progress
-) -> ChangeModel | None:
-    """Measure a map on calibration photos; None for self-calibrations, or if no photo can be measured.
+) -> TransportMap:
+    """Measure a map on calibration photos; returns it with what was found, but for self-calibrations as it is.
 
     Args:
         tasks: all tasks of the calibration.
@@ -33,7 +35,7 @@ def measure_map_change(
         AccessDeniedError: storage refuses the photos, not only some of them.
     """
     if not tasks[0].job.measures_change:
-        return None
+        return fitted
     paths, map_sha256 = tasks[0].paths, fitted.sha256
     check_lease(paths)
     write(paths.unmeasured_map(map_sha256), fitted.to_bytes())
@@ -49,9 +51,12 @@ def measure_map_change(
     progress.end()
     numbers = {side: [task.shard.number for task in of_side] for side, of_side in chosen.items()}
     if Side.BOTH in chosen:
-        return fit_change(read_change_blocks(paths, map_sha256, numbers[Side.BOTH]))
-    sides = (read_energies(paths, map_sha256, side, numbers[side]) for side in (Side.SOURCE, Side.REFERENCE))
-    return fit_energy_gains(*sides)
+        change = fit_change(read_change_blocks(paths, map_sha256, numbers[Side.BOTH]))
+    else:
+        sides = (read_energies(paths, map_sha256, side, numbers[side]) for side in (Side.SOURCE, Side.REFERENCE))
+        change = fit_energy_gains(*sides)
+    restorer = load_models(tasks[0].job, tasks[0].allow_code).calibration_restorer
+    return replace(fitted, change=change, natural_tests=fit_natural_tests(paths, map_sha256, restorer, numbers))
 
 
 def _choose_photos(tasks: Sequence[MomentsTask], side: Side) -> list[MomentsTask]:

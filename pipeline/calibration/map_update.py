@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from deepot.autoencoder import LoadedAutoencoder
 from deepot.transport import CalibrationKind
-from pipeline.calibration.change import measure_map_change
+from pipeline.calibration.change import measure_map
 from pipeline.calibration.drift import Drift, measure_drift
 from pipeline.calibration.maps import fit_and_store_map, load_map, read_fitted_shard_counts
 from pipeline.calibration.moments import compute_moments
@@ -66,7 +66,7 @@ def update_map(
         *moment_blocks,
         read_map_statistics(tasks),
         shard_counts,
-        lambda fitted: measure_map_change(tasks, fitted, execute, progress),
+        lambda fitted: measure_map(tasks, fitted, execute, progress),
     )
     if not current_map:
         return Drift(fitted.sha256, fitted.info.source_images, map_distance=fitted.info.wasserstein2)

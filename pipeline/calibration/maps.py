@@ -3,11 +3,10 @@
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from deepot.autoencoder import LoadedAutoencoder
-from deepot.transport import ChangeModel, Moments, TransportMap, fit_map
+from deepot.transport import Moments, TransportMap, fit_map
 from pipeline.calibration.paths import CalibrationPaths, calibration_of_run
 from pipeline.calibration.sides import Side
 from pipeline.calibration.stored_moments import read_tone_curve
@@ -27,7 +26,7 @@ def fit_and_store_map(
     reference: Sequence[Moments],
     statistics: tuple[Any, Any] | None = None,
     shard_counts: Mapping[str, int] | None = None,
-    measure_change: Callable[[TransportMap], ChangeModel | None] | None = None,
+    measure: Callable[[TransportMap], TransportMap] | None = None,
 ) -> TransportMap:
     """Fit a map and store it as the latest one of the calibration, unless it equals the latest one already.
 
@@ -39,7 +38,8 @@ def fit_and_store_map(
         reference: blocks of moments of the reference side.
         statistics: the statistics of both sides that the kind of map is fitted from; None if it needs only moments.
         shard_counts: number of shards that the moments are from, by side.
-        measure_change: measures what the fitted map changes; None to store it without gains and error curves.
+        measure: returns the fitted map with what is measured of it; None to store it without gains, error curves and
+            tests.
 
     Raises:
         RunError: another driver has just stored another map, or has taken over the lease of the calibration.
@@ -61,8 +61,8 @@ def fit_and_store_map(
             "the two sets differ by no more than chance, so the map does nothing and results will be the restored "
             "photos: give more photos, pairs (calibration.degradation), or a smaller transport.shrinkage_se"
         )
-    if measure_change is not None:
-        fitted = replace(fitted, change=measure_change(fitted))
+    if measure is not None:
+        fitted = measure(fitted)
     provenance = json.dumps(dict(shard_counts or {}), sort_keys=True).encode()
     check_lease(paths)
     write(paths.map_provenance(fitted.sha256), provenance)  # before the map, so that no map lacks it

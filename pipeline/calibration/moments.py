@@ -9,8 +9,8 @@ from pipeline.calibration.shard_moments import (
     compute_shard_moments,
     compute_shard_tone,
     dry_run_photos,
-    refused_photos_message,
 )
+from pipeline.calibration.shard_photos import refused_photos_message
 from pipeline.calibration.sides import Side
 from pipeline.calibration.stored_moments import read_moment_blocks, read_tone_blocks, read_tone_curve
 from pipeline.calibration.tasks import (

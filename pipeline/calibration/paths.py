@@ -71,6 +71,10 @@ class CalibrationPaths:
         """Return the URI of the band energies of a shard on a side, and of what a map changes in restored photos."""
         return join_uri(self.moments_folder, f"change-{map_sha256[:16]}-{side}", f"{shard:05d}.safetensors")
 
+    def moments_by_photo(self, map_sha256: str, state: str, shard: int) -> str:
+        """Return the URI of the moments of each photo of a shard in a state, such as "natural"."""
+        return join_uri(self.moments_folder, f"change-{map_sha256[:16]}-{state}-photos", f"{shard:05d}.safetensors")
+
     def unmeasured_map(self, map_sha256: str) -> str:
         """Return the URI of a map without its gains and error curves, which workers measure."""
         return join_uri(self.moments_folder, f"change-{map_sha256[:16]}.safetensors")

@@ -3,7 +3,16 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from deepot.transport import ChangeSums, EnergySums, Moments, ToneCurve, ToneSums, load_map_kind, merge_in_order
+from deepot.transport import (
+    ChangeSums,
+    EnergySums,
+    Moments,
+    MomentsByPhoto,
+    ToneCurve,
+    ToneSums,
+    load_map_kind,
+    merge_in_order,
+)
 from pipeline.calibration.paths import CalibrationPaths
 from pipeline.calibration.sides import Side
 from pipeline.calibration.tasks import MomentsTask, list_shard_numbers
@@ -41,6 +50,14 @@ def read_energies(paths: CalibrationPaths, map_sha256: str, side: Side, numbers:
     """Read the band energies of some shards of a side, merged in order."""
     uris = (paths.energy_sums(map_sha256, side, number) for number in numbers)
     return merge_in_order(EnergySums.from_bytes(read(uri), uri) for uri in uris)
+
+
+def read_moments_by_photo(
+    paths: CalibrationPaths, map_sha256: str, state: str, numbers: Iterable[int]
+) -> list[Moments]:
+    """Read the moments of each photo of some shards in a state, in order."""
+    uris = (paths.moments_by_photo(map_sha256, state, number) for number in numbers)
+    return [photo for uri in uris for photo in MomentsByPhoto.from_bytes(read(uri), uri).photos]
 
 
 def _split_into_blocks(numbers: Sequence[int]) -> list[Sequence[int]]:

@@ -154,6 +154,11 @@ class Transport(ConfigSection):
         description="auto: results of JPEG files that only compression has degraded contradict none of their "
         "coefficients; jpeg: nor do those of other JPEG files that are not restored here; off: nothing is checked",
     )
+    leave_natural: Annotated[Literal["auto", "off"], AcceptOff] = Field(
+        "auto",
+        description="auto: photos that look natural already keep every sample, as far as calibration photos show the "
+        "difference; off: all photos are transported",
+    )
     refit: RefitPolicy = Field(
         RefitPolicy.NEVER,
         description="when new calibration photos give a new map: never, drift (beyond drift_limit), or always",

@@ -17,7 +17,7 @@ from pipeline.calibration import (
     find_map_uri,
     fit_and_store_map,
     load_map,
-    measure_map_change,
+    measure_map,
     read_map_statistics,
 )
 from pipeline.config import Job
@@ -166,7 +166,7 @@ def _time_calibration(pilot: PilotTask, scratch: CalibrationPaths) -> _Calibrati
         autoencoder,
         *side_moments,
         statistics,
-        measure_change=lambda fitted: measure_map_change(tasks, fitted, execute, NullProgress()),
+        measure=lambda fitted: measure_map(tasks, fitted, execute, NullProgress()),
     )
     measured = [value for photos in change_seconds.values() for value in photos.values()]
     fit_s = time.perf_counter() - started - sum(measured)

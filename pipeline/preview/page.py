@@ -17,6 +17,7 @@ from pipeline.reporting import (
 )
 
 RESTORED_LABEL = "restored (α = 1)"
+_UNTOUCHED = "; it looks natural already, so a run leaves it as it is (transport.leave_natural)"
 
 
 def render_preview_page(preview: PreviewResult, command_for: Callable[[float], str]) -> str:
@@ -59,7 +60,7 @@ def _page_photo(photo: RenderedPhoto, labels: Sequence[str], chosen: int) -> Pre
     part = "" if photo.size == photo.full_size else f"; shown: the middle, {photo.size[0]} × {photo.size[1]}"
     return PreviewPhoto(
         name=photo.entry.key,
-        caption=f"{width} × {height} pixels{part}",
+        caption=f"{width} × {height} pixels{part}" + (_UNTOUCHED if photo.untouched else ""),
         width=photo.size[0],
         height=photo.size[1],
         versions=tuple(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deepot.evaluation import RESTORED, PhotoVariants, SweepPoint, compute_variants
-from deepot.inference import Preserve
+from deepot.inference import Preserve, looks_natural
 from deepot.photo import Pixels
 from deepot.tiling import retry_with_smaller_tiles
 from deepot.transport import TransportMap
@@ -22,7 +22,7 @@ from pipeline.preview.marks import find_marks
 from pipeline.reporting import PreviewMark
 from pipeline.sources import read_input
 from pipeline.storage import Entry, read
-from pipeline.workers import load_models, tile_options
+from pipeline.workers import find_natural_test, load_models, tile_options
 
 _WEBP_QUALITY = 92
 
@@ -75,6 +75,7 @@ class RenderedPhoto:
         size: width and height of the region that was rendered.
         versions: the restored photo and each point, in the order of the task.
         marks: regions to look at.
+        untouched: whether a run leaves the photo as it is, because it looks natural already.
     """
 
     entry: Entry
@@ -82,6 +83,7 @@ class RenderedPhoto:
     size: tuple[int, int]
     versions: tuple[RenderedVersion, ...]
     marks: tuple[PreviewMark, ...]
+    untouched: bool
 
 
 def render_photo(task: PreviewTask) -> RenderedPhoto | tuple[Entry, str]:
@@ -124,6 +126,7 @@ def _render(task: PreviewTask) -> RenderedPhoto:
         (images[0].shape[1], images[0].shape[0]),
         tuple(_render_version(images[0], image) for image in images),
         find_marks(before, after),
+        looks_natural(models.autoencoder, find_natural_test(job, models.restorer, transport), photo.pages),
     )
 
 

@@ -24,6 +24,7 @@ class ManifestSummary:
 
     Attributes:
         status_counts: number of rows by status.
+        untouched: number of rows of photos that keep every sample, as they look natural already.
         error_code_counts: number of rows by error code.
         phase_seconds: seconds of all rows by phase.
         failures: the first skipped or failed rows, at most `MAX_LISTED`.
@@ -32,6 +33,7 @@ class ManifestSummary:
     """
 
     status_counts: Counter[str] = field(default_factory=Counter)
+    untouched: int = 0
     error_code_counts: Counter[str] = field(default_factory=Counter)
     phase_seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PHASES, 0.0))
     failures: list[dict[str, Any]] = field(default_factory=list)
@@ -46,6 +48,7 @@ class ManifestSummary:
         for column, totals in (("status", self.status_counts), ("error_code", self.error_code_counts)):
             values, counts = table[column].drop_null().value_counts().flatten()
             totals.update(dict(zip(values.to_pylist(), counts.to_pylist(), strict=True)))
+        self.untouched += pc.sum(table["untouched"]).as_py() or 0
         for phase in PHASES:
             self.phase_seconds[phase] += pc.sum(table[f"seconds_{phase}"]).as_py() or 0.0
         n_free = MAX_LISTED - len(self.failures)

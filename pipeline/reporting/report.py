@@ -55,6 +55,7 @@ def write_report(run: RunPaths, max_photos: int = DEFAULT_REPORT_PHOTOS) -> str:
         alpha_description=_describe_alpha(alpha, has_companion),
         tone=transport.tone.summary if transport.tone else None,
         change=transport.change,
+        natural_tests=transport.natural_tests,
         error_plot=Markup(plot_error_curve(transport, mode)),
         map_sha256=transport.sha256,
         counts=_count_images(summary),
@@ -76,10 +77,11 @@ def write_report(run: RunPaths, max_photos: int = DEFAULT_REPORT_PHOTOS) -> str:
 
 
 def _count_images(summary: ManifestSummary) -> dict[str, int]:
-    """Return the numbers of the page by name; no photo is rejected before there was a review."""
-    counts = summary.status_counts
-    names = ["ok", *(["rejected"] if counts["rejected"] else []), "skipped", "failed"]
-    return {"images": counts.total()} | {name: counts[name] for name in names}
+    """Return the numbers of the page by name; some only where there are such photos."""
+    counts = summary.status_counts.copy()
+    total, counts["untouched"] = counts.total(), summary.untouched
+    names = ["ok", *(name for name in ("untouched", "rejected") if counts[name]), "skipped", "failed"]
+    return {"images": total} | {name: counts[name] for name in names}
 
 
 def _describe_alpha(alpha: float, has_companion: bool) -> str:

@@ -22,8 +22,8 @@ _SAMPLE_SQL = """
         SELECT file_name, input_uri, input_sha256, output_uri, output_sha256, alpha, transport_mse, delta_e,
             patch_nll_output
         FROM manifest
-        WHERE status = 'ok' AND ($restored OR alpha <> 1) AND file_name NOT IN (FROM missing) AND NOT EXISTS (
-            FROM accepted WHERE accepted.uri = input_uri AND accepted.result_sha256 = output_sha256)
+        WHERE status = 'ok' AND untouched IS NOT TRUE AND ($restored OR alpha <> 1) AND file_name NOT IN (FROM missing)
+            AND NOT EXISTS (FROM accepted WHERE accepted.uri = input_uri AND accepted.result_sha256 = output_sha256)
     ), scored AS (
         SELECT *, greatest(
             percent_rank() OVER (ORDER BY transport_mse), percent_rank() OVER (ORDER BY delta_e),

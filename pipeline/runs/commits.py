@@ -29,6 +29,7 @@ class ManifestFile:
         failed: number of rows of images that failed.
         codes: error codes and how often each occurs.
         rejected: number of rows of photos that a review has rejected; commits of earlier versions have no such number.
+        untouched: number of rows with status ok whose photos keep every sample, as they look natural already; likewise.
         refusals: number of rows with the code `access_denied` after the last one with a result, in the order in which
             their images were processed; not part of the commit.
         last_refusal: the error message of the last of these; empty if there is none, and not part of the commit.
@@ -42,6 +43,7 @@ class ManifestFile:
     failed: int
     codes: dict[str, int]
     rejected: int = 0
+    untouched: int = 0
     refusals: int = field(default=0, compare=False, metadata=_NOT_COMMITTED)
     last_refusal: str = field(default="", compare=False, metadata=_NOT_COMMITTED)
 
@@ -52,7 +54,7 @@ class ManifestFile:
 
 
 _FIELD_NAMES = tuple(each.name for each in fields(ManifestFile) if not each.metadata)  # a newer version may write more
-_DEFAULTS = {"rejected": 0}  # of what commits of earlier versions lack
+_DEFAULTS = {"rejected": 0, "untouched": 0}  # of what commits of earlier versions lack
 
 
 def commit(run: RunPaths, shard: int, files: Sequence[ManifestFile]) -> bool:

@@ -40,6 +40,7 @@ def write_manifest_file(run: RunPaths, name: str, rows: Sequence[dict[str, Any]]
     return ManifestFile(
         *(name, len(data), sha256_hex(data), status["ok"], status["skipped"], status["failed"], dict(codes)),
         rejected=status["rejected"],
+        untouched=sum(bool(row["untouched"]) for row in rows),
         refusals=len(refusals),
         last_refusal=refusals[0] if refusals else "",
     )

@@ -46,6 +46,7 @@ MANIFEST_SCHEMA = pa.schema(
         ("n_tiles", pa.int32()),
         ("delta_e", pa.float64()),
         ("mean_colour_delta_e", pa.float64()),
+        ("untouched", pa.bool_()),
         ("consistency", pa.string()),
         ("contradiction", pa.float64()),
         ("invented", pa.float64()),

@@ -32,6 +32,7 @@ class RunSummary:
         seconds: the duration of this call.
         passed_over: files of the input that are no images to work on, by kind; empty if this call did not list it.
         rejected: photos that a review has rejected; their results have the bytes of their inputs.
+        untouched: those of the ok photos that looked natural already and keep every sample.
         drift: the drift of the calibration (`pipeline.calibration.Drift.json_fields`); None if it was not measured.
     """
 
@@ -49,11 +50,12 @@ class RunSummary:
     drift: Mapping[str, object] | None = None
     passed_over: Mapping[str, int] = field(default_factory=dict)
     rejected: int = 0
+    untouched: int = 0
 
     @property
     def counts(self) -> dict[str, str | int]:
-        """The JSON fields of every run: run, inputs, ok, rejected, skipped, failed, missing."""
-        names = ("run", "inputs", "ok", "rejected", "skipped", "failed", "missing")
+        """The JSON fields of every run: run, inputs, ok, untouched, rejected, skipped, failed, missing."""
+        names = ("run", "inputs", "ok", "untouched", "rejected", "skipped", "failed", "missing")
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -70,14 +72,18 @@ class RunSummary:
 
     @property
     def outcomes(self) -> str:
-        """The counts as text: "5 ok, 1 rejected, 0 skipped, 0 failed", without rejected photos if there are none."""
+        """The counts as text: "5 ok (2 untouched), 1 rejected, 0 skipped, 0 failed"; only what there is."""
+        untouched = f" ({self.untouched} untouched)" if self.untouched else ""
         rejected = f"{self.rejected} rejected, " if self.rejected else ""
-        return f"{self.ok} ok, {rejected}{self.skipped} skipped, {self.failed} failed"
+        return f"{self.ok} ok{untouched}, {rejected}{self.skipped} skipped, {self.failed} failed"
 
     @property
     def error_rate(self) -> float:
         """The fraction of failed images, in [0, 1]."""
         return self.failed / self.inputs if self.inputs else 0.0
+
+
+_COUNTED = ("ok", "untouched", "rejected", "skipped", "failed")  # of a manifest file
 
 
 class RunProgress:
@@ -117,6 +123,7 @@ class RunProgress:
             complete=bool(self._images_per_shard) and set(self._images_per_shard) == self._committed,
             missing=self._n_missing,
             rejected=counts["rejected"],
+            untouched=counts["untouched"],
         )
 
     def _read_new_plan_files(self) -> None:
@@ -131,7 +138,7 @@ class RunProgress:
         for number, files in read_commits(self._run, shards):
             self._committed.add(number)
             for file in files:
-                self._status_counts.update(ok=file.ok, rejected=file.rejected, skipped=file.skipped, failed=file.failed)
+                self._status_counts.update({name: getattr(file, name) for name in _COUNTED})
                 self._error_codes.update(file.codes)
 
 
@@ -164,9 +171,7 @@ def finalize_run(run: RunPaths, done_now: int, seconds: float) -> RunSummary:
                 f"({summary.outcomes}); this is an error in deepot, "
                 "please report it"
             )
-        record = {
-            key: getattr(summary, key) for key in ("inputs", "ok", "rejected", "skipped", "failed", "codes", "missing")
-        }
+        record = {key: getattr(summary, key) for key in ("inputs", *_COUNTED, "codes", "missing")}
         write(run.success_marker, json.dumps(record | {"finished": utc_timestamp()}, sort_keys=True).encode())
         if list_plan_files(run) != plan_files:
             clear_success_marker(run)  # another driver has extended the plan meanwhile, and will finish it

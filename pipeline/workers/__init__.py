@@ -2,7 +2,14 @@
 
 from pipeline.workers.consistency import constraint_factory, judge_decoded
 from pipeline.workers.job_worker import MAX_TASKS_IN_FLIGHT, JobWorker
-from pipeline.workers.models import Models, any_models_loaded, load_models, set_torch_threads, tile_options
+from pipeline.workers.models import (
+    Models,
+    any_models_loaded,
+    find_natural_test,
+    load_models,
+    set_torch_threads,
+    tile_options,
+)
 from pipeline.workers.pool import (
     ShardPool,
     TaskExecutor,
@@ -42,6 +49,7 @@ __all__ = [
     "can_stat",
     "constraint_factory",
     "cores_per_worker",
+    "find_natural_test",
     "hard_deadline",
     "judge_decoded",
     "load_models",

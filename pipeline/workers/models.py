@@ -8,6 +8,7 @@ import torch
 from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
 from deepot.inference import TileOptions
 from deepot.restoration import DegradationSteps, Restorer, load_degradation, load_restorer
+from deepot.transport import NaturalTest, TransportMap
 from pipeline.config import Job
 
 
@@ -56,6 +57,21 @@ def load_models(job: Job, allow_code: bool) -> Models:
         if job.calibration and job.calibration.degradation
         else None,
     )
+
+
+def find_natural_test(job: Job, restorer: Restorer, transport: TransportMap) -> NaturalTest | None:
+    """Return the test by which photos are left as they are; None if the job transports all of them.
+
+    It judges photos before they are restored. A restorer that enlarges has something to do for every photo.
+
+    Args:
+        job: the job.
+        restorer: its restorer.
+        transport: the map that it applies.
+    """
+    if job.transport.leave_natural == "off" or restorer.scale > 1:
+        return None
+    return transport.natural_tests.get("restored" if restorer.model is None else "degraded")
 
 
 def any_models_loaded() -> bool:

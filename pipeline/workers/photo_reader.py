@@ -28,7 +28,8 @@ class LoadedPhoto:
         scores: quality scores of the first page.
         lab_grid: the first page as a small grid of CIELAB colours.
         seconds: how long reading and decoding took.
-        original: the bytes of the file if the photo is rejected, otherwise None.
+        is_rejected: whether a review has rejected the photo.
+        original: the bytes of the file if they may become the result; None otherwise.
         coefficients: the coefficients of the file if they limit the result, otherwise None.
     """
 
@@ -37,6 +38,7 @@ class LoadedPhoto:
     scores: QualityScores
     lab_grid: NDArray[np.float64]
     seconds: float
+    is_rejected: bool = False
     original: bytes | None = None
     coefficients: JpegCoefficients | None = None
 
@@ -48,7 +50,8 @@ class PhotoReader:
         n_threads: number of threads.
         limits: what is not read.
         allow: what Parquet files may name, as for `read_input`.
-        rejected: URI and SHA-256 of the photos whose bytes are kept beside their pixels.
+        rejected: URI and SHA-256 of the photos that a review has rejected, whose bytes become their results.
+        keeps_bytes: whether the bytes of all other photos are kept, too.
         needs_coefficients: whether the coefficients of JPEG files are read, too.
         same_format: whether results are written in the format `same`.
     """
@@ -60,11 +63,12 @@ class PhotoReader:
         allow: Sequence[str] = (),
         rejected: Collection[tuple[str, str]] = (),
         *,
+        keeps_bytes: bool = False,
         needs_coefficients: bool = False,
         same_format: bool = False,
     ) -> None:
         self._n_threads = n_threads
-        self._options = limits, allow, rejected, needs_coefficients, same_format
+        self._options = limits, allow, rejected, keeps_bytes, needs_coefficients, same_format
         self._executor = ThreadPoolExecutor(n_threads, "read")
 
     def read_ahead(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, "Future[LoadedPhoto]"]]:
@@ -98,6 +102,7 @@ def _load_photo(
     limits: Limits,
     allow: Sequence[str],
     rejected: Collection[tuple[str, str]],
+    keeps_bytes: bool,
     needs_coefficients: bool,
     same_format: bool,
 ) -> LoadedPhoto:
@@ -106,6 +111,7 @@ def _load_photo(
     photo = decode(data, limits.max_pixels)
     coefficients = read_coefficients(data, same_format=same_format) if needs_coefficients else None
     seconds, sha256 = time.perf_counter() - started, sha256_hex(data)
-    original = data if (entry.uri, sha256) in rejected else None
+    is_rejected = (entry.uri, sha256) in rejected
+    original = data if is_rejected or keeps_bytes else None
     scores, grid = score_quality(photo.pixels), lab_grid(photo.pixels)
-    return LoadedPhoto(photo, sha256, scores, grid, seconds, original, coefficients)
+    return LoadedPhoto(photo, sha256, scores, grid, seconds, is_rejected, original, coefficients)

@@ -12,7 +12,7 @@ from pipeline.redaction import has_credentials
 
 
 def make_mark(job: Job, mode: TransportMode, row: Mapping[str, Any]) -> Mark | None:
-    """Return the mark of a result; None if it is the restored photo itself, or if the job writes no marks.
+    """Return the mark of a result; None if it is the restored photo or the input itself, or if the job writes no marks.
 
     It depends on nothing but what decides the result, and on neither time nor place.
 
@@ -21,7 +21,7 @@ def make_mark(job: Job, mode: TransportMode, row: Mapping[str, Any]) -> Mark | N
         mode: how the map is applied.
         row: the manifest row of the photo, with the SHA-256 of its file.
     """
-    if job.output.marks is MarkSource.OFF or row["alpha"] == 1:
+    if job.output.marks is MarkSource.OFF or row["alpha"] in (None, 1):
         return None
     software = f"deepot {row['code_version']}"
     values = {

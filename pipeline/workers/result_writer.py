@@ -31,13 +31,15 @@ class ProcessedPhoto:
     Attributes:
         photo: the photo with its new pages.
         input_lab_grid: the first page before, as a small grid of CIELAB colours.
-        original: the bytes of the input of a rejected photo; None if the pages are to be encoded.
+        original: the bytes of the input, if they are the result; None if the pages are to be encoded.
+        is_rejected: whether a review has rejected the photo.
         constraints: what each page must not contradict; None where nothing is known.
     """
 
     photo: DecodedImage
     input_lab_grid: NDArray[np.float64]
     original: bytes | None = None
+    is_rejected: bool = False
     constraints: tuple[Constraint | None, ...] = ()
 
     @property
@@ -120,7 +122,7 @@ class ResultWriter:
             "output_bytes": len(encoded.data),
             "marks": encoded.marks,
             "credentials": credentials,
-            "status": "ok" if processed.original is None else "rejected",
+            "status": "rejected" if processed.is_rejected else "ok",
             "seconds_write": time.perf_counter() - started,
         }
 

@@ -8,10 +8,11 @@ from functools import partial
 from typing import Any
 
 import deepot
-from deepot.inference import Enhancer, EnhanceStats
+from deepot.inference import Enhancer, EnhanceStats, looks_natural
 from deepot.transport import TransportMap
+from pipeline.config import Job
 from pipeline.failures import DEVICE_ERRORS
-from pipeline.imageio import SAME_FORMAT, check_writable
+from pipeline.imageio import SAME_FORMAT, MetadataPolicy, check_writable
 from pipeline.outputs import make_writer
 from pipeline.runs import (
     ManifestFile,
@@ -24,14 +25,14 @@ from pipeline.runs import (
 from pipeline.storage import Entry, read
 from pipeline.telemetry import record_image, track_busy_time
 from pipeline.workers.consistency import constraint_factory
-from pipeline.workers.models import load_models, set_torch_threads, tile_options
+from pipeline.workers.models import find_natural_test, load_models, set_torch_threads, tile_options
 from pipeline.workers.photo_reader import LoadedPhoto, PhotoReader
 from pipeline.workers.result_marks import make_mark
 from pipeline.workers.result_writer import ProcessedPhoto, ResultWriter
 from pipeline.workers.watchdog import Watchdog
 from pipeline.workers.work_item import WorkerConfig, WorkItem
 
-_COLUMNS_OF_A_CHANGE = ("dtype", "alpha", "tone_share", "companion_weight")  # null for a rejected photo
+_COLUMNS_OF_A_CHANGE = ("dtype", "alpha", "tone_share", "companion_weight")  # null for rejected and untouched photos
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ class ShardWorker:
             preserve=options.preserve,
             tiles=tile_options(config.job),
         )
+        self._natural_test = find_natural_test(config.job, self._models.restorer, transport)
         has_weight = transport.companion_weight is not None  # that of a pilot run may have none
         self._mixes_companions = config.job.has_companion and has_weight and self._enhancer.alpha > 1
         self._constant_columns = {
@@ -97,6 +99,7 @@ class ShardWorker:
             limits,
             allow,
             config.rejected,
+            keeps_bytes=self._natural_test is not None and _may_copy_files(config.job),
             needs_coefficients=config.job.limits_by_coefficients,
             same_format=config.job.output.format == SAME_FORMAT,
         )
@@ -143,10 +146,16 @@ class ShardWorker:
                 row |= photo.properties
                 self.watchdog.extend(deadline, photo.pixel_count)
                 row |= asdict(loaded.scores)
-                if loaded.original is not None:
+                if loaded.is_rejected:
                     row |= dict.fromkeys(_COLUMNS_OF_A_CHANGE)
+                    return ProcessedPhoto(photo, loaded.lab_grid, loaded.original, is_rejected=True)
+                with track_busy_time(self._models.autoencoder.device.type):
+                    row["untouched"] = looks_natural(self._models.autoencoder, self._natural_test, photo.pages)
+                if not row["untouched"] or loaded.original is None:
+                    check_writable(photo, self.config.job.output.format, self._models.restorer.scale)
+                if row["untouched"]:
+                    row |= dict.fromkeys(_COLUMNS_OF_A_CHANGE) | {"invented": 0.0}
                     return ProcessedPhoto(photo, loaded.lab_grid, loaded.original)
-                check_writable(photo, self.config.job.output.format, self._models.restorer.scale)
                 with track_busy_time(self._models.autoencoder.device.type):
                     page_stats = [self._process_page(row, loaded, number) for number in range(len(photo.pages))]
         except DEVICE_ERRORS:
@@ -168,3 +177,8 @@ class ShardWorker:
 
     def _new_row(self, item: WorkItem, entry: Entry) -> dict[str, Any]:
         return new_row(entry, item.shard, item.attempt) | self._constant_columns
+
+
+def _may_copy_files(job: Job) -> bool:
+    """Whether the file of an untouched photo may become its result: only if neither its format nor metadata change."""
+    return job.output.format == SAME_FORMAT and job.output.metadata is MetadataPolicy.KEEP

@@ -167,7 +167,7 @@ def test_commands_on_one_run_agree(job_file, capsys, tmp_path, in_process):
 
     fitted, applied = last_record("fit", job, *flags), last_record("apply", job, *flags)
     assert fitted["run"] == applied["run"]
-    counts = {"run", "inputs", "ok", "rejected", "skipped", "failed", "missing"}
+    counts = {"run", "inputs", "ok", "untouched", "rejected", "skipped", "failed", "missing"}
     assert set(applied) == counts | {"done_now", "retried", "seconds", "drift", "passed_over"}
     assert (applied["ok"], applied["done_now"]) == (6, 6)
     run = applied["run"]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from deepot.transport import TransportMap
-from pipeline.calibration import Side, calibration_of_run, list_run_maps, read_drift_records, shard_moments, tasks
+from pipeline.calibration import Side, calibration_of_run, list_run_maps, read_drift_records, shard_photos, tasks
 from pipeline.calibration.stored_moments import read_merged_moments
 from pipeline.curation.query import select_rows
 from pipeline.errors import ConfigError, NothingFoundError
@@ -26,9 +26,9 @@ def add_natural(folder, *seeds, noise=20.0):
 @pytest.fixture
 def reads(monkeypatch):
     """The keys of the calibration photos that are read, in order."""
-    found, real = [], shard_moments.read_input
+    found, real = [], shard_photos.read_input
     monkeypatch.setattr(
-        shard_moments, "read_input", lambda entry, *options: found.append(entry.key) or real(entry, *options)
+        shard_photos, "read_input", lambda entry, *options: found.append(entry.key) or real(entry, *options)
     )
     return found
 

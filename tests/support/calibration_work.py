@@ -1,6 +1,6 @@
 """The work of calibrations in this process, counted."""
 
-from pipeline.calibration import moments, shard_moments
+from pipeline.calibration import moments, shard_photos
 
 
 class CalibrationWork:
@@ -17,7 +17,7 @@ class CalibrationWork:
 def count_work(patch):
     """Count the work of the calibrations from now on."""
     counted = CalibrationWork()
-    compute, read_input = moments.compute_shard_moments, shard_moments.read_input
+    compute, read_input = moments.compute_shard_moments, shard_photos.read_input
 
     def compute_counted(task):
         counted.measured += [entry.key for entry in task.shard.entries]
@@ -28,5 +28,5 @@ def count_work(patch):
         return read_input(entry, *options)
 
     patch.setattr(moments, "compute_shard_moments", compute_counted)
-    patch.setattr(shard_moments, "read_input", read_counted)
+    patch.setattr(shard_photos, "read_input", read_counted)
     return counted

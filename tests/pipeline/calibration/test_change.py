@@ -11,9 +11,9 @@ from deepot.inference import measure_energies
 from deepot.photo import Pixels
 from deepot.transport import ChangeSums, fit_change, fit_energy_gains, merge_in_order
 from pipeline import calibration
-from pipeline.calibration.change import MAX_MEASURED_PHOTOS, measure_map_change
+from pipeline.calibration.change import MAX_MEASURED_PHOTOS, measure_map
 from pipeline.calibration.maps import fit_and_store_map
-from pipeline.calibration.shard_moments import compute_shard_change
+from pipeline.calibration.shard_change import compute_shard_change
 from pipeline.calibration.tasks import MomentsTask
 from pipeline.config import Job
 from pipeline.errors import ConfigError, DeepotError
@@ -53,26 +53,26 @@ def measure_backwards_after_a_stop(tasks, fitted, done_before):
         return [function(task) for task in reversed(tasks)]
 
     with pytest.raises(KeyboardInterrupt):
-        measure_map_change(tasks, fitted, stop, NullProgress())
-    model = measure_map_change(tasks, fitted, execute_backwards, NullProgress())
+        measure_map(tasks, fitted, stop, NullProgress())
+    measured = measure_map(tasks, fitted, execute_backwards, NullProgress())
     assert len(computed) == len(tasks) - done_before
-    return model
+    return measured
 
 
 def test_change_is_the_same_in_any_order_and_after_a_stop(make_job, tmp_path):
-    models = []
+    maps = []
     for place, done_before in (("a", 0), ("b", 2)):
         _, tasks, fitted = calibrate(make_job(run=str(tmp_path / place)))
-        models.append(measure_backwards_after_a_stop(tasks, fitted, done_before))
-    assert models[0] == models[1]
-    assert models[0].images == sum(len(task.shard.entries) for task in tasks)
+        maps.append(measure_backwards_after_a_stop(tasks, fitted, done_before))
+    assert maps[0].to_bytes() == maps[1].to_bytes()
+    assert maps[0].change.images == sum(len(task.shard.entries) for task in tasks)
 
 
 def test_photos_that_cannot_be_read_are_left_out(make_job, tmp_path):
     job = make_job()
     (tmp_path / "natural" / "broken.png").write_bytes(b"no photo")
     context, tasks, fitted = calibrate(job)
-    model = measure_map_change(tasks, fitted, execute, NullProgress())
+    model = measure_map(tasks, fitted, execute, NullProgress()).change
     sums = [
         ChangeSums.from_bytes(read(context.calibration.change_sums(fitted.sha256, task.shard.number))) for task in tasks
     ]
@@ -99,7 +99,7 @@ def test_measured_photos_are_limited_and_spread_over_all_shards(make_job, tmp_pa
 
     _, _, fitted = calibrate(make_job())
     with pytest.raises(KeyboardInterrupt):
-        measure_map_change(tasks, fitted, record, NullProgress())
+        measure_map(tasks, fitted, record, NullProgress())
     step = 1000 // MAX_MEASURED_PHOTOS + 1
     assert chosen == entries[::step]
     assert len(chosen) <= MAX_MEASURED_PHOTOS
@@ -118,18 +118,19 @@ def test_self_calibrations_measure_nothing_and_refuse_goals(make_job):
     def refuse(function, tasks):
         raise AssertionError("nothing is to be measured")
 
-    assert measure_map_change(tasks, fitted, refuse, NullProgress()) is None
+    assert measure_map(tasks, fitted, refuse, NullProgress()) is fitted
     assert fitted.change is None
     with pytest.raises((ConfigError, ValueError), match=r"transport\.alpha is min-error, .* the calibration is self"):
         make_job(calibration=kind, transport={"alpha": "min-error"})
 
 
 def test_unpaired_sets_are_measured_on_either_side_in_any_order_and_after_a_stop(make_job, tmp_path):
-    models = []
+    maps = []
     for place, done_before in (("a", 0), ("b", 3)):
         context, tasks, fitted = calibrate(make_unpaired_job(make_job, tmp_path, run=str(tmp_path / place)))
-        models.append(measure_backwards_after_a_stop(tasks, fitted, done_before))
-    assert models[0] == models[1]
+        maps.append(measure_backwards_after_a_stop(tasks, fitted, done_before))
+    assert maps[0].to_bytes() == maps[1].to_bytes()
+    models = [each.change for each in maps]
     assert (models[0].images, models[0].curves) == (12, None)
     autoencoder, operator = context.models.autoencoder, fitted.operator_on()
     photos = {

@@ -7,7 +7,7 @@ from PIL import Image
 from deepot.restoration import load_restorer
 from deepot.transport import TransportMap
 from pipeline import calibration
-from pipeline.calibration.change import measure_map_change
+from pipeline.calibration.change import measure_map
 from pipeline.calibration.maps import fit_and_store_map
 from pipeline.config import parse_job
 from pipeline.errors import ConfigError, RunError
@@ -124,8 +124,8 @@ def test_weight_is_the_same_in_any_order_and_after_a_stop(make_companion_job, tm
             return execute(function, reversed(tasks))
 
         with pytest.raises(KeyboardInterrupt):
-            measure_map_change(tasks, fitted, stop, NullProgress())
-        models.append(measure_map_change(tasks, fitted, execute_backwards, NullProgress()))
+            measure_map(tasks, fitted, stop, NullProgress())
+        models.append(measure_map(tasks, fitted, execute_backwards, NullProgress()).change)
     assert models[0] == models[1]
     assert models[0].companion.weight > 0
 
