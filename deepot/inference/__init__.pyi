@@ -19,11 +19,13 @@ from .image_fitting import fit_images
 from .jpeg_constraint import JpegConstraint
 from .modes import DEFAULT_ALPHA, Consistency, Preserve, TransportMode
 from .natural_photos import looks_natural, measure_latents, natural_test_dimension
+from .photo_scores import N_SCORES, score_photo
 from .tile_options import TileOptions
 from .tiled_autoencoder import check_finite, encode_tiled, make_tile_decoder
 
 __all__ = [
     "DEFAULT_ALPHA",
+    "N_SCORES",
     "CellMeanConstraint",
     "ChangeSize",
     "Composition",
@@ -55,5 +57,6 @@ __all__ = [
     "photo_moments",
     "photo_statistics",
     "prepare_for_second_degradation",
+    "score_photo",
     "tone_sums",
 ]

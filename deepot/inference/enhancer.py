@@ -19,6 +19,7 @@ from deepot.inference.companion import check_companion_size, mix_companion
 from deepot.inference.composition import Composition
 from deepot.inference.consistency import Constraint, ConstraintFactory
 from deepot.inference.modes import DEFAULT_ALPHA, Preserve, TransportMode
+from deepot.inference.photo_scores import score_photo
 from deepot.inference.source_images import ImageSource, SourceImage
 from deepot.inference.tile_options import TileOptions
 from deepot.inference.tiled_autoencoder import check_finite, encode_tiled, make_tile_decoder
@@ -39,6 +40,7 @@ class EnhanceStats:
         patch_nll_output: The same of the transported latents z′.
         n_tiles: Number of tiles of each pass through the autoencoder.
         seconds: Duration of each phase: encode, transport, decode.
+        alpha: α.
         change: The size of the change of the samples; None before it is measured.
         constraint: What the result was projected onto; None if nothing is known that it might contradict.
     """
@@ -48,6 +50,7 @@ class EnhanceStats:
     patch_nll_output: float
     n_tiles: int
     seconds: dict[str, float]
+    alpha: float
     change: ChangeSize | None = None
     constraint: Constraint | None = field(default=None, compare=False)
 
@@ -88,7 +91,8 @@ class Enhancer:
         Args:
             autoencoder: The autoencoder the map was fitted with.
             transport_map: The map.
-            alpha: α, or a goal that decides it: "min-error", or a limit such as "loss<=0.3dB" (`ErrorCurve`).
+            alpha: α, or a goal that decides it: "min-error", a limit such as "loss<=0.3dB" (`ErrorCurve`), or one for
+                each image such as "per-photo:loss<=0.3dB" (`StrengthRule`).
             mode: How the output is composed.
             preserve: What the map must not change, e.g. ("chroma",).
             tiles: How large photos are cut; the defaults of `TileOptions` if None.
@@ -97,7 +101,7 @@ class Enhancer:
             ArgumentError: α is neither a number from −4 to 4 nor a goal, there is no such mode, or nothing of that name
                 to preserve.
             ArgumentTypeError: The autoencoder is not loaded, or the map is no map.
-            MapError: The map was fitted with another autoencoder, or without the pairs that a goal needs.
+            MapError: The map was fitted with another autoencoder, or without as many pairs as a goal needs.
         """
         check_loaded(autoencoder)
         if not isinstance(transport_map, TransportMap):
@@ -109,6 +113,7 @@ class Enhancer:
         mode = parse_choice(TransportMode, mode, "mode")
         self.autoencoder, self.transport_map, self.tiles = autoencoder, transport_map, tiles or TileOptions()
         self.alpha = transport_map.resolve_alpha(alpha, mode)
+        self.strength_rule = transport_map.strength_rule(alpha, mode)
         self.companion_weight = transport_map.companion_weight
         names = [preserve] if isinstance(preserve, str) else preserve
         preserved = frozenset(parse_choice(Preserve, name, "preserve") for name in names)
@@ -119,8 +124,9 @@ class Enhancer:
     def __repr__(self) -> str:
         """Return what is applied to images, in four lines."""
         preserved = "".join(f", {name} preserved" for name in sorted(self.composition.preserve))
+        each = "" if self.strength_rule is None else " for all images alike, else by the scores of each"
         lines = f"{self.autoencoder!r}\n{repr(self.transport_map).splitlines()[0]}".splitlines()
-        return "\n  ".join([f"Enhancer: alpha {self.alpha:g}, mode {self.composition.mode}{preserved}", *lines])
+        return "\n  ".join([f"Enhancer: alpha {self.alpha:g}{each}, mode {self.composition.mode}{preserved}", *lines])
 
     def __call__(self, image: ImageSource, companion: ImageSource | None = None) -> Image.Image:
         """Return an image of any size transported, in its own mode and bit depth.
@@ -167,14 +173,16 @@ class Enhancer:
                 the map was fitted without companions; no sample is changed.
             torch.OutOfMemoryError: The smallest sensible tiles need too much memory, or the CPU ran out of it.
         """
-        if self.alpha > 1:
+        alpha = self.alpha if self.strength_rule is None else self.strength_rule.alpha(score_photo(pixels))
+        if alpha > 1:
             self._check_companion(pixels, companion)
-        original = pixels.samples if self.alpha == 1 else pixels.samples.copy()
+        original = pixels.samples if alpha == 1 else pixels.samples.copy()
 
         def enhance_with_size(size: int) -> EnhanceStats:
             if size < self.tiles.size:
                 pixels.samples[:] = original
-            return self._enhance(pixels, replace(self.tiles, size=size).plan(self.autoencoder, pixels), companion)
+            plan = replace(self.tiles, size=size).plan(self.autoencoder, pixels)
+            return self._enhance(pixels, plan, companion, alpha)
 
         retries = self.autoencoder.device.type != "cpu"
         min_size = self.tiles.min_size(self.autoencoder) if retries else self.tiles.size
@@ -189,7 +197,7 @@ class Enhancer:
     ) -> EnhanceStats:
         """Project a result of the original samples onto a constraint, in place; returns the statistics with it."""
         start = time.perf_counter()
-        if self.alpha != 1:
+        if stats.alpha != 1:
             constraint.project(pixels, self.composition.find_constant_areas(original))
         seconds = stats.seconds | {"decode": stats.seconds["decode"] + time.perf_counter() - start}
         return replace(stats, constraint=constraint, seconds=seconds)
@@ -211,7 +219,7 @@ class Enhancer:
             check_companion_size(pixels, companion)
 
     @torch.inference_mode()
-    def _enhance(self, pixels: Pixels, plan: TilePlan, companion: Pixels | None) -> EnhanceStats:
+    def _enhance(self, pixels: Pixels, plan: TilePlan, companion: Pixels | None, alpha: float) -> EnhanceStats:
         start, means = time.perf_counter(), None
         latents = encode_tiled(self.autoencoder, pixels, plan, self.composition.apply_tone)
         if self.autoencoder.device.type == "cuda":
@@ -221,19 +229,19 @@ class Enhancer:
         transport_mse = mean_square_difference(transported, latents)
         patch_nll, patch_nll_output = self._patch_nll(latents), self._patch_nll(transported)
         transport_end = time.perf_counter()
-        if self.alpha > 1 and companion is not None and self.companion_weight is not None:
-            share, luma_only = (self.alpha - 1) * self.companion_weight, Preserve.CHROMA in self.composition.preserve
+        if alpha > 1 and companion is not None and self.companion_weight is not None:
+            share, luma_only = (alpha - 1) * self.companion_weight, Preserve.CHROMA in self.composition.preserve
             mix_companion(pixels, companion, share, luma_only=luma_only)
-        elif self.alpha != 1:
+        elif alpha != 1:
             means = self._make_mean_constraint(pixels)
-            for top, left, values in self._iter_differences(pixels, latents, transported, plan, means):
+            for top, left, values in self._iter_differences(pixels, latents, transported, plan, 1 - alpha, means):
                 pixels.add_rgb_delta(top, values, left)
         seconds = {
             "encode": encode_end - start,
             "transport": transport_end - encode_end,
             "decode": time.perf_counter() - transport_end,
         }
-        return EnhanceStats(transport_mse, patch_nll, patch_nll_output, plan.count, seconds, constraint=means)
+        return EnhanceStats(transport_mse, patch_nll, patch_nll_output, plan.count, seconds, alpha, constraint=means)
 
     def _make_mean_constraint(self, pixels: Pixels) -> CellMeanConstraint | None:
         """Return the constraint of a photo's cell means, which is empty so far; None if the mode does not keep them."""
@@ -249,6 +257,7 @@ class Enhancer:
         latents: Tensor,
         transported: Tensor,
         plan: TilePlan,
+        strength: float,
         means: CellMeanConstraint | None = None,
     ) -> Iterator[StitchedBlock]:
         """Yield x̂ − x* in blocks; each is read from the samples before it is yielded, and its means are recorded."""
@@ -270,7 +279,7 @@ class Enhancer:
             restored = pixels.to_rgb(*block.region, block.values.device)
             values = block.values[:, :, : restored.shape[2], : restored.shape[3]]
             constant = None if areas is None else torch.from_numpy(areas.mask(*block.region)).to(values.device)
-            sides = restored, composition.apply_tone(restored), 1 - self.alpha, constant
+            sides = restored, composition.apply_tone(restored), strength, constant
             grey = pixels.samples.shape[2] == 1
             if means is not None:
                 means.record(block.top, block.left, composition.goal_means(*sides, grey=grey))

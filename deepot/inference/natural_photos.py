@@ -1,4 +1,4 @@
-"""Telling photos that look natural already, and need no transport, from others."""
+"""Recognising photos that look natural already and need no transport."""
 
 from collections.abc import Sequence
 

@@ -1,5 +1,6 @@
 from .binned_moments import BinnedMoments, compute_binned_patch_moments
 from .calibration_kind import CalibrationKind
+from .change_by_photo import ChangeByPhoto
 from .change_model import BandGains, ChangeModel, fit_change
 from .change_sums import ChangeSums
 from .dct import dct_basis, to_frequencies
@@ -15,6 +16,7 @@ from .error_curve import (
     ErrorCurve,
     alpha_from_strength,
     check_alpha,
+    parse_photo_limit,
 )
 from .gaussian import Gaussian, affine_transport, transport_matrix, wasserstein2_squared
 from .map_fit import fit_map
@@ -28,6 +30,7 @@ from .natural_test import NaturalTest, fit_natural_test
 from .patch_moments import compute_patch_moments
 from .patch_nll import PatchNll
 from .patch_operator import PatchTransport, count_overlaps, detail_energy, extract_patches
+from .photo_curves import PhotoCurves, StrengthRule, fit_photo_curves
 from .tone import ToneCurve, ToneSums, fit_tone
 from .transport_map import TransportMap
 from .uncertainty import estimate_uncertainty
@@ -41,6 +44,7 @@ __all__ = [
     "BandGains",
     "BinnedMoments",
     "CalibrationKind",
+    "ChangeByPhoto",
     "ChangeModel",
     "ChangeSums",
     "CompanionFit",
@@ -58,6 +62,8 @@ __all__ = [
     "PatchNll",
     "PatchStatistics",
     "PatchTransport",
+    "PhotoCurves",
+    "StrengthRule",
     "ToneCurve",
     "ToneSums",
     "TransportMap",
@@ -76,10 +82,12 @@ __all__ = [
     "fit_energy_gains",
     "fit_map",
     "fit_natural_test",
+    "fit_photo_curves",
     "fit_tone",
     "load_map_kind",
     "measure_drift_distance",
     "merge_in_order",
+    "parse_photo_limit",
     "read_autoencoder_sha256",
     "to_frequencies",
     "transport_matrix",

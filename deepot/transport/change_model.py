@@ -18,7 +18,8 @@ from deepot.transport.error_curve import CompanionFit, ErrorCurve
 from deepot.transport.merging import merge_in_order
 
 _MAX_ENERGY_GAIN = 4.0  # before the root
-_CURVES = ("auto", "detail", "residual", "plain")
+CURVE_MODES = ("auto", "detail", "residual", "plain")
+"""The output modes that have error curves."""
 _TERMS = ("error", "gain", "energy")  # of a curve
 
 
@@ -123,7 +124,7 @@ class ChangeModel:
         if min(*gains.luma, *gains.chroma) < 0 or len(gains.luma) != len(gains.chroma) or len(gains.luma) < 2:
             raise ValueError("its gains cannot have been fitted")
         if has_pairs and (
-            sorted(curves) != sorted(_CURVES) or any(min(each.error, each.energy) < 0 for each in curves.values())
+            sorted(curves) != sorted(CURVE_MODES) or any(min(each.error, each.energy) < 0 for each in curves.values())
         ):
             raise ValueError("its error curves cannot have been fitted")
         if companion is not None and not (has_pairs and 0 <= companion.weight <= 1 and companion.energy >= 0):
@@ -165,7 +166,7 @@ def fit_change(blocks: Sequence[ChangeSums]) -> ChangeModel | None:
     total = merge_in_order(blocks)
     left_out = [merge_in_order([*blocks[:k], *blocks[k + 1 :]]) for k in range(len(blocks))] if len(blocks) > 1 else []
     gains, companion = _fit_gains(total, left_out), _fit_companion(total, left_out)
-    return ChangeModel(gains, _fit_curves(total, gains, companion), int(total.totals[2]), companion)
+    return ChangeModel(gains, fit_curves(total, gains, companion), int(total.totals[2]), companion)
 
 
 def _standard_error(replicates: Sequence[Tensor]) -> Tensor:
@@ -233,10 +234,11 @@ def energy_gain(missing: Tensor, products: Tensor, change_energy: Tensor) -> Ten
     return torch.where(change_energy > 0, gain.clamp(1, _MAX_ENERGY_GAIN), 1.0)
 
 
-def _fit_curves(total: ChangeSums, gains: BandGains, companion: CompanionFit | None) -> dict[str, ErrorCurve]:
+def fit_curves(total: ChangeSums, gains: BandGains, companion: CompanionFit | None = None) -> dict[str, ErrorCurve]:
+    """Return the error curve of each of `CURVE_MODES` over the pairs of some sums, of which there is at least one."""
     n = total.n_bands
     curves = {}
-    for mode in _CURVES:
+    for mode in CURVE_MODES:
         weights = torch.zeros(2 * n + 3, dtype=torch.float64)
         if mode == "plain":
             weights[-2] = 1

@@ -7,10 +7,8 @@ import torch
 from torch import Tensor
 
 from deepot.errors import MomentsError
-from deepot.transport.moments import WAY_OUT, pack_statistics, unpack_statistics
 from deepot.transport.validity import check_psd, check_tensors
 
-SUMS_FORMAT = "deepot-change-sums-2"
 _SHIFT = 1  # the vector of the tone curve's shift precedes the bands
 _LAST = 2  # and that of the published output and that to the companion follow them
 
@@ -111,26 +109,18 @@ class ChangeSums:
             self.totals + other.totals,
         )
 
-    def to_bytes(self, metadata: Mapping[str, str] | None = None) -> bytes:
-        """Return the sums as a safetensors file; equal sums and metadata give equal bytes."""
-        return pack_statistics(vars(self), {"format": SUMS_FORMAT, **(metadata or {})})
-
     @classmethod
-    def from_bytes(cls, data: bytes, name: str = "sums") -> "ChangeSums":
-        """Read what `to_bytes` returned.
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "ChangeSums":
+        """Return the sums with these tensors.
 
         Raises:
-            MomentsError: `data`, called `name` in the message, is not such a file, or its numbers cannot be the sums of
-                anything.
+            KeyError, IndexError: One is missing, or has no axes.
+            ValueError: They cannot be the sums of anything.
         """
-        try:
-            tensors = unpack_statistics(data)
-            n = tensors["energies"].shape[-1]
-            shapes = {"gram": (n + 3, n + 3), "products": (n + 3,), "energies": (3, n), "totals": (4,)}
-            check_tensors(tensors, shapes)
-            check_psd("gram", tensors["gram"])
-            if n % 2 or (tensors["energies"][:2] < 0).any() or (tensors["totals"] < 0).any():
-                raise ValueError("its sums cannot be those of photos")
-            return cls(**tensors)
-        except (KeyError, ValueError, TypeError, IndexError) as error:
-            raise MomentsError(f"{name} is not a file of the sums of a change ({error}); {WAY_OUT}") from error
+        n = tensors["energies"].shape[-1]
+        shapes = {"gram": (n + 3, n + 3), "products": (n + 3,), "energies": (3, n), "totals": (4,)}
+        check_tensors(tensors, shapes)
+        check_psd("gram", tensors["gram"])
+        if n % 2 or (tensors["energies"][:2] < 0).any() or (tensors["totals"] < 0).any():
+            raise ValueError("its sums cannot be those of photos")
+        return cls(**tensors)

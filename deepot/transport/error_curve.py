@@ -14,7 +14,14 @@ MIN_STRENGTH, MAX_STRENGTH = 1 - MAX_ALPHA, 1 - MIN_ALPHA
 MIN_ERROR = "min-error"
 """The goal of the least error."""
 _MAX_LOSS = re.compile(r"loss<=(\d+(?:\.\d+)?)dB")
-_FORMS = f"a number from {MIN_ALPHA} to {MAX_ALPHA}, {MIN_ERROR}, or a limit such as loss<=0.3dB"
+PER_PHOTO = "per-photo"
+"""The goal of a limit for each photo."""
+_PER_PHOTO = re.compile(PER_PHOTO + r"(?::loss<=(\d+(?:\.\d+)?)dB)?")
+_DEFAULT_PHOTO_LOSS_DB = 0.5
+_FORMS = (
+    f"a number from {MIN_ALPHA} to {MAX_ALPHA}, {MIN_ERROR}, a limit such as loss<=0.3dB, or one for each photo such "
+    f"as {PER_PHOTO}:loss<=0.3dB"
+)
 
 
 @dataclass(frozen=True)
@@ -89,13 +96,16 @@ class ErrorCurve:
         mixed = 1 + min(1.0, max(0.0, companion.gain / (companion.weight * companion.energy)))
         return mixed if self.mse(mixed) < self.mse(changed) else changed
 
+    def strength_within(self, max_loss_db: float) -> float:
+        """Return the largest strength 1 − α ≥ 0 whose loss is at most `max_loss_db` ≥ 0; infinite without a change."""
+        if not self.energy:
+            return math.inf
+        slack = (10 ** (max_loss_db / 10) - 1) * self.error
+        return max(0.0, (self.gain + math.sqrt(self.gain**2 + self.energy * slack)) / self.energy)
+
     def alpha_within(self, max_loss_db: float) -> float:
         """Return the smallest α in [0, 1], the strongest change, whose loss is at most `max_loss_db` ≥ 0."""
-        if not self.energy:
-            return 0.0
-        slack = (10 ** (max_loss_db / 10) - 1) * self.error
-        strength = (self.gain + math.sqrt(self.gain**2 + self.energy * slack)) / self.energy
-        return 1 - min(1.0, max(0.0, strength))
+        return 1 - min(1.0, self.strength_within(max_loss_db))
 
     def resolve(self, alpha: float | str) -> float:
         """Return α as a number: as it is, or the one that keeps a goal (`check_alpha`).
@@ -107,21 +117,40 @@ class ErrorCurve:
         if not isinstance(alpha, str):
             return float(alpha)
         limit = _MAX_LOSS.fullmatch(alpha)
+        if limit is None and alpha != MIN_ERROR:
+            raise ArgumentError(f"alpha is '{alpha}', which the mean error of all photos does not decide")
         return round(self.min_error_alpha if limit is None else self.alpha_within(float(limit[1])), 6)
 
 
+def parse_photo_limit(alpha: float | str) -> float | None:
+    """Return the limit of each photo's loss in dB that a goal `per-photo` sets; None for anything else.
+
+    Example:
+        >>> from deepot.transport import parse_photo_limit
+        >>> [parse_photo_limit(alpha) for alpha in ("per-photo:loss<=0.3dB", "per-photo", "loss<=0.3dB", 0.5)]
+        [0.3, 0.5, None, None]
+    """
+    found = _PER_PHOTO.fullmatch(alpha) if isinstance(alpha, str) else None
+    return None if found is None else float(found[1] or _DEFAULT_PHOTO_LOSS_DB)
+
+
 def check_alpha(alpha: float | str) -> None:
-    """Check that α is a number from `MIN_ALPHA` to `MAX_ALPHA` or a goal: `min-error`, or `loss<=` a number of dB.
+    """Check that α is a number from `MIN_ALPHA` to `MAX_ALPHA` or a goal.
+
+    Goals are `min-error`, `loss<=` a number of dB for the mean of all photos, and `per-photo` or `per-photo:loss<=` a
+    number of dB for each of them.
 
     Raises:
         ArgumentError: It is neither.
 
     Example:
         >>> from deepot.transport import check_alpha
-        >>> for alpha in (0.5, "min-error", "loss<=0.3dB"):
+        >>> for alpha in (0.5, "min-error", "loss<=0.3dB", "per-photo:loss<=0.5dB"):
         ...     check_alpha(alpha)
     """
-    is_goal = isinstance(alpha, str) and (alpha == MIN_ERROR or _MAX_LOSS.fullmatch(alpha) is not None)
+    is_goal = isinstance(alpha, str) and (
+        alpha == MIN_ERROR or _MAX_LOSS.fullmatch(alpha) is not None or parse_photo_limit(alpha) is not None
+    )
     if not is_goal and not is_number_within(alpha, MIN_ALPHA, MAX_ALPHA):
         raise ArgumentError(f"alpha is {describe_value(alpha)}: give {_FORMS}")
 

@@ -12,11 +12,12 @@ from torch import Tensor
 from deepot.autoencoder import LoadedAutoencoder
 from deepot.errors import MapError, SpecError
 from deepot.transport.change_model import BandGains, ChangeModel
-from deepot.transport.error_curve import check_alpha
+from deepot.transport.error_curve import check_alpha, parse_photo_limit
 from deepot.transport.gaussian import Gaussian
 from deepot.transport.map_info import MapInfo
 from deepot.transport.map_kinds import LatentOperator, load_map_kind
 from deepot.transport.natural_test import NaturalTest
+from deepot.transport.photo_curves import PhotoCurves, StrengthRule
 from deepot.transport.safetensors_file import pack, unpack_metadata, unpack_tensors
 from deepot.transport.tone import ToneCurve
 from deepot.transport.validity import check_psd, check_tensors, has_variation
@@ -24,7 +25,7 @@ from deepot.transport.validity import check_psd, check_tensors, has_variation
 MAP_FORMAT = "deepot-map-12"
 _FORMAT_PREFIX = "deepot-map-"
 _REFERENCE_MEAN, _REFERENCE_COVARIANCE, _TONE = "reference_mean", "reference_covariance", "tone_shifts"
-_TEST = "natural_tests"
+_TEST, _CURVES = "natural_tests", "photo_curves"
 _PSD_PARAMETERS, _ASCENDING_PARAMETERS = {"matrix"}, {"bounds"}
 """Parameters that are covariance-like, or sorted, whatever the kind of map."""
 
@@ -43,9 +44,10 @@ class TransportMap:
             none was fitted.
         change: What the calibration shows about the change that the map makes; None if there were no natural photos
             to compare it with.
-        natural_tests: What tells photos that look natural already from others (`NaturalTest`): "restored" from restored
+        natural_tests: Tests whether a photo looks natural already (`NaturalTest`): "restored" from restored
             photos, "degraded" from photos that a restorer is still to be applied to. Those that the calibration does
             not allow are missing.
+        photo_curves: The error of each calibration pair at any α, which a goal of each photo needs; None without pairs.
 
     Example:
         >>> import deepot, torch
@@ -66,6 +68,7 @@ class TransportMap:
     tone: ToneCurve | None = None
     change: ChangeModel | None = None
     natural_tests: Mapping[str, NaturalTest] = field(default_factory=dict)
+    photo_curves: PhotoCurves | None = None
 
     def __repr__(self) -> str:
         """Return what the map is and what it was fitted from, in five lines."""
@@ -116,6 +119,8 @@ class TransportMap:
     def resolve_alpha(self, alpha: float | str, mode: str) -> float:
         """Return α as a number: as it is, or the one that keeps a goal, by the error curve of an output mode.
 
+        For a goal of each photo it is the α that keeps it for all of them alike.
+
         Raises:
             MapError: It is a goal, and the map has no error curves, because it was not fitted from pairs.
             ArgumentError: It is neither a number of the range nor a goal (`check_alpha`).
@@ -123,12 +128,24 @@ class TransportMap:
         check_alpha(alpha)
         if not isinstance(alpha, str):
             return float(alpha)
+        if (rule := self.strength_rule(alpha, mode)) is not None:
+            return round(1 - rule.uniform, 6)
         if self.change is None or self.change.curves is None:
-            raise MapError(
-                f"alpha is '{alpha}', which needs the error that clean photos show, but the map was fitted without "
-                f"pairs ({self.info.calibration}): give a number, or calibrate with natural photos and a degradation"
-            )
+            raise MapError(_missing_pairs_message(alpha, self.info.calibration))
         return self.change.curves[mode].resolve(alpha)
+
+    def strength_rule(self, alpha: float | str, mode: str) -> StrengthRule | None:
+        """Return what decides the α of each photo by its scores; None unless α is a goal of each photo.
+
+        Raises:
+            MapError: It is, and the map was measured on fewer than 19 pairs.
+        """
+        limit = parse_photo_limit(alpha)
+        if limit is None:
+            return None
+        if self.photo_curves is None:
+            raise MapError(_missing_pairs_message(alpha, self.info.calibration))
+        return self.photo_curves.fit_rule(mode, limit)
 
     def operator_on(
         self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, *, keep_mean: bool = False
@@ -151,6 +168,8 @@ class TransportMap:
             metadata["change"] = self.change.record
         for kind, test in self.natural_tests.items():
             tensors |= {f"{_TEST}.{kind}.{name}": tensor for name, tensor in test.tensors.items()}
+        if self.photo_curves is not None:
+            tensors |= {f"{_CURVES}.{name}": tensor for name, tensor in self.photo_curves.tensors.items()}
         metadata[_TEST] = {kind: test.record for kind, test in self.natural_tests.items()}
         return pack(tensors, metadata)
 
@@ -178,6 +197,8 @@ class TransportMap:
             change_record = fields.pop("change", None)
             change = None if change_record is None else ChangeModel.from_record(change_record)
             tests = _read_natural_tests(tensors, fields.pop(_TEST, {}))
+            curves = _pop_group(tensors, _CURVES)
+            photo_curves = PhotoCurves.from_tensors(curves) if curves else None
             info = MapInfo.from_fields(fields)
             load_map_kind(info.kind)
             reference = Gaussian(tensors.pop(_REFERENCE_MEAN), tensors.pop(_REFERENCE_COVARIANCE))
@@ -188,7 +209,7 @@ class TransportMap:
             raise MapError(f"{name} is a map of a kind that this version of deepot does not have: {error}") from error
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise MapError(f"{name} is not a deepot map ({type(error).__name__}: {error})") from error
-        return cls(tensors, reference, info, tone, change, tests)
+        return cls(tensors, reference, info, tone, change, tests, photo_curves)
 
     def save(self, path: Path | str) -> None:
         """Write the map file."""
@@ -224,12 +245,23 @@ def _read_natural_tests(tensors: dict[str, Tensor], records: Mapping[str, Any]) 
     Raises:
         KeyError, TypeError, ValueError: They cannot have been fitted.
     """
-    tests = {}
-    for kind, record in records.items():
-        prefix = f"{_TEST}.{kind}."
-        names = [name for name in tensors if name.startswith(prefix)]
-        tests[kind] = NaturalTest.from_record({name.removeprefix(prefix): tensors.pop(name) for name in names}, record)
-    return tests
+    return {
+        kind: NaturalTest.from_record(_pop_group(tensors, f"{_TEST}.{kind}"), record)
+        for kind, record in records.items()
+    }
+
+
+def _pop_group(tensors: dict[str, Tensor], group: str) -> dict[str, Tensor]:
+    """Remove the tensors of a group from those of a map file; returns them by their names in the group."""
+    names = [name for name in tensors if name.startswith(f"{group}.")]
+    return {name.removeprefix(f"{group}."): tensors.pop(name) for name in names}
+
+
+def _missing_pairs_message(alpha: float | str, calibration: str) -> str:
+    return (
+        f"alpha is '{alpha}', which needs the error that clean photos show, but the map was fitted without pairs "
+        f"({calibration}): give a number, or calibrate with natural photos and a degradation"
+    )
 
 
 def _check_numbers(parameters: Mapping[str, Tensor], reference: Gaussian, info: MapInfo) -> None:

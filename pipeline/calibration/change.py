@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from deepot.transport import TransportMap, fit_change, fit_energy_gains
+from deepot.transport import TransportMap, fit_change, fit_energy_gains, fit_photo_curves
 from pipeline.calibration.moments import run_with_refusals
 from pipeline.calibration.natural_tests import fit_natural_tests
 from pipeline.calibration.shard_change import compute_shard_change, compute_shard_energies
@@ -51,7 +51,9 @@ def measure_map(
     progress.end()
     numbers = {side: [task.shard.number for task in of_side] for side, of_side in chosen.items()}
     if Side.BOTH in chosen:
-        change = fit_change(read_change_blocks(paths, map_sha256, numbers[Side.BOTH]))
+        blocks = read_change_blocks(paths, map_sha256, numbers[Side.BOTH])
+        change = fit_change([block.total for block in blocks])
+        fitted = replace(fitted, photo_curves=fit_photo_curves(blocks, change))
     else:
         sides = (read_energies(paths, map_sha256, side, numbers[side]) for side in (Side.SOURCE, Side.REFERENCE))
         change = fit_energy_gains(*sides)

@@ -1,4 +1,4 @@
-"""Fitting the tests that tell photos which look natural already from those that need transport."""
+"""Fitting the tests whether a photo looks natural already and needs no transport."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum

@@ -2,8 +2,16 @@
 
 from collections.abc import Mapping
 
-from deepot.inference import band_sides, measure_change, measure_energies, measure_latents, natural_test_dimension
-from deepot.transport import ChangeSums, EnergySums, MomentsByPhoto, TransportMap
+from deepot.inference import (
+    N_SCORES,
+    band_sides,
+    measure_change,
+    measure_energies,
+    measure_latents,
+    natural_test_dimension,
+    score_photo,
+)
+from deepot.transport import ChangeByPhoto, EnergySums, MomentsByPhoto, TransportMap
 from pipeline.calibration.natural_tests import PhotoState, list_states
 from pipeline.calibration.shard_photos import CalibrationPhoto, store_sums
 from pipeline.calibration.sides import Side
@@ -24,14 +32,15 @@ def compute_shard_change(task: MomentsTask) -> MomentsTaskResult:
     autoencoder, uri = models.autoencoder, task.paths.change_sums(task.map_sha256, task.shard.number)
     operator = transport.operator_on(autoencoder.device)
 
-    def sums_of(photo: CalibrationPhoto) -> Mapping[str, ChangeSums | MomentsByPhoto]:
+    def sums_of(photo: CalibrationPhoto) -> Mapping[str, ChangeByPhoto | MomentsByPhoto]:
         restored, natural, companion = photo.sides[Side.SOURCE], photo.sides[Side.REFERENCE], None
         if task.job.has_companion and photo.degraded is not None:
             companion = photo.degraded.resize(restored.height, restored.width)
-        change = measure_change(autoencoder, operator, restored, natural, transport.tone, companion)
+        sums = measure_change(autoencoder, operator, restored, natural, transport.tone, companion)
+        change = ChangeByPhoto.of_photo(sums, score_photo(restored))
         return {**_measure_states(task, models, photo), uri: change}
 
-    empty = ChangeSums.empty(len(band_sides(autoencoder.factor)) + 1)
+    empty = ChangeByPhoto.of_none(len(band_sides(autoencoder.factor)) + 1, N_SCORES)
     return store_sums(task, models, {**_empty_states(task, models), uri: empty}, sums_of)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from deepot.transport import (
-    ChangeSums,
+    ChangeByPhoto,
     EnergySums,
     Moments,
     MomentsByPhoto,
@@ -40,10 +40,10 @@ def read_tone_blocks(paths: CalibrationPaths, numbers: Sequence[int]) -> list[To
     return [merge_in_order(ToneSums.from_bytes(read(uri), uri) for uri in block) for block in blocks]
 
 
-def read_change_blocks(paths: CalibrationPaths, map_sha256: str, numbers: Sequence[int]) -> list[ChangeSums]:
-    """Read the sums that show what a map changes, over some shards, in blocks as `read_moment_blocks`."""
+def read_change_blocks(paths: CalibrationPaths, map_sha256: str, numbers: Sequence[int]) -> list[ChangeByPhoto]:
+    """Read what a map changes in the photos of some shards, in blocks as `read_moment_blocks`."""
     blocks = ([paths.change_sums(map_sha256, number) for number in block] for block in _split_into_blocks(numbers))
-    return [merge_in_order(ChangeSums.from_bytes(read(uri), uri) for uri in block) for block in blocks]
+    return [merge_in_order(ChangeByPhoto.from_bytes(read(uri), uri) for uri in block) for block in blocks]
 
 
 def read_energies(paths: CalibrationPaths, map_sha256: str, side: Side, numbers: Iterable[int]) -> EnergySums:

@@ -23,7 +23,8 @@ def describe_number(field: FieldInfo) -> str:
     elif above is not None:
         text += f" above {above}"
     choices = [*(choice for leaf in leaves for choice in list_choices(leaf)), *(field.examples or ())]
-    return text + (f", or {' or '.join(choices)}" if choices else "")
+    listed = " or ".join([*([", ".join(choices[:-1])] if choices[1:] else []), *choices[-1:]])
+    return text + (f", or {listed}" if choices else "")
 
 
 def leaf_types(field: FieldInfo) -> tuple[set[Any], list[Any]]:

@@ -25,8 +25,8 @@ from pipeline.storage import absolute_uri
 
 Auto = Literal["auto"]
 Alpha = Annotated[float, Field(ge=MIN_ALPHA, le=MAX_ALPHA)]
-AlphaGoal = Annotated[str, Field(pattern=r"^(min-error|loss<=\d+(\.\d+)?dB)$")]
-"""What decides α by the error that calibration pairs show (`deepot.transport.ErrorCurve`)."""
+AlphaGoal = Annotated[str, Field(pattern=r"^(min-error|per-photo|(per-photo:)?loss<=\d+(\.\d+)?dB)$")]
+"""What decides α by the error that calibration pairs show, for all photos (`ErrorCurve`) or each (`StrengthRule`)."""
 
 
 def _to_absolute_uri(uri: str) -> str:
@@ -115,8 +115,8 @@ class Transport(ConfigSection):
     alpha: Alpha | AlphaGoal = Field(
         DEFAULT_ALPHA,
         description="0: full transport; 1: the restored photo itself; or a goal, with clean originals in the "
-        "calibration: the least error, or the strongest change that costs at most so much PSNR",
-        examples=["min-error", "loss<=0.3dB"],
+        "calibration: the least error, or the strongest change that costs so much PSNR at most, in all or per photo",
+        examples=["min-error", "loss<=0.3dB", "per-photo:loss<=0.5dB"],
     )
     strength: float | None = Field(
         None,

@@ -36,12 +36,15 @@ def aggregate_page_stats(page_stats: Sequence[EnhanceStats], sizes: Sequence[int
         sizes: pixels of each page.
 
     Returns:
-        Sums of tiles and seconds; the size of the change over all pages; means of the other columns, weighted by size.
+        Sums of tiles and seconds; the size of the change over all pages; the mean α; means of the other columns,
+        weighted by size.
     """
     columns: dict[str, Any] = {"n_tiles": sum(stats.n_tiles for stats in page_stats)}
     for name in ("transport_mse", "patch_nll", "patch_nll_output"):
         values = [getattr(stats, name) for stats in page_stats]
         columns[name] = sum(value * size for value, size in zip(values, sizes, strict=True)) / sum(sizes)
+    alphas = [stats.alpha for stats in page_stats]
+    columns["alpha"] = alphas[0] if len(set(alphas)) == 1 else sum(alphas) / len(alphas)
     change = ChangeSize.total(stats.change for stats in page_stats if stats.change)
     columns |= {"invented": change.rms, "invented_flat": change.flat_rms}
     for phase in page_stats[0].seconds:

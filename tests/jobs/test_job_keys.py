@@ -157,7 +157,7 @@ def test_parse_value_wrong_number_names_the_key_the_value_and_the_way_out(key, t
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("transport.alpha", r"give a number from -4.* to 4, or min-error or loss<=0\.3dB"),
+        ("transport.alpha", r"give a number from -4.* to 4, or min-error, loss<=0\.3dB or per-photo:loss<=0\.5dB"),
         ("transport.patch_size", "give a whole number from 1 to 15"),
         ("limits.max_error_rate", "give a number from 0.* to 1"),
         ("limits.image_timeout_s", "give a number above 0"),
@@ -180,9 +180,9 @@ def test_parse_value_number_or_choice_is_accepted(job_files, key, text):
 
 def test_main_wrong_number_is_one_sentence_and_exit_status_2(job_files, capsys):
     assert main(["run", str(job_files / "short.yaml"), "--transport.alpha", "full"]) == 2
-    assert (
-        capsys.readouterr().err
-        == "deepot run: --alpha is 'full': give a number from -4 to 4, or min-error or loss<=0.3dB\n"
+    assert capsys.readouterr().err == (
+        "deepot run: --alpha is 'full': give a number from -4 to 4, or min-error, loss<=0.3dB or "
+        "per-photo:loss<=0.5dB\n"
     )
 
 

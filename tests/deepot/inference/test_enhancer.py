@@ -99,7 +99,7 @@ def test_plain_mode_equals_the_float64_reference(embedded_autoencoder, embedded_
 
     enhancer = Enhancer(embedded_autoencoder, embedded_map, alpha=alpha, mode="plain")
     ours = embedded_map.operator_on()(latents)
-    (only,) = enhancer._iter_differences(pixels, latents, ours, plan)
+    (only,) = enhancer._iter_differences(pixels, latents, ours, plan, 1 - alpha)
     assert float((view + only.values - expected).abs().max()) < 1e-4
 
 

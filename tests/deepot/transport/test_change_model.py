@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from deepot.errors import MomentsError
-from deepot.transport import BandGains, ChangeModel, ChangeSums, fit_change, merge_in_order
+from deepot.transport import BandGains, ChangeByPhoto, ChangeModel, ChangeSums, fit_change, merge_in_order
+from deepot.transport.moments import pack_statistics
 
 N_BANDS = 3
 
@@ -161,10 +162,24 @@ def test_sums_of_any_split_are_those_of_the_set(blocks):
 
 
 def test_sums_are_read_as_they_were_written(blocks):
-    data = blocks[0].to_bytes()
-    found = ChangeSums.from_bytes(data)
-    assert found.to_bytes() == data
-    assert found.n_bands == N_BANDS
+    scores = torch.arange(2 * len(blocks)).double().reshape(-1, 2)
+    photos = [ChangeByPhoto.of_photo(*each) for each in zip(blocks, scores, strict=True)]
+    merged = merge_in_order([ChangeByPhoto.of_none(N_BANDS, 2), *photos])
+    found = ChangeByPhoto.from_bytes(merged.to_bytes())
+    assert found.to_bytes() == merged.to_bytes()
+    assert torch.equal(found.scores, scores)
+    for sums, same in zip(blocks, found.sums, strict=True):
+        assert all(torch.equal(tensor, getattr(same, name)) for name, tensor in vars(sums).items())
+    torch.testing.assert_close(found.total.gram, merge_in_order(blocks).gram)
+
+
+def test_pairs_that_could_not_be_measured_are_left_out():
+    nothing = ChangeByPhoto.of_photo(ChangeSums.empty(N_BANDS), torch.zeros(2))
+    again = ChangeByPhoto.from_bytes(nothing.to_bytes())
+    assert (again.sums, again.scores.shape, again.empty.n_bands) == ((), (0, 2), N_BANDS)
+    for other in (ChangeByPhoto.of_none(N_BANDS + 1, 2), ChangeByPhoto.of_none(N_BANDS, 3)):
+        with pytest.raises(MomentsError, match="different numbers of bands or scores"):
+            nothing.merge(other)
 
 
 @pytest.mark.parametrize(
@@ -181,9 +196,10 @@ def test_sums_are_read_as_they_were_written(blocks):
 )
 def test_sums_that_no_pair_can_have_are_refused(blocks, damage):
     with pytest.raises(MomentsError, match=r"^x is not a file of the sums of a change .*; delete it"):
-        ChangeSums.from_bytes(damage(blocks[0]).to_bytes(), "x")
+        tensors = {name: tensor[None] for name, tensor in vars(damage(blocks[0])).items()}
+        ChangeByPhoto.from_bytes(pack_statistics(tensors | {"scores": torch.zeros(0, 1).double()}, {}), "x")
     with pytest.raises(MomentsError, match="x is not a file"):
-        ChangeSums.from_bytes(b"junk", "x")
+        ChangeByPhoto.from_bytes(b"junk", "x")
 
 
 def test_sums_over_other_bands_are_not_merged(blocks):

@@ -7,9 +7,10 @@ import torch
 from PIL import Image
 
 from deepot import Enhancer, load_autoencoder
-from deepot.inference import measure_energies
+from deepot.errors import MapError
+from deepot.inference import measure_energies, score_photo
 from deepot.photo import Pixels
-from deepot.transport import ChangeSums, fit_change, fit_energy_gains, merge_in_order
+from deepot.transport import ChangeByPhoto, fit_change, fit_energy_gains, merge_in_order
 from pipeline import calibration
 from pipeline.calibration.change import MAX_MEASURED_PHOTOS, measure_map
 from pipeline.calibration.maps import fit_and_store_map
@@ -17,6 +18,7 @@ from pipeline.calibration.shard_change import compute_shard_change
 from pipeline.calibration.tasks import MomentsTask
 from pipeline.config import Job
 from pipeline.errors import ConfigError, DeepotError
+from pipeline.imageio import decode
 from pipeline.progress import NullProgress
 from pipeline.runs import RunPaths, Shard, iter_manifest_tables
 from pipeline.stages import RunOptions, open_run
@@ -74,7 +76,8 @@ def test_photos_that_cannot_be_read_are_left_out(make_job, tmp_path):
     context, tasks, fitted = calibrate(job)
     model = measure_map(tasks, fitted, execute, NullProgress()).change
     sums = [
-        ChangeSums.from_bytes(read(context.calibration.change_sums(fitted.sha256, task.shard.number))) for task in tasks
+        ChangeByPhoto.from_bytes(read(context.calibration.change_sums(fitted.sha256, task.shard.number))).total
+        for task in tasks
     ]
     images = sum(len(task.shard.entries) for task in tasks)
     assert sum(int(each.totals[2]) for each in sums) == model.images == images - 1
@@ -202,7 +205,27 @@ def test_goal_with_a_named_map_that_has_no_pairs_is_refused_before_anything_is_w
     assert not output.exists()
 
 
-@pytest.mark.parametrize("alpha", ["min error", "loss<=x", "loss<=0.3", 5, "nan"])
+def test_goal_of_each_photo_decides_its_alpha_by_its_scores(make_job, tmp_path):
+    calibrated = {"reference": str(tmp_path / "restored"), "degradation": "blur:sigma=1"}
+    transport = {"alpha": "per-photo:loss<=0.1dB", "mode": "plain", "leave_natural": "off"}
+    job = make_job(transport=transport, images=24, calibration=calibrated)
+    run = RunPaths(run_in_process(job).run)
+    transport = calibration.load_map_of_run(run)
+    rule = transport.photo_curves.fit_rule("plain", 0.1)
+    rows = [row for table in iter_manifest_tables(run) for row in table.to_pylist()]
+    for row in rows:
+        expected = rule.alpha(score_photo(decode(read(row["input_uri"]), 10**6).pixels))
+        assert row["alpha"] == expected
+    assert len({row["alpha"] for row in rows}) > 2
+    assert transport.resolve_alpha("per-photo:loss<=0.1dB", "plain") == round(1 - rule.uniform, 6)
+
+
+def test_goal_of_each_photo_needs_nineteen_pairs(make_job):
+    with pytest.raises(MapError, match=r"needs at least 19 calibration pairs, but .* 6: give .* such as loss<=0.5dB"):
+        run_in_process(make_job(transport={"alpha": "per-photo"}))
+
+
+@pytest.mark.parametrize("alpha", ["per-photo:", "per-photo:0.3", "per photo", "min error", "loss<=x", 5, "nan"])
 def test_job_refuses_other_texts_as_alpha(make_job, alpha):
     with pytest.raises((ConfigError, ValueError), match="alpha"):
         make_job(transport={"alpha": alpha})

@@ -59,7 +59,8 @@ def error_of(content):
         ({"name": datetime.date(2024, 1, 5)}, "'name': it must be text, got 2024-01-05: write it in quotes"),
         (
             {"transport": {"alpha": "0,5"}},
-            "job.yaml: 'transport.alpha' is '0,5': give a number from -4 to 4, or min-error or loss<=0.3dB",
+            "job.yaml: 'transport.alpha' is '0,5': give a number from -4 to 4, or min-error, loss<=0.3dB or "
+            "per-photo:loss<=0.5dB",
         ),
         ({"compute": {"workers": 0}}, "'compute.workers' is 0: give a whole number of at least 1, or auto"),
         (
