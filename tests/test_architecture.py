@@ -46,6 +46,7 @@ MAY_IMPORT = {
     "pipeline.outputs": ("", "config errors imageio sources storage"),
     "pipeline.runs": ("inference", "config errors failures imageio outputs sources storage"),
     "pipeline.curation": ("errors transport", "errors imageio outputs progress runs sources storage"),
+    "pipeline.provenance": ("", "config errors escaping imageio progress redaction runs storage"),
     "pipeline.telemetry": ("", "config errors escaping progress redaction runs"),
     "pipeline.workers": (
         "autoencoder inference photo restoration transport",

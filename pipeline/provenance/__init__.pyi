@@ -1,0 +1,7 @@
+from .record import RecordFormat, RecordSummary, write_record
+
+__all__ = [
+    "RecordFormat",
+    "RecordSummary",
+    "write_record",
+]
