@@ -109,8 +109,8 @@ def make_event(job: Job, row: Mapping[str, Any], row_id: str, time: str) -> Phot
         error_message=row["error_message"],
         software=row["code_version"] or "",
         source=_make_file(row, "input", row["input_size"], row["format"]),
-        result=_make_file(row, "output", row["output_bytes"], _result_format(job, row)) if has_result else None,
-        settings=_settings_of(job, row) if is_computed else {},
+        result=_make_file(row, "output", row["output_bytes"], find_result_format(job, row)) if has_result else None,
+        settings=find_settings(job, row) if is_computed else {},
         restorer=job.stated_restorer if is_computed and job.restores else "",
     )
 
@@ -120,20 +120,21 @@ def make_agent_id(kind: str, name: str) -> str:
     return _make_uuid("agent", f"{kind}\n{name}")
 
 
-def _make_file(row: Mapping[str, Any], side: str, size: int | None, image_format: str | None) -> EventFile:
-    uri, sha256 = redact(row[f"{side}_uri"]), row[f"{side}_sha256"]
-    return EventFile(_make_uuid("file", f"{uri}\n{sha256}"), uri, row["file_name"], sha256, size, image_format)
-
-
-def _result_format(job: Job, row: Mapping[str, Any]) -> str | None:
+def find_result_format(job: Job, row: Mapping[str, Any]) -> str | None:
     """Return the format of a result; that of its input if the job keeps formats, or if it has the input's bytes."""
     output_format = parse_output_format(job.output.format) if row["status"] != _REJECTED else None
     return row["format"] if output_format is None else output_format.name
 
 
-def _settings_of(job: Job, row: Mapping[str, Any]) -> dict[str, Any]:
+def find_settings(job: Job, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of `SETTING_NAMES` that a result was made with."""
     values = (row["alpha"], str(job.transport.mode), job.stated_restorer, row["map_sha256"])
     return dict(zip(SETTING_NAMES, values, strict=True))
+
+
+def _make_file(row: Mapping[str, Any], side: str, size: int | None, image_format: str | None) -> EventFile:
+    uri, sha256 = redact(row[f"{side}_uri"]), row[f"{side}_sha256"]
+    return EventFile(_make_uuid("file", f"{uri}\n{sha256}"), uri, row["file_name"], sha256, size, image_format)
 
 
 def _make_uuid(kind: str, text: str) -> str:

@@ -1,5 +1,6 @@
 """Runs with rows of every kind, without photos."""
 
+import io
 import json
 
 import pytest
@@ -9,9 +10,9 @@ from pipeline.runs.commits import commit
 from pipeline.runs.manifest import write_manifest_file
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.rows import new_row
-from pipeline.storage.objects import write
+from pipeline.storage.objects import sha256_hex, write
 from pipeline.storage.store import Entry
-from tests.support.photos import small_job_config
+from tests.support.photos import make_photo, small_job_config
 
 STATUSES = ("ok", "failed", "skipped", "rejected")
 CODES = {"failed": "damaged", "skipped": "too_large"}
@@ -52,3 +53,32 @@ def run(tmp_path):
     """A run of two shards with rows of all statuses."""
     rows = [make_row(tmp_path, number, status) for number, status in enumerate(STATUSES)]
     return write_run(tmp_path, [rows, [make_row(tmp_path, 9, shard=1)]], restorer="nlm:sigma=50")
+
+
+def encode_photo(kind="JPEG", seed=0, **options):
+    """The bytes of a small photo."""
+    with io.BytesIO() as file:
+        make_photo(seed).save(file, kind, **options)
+        return file.getvalue()
+
+
+def add_photo(folder, number, source=None, result=None, kind="JPEG", **columns):
+    """Write a photo and its result, and return their row."""
+    source, result = source or encode_photo(kind, number), result or encode_photo(kind, 100 + number)
+    suffix = {"JPEG": "jpg"}.get(kind, kind.lower())
+    name = f"box/photo {number}.{suffix}"
+    for side, data in (("restored", source), ("enhanced", result)):
+        path = folder / side / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return make_row(
+        folder,
+        number,
+        file_name=name,
+        input_uri=str(folder / "restored" / name),
+        output_uri=str(folder / "enhanced" / name),
+        input_sha256=sha256_hex(source),
+        output_sha256=sha256_hex(result),
+        format=kind,
+        **columns,
+    )
