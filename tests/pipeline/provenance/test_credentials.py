@@ -1,8 +1,10 @@
 """Credentials of results: what they claim, that they are valid, and what is left alone."""
 
+import io
 import os
 import stat
 
+import c2pa
 import pytest
 
 from pipeline.errors import ConfigError
@@ -12,8 +14,9 @@ from pipeline.provenance import SigningAlgorithm, SigningOptions, sign_results
 from pipeline.provenance.credential_places import CredentialPlaces
 from pipeline.provenance.credentials_table import read_table
 from pipeline.storage import delete, sha256_hex
-from tests.pipeline.provenance.conftest import add_photo, commit_rows, encode_photo, make_row, write_run
+from tests.pipeline.provenance.conftest import add_photo, encode_photo, make_row, write_run
 from tests.support.certificates import make_credentials
+from tests.support.http_server import run_web_server
 from tests.support.signed_photos import is_valid, read_credentials, sign_as_camera
 
 TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "TIFF": "image/tiff", "WEBP": "image/webp", "AVIF": "image/avif"}
@@ -196,6 +199,23 @@ def test_credentials_of_the_input_are_not_kept_where_metadata_is_not(tmp_path, o
     assert b"secret place" in source and b"secret place" not in bytes_of(entry.credentials_uri)
 
 
+def test_references_to_servers_are_not_followed(tmp_path, options):
+    with run_web_server() as web:
+        packet = f"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+            <rdf:Description rdf:about="" xmlns:dcterms="http://purl.org/dc/terms/"
+            dcterms:provenance="{web.url}/a.c2pa"/></rdf:RDF></x:xmpmeta>""".encode()
+        photo = encode_photo(xmp=packet)
+        with pytest.raises(c2pa.C2paError):
+            c2pa.Reader("image/jpeg", io.BytesIO(photo))
+        assert web.requests, "c2pa follows it unless its settings forbid that"
+        web.requests.clear()
+        run = write_run(tmp_path, [[add_photo(tmp_path, 1, source=photo, result=encode_photo(seed=3, xmp=packet))]])
+        for copies in (None, str(tmp_path / "signed")):
+            assert sign(run, options, copies).signed_now == 1
+            assert sign(run, options, copies).signed_before == 1
+        assert web.requests == []
+
+
 def test_credentials_state_a_conversion_and_restored_photos(tmp_path, options):
     row = add_photo(tmp_path, 1, result=encode_photo("PNG", 5), alpha=1.0)
     output = {"uri": str(tmp_path / "enhanced"), "format": "png"}
@@ -292,11 +312,3 @@ def test_credentials_below_a_link_out_of_the_folder_are_not_written(tmp_path, op
     summary = sign(run, options)
     assert summary.failed == 1 and "is a symbolic link" in summary.problems[0][1]
     assert not list((tmp_path / "elsewhere").glob("*.c2pa"))
-
-
-def test_row_of_another_shard_does_not_matter(tmp_path, options):
-    run = write_run(tmp_path, [[add_photo(tmp_path, 1)]])
-    sign(run, options)
-    commit_rows(run, 1, [add_photo(tmp_path, 2, shard=1)])
-    summary = sign(run, options)
-    assert (summary.signed_now, summary.signed_before) == (1, 1)
