@@ -42,12 +42,25 @@ def make_credentials(
     is_ca=False,
     self_signed=False,
     days=(-1, 30),
+    critical=False,
 ):
-    """A certificate that suits C2PA unless an argument spoils it, its issuer's, and its key."""
+    """A certificate that suits C2PA unless an argument spoils it, its issuer's, and its key.
+
+    Args:
+        algorithm: which kind of key.
+        purposes: the extended key usage, if any.
+        usage: the one key usage, if any.
+        is_ca: whether it is that of an authority.
+        self_signed: whether it is its own issuer.
+        days: first and last day, from today.
+        critical: whether the extended key usage is.
+    """
     root_key, key = KEY_MAKERS["es256"](), KEY_MAKERS[algorithm]()
     root = _issue("Archive root", root_key, "Archive root", root_key, ca=True, usage="key_cert_sign", purposes=())
     issuer = ("Archive signer", key) if self_signed else ("Archive root", root_key)
-    leaf = _issue("Archive signer", key, *issuer, ca=is_ca, usage=usage, purposes=purposes, days=days)
+    leaf = _issue(
+        "Archive signer", key, *issuer, ca=is_ca, usage=usage, purposes=purposes, days=days, critical=critical
+    )
     pem = serialization.Encoding.PEM
     return Credentials(b"".join(each.public_bytes(pem) for each in (leaf, root)), to_pem(key))
 
@@ -58,7 +71,7 @@ def to_pem(key, password=None):
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
 
 
-def _issue(subject, key, issuer, issuer_key, *, ca, usage, purposes, days=(-1, 30)):
+def _issue(subject, key, issuer, issuer_key, *, ca, usage, purposes, days=(-1, 30), critical=False):
     start, end = (NOW + datetime.timedelta(days=each) for each in days)
     builder = x509.CertificateBuilder(
         _name(issuer), _name(subject), key.public_key(), x509.random_serial_number(), start, end
@@ -67,7 +80,7 @@ def _issue(subject, key, issuer, issuer_key, *, ca, usage, purposes, days=(-1, 3
     if usage:
         builder = builder.add_extension(x509.KeyUsage(**{name: name == usage for name in USAGES}), critical=True)
     if purposes:
-        builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+        builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=critical)
     authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     builder = builder.add_extension(authority, critical=False)
     algorithm = None if isinstance(issuer_key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
