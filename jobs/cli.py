@@ -47,6 +47,8 @@ COMMANDS = {
     "review": "Write a page to accept or reject a sample of a run's photos, or state what saved decisions show.",
     "select": "Select photos of a run with an SQL expression over the manifest, and export them.",
     "duplicates": "Find photos of a run that look the same by their perceptual hashes.",
+    "record": "Write a preservation event for every photo of a run, as PREMIS or as lines of JSON.",
+    "credentials": "Sign the results of a run with content credentials (C2PA), beside them or in copies of them.",
     "compare": "Compare collections of photos by the Wasserstein distances between their latent patches.",
     "evaluate": "Measure realism and error over α and mode on photos with known clean originals.",
     "schema": "Print the JSON Schema of job files, for editors.",

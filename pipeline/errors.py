@@ -11,6 +11,7 @@ DeepotError
 │   │   └── NotAllowedError a name in a list or Parquet file that it may not name
 │   ├── NothingFoundError   no images where some were expected
 │   ├── RunError            a run folder that is not what the job needs
+│   ├── SigningError        a result that cannot be given credentials; in pipeline.provenance
 │   └── WorkerDiedError     a worker process that ended before its work was done; in pipeline.workers
 └── ImageError              one image that cannot be done; becomes its manifest row, never stops a job
 """

@@ -15,6 +15,8 @@ FORBIDDEN_LIBRARIES = {
 }
 LIBRARIES_ONLY_IN = {
     "ray": {"pipeline.cluster", "pipeline.telemetry"},
+    "c2pa": {"pipeline.provenance"},
+    "cryptography": {"pipeline.provenance"},
     "fsspec": {"pipeline.storage"},
     "diffusers": {"deepot.autoencoder"},
 }
@@ -46,6 +48,7 @@ MAY_IMPORT = {
     "pipeline.outputs": ("", "config errors imageio sources storage"),
     "pipeline.runs": ("inference", "config errors failures imageio outputs sources storage"),
     "pipeline.curation": ("errors transport", "errors imageio outputs progress runs sources storage"),
+    "pipeline.provenance": ("errors spec", "config errors escaping imageio progress redaction runs sources storage"),
     "pipeline.telemetry": ("", "config errors escaping progress redaction runs"),
     "pipeline.workers": (
         "autoencoder inference photo restoration transport",

@@ -37,6 +37,7 @@ STAND_INS = {
 }
 """Words of the pages that stand for something else, and what the fixture has in their place."""
 NOT_RUN = {
+    "deepot credentials RUN --certificate FILE --key FILE": "needs a certificate, as in tests/pipeline/provenance",
     "deepot demo": "takes too long; tests/jobs/test_demo.py runs it",
     "deepot evaluate JOB": "needs clean originals, as in tests/pipeline/evaluation",
     "deepot init FOLDER|URI [--job FILE.yaml]": "is a syntax; README.md has the command",

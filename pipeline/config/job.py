@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from deepot.inference import Consistency
 from deepot.transport import CalibrationKind
+from pipeline.config.mark_source import MarkSource
 from pipeline.config.notifications import Notifications
 from pipeline.config.output_layout import fixed_folder
 from pipeline.config.sections import (
@@ -162,6 +163,17 @@ class Job(ConfigSection):
     def calibration_restorer(self) -> str:
         """The restorer of the calibration; the job's unless the calibration names its own."""
         return (self.calibration.restorer if self.calibration else None) or self.restorer
+
+    @property
+    def stated_restorer(self) -> str:
+        """The restorer as results state it: without the folders of a file unless they state where photos come from."""
+        name, colon, options = self.restorer.partition(":")
+        return self.restorer if self.output.marks is MarkSource.URI else name + colon + options.rpartition("/")[2]
+
+    @property
+    def restores(self) -> bool:
+        """Whether the job applies a restorer to its input; otherwise the input is restored already."""
+        return not _is_identity(self.restorer)
 
     @property
     def fits_tone(self) -> bool:

@@ -1,7 +1,15 @@
 from .attempt_names import is_attempt_name, is_manifest_file_name, new_attempt_name
 from .case_collisions import check_case_collisions
 from .commit_check import check_visible
-from .commits import ManifestFile, commit, count_uncommitted_images, list_committed_shards, read_commit
+from .commits import (
+    ManifestFile,
+    ShardCommit,
+    commit,
+    count_uncommitted_images,
+    list_committed_shards,
+    read_commit,
+    read_shard_commit,
+)
 from .hash_set import HashSet, hash_name
 from .lease import check_lease, hold_lease
 from .manifest import (
@@ -57,6 +65,7 @@ __all__ = [
     "RunProgress",
     "RunSummary",
     "Shard",
+    "ShardCommit",
     "UnwritableNames",
     "UnwritableNamesCounter",
     "aggregate_page_stats",
@@ -96,6 +105,7 @@ __all__ = [
     "read_output_owner",
     "read_plan",
     "read_rows_to_check",
+    "read_shard_commit",
     "read_shards",
     "read_uncommitted_rows",
     "requeue_shards",

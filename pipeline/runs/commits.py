@@ -9,7 +9,7 @@ from pipeline.errors import RunError
 from pipeline.runs.lease import check_lease
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.plan import count_planned_images
-from pipeline.storage import create_if_absent, iter_names, prefetch_map, read
+from pipeline.storage import create_if_absent, iter_names, prefetch_map, read, sha256_hex, utc_timestamp
 
 _READ_THREADS, _MAX_COMMITS_AHEAD = 16, 1000  # reading one commit over a network takes tens of milliseconds
 
@@ -53,6 +53,21 @@ class ManifestFile:
         return self.ok + self.rejected + self.skipped + self.failed
 
 
+@dataclass(frozen=True)
+class ShardCommit:
+    """The commit of a shard.
+
+    Attributes:
+        files: its manifest files, ordered by name.
+        committed: when the driver committed it, in UTC and ISO 8601; None in commits of earlier versions.
+        sha256: SHA-256 of the commit, which no later commit of the shard has.
+    """
+
+    files: tuple[ManifestFile, ...]
+    committed: str | None
+    sha256: str
+
+
 _FIELD_NAMES = tuple(each.name for each in fields(ManifestFile) if not each.metadata)  # a newer version may write more
 _DEFAULTS = {"rejected": 0, "untouched": 0}  # of what commits of earlier versions lack
 
@@ -70,7 +85,7 @@ def commit(run: RunPaths, shard: int, files: Sequence[ManifestFile]) -> bool:
     descriptions = [
         {name: getattr(file, name) for name in _FIELD_NAMES} for file in sorted(files, key=lambda file: file.name)
     ]
-    record = {"shard": shard, "files": descriptions}
+    record = {"shard": shard, "files": descriptions, "committed": utc_timestamp()}
     return create_if_absent(run.commit(shard), json.dumps(record, sort_keys=True).encode())
 
 
@@ -114,8 +129,23 @@ def read_commit(run: RunPaths, shard: int) -> list[ManifestFile]:
         FileNotFoundError: the shard is not committed.
         RunError: the file is not a commit.
     """
+    return list(read_shard_commit(run, shard).files)
+
+
+def read_shard_commit(run: RunPaths, shard: int) -> ShardCommit:
+    """Read the commit of a shard.
+
+    Raises:
+        FileNotFoundError: the shard is not committed.
+        RunError: the file is not a commit.
+    """
+    data = read(run.commit(shard))
     try:
-        files = json.loads(read(run.commit(shard)))["files"]
-        return [ManifestFile(**{name: (_DEFAULTS | file)[name] for name in _FIELD_NAMES}) for file in files]
-    except (ValueError, KeyError, TypeError) as error:
+        record = json.loads(data)
+        files = [{name: (_DEFAULTS | file)[name] for name in _FIELD_NAMES} for file in record["files"]]
+        committed = record.get("committed")
+        return ShardCommit(
+            tuple(ManifestFile(**file) for file in files), committed and str(committed), sha256_hex(data)
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{run.commit(shard)} is not a commit of this version of deepot ({error})") from error

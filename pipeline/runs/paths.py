@@ -62,6 +62,15 @@ class RunPaths:
         """Return the URI of a manifest file, or of their folder without a name."""
         return join_uri(self.uri, "manifest", name).rstrip("/")
 
+    @property
+    def record(self) -> str:
+        """record/: the preservation events of its photos, one file per shard."""
+        return join_uri(self.uri, "record")
+
+    def credentials(self, *names: str) -> str:
+        """Return the URI of the folder with the tables of signed results, or of a file in it."""
+        return join_uri(self.uri, "credentials", *names)
+
     def commit(self, shard: int | None = None) -> str:
         """Return the URI of a shard's commit, or of the folder of commits without a number."""
         folder = join_uri(self.uri, "commits")

@@ -58,11 +58,11 @@ class FsspecStore:
                 raise
             raise StorageError(describe_missing_bucket(self.to_uri(path))) from error
 
-    def create(self, path: str, data: bytes) -> None:
+    def create(self, path: str, data: bytes, permissions: int | None = None) -> None:
         """Check, write, and read back, so that a writer that was overwritten in between notices."""
         if self.exists(path):
             raise FileExistsError(path)
-        self.write(path, data)
+        self.write(path, data, permissions)
         if self.read(path) != data:
             raise FileExistsError(path)
 

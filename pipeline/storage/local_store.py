@@ -54,16 +54,15 @@ class LocalStore(FsspecStore):
 
     def write(self, path: str, data: bytes, permissions: int | None = None) -> None:
         """Rename a complete file into place."""
-        mode = _DEFAULT_MODE if permissions is None else permissions & _DEFAULT_MODE | stat.S_IRUSR
-        os.replace(_write_temporary(path, data, mode), path)
+        os.replace(_write_temporary(path, data, _to_mode(permissions)), path)
         _fsync_folder(os.path.dirname(path))
 
-    def create(self, path: str, data: bytes) -> None:
+    def create(self, path: str, data: bytes, permissions: int | None = None) -> None:
         """Link a complete file into place, where the file system has links."""
         if self.supports_conditional_create(os.path.dirname(path)):
-            _create_by_link(path, data)
+            _create_by_link(path, data, _to_mode(permissions))
         else:
-            super().create(path, data)
+            super().create(path, data, permissions)
 
     def supports_conditional_create(self, folder: str) -> bool:
         """Whether the file system of a folder has hard links."""
@@ -145,8 +144,13 @@ def _probe_hard_links(probe: str) -> bool:
     return True
 
 
-def _create_by_link(path: str, data: bytes) -> None:
-    temporary = _write_temporary(path, data)
+def _to_mode(permissions: int | None) -> int:
+    """Return the mode of a file that may have no other permissions than the given ones; its owner can read it."""
+    return _DEFAULT_MODE if permissions is None else permissions & _DEFAULT_MODE | stat.S_IRUSR
+
+
+def _create_by_link(path: str, data: bytes, mode: int = _DEFAULT_MODE) -> None:
+    temporary = _write_temporary(path, data, mode)
     try:
         os.link(temporary, path)
     finally:

@@ -85,15 +85,20 @@ def find_link_out(uri: str, folder: str) -> str:
 
 
 @with_retries
-def create_if_absent(uri: str, data: bytes) -> bool:
+def create_if_absent(uri: str, data: bytes, permissions: int | None = None) -> bool:
     """Write an object unless there is one of that name; atomic where `supports_conditional_create`.
+
+    Args:
+        uri: the object.
+        data: its bytes.
+        permissions: as for `write`.
 
     Returns:
         Whether the object now holds `data`: also True if an earlier attempt at the same write had landed.
     """
     store, path = resolve_store(uri)
     try:
-        store.create(path, data)
+        store.create(path, data, permissions)
     except FileExistsError:
         return store.read(path) == data
     return True

@@ -33,12 +33,12 @@ class S3Store(FsspecStore):
         """Upload an object; it appears when the upload is complete."""
         self._upload(path, data)
 
-    def create(self, path: str, data: bytes) -> None:
+    def create(self, path: str, data: bytes, permissions: int | None = None) -> None:
         """Upload an object on the condition that there is none, where the endpoint heeds that."""
         if self.supports_conditional_create(path.rpartition("/")[0]):
             self._upload_if_absent(path, data)
         else:
-            super().create(path, data)
+            super().create(path, data, permissions)
 
     def supports_conditional_create(self, folder: str) -> bool:
         """Whether the endpoint of a bucket heeds `If-None-Match: *`; some ignore it."""

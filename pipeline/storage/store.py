@@ -85,8 +85,10 @@ class ObjectStore(Protocol):
                 process's umask takes away further ones. Stores without permission bits ignore it.
         """
 
-    def create(self, path: str, data: bytes) -> None:
+    def create(self, path: str, data: bytes, permissions: int | None = None) -> None:
         """Write an object unless there is one of that name; atomic if `supports_conditional_create`.
+
+        Its permissions are those of `write`.
 
         Raises:
             FileExistsError: there is one, perhaps from an earlier attempt at the same write.

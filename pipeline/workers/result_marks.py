@@ -8,7 +8,6 @@ from deepot.inference import TransportMode
 from pipeline.config import Job, MarkSource, Output
 from pipeline.imageio import DecodedImage, Mark, MetadataPolicy
 from pipeline.outputs import Writer
-from pipeline.redaction import has_credentials
 
 
 def make_mark(job: Job, mode: TransportMode, row: Mapping[str, Any]) -> Mark | None:
@@ -27,12 +26,12 @@ def make_mark(job: Job, mode: TransportMode, row: Mapping[str, Any]) -> Mark | N
     values = {
         "alpha": row["alpha"],
         "mode": mode,
-        "restorer": _describe_restorer(job),
+        "restorer": job.stated_restorer,
         "map_sha256": row["map_sha256"],
         "input_sha256": row["input_sha256"],
     }
     parameters = "; ".join(f"{name}={value}" for name, value in values.items())
-    path = _source_path(job.output.marks, row)
+    path = job.output.marks.stated_path(str(row["file_name"]), str(row["input_uri"]))
     identity = "\n".join((software, parameters, path, job.output.format, job.output.metadata))
     return Mark(
         software,
@@ -57,17 +56,3 @@ def store_credentials(output: Output, writer: Writer, row: dict[str, Any], key: 
     if output.metadata is not MetadataPolicy.KEEP:
         return f"not kept (output.metadata is {output.metadata})"
     return writer.add_credentials(row, key, photo.credentials)
-
-
-def _describe_restorer(job: Job) -> str:
-    """Return the restorer of the job, without the folders of a file unless marks state where photos come from."""
-    name, colon, options = job.restorer.partition(":")
-    return job.restorer if job.output.marks is MarkSource.URI else name + colon + options.rpartition("/")[2]
-
-
-def _source_path(source: MarkSource, row: Mapping[str, Any]) -> str:
-    """Return what a mark states of the place of an input; never a URI with a password or a signature."""
-    if source is MarkSource.NAME:
-        return str(row["file_name"]).rpartition("/")[2]
-    uri = str(row["input_uri"])
-    return uri if source is MarkSource.URI and not has_credentials(uri) else ""

@@ -19,6 +19,7 @@ from pipeline.runs.paths import RunPaths
 from pipeline.runs.rows import new_row
 from pipeline.storage import Entry, sha256_hex
 from pipeline.telemetry.logs import JsonFormatter, LogFormat, TextFormatter, configure_logging, log_unprocessed
+from tests.support.certificates import make_credentials
 from tests.support.photos import small_job_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,11 +91,13 @@ def test_names_of_photos_are_harmless_in_the_output_of_every_command(run_command
             "duplicates": ["--json"],
             "verify": ["--json"],
             "gc": ["--dry-run", "--older-than", "0s", "--json"],
+            "record": ["--format", "jsonl", "--json"],
+            "credentials": [*make_credentials().write(tmp_path), "--json"],
             "report": [],
         }.items()
     }
     assert all(json.loads(seen[command].splitlines()[-1]) for command in seen if command != "report")
-    for command in ("select", "duplicates", "verify", "gc"):
+    for command in ("select", "duplicates", "verify", "gc", "credentials"):
         assert "b\\nWARNING forged" in seen[command], command
     page = RunPaths(str(folder)).report
     assert_harmless(Path(page).read_text(encoding="utf-8"))
@@ -114,7 +117,8 @@ def test_names_in_errors_are_harmless_on_every_stream(capfd, monkeypatch, comman
         raise OSError(HOSTILE)
 
     monkeypatch.setattr(f"jobs.{command}.main", broken)
-    required = {"compare": ["a", "b"], "schema": [], "completion": ["bash"]}.get(command, ["a"])
+    special = {"compare": ["a", "b"], "schema": [], "completion": ["bash"], "credentials": ["a", "--certificate", "b"]}
+    required = special.get(command, ["a"])
     assert main([command, *required, "--log-format", form, *verbose]) == 2
     out, err = capfd.readouterr()
     assert_harmless(out)

@@ -238,6 +238,16 @@ def test_write_gives_no_more_than_the_permissions_and_umask(tmp_path, umask, per
     assert stat.S_IMODE(os.stat(tmp_path / "x").st_mode) == allowed & ~mask
 
 
+@pytest.mark.parametrize("has_links", [True, False])
+@pytest.mark.parametrize("permissions", [None, 0o000, 0o600, 0o640, 0o755])
+def test_create_gives_no_more_than_the_permissions_and_umask(tmp_path, umask, permissions, has_links, monkeypatch):
+    monkeypatch.setitem(probes._PROBE_RESULTS, str(tmp_path), has_links)
+    umask(0o022)
+    assert create_if_absent(str(tmp_path / "x"), b"data", permissions)
+    allowed = 0o666 if permissions is None else permissions & 0o666 | 0o400
+    assert stat.S_IMODE(os.stat(tmp_path / "x").st_mode) == allowed & ~0o022
+
+
 @pytest.mark.parametrize(
     ("way", "link"),
     [
