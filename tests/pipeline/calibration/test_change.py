@@ -27,6 +27,7 @@ from tests.support.in_process_pool import run_in_process
 
 OPTIONS = RunOptions(allow_code=True)
 WEAK_AUTOENCODER = "tests.support.fake_autoencoders:smooth"
+LOSSY_AUTOENCODER = "tests.support.fake_autoencoders:blocks"
 
 
 def execute(function, tasks):
@@ -206,9 +207,9 @@ def test_goal_with_a_named_map_that_has_no_pairs_is_refused_before_anything_is_w
 
 
 def test_goal_of_each_photo_decides_its_alpha_by_its_scores(make_job, tmp_path):
-    calibrated = {"reference": str(tmp_path / "restored"), "degradation": "blur:sigma=1"}
+    calibrated = {"reference": str(tmp_path / "restored"), "degradation": "jpeg:quality=90"}
     transport = {"alpha": "per-photo:loss<=0.1dB", "mode": "plain", "leave_natural": "off"}
-    job = make_job(transport=transport, images=24, calibration=calibrated)
+    job = make_job(transport=transport, images=24, calibration=calibrated, autoencoder=LOSSY_AUTOENCODER)
     run = RunPaths(run_in_process(job).run)
     transport = calibration.load_map_of_run(run)
     rule = transport.photo_curves.fit_rule("plain", 0.1)
