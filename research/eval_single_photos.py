@@ -5,10 +5,10 @@
 The centre squares of photos are degraded and restored by each --history. A map is fitted to 32 of them. The others are
 split at random, again and again, into calibration photos and new ones:
 
-- the test of natural photos (`fit_natural_test`): how many natural photos pass, and how many restored ones (or degraded
-  ones, where there is a restorer), which is to be at most about 10 %;
-- the rule of `alpha: per-photo:loss<=0.5dB` (`PhotoCurves.fit_rule`): how many photos lose more than that, which is to be
-  at most about 5 %, and the mean strength 1 − α, beside those of one strength for all.
+- the test of natural photos (`fit_natural_test`): how many natural photos pass, and how many restored ones (or
+  degraded ones, where there is a restorer), which is to be at most about 10 %;
+- the rule of `alpha: per-photo:loss<=0.5dB` (`PhotoCurves.fit_rule`): how many photos lose more than that, which is to
+  be at most about 5 %, and the mean strength 1 − α, beside those of one strength for all.
 
 --json keeps what each history has given, and a second call measures only the others.
 """
