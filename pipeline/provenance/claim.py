@@ -78,6 +78,8 @@ def explain_unsigned(job: Job, row: Mapping[str, Any]) -> str:
     """Return why the result of a row gets no credentials; empty if it gets some."""
     if row["status"] != "ok":
         return "a review has rejected it, so it is its input"
+    if row["untouched"]:
+        return "it looked natural already, so it shows what its input shows"
     if row["alpha"] == 1 and not job.restores:
         return "alpha is 1 and the job restores nothing, so it shows what its input shows"
     return ""

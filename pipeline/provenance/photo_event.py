@@ -65,6 +65,7 @@ class PhotoEvent:
         time: when the photo's shard was committed, in UTC and ISO 8601; empty if that is not known.
         outcome: whether there is a result.
         status: the row's status.
+        untouched: whether the photo keeps every sample, as it looks natural already; None without a result.
         error_code: why there is no result; None if there is one.
         error_message: the same in words.
         software: the version of deepot that processed the photo.
@@ -79,6 +80,7 @@ class PhotoEvent:
     time: str
     outcome: EventOutcome
     status: str
+    untouched: bool | None
     error_code: str | None
     error_message: str | None
     software: str
@@ -97,14 +99,16 @@ def make_event(job: Job, row: Mapping[str, Any], row_id: str, time: str) -> Phot
         row_id: identifies the row among those of all runs.
         time: when its shard was committed.
     """
-    has_result, is_copy = row["status"] in RESULT_STATUSES, row["status"] == _REJECTED
-    is_computed = has_result and not is_copy
+    has_result, untouched = row["status"] in RESULT_STATUSES, bool(row["untouched"])
+    is_copy = row["status"] == _REJECTED or (untouched and row["output_sha256"] == row["input_sha256"])
+    is_computed = has_result and not is_copy and not untouched
     return PhotoEvent(
         id=_make_uuid("event", row_id),
         type=EventType.REPLICATION if is_copy else EventType.MODIFICATION,
         time=time,
         outcome=EventOutcome.SUCCESS if has_result else EventOutcome.FAIL,
         status=row["status"],
+        untouched=untouched if has_result else None,
         error_code=row["error_code"],
         error_message=row["error_message"],
         software=row["code_version"] or "",

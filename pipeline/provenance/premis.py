@@ -75,7 +75,13 @@ def _make_event(event: PhotoEvent) -> ET.Element:
         _add(_add(element, "eventDetailInformation"), "eventDetail", _join(event.settings.items()))
     outcome = _add(element, "eventOutcomeInformation")
     _add(outcome, "eventOutcome", event.outcome, value_uri=_OUTCOME_URIS[event.outcome])
-    remarks = (("status", event.status), ("error_code", event.error_code), ("error_message", event.error_message))
+    untouched = ("untouched", True if event.untouched else None)
+    remarks = (
+        ("status", event.status),
+        untouched,
+        ("error_code", event.error_code),
+        ("error_message", event.error_message),
+    )
     _add(_add(outcome, "eventOutcomeDetail"), "eventOutcomeDetailNote", _join(remarks))
     for agent_id, _, _ in _agents_of(event):
         _add_identifier(element, "linkingAgentIdentifier", agent_id, role="executing program")

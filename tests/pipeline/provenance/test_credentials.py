@@ -230,14 +230,16 @@ def test_results_that_are_not_enhanced_are_left_out(tmp_path, options):
     rows = [
         add_photo(tmp_path, 1, alpha=1.0),
         add_photo(tmp_path, 2, status="rejected"),
+        add_photo(tmp_path, 4, alpha=None, untouched=True),
         make_row(tmp_path, 3, "failed"),
     ]
     run = write_run(tmp_path, [rows])
     summary = sign(run, options)
-    assert (summary.signed_now, summary.left_out, summary.failed) == (0, 2, 0)
+    assert (summary.signed_now, summary.left_out, summary.failed) == (0, 3, 0)
     assert [entry.reason for entry in entries_of(run)] == [
         "alpha is 1 and the job restores nothing, so it shows what its input shows",
         "a review has rejected it, so it is its input",
+        "it looked natural already, so it shows what its input shows",
     ]
     assert not list((tmp_path / "enhanced").rglob("*.c2pa"))
 

@@ -130,6 +130,20 @@ def test_to_premis_states_why_there_is_no_result(tmp_path):
     ]
 
 
+def test_untouched_photos_are_copies_unless_they_are_coded_again(tmp_path, schema):
+    same = {"output_sha256": f"{1:064x}", "untouched": True, "alpha": None}
+    rows = [make_row(tmp_path, 1, **same), make_row(tmp_path, 2, **same)]
+    data = document_of(tmp_path, rows)
+    schema(data)
+    assert [event.type for event in events_of(tmp_path, rows)] == ["replication", "modification"]
+    root = ET.fromstring(data)
+    assert (
+        texts(root, "p:event/p:eventOutcomeInformation/p:eventOutcomeDetail/p:eventOutcomeDetailNote")
+        == ["status=ok; untouched=True"] * 2
+    )
+    assert not root.findall(".//p:eventDetailInformation", NAMES)
+
+
 def test_to_premis_describes_a_file_once_that_two_rows_have(tmp_path, schema):
     row = make_row(tmp_path, 1)
     again = row | {"output_uri": f"{tmp_path}/enhanced/copy.jpg"}
