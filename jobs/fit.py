@@ -36,7 +36,8 @@ def main(args: argparse.Namespace) -> int:
     for state, test in transport.natural_tests.items():
         print_line(f"natural  {test.summary} ({state})")
     if isinstance(goal, str):
-        print_line(f"alpha    {alpha:g} ({goal})")
+        each = "" if transport.strength_rule(goal, mode) is None else " for all alike; each photo has its own"
+        print_line(f"alpha    {alpha:g}{each} ({goal})")
     print_drift(drift.json_fields if drift else None)
     if args.json:
         print_json(

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from deepot.evaluation import SweepPoint
+from deepot.transport import parse_photo_limit
 from pipeline.preview.preview import PreviewResult
 from pipeline.preview.rendering import RenderedPhoto, RenderedVersion
 from pipeline.reporting import (
@@ -92,6 +93,11 @@ def _notes(preview: PreviewResult) -> list[str]:
         notes.append(f"Tone curve: {transport.tone.summary}.")
     if transport.change is not None and (curve := transport.change.curve_summary(preview.job.transport.mode.value)):
         notes.append(f"Compared with restored photos, measured against their clean originals: {curve}.")
+    if parse_photo_limit(preview.job.transport.alpha) is not None:
+        notes.append(
+            f"The job chooses α for each photo ({preview.job.transport.alpha}); the page shows the α that keeps this "
+            "limit for all photos alike."
+        )
     notes.append(
         "The table has the mean change of each photo, in levels of 255, and the PSNR between it and the restored photo."
     )

@@ -13,7 +13,7 @@ from pipeline.runs import PHASES, RESULT_STATUSES
 MAX_LISTED, MAX_SAMPLED_ROWS = 50, 20_000
 _FAILURE_COLUMNS = ["file_name", "status", "error_code", "error_message"]
 _SAMPLE_COLUMNS = [
-    *("file_name", "input_uri", "output_uri", "alpha"),
+    *("file_name", "input_uri", "output_uri", "alpha", "untouched"),
     *("transport_mse", "patch_nll", "patch_nll_output"),
 ]
 

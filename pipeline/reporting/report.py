@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from deepot.transport import PatchNll
+from deepot.transport import PatchNll, parse_photo_limit
 from pipeline.calibration import calibration_of_run, load_map_of_run, read_drift_records
 from pipeline.errors import advice_for
 from pipeline.reporting.defaults import DEFAULT_REPORT_PHOTOS
@@ -45,14 +45,16 @@ def write_report(run: RunPaths, max_photos: int = DEFAULT_REPORT_PHOTOS) -> str:
     missing = iter_missing_inputs(run)
     first_missing = list(islice(missing, MAX_LISTED))
     mode = run_json["job"]["transport"]["mode"]
-    alpha = transport.resolve_alpha(run_json["job"]["transport"]["alpha"], mode)
+    goal = run_json["job"]["transport"]["alpha"]
+    alpha, limit = transport.resolve_alpha(goal, mode), parse_photo_limit(goal)
     has_companion = transport.change is not None and transport.change.companion is not None
     page = render_page(
         "report.html.j2",
         run=run_json,
         map=transport.info,
-        alpha=alpha,
-        alpha_description=_describe_alpha(alpha, has_companion),
+        alpha_label=f"{alpha:g}" if limit is None else "by photo",
+        alpha_text=f"α = {alpha:g}" if limit is None else "α chosen by photo",
+        alpha_description=_describe_alpha(alpha, has_companion) if limit is None else _describe_limit(limit),
         tone=transport.tone.summary if transport.tone else None,
         change=transport.change,
         natural_tests=transport.natural_tests,
@@ -90,6 +92,14 @@ def _describe_alpha(alpha: float, has_companion: bool) -> str:
     if alpha > 1 and has_companion:
         return f"With α = {alpha:g}, restored photos were mixed with the restorer's input. {scale}"
     return f"With α = {alpha:g}, {1 - alpha:.0%} of the full change towards natural photos was made. {scale}"
+
+
+def _describe_limit(loss_db: float) -> str:
+    """Return a sentence about what a limit for each photo does."""
+    return (
+        f"α was chosen for each photo so that about one in twenty at most loses more than {loss_db:g} dB of PSNR "
+        "compared with the restored photo; it is given below the photo and in its row."
+    )
 
 
 def _load_drift_records(run: RunPaths, run_json: Mapping[str, Any]) -> list[dict[str, Any]]:
