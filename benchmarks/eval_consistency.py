@@ -1,19 +1,22 @@
-"""What it costs to contradict no coefficient of a JPEG file: PSNR and Fréchet distances with and without projection.
+"""What it costs to contradict nothing that a file states: PSNR and Fréchet distances with and without projection.
 
     python benchmarks/eval_consistency.py --clean PHOTOS/kodak --natural PHOTOS/natural \
         --features vgg_features:features --allow-code --json FILE
 
-Test photos are the centre squares of every other photo of --clean, compressed at each --quality and --subsampling; x*
-is the decoded file. A map is fitted to the centre squares of the first photos of --natural, compressed likewise
-(paired, mode auto). For each α a row has the share of coefficients that have left their interval without projection
-and with it; the PSNR of x*, without and with projection; and the change of the Fréchet distance of each feature map
-relative to that of x*, without and with projection.
+Test photos are the centre squares of every other photo of --clean, compressed at each --quality and --subsampling, where
+x* is the decoded file; or, with --restorer, reduced bicubically and enlarged again by each of these. A map is fitted to
+the centre squares of the first photos of --natural, treated likewise (paired, mode auto). For each α a row has the share
+of coefficients that have left their interval, or of pixels of the small photo that the reduction of the result misses,
+without projection and with it; the PSNR of x*, without and with projection; and the change of the Fréchet distance of
+each feature map relative to that of x*, without and with projection.
 """
 
 import argparse
 import io
 import statistics
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -22,8 +25,9 @@ from PIL import Image
 from benchmarks._photo_sets import PhotoSetScores, center_crop, read_photo, select_half
 from benchmarks._results import make_parser, save_results
 from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
-from deepot.inference import Enhancer, JpegConstraint, fit_images
+from deepot.inference import Constraint, Enhancer, JpegConstraint, ReductionConstraint, degrade_photo, fit_images
 from deepot.photo import Pixels
+from deepot.restoration import Restorer, load_degradation, load_restorer, rng_for
 from deepot.spec import call_factory
 from pipeline.imageio import read_coefficients
 
@@ -51,8 +55,48 @@ def score(photos: Sequence[Pixels], clean: Sequence[Pixels], features: torch.nn.
     return scores
 
 
-def project(results: Sequence[Pixels], constraints: Sequence[JpegConstraint]) -> tuple[list[Pixels], list[float]]:
-    """Return results after projection, and the percentage of coefficients outside before and after it."""
+@dataclass(frozen=True)
+class Compressed:
+    """Compression to JPEG."""
+
+    quality: int
+    subsampling: str
+
+    @property
+    def name(self) -> str:
+        """The start of a row."""
+        return f"{self.quality}, {self.subsampling}"
+
+    def prepare(self, photo: Pixels) -> tuple[Pixels, Constraint]:
+        """Return x* and what it must not contradict."""
+        data = compress(photo, self.quality, self.subsampling)
+        restored, coefficients = decode(data), read_coefficients(data)
+        if coefficients is None:
+            raise SystemExit("the coefficients of a file by Pillow cannot be read")
+        return restored, JpegConstraint(coefficients, restored.samples)
+
+
+@dataclass(frozen=True)
+class Enlarged:
+    """Reduction, and a restorer that enlarges."""
+
+    restorer: Restorer
+
+    @property
+    def name(self) -> str:
+        """The start of a row."""
+        return self.restorer.name
+
+    def prepare(self, photo: Pixels) -> tuple[Pixels, Constraint]:
+        """Return x* and what it must not contradict."""
+        factor = self.restorer.scale
+        small = degrade_photo(photo, load_degradation(f"downscale:factor={factor}"), rng_for(b""))
+        restored = self.restorer(small)
+        return restored, ReductionConstraint(small.samples, factor, restored.samples)
+
+
+def project(results: Sequence[Pixels], constraints: Sequence[Constraint]) -> tuple[list[Pixels], list[float]]:
+    """Return results after projection, and the percentage of contradictions before and after it."""
     projected = [Pixels(result.samples.copy()) for result in results]
     for pixels, constraint in zip(projected, constraints, strict=True):
         constraint.project(pixels)
@@ -67,20 +111,14 @@ def measure(
     options: argparse.Namespace,
     autoencoder: LoadedAutoencoder,
     features: torch.nn.Module,
-    coding: tuple[int, str],
+    history: Compressed | Enlarged,
     sets: tuple[Sequence[Pixels], Sequence[Pixels]],
 ) -> list[dict[str, object]]:
-    """Measure one quality and subsampling on natural and clean photos, and print a row of Markdown for each α."""
+    """Measure one history on natural and clean photos, and print a row of Markdown for each α."""
     natural, clean = sets
-    restored = [decode(compress(photo, *coding)) for photo in natural]
+    restored = [history.prepare(photo)[0] for photo in natural]
     transport = fit_images(autoencoder, [each.to_image() for each in restored], [each.to_image() for each in natural])
-    files = [compress(photo, *coding) for photo in clean]
-    inputs = [decode(data) for data in files]
-    constraints = [
-        JpegConstraint(coefficients, photo.samples)
-        for data, photo in zip(files, inputs, strict=True)
-        if (coefficients := read_coefficients(data)) is not None
-    ]
+    inputs, constraints = zip(*(history.prepare(photo) for photo in clean), strict=True)
     goal, before = (score(photos, clean, features) for photos in (clean, inputs))
     distances, records = before.frechet_distances(goal), []
     for alpha in options.alphas:
@@ -100,13 +138,13 @@ def measure(
             *(f"{value:.2f}" for value in psnr),
             *(" / ".join(f"{change:+.0f}" for change in each).replace("-", "−") for each in changes),
         ]
-        print(f"| {coding[0]}, {coding[1]}, α = {alpha:g} | {' | '.join(cells)} |", flush=True)
-        records.append({"coding": coding, "alpha": alpha, "outside": shares, "psnr": psnr, "changes": changes})
+        print(f"| {history.name}, α = {alpha:g} | {' | '.join(cells)} |", flush=True)
+        records.append({"history": history.name, "alpha": alpha, "outside": shares, "psnr": psnr, "changes": changes})
     return records
 
 
 def main() -> None:
-    """Measure every quality and subsampling."""
+    """Measure every history."""
     parser = make_parser(__doc__)
     parser.add_argument("--autoencoder", default="embedded")
     parser.add_argument("--clean", type=Path, required=True, help="folder of test photos")
@@ -115,6 +153,7 @@ def main() -> None:
     parser.add_argument("--crop", type=int, default=256, help="side of the centre squares")
     parser.add_argument("--quality", type=int, nargs="+", default=[10, 20, 40])
     parser.add_argument("--subsampling", nargs="+", choices=SUBSAMPLINGS, default=SUBSAMPLINGS)
+    parser.add_argument("--restorer", action="append", help="one that enlarges, instead of JPEG; may be given again")
     parser.add_argument("--alphas", type=float, nargs="+", default=[0.5, 0.0])
     parser.add_argument("--features", required=True, help="module:factory of a network that returns feature maps")
     parser.add_argument("--threads", type=int, default=1)
@@ -126,14 +165,15 @@ def main() -> None:
     features, autoencoder = call_factory(options.features), load_autoencoder(options.autoencoder)
     paths = sorted(options.natural.iterdir())[: options.pairs], select_half(sorted(options.clean.iterdir()), "report")
     natural, clean = ([center_crop(read_photo(path), options.crop) for path in side] for side in paths)
-    print("| JPEG | outside without | with | PSNR of x* | without | with | distances without | with |")
+    print("| history | outside without | with | PSNR of x* | without | with | distances without | with |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     results: list[dict[str, object]] = []
-    for quality in options.quality:
-        for subsampling in options.subsampling:
-            coding = quality, subsampling
-            results += measure(options, autoencoder, features, coding, (natural, clean))
-            save_results(options.json, options, results)
+    histories: list[Compressed | Enlarged] = [
+        Enlarged(load_restorer(text, allow_code=True)) for text in options.restorer or ()
+    ] or [Compressed(*coding) for coding in product(options.quality, options.subsampling)]
+    for history in histories:
+        results += measure(options, autoencoder, features, history, (natural, clean))
+        save_results(options.json, options, results)
 
 
 if __name__ == "__main__":

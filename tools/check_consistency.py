@@ -1,10 +1,12 @@
-"""Count the JPEG coefficients of a file that results of it contradict, without deepot.
+"""Count what results contradict of the files that they were made from, without deepot.
 
     python tools/check_consistency.py scan.jpg enhanced/scan.jpg.png
     python tools/check_consistency.py INPUT RESULT INPUT RESULT …
 
 A coefficient of the result contradicts the file if it lies outside of the interval that the file's coefficient and
-quantisation step state, and farther outside than that of the decoded file. The exit status is 1 if there is any.
+quantisation step state, and farther outside than that of the decoded file. A result that is larger than its input
+contradicts it where it, reduced bicubically by Pillow, differs from it by more than one level. The exit status is 1 if
+there is any.
 """
 
 import argparse
@@ -37,7 +39,12 @@ def coefficients(path: str, layer: list[tuple[int, int, int, int]], is_rgb: bool
 
 
 def count_outside(source: str, result: str) -> tuple[int, int]:
-    """Return how many coefficients of a result contradict a JPEG file, and how many there are."""
+    """Return how many values of a result contradict a file, and how many there are."""
+    with Image.open(source) as small, Image.open(result) as large:
+        if small.size != large.size:
+            reduced = large.resize(small.size, Image.Resampling.BICUBIC)
+            differences = np.abs(np.asarray(small, int) - np.asarray(reduced, int))
+            return int((differences > 1).sum()), differences.size
     with JpegImageFile(source) as image:
         layer, tables = image.layer, image.quantization
     stored, outside, total = jpeglib.read_dct(source), 0, 0
@@ -54,8 +61,8 @@ def count_outside(source: str, result: str) -> tuple[int, int]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", nargs="+", metavar="INPUT RESULT", help="a JPEG file, and the result of it")
+    parser.add_argument("files", nargs="+", metavar="INPUT RESULT", help="a file, and the result of it")
     files = parser.parse_args().files
     counts = [count_outside(*pair) for pair in zip(files[::2], files[1::2], strict=True)]
-    print("\n".join(f"{outside} of {total} coefficients outside" for outside, total in counts))
+    print("\n".join(f"{outside} of {total} values outside" for outside, total in counts))
     sys.exit(any(outside for outside, _ in counts))

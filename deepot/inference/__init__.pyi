@@ -20,6 +20,7 @@ from .jpeg_constraint import JpegConstraint
 from .modes import DEFAULT_ALPHA, Consistency, Preserve, TransportMode
 from .natural_photos import looks_natural, measure_latents, natural_test_dimension
 from .photo_scores import N_SCORES, score_photo
+from .reduction_constraint import ReductionConstraint
 from .tile_options import TileOptions
 from .tiled_autoencoder import check_finite, encode_tiled, make_tile_decoder
 
@@ -37,6 +38,7 @@ __all__ = [
     "Enhancer",
     "JpegConstraint",
     "Preserve",
+    "ReductionConstraint",
     "TileOptions",
     "TransportMode",
     "band_sides",

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,7 @@ from pipeline.config.uri_checks import check_texts, check_uris
 
 FINGERPRINT_LENGTH = 16
 """Hexadecimal digits of a fingerprint that name a folder."""
+_REDUCTION = re.compile(r"\s*downscale:\s*factor\s*=\s*(\d+)(?:\.0*)?\s*")
 _COMPRESSIONS = frozenset({"jpeg"})  # degradations after which a file holds the photo that was degraded
 _SELF_CALIBRATION_VERSION = 3  # raised whenever photos are prepared for it in another way
 _CALIBRATION_ALLOW = {"reference": {"allow"}, "restored": {"allow"}}
@@ -134,6 +136,12 @@ class Job(ConfigSection):
         degradation = (calibration.degradation or "").partition(":")[0].strip()
         only_compression = degradation in _COMPRESSIONS and "+" not in (calibration.degradation or "")
         return only_compression and all(map(_is_identity, restorers))
+
+    @property
+    def reduction_factor(self) -> int | None:
+        """How many times the photos were reduced before a restorer enlarged them; None if that is not all of it."""
+        found = _REDUCTION.fullmatch((self.calibration or Calibration()).degradation or "")
+        return int(found[1]) if found and self.transport.consistency is Consistency.AUTO else None
 
     @property
     def has_companion(self) -> bool:

@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from deepot.inference import CellMeanConstraint, Constraint, ConstraintFactory, Contradictions, JpegConstraint
+from deepot.inference import (
+    CellMeanConstraint,
+    Constraint,
+    ConstraintFactory,
+    Contradictions,
+    JpegConstraint,
+    ReductionConstraint,
+)
 from deepot.photo import JpegCoefficients, Pixels
 from pipeline.imageio import DecodedImage, decode
 
@@ -16,16 +23,22 @@ NO_CONSTRAINT = "none"
 _INVERSE_ORIENTATIONS = {6: 8, 8: 6}  # the others are their own inverse
 
 
-def constraint_factory(coefficients: JpegCoefficients | None, pixels: Pixels) -> ConstraintFactory | None:
+def constraint_factory(
+    coefficients: JpegCoefficients | None, restored: Pixels, reduced: Pixels | None = None
+) -> ConstraintFactory | None:
     """Return what makes the constraint of a restored photo; None if nothing is known but the mode of the transport.
 
     Args:
         coefficients: those of the file that the photo was decoded from; None if they do not limit its result.
-        pixels: the restored photo.
+        restored: the restored photo.
+        reduced: the small photo that the restorer enlarged, if it limits the result.
     """
-    if coefficients is None or not coefficients.matches(pixels.samples):
+    if coefficients is not None and coefficients.matches(restored.samples):
+        return partial(JpegConstraint, coefficients)
+    factor = restored.height // reduced.height if reduced is not None else 1
+    if reduced is None or reduced.alpha is not None or reduced.samples.dtype != np.uint8 or factor < 2:
         return None
-    return partial(JpegConstraint, coefficients)
+    return partial(ReductionConstraint, reduced.samples, factor)
 
 
 def judge_result(data: bytes, photo: DecodedImage, constraints: Sequence[Constraint | None]) -> dict[str, Any]:

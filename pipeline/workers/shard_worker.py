@@ -171,9 +171,11 @@ class ShardWorker:
         restorer_input = photo.pages[number]
         restored = photo.pages[number] = self._models.restorer(restorer_input)
         companion = restorer_input.resize(restored.height, restored.width) if self._mixes_companions else None
+        is_reduced = self.config.job.reduction_factor == self._models.restorer.scale
+        make_constraint = constraint_factory(loaded.coefficients, restored, restorer_input if is_reduced else None)
         del restorer_input  # a large photo takes memory that the transport needs
         row["seconds_restore"] += time.perf_counter() - started
-        return self._enhancer.enhance(restored, companion, constraint_factory(loaded.coefficients, restored))
+        return self._enhancer.enhance(restored, companion, make_constraint)
 
     def _new_row(self, item: WorkItem, entry: Entry) -> dict[str, Any]:
         return new_row(entry, item.shard, item.attempt) | self._constant_columns

@@ -148,3 +148,72 @@ def test_means_of_cells_are_not_judged_in_files_that_coding_has_changed(make_jpe
     assert {row["consistency"] for row in rows.values()} == {"cell_means"}
     judged = {name for name, row in rows.items() if row["contradiction"] is not None}
     assert judged == {"other.png"}
+
+
+@pytest.fixture
+def make_enlarging_job(make_job, tmp_path):
+    """Makes jobs that enlarge small photos: also a grey one, one turned by EXIF, a transparent one, one of 16 bits."""
+
+    def build(**changes):
+        folder = tmp_path / "small"
+        folder.mkdir(exist_ok=True)
+        for seed in range(4):
+            make_photo(seed, 40 + 3 * seed, 70 - 5 * seed).save(folder / f"{seed}.png")
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        make_photo(5, 44, 60).save(folder / TURNED, quality=90, exif=exif)
+        make_photo(6).convert("L").save(folder / "grey.png")
+        make_photo(7).convert("RGBA").save(folder / "alpha.png")
+        sixteen = np.asarray(make_photo(8).convert("L")).astype(np.uint16) * 257
+        Image.fromarray(sixteen).save(folder / "deep.png")
+        settings = {
+            "input": str(folder),
+            "output": {"uri": str(tmp_path / "enhanced"), "format": "tiff"},
+            "calibration": {"reference": str(tmp_path / "natural"), "degradation": "downscale:factor=2"},
+            "restorer": "resize:factor=2",
+            "transport": {"alpha": 0, "mode": "residual"},
+        }
+        return make_job(**settings | changes)
+
+    return build
+
+
+def test_results_of_enlarged_photos_reduce_to_their_inputs(make_enlarging_job, capsys):
+    run, rows = rows_of(make_enlarging_job())
+    limited = {name: row for name, row in rows.items() if row["consistency"] == "reduction"}
+    assert rows.keys() - limited.keys() == {"alpha.png", "deep.png"}
+    assert all(row["contradiction"] == 0 and row["invented"] > 0 for row in limited.values())
+    for name in limited.keys() - {TURNED}:  # Pillow turns a TIFF
+        assert count_outside(*(path_of(rows[name][key]) for key in ("input_uri", "output_uri")))[0] == 0
+    status, record = run_json_command(capsys, "verify", run.uri, "--consistency")
+    assert (status, record["checked"], record["unchecked"], record["findings"]) == (0, len(limited), 2, 0)
+    path = path_of(rows["2.png"]["output_uri"])
+    with Image.open(path) as image:
+        array = np.asarray(image).copy()
+    array[20:24, 20:24] = 255 - array[20:24, 20:24]
+    Image.fromarray(array).save(path)
+    status, record = run_json_command(capsys, "verify", run.uri, "--consistency")
+    assert (status, record["findings"]) == (1, 1)
+    assert count_outside(path_of(rows["2.png"]["input_uri"]), path)[0] > 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"transport": {"alpha": 0, "mode": "residual", "consistency": "off"}},
+        {"restorer": "resize:factor=3"},
+        {"degradation": "downscale:factor=2+noise:sigma=2"},
+    ],
+)
+def test_enlarged_photos_are_free_where_more_or_something_else_happened(make_enlarging_job, tmp_path, changes):
+    degradation = changes.pop("degradation", "downscale:factor=2")
+    calibration = {"reference": str(tmp_path / "natural"), "degradation": degradation, "restorer": "resize:factor=2"}
+    _, rows = rows_of(make_enlarging_job(calibration=calibration, **changes))
+    assert {row["consistency"] for row in rows.values()} == {"none"}
+
+
+def test_the_restored_photo_itself_may_contradict_its_input(make_enlarging_job):
+    _, rows = rows_of(make_enlarging_job(transport={"alpha": 1}))
+    limited = [row for row in rows.values() if row["consistency"] == "reduction"]
+    assert all(row["invented"] == 0 for row in limited)
+    assert any(row["contradiction"] > 0 for row in limited)
