@@ -5,10 +5,11 @@
 
 Test photos are the centre squares of every other photo of --clean, compressed at each --quality and --subsampling,
 where x* is the decoded file; or, with --restorer, reduced bicubically and enlarged again by each of these. A map is
-fitted to the centre squares of the first photos of --natural, treated likewise (paired, mode auto). For each α a row has
-the share of coefficients that have left their interval, or of samples of the small photo that the reduction of the
-result misses, without projection and with it; the PSNR of x*, without and with projection; and the change of the Fréchet
-distance of each feature map relative to that of x*, without and with projection.
+fitted to the centre squares of the first photos of --natural, treated likewise (paired, mode auto).
+
+For each α a row has the share of coefficients that have left their interval, or of samples of the small photo that the
+reduction of the result misses, without projection and with it; the PSNR of x*, without and with projection; and the
+change of the Fréchet distance of each feature map relative to that of x*, without and with projection.
 """
 
 import argparse

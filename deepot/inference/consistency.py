@@ -21,7 +21,10 @@ class Contradictions(NamedTuple):
 
 
 class Constraint(Protocol):
-    """What is known of the photo that a restored photo x* stands for. x* itself contradicts nothing."""
+    """What is known of the photo that a restored photo x* stands for.
+
+    x* itself contradicts nothing, unless it was enlarged.
+    """
 
     @property
     def name(self) -> str:
@@ -38,7 +41,7 @@ class Constraint(Protocol):
         ...
 
     def count(self, pixels: Pixels) -> Contradictions:
-        """Count the contradictions of a result: more than those of x*."""
+        """Count the contradictions of a result."""
         ...
 
 

@@ -44,8 +44,8 @@ class Preserve(StrEnum):
 class Consistency(StrEnum):
     """Whether results are projected onto what their inputs allow.
 
-    AUTO: Onto the coefficients of a JPEG file if compression is all that happened to the photo; otherwise onto the
-        means of cells, if the mode keeps them.
+    AUTO: Onto the coefficients of a JPEG file if compression is all that happened to the photo; if reduction is all of
+        it, onto photos that reduce to the small one; otherwise onto the means of cells, if the mode keeps them.
     JPEG: Onto the coefficients of every JPEG file that is the restored photo itself.
     OFF: Not at all, except for the means of cells in detail mode, which are part of it; nothing is counted.
     """

@@ -152,7 +152,8 @@ class Transport(ConfigSection):
     consistency: Consistency = Field(
         Consistency.AUTO,
         description="auto: results of JPEG files that only compression has degraded contradict none of their "
-        "coefficients; jpeg: nor do those of other JPEG files that are not restored here; off: nothing is checked",
+        "coefficients, and results of photos that were only reduced reduce to them again; jpeg: nor do those of other "
+        "JPEG files that are not restored here; off: nothing is checked",
     )
     leave_natural: Annotated[Literal["auto", "off"], AcceptOff] = Field(
         "auto",
