@@ -121,6 +121,6 @@ def _describe(row: Mapping[str, Any], after: _Part, difference: float, label: st
         texts.append(f"the {shown_width} × {shown_height} in the centre are shown")
     if row["alpha"] is not None:
         texts.append(f"α = {row['alpha']:g}")
-    if row["untouched"]:
+    if row.get("untouched"):
         texts.append("left as it is because it looked natural already")
     return f"{', '.join(texts)}. Mean difference from {label} to after: {difference:.1f} of {_MAX_LEVEL} levels."

@@ -6,7 +6,8 @@ import torch
 from deepot.errors import AutoencoderError
 from deepot.inference.bands import reference_band, split_bands
 from deepot.inference.cell_filters import remove_repetition
-from deepot.inference.change_measurement import MAX_SIDE, measure_energies
+from deepot.inference.centre_square import MAX_SIDE
+from deepot.inference.change_measurement import measure_energies
 from deepot.inference.image_fitting import fit_images
 from deepot.photo import Pixels
 from deepot.transport import CalibrationKind

@@ -100,10 +100,13 @@ def test_numbers_are_returned_as_they_are():
 
 @pytest.mark.parametrize(
     "alpha",
-    ["", "max", "min-error ", "loss<0.3dB", "loss<=-1dB", "loss<=dB", "loss<=0.3", "0.5", None, -4.1, 9, float("nan")],
+    [
+        *("", "max", "min-error ", "loss<0.3dB", "loss<=-1dB", "loss<=dB", "loss<=0.3", "per-photo:", "per-photo:0.3"),
+        *("0.5", None, -4.1, 9, float("nan")),
+    ],
 )
 def test_anything_else_is_refused_with_the_ways_to_write_it(alpha):
-    with pytest.raises(ValueError, match=r"^alpha is .*: give a number from -4 to 4, min-error, or a limit"):
+    with pytest.raises(ValueError, match=r"^alpha is .*: give a number from -4 to 4, min-error, a limit"):
         check_alpha(alpha)
 
 
