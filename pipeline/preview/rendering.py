@@ -22,7 +22,7 @@ from pipeline.preview.marks import find_marks
 from pipeline.reporting import PreviewMark
 from pipeline.sources import read_input
 from pipeline.storage import Entry, read
-from pipeline.workers import find_natural_test, load_models, tile_options
+from pipeline.workers import constraint_factory, find_natural_test, load_models, tile_options
 
 _WEBP_QUALITY = 92
 
@@ -115,10 +115,10 @@ def _render(task: PreviewTask) -> RenderedPhoto:
         companion = _to_8_bits(restorer_input.resize(restored.height, restored.width))
     variants = _compute_variants(task, transport, _to_8_bits(restored), companion)
     points = (SweepPoint(RESTORED), *task.points)
-    images = [
-        Pixels(_to_array(variants, point, job.transport.preserve)).apply_orientation(orientation).samples
-        for point in points
-    ]
+    versions = [Pixels(_to_array(variants, point, job.transport.preserve)) for point in points]
+    if job.reduction_factor == scale:
+        _reduce_to(restorer_input, versions[1:])
+    images = [version.apply_orientation(orientation).samples for version in versions]
     before, after = (torch.from_numpy(image).permute(2, 0, 1) / 255 for image in (images[0], images[task.marked + 1]))
     return RenderedPhoto(
         task.entry,
@@ -157,6 +157,20 @@ def _to_array(variants: PhotoVariants, point: SweepPoint, preserve: Sequence[Pre
     rgb = variants.render(point, preserve)[0].permute(1, 2, 0)
     array: NDArray[np.uint8] = (rgb * 255).round().to(torch.uint8).numpy()
     return np.ascontiguousarray(array)
+
+
+def _reduce_to(reduced: Pixels, versions: Sequence[Pixels]) -> None:
+    """Project versions of an enlarged photo, in place, onto what reduces to the small photo, as a run does."""
+    make_constraint = constraint_factory(None, versions[0], Pixels(_to_rgb(reduced), reduced.alpha))
+    if make_constraint is not None:
+        for version in versions:
+            make_constraint(version.samples).project(version)
+
+
+def _to_rgb(pixels: Pixels) -> NDArray[np.uint8]:
+    """Return a photo as (H, W, 3), 8 bits."""
+    samples = pixels.to_grey_or_rgb8()
+    return np.repeat(samples, 3, axis=2) if samples.shape[2] == 1 else samples
 
 
 def _render_version(restored: NDArray[np.uint8], image: NDArray[np.uint8]) -> RenderedVersion:

@@ -51,6 +51,20 @@ def test_preview_job_renders_what_a_run_writes_and_leaves_its_map_to_the_run(mak
         assert photo.full_size == photo.size == restored.shape[1::-1]
 
 
+def test_preview_job_shows_enlarged_photos_as_a_run_writes_them(make_job, tmp_path):
+    calibration = {"reference": str(tmp_path / "natural"), "degradation": "downscale:factor=2"}
+    job = make_job(calibration=calibration, restorer="resize:factor=2", transport={"alpha": 0.25})
+    found = preview_job(job, OPTIONS, PreviewOptions(limit=2))
+    run_in_process(job)
+    for photo in found.photos:
+        small = Image.open(tmp_path / "restored" / photo.entry.key)
+        restored = np.asarray(small.resize((2 * small.width, 2 * small.height), Image.Resampling.BICUBIC), np.float64)
+        enhanced = np.asarray(Image.open(tmp_path / "enhanced" / photo.entry.key), np.float64)
+        expected = np.abs(enhanced - restored).mean()
+        assert expected > 0
+        assert photo.versions[found.chosen + 1].mean_change == pytest.approx(expected, abs=1e-12)
+
+
 def test_preview_job_with_many_calibration_photos_and_no_map_takes_few(make_job, tmp_path, monkeypatch):
     monkeypatch.setattr(preview_module, "MAX_CALIBRATION_PHOTOS", 2)
     monkeypatch.setattr(preview_module, "_FEW_PHOTOS", 2)
