@@ -16,6 +16,7 @@ _TOLERANCE = 1  # in levels: Pillow rounds after each of its two passes
 _WINDOW, _HALO = 64, 10  # in pixels of the small photo: what is corrected at a time, and what is looked at around it
 _ROUNDS, _STEPS = 16, 6  # corrections of a window at most, and steps of conjugate gradients in each
 _CLOSE_ENOUGH = 0.5  # in levels, below which a difference is rounding
+_STEPS_PER_LEVEL = 4096  # of inner products
 _MIN_ENERGY = 1e-6  # mean square in levels at which the conjugate gradients stop
 
 
@@ -127,15 +128,15 @@ class ReductionConstraint:
         free = ~(((values <= 0) & (direction < 0)) | ((values >= 255) & (direction > 0)))
         solution = np.zeros_like(difference)
         residual = search = difference
-        energy = float(np.vdot(residual, residual))
+        energy = _dot(residual, residual)
         for _ in range(_STEPS):
             image = scale * _resize(free * _resize(search, *large), *small)
-            curvature = float(np.vdot(search, image))
+            curvature = _dot(search, image)
             if energy <= _MIN_ENERGY * difference.size or curvature <= 0:
                 break
             step = np.float32(energy / curvature)
             solution, residual = solution + step * search, residual - step * image
-            energy, previous = float(np.vdot(residual, residual)), energy
+            energy, previous = _dot(residual, residual), energy
             search = residual + np.float32(energy / previous) * search
         change: FloatArray = scale * free * _resize(solution, *large)
         return change
@@ -192,6 +193,12 @@ class _Window(NamedTuple):
 
     def _enlarge(self, side: slice) -> slice:
         return slice(side.start * self.factor, side.stop * self.factor)
+
+
+def _dot(first: FloatArray, second: FloatArray) -> float:
+    """Return an inner product in fixed point, which does not depend on the order in which a processor adds."""
+    first_steps, second_steps = (np.rint(each * _STEPS_PER_LEVEL).astype(np.int64) for each in (first, second))
+    return int((first_steps * second_steps).sum()) / _STEPS_PER_LEVEL**2
 
 
 def _misses(goal: NDArray[Any], found: NDArray[np.uint8]) -> NDArray[np.bool_]:
