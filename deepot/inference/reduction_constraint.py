@@ -112,7 +112,7 @@ class ReductionConstraint:
         values += self._solve(difference.astype(np.float32), values)
         corrected = np.rint(values[window.core_large].clip(0, 255)).astype(np.uint8)
         if areas is not None:
-            kept = areas.mask(*window.large)[0, 0]
+            kept = areas.mask(*window.large)
             corrected = np.where(kept, pixels.samples[*window.large, channel], corrected)
         pixels.samples[*window.large, channel] = corrected
         return True
