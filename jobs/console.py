@@ -149,6 +149,7 @@ def print_summary(result: "runs.RunSummary", as_json: bool, max_error_rate: floa
     print_line(
         f"photos   {result.inputs}: {result.outcomes}" + ("" if result.complete else " so far; the run is not complete")
     )
+    _print_untouched(result)
     print_error_codes(result)
     _print_failures(result)
     print_missing_count(result)
@@ -162,6 +163,16 @@ def print_summary(result: "runs.RunSummary", as_json: bool, max_error_rate: floa
     if as_json:
         print_json(**result.json_fields)
     return int(result.error_rate > max_error_rate)
+
+
+def _print_untouched(result: "runs.RunSummary") -> None:
+    """Point out that most photos were left as they are, which may be a mistake in the job."""
+    if 2 * result.untouched > result.ok:
+        print_line(
+            f"natural  {result.untouched} of {result.ok} photos look natural already and were left as they are. "
+            "If they do not, the calibration supposes another degradation than theirs: correct calibration.degradation, "
+            "or transport all photos with --transport.leave_natural off"
+        )
 
 
 def _print_failures(result: "runs.RunSummary") -> None:

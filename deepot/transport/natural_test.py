@@ -18,6 +18,8 @@ MAX_MISS_RATE = 0.1
 """The chance that a photo like the restored ones passes the test is at most this."""
 MIN_PHOTOS = math.ceil(1 / MAX_MISS_RATE) - 1
 """The fewest photos of a side that a test is fitted to: with fewer, no threshold keeps the rate of misses."""
+_MAX_LOST_RATE = 0.05  # of natural photos, by the second threshold
+_MARGIN = 1e-9  # so that the natural photo of the second threshold passes
 _SIDES = ("restored", "natural")
 _RIDGE = 1e-3  # of the mean variance, added to all variances
 
@@ -31,10 +33,11 @@ class NaturalTest:
     Mahalanobis distance q² from a Gaussian the log-likelihood is then −½ n (d log(q²/d) + log det Σ), but for a
     constant; the score is the difference of the two over n d.
 
-    A photo looks natural if its score is above the threshold of a conformal test (Vovk, Gammerman and Shafer 2005):
-    each of the n restored photos of the calibration is scored by a test that was fitted without it, and of these scores
-    at most ⌊0.1 (n + 1)⌋ − 1 are above the threshold, which is at least 0. So a photo of the same kind as those passes
-    with a chance of about 10 % at most.
+    A photo looks natural if its score is above a threshold, the larger one of two conformal ones (Vovk, Gammerman and
+    Shafer 2005). Each calibration photo is scored by a test that was fitted without it. At most ⌊0.1 (n + 1)⌋ − 1 of
+    the scores of n restored photos are above the threshold, so that a photo of the same kind passes with a chance of
+    about 10 % at most. And of the scores of m natural photos none is below it, or ⌊0.05 (m + 1)⌋ − 1 with 39 photos
+    and more, so that photos with less of the same degradation, whose scores lie between both, rarely pass.
 
     Attributes:
         restored: The Gaussian of photos as they are before transport, or before they are restored.
@@ -181,6 +184,7 @@ def fit_natural_test(restored: Sequence[Moments], natural: Sequence[Moments], *,
         _Sides(*sides).score(photo) for *sides, photo in zip(restored_beside, natural_sides, natural, strict=True)
     ]
     n_above = math.floor(MAX_MISS_RATE * (len(scores) + 1) + 1e-9) - 1
-    threshold = max(0.0, sorted(scores, reverse=True)[n_above])
+    n_below = max(0, math.floor(_MAX_LOST_RATE * (len(natural_scores) + 1) + 1e-9) - 1)
+    threshold = max(0.0, sorted(scores, reverse=True)[n_above], sorted(natural_scores)[n_below] - _MARGIN)
     share = sum(score > threshold for score in natural_scores) / len(natural_scores)
     return NaturalTest(*gaussians, threshold, len(restored), len(natural), share)

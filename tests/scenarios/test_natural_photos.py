@@ -1,5 +1,6 @@
 """Runs over collections of which a part needs nothing: these photos keep every sample, the others are transported."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image
 
 from deepot.transport import TransportMap
+from jobs.console import print_summary
 from pipeline.calibration import load_map_of_run
 from pipeline.imageio import decode
 from pipeline.review import sample_by_risk
@@ -94,7 +96,7 @@ def test_untouched_photos_are_coded_again_only_where_the_job_wants_another_file(
     for row in untouched:
         before, after = (decode(read_path(row, key), MAX_PIXELS) for key in ("input_uri", "output_uri"))
         np.testing.assert_array_equal(after.pixels.samples, before.pixels.samples)
-        assert after.properties["has_exif"] is (output.get("metadata") != "strip")
+        assert output.get("format") == "tiff" or after.properties["has_exif"] is (output["metadata"] != "strip")
         assert row["marks"] == "none"
 
 
@@ -145,3 +147,14 @@ def test_a_map_file_takes_its_test_along(make_mixed_job, tmp_path):
     assert {name: row["untouched"] for name, row in again.items()} == {
         name: row["untouched"] for name, row in rows.items()
     }
+
+
+def test_the_command_points_out_that_most_photos_were_left_as_they_are(make_mixed_job, tmp_path, capsys):
+    job = make_mixed_job(BLUR)
+    for path in (tmp_path / "mixed").glob("degraded-10[0-2]*"):
+        path.unlink()
+    summary = run_in_process(job)
+    assert print_summary(summary, as_json=False, max_error_rate=0) == 0
+    assert f"natural  {N_CLEAN} of {N_CLEAN + 1} photos look natural already" in capsys.readouterr().out
+    print_summary(replace(summary, untouched=2), as_json=False, max_error_rate=0)
+    assert "look natural already" not in capsys.readouterr().out

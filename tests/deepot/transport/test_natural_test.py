@@ -36,6 +36,18 @@ def test_misses_stay_rare_and_clear_differences_are_found():
     assert sum(found) / len(found) > 0.8
 
 
+def test_photos_between_both_kinds_rarely_pass():
+    passed = []
+    for seed in range(30):
+        restored, natural = draw_sides(seed, 30, 0.8)
+        test = fit_natural_test(restored, natural, paired=False)
+        nearer_to_natural = [photo for photo in draw_sides(seed + 1000, 30, 0.6)[0] if test.score(photo) > 0]
+        passed += [test.passes(photo) for photo in nearer_to_natural]
+        assert test.natural_share >= 0.9
+    assert len(passed) > 300
+    assert sum(passed) / len(passed) < 0.2
+
+
 def test_without_a_difference_few_photos_pass():
     passed = []
     for seed in range(60):
@@ -60,7 +72,8 @@ def test_threshold_is_that_of_tests_without_the_photo(paired):
         scores.append(replace(test, restored=gaussians[0], natural=gaussians[1]).score(restored[number]))
         beside = merge_in_order(natural_rest).gaussian()
         natural_scores.append(replace(test, restored=gaussians[2], natural=beside).score(natural[number]))
-    assert test.threshold == pytest.approx(max(0.0, sorted(scores)[-2]))  # ⌊0.1 · 25⌋ − 1 = 1 score is above
+    highest, lowest = sorted(scores)[-2], min(natural_scores)  # ⌊0.1 · 25⌋ − 1 = 1 score is above, 0 are below
+    assert test.threshold == pytest.approx(max(0.0, highest, lowest))
     assert test.natural_share == sum(score > test.threshold for score in natural_scores) / 24
 
 
