@@ -169,9 +169,9 @@ def _print_untouched(result: "runs.RunSummary") -> None:
     """Point out that most photos were left as they are, which may be a mistake in the job."""
     if 2 * result.untouched > result.ok:
         print_line(
-            f"natural  {result.untouched} of {result.ok} photos look natural already and were left as they are. "
-            "If they do not, the calibration supposes another degradation than theirs: correct calibration.degradation, "
-            "or transport all photos with --transport.leave_natural off"
+            f"natural  {result.untouched} of {result.ok} photos look natural already and were left as they are. If "
+            "they do not, another degradation is theirs: correct calibration.degradation, or transport all photos with "
+            "--transport.leave_natural off"
         )
 
 
