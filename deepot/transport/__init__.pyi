@@ -16,6 +16,7 @@ from .error_curve import (
     alpha_from_strength,
     check_alpha,
 )
+from .exact_operator import ExactPatchTransport, make_exact_operator
 from .gaussian import Gaussian, affine_transport, transport_matrix, wasserstein2_squared
 from .map_fit import fit_map
 from .map_info import MapInfo
@@ -44,6 +45,7 @@ __all__ = [
     "CompanionFit",
     "EnergySums",
     "ErrorCurve",
+    "ExactPatchTransport",
     "Gaussian",
     "LatentOperator",
     "MapInfo",
@@ -73,6 +75,7 @@ __all__ = [
     "fit_map",
     "fit_tone",
     "load_map_kind",
+    "make_exact_operator",
     "measure_drift_distance",
     "merge_in_order",
     "read_autoencoder_sha256",

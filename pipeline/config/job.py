@@ -119,6 +119,22 @@ class Job(ConfigSection):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_exact(self) -> "Job":
+        if self.compute.dtype != "exact":
+            return self
+        if self.autoencoder != "embedded":
+            raise ValueError(
+                f"compute.dtype is exact, which only the embedded autoencoder has, but autoencoder is "
+                f"{self.autoencoder}: leave out one of the two"
+            )
+        if self.map is None and self.transport.mixture_components > 1:
+            raise ValueError(
+                f"compute.dtype is exact, but transport.mixture_components is {self.transport.mixture_components}, and "
+                "only the map of a single Gaussian can be applied exactly: leave out one of the two"
+            )
+        return self
+
     @property
     def limits_by_coefficients(self) -> bool:
         """Whether the coefficients of a JPEG file limit its result.
