@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepot.autoencoder.banded_norm import MAX_BAND_VALUES
-from deepot.fixed_order import sum_in_order
+from deepot.fixed_order import square_root, sum_in_order
 
 MAX_EXACT_SUM = 2**24
 """Integers up to here are exact in float32."""
@@ -119,7 +119,7 @@ class ExactRMSNorm(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """Map (…, C) to the same shape."""
         mean_square = sum_in_order(values * values, -1) / values.shape[-1]
-        output = values / mean_square.add_(1e-5).sqrt_()[..., None]
+        output = values / square_root(mean_square.add_(1e-5))[..., None]
         return output.mul_(self.weight).add_(self.bias)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from deepot.fixed_order import enlarge_bilinearly, sum_in_order
+from deepot.fixed_order import enlarge_bilinearly, square_root, sum_in_order
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 7, 64, 128])
@@ -26,11 +26,23 @@ def test_sum_in_order_has_the_same_bits_for_any_layout(generator):
         assert torch.equal(sum_in_order(turned, 2), expected)
 
 
+def test_square_root_is_rounded_correctly(generator):
+    values = torch.exp(20 * torch.randn(100_000, generator=generator))
+    assert torch.equal(square_root(values), values.double().sqrt().float())
+
+
 @pytest.mark.parametrize("factor", [1, 2, 3, 8])
 def test_enlarge_bilinearly_is_pytorchs_interpolation(factor, generator):
     values = torch.randn(2, 3, 4, 7, generator=generator)
     expected = F.interpolate(values, scale_factor=factor, mode="bilinear", align_corners=False)
     torch.testing.assert_close(enlarge_bilinearly(values, factor), expected)
+
+
+def test_enlarge_bilinearly_has_gradients():
+    values = torch.ones(1, 1, 3, 4, requires_grad=True)
+    enlarge_bilinearly(values, 8).sum().backward()
+    assert values.grad is not None
+    torch.testing.assert_close(values.grad, torch.full((1, 1, 3, 4), 64.0))
 
 
 def test_enlarge_bilinearly_of_a_crop_has_the_bits_of_the_image(generator):

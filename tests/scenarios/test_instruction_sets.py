@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import deepot
 from deepot.errors import MapError
@@ -29,6 +30,15 @@ FEWEST_INSTRUCTIONS = {
     "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA",
 }
 AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
+
+SINGLE = """__and_ abs add any aminmax arange clamp div floor gt is_nonzero lt max mul reciprocal relu remainder round
+rsub square sub where"""
+"""Operations on elements that IEEE 754 defines to the last bit, and extremes; no root, as MKL's differ."""
+MOVING = """alias cat copy detach empty empty_like expand_as flatten index index_select item lift_fresh movedim narrow
+new_empty new_zeros pad permute pixel_shuffle pixel_unshuffle repeat_interleave resolve_conj resolve_neg select slice
+split squeeze stack to unbind unflatten unsqueeze view zeros zeros_like"""
+SUMS = "avg_pool2d conv2d linear"
+"""Sums of integers without rounding, and means of cells, which add one value after the other."""
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +87,29 @@ def test_results_have_the_same_bytes_with_all_and_with_few_instructions(transpor
         results.append(json.loads(output))
     assert len(set(results[0].values())) == 5
     assert results[1] == results[0] == results[2]
+
+
+class OperationRecorder(TorchDispatchMode):
+    """Records the names of PyTorch's operations."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.names.add(function.overloadpacket._qualified_op_name.removeprefix("aten::").removesuffix("_"))
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("mode", ["auto", "plain"])
+def test_exact_results_come_from_operations_that_are_the_same_everywhere(exact, transport, mode, monkeypatch):
+    enhancer = Enhancer(exact, transport, alpha=0, mode=mode)
+    monkeypatch.setattr(enhancer, "_patch_nll", lambda latents: 0.0)  # statistics are no part of the result
+    monkeypatch.setattr("deepot.inference.enhancer.mean_square_difference", lambda *latents: 0.0)
+    with OperationRecorder() as recorder:
+        enhancer(soften(make_photo(3, 41, 50)))
+    assert recorder.names >= {"conv2d", "add", "mul", "div", "round"}
+    assert recorder.names <= set(f"{SINGLE} {MOVING} {SUMS}".split())
 
 
 def test_exact_results_are_those_of_float32_to_a_level(exact, transport, embedded_autoencoder):
