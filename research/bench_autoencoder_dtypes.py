@@ -1,32 +1,38 @@
-"""Seconds per megapixel of autoencoders' encode and decode in float32 and bfloat16, on this device, in turns.
+"""Seconds per megapixel of autoencoders' encode and decode in float32, bfloat16 or exact, on this device, in turns.
 
 python research/bench_autoencoder_dtypes.py --autoencoder embedded --autoencoder taef2:codec --allow-code --json FILE
+python research/bench_autoencoder_dtypes.py --dtype float32 exact --cpu-time
 """
 
 import statistics
 import time
+from collections.abc import Callable
 
 import torch
 
 from benchmarks._results import make_parser, save_results
 from deepot.autoencoder import LoadedAutoencoder, default_device, default_dtype, load_autoencoder
 
-DTYPES = (torch.float32, torch.bfloat16)
+DTYPES = ("float32", "bfloat16")
 
 
-def time_round_trip(autoencoder: LoadedAutoencoder, image: torch.Tensor) -> float:
+def time_round_trip(
+    autoencoder: LoadedAutoencoder, image: torch.Tensor, clock: Callable[[], float] = time.perf_counter
+) -> float:
     """Return the seconds of one encode and one decode."""
-    started = time.perf_counter()
+    started = clock()
     autoencoder.decode(autoencoder.encode(image))
     if autoencoder.device.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - started
+    return clock() - started
 
 
 def main() -> None:
     """Time one tile through each autoencoder in each dtype, in turns."""
     parser = make_parser(__doc__)
     parser.add_argument("--autoencoder", action="append", help="default: embedded; may be given more than once")
+    parser.add_argument("--dtype", nargs="+", default=DTYPES)
+    parser.add_argument("--cpu-time", action="store_true", help="of the process, on a machine with other work")
     parser.add_argument("--allow-code", action="store_true")
     parser.add_argument("--side", type=int, default=512, help="of the tile, in pixels")
     parser.add_argument("--threads", type=int, default=1)
@@ -34,17 +40,18 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     autoencoders = {
-        (spec, str(dtype).removeprefix("torch.")): load_autoencoder(spec, dtype=dtype, allow_code=options.allow_code)
+        (spec, dtype): load_autoencoder(spec, dtype=dtype, allow_code=options.allow_code)
         for spec in options.autoencoder or ["embedded"]
-        for dtype in DTYPES
+        for dtype in options.dtype
     }
     image = torch.rand(1, 3, options.side, options.side, generator=torch.Generator().manual_seed(0))
     for autoencoder in autoencoders.values():
         time_round_trip(autoencoder, image)  # the first call takes longer
     seconds: dict[tuple[str, str], list[float]] = {key: [] for key in autoencoders}
+    clock = time.process_time if options.cpu_time else time.perf_counter
     for _ in range(options.repeats):
         for key, autoencoder in autoencoders.items():
-            seconds[key].append(time_round_trip(autoencoder, image) / (options.side**2 / 1e6))
+            seconds[key].append(time_round_trip(autoencoder, image, clock) / (options.side**2 / 1e6))
     first = next(iter(autoencoders))[0]
     for (spec, dtype), values in seconds.items():
         median = statistics.median(values)

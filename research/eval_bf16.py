@@ -1,6 +1,7 @@
-"""What bfloat16 changes: photos through the whole transport in float32 and in bfloat16.
+"""What bfloat16 changes: photos through the whole transport in float32 and in bfloat16, or in another dtype.
 
     python research/eval_bf16.py PHOTOS --autoencoder embedded --json FILE
+    python research/eval_bf16.py PHOTOS --dtype exact
 
 The centres of photos are blurred (σ = 1). A map is fitted from the blurred photos to the originals and applied to the
 blurred ones, all of it in either dtype. Differences between the two are on the 0–255 scale; PSNR is to the originals.
@@ -38,9 +39,7 @@ def to_stack(images: list[Image.Image]) -> Stack:
     return np.stack([np.asarray(image, dtype=np.float64) for image in images])
 
 
-def enhance(
-    spec: str, dtype: torch.dtype, mode: TransportMode, clean: list[Image.Image], blurred: list[Image.Image]
-) -> Stack:
+def enhance(spec: str, dtype: str, mode: TransportMode, clean: list[Image.Image], blurred: list[Image.Image]) -> Stack:
     """Return the blurred photos after the transport."""
     autoencoder = load_autoencoder(spec, dtype=dtype, allow_code=True)
     enhancer = Enhancer(autoencoder, fit_images(autoencoder, blurred, clean), mode=mode)
@@ -63,6 +62,7 @@ def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("photos", type=Path, help="folder of photos")
     parser.add_argument("--autoencoder", action="append", help="default: embedded; may be given more than once")
+    parser.add_argument("--dtype", default="bfloat16", help="compared with float32")
     parser.add_argument("--count", type=int, default=8, help="how many photos")
     parser.add_argument("--side", type=int, default=256, help="of the centre crop, in pixels")
     options = parser.parse_args()
@@ -71,19 +71,20 @@ def main() -> None:
     results = {}
     for spec in options.autoencoder or ["embedded"]:
         for mode in (TransportMode.DETAIL, TransportMode.RESIDUAL):
-            exact, rounded = (enhance(spec, dtype, mode, clean, blurred) for dtype in (torch.float32, torch.bfloat16))
+            precise = enhance(spec, "float32", mode, clean, blurred)
+            rounded = enhance(spec, options.dtype, mode, clean, blurred)
             row = {
-                "rms": rms(rounded - exact),
-                "max": float(np.abs(rounded - exact).max()),
-                "change": rms(exact - to_stack(blurred)),
-                "psnr_float32": mean_psnr(exact, to_stack(clean)),
-                "psnr_bfloat16": mean_psnr(rounded, to_stack(clean)),
+                "rms": rms(rounded - precise),
+                "max": float(np.abs(rounded - precise).max()),
+                "change": rms(precise - to_stack(blurred)),
+                "psnr_float32": mean_psnr(precise, to_stack(clean)),
+                f"psnr_{options.dtype}": mean_psnr(rounded, to_stack(clean)),
             }
             results[f"{spec} {mode}"] = row
             print(
-                f"{spec}, {mode}: bfloat16 differs from float32 by {row['rms']:.2f} RMS, {row['max']:.0f} at most, "
-                f"where the transport changes {row['change']:.1f} RMS; "
-                f"PSNR {row['psnr_float32']:.2f} and {row['psnr_bfloat16']:.2f} dB"
+                f"{spec}, {mode}: {options.dtype} differs from float32 by {row['rms']:.3f} RMS, {row['max']:.0f} at "
+                f"most, where the transport changes {row['change']:.1f} RMS; "
+                f"PSNR {row['psnr_float32']:.2f} and {row[f'psnr_{options.dtype}']:.2f} dB"
             )
     save_results(options.json, options, results)
 

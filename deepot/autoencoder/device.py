@@ -9,6 +9,8 @@ import torch
 from deepot.arguments import describe_value, nearest_hint
 from deepot.errors import ArgumentError
 
+EXACT = "exact"
+"""The dtype with which the embedded autoencoder gives the same bits on every CPU: integers in float32."""
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _DEVICES = ("cpu", "cuda", "mps", "xpu")  # for hints at misspelt ones
 
@@ -86,9 +88,14 @@ def parse_dtype(dtype: torch.dtype | str | None, device: torch.device) -> torch.
     """
     if dtype is None:
         return default_dtype(device)
+    if dtype == EXACT:
+        raise ArgumentError(
+            f"dtype is '{EXACT}', which only the embedded autoencoder has, whose weights are integers: give float32, "
+            "bfloat16 or float16"
+        )
     parsed = _DTYPES.get(dtype) if isinstance(dtype, str) else dtype
     if parsed is None or parsed not in _DTYPES.values():
-        hint = nearest_hint(dtype, _DTYPES) if isinstance(dtype, str) else ""
+        hint = nearest_hint(dtype, [*_DTYPES, EXACT]) if isinstance(dtype, str) else ""
         value = str(dtype) if isinstance(dtype, torch.dtype) else describe_value(dtype)
         raise ArgumentError(f"dtype is {value}: give float32, bfloat16 or float16{hint}")
     return parsed

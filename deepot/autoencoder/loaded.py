@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from deepot.arguments import describe_value
-from deepot.autoencoder.device import disable_tf32, parse_device, parse_dtype
+from deepot.autoencoder.device import EXACT, disable_tf32, parse_device, parse_dtype
 from deepot.autoencoder.protocol import Autoencoder
 from deepot.autoencoder.shared_stats import TensorFn, with_shared_statistics
 from deepot.errors import ArgumentTypeError, AutoencoderError
@@ -31,6 +31,7 @@ class LoadedAutoencoder:
             (`deepot.autoencoder.shared_stats`); None if unknown.
         device: where it runs.
         dtype: in which it computes; `encode` and `decode` return float32 whatever this is.
+        is_exact: whether it computes with integers in float32, and gives the same bits on every CPU.
 
     Example:
         >>> import torch
@@ -52,6 +53,12 @@ class LoadedAutoencoder:
     halo_with_shared_stats: int | None
     device: torch.device
     dtype: torch.dtype
+    is_exact: bool = False
+
+    @property
+    def dtype_name(self) -> str:
+        """The dtype as text, such as "float32"; "exact" if it is exact."""
+        return EXACT if self.is_exact else str(self.dtype).removeprefix("torch.")
 
     def __repr__(self) -> str:
         """Return what the autoencoder is and where it runs, in two lines."""
@@ -63,7 +70,7 @@ class LoadedAutoencoder:
             halo = "no known halo"
         return (
             f"LoadedAutoencoder: '{self.name}', {self.channels} channels, {self.factor} × {self.factor} pixels per "
-            f"latent position\n  on {self.device} in {str(self.dtype).removeprefix('torch.')}, {halo}"
+            f"latent position\n  on {self.device} in {self.dtype_name}, {halo}"
         )
 
     @disable_tf32()

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import torch
 
+from deepot.autoencoder.device import EXACT
 from deepot.autoencoder.embedded_network import load_network
+from deepot.autoencoder.exact_network import load_exact_autoencoder
 from deepot.autoencoder.loaded import LoadedAutoencoder, as_autoencoder
 from deepot.autoencoder.pretrained import load_pretrained
 from deepot.errors import AutoencoderError
@@ -28,12 +30,14 @@ def load_autoencoder(
             AutoencoderDC saved by diffusers, followed by `#subfolder` if the weights are in a subfolder; or
             `module:factory`.
         device: where it runs; the first CUDA device if there is one, otherwise the CPU, if None.
-        dtype: in which it computes, such as `torch.float32` or `"float32"`; the default of the device if None.
+        dtype: in which it computes, such as `torch.float32` or `"float32"`; the default of the device if None. The
+            embedded autoencoder on a CPU also has `"exact"`, which gives the same bits on every CPU.
         allow_code: whether `module:factory` may be imported.
 
     Raises:
-        ArgumentError: there is no such device on this machine, or no such dtype.
-        AutoencoderError: it cannot be loaded, or does not follow the protocol.
+        ArgumentError: there is no such device on this machine, or no such dtype; `"exact"` is for the embedded
+            autoencoder on a CPU.
+        AutoencoderError: it cannot be loaded, or does not follow the protocol; or convolutions are not exact.
         SpecError: the factory cannot be imported or called.
 
     Example:
@@ -43,6 +47,8 @@ def load_autoencoder(
     """
     if name == EMBEDDED:
         with as_file(files("deepot.embedded")) as folder:
+            if dtype == EXACT:
+                return load_exact_autoencoder(folder, name, device)
             return as_autoencoder(load_network(folder), name, device=device, dtype=dtype)
     if is_factory(name) and not Path(name).exists():
         if not allow_code:

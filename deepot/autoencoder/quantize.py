@@ -49,15 +49,28 @@ def quantize_weights(weights: Mapping[str, Tensor], bits: int = MAX_BITS) -> dic
 
 def dequantize_weights(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Restore float32 weights from what `quantize_weights` returned, off by at most half a step of their channel."""
-    weights = {}
-    for name, tensor in stored.items():
-        if name.endswith((_SCALE, _SHAPE)):
-            continue
-        if name + _SHAPE in stored:
-            tensor = _decompress(tensor, tuple(stored[name + _SHAPE].tolist()))
-        weight = tensor.float()
-        weights[name] = weight * _broadcast_scale(stored[name + _SCALE], weight) if name + _SCALE in stored else weight
+    weights = {name: tensor.float() for name, tensor in stored.items() if not name.endswith((_SCALE, _SHAPE))}
+    for name, (levels, scale) in stored_kernels(stored).items():
+        weights[name] = levels.float() * _broadcast_scale(scale, levels)
     return weights
+
+
+def stored_kernels(stored: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return the kernels of what `quantize_weights` returned, by name: integers, int8, and the step of each channel.
+
+    Example:
+        >>> import torch
+        >>> stored = quantize_weights({"conv": torch.tensor([[1.0, 0.4]])}, bits=2)
+        >>> stored_kernels(stored)["conv"]
+        (tensor([[1, 0]], dtype=torch.int8), tensor([1.]))
+    """
+    kernels = {}
+    for name, levels in stored.items():
+        if name + _SCALE in stored:
+            packed = name + _SHAPE in stored
+            levels = _decompress(levels, tuple(stored[name + _SHAPE].tolist())) if packed else levels
+            kernels[name] = levels, stored[name + _SCALE]
+    return kernels
 
 
 def fake_quantize(weight: Tensor, bits: int) -> Tensor:

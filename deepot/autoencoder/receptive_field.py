@@ -7,7 +7,7 @@ _POINTWISE = (nn.Identity, nn.Dropout, nn.ReLU, nn.ReLU6, nn.SiLU, nn.GELU, nn.L
 _RESHAPING = (nn.PixelShuffle, nn.PixelUnshuffle)
 _CONTAINERS = (nn.Sequential,)  # a leaf of this class is a stage without layers
 _LOCAL_WITH_SHARED_STATS = (nn.GroupNorm, nn.Linear)  # treat each position independently once statistics are shared
-_CHANNEL_NORMS = ("RMSNorm",)  # class names, here and in diffusers, of norms over the channels of each position
+_OVER_CHANNELS = ("RMSNorm", "ChannelAverage")  # class names, here and in diffusers, of what treats each position alone
 
 
 def receptive_radius(network: nn.Module, example: Tensor, *, shared_stats: bool = False) -> float | None:
@@ -39,7 +39,7 @@ def receptive_radius(network: nn.Module, example: Tensor, *, shared_stats: bool 
             return
         elif (
             not isinstance(module, _POINTWISE + _RESHAPING + _CONTAINERS)
-            and type(module).__name__ not in _CHANNEL_NORMS
+            and type(module).__name__ not in _OVER_CHANNELS
         ):
             is_local = False
 

@@ -22,6 +22,7 @@ class Encoder(nn.Module):
             stage.append(Downsampling(width, next_width))
         self.down_blocks = nn.ModuleList(nn.Sequential(*stage) for stage in stages)
         self.conv_out = _conv(widths[-1], channels)
+        self.average = ChannelAverage(channels)
 
     def forward(self, images: Tensor) -> Tensor:
         """Encode images (B, 3, H, W) in [-1, 1] to latents (B, c, h, w)."""
@@ -29,7 +30,8 @@ class Encoder(nn.Module):
         for stage in self.down_blocks:
             values = stage(values)
         latents: Tensor = self.conv_out(values)
-        return latents + _average_channels(values, latents.shape[1])
+        averages: Tensor = self.average(values)
+        return latents + averages
 
 
 class Decoder(nn.Module):
@@ -61,11 +63,12 @@ class ResBlock(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.conv1, self.conv2 = _conv(width, width), _conv(width, width, bias=False)
+        self.activation = nn.SiLU()
         self.norm = RMSNorm(width)
 
     def forward(self, values: Tensor) -> Tensor:
         """Map (B, C, h, w) to the same shape."""
-        return _normalise(self.norm, self.conv2(F.silu(self.conv1(values)))) + values
+        return _normalise(self.norm, self.conv2(self.activation(self.conv1(values)))) + values
 
 
 class Downsampling(nn.Module):
@@ -74,11 +77,12 @@ class Downsampling(nn.Module):
     def __init__(self, width: int, next_width: int) -> None:
         super().__init__()
         self.conv = _conv(width, next_width // 4)
+        self.average = ChannelAverage(next_width)
 
     def forward(self, values: Tensor) -> Tensor:
         """Map (B, C, h, w) to (B, C', h/2, w/2)."""
-        output = F.pixel_unshuffle(self.conv(values), 2)
-        return output + _average_channels(F.pixel_unshuffle(values, 2), output.shape[1])
+        averages: Tensor = self.average(F.pixel_unshuffle(values, 2))
+        return F.pixel_unshuffle(self.conv(values), 2) + averages
 
 
 class Upsampling(nn.Module):
@@ -107,6 +111,18 @@ class RMSNorm(nn.Module):
         return (values * torch.rsqrt(mean_square + 1e-5)).to(self.weight.dtype) * self.weight + self.bias
 
 
+class ChannelAverage(nn.Module):
+    """Averages neighbouring channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Map (B, C, h, w) to (B, channels, h, w)."""
+        return torch.unflatten(values, 1, (self.channels, -1)).mean(2)
+
+
 def _conv(width: int, next_width: int, *, bias: bool = True) -> nn.Conv2d:
     return nn.Conv2d(width, next_width, 3, padding=1, bias=bias)
 
@@ -119,10 +135,6 @@ def _normalise(norm: nn.Module, values: Tensor) -> Tensor:
     """Normalise (B, C, h, w) over C."""
     output: Tensor = norm(values.movedim(1, -1))
     return output.movedim(-1, 1)
-
-
-def _average_channels(values: Tensor, channels: int) -> Tensor:
-    return torch.unflatten(values, 1, (channels, -1)).mean(2)
 
 
 def _repeat_channels(values: Tensor, channels: int) -> Tensor:

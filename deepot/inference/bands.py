@@ -76,5 +76,5 @@ def scale_bands(change: Tensor, factor: int, gains: BandGains) -> Tensor:
 
 def luma_difference(difference: Tensor) -> Tensor:
     """Return the luma (ITU-R BT.601) of a difference of RGB images (B, 3, H, W), in all three channels."""
-    weights = difference.new_tensor(LUMA_WEIGHTS).view(3, 1, 1)
-    return (difference * weights).sum(1, keepdim=True).expand_as(difference)
+    red, green, blue = (weight * difference[:, [channel]] for channel, weight in enumerate(LUMA_WEIGHTS))
+    return (red + green + blue).expand_as(difference)

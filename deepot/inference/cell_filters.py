@@ -5,10 +5,13 @@ starts at a multiple of `factor` has the same result as the image, except within
 """
 
 import math
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from deepot.fixed_order import enlarge_bilinearly, sum_in_order
 
 _INVERSE_RADIUS = 2  # cells; the inverse filter falls by a factor of 6 from cell to cell
 _REPETITION_RADIUS = 2  # cells: the repeated pattern is averaged over 5 × 5 cells
@@ -50,7 +53,7 @@ def coarse(image: Tensor, factor: int) -> Tensor:
     values, kernel = cell_means(image, factor), _inverse_kernel(factor)
     for dim in (2, 3):
         values = _filter_axis(values, kernel, dim)
-    return functional.interpolate(values, scale_factor=factor, mode="bilinear", align_corners=False)
+    return enlarge_bilinearly(values, factor)
 
 
 def detail(image: Tensor, factor: int) -> Tensor:
@@ -72,8 +75,10 @@ def remove_repetition(image: Tensor, factor: int) -> Tensor:
     """
     phases = functional.pixel_unshuffle(image, factor)  # (B, C·factor², h, w)
     shape = (*image.shape[:2], factor**2, *phases.shape[2:])
-    patterns = phases.view(shape) - phases.view(shape).mean(2, keepdim=True)
-    weights = 1 / (patterns.square().mean((1, 2)) + _MIN_ENERGY)[:, None]
+    means = sum_in_order(phases.view(shape), 2) / factor**2
+    patterns = phases.view(shape) - means[:, :, None]
+    energies = sum_in_order(patterns.square().flatten(1, 2), 1) / (shape[1] * factor**2)
+    weights = 1 / (energies + _MIN_ENERGY)[:, None]
 
     def average(values: Tensor) -> Tensor:
         side = 2 * _REPETITION_RADIUS + 1
@@ -89,7 +94,8 @@ def _inverse_kernel(factor: int) -> list[float]:
     neighbour = sum(offset for offset in offsets if offset > 0) / factor
     centre = 1 - 2 * neighbour
     ratio = (-centre + math.sqrt(centre**2 - 4 * neighbour**2)) / (2 * neighbour)
-    values = [ratio ** abs(place) for place in range(-_INVERSE_RADIUS, _INVERSE_RADIUS + 1)]
+    powers = list(accumulate(range(_INVERSE_RADIUS), lambda power, _: power * ratio, initial=1.0))
+    values = [*reversed(powers[1:]), *powers]
     return [value / sum(values) for value in values]
 
 

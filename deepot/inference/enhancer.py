@@ -25,7 +25,7 @@ from deepot.inference.tile_options import TileOptions
 from deepot.inference.tiled_autoencoder import check_finite, encode_tiled, make_tile_decoder
 from deepot.photo import Pixels
 from deepot.tiling import Span, StitchedBlock, TilePlan, retry_with_smaller_tiles
-from deepot.transport import PatchNll, TransportMap
+from deepot.transport import LatentOperator, PatchNll, TransportMap, make_exact_operator
 
 _CHUNK_VALUES = 4_000_000  # latent values compared at a time: 32 MB in float64
 
@@ -101,7 +101,8 @@ class Enhancer:
             ArgumentError: α is neither a number from −4 to 4 nor a goal, there is no such mode, or nothing of that name
                 to preserve.
             ArgumentTypeError: The autoencoder is not loaded, or the map is no map.
-            MapError: The map was fitted with another autoencoder, or without as many pairs as a goal needs.
+            MapError: The map was fitted with another autoencoder, or without as many pairs as a goal needs, or is a
+                mixture, and the autoencoder is exact.
         """
         check_loaded(autoencoder)
         if not isinstance(transport_map, TransportMap):
@@ -118,7 +119,12 @@ class Enhancer:
         names = [preserve] if isinstance(preserve, str) else preserve
         preserved = frozenset(parse_choice(Preserve, name, "preserve") for name in names)
         self.composition = Composition(mode, autoencoder.factor, transport_map.tone, preserved, transport_map.gains)
-        self._operator = transport_map.operator_on(autoencoder.device, keep_mean=Preserve.MEAN in preserved)
+        keep_mean = Preserve.MEAN in preserved
+        self._operator: LatentOperator = (
+            make_exact_operator(transport_map.parameters, transport_map.info, keep_mean=keep_mean)
+            if autoencoder.is_exact
+            else transport_map.operator_on(autoencoder.device, keep_mean=keep_mean)
+        )
         self._patch_nll = PatchNll(transport_map.reference, transport_map.info.patch_size, device=autoencoder.device)
 
     def __repr__(self) -> str:

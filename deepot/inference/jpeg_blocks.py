@@ -2,6 +2,7 @@
 
 A unit is the smallest area of complete blocks of all components (8 × 8 to 16 × 16 pixels). Units depend on nothing
 outside of them: colours are converted by the matrix of JFIF in floating point, and subsampled by the mean of a box.
+Products with matrices are sums in a fixed order, and matrices are literals, so that processors give the same bits.
 """
 
 from collections.abc import Sequence
@@ -18,18 +19,49 @@ S = TypeVar("S", np.uint8, np.bool_)
 _TO_YCC = np.array(
     [[0.299, 0.587, 0.114], [-0.299 / 1.772, -0.587 / 1.772, 0.5], [0.5, -0.587 / 1.402, -0.114 / 1.402]]
 )  # ITU-R BT.601, full range
-_FROM_YCC = np.linalg.inv(_TO_YCC)
+_FROM_YCC = np.array(
+    [[1.0, 0.0, 1.402], [1.0, -0.114 * 1.772 / 0.587, -0.299 * 1.402 / 0.587], [1.0, 1.772, 0.0]]
+)  # its inverse
 _LEVEL_SHIFT = 128.0
+_HALF_COSINES = (
+    0.5,
+    0.4903926402016152,
+    0.46193976625564337,
+    0.4157348061512726,
+    0.35355339059327373,
+    0.27778511650980114,
+    0.1913417161825449,
+    0.09754516100806414,
+)  # cos(π k / 16) / 2
 
 
 def _dct_matrix() -> Array:
     frequency, position = np.mgrid[:BLOCK, :BLOCK]
-    matrix: Array = np.cos(np.pi / BLOCK * (position + 0.5) * frequency) * np.sqrt(2 / BLOCK)
-    matrix[0] /= np.sqrt(2)
+    quadrant, step = np.divmod((2 * position + 1) * frequency, BLOCK)  # of the cosine's period
+    quarter = np.array([*_HALF_COSINES, 0.0])
+    matrix: Array = np.where(quadrant % 2 == 0, quarter[step], quarter[BLOCK - step])
+    matrix *= np.where((quadrant % 4 == 0) | (quadrant % 4 == 3), 1, -1)
+    matrix[0] = _HALF_COSINES[BLOCK // 2]
     return matrix
 
 
 _DCT = _dct_matrix()
+
+
+def _multiply(matrix: Array, values: Array) -> Array:
+    """Return the product of a matrix (m, n) with values (n, …)."""
+    product: Array = np.multiply.outer(matrix[:, 0], values[0])
+    for column, each in zip(matrix.T[1:], values[1:], strict=True):
+        product += np.multiply.outer(column, each)
+    return product
+
+
+def _multiply_blocks(matrix: Array, blocks: Array) -> Array:
+    """Return matrix · block · matrixᵀ of each of (…, 8, 8)."""
+    for _ in range(2):
+        columns = np.ascontiguousarray(np.moveaxis(blocks, -1, 0))
+        blocks = np.moveaxis(_multiply(matrix, columns), 0, -2)
+    return blocks
 
 
 def cut_units(samples: NDArray[S], unit: tuple[int, int], row: int, n_rows: int) -> NDArray[S]:
@@ -53,12 +85,12 @@ def join_units(units: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
 
 def to_coefficients(units: NDArray[np.generic], coding: JpegCoefficients) -> list[Array]:
     """Return the coefficients of units (n, C, h, w) of each component, not quantised, (n, blocks, 8, 8)."""
-    planes = units.astype(np.float64) - _LEVEL_SHIFT
+    planes: Array = np.ascontiguousarray(units.swapaxes(0, 1), np.float64)
     if coding.is_ycc:
-        planes = np.einsum("kc,nchw->knhw", _TO_YCC, planes + _LEVEL_SHIFT)
+        planes = _multiply(_TO_YCC, planes)
         planes[0] -= _LEVEL_SHIFT
     else:
-        planes = planes.swapaxes(0, 1)
+        planes -= _LEVEL_SHIFT
     return [_transform(plane, component) for plane, component in zip(planes, coding.components, strict=True)]
 
 
@@ -68,10 +100,9 @@ def to_change(coefficients: Sequence[Array], coding: JpegCoefficients) -> Array:
         [
             _invert(values, component, coding.unit)
             for values, component in zip(coefficients, coding.components, strict=True)
-        ],
-        axis=1,
+        ]
     )
-    return np.einsum("ck,nkhw->nchw", _FROM_YCC, planes) if coding.is_ycc else planes
+    return (_multiply(_FROM_YCC, planes) if coding.is_ycc else planes).swapaxes(0, 1)
 
 
 def unit_coefficients(coding: JpegCoefficients, row: int, n_rows: int) -> list[Array]:
@@ -101,13 +132,12 @@ def _transform(plane: Array, component: JpegComponent) -> Array:
     high, broad = height // component.down, width // component.across
     samples = plane.reshape(n_units, high, component.down, broad, component.across).mean((2, 4))
     blocks = samples.reshape(n_units, high // BLOCK, BLOCK, broad // BLOCK, BLOCK).swapaxes(2, 3)
-    values: Array = _DCT @ blocks.reshape(n_units, -1, BLOCK, BLOCK) @ _DCT.T
-    return values
+    return _multiply_blocks(_DCT, blocks.reshape(n_units, -1, BLOCK, BLOCK))
 
 
 def _invert(coefficients: Array, component: JpegComponent, unit: tuple[int, int]) -> Array:
     """Return the plane of pixels (n, h, w) that has these coefficients: samples repeated over their box."""
     high, broad = unit[0] // component.down, unit[1] // component.across
-    blocks = (_DCT.T @ coefficients @ _DCT).reshape(-1, high // BLOCK, broad // BLOCK, BLOCK, BLOCK)
+    blocks = _multiply_blocks(_DCT.T, coefficients).reshape(-1, high // BLOCK, broad // BLOCK, BLOCK, BLOCK)
     samples = blocks.swapaxes(2, 3).reshape(-1, high, broad)
     return samples.repeat(component.down, 1).repeat(component.across, 2)

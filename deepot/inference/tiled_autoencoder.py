@@ -68,8 +68,7 @@ def check_finite(autoencoder: LoadedAutoencoder, values: Tensor) -> None:
         AutoencoderError: They are not.
     """
     if not all(map(math.isfinite, (float(extreme) for extreme in values.aminmax()))):  # NaN is both extremes
-        dtype = str(autoencoder.dtype).removeprefix("torch.")
         raise AutoencoderError(
-            f"autoencoder '{autoencoder.name}' returned values that are not finite in {dtype}: if the range of that "
-            "dtype is too small for it, set compute.dtype to float32 or bfloat16"
+            f"autoencoder '{autoencoder.name}' returned values that are not finite in {autoencoder.dtype_name}: if the "
+            "range of that dtype is too small for it, set compute.dtype to float32 or bfloat16"
         )

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from deepot.fixed_order import enlarge_bilinearly
+
 _CELL_PIXELS = 4  # side of the squares of pixels for which one colour each is kept
 _BAND_ROWS = 256  # rows that are averaged at a time, a multiple of the cell
 
@@ -70,7 +72,7 @@ def _pull_push(colours: Tensor, known: Tensor) -> Tensor:
     padding = (0, width % 2, 0, height % 2)
     coverage = F.avg_pool2d(F.pad(known.float(), padding), 2)
     small = F.avg_pool2d(F.pad(colours * known, padding), 2) / coverage.clamp(min=0.25)
-    large = F.interpolate(_pull_push(small, coverage > 0), scale_factor=2.0, mode="bilinear", align_corners=False)
+    large = enlarge_bilinearly(_pull_push(small, coverage > 0), 2)
     return torch.where(known, colours, large[:, :, :height, :width])
 
 

@@ -268,7 +268,8 @@ class Pixels:
     def _add_rgb_chunk(self, samples: NDArray[Any], alpha: NDArray[Any] | None, delta: NDArray[np.float32]) -> None:
         """Add a difference of RGB values (h, w, 3) to samples (h, w, C), in place."""
         if samples.shape[2] == 1:
-            delta = delta @ np.array(LUMA_WEIGHTS, dtype=np.float32)[:, None]
+            red, green, blue = (np.float32(weight) * delta[:, :, [k]] for k, weight in enumerate(LUMA_WEIGHTS))
+            delta = red + green + blue
         if self.colour_space is not None:
             delta = self.colour_space.delta_to_samples(samples, np.broadcast_to(delta, (*delta.shape[:2], 3)))
         elif samples.shape[2] == 4:

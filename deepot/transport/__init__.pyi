@@ -18,6 +18,7 @@ from .error_curve import (
     check_alpha,
     parse_photo_limit,
 )
+from .exact_operator import ExactPatchTransport, make_exact_operator
 from .gaussian import Gaussian, affine_transport, transport_matrix, wasserstein2_squared
 from .map_fit import fit_map
 from .map_info import MapInfo
@@ -50,6 +51,7 @@ __all__ = [
     "CompanionFit",
     "EnergySums",
     "ErrorCurve",
+    "ExactPatchTransport",
     "Gaussian",
     "LatentOperator",
     "MapInfo",
@@ -85,6 +87,7 @@ __all__ = [
     "fit_photo_curves",
     "fit_tone",
     "load_map_kind",
+    "make_exact_operator",
     "measure_drift_distance",
     "merge_in_order",
     "parse_photo_limit",

@@ -101,6 +101,8 @@ class PatchTransport:
         True
     """
 
+    max_values = _MAX_TRANSPORTED_VALUES
+
     def __init__(
         self,
         matrix: Tensor,
@@ -137,7 +139,7 @@ class PatchTransport:
             (B, c, h, w).
         """
         p, radius, (height, width) = self.patch_size, self.patch_size // 2, latents.shape[-2:]
-        max_rows = max(1, _MAX_TRANSPORTED_VALUES // (latents.shape[1] * width))
+        max_rows = max(1, self.max_values // (latents.shape[1] * width))
         output = torch.empty_like(latents)
         for rows in _split_axis(height, p):
             for band in rows.split(max_rows):
@@ -154,21 +156,25 @@ class PatchTransport:
         """Return kernels and biases, as channels, of positions with these offsets in the patches that cover them."""
         key = rows, columns
         if key not in self._kernels:
-            p, channels = self.patch_size, len(self._bias)
-            (first, bottom), (left, right) = (_Span(0, len(offsets), offsets).input_range(p) for offsets in key)
-            size = len(rows), len(columns), channels
-            kernel = torch.zeros(*size, channels, bottom - first, right - left, dtype=torch.float64)
-            bias = torch.zeros(*size, dtype=torch.float64)
-            for (i, heights), (j, widths) in product(enumerate(rows), enumerate(columns)):
-                for row, column in product(heights, widths):
-                    y, x = i - row - first, j - column - left
-                    kernel[i, j, ..., y : y + p, x : x + p] += self._matrix[:, row, column]
-                    bias[i, j] += self._bias[:, row, column]
-                kernel[i, j] /= len(heights) * len(widths)
-                bias[i, j] /= len(heights) * len(widths)
-            kernel, bias = kernel.flatten(0, 2), bias.flatten()
+            kernel, bias = self._make_kernel(rows, columns)
             self._kernels[key] = kernel.to(self._device, self._dtype), bias.to(self._device, self._dtype)
         return self._kernels[key]
+
+    def _make_kernel(self, rows: tuple[range, ...], columns: tuple[range, ...]) -> tuple[Tensor, Tensor]:
+        """Return what `_kernel_for` does, in float64."""
+        p, channels = self.patch_size, len(self._bias)
+        (first, bottom), (left, right) = (_Span(0, len(offsets), offsets).input_range(p) for offsets in (rows, columns))
+        size = len(rows), len(columns), channels
+        kernel = torch.zeros(*size, channels, bottom - first, right - left, dtype=torch.float64)
+        bias = torch.zeros(*size, dtype=torch.float64)
+        for (i, heights), (j, widths) in product(enumerate(rows), enumerate(columns)):
+            for row, column in product(heights, widths):
+                y, x = i - row - first, j - column - left
+                kernel[i, j, ..., y : y + p, x : x + p] += self._matrix[:, row, column]
+                bias[i, j] += self._bias[:, row, column]
+            kernel[i, j] /= len(heights) * len(widths)
+            bias[i, j] /= len(heights) * len(widths)
+        return kernel.flatten(0, 2), bias.flatten()
 
 
 def _split_axis(length: int, patch_size: int) -> Iterator[_Span]:

@@ -218,7 +218,8 @@ class ToneCurve:
         table = self.shifts.to(rgb) / (LEVELS - 1)
         planes = []
         for channel, (index, weight) in enumerate(zip(below.unbind(1), part.unbind(1), strict=True)):
-            planes.append(torch.lerp(table[channel][index], table[channel][index + 1], weight))
+            start, stop = table[channel][index], table[channel][index + 1]
+            planes.append(start + weight * (stop - start))
         return (rgb + torch.stack(planes, dim=1)).clamp(0, 1)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from deepot.inference import Consistency
-from deepot.transport import CalibrationKind
+from deepot.transport import CalibrationKind, parse_photo_limit
 from pipeline.config.mark_source import MarkSource
 from pipeline.config.notifications import Notifications
 from pipeline.config.output_layout import fixed_folder
@@ -119,6 +119,27 @@ class Job(ConfigSection):
             raise ValueError(
                 f"transport.consistency is jpeg, but restorer is {self.restorer}, so that the restored photo is not "
                 "what the JPEG file holds: set it to auto, or leave out the restorer"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_exact(self) -> "Job":
+        if self.compute.dtype != "exact":
+            return self
+        if self.autoencoder != "embedded":
+            raise ValueError(
+                f"compute.dtype is exact, which only the embedded autoencoder has, but autoencoder is "
+                f"{self.autoencoder}: leave out one of the two"
+            )
+        if self.map is None and self.transport.mixture_components > 1:
+            raise ValueError(
+                f"compute.dtype is exact, but transport.mixture_components is {self.transport.mixture_components}, and "
+                "only the map of a single Gaussian can be applied exactly: leave out one of the two"
+            )
+        if parse_photo_limit(self.transport.alpha) is not None:
+            raise ValueError(
+                f"compute.dtype is exact, but transport.alpha is {self.transport.alpha}, chosen by scores whose last "
+                "digits depend on the processor: give a number, or a goal for all photos"
             )
         return self
 

@@ -238,7 +238,9 @@ class Tiles(ConfigSection):
 class Compute(ConfigSection):
     """What the work runs on; only dtype changes results."""
 
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="auto: the device's fastest")
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "exact"] = Field(
+        "auto", description="auto: the device's fastest; exact: the same bytes on every CPU, embedded autoencoder only"
+    )
     pool: Literal["auto", "local", "ray"] = Field(
         "auto",
         description="local: worker processes on this machine; ray: on Ray; auto: local for up to 200 photos without "

@@ -45,7 +45,7 @@ def load_models(job: Job, allow_code: bool) -> Models:
         DeepotError: a model cannot be loaded.
     """
     set_torch_threads(job)
-    dtype = None if job.compute.dtype == "auto" else getattr(torch, job.compute.dtype)
+    dtype = None if job.compute.dtype == "auto" else job.compute.dtype
     restorer = load_restorer(job.restorer, allow_code=allow_code)
     return Models(
         autoencoder=load_autoencoder(job.autoencoder, dtype=dtype, allow_code=allow_code),

@@ -84,7 +84,7 @@ class ShardWorker:
         has_weight = transport.companion_weight is not None  # that of a pilot run may have none
         self._mixes_companions = config.job.has_companion and has_weight and self._enhancer.alpha > 1
         self._constant_columns = {
-            "dtype": str(self._models.autoencoder.dtype).removeprefix("torch."),
+            "dtype": self._models.autoencoder.dtype_name,
             "alpha": self._enhancer.alpha,
             "tone_share": transport.tone.share if transport.tone else 0.0,
             "companion_weight": (config.job.has_companion and transport.companion_weight) or 0.0,

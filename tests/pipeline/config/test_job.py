@@ -242,3 +242,18 @@ def test_strength_beside_alpha_and_out_of_range_is_refused():
     for strength in (6, -4, "half", float("nan")):
         with pytest.raises(ConfigError, match=r"transport\.strength"):
             parse_job(PAIRED | {"transport": {"strength": strength}})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"autoencoder": "owner/name"}, "only the embedded autoencoder has, but autoencoder is owner/name"),
+        ({"transport": {"mixture_components": 3}}, r"transport\.mixture_components is 3, and only the map of a single"),
+        ({"transport": {"alpha": "per-photo"}}, r"transport\.alpha is per-photo, chosen by scores whose last digits"),
+    ],
+)
+def test_exact_computation_of_what_cannot_be_exact_is_refused(changes, message):
+    exact = PAIRED | {"autoencoder": "embedded", "compute": {"dtype": "exact"}}
+    assert parse_job(exact).compute.dtype == "exact"
+    with pytest.raises(ConfigError, match=message):
+        parse_job(exact | changes)
