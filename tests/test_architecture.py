@@ -62,7 +62,7 @@ MAY_IMPORT = {
     "pipeline.cluster": ("autoencoder spec", "config errors storage telemetry workers"),
     "pipeline.local": ("", "config errors telemetry workers"),
     "pipeline.maintenance": (
-        "inference",
+        "inference photo",
         "calibration config errors imageio outputs progress runs sources storage workers",
     ),
     "pipeline.reporting": (
