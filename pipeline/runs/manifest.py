@@ -133,7 +133,7 @@ def read_output_uris(run: RunPaths, file: ManifestFile) -> list[str]:
         FileNotFoundError: the file is missing.
         RunError: it is not the file that was described.
     """
-    with pq.ParquetFile(io.BytesIO(_read_checked(run, file))) as parquet:
+    with pq.ParquetFile(pa.BufferReader(_read_checked(run, file))) as parquet:
         column = parquet.read(columns=["output_uri"], use_threads=False).column(0)
     return column.drop_null().to_pylist()  # type: ignore[no-any-return]
 
