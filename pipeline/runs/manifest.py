@@ -114,8 +114,8 @@ def parse_manifest_file(uri: str, data: bytes) -> pa.Table:
         RunError: they are not a manifest file of a version that this deepot reads.
     """
     try:
-        with pq.ParquetFile(io.BytesIO(data)) as parquet:
-            table = parquet.read()
+        with pq.ParquetFile(pa.BufferReader(data)) as parquet:
+            table = parquet.read(use_threads=False)  # a few rows
         version = (table.schema.metadata or {}).get(VERSION_KEY, MANIFEST_VERSION.encode()).decode(errors="replace")
         if version == MANIFEST_VERSION:
             table = conform_to_schema(table)
