@@ -12,7 +12,7 @@ from collections import deque
 from pathlib import Path
 
 from benchmarks._results import make_parser, peak_rss_mib, save_results, time_call
-from benchmarks._synthetic_runs import IMAGES_PER_SHARD, iter_synthetic_entries
+from benchmarks._synthetic_runs import IMAGES_PER_SHARD, iter_synthetic_entries, write_shard_result
 from pipeline.progress import NullProgress
 from pipeline.runs import (
     ManifestFile,
@@ -21,13 +21,10 @@ from pipeline.runs import (
     extend_plan,
     finalize_run,
     iter_shards_by_descending_cost,
-    new_attempt_name,
-    new_row,
     read_plan,
-    write_manifest_file,
 )
 from pipeline.stages import ShardScheduler
-from pipeline.storage import join_uri, write
+from pipeline.storage import write
 from pipeline.workers import WorkItem
 
 _MAX_IN_FLIGHT = 8
@@ -39,10 +36,7 @@ class InstantWorkerPool:
     def __init__(self, run: RunPaths) -> None:
         """Write the manifest file."""
         self._items: deque[WorkItem] = deque()
-        write(join_uri(run.uri, "result.png"), b"")
-        result = {"status": "ok", "output_uri": join_uri(run.uri, "result.png")}
-        rows = [new_row(entry, 0, 1) | result for entry in iter_synthetic_entries(IMAGES_PER_SHARD)]
-        self._manifest_file = write_manifest_file(run, f"{new_attempt_name(run, 0, 1)}.parquet", rows)
+        self._manifest_file = write_shard_result(run)
 
     def free_slots(self) -> int:
         """Return how many more items may be submitted."""

@@ -1,4 +1,4 @@
-"""Everything but the autoencoder: photos per second, memory over time, and the time until the first result.
+"""Everything but the autoencoder: shards and photos per second, memory over time, the time until the first result.
 
     python benchmarks/bench_scheduling.py PHOTOS --json bench-output/bench_scheduling.json
 
@@ -6,6 +6,12 @@ Crops of the photos, as JPEG files on a local disk, go through `deepot apply` in
 autoencoder that does nothing. The rate is that of the photos that a long run has more than a short one, so start-up
 does not count. The first result is timed from the start of `deepot run`, with the embedded autoencoder, until the first
 photo lies in the output folder.
+
+What the driver alone does for a shard is measured with workers that answer at once, on a cluster that is none, for
+several numbers of workers; in CPU time of its main thread and of all its threads, which write the commits. Without
+PHOTOS nothing else is measured:
+
+    python benchmarks/bench_scheduling.py --workers 10 100 1000 5000 --repeats 5 --folder /dev/shm
 """
 
 import argparse
@@ -26,7 +32,13 @@ import yaml
 from PIL import Image
 
 from benchmarks._results import make_parser, save_results
-from pipeline.runs import RunPaths, read_manifest
+from benchmarks._synthetic_runs import IMAGES_PER_SHARD, iter_synthetic_entries, write_shard_result
+from pipeline.config import parse_job
+from pipeline.progress import NullProgress
+from pipeline.runs import RunPaths, extend_plan, read_manifest, read_plan
+from pipeline.stages import ShardScheduler
+from pipeline.storage import write
+from tests.support.fake_cluster import FakeCluster, fake_ray_pool
 
 ROOT = Path(__file__).resolve().parents[1]
 _MEMORY_INTERVAL_S = 0.5
@@ -155,10 +167,44 @@ def time_first_result(work: Path, photos: Path, images: int, side: int) -> dict[
     return {"first": first, "all": total}
 
 
+def time_driver(workers: int, shards: int, folder: Path | None) -> dict[str, float]:
+    """Return the CPU milliseconds per shard of the main thread and of all threads of a driver with fake workers."""
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        run = RunPaths(name)
+        write(run.run_json, b"{}")
+        extend_plan(run, iter_synthetic_entries(IMAGES_PER_SHARD * shards), IMAGES_PER_SHARD)
+        job = parse_job({"input": "s3://archive/scans", "output": name, "calibration": {"degradation": "blur"}})
+        result = write_shard_result(run)
+        with fake_ray_pool(job, workers, FakeCluster(lambda _: result)) as pool:
+            scheduler = ShardScheduler(run, pool, NullProgress())
+            main, process = time.thread_time(), time.process_time()
+            scheduler.run_shards(read_plan(run))
+            main, process = time.thread_time() - main, time.process_time() - process
+    return {"main_ms": 1000 * main / shards, "all_ms": 1000 * process / shards}
+
+
+def measure_driver(options: argparse.Namespace) -> dict[int, dict[str, list[float]]]:
+    """Measure the driver with every number of workers, in turns; a repetition before the others does not count."""
+    results = {count: {"main_ms": list[float](), "all_ms": list[float]()} for count in options.workers}
+    for repeat in range(options.repeats + 1):
+        for count in options.workers:
+            shards = options.shards if repeat else 2 * count
+            for name, milliseconds in time_driver(count, shards, options.folder).items():
+                results[count][name] += [milliseconds] if repeat else []
+    for count, found in results.items():
+        main, threads = (float(np.median(found[name])) for name in ("main_ms", "all_ms"))
+        print(f"{count:5} workers: {main:.3f} ms of the main thread per shard, {1000 / main:,.0f} shards/s; "
+              f"all threads {threads:.3f} ms, {1000 / threads:,.0f} shards/s", flush=True)  # fmt: skip
+    return results
+
+
 def main() -> None:
-    """Measure the rate, then the first result."""
+    """Measure the driver, the rate, then the first result."""
     parser = make_parser(__doc__)
-    parser.add_argument("photos", type=Path, help="folder of photos to take crops from")
+    parser.add_argument("photos", type=Path, nargs="?", help="folder of photos to take crops from")
+    parser.add_argument("--workers", type=int, nargs="*", default=[10, 100, 1000, 5000], help="that answer at once")
+    parser.add_argument("--shards", type=int, default=10_000, help="that these workers do")
+    parser.add_argument("--repeats", type=int, default=3, help="of the driver's measurement")
     parser.add_argument("--images", type=int, default=10_000, help="of the long run; 0 leaves the rate out")
     parser.add_argument("--short", type=int, default=500, help="of the short run")
     parser.add_argument("--side", type=int, default=128, help="of the crops")
@@ -166,11 +212,12 @@ def main() -> None:
     parser.add_argument("--cold-side", type=int, default=192)
     parser.add_argument("--folder", type=Path, help="where to write; default: a temporary folder")
     options = parser.parse_args()
+    results: dict[str, Any] = {"driver": measure_driver(options)}
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
-        work, results = Path(name), {}
-        if options.images:
+        work = Path(name)
+        if options.photos and options.images:
             results["rate"] = measure_rate(work, options.photos, options)
-        if options.cold_images:
+        if options.photos and options.cold_images:
             results["first_result"] = time_first_result(work, options.photos, options.cold_images, options.cold_side)
     save_results(options.json, options, results)
 

@@ -2,8 +2,10 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any
 
 from pipeline.cluster.import_check import describe_import_failure
@@ -12,7 +14,13 @@ from pipeline.config import Compute, Job
 from pipeline.errors import PipelineError
 from pipeline.storage import node_name
 from pipeline.telemetry import current_log_format, set_worker_count
-from pipeline.workers import MAX_TASKS_IN_FLIGHT, WorkerResources, plan_workers, with_fixed_gpu_share
+from pipeline.workers import (
+    MAX_TASKS_IN_FLIGHT,
+    ReadyWorkers,
+    WorkerResources,
+    plan_workers,
+    with_fixed_gpu_share,
+)
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +34,7 @@ _PENDING_WARNING_S = 60.0  # without any worker, until the first warning and bet
 _MAX_MESSAGE_CHARS = 500
 
 
-@dataclass
+@dataclass(eq=False)
 class PooledActor:
     """An actor of the pool.
 
@@ -61,31 +69,30 @@ class ActorPool:
         self._job, self._allow_code = job, allow_code
         self._compute = job.compute
         self._actor_class: Any = None
-        self._actors: list[PooledActor] = []
-        self._pending: dict[Any, PooledActor] = {}
+        self._actors: dict[PooledActor, None] = {}  # in the order in which they were started
+        self._pending: dict[Future[Any], PooledActor] = {}
         self._failed_starts = 0
         self._refreshed_at = 0.0
         self._empty_since = time.monotonic()
         self.max_size = 0
         """The largest number of actors that there is work for."""
+        self.ready = ReadyWorkers[PooledActor]()
+        """The actors that have started."""
+        self.ended: SimpleQueue[Future[Any]] = SimpleQueue()
+        """What has ended of what is watched, in this order: calls, and starts of actors."""
 
     def __len__(self) -> int:
         return len(self._actors)
 
     @property
-    def pending(self) -> Mapping[Any, PooledActor]:
-        """The actors that have not started yet, by the reference that becomes ready when they have."""
+    def pending(self) -> Mapping[Future[Any], PooledActor]:
+        """The actors that have not started yet, by the future that ends when they have."""
         return self._pending
 
     @property
     def resources(self) -> WorkerResources:
         """The number of workers that the cluster has room for now, and what Ray reserves for each of them."""
         return plan_cluster_workers(self._compute)
-
-    @property
-    def running(self) -> Iterator[PooledActor]:
-        """The actors that have started."""
-        return (actor for actor in self._actors if actor.node_id)
 
     def start(self) -> None:
         """Start as many actors as the cluster has room for and there is work for."""
@@ -111,10 +118,16 @@ class ActorPool:
         idle = [actor for actor in self._actors if not actor.n_in_flight]
         for actor in sorted(idle, key=lambda actor: actor.node_id is not None)[: max(0, count)]:
             ray.kill(actor.handle)
-            self._actors.remove(actor)
-            self._pending = {ready: other for ready, other in self._pending.items() if other is not actor}
+            self._forget(actor)
+        self._pending = {start: actor for start, actor in self._pending.items() if actor in self._actors}
 
-    def on_actor_ready(self, ready_ref: Any) -> None:  # noqa: ANN401 — Ray has no types
+    def watch(self, reference: Any) -> Future[Any]:  # noqa: ANN401 — Ray has no types
+        """Return the future of a reference; once it ends, it is in `ended`."""
+        future: Future[Any] = reference.future()
+        future.add_done_callback(self.ended.put)
+        return future
+
+    def on_actor_ready(self, start: Future[Any]) -> None:
         """Note that an actor has started, or failed to.
 
         Raises:
@@ -122,12 +135,12 @@ class ActorPool:
         """
         import ray
 
-        actor = self._pending.pop(ready_ref)
+        actor = self._pending.pop(start)
         try:
-            actor.node_id = ray.get(ready_ref)
+            actor.node_id = start.result()
         except ray.exceptions.RayError as error:
             max_failed_starts = _MAX_FAILED_STARTS_PER_ACTOR * len(self._actors)  # a lost node takes several at once
-            self._actors.remove(actor)
+            self._forget(actor)
             self._failed_starts += 1
             was_killed = isinstance(error, ray.exceptions.OutOfMemoryError)  # the youngest, whoever takes the memory
             if getattr(error, "actor_init_failed", not was_killed) or self._failed_starts >= max_failed_starts:
@@ -135,6 +148,7 @@ class ActorPool:
                 raise PipelineError(f"no worker can start: {message}") from error
             return
         self._failed_starts = 0
+        self.ready.add(actor)
         self.export_size()
 
     def died_with_node(self, actor: PooledActor, error: Exception) -> bool:
@@ -146,13 +160,13 @@ class ActorPool:
     def remove(self, actor: PooledActor) -> None:
         """Remove a dead actor and start another one in its place."""
         if actor in self._actors:
-            self._actors.remove(actor)
+            self._forget(actor)
             self.export_size()
             self._scale_up()
 
     def export_size(self) -> None:
         """Export the number of actors that have started as a metric."""
-        set_worker_count(sum(1 for _ in self.running))
+        set_worker_count(len(self.ready))
 
     def close(self) -> None:
         """Stop all actors, whatever they are doing."""
@@ -162,7 +176,12 @@ class ActorPool:
             ray.kill(actor.handle)
         self._actors.clear()
         self._pending.clear()
+        self.ready.clear()
         set_worker_count(0)
+
+    def _forget(self, actor: PooledActor) -> None:
+        del self._actors[actor]
+        self.ready.discard(actor)
 
     def _scale_up(self) -> None:
         """Start actors if there are fewer than the cluster has room for and there is work for."""
@@ -171,13 +190,13 @@ class ActorPool:
         for _ in range(wanted - len(self._actors)):
             arguments = self._job, self._allow_code, current_log_format(), node_name()
             actor = PooledActor(self._actor_class.remote(*arguments))
-            self._actors.append(actor)
-            self._pending[actor.handle.ready.remote()] = actor
+            self._actors[actor] = None
+            self._pending[self.watch(actor.handle.ready.remote())] = actor
 
     def _warn_if_pending(self) -> None:
         """Warn if no actor has started for a while: Ray reports it in its own logs only."""
         now = time.monotonic()
-        if any(self.running):
+        if self.ready:
             self._empty_since = now
         elif now - self._empty_since > _PENDING_WARNING_S:
             self._empty_since = now

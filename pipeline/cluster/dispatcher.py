@@ -1,6 +1,8 @@
 """The worker pool on Ray."""
 
 import logging
+from concurrent.futures import Future
+from queue import Empty
 from typing import Any
 
 from pipeline.cluster.actor_pool import POLL_INTERVAL_S, ActorPool, PooledActor
@@ -22,6 +24,9 @@ class RayWorkerPool(QueuedWorkerPool[PooledActor]):
     """A `WorkerPool` of Ray actors that each hold the models, as many as the cluster has room for.
 
     What a lost node had goes to other actors and does not count as a death of its worker.
+
+    Ray reports the end of each call by a future; `ray.wait` would look at all calls in progress for every one that
+    ends.
     """
 
     def __init__(self, job: Job, allow_code: bool) -> None:
@@ -39,32 +44,35 @@ class RayWorkerPool(QueuedWorkerPool[PooledActor]):
         super().configure(config, max_workers)
         self.actor_pool.export_size()
 
-    def _call(self, worker: PooledActor, task: Task) -> Any:  # noqa: ANN401 — Ray has no types
+    def _call(self, worker: PooledActor, task: Task) -> Future[Any]:
         if task.function is None:  # its few KB bypass Ray's object store even if that is full
-            return worker.handle.process.remote(self._config, task.argument)
-        return worker.handle.run.remote(task.function, task.argument)
+            reference = worker.handle.process.remote(self._config, task.argument)
+        else:
+            reference = worker.handle.run.remote(task.function, task.argument)
+        return self.actor_pool.watch(reference)
 
     def _poll(self) -> tuple[Task, Any] | None:
-        import ray
-
         self.actor_pool.refresh()
-        ready, _ = ray.wait([*self._in_flight, *self.actor_pool.pending], timeout=POLL_INTERVAL_S)
-        if not ready:
+        try:
+            ended = self.actor_pool.ended.get(timeout=POLL_INTERVAL_S)
+        except Empty:
             return None
-        if ready[0] in self.actor_pool.pending:
-            self.actor_pool.on_actor_ready(ready[0])
+        if ended in self.actor_pool.pending:
+            self.actor_pool.on_actor_ready(ended)
             self._dispatch()
             return None
-        return self._collect(ready[0])
+        if ended not in self._in_flight:
+            return None  # of an actor that was stopped
+        return self._collect(ended)
 
-    def _collect(self, reference: Any) -> tuple[Task, Any] | None:  # noqa: ANN401
+    def _collect(self, ended: Future[Any]) -> tuple[Task, Any] | None:
         """Return an ended call with its outcome; None if its node was lost, so that it waits again."""
         import ray
 
-        task, actor = self._end_call(reference)
+        task, actor = self._end_call(ended)
         outcome: Any
         try:
-            outcome = _get_result(reference)
+            outcome = _get_result(ended)
         except ray.exceptions.OutOfMemoryError as error:  # is no RayActorError
             outcome = WorkerOutOfMemoryError(str(error))
             self.actor_pool.remove(actor)
@@ -85,11 +93,11 @@ class RayWorkerPool(QueuedWorkerPool[PooledActor]):
         return task, outcome
 
 
-def _get_result(reference: Any) -> Any:  # noqa: ANN401
+def _get_result(ended: Future[Any]) -> Any:  # noqa: ANN401 — Ray has no types
     """Return the result of a call, or raise the exception that it raised."""
     import ray
 
     try:
-        return ray.get(reference)
+        return ended.result()
     except ray.exceptions.RayTaskError as error:
         raise (error.cause if isinstance(error.cause, Exception) else error) from None

@@ -1,6 +1,7 @@
 from .distances import load_moments, mean_shift, pairwise_distances, plot_distances
 from .duplicates import find_duplicates
 from .export import export_photos, write_parquet
+from .hamming_groups import group_by_distance
 from .options import MAX_HAMMING_DISTANCE, PHOTO_KINDS
 from .query import open_manifest, select_rows
 
@@ -9,6 +10,7 @@ __all__ = [
     "PHOTO_KINDS",
     "export_photos",
     "find_duplicates",
+    "group_by_distance",
     "load_moments",
     "mean_shift",
     "open_manifest",

@@ -1,7 +1,7 @@
 """Selecting manifest rows of a run with SQL, through DuckDB."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from tempfile import TemporaryDirectory
@@ -13,7 +13,10 @@ from deepot.errors import DeepotError
 from pipeline.errors import ConfigError, RunError
 from pipeline.runs import MANIFEST_SCHEMA, RunPaths, iter_manifest_tables, iter_missing_inputs, require_run
 
-_CREATE_MANIFEST_SQL = "CREATE TABLE manifest AS SELECT * FROM committed WHERE starts_with(coalesce(map_sha256, ''), ?)"
+_ALL_COLUMNS = tuple(MANIFEST_SCHEMA.names)
+_CREATE_MANIFEST_SQL = (
+    "CREATE TABLE manifest AS SELECT {columns} FROM committed WHERE starts_with(coalesce(map_sha256, ''), ?)"
+)
 """A table and not a view, as sub-queries read it several times and the stream can be read only once."""
 _KEEP_LATEST_ROWS_SQL = (
     "DELETE FROM manifest WHERE rowid NOT IN (SELECT arg_max(rowid, shard) FROM manifest GROUP BY file_name)"
@@ -25,7 +28,12 @@ _DUCKDB_SETTINGS: dict[str, str | bool | int | float | list[str]] = {"enable_ext
 
 
 def select_rows(
-    run: RunPaths, where: str = "true", order: str = "file_name", limit: int | None = None, map_sha256: str = ""
+    run: RunPaths,
+    where: str = "true",
+    order: str = "file_name",
+    limit: int | None = None,
+    map_sha256: str = "",
+    columns: Sequence[str] = _ALL_COLUMNS,
 ) -> pa.Table:
     """Select the latest committed row of every photo of a run.
 
@@ -36,15 +44,17 @@ def select_rows(
         order: SQL expressions to sort by.
         limit: maximum number of rows.
         map_sha256: if given, select from the rows of this map only; the first digits are enough.
+        columns: the columns of the result; only these, `file_name` and `shard` can be used in `where` and `order`.
 
     Raises:
         ConfigError: DuckDB rejects an expression.
         RunError: the folder has no run, a manifest file differs from its commit, or there is too little memory.
     """
-    with open_manifest(run, map_sha256) as connection:
+    with open_manifest(run, map_sha256, columns) as connection:
         try:
             relation = connection.table("manifest").filter(where).order(order)
-            selected: pa.Table = (relation if limit is None else relation.limit(limit)).to_arrow_table()
+            limited = relation if limit is None else relation.limit(limit)
+            selected: pa.Table = limited.select(*map(duckdb.ColumnExpression, columns)).to_arrow_table()
         except duckdb.OutOfMemoryException:
             raise
         except duckdb.Error as error:
@@ -55,7 +65,9 @@ def select_rows(
 
 
 @contextmanager
-def open_manifest(run: RunPaths, map_sha256: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
+def open_manifest(
+    run: RunPaths, map_sha256: str = "", columns: Sequence[str] = _ALL_COLUMNS
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a database with the latest committed row of every photo of a run, for as long as the context is open.
 
     Its tables are `manifest` and `missing`, as for `select_rows`.
@@ -63,6 +75,7 @@ def open_manifest(run: RunPaths, map_sha256: str = "") -> Iterator[duckdb.DuckDB
     Args:
         run: the run.
         map_sha256: as for `select_rows`.
+        columns: the columns of `manifest`, besides `file_name` and `shard`.
 
     Raises:
         RunError: the folder has no run, a manifest file differs from its commit, or there is too little memory, even if
@@ -86,7 +99,8 @@ def open_manifest(run: RunPaths, map_sha256: str = "") -> Iterator[duckdb.DuckDB
         connection.register("committed", pa.RecordBatchReader.from_batches(MANIFEST_SCHEMA, batches()))
         connection.register("missing", pa.table({"file_name": pa.array(iter_missing_inputs(run), pa.string())}))
         try:
-            connection.execute(_CREATE_MANIFEST_SQL, [map_sha256]).execute(_KEEP_LATEST_ROWS_SQL)
+            names = ", ".join(f'"{name}"' for name in dict.fromkeys([*columns, "file_name", "shard"]))
+            connection.execute(_CREATE_MANIFEST_SQL.format(columns=names), [map_sha256]).execute(_KEEP_LATEST_ROWS_SQL)
             yield connection
         except duckdb.Error as error:
             if read_errors:

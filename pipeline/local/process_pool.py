@@ -5,11 +5,10 @@ import itertools
 import logging
 import math
 import os
+import selectors
 import signal
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from pipeline.telemetry import current_log_format
 from pipeline.workers import (
     ImageTimeoutError,
     QueuedWorkerPool,
+    ReadyWorkers,
     Task,
     WorkerDiedError,
     WorkerOutOfMemoryError,
@@ -34,7 +34,7 @@ _POLL_INTERVAL_S = 2.0
 _MAX_FAILED_STARTS_PER_WORKER = 3  # in a row
 
 
-@dataclass
+@dataclass(eq=False)
 class LocalWorker:
     """A worker process of the pool.
 
@@ -57,26 +57,23 @@ class LocalWorkers:
     def __init__(self, job: Job, allow_code: bool, server: ForkServer) -> None:
         """Make an empty set."""
         self._job, self._allow_code, self._server = job, allow_code, server
-        self._workers: list[LocalWorker] = []
+        self._workers: dict[LocalWorker, None] = {}  # in the order in which they were started
+        self._selector = selectors.DefaultSelector()
         self._failed_starts = 0
         self._machine = _machine_resources()
         self.resources = plan_workers([self._machine], job.compute)
         """The number of workers that this machine has room for, and what each of them uses."""
         self.max_size = 0
         """The largest number of workers that there is work for."""
+        self.ready = ReadyWorkers[LocalWorker]()
+        """The workers that have started."""
 
     def __len__(self) -> int:
         return len(self._workers)
 
-    @property
-    def running(self) -> Iterator[LocalWorker]:
-        """The workers that have started."""
-        return (worker for worker in self._workers if worker.started)
-
-    @property
-    def by_connection(self) -> dict[Any, LocalWorker]:
-        """All workers by the driver's end of their connection."""
-        return {worker.process.connection: worker for worker in self._workers}
+    def wait_for_messages(self, timeout_s: float) -> list[LocalWorker]:
+        """Wait until workers have sent a message or died; returns these workers, none if there are none for so long."""
+        return [key.data for key, _ in self._selector.select(timeout_s)]
 
     def start(self) -> None:
         """Start as many workers as there is room and work for."""
@@ -87,7 +84,8 @@ class LocalWorkers:
             cores = cores_per_worker(self._machine, self.resources.cpus, self.resources.gpus)
             setup = WorkerSetup(self._job, self._allow_code, current_log_format(), verbose, cores, gpu)
             send_message(worker.process.connection, setup)
-            self._workers.append(worker)
+            self._workers[worker] = None
+            self._selector.register(worker.process.connection, selectors.EVENT_READ, worker)
 
     def scale_down(self, count: int) -> None:
         """Stop this many workers that have no calls in progress; those that have not started yet first."""
@@ -104,6 +102,7 @@ class LocalWorkers:
         if answer.error is not None:
             raise PipelineError(f"no worker can start: {answer.error}") from answer.error
         worker.started = True
+        self.ready.add(worker)
         self._failed_starts = 0
 
     def replace_dead(self, worker: LocalWorker, ooms_before: int) -> WorkerDiedError:
@@ -141,7 +140,9 @@ class LocalWorkers:
                 self.stop(worker)
 
     def _remove(self, worker: LocalWorker) -> int:
-        self._workers.remove(worker)
+        del self._workers[worker]
+        self.ready.discard(worker)
+        self._selector.unregister(worker.process.connection)
         worker.process.connection.close()
         return self._server.wait_exit_code(worker.process.pid)
 
@@ -176,9 +177,8 @@ class LocalWorkerPool(QueuedWorkerPool[LocalWorker]):
 
     def _poll(self) -> tuple[Task, Any] | None:
         if not self._ended:
-            workers = self.workers.by_connection
-            for ready in wait([*workers], _POLL_INTERVAL_S):
-                self._receive(workers[ready])
+            for worker in self.workers.wait_for_messages(_POLL_INTERVAL_S):
+                self._receive(worker)
             self._dispatch()
         return self._ended.popleft() if self._ended else None
 

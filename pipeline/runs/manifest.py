@@ -114,8 +114,8 @@ def parse_manifest_file(uri: str, data: bytes) -> pa.Table:
         RunError: they are not a manifest file of a version that this deepot reads.
     """
     try:
-        with pq.ParquetFile(io.BytesIO(data)) as parquet:
-            table = parquet.read()
+        with pq.ParquetFile(pa.BufferReader(data)) as parquet:
+            table = parquet.read(use_threads=False)  # a few rows
         version = (table.schema.metadata or {}).get(VERSION_KEY, MANIFEST_VERSION.encode()).decode(errors="replace")
         if version == MANIFEST_VERSION:
             table = conform_to_schema(table)
@@ -133,7 +133,7 @@ def read_output_uris(run: RunPaths, file: ManifestFile) -> list[str]:
         FileNotFoundError: the file is missing.
         RunError: it is not the file that was described.
     """
-    with pq.ParquetFile(io.BytesIO(_read_checked(run, file))) as parquet:
+    with pq.ParquetFile(pa.BufferReader(_read_checked(run, file))) as parquet:
         column = parquet.read(columns=["output_uri"], use_threads=False).column(0)
     return column.drop_null().to_pylist()  # type: ignore[no-any-return]
 

@@ -89,6 +89,8 @@ def parse_member_uri(uri: str) -> ArchiveMember | None:
 
     The container ends at the first `#` that a place follows; if there is none, its `location` cannot be parsed.
     """
+    if "#" not in uri:
+        return None
     members = [
         ArchiveMember(uri[: match.end() - 1], match["kind"].lower(), uri[match.end() :])
         for match in _MARK.finditer(uri)
@@ -102,7 +104,7 @@ def _has_place(member: ArchiveMember) -> bool:
 
 def file_of(uri: str) -> str:
     """Return the URI of the file that a photo is, or lies in."""
-    member = parse_member_uri(uri) if "#" in uri else None
+    member = parse_member_uri(uri)
     return uri if member is None else member.container
 
 

@@ -47,9 +47,14 @@ class RefusalGuard:
                 "rest, the refused images included. If only these images are closed to you, name them in input.exclude"
             )
 
-    def may_commit(self, shard: int) -> bool:
-        """Whether the rows of a shard may become final."""
-        return self._refused_at.get(shard, -1) <= self._granted_at
+    @property
+    def granted_at(self) -> int:
+        """The number of a result: rows of shards without later refusals may become final. It never decreases."""
+        return self._granted_at
+
+    def pop_refused_at(self, shard: int) -> int:
+        """Forget a complete shard; returns the number of its last result with refusals, -1 for none."""
+        return self._refused_at.pop(shard, -1)
 
 
 def _key(item: WorkItem) -> tuple[int, int, str]:

@@ -1,6 +1,8 @@
 """Hand shards to workers, commit them, and find the images that crash their workers."""
 
+import heapq
 import logging
+import math
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -44,6 +46,15 @@ class _ShardState:
     manifest_files: list[ManifestFile] = field(default_factory=list)
 
 
+@dataclass(order=True)
+class _CompleteShard:
+    """A shard that waits for its commit; sorted by the last result with images that storage refused."""
+
+    refused_at: int
+    number: int
+    manifest_files: list[ManifestFile] = field(compare=False)
+
+
 class ShardScheduler:
     """Hands the shards of a run to a worker pool until every one is committed.
 
@@ -65,7 +76,7 @@ class ShardScheduler:
         self._n_in_flight = 0
         self._pending_commits: deque[Future[int]] = deque()
         self._refusal_guard = RefusalGuard()
-        self._complete: dict[int, list[ManifestFile]] = {}
+        self._complete: list[_CompleteShard] = []  # a heap
 
     def run_shards(self, shards: Iterable[Shard]) -> int:
         """Process and commit shards; returns the number of images that this call committed.
@@ -90,10 +101,10 @@ class ShardScheduler:
                     self._any_succeeded = True
                     self._refusal_guard.on_result(item, result)
                     self._accept(item, result)
-                self._submit_commits([number for number in self._complete if self._refusal_guard.may_commit(number)])
+                self._submit_commits(self._refusal_guard.granted_at)
                 n_committed += self._collect_commits()
                 self._dispatch(pending)
-            self._submit_commits([*self._complete])
+            self._submit_commits()
             return n_committed + sum(future.result() for future in self._pending_commits)
 
     def _dispatch(self, pending: Iterator[Shard]) -> None:
@@ -191,11 +202,15 @@ class ShardScheduler:
         state.remaining -= manifest_file.n_rows
         self._progress.advance(manifest_file.n_rows, manifest_file.failed)
         if not state.remaining:
-            self._complete[item.shard] = self._states.pop(item.shard).manifest_files
+            self._states.pop(item.shard)
+            refused_at = self._refusal_guard.pop_refused_at(item.shard)
+            heapq.heappush(self._complete, _CompleteShard(refused_at, item.shard, state.manifest_files))
 
-    def _submit_commits(self, shards: Sequence[int]) -> None:
-        for shard in shards:
-            self._pending_commits.append(self._commit_executor.submit(self._commit, shard, self._complete.pop(shard)))
+    def _submit_commits(self, granted_at: float = math.inf) -> None:
+        """Start the commits of complete shards without images that storage refused after result `granted_at`."""
+        while self._complete and self._complete[0].refused_at <= granted_at:
+            shard = heapq.heappop(self._complete)
+            self._pending_commits.append(self._commit_executor.submit(self._commit, shard.number, shard.manifest_files))
 
     def _collect_commits(self) -> int:
         """Return the number of images of finished commits; waits for the oldest if too many are pending."""

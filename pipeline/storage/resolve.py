@@ -62,7 +62,8 @@ def resolve_filesystem(uri: str) -> tuple[Any, str]:
     Raises:
         StorageError: the URI holds credentials or a character that is not valid Unicode, or chains file systems.
     """
-    if has_unstorable_characters(absolute_uri(uri)):
+    absolute = absolute_uri(uri)
+    if has_unstorable_characters(absolute):
         raise StorageError(
             f"{redact(ascii(uri))} holds a character that is not valid Unicode, such as half a surrogate pair, and "
             "names nothing in any storage: write it in UTF-8"
@@ -73,11 +74,10 @@ def resolve_filesystem(uri: str) -> tuple[Any, str]:
             "remove them, and set them in the environment or in the storage's own settings"
         )
     check_not_chained(uri)
-    uri = absolute_uri(uri)
-    protocol = (fsspec.core.split_protocol(uri)[0] or "file").lower()
+    protocol = (fsspec.core.split_protocol(absolute)[0] or "file").lower()
     fs_class = fsspec.get_filesystem_class(protocol)
-    options = fs_class._get_kwargs_from_urls(uri) | FILESYSTEM_OPTIONS.get(protocol, {})
-    return fs_class(**options, use_listings_cache=False), str(fs_class._strip_protocol(uri))
+    options = fs_class._get_kwargs_from_urls(absolute) | FILESYSTEM_OPTIONS.get(protocol, {})
+    return fs_class(**options, use_listings_cache=False), str(fs_class._strip_protocol(absolute))
 
 
 def check_not_chained(uri: str) -> None:

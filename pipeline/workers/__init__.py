@@ -19,6 +19,7 @@ from pipeline.workers.pool import (
     WorkerSession,
 )
 from pipeline.workers.queued_pool import QueuedWorkerPool, Task
+from pipeline.workers.ready_workers import ReadyWorkers
 from pipeline.workers.resources import WorkerResources, cores_per_worker, plan_workers, with_fixed_gpu_share
 from pipeline.workers.session import PoolSession
 from pipeline.workers.shard_worker import ShardWorker
@@ -33,6 +34,7 @@ __all__ = [
     "Models",
     "PoolSession",
     "QueuedWorkerPool",
+    "ReadyWorkers",
     "ShardPool",
     "ShardWorker",
     "SharedStorage",

@@ -3,7 +3,7 @@
 import logging
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -11,6 +11,7 @@ from pipeline.errors import PipelineError
 from pipeline.runs import ManifestFile
 from pipeline.workers.job_worker import MAX_TASKS_IN_FLIGHT
 from pipeline.workers.pool import WorkerDiedError
+from pipeline.workers.ready_workers import PooledWorker, ReadyWorkers
 from pipeline.workers.resources import WorkerResources
 from pipeline.workers.watchdog import ImageTimeoutError
 from pipeline.workers.work_item import WorkerConfig, WorkItem
@@ -23,21 +24,10 @@ R = TypeVar("R")
 _MAX_WORKER_DEATHS = 4  # workers that may die on one item of `map_unordered`
 
 
-class PooledWorker(Protocol):
-    """A worker of a pool.
-
-    Attributes:
-        n_in_flight: the number of its calls in progress.
-    """
-
-    n_in_flight: int
-
-
 W = TypeVar("W", bound=PooledWorker)
-W_co = TypeVar("W_co", bound=PooledWorker, covariant=True)
 
 
-class WorkerSet(Protocol[W_co]):
+class WorkerSet(Protocol[W]):
     """The workers of a pool, with dead ones replaced.
 
     Attributes:
@@ -50,7 +40,7 @@ class WorkerSet(Protocol[W_co]):
         """Return the number of workers, those that have not started yet included."""
 
     @property
-    def running(self) -> Iterable[W_co]:
+    def ready(self) -> ReadyWorkers[W]:
         """The workers that have started."""
 
     @property
@@ -163,7 +153,7 @@ class QueuedWorkerPool(ABC, Generic[W]):
         self._workers.max_size = max_workers
         self._workers.scale_down(len(self._workers) - max_workers)
         self._workers.start()
-        while not any(True for _ in self._workers.running):
+        while not self._workers.ready:
             self._poll()
 
     def free_slots(self) -> int:
@@ -215,16 +205,14 @@ class QueuedWorkerPool(ABC, Generic[W]):
         """Start waiting calls on workers that have started, the one with the fewest calls first."""
         while self._queue:
             task = self._queue[0]
-            available = [worker for worker in self._workers.running if worker.n_in_flight < task.max_in_flight]
-            if not available:
+            worker = self._workers.ready.start_call(task.max_in_flight)
+            if worker is None:
                 return
-            worker = min(available, key=lambda worker: worker.n_in_flight)
             self._queue.popleft()
-            worker.n_in_flight += 1
             self._in_flight[self._call(worker, task)] = task, worker
 
     def _end_call(self, key: Hashable) -> tuple[Task, W]:
         """Return a call that has ended, which is no longer in progress."""
         task, worker = self._in_flight.pop(key)
-        worker.n_in_flight -= 1
+        self._workers.ready.end_call(worker)
         return task, worker

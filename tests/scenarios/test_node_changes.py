@@ -54,7 +54,7 @@ def run_on_every_worker(pool):
     """Return the node of each call, once every worker has started and has got one."""
     found = []
     while True:
-        had_started = sum(1 for _ in pool.actor_pool.running) == len(pool.actor_pool) > 0
+        had_started = len(pool.actor_pool.ready) == len(pool.actor_pool) > 0
         found += pool.map_unordered(node_of_worker, list(range(12)))
         if had_started:
             return found

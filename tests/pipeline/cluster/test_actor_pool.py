@@ -1,6 +1,7 @@
 """The actors of a pool, without Ray: what is logged while none has started, and whose node died."""
 
 import platform
+from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
@@ -22,7 +23,8 @@ def clock(monkeypatch):
 
 def test_refresh_warns_now_and_then_while_no_actor_has_started(make_job, clock, caplog):
     pool = ActorPool(make_job(compute={"gpus_per_worker": 1}), False)
-    pool._refreshed_at, pool._actors = 1e9, [PooledActor(None)]
+    actor = PooledActor(None)
+    pool._refreshed_at, pool._actors = 1e9, {actor: None}
     warnings = []
     for at in range(100, 400, 10):
         clock[0] = float(at)
@@ -30,7 +32,7 @@ def test_refresh_warns_now_and_then_while_no_actor_has_started(make_job, clock, 
         warnings.append(caplog.text.count("no worker has started yet"))
     assert (warnings[5], warnings[-1]) == (0, 4), "none in the first minute"
     assert "a worker needs 0 CPUs and 1 GPUs, the cluster has 0 and 0; waiting" in caplog.text
-    pool._actors[0].node_id = "head"
+    pool.ready.add(actor)
     for at in range(400, 900, 10):
         clock[0] = float(at)
         pool.refresh()
@@ -45,7 +47,7 @@ def test_actors_are_told_the_machine_of_the_driver(make_job, clock, monkeypatch)
         @staticmethod
         def remote(*arguments):
             given.append(arguments)
-            return SimpleNamespace(ready=SimpleNamespace(remote=object))
+            return SimpleNamespace(ready=SimpleNamespace(remote=lambda: SimpleNamespace(future=Future)))
 
     monkeypatch.setattr(platform, "node", lambda: "laptop-1")
     monkeypatch.setattr(actor_pool, "plan_cluster_workers", lambda _: SimpleNamespace(count=2))

@@ -8,6 +8,7 @@ import os
 import pickle
 import signal
 import threading
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
@@ -199,18 +200,18 @@ def test_workers_ignore_ctrl_c_which_reaches_the_whole_process_group(make_pool):
 
 def test_workers_share_out_the_gpus_of_the_machine(make_job, monkeypatch):
     monkeypatch.setattr(process_pool, "_machine_resources", lambda: {"CPU": 8.0, "GPU": 2.0})
-    setups = []
+    ends = []
 
     class Server:
         def start_process(self):
-            connection = type(
-                "Connection", (), {"send_bytes": lambda _, message: setups.append(pickle.loads(message))}
-            )()
+            connection, end = Pipe()
+            ends.append(end)
             return process_pool.ForkedProcess(0, connection)
 
     workers = process_pool.LocalWorkers(make_job(compute={"gpus_per_worker": 0.5}), True, Server())
     workers.max_size = 9
     workers.start()
+    setups = [pickle.loads(end.recv_bytes()) for end in ends]
     assert sorted(setup.gpu for setup in setups) == [0, 0, 1, 1]
     assert {setup.cores for setup in setups} == {2}
 

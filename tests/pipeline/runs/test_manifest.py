@@ -2,12 +2,14 @@
 
 import json
 
+import pyarrow as pa
 import pytest
 
 from pipeline.errors import RunError
 from pipeline.runs import manifest
 from pipeline.runs.commits import commit, read_commit
 from pipeline.runs.manifest import iter_manifest_tables, write_manifest_file
+from pipeline.runs.manifest_schema import MANIFEST_SCHEMA, conform_to_schema
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.rows import new_row
 from pipeline.storage.objects import Entry, delete, read, write
@@ -53,3 +55,11 @@ def test_commit_counts_rejected_rows_and_those_of_earlier_versions_have_none(run
     del record["files"][0]["rejected"]
     write(run.commit(10), json.dumps(record).encode())
     assert read_commit(run, 10)[0].rejected == 0
+
+
+def test_conform_to_schema_casts_only_tables_of_another_schema():
+    table = MANIFEST_SCHEMA.empty_table()
+    assert conform_to_schema(table) is table
+    older = table.drop_columns(["phash"]).append_column("dropped", pa.nulls(0, pa.int8()))
+    for other in (older, table.replace_schema_metadata(None), table.select(MANIFEST_SCHEMA.names[::-1])):
+        assert conform_to_schema(other).schema.equals(MANIFEST_SCHEMA, check_metadata=True)
