@@ -34,6 +34,7 @@ from deepot.transport import (
     Moments,
     PhotoCurves,
     StrengthRule,
+    TransportMap,
     fit_natural_test,
     fit_photo_curves,
 )
@@ -52,9 +53,11 @@ HISTORIES = (
 )
 N_FITTED = 32
 LIMIT_DB, MODE = 0.5, "auto"
+State = tuple[Pixels, Pixels, Pixels]
+"""A photo as it is, degraded, and restored."""
 
 
-def make_states(photos: dict[str, Pixels], degradation: str, restorer: str) -> list[tuple[Pixels, Pixels, Pixels]]:
+def make_states(photos: dict[str, Pixels], degradation: str, restorer: str) -> list[State]:
     """Return each photo as it is, degraded, and restored."""
     degrade, restore = load_degradation(degradation), load_restorer(restorer, allow_code=True)
     states = []
@@ -65,7 +68,7 @@ def make_states(photos: dict[str, Pixels], degradation: str, restorer: str) -> l
 
 
 def measure_natural_tests(
-    autoencoder: LoadedAutoencoder, states: Sequence[tuple[Pixels, Pixels, Pixels]], sizes: Sequence[int], splits: int
+    autoencoder: LoadedAutoencoder, states: Sequence[State], sizes: Sequence[int], splits: int
 ) -> Iterator[tuple[str, tuple[float, float]]]:
     """Yield for each state and size the shares of natural and of other photos that pass."""
     natural, degraded, restored = (
@@ -92,23 +95,39 @@ def pass_rates(natural: list[Moments], photos: list[Moments], size: int, splits:
     return found, missed
 
 
-def measure_curves(
-    autoencoder: LoadedAutoencoder, states: Sequence[tuple[Pixels, Pixels, Pixels]]
-) -> tuple[PhotoCurves, PhotoCurves]:
-    """Fit a map to the first photos; returns the curves of these and of the others."""
-    images = [[state[side].to_image() for state in states[:N_FITTED]] for side in (2, 0)]
-    transport = fit_images(autoencoder, *images)
+def fit_states(autoencoder: LoadedAutoencoder, states: Sequence[State]) -> TransportMap:
+    """Fit a map to restored and natural photos."""
+    images = [[state[side].to_image() for state in states] for side in (2, 0)]
+    return fit_images(autoencoder, *images)
+
+
+def measure_changes(
+    autoencoder: LoadedAutoencoder, transport: TransportMap, states: Sequence[State]
+) -> list[ChangeByPhoto]:
+    """Measure what a map changes in each photo."""
     operator = transport.operator_on(autoencoder.device)
-    others = [
+    return [
         ChangeByPhoto.of_photo(
             measure_change(autoencoder, operator, restored, natural, transport.tone), score_photo(restored)
         )
-        for natural, _, restored in states[N_FITTED:]
+        for natural, _, restored in states
     ]
-    curves = fit_photo_curves(others, transport.change)
-    if curves is None or transport.photo_curves is None:
+
+
+def measure_curves(autoencoder: LoadedAutoencoder, states: Sequence[State]) -> tuple[PhotoCurves, PhotoCurves]:
+    """Fit a map to the first photos; returns the curves of these, measured by halves as in a run, and of the others."""
+    first, others = states[:N_FITTED], states[N_FITTED:]
+    transport = fit_states(autoencoder, first)
+    held_out = [
+        photo
+        for half, other in ((first[::2], first[1::2]), (first[1::2], first[::2]))
+        for photo in measure_changes(autoencoder, fit_states(autoencoder, other), half)
+    ]
+    fitted = fit_photo_curves(held_out, transport.change)
+    curves = fit_photo_curves(measure_changes(autoencoder, transport, others), transport.change)
+    if curves is None or fitted is None:
         raise SystemExit("the sizes of restored and natural photos differ: give a --crop that the history keeps")
-    return transport.photo_curves, curves
+    return fitted, curves
 
 
 def excess_and_strength(rule: StrengthRule, curves: PhotoCurves, rows: Sequence[int]) -> list[float]:
@@ -123,7 +142,7 @@ def excess_and_strength(rule: StrengthRule, curves: PhotoCurves, rows: Sequence[
 
 
 def measure_rules(fitted: PhotoCurves, others: PhotoCurves, size: int, splits: int) -> dict[str, list[float]]:
-    """Return what rules do for new photos: from other photos than those of the map, and from those themselves."""
+    """Return what rules do for new photos: from photos besides those of the map, and from these, as in a run."""
     n, found = len(others.curves), []
     for seed in range(splits):
         order = random.Random(seed).sample(range(n), n)

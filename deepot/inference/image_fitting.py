@@ -11,13 +11,12 @@ from deepot.autoencoder import LoadedAutoencoder, check_loaded
 from deepot.errors import ArgumentError, MomentsError
 from deepot.inference.calibration import photo_statistics, tone_sums
 from deepot.inference.change_measurement import measure_change, measure_energies
-from deepot.inference.photo_scores import score_photo
 from deepot.inference.progress import ProgressCallback, ProgressCounter
 from deepot.inference.source_images import ImageSource, SourceImage, open_images
 from deepot.transport import (
     CalibrationKind,
-    ChangeByPhoto,
     ChangeModel,
+    ChangeSums,
     MapKind,
     Moments,
     PatchStatistics,
@@ -26,7 +25,6 @@ from deepot.transport import (
     fit_change,
     fit_energy_gains,
     fit_map,
-    fit_photo_curves,
     fit_tone,
     load_map_kind,
     merge_in_order,
@@ -122,9 +120,7 @@ def fit_images(
         tone=curve,
     )
     if sets.calibration.has_clean_originals:
-        photos = list(_measure_pairs(autoencoder, fitted, sets, steps))
-        change = fit_change([photo.total for photo in photos])
-        return replace(fitted, change=change, photo_curves=fit_photo_curves(photos, change))
+        return replace(fitted, change=fit_change(list(_measure_pairs(autoencoder, fitted, sets, steps))))
     if sets.calibration.has_natural_photos:
         return replace(fitted, change=_fit_gains_of_sets(autoencoder, fitted, sets, steps))
     return fitted
@@ -255,14 +251,13 @@ def _statistics_of_kind(
 
 def _measure_pairs(
     autoencoder: LoadedAutoencoder, fitted: TransportMap, sets: _ImageSets, steps: ProgressCounter
-) -> Iterator[ChangeByPhoto]:
+) -> Iterator[ChangeSums]:
     """Yield what each pair shows of the change that the map makes."""
     operator = fitted.operator_on(autoencoder.device)
     companions: Iterable[SourceImage | None] = repeat(None) if sets.companions is None else sets.companions
     for (before, clean), companion in zip(steps.count(sets.pairs()), companions, strict=False):
-        restored, other = before.read(), None if companion is None else companion.read()
-        sums = measure_change(autoencoder, operator, restored, clean.read(), fitted.tone, other)
-        yield ChangeByPhoto.of_photo(sums, score_photo(restored))
+        other = None if companion is None else companion.read()
+        yield measure_change(autoencoder, operator, before.read(), clean.read(), fitted.tone, other)
 
 
 def _fit_gains_of_sets(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from deepot.autoencoder import LoadedAutoencoder
 from deepot.errors import MapError, SpecError
+from deepot.transport.calibration_kind import CalibrationKind
 from deepot.transport.change_model import BandGains, ChangeModel
 from deepot.transport.error_curve import check_alpha, parse_photo_limit
 from deepot.transport.gaussian import Gaussian
@@ -143,8 +144,13 @@ class TransportMap:
         limit = parse_photo_limit(alpha)
         if limit is None:
             return None
-        if self.photo_curves is None:
+        if self.photo_curves is None and self.info.calibration != CalibrationKind.PAIRED:
             raise MapError(_missing_pairs_message(alpha, self.info.calibration))
+        if self.photo_curves is None:
+            raise MapError(
+                f"alpha is '{alpha}', which needs what each calibration pair may lose, but the map was fitted without "
+                "that: fit it with the same alpha by 'deepot fit'"
+            )
         return self.photo_curves.fit_rule(mode, limit)
 
     def operator_on(

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from deepot.transport import TransportMap, fit_change, fit_energy_gains, fit_photo_curves
+from deepot.autoencoder import LoadedAutoencoder
+from deepot.transport import ChangeByPhoto, TransportMap, fit_change, fit_energy_gains, fit_photo_curves
+from pipeline.calibration.maps import fit_map_to_tasks
 from pipeline.calibration.moments import run_with_refusals
 from pipeline.calibration.natural_tests import fit_natural_tests
 from pipeline.calibration.shard_change import compute_shard_change, compute_shard_energies
@@ -36,29 +38,70 @@ def measure_map(
     """
     if not tasks[0].job.measures_change:
         return fitted
-    paths, map_sha256 = tasks[0].paths, fitted.sha256
-    check_lease(paths)
-    write(paths.unmeasured_map(map_sha256), fitted.to_bytes())
-    chosen = {
-        side: [replace(task, map_sha256=map_sha256) for task in _choose_photos(tasks, side)]
-        for side in dict.fromkeys(task.side for task in tasks)
-    }
-    pending = list_pending_change_tasks([task for of_side in chosen.values() for task in of_side])
-    compute = compute_shard_change if Side.BOTH in chosen else compute_shard_energies
-    progress.begin("change", sum(len(task.shard.entries) for task in pending))
-    for result in run_with_refusals(compute, tasks, pending, execute):
-        progress.advance(result.images + len(result.unusable), len(result.unusable))
-    progress.end()
+    job, paths, map_sha256 = tasks[0].job, tasks[0].paths, fitted.sha256
+    models = load_models(job, tasks[0].allow_code)
+    sides = dict.fromkeys(task.side for task in tasks)
+    chosen = {side: _prepare(fitted, _choose_photos(tasks, side)) for side in sides}
+    _measure(tasks, [task for of_side in chosen.values() for task in of_side], execute, progress)
     numbers = {side: [task.shard.number for task in of_side] for side, of_side in chosen.items()}
     if Side.BOTH in chosen:
         blocks = read_change_blocks(paths, map_sha256, numbers[Side.BOTH])
         change = fit_change([block.total for block in blocks])
-        fitted = replace(fitted, photo_curves=fit_photo_curves(blocks, change))
+        if job.limits_photos:
+            photos = _measure_held_out(tasks, chosen[Side.BOTH], models.autoencoder, execute, progress)
+            fitted = replace(fitted, photo_curves=fit_photo_curves(photos, change))
     else:
-        sides = (read_energies(paths, map_sha256, side, numbers[side]) for side in (Side.SOURCE, Side.REFERENCE))
-        change = fit_energy_gains(*sides)
-    restorer = load_models(tasks[0].job, tasks[0].allow_code).calibration_restorer
-    return replace(fitted, change=change, natural_tests=fit_natural_tests(paths, map_sha256, restorer, numbers))
+        energies = (read_energies(paths, map_sha256, side, numbers[side]) for side in (Side.SOURCE, Side.REFERENCE))
+        change = fit_energy_gains(*energies)
+    natural_tests = fit_natural_tests(paths, map_sha256, models.calibration_restorer, numbers)
+    return replace(fitted, change=change, natural_tests=natural_tests)
+
+
+def _prepare(fitted: TransportMap, tasks: Sequence[MomentsTask]) -> list[MomentsTask]:
+    """Store a map for the workers, and return tasks that measure it."""
+    paths = tasks[0].paths
+    check_lease(paths)
+    write(paths.unmeasured_map(fitted.sha256), fitted.to_bytes())
+    return [replace(task, map_sha256=fitted.sha256) for task in tasks]
+
+
+def _measure(
+    tasks: Sequence[MomentsTask], chosen: Sequence[MomentsTask], execute: MomentsTaskExecutor, progress: Progress
+) -> None:
+    """Run those of the chosen tasks whose results are not stored yet; their photos are some of those of all tasks."""
+    pending = list_pending_change_tasks(chosen)
+    compute = compute_shard_energies if any(task.side is not Side.BOTH for task in chosen) else compute_shard_change
+    progress.begin("change", sum(len(task.shard.entries) for task in pending))
+    for result in run_with_refusals(compute, tasks, pending, execute):
+        progress.advance(result.images + len(result.unusable), len(result.unusable))
+    progress.end()
+
+
+def _measure_held_out(
+    tasks: Sequence[MomentsTask],
+    chosen: Sequence[MomentsTask],
+    autoencoder: LoadedAutoencoder,
+    execute: MomentsTaskExecutor,
+    progress: Progress,
+) -> list[ChangeByPhoto]:
+    """Measure each half of the pairs with a map that is fitted to the other half.
+
+    A map suits the pairs that it was fitted to better than other photos, which would make limits for single photos too
+    lax. The maps of halves are fitted to fewer pairs than the one that is applied, which makes them a little strict.
+    """
+    if len(tasks) < 2:
+        return []
+    photos = []
+    for half, other in ((tasks[::2], tasks[1::2]), (tasks[1::2], tasks[::2])):
+        fitted = fit_map_to_tasks(other, autoencoder)
+        numbers = {task.shard.number for task in half}
+        held_out = [task for task in chosen if task.shard.number in numbers]
+        if held_out:
+            held_out = _prepare(fitted, held_out)
+            _measure(tasks, held_out, execute, progress)
+            shards = [task.shard.number for task in held_out]
+            photos += read_change_blocks(tasks[0].paths, fitted.sha256, shards)
+    return photos
 
 
 def _choose_photos(tasks: Sequence[MomentsTask], side: Side) -> list[MomentsTask]:

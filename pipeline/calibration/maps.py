@@ -9,7 +9,8 @@ from deepot.autoencoder import LoadedAutoencoder
 from deepot.transport import Moments, TransportMap, fit_map
 from pipeline.calibration.paths import CalibrationPaths, calibration_of_run
 from pipeline.calibration.sides import Side
-from pipeline.calibration.stored_moments import read_tone_curve
+from pipeline.calibration.stored_moments import read_map_statistics, read_moment_blocks, read_tone_curve
+from pipeline.calibration.tasks import MomentsTask, list_shard_numbers
 from pipeline.config import MAP_PLACEHOLDER, Job, parse_job
 from pipeline.errors import RunError
 from pipeline.runs import RunPaths, check_lease, list_numbered_files, require_run
@@ -44,18 +45,7 @@ def fit_and_store_map(
     Raises:
         RunError: another driver has just stored another map, or has taken over the lease of the calibration.
     """
-    fitted = fit_map(
-        source,
-        reference,
-        autoencoder=autoencoder.name,
-        autoencoder_sha256=autoencoder.sha256,
-        patch_size=job.transport.patch_size,
-        calibration=job.calibration_kind,
-        shrinkage_se=None if job.transport.shrinkage_se == "auto" else job.transport.shrinkage_se,
-        kind=job.transport.map_kind,
-        statistics=statistics,
-        tone=read_tone_curve(job, paths),
-    )
+    fitted = _fit(job, paths, autoencoder, source, reference, statistics)
     if fitted.info.shrinkage_factor == 0:
         log.warning(
             "the two sets differ by no more than chance, so the map does nothing and results will be the restored "
@@ -74,6 +64,37 @@ def fit_and_store_map(
             "deepot, has just fitted it; run the same command again"
         )
     return fitted
+
+
+def fit_map_to_tasks(tasks: Sequence[MomentsTask], autoencoder: LoadedAutoencoder) -> TransportMap:
+    """Fit a map to the statistics of some tasks of a calibration from pairs, which are stored."""
+    job, paths = tasks[0].job, tasks[0].paths
+    source, reference = (
+        read_moment_blocks(paths, side, list_shard_numbers(tasks, side)) for side in (Side.SOURCE, Side.REFERENCE)
+    )
+    return _fit(job, paths, autoencoder, source, reference, read_map_statistics(tasks))
+
+
+def _fit(
+    job: Job,
+    paths: CalibrationPaths,
+    autoencoder: LoadedAutoencoder,
+    source: Sequence[Moments],
+    reference: Sequence[Moments],
+    statistics: tuple[Any, Any] | None,
+) -> TransportMap:
+    return fit_map(
+        source,
+        reference,
+        autoencoder=autoencoder.name,
+        autoencoder_sha256=autoencoder.sha256,
+        patch_size=job.transport.patch_size,
+        calibration=job.calibration_kind,
+        shrinkage_se=None if job.transport.shrinkage_se == "auto" else job.transport.shrinkage_se,
+        kind=job.transport.map_kind,
+        statistics=statistics,
+        tone=read_tone_curve(job, paths),
+    )
 
 
 def list_run_maps(paths: CalibrationPaths) -> list[str]:

@@ -136,7 +136,7 @@ class Job(ConfigSection):
                 f"compute.dtype is exact, but transport.mixture_components is {self.transport.mixture_components}, and "
                 "only the map of a single Gaussian can be applied exactly: leave out one of the two"
             )
-        if parse_photo_limit(self.transport.alpha) is not None:
+        if self.limits_photos:
             raise ValueError(
                 f"compute.dtype is exact, but transport.alpha is {self.transport.alpha}, chosen by scores whose last "
                 "digits depend on the processor: give a number, or a goal for all photos"
@@ -210,6 +210,19 @@ class Job(ConfigSection):
         return self.map is None and self.transport.tone == "auto" and self.calibration_kind.has_same_scenes
 
     @property
+    def limits_photos(self) -> bool:
+        """Whether α is chosen for each photo by what it may lose."""
+        return parse_photo_limit(self.transport.alpha) is not None
+
+    def without_photo_limit(self) -> "Job":
+        """Return the job with the default α if it is chosen for each photo, which few pairs cannot decide."""
+        if not self.limits_photos:
+            return self
+        return self.model_copy(
+            update={"transport": self.transport.model_copy(update={"alpha": Transport.model_fields["alpha"].default})}
+        )
+
+    @property
     def measures_change(self) -> bool:
         """Whether the change that the map makes is measured: only where there are natural photos to compare it with."""
         return self.map is None and self.calibration_kind.has_natural_photos
@@ -243,6 +256,8 @@ class Job(ConfigSection):
             "companion": self.transport.companion,
             "tiles": self.tiles.model_dump(mode="json"),
         }
+        if self.limits_photos:
+            settings |= {"photo_curves": True}
         if self.calibration_kind is CalibrationKind.SELF:
             settings |= {"input": self.input.model_dump(mode="json", exclude={"allow"}), "restorer": self.restorer}
             settings |= {"version": _SELF_CALIBRATION_VERSION}

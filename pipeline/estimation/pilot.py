@@ -138,7 +138,7 @@ def run_pilot(pilot: PilotTask) -> PilotResult:
 
 def _time_calibration(pilot: PilotTask, scratch: CalibrationPaths) -> _CalibrationTiming:
     """Time the statistics of the calibration photos, and fitting a map if the job has none yet."""
-    job = pilot.job
+    job = pilot.job.without_photo_limit()
     transport = load_map(job, pilot.calibration_paths)
     map_uri = find_map_uri(job, pilot.calibration_paths)
     if not pilot.calibration:
@@ -186,7 +186,7 @@ def _time_apply(
         raise RunError(f"{pilot.run.uri} has no map, and there is nothing to fit one from: run 'deepot fit' first")
     worker = ShardWorker(
         WorkerConfig(
-            pilot.job,
+            pilot.job.without_photo_limit(),
             pilot.allow_code,
             run,
             pilot.job.output.uri,

@@ -128,7 +128,8 @@ def _with_quick_calibration(context: JobContext) -> tuple[JobContext, int | None
     if max(_count_up_to(side, MAX_CALIBRATION_PHOTOS + 1) for side in _iter_sides(context)) <= MAX_CALIBRATION_PHOTOS:
         return context, None
     calibration = (job.calibration or Calibration()).model_copy(update={"limit": _FEW_PHOTOS})
-    return open_run(job.model_copy(update={"calibration": calibration}), context.options), _FEW_PHOTOS
+    quick = job.without_photo_limit().model_copy(update={"calibration": calibration})
+    return open_run(quick, context.options), _FEW_PHOTOS
 
 
 def _iter_sides(context: JobContext) -> Iterator[Iterator[Entry]]:
