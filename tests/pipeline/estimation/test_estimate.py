@@ -161,8 +161,9 @@ def test_estimate_job_with_a_broken_photo_counts_its_error(planned, make_job, tm
         {"calibration": {"degradation": "blur:sigma=1"}},
         {"calibration": {"restored": "SOURCE"}},
         {"transport": {"mixture_components": 3}},
+        {"transport": {"alpha": "per-photo"}},
     ],
-    ids=["self", "unpaired", "mixture"],
+    ids=["self", "unpaired", "mixture", "per-photo"],
 )
 def test_estimate_job_runs_every_kind_of_calibration(planned, make_job, tmp_path, changes):
     if "restored" in changes.get("calibration", ()):

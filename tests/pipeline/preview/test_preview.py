@@ -76,6 +76,15 @@ def test_preview_job_with_many_calibration_photos_and_no_map_takes_few(make_job,
     assert (again.calibration_photos, again.transport.info.reference_images) == (None, 6), "the job's own map is there"
 
 
+def test_preview_job_with_few_calibration_photos_shows_the_default_in_place_of_a_limit_for_each_photo(
+    make_job, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(preview_module, "MAX_CALIBRATION_PHOTOS", 2)
+    monkeypatch.setattr(preview_module, "_FEW_PHOTOS", 2)
+    found = preview_job(make_job(transport={"alpha": "per-photo"}), OPTIONS, PreviewOptions(limit=1))
+    assert found.points[found.chosen].alpha == 0.5
+
+
 def test_preview_job_shows_the_named_photos(make_job, tmp_path):
     names = ("photo 01.png", str(tmp_path / "restored" / "sub" / "photo 03.png"))
     found = preview_job(make_job(), OPTIONS, PreviewOptions(photos=names))
