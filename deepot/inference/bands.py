@@ -76,5 +76,5 @@ def scale_bands(change: Tensor, factor: int, gains: BandGains) -> Tensor:
 
 def luma_difference(difference: Tensor) -> Tensor:
     """Return the luma (ITU-R BT.601) of a difference of RGB images (B, 3, H, W), in all three channels."""
-    red, green, blue = (weight * difference[:, [channel]] for channel, weight in enumerate(LUMA_WEIGHTS))
+    red, green, blue = (weight * difference[:, channel : channel + 1] for channel, weight in enumerate(LUMA_WEIGHTS))
     return (red + green + blue).expand_as(difference)
