@@ -244,6 +244,8 @@ def format_table(options: argparse.Namespace, results: dict[str, dict[str, Any]]
         for calibration, alpha in product(kinds, options.alphas):
             every_draw = history[f"{spec}, {calibration}"].values()
             draws = [draw for draw in every_draw if f"published {alpha:g}" in draw]
+            if not draws:
+                continue
             cells = [
                 format_cell([_to_score(draw[f"{method} {alpha:g}"]) for draw in draws], before) for method in METHODS
             ]

@@ -38,7 +38,7 @@ from deepot.transport import (
     fit_natural_test,
     fit_photo_curves,
 )
-from deepot.transport.change_model import CURVE_MODES
+from deepot.transport.change_model import CURVE_MODES, fit_curves
 
 HISTORIES = (
     ("noise:sigma=25", "ffdnet:denoiser:sigma=25"),
@@ -118,16 +118,19 @@ def measure_curves(autoencoder: LoadedAutoencoder, states: Sequence[State]) -> t
     """Fit a map to the first photos; returns the curves of these, measured by halves as in a run, and of the others."""
     first, others = states[:N_FITTED], states[N_FITTED:]
     transport = fit_states(autoencoder, first)
-    held_out = [
-        photo
+    halves = [
+        measure_changes(autoencoder, fit_states(autoencoder, other), half)
         for half, other in ((first[::2], first[1::2]), (first[1::2], first[::2]))
-        for photo in measure_changes(autoencoder, fit_states(autoencoder, other), half)
     ]
-    fitted = fit_photo_curves(held_out, transport.change)
-    curves = fit_photo_curves(measure_changes(autoencoder, transport, others), transport.change)
-    if curves is None or fitted is None:
+    fitted, measured = fit_photo_curves(halves), measure_changes(autoencoder, transport, others)
+    if fitted is None or transport.gains is None:
         raise SystemExit("the sizes of restored and natural photos differ: give a --crop that the history keeps")
-    return fitted, curves
+    terms = [
+        [[curve.error, curve.gain, curve.energy] for curve in fit_curves(photo.total, transport.gains).values()]
+        for photo in measured
+    ]
+    scores = torch.cat([photo.scores for photo in measured])
+    return fitted, PhotoCurves(torch.tensor(terms, dtype=torch.float64), scores)
 
 
 def excess_and_strength(rule: StrengthRule, curves: PhotoCurves, rows: Sequence[int]) -> list[float]:

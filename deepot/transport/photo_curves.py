@@ -9,7 +9,7 @@ from torch import Tensor
 
 from deepot.errors import MapError
 from deepot.transport.change_by_photo import ChangeByPhoto
-from deepot.transport.change_model import CURVE_MODES, ChangeModel, fit_curves
+from deepot.transport.change_model import CURVE_MODES, fit_change, fit_curves
 from deepot.transport.error_curve import ErrorCurve
 from deepot.transport.validity import check_tensors
 
@@ -159,17 +159,21 @@ def _without(rows: Tensor, index: int) -> Tensor:
     return torch.cat([rows[:index], rows[index + 1 :]])
 
 
-def fit_photo_curves(photos: Sequence[ChangeByPhoto], change: ChangeModel | None) -> PhotoCurves | None:
-    """Return the error curves of single photos with the gains of a change; None without any photos.
+def fit_photo_curves(halves: Sequence[Sequence[ChangeByPhoto]]) -> PhotoCurves | None:
+    """Return the error curves of single photos, each with gains from the other half; None if a half has no photos.
 
     Args:
-        photos: What was measured of each photo, in blocks.
-        change: The model that was fitted to all of them.
+        halves: What was measured of the photos of two halves, in blocks: with a map that was fitted to the other half,
+            as maps and gains suit the photos that they were fitted to better than others.
     """
-    sums = [each for block in photos for each in block.sums]
-    if change is None or not sums:
-        return None
-    terms = [
-        [[curve.error, curve.gain, curve.energy] for curve in fit_curves(each, change.gains).values()] for each in sums
-    ]
-    return PhotoCurves(torch.tensor(terms, dtype=torch.float64), torch.cat([block.scores for block in photos]))
+    found = []
+    for photos, others in (halves, reversed(halves)):
+        change, sums = fit_change([block.total for block in others]), [each for block in photos for each in block.sums]
+        if change is None or not sums:
+            return None
+        found += [
+            [[curve.error, curve.gain, curve.energy] for curve in fit_curves(each, change.gains).values()]
+            for each in sums
+        ]
+    scores = torch.cat([block.scores for photos in halves for block in photos])
+    return PhotoCurves(torch.tensor(found, dtype=torch.float64), scores)

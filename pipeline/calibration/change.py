@@ -48,8 +48,8 @@ def measure_map(
         blocks = read_change_blocks(paths, map_sha256, numbers[Side.BOTH])
         change = fit_change([block.total for block in blocks])
         if job.limits_photos:
-            photos = _measure_held_out(tasks, chosen[Side.BOTH], models.autoencoder, execute, progress)
-            fitted = replace(fitted, photo_curves=fit_photo_curves(photos, change))
+            halves = _measure_held_out(tasks, chosen[Side.BOTH], models.autoencoder, execute, progress)
+            fitted = replace(fitted, photo_curves=fit_photo_curves(halves))
     else:
         energies = (read_energies(paths, map_sha256, side, numbers[side]) for side in (Side.SOURCE, Side.REFERENCE))
         change = fit_energy_gains(*energies)
@@ -59,9 +59,9 @@ def measure_map(
 
 def _prepare(fitted: TransportMap, tasks: Sequence[MomentsTask]) -> list[MomentsTask]:
     """Store a map for the workers, and return tasks that measure it."""
-    paths = tasks[0].paths
-    check_lease(paths)
-    write(paths.unmeasured_map(fitted.sha256), fitted.to_bytes())
+    if tasks:
+        check_lease(tasks[0].paths)
+        write(tasks[0].paths.unmeasured_map(fitted.sha256), fitted.to_bytes())
     return [replace(task, map_sha256=fitted.sha256) for task in tasks]
 
 
@@ -83,25 +83,23 @@ def _measure_held_out(
     autoencoder: LoadedAutoencoder,
     execute: MomentsTaskExecutor,
     progress: Progress,
-) -> list[ChangeByPhoto]:
+) -> list[list[ChangeByPhoto]]:
     """Measure each half of the pairs with a map that is fitted to the other half.
 
     A map suits the pairs that it was fitted to better than other photos, which would make limits for single photos too
     lax. The maps of halves are fitted to fewer pairs than the one that is applied, which makes them a little strict.
     """
     if len(tasks) < 2:
-        return []
-    photos = []
+        return [[], []]
+    halves = []
     for half, other in ((tasks[::2], tasks[1::2]), (tasks[1::2], tasks[::2])):
         fitted = fit_map_to_tasks(other, autoencoder)
         numbers = {task.shard.number for task in half}
-        held_out = [task for task in chosen if task.shard.number in numbers]
-        if held_out:
-            held_out = _prepare(fitted, held_out)
-            _measure(tasks, held_out, execute, progress)
-            shards = [task.shard.number for task in held_out]
-            photos += read_change_blocks(tasks[0].paths, fitted.sha256, shards)
-    return photos
+        held_out = _prepare(fitted, [task for task in chosen if task.shard.number in numbers])
+        _measure(tasks, held_out, execute, progress)
+        shards = [task.shard.number for task in held_out]
+        halves.append(read_change_blocks(tasks[0].paths, fitted.sha256, shards) if shards else [])
+    return halves
 
 
 def _choose_photos(tasks: Sequence[MomentsTask], side: Side) -> list[MomentsTask]:
