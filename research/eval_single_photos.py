@@ -193,6 +193,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     autoencoder = load_autoencoder(options.autoencoder, allow_code=options.allow_code)
     paths = [*sorted(options.natural.iterdir())[::4], *sorted(options.clean.iterdir())]
+    random.Random(0).shuffle(paths)  # the first ones are to be like the others
     photos = {path.name: center_crop(read_photo(path), options.crop) for path in paths}
     results = read_results(options.json)
     for degradation, restorer in options.history or HISTORIES:
