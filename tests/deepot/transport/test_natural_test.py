@@ -26,7 +26,7 @@ def draw_sides(seed, n, softness):
 
 def test_misses_stay_rare_and_clear_differences_are_found():
     missed, found = [], []
-    for seed in range(60):
+    for seed in range(30):
         (restored, natural), (new_restored, new_natural) = (draw_sides(seed + more, 30, 0.4) for more in (0, 1000))
         test = fit_natural_test(restored, natural, paired=False)
         missed += [test.passes(photo) for photo in new_restored]
@@ -50,7 +50,7 @@ def test_photos_between_both_kinds_rarely_pass():
 
 def test_without_a_difference_few_photos_pass():
     passed = []
-    for seed in range(60):
+    for seed in range(30):
         (restored, natural), (more, _) = draw_sides(seed, 30, 0.0), draw_sides(seed + 1000, 30, 0.0)
         test = fit_natural_test(restored, natural, paired=False)
         passed += [test.passes(photo) for photo in more]

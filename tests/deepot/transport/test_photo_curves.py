@@ -35,7 +35,7 @@ def measure(rule, photos):
 @pytest.mark.parametrize("informative", [True, False])
 def test_at_most_one_photo_in_twenty_loses_more_than_its_limit(n, informative):
     shares = []
-    for seed in range(200):
+    for seed in range(80):
         photos, others = draw_photos(seed, n, informative), draw_photos(seed + 10_000, 50, informative)
         share, _ = measure(photos.fit_rule("auto", LIMIT_DB), others)
         shares.append(share)

@@ -212,7 +212,15 @@ def test_signing_resumes_wherever_writing_was_stopped(tmp_path, options, monkeyp
     assert names.items() <= files_below(tmp_path).items(), "nothing is signed twice"
 
 
-@pytest.mark.parametrize(("copies", "signatures"), [(None, 1), (None, 4), (None, 7), ("signed", 6)])
+@pytest.mark.parametrize(
+    ("copies", "signatures"),
+    [
+        (None, 1),
+        pytest.param(None, 4, marks=pytest.mark.soak),
+        pytest.param(None, 7, marks=pytest.mark.soak),
+        ("signed", 6),
+    ],
+)
 def test_killed_command_leaves_nothing_half_written_and_resumes(tmp_path, copies, signatures):
     rows = [[add_photo(tmp_path, 3 * shard + number, shard=shard) for number in range(3)] for shard in range(2)]
     run = write_run(tmp_path, rows)
