@@ -27,7 +27,7 @@ from .merging import MergeableT, merge_in_order
 from .mixture_operator import MixtureTransport
 from .moments import Moments, read_autoencoder_sha256
 from .moments_by_photo import MomentsByPhoto
-from .natural_test import NaturalTest, fit_natural_test
+from .natural_test import MIN_TEST_PHOTOS, NaturalTest, fit_natural_test
 from .patch_moments import compute_patch_moments
 from .patch_nll import PatchNll
 from .patch_operator import PatchTransport, count_overlaps, detail_energy, extract_patches
@@ -42,6 +42,7 @@ __all__ = [
     "MAX_STRENGTH",
     "MIN_ALPHA",
     "MIN_STRENGTH",
+    "MIN_TEST_PHOTOS",
     "BandGains",
     "BinnedMoments",
     "CalibrationKind",

@@ -16,7 +16,7 @@ from deepot.transport.validity import check_psd, check_tensors
 
 MAX_MISS_RATE = 0.1
 """The chance that a photo like the restored ones passes the test is at most this."""
-MIN_PHOTOS = math.ceil(1 / MAX_MISS_RATE) - 1
+MIN_TEST_PHOTOS = math.ceil(1 / MAX_MISS_RATE) - 1
 """The fewest photos of a side that a test is fitted to: with fewer, no threshold keeps the rate of misses."""
 _MAX_LOST_RATE = 0.05  # of natural photos, by the second threshold
 _MARGIN = 1e-9  # so that the natural photo of the second threshold passes
@@ -108,7 +108,7 @@ class NaturalTest:
             check_psd("covariance", side.covariance)
         test = cls(restored, natural, **record)
         counts, numbers = (test.restored_photos, test.natural_photos), (test.threshold, test.natural_share)
-        if any(type(count) is not int or count < MIN_PHOTOS for count in counts):
+        if any(type(count) is not int or count < MIN_TEST_PHOTOS for count in counts):
             raise ValueError(f"its test of natural photos is from {counts} photos")
         if any(type(number) is not float for number in numbers) or not 0 <= test.threshold < math.inf:
             raise ValueError("its test of natural photos has no threshold")
@@ -168,7 +168,7 @@ def fit_natural_test(restored: Sequence[Moments], natural: Sequence[Moments], *,
     """
     if paired and len(restored) != len(natural):
         raise MomentsError(f"there are {len(restored)} restored and {len(natural)} natural photos, which are no pairs")
-    if min(len(restored), len(natural)) < MIN_PHOTOS:
+    if min(len(restored), len(natural)) < MIN_TEST_PHOTOS:
         return None
     gaussians = merge_in_order(restored).gaussian(), merge_in_order(natural).gaussian()
     everything = _Sides.of(*gaussians)

@@ -4,7 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from deepot.autoencoder import LoadedAutoencoder
-from deepot.transport import ChangeByPhoto, TransportMap, fit_change, fit_energy_gains, fit_photo_curves
+from deepot.transport import (
+    MIN_TEST_PHOTOS,
+    ChangeByPhoto,
+    TransportMap,
+    fit_change,
+    fit_energy_gains,
+    fit_photo_curves,
+)
 from pipeline.calibration.maps import fit_map_to_tasks
 from pipeline.calibration.moments import run_with_refusals
 from pipeline.calibration.natural_tests import fit_natural_tests
@@ -42,6 +49,9 @@ def measure_map(
     models = load_models(job, tasks[0].allow_code)
     sides = dict.fromkeys(task.side for task in tasks)
     chosen = {side: _prepare(fitted, _choose_photos(tasks, side)) for side in sides}
+    n_photos = min(sum(len(task.shard.entries) for task in of_side) for of_side in chosen.values())
+    has_tests = n_photos >= MIN_TEST_PHOTOS
+    chosen = {side: [replace(task, measures_states=has_tests) for task in of_side] for side, of_side in chosen.items()}
     _measure(tasks, [task for of_side in chosen.values() for task in of_side], execute, progress)
     numbers = {side: [task.shard.number for task in of_side] for side, of_side in chosen.items()}
     if Side.BOTH in chosen:
@@ -53,8 +63,11 @@ def measure_map(
     else:
         energies = (read_energies(paths, map_sha256, side, numbers[side]) for side in (Side.SOURCE, Side.REFERENCE))
         change = fit_energy_gains(*energies)
-    natural_tests = fit_natural_tests(paths, map_sha256, models.calibration_restorer, numbers)
-    return replace(fitted, change=change, natural_tests=natural_tests)
+    fitted = replace(fitted, change=change)
+    if not has_tests:
+        return fitted
+    restorer = models.calibration_restorer
+    return replace(fitted, natural_tests=fit_natural_tests(paths, map_sha256, restorer, numbers))
 
 
 def _prepare(fitted: TransportMap, tasks: Sequence[MomentsTask]) -> list[MomentsTask]:
@@ -95,7 +108,8 @@ def _measure_held_out(
     for half, other in ((tasks[::2], tasks[1::2]), (tasks[1::2], tasks[::2])):
         fitted = fit_map_to_tasks(other, autoencoder)
         numbers = {task.shard.number for task in half}
-        held_out = _prepare(fitted, [task for task in chosen if task.shard.number in numbers])
+        held_out = [replace(task, measures_states=False) for task in chosen if task.shard.number in numbers]
+        held_out = _prepare(fitted, held_out)
         _measure(tasks, held_out, execute, progress)
         shards = [task.shard.number for task in held_out]
         halves.append(read_change_blocks(tasks[0].paths, fitted.sha256, shards) if shards else [])

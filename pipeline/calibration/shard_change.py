@@ -68,7 +68,7 @@ def compute_shard_energies(task: MomentsTask) -> MomentsTaskResult:
 def _empty_states(task: MomentsTask, models: Models) -> dict[str, MomentsByPhoto]:
     """Return the files of the moments that tests of natural photos are fitted to, without any photos."""
     empty = MomentsByPhoto(natural_test_dimension(models.autoencoder))
-    return {_uri(task, state): empty for state in list_states(models.calibration_restorer, task.side)}
+    return {_uri(task, state): empty for state in _states_of(task, models)}
 
 
 def _measure_states(task: MomentsTask, models: Models, photo: CalibrationPhoto) -> dict[str, MomentsByPhoto]:
@@ -79,11 +79,16 @@ def _measure_states(task: MomentsTask, models: Models, photo: CalibrationPhoto) 
         PhotoState.NATURAL: photo.sides.get(Side.REFERENCE),
     }
     found = {}
-    for state in list_states(models.calibration_restorer, task.side):
+    for state in _states_of(task, models):
         pixels = versions[state]
         if pixels is not None:
             found[_uri(task, state)] = MomentsByPhoto.of_photo(measure_latents(models.autoencoder, pixels))
     return found if all(each.photos for each in found.values()) else {}
+
+
+def _states_of(task: MomentsTask, models: Models) -> list[PhotoState]:
+    """Return the states in which the photos of a task are measured."""
+    return list_states(models.calibration_restorer, task.side) if task.measures_states else []
 
 
 def _uri(task: MomentsTask, state: PhotoState) -> str:

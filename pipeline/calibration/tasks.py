@@ -27,6 +27,7 @@ class MomentsTask:
         readable: a photo that storage has returned; it is read again if storage refuses photos of this task.
         tone: the tone curve that restored photos get before they are encoded; None if the calibration has none.
         map_sha256: SHA-256 of the map whose change is measured; empty until there is one.
+        measures_states: whether the moments that tests of natural photos are fitted to are measured besides.
     """
 
     job: Job
@@ -37,6 +38,7 @@ class MomentsTask:
     readable: Entry | None = None
     tone: ToneCurve | None = None
     map_sha256: str = ""
+    measures_states: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 
 from deepot.errors import MomentsError
 from deepot.transport import Moments, MomentsByPhoto, NaturalTest, fit_natural_test, merge_in_order
-from deepot.transport.natural_test import MAX_MISS_RATE, MIN_PHOTOS
+from deepot.transport.natural_test import MAX_MISS_RATE, MIN_TEST_PHOTOS
 
 DIMENSION = 5
 
@@ -87,7 +87,7 @@ def test_contrast_does_not_count():
 
 
 def test_too_few_photos_give_no_test_and_pairs_must_be_pairs():
-    restored, natural = draw_sides(3, MIN_PHOTOS, 0.5)
+    restored, natural = draw_sides(3, MIN_TEST_PHOTOS, 0.5)
     assert fit_natural_test(restored, natural, paired=True) is not None
     assert fit_natural_test(restored[1:], natural, paired=False) is None
     assert fit_natural_test(restored, natural[1:], paired=False) is None
