@@ -1,6 +1,6 @@
 """Checks of the arguments of public functions, with messages that name the argument, its value and the choices."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -33,6 +33,16 @@ def nearest_hint(text: str, choices: Iterable[str]) -> str:
     return f"; did you mean '{close_matches[0]}'?" if close_matches else ""
 
 
+def list_words(words: Sequence[str]) -> str:
+    """Return words as a choice in a sentence.
+
+    Example:
+        >>> list_words(["a"]), list_words(["a", "b", "c"])
+        ('a', 'a, b or c')
+    """
+    return " or ".join([*([", ".join(words[:-1])] if words[1:] else []), *words[-1:]])
+
+
 def parse_choice(kind: type[ChoiceT], value: Any, argument: str) -> ChoiceT:  # noqa: ANN401 - whatever the caller was given
     """Return a member of an enumeration, given as such or as plain text.
 
@@ -43,9 +53,8 @@ def parse_choice(kind: type[ChoiceT], value: Any, argument: str) -> ChoiceT:  # 
         return kind(value)
     except ValueError:
         names = [member.value for member in kind]
-        listed = " or ".join([*([", ".join(names[:-1])] if names[1:] else []), names[-1]])
         hint = nearest_hint(value, names) if isinstance(value, str) else ""
-        raise ArgumentError(f"{argument} is {describe_value(value)}: give {listed}{hint}") from None
+        raise ArgumentError(f"{argument} is {describe_value(value)}: give {list_words(names)}{hint}") from None
 
 
 def is_number_within(value: Any, least: float, most: float) -> bool:  # noqa: ANN401 - whatever the caller was given

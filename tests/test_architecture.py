@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "pipeline.failures": ("", "errors redaction"),
     "pipeline.imageio": ("errors photo spec", "errors"),
     "pipeline.storage": ("", "errors redaction"),
-    "pipeline.config": ("errors inference transport", "errors imageio redaction storage"),
+    "pipeline.config": ("arguments errors inference transport", "errors imageio redaction storage"),
     "pipeline.sources": ("", "config errors imageio storage"),
     "pipeline.inspection": (
         "forensics inference photo",

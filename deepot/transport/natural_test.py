@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -67,7 +68,12 @@ class NaturalTest:
 
     def score(self, photo: Moments) -> float:
         """Return the score of a photo, from the moments of its latent patches; NaN if it has none."""
-        return _Sides.of(self.restored, self.natural).score(photo)
+        return self._sides.score(photo)
+
+    @cached_property
+    def _sides(self) -> "_Sides":
+        """Both Gaussians, ready to be compared with photos: a worker compares all of its photos with them."""
+        return _Sides.of(self.restored, self.natural)
 
     def passes(self, photo: Moments) -> bool:
         """Whether a photo looks natural."""
@@ -90,7 +96,8 @@ class NaturalTest:
     @property
     def record(self) -> dict[str, Any]:
         """The numbers as JSON values."""
-        return {name: value for name, value in vars(self).items() if not isinstance(value, Gaussian)}
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value for name, value in values.items() if not isinstance(value, Gaussian)}
 
     @classmethod
     def from_record(cls, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> "NaturalTest":

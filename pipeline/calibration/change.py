@@ -48,17 +48,16 @@ def measure_map(
     job, paths, map_sha256 = tasks[0].job, tasks[0].paths, fitted.sha256
     models = load_models(job, tasks[0].allow_code)
     sides = dict.fromkeys(task.side for task in tasks)
-    chosen = {side: _prepare(fitted, _choose_photos(tasks, side)) for side in sides}
-    n_photos = min(sum(len(task.shard.entries) for task in of_side) for of_side in chosen.values())
-    has_tests = n_photos >= MIN_TEST_PHOTOS
-    chosen = {side: [replace(task, measures_states=has_tests) for task in of_side] for side, of_side in chosen.items()}
+    photos = {side: _choose_photos(tasks, side) for side in sides}
+    has_tests = min(sum(len(task.shard.entries) for task in of_side) for of_side in photos.values()) >= MIN_TEST_PHOTOS
+    chosen = {side: _prepare(fitted, of_side, measures_states=has_tests) for side, of_side in photos.items()}
     _measure(tasks, [task for of_side in chosen.values() for task in of_side], execute, progress)
     numbers = {side: [task.shard.number for task in of_side] for side, of_side in chosen.items()}
     if Side.BOTH in chosen:
         blocks = read_change_blocks(paths, map_sha256, numbers[Side.BOTH])
         change = fit_change([block.total for block in blocks])
         if job.limits_photos:
-            halves = _measure_held_out(tasks, chosen[Side.BOTH], models.autoencoder, execute, progress)
+            halves = _measure_held_out(tasks, photos[Side.BOTH], models.autoencoder, execute, progress)
             fitted = replace(fitted, photo_curves=fit_photo_curves(halves))
     else:
         energies = (read_energies(paths, map_sha256, side, numbers[side]) for side in (Side.SOURCE, Side.REFERENCE))
@@ -70,12 +69,13 @@ def measure_map(
     return replace(fitted, natural_tests=fit_natural_tests(paths, map_sha256, restorer, numbers))
 
 
-def _prepare(fitted: TransportMap, tasks: Sequence[MomentsTask]) -> list[MomentsTask]:
+def _prepare(fitted: TransportMap, tasks: Sequence[MomentsTask], *, measures_states: bool = False) -> list[MomentsTask]:
     """Store a map for the workers, and return tasks that measure it."""
     if tasks:
         check_lease(tasks[0].paths)
         write(tasks[0].paths.unmeasured_map(fitted.sha256), fitted.to_bytes())
-    return [replace(task, map_sha256=fitted.sha256) for task in tasks]
+    map_sha256 = fitted.sha256
+    return [replace(task, map_sha256=map_sha256, measures_states=measures_states) for task in tasks]
 
 
 def _measure(
@@ -92,7 +92,7 @@ def _measure(
 
 def _measure_held_out(
     tasks: Sequence[MomentsTask],
-    chosen: Sequence[MomentsTask],
+    photos: Sequence[MomentsTask],
     autoencoder: LoadedAutoencoder,
     execute: MomentsTaskExecutor,
     progress: Progress,
@@ -108,8 +108,7 @@ def _measure_held_out(
     for half, other in ((tasks[::2], tasks[1::2]), (tasks[1::2], tasks[::2])):
         fitted = fit_map_to_tasks(other, autoencoder)
         numbers = {task.shard.number for task in half}
-        held_out = [replace(task, measures_states=False) for task in chosen if task.shard.number in numbers]
-        held_out = _prepare(fitted, held_out)
+        held_out = _prepare(fitted, [task for task in photos if task.shard.number in numbers])
         _measure(tasks, held_out, execute, progress)
         shards = [task.shard.number for task in held_out]
         halves.append(read_change_blocks(tasks[0].paths, fitted.sha256, shards) if shards else [])

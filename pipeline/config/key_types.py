@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from deepot.arguments import list_words
 from pipeline.config.sections import ConfigSection
 
 
@@ -23,8 +24,7 @@ def describe_number(field: FieldInfo) -> str:
     elif above is not None:
         text += f" above {above}"
     choices = [*(choice for leaf in leaves for choice in list_choices(leaf)), *(field.examples or ())]
-    listed = " or ".join([*([", ".join(choices[:-1])] if choices[1:] else []), *choices[-1:]])
-    return text + (f", or {listed}" if choices else "")
+    return text + (f", or {list_words(choices)}" if choices else "")
 
 
 def leaf_types(field: FieldInfo) -> tuple[set[Any], list[Any]]:

@@ -10,8 +10,7 @@ from PIL import Image
 
 from deepot.inference import JpegConstraint
 from pipeline.imageio import decode, encode, read_coefficients
-from pipeline.runs import RunPaths, read_manifest
-from tests.support.in_process_pool import run_in_process
+from tests.support.in_process_pool import run_and_read_rows
 from tests.support.json_commands import run_json_command
 from tests.support.photos import make_photo
 from tools.check_consistency import count_outside
@@ -49,19 +48,12 @@ def make_jpeg_job(make_job, tmp_path):
     return build
 
 
-def rows_of(job):
-    run = RunPaths(run_in_process(job).run)
-    rows = {row["file_name"]: row for row in read_manifest(run).to_pylist()}
-    assert all(row["status"] == "ok" for row in rows.values())
-    return run, rows
-
-
 def path_of(uri):
     return uri.removeprefix("file://")
 
 
 def test_results_of_jpeg_files_contradict_nothing(make_jpeg_job, capsys):
-    run, rows = rows_of(make_jpeg_job())
+    run, rows = run_and_read_rows(make_jpeg_job())
     limited = {name: row for name, row in rows.items() if row["consistency"] == "jpeg"}
     assert rows.keys() - limited.keys() == {"inks.jpg", "other.png"}
     files = [
@@ -78,7 +70,7 @@ def test_results_of_jpeg_files_contradict_nothing(make_jpeg_job, capsys):
 
 
 def test_without_the_constraint_there_are_contradictions_that_the_script_finds(make_jpeg_job):
-    _, rows = rows_of(make_jpeg_job(transport={"alpha": 0, "mode": "residual", "consistency": "off"}))
+    _, rows = run_and_read_rows(make_jpeg_job(transport={"alpha": 0, "mode": "residual", "consistency": "off"}))
     assert {row["consistency"] for row in rows.values()} == {"none"}
     files = [path_of(rows["2.jpg"][key]) for key in ("input_uri", "output_uri")]
     result = subprocess.run([sys.executable, SCRIPT, *files, files[0], files[0]], capture_output=True, text=True)
@@ -88,7 +80,7 @@ def test_without_the_constraint_there_are_contradictions_that_the_script_finds(m
 
 
 def test_verify_finds_a_result_that_contradicts_its_input(make_jpeg_job, capsys):
-    run, rows = rows_of(make_jpeg_job())
+    run, rows = run_and_read_rows(make_jpeg_job())
     path = path_of(rows["5.jpg"]["output_uri"])
     with Image.open(path) as image:
         array = np.asarray(image).copy()
@@ -102,7 +94,7 @@ def test_verify_finds_a_result_that_contradicts_its_input(make_jpeg_job, capsys)
 def test_lossy_results_are_judged_as_they_were_written(make_jpeg_job, tmp_path):
     """A finer quality stays within the coarse intervals of quality 8, and leaves the fine ones of quality 95."""
     output = {"uri": str(tmp_path / "enhanced"), "format": "jpeg:quality=98"}
-    _, rows = rows_of(make_jpeg_job(output=output))
+    _, rows = run_and_read_rows(make_jpeg_job(output=output))
     assert rows["0.jpg"]["contradiction"] < 0.002
     assert rows["7.jpg"]["contradiction"] > 0.002
     file = rows["7.jpg"]
@@ -112,7 +104,7 @@ def test_lossy_results_are_judged_as_they_were_written(make_jpeg_job, tmp_path):
 
 def test_results_in_the_format_of_the_input_keep_their_change_and_nearly_all_coefficients(make_jpeg_job, tmp_path):
     """With the tables of a strongly compressed file they would be coded as the input is. Coding alone changes some."""
-    _, rows = rows_of(make_jpeg_job(output=str(tmp_path / "enhanced")))
+    _, rows = run_and_read_rows(make_jpeg_job(output=str(tmp_path / "enhanced")))
     limited = {name: row for name, row in rows.items() if row["consistency"] == "jpeg"}
     for name, row in limited.items():
         data = Path(path_of(row["input_uri"])).read_bytes()
@@ -127,7 +119,7 @@ def test_results_in_the_format_of_the_input_keep_their_change_and_nearly_all_coe
 
 
 def test_detail_mode_keeps_the_means_of_cells_except_of_inks(make_jpeg_job):
-    _, rows = rows_of(
+    _, rows = run_and_read_rows(
         make_jpeg_job(
             transport={"alpha": 0, "mode": "detail", "consistency": "auto"}, calibration={"degradation": "blur:sigma=1"}
         )
@@ -138,7 +130,7 @@ def test_detail_mode_keeps_the_means_of_cells_except_of_inks(make_jpeg_job):
 
 
 def test_means_of_cells_are_not_judged_in_files_that_coding_has_changed(make_jpeg_job, tmp_path):
-    _, rows = rows_of(
+    _, rows = run_and_read_rows(
         make_jpeg_job(
             transport={"alpha": 0, "mode": "detail"},
             calibration={"degradation": "blur:sigma=1"},
@@ -179,7 +171,7 @@ def make_enlarging_job(make_job, tmp_path):
 
 
 def test_results_of_enlarged_photos_reduce_to_their_inputs(make_enlarging_job, capsys):
-    run, rows = rows_of(make_enlarging_job())
+    run, rows = run_and_read_rows(make_enlarging_job())
     limited = {name: row for name, row in rows.items() if row["consistency"] == "reduction"}
     assert rows.keys() - limited.keys() == {"alpha.png", "deep.png"}
     assert all(row["contradiction"] == 0 and row["invented"] > 0 for row in limited.values())
@@ -208,12 +200,12 @@ def test_results_of_enlarged_photos_reduce_to_their_inputs(make_enlarging_job, c
 def test_enlarged_photos_are_free_where_more_or_something_else_happened(make_enlarging_job, tmp_path, changes):
     degradation = changes.pop("degradation", "downscale:factor=2")
     calibration = {"reference": str(tmp_path / "natural"), "degradation": degradation, "restorer": "resize:factor=2"}
-    _, rows = rows_of(make_enlarging_job(calibration=calibration, **changes))
+    _, rows = run_and_read_rows(make_enlarging_job(calibration=calibration, **changes))
     assert {row["consistency"] for row in rows.values()} == {"none"}
 
 
 def test_the_restored_photo_itself_may_contradict_its_input(make_enlarging_job):
-    _, rows = rows_of(make_enlarging_job(transport={"alpha": 1}))
+    _, rows = run_and_read_rows(make_enlarging_job(transport={"alpha": 1}))
     limited = [row for row in rows.values() if row["consistency"] == "reduction"]
     assert all(row["invented"] == 0 for row in limited)
     assert any(row["contradiction"] > 0 for row in limited)

@@ -12,8 +12,8 @@ from jobs.console import print_summary
 from pipeline.calibration import load_map_of_run
 from pipeline.imageio import decode
 from pipeline.review import sample_by_risk
-from pipeline.runs import RunPaths, read_manifest
-from tests.support.in_process_pool import run_in_process
+from pipeline.runs import RunPaths
+from tests.support.in_process_pool import run_and_read_rows, run_in_process
 from tests.support.synthetic_photos import degrade, make_dead_leaves
 
 NOISE, BLUR = "noise:sigma=25", "blur:sigma=1.5"
@@ -51,20 +51,13 @@ def make_mixed_job(make_job, tmp_path):
     return build
 
 
-def rows_of(job):
-    run = RunPaths(run_in_process(job).run)
-    rows = {row["file_name"]: row for row in read_manifest(run).to_pylist()}
-    assert all(row["status"] == "ok" for row in rows.values())
-    return run, rows
-
-
 def read_path(row, key):
     return Path(row[key].removeprefix("file://")).read_bytes()
 
 
 @pytest.mark.parametrize(("degradation", "restorer"), [(BLUR, "identity"), (NOISE, "median:size=3")])
 def test_clean_photos_keep_their_bytes(make_mixed_job, degradation, restorer):
-    run, rows = rows_of(make_mixed_job(degradation, restorer=restorer))
+    run, rows = run_and_read_rows(make_mixed_job(degradation, restorer=restorer))
     for name, row in rows.items():
         is_clean = name.startswith("clean")
         assert row["untouched"] is is_clean, name
@@ -90,7 +83,7 @@ def test_counts_and_reviews_leave_untouched_photos_out(make_mixed_job):
     "output", [{"format": "tiff"}, {"metadata": "strip"}, {"format": "png", "metadata": "strip-gps"}]
 )
 def test_untouched_photos_are_coded_again_only_where_the_job_wants_another_file(make_mixed_job, tmp_path, output):
-    _, rows = rows_of(make_mixed_job(BLUR, output={"uri": str(tmp_path / "enhanced"), **output}))
+    _, rows = run_and_read_rows(make_mixed_job(BLUR, output={"uri": str(tmp_path / "enhanced"), **output}))
     untouched = [row for row in rows.values() if row["untouched"]]
     assert len(untouched) == N_CLEAN
     for row in untouched:
@@ -105,15 +98,15 @@ def test_photos_are_left_as_they_are_only_if_every_page_looks_natural(make_mixed
     pages = [make_leaves(300), degrade(make_leaves(301), BLUR)]
     for name, first, second in (("both", 0, 0), ("one", 0, 1), ("neither", 1, 1)):
         pages[first].save(tmp_path / "mixed" / f"{name}.tif", save_all=True, append_images=[pages[second]])
-    _, rows = rows_of(job)
+    _, rows = run_and_read_rows(job)
     assert [rows[f"{name}.tif"]["untouched"] for name in ("both", "one", "neither")] == [True, False, False]
 
 
 def test_switched_off_or_with_a_restorer_that_enlarges_all_photos_are_transported(make_mixed_job, tmp_path):
-    _, rows = rows_of(make_mixed_job(BLUR, transport={"leave_natural": "off"}))
+    _, rows = run_and_read_rows(make_mixed_job(BLUR, transport={"leave_natural": "off"}))
     assert not any(row["untouched"] for row in rows.values())
     enlarged = make_mixed_job("downscale:factor=2", restorer="resize:factor=2", output=str(tmp_path / "enlarged"))
-    run, rows = rows_of(enlarged)
+    run, rows = run_and_read_rows(enlarged)
     assert not any(row["untouched"] for row in rows.values())
     assert load_map_of_run(run).natural_tests.keys() == {"restored"}
 
@@ -124,7 +117,7 @@ def test_unpaired_sets_show_the_difference_too(make_mixed_job, tmp_path):
     for seed in range(N_CALIBRATION):
         degrade(make_leaves(seed + 400), BLUR).save(restored / f"{seed}.png")
     calibration = {"reference": str(tmp_path / "leaves"), "restored": str(restored)}
-    _, rows = rows_of(make_mixed_job(BLUR, calibration=calibration))
+    _, rows = run_and_read_rows(make_mixed_job(BLUR, calibration=calibration))
     assert all(row["untouched"] is name.startswith("clean") for name, row in rows.items())
 
 
@@ -132,18 +125,18 @@ def test_self_calibrations_and_few_photos_leave_nothing_out(make_mixed_job, tmp_
     few = {"reference": str(tmp_path / "leaves"), "degradation": BLUR, "limit": 8}
     for calibration in ({"degradation": BLUR}, few):
         output = str(tmp_path / calibration.get("reference", "self").rpartition("/")[2]) + "-enhanced"
-        run, rows = rows_of(make_mixed_job(BLUR, calibration=calibration, output=output))
+        run, rows = run_and_read_rows(make_mixed_job(BLUR, calibration=calibration, output=output))
         assert load_map_of_run(run).natural_tests == {}
         assert not any(row["untouched"] for row in rows.values())
 
 
 def test_a_map_file_takes_its_test_along(make_mixed_job, tmp_path):
-    run, rows = rows_of(make_mixed_job(BLUR))
+    run, rows = run_and_read_rows(make_mixed_job(BLUR))
     transport = load_map_of_run(run)
     path = tmp_path / "map.safetensors"
     transport.save(path)
     assert TransportMap.load(path).sha256 == transport.sha256
-    _, again = rows_of(make_mixed_job(BLUR, map=str(path), calibration=None, output=str(tmp_path / "again")))
+    _, again = run_and_read_rows(make_mixed_job(BLUR, map=str(path), calibration=None, output=str(tmp_path / "again")))
     assert {name: row["untouched"] for name, row in again.items()} == {
         name: row["untouched"] for name, row in rows.items()
     }

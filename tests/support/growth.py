@@ -9,15 +9,16 @@ ROOT = str(Path(__file__).resolve().parents[2])
 _TRACED = tuple(f"{ROOT}/{package}/" for package in ("deepot", "pipeline", "jobs"))
 
 
-def count_steps(function: Callable[[], object]) -> int:
-    """Return how many lines of deepot's own code a call executes."""
+def count_steps(function: Callable[[], object], *, opcodes: bool = False) -> int:
+    """Return how many lines of deepot's own code, or instructions of its bytecode, a call executes in this thread."""
     steps = 0
 
     def trace(frame, event, _argument):
         nonlocal steps
         if not frame.f_code.co_filename.startswith(_TRACED):
             return None
-        steps += event == "line"
+        frame.f_trace_opcodes, frame.f_trace_lines = opcodes, not opcodes
+        steps += event == ("opcode" if opcodes else "line")
         return trace
 
     previous = sys.gettrace()

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline import cluster, local
 from pipeline.reporting import report
+from pipeline.runs import RunPaths, read_manifest
 from pipeline.stages import RunOptions, run_job
 from pipeline.stages import session as job_session
 from pipeline.workers.resources import WorkerResources
@@ -69,6 +70,14 @@ def without_ray(pool_class=InProcessWorkerPool):
         # a second driver in this process has a session of its own
         patch.setattr(job_session, "_current", ContextVar("worker_session", default=None))
         yield
+
+
+def run_and_read_rows(job):
+    """Run a job in this process; returns its run and its rows by file name, all of which must be ok."""
+    run = RunPaths(run_in_process(job).run)
+    rows = {row["file_name"]: row for row in read_manifest(run).to_pylist()}
+    assert all(row["status"] == "ok" for row in rows.values())
+    return run, rows
 
 
 def run_in_process(job, options=OPTIONS):

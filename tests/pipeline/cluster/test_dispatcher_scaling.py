@@ -13,7 +13,7 @@ from pipeline.stages import ShardScheduler, shard_scheduler
 from pipeline.storage import Entry
 from pipeline.workers import MAX_TASKS_IN_FLIGHT, WorkerDiedError, WorkItem
 from tests.support.fake_cluster import FakeCluster, fake_ray_pool
-from tests.support.operation_count import count_operations
+from tests.support.growth import count_steps
 
 
 class UniterableDict(dict):
@@ -104,7 +104,7 @@ def test_cost_of_a_shard_in_the_driver_does_not_depend_on_the_number_of_workers(
         with fake_ray_pool(make_job(), workers, cluster) as pool:
             pool._in_flight = UniterableDict()
             scheduler = ShardScheduler(RunPaths(str(tmp_path)), pool, NullProgress())
-            operations = count_operations(lambda: scheduler.run_shards(shards))
+            operations = count_steps(lambda: scheduler.run_shards(shards), opcodes=True)
         assert len({number for number, _ in cluster.calls}) == workers
         assert len(cluster.calls) == n_shards
         return operations / n_shards
