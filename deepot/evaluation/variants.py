@@ -16,6 +16,7 @@ from deepot.inference import (
     encode_tiled,
     make_tile_decoder,
     mix_companion,
+    read_cells,
 )
 from deepot.photo import Pixels
 from deepot.tiling import Span, TilePlan
@@ -33,10 +34,10 @@ class PhotoVariants:
         clean_reconstruction: D(E(x)).
         reconstruction: D(z), with z = E(x*).
         transported: D(z′), with z′ the transported z.
-        auto_delta: What `Composition.filter_difference` makes of D(z′) − D(z) in the mode `auto`.
-        detail_delta: The same in detail mode.
+        auto_delta: What `Composition.filter_difference` and `filter_reconstruction` together return in the mode `auto`.
+        detail_delta: What `Composition.filter_difference` returns in detail mode.
         residual_delta: The same in residual mode.
-        gains: The gains of the map's bands, luma and chroma, (2, n), float64; (2, 0) for maps without them.
+        gains: The fields of the map's `BandGains` that are not empty, (2 or 4, n), float64; (2, 0) without gains.
         factor: The autoencoder's factor, ().
         companion: The companion c of the restored photo, as `restored`; (0,) without one.
         companion_weight: Its weight at α = 2, (), float64.
@@ -145,12 +146,11 @@ def compute_variants(
         AutoencoderError: The autoencoder returned values that are not finite.
     """
 
-    def stitch_images(compute: Callable[..., Sequence[Tensor]], *latents: Tensor) -> list[Tensor]:
-        """Compute images tile by tile from latents, and return them one by one."""
+    def stitch_images(compute: Callable[[slice, slice], Sequence[Tensor]]) -> list[Tensor]:
+        """Compute images tile by tile, from rows and columns of latents, and return them one by one."""
 
         def compute_tile(row: Span, column: Span) -> Tensor:
-            window = (..., slice(row.start, row.stop), slice(column.start, column.stop))
-            return torch.cat(list(compute(*(z[window] for z in latents))), dim=1)
+            return torch.cat(list(compute(slice(row.start, row.stop), slice(column.start, column.stop))), dim=1)
 
         blocks = list(plan.stitch(compute_tile, autoencoder.factor))
         size = plan.height * autoencoder.factor, plan.width * autoencoder.factor
@@ -171,16 +171,21 @@ def compute_variants(
         make_tile_decoder(autoencoder, latents, plan) for latents in (z_clean, z, transported)
     )
 
-    def compute_clean(latents: Tensor) -> list[Tensor]:
-        return [decode_clean(latents)]
+    def compute_clean(rows: slice, columns: slice) -> list[Tensor]:
+        return [decode_clean(z_clean[..., rows, columns])]
 
-    def compute_restored(latents: Tensor, transported_latents: Tensor) -> list[Tensor]:
-        before, after = decode_restored(latents), decode_transported(transported_latents)
-        return [before, after, *(composition.filter_difference(after - before) for composition in compositions)]
+    def compute_restored(rows: slice, columns: slice) -> list[Tensor]:
+        before, after = decode_restored(z[..., rows, columns]), decode_transported(transported[..., rows, columns])
+        error = before - read_cells(autoencoder, restored, rows, columns, compositions[0].apply_tone)
+        return [
+            before,
+            after,
+            *(each.filter_difference(after - before) + each.filter_reconstruction(error) for each in compositions),
+        ]
 
     clean_samples, restored_samples = (torch.from_numpy(pixels.samples) for pixels in (clean or restored, restored))
-    reconstruction, decoded, auto_delta, detail_delta, residual_delta = stitch_images(compute_restored, z, transported)
-    (clean_reconstruction,) = [reconstruction] if clean is None else stitch_images(compute_clean, z_clean)
+    reconstruction, decoded, auto_delta, detail_delta, residual_delta = stitch_images(compute_restored)
+    (clean_reconstruction,) = [reconstruction] if clean is None else stitch_images(compute_clean)
     return PhotoVariants(
         clean=clean_samples,
         restored=restored_samples,
@@ -191,7 +196,7 @@ def compute_variants(
         auto_delta=auto_delta,
         detail_delta=detail_delta,
         residual_delta=residual_delta,
-        gains=torch.tensor([gains.luma, gains.chroma] if gains else [[], []], dtype=torch.float64),
+        gains=torch.tensor([each for each in vars(gains).values() if each] if gains else [[], []], dtype=torch.float64),
         factor=torch.tensor(autoencoder.factor),
         companion=torch.empty(0) if companion is None else torch.from_numpy(companion.samples),
         companion_weight=torch.tensor(companion_weight, dtype=torch.float64),

@@ -22,7 +22,7 @@ from .natural_photos import looks_natural, measure_latents, natural_test_dimensi
 from .photo_scores import N_SCORES, score_photo
 from .reduction_constraint import ReductionConstraint
 from .tile_options import TileOptions
-from .tiled_autoencoder import check_finite, encode_tiled, make_tile_decoder
+from .tiled_autoencoder import check_finite, encode_tiled, make_tile_decoder, read_cells
 
 __all__ = [
     "DEFAULT_ALPHA",
@@ -59,6 +59,7 @@ __all__ = [
     "photo_moments",
     "photo_statistics",
     "prepare_for_second_degradation",
+    "read_cells",
     "score_photo",
     "tone_sums",
 ]

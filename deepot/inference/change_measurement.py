@@ -47,8 +47,8 @@ def measure_change(
     before, clean = (pixels.to_rgb(*square, autoencoder.device) for pixels in (restored, natural))
     toned = before if tone is None else tone.apply(before)
     decoded, decoded_transported = _decode_both(autoencoder, transport, toned)
-    change = remove_repetition(decoded_transported - decoded, factor)
-    bands = (split_bands(image, factor) for image in (change, toned, clean))
+    changes = (remove_repetition(each, factor) for each in (decoded_transported - decoded, decoded - toned))
+    bands = (split_bands(image, factor) for image in (*changes, toned, clean))
     other = None if companion is None else companion.to_rgb(*square, autoencoder.device)
     return ChangeSums.from_pair(before, toned, clean, *bands, plain=decoded_transported, companion=other)
 

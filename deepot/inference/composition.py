@@ -40,7 +40,8 @@ class Composition:
     def keeps_cell_means(self) -> bool:
         """Whether the cells of x̂ have the means of (1 − α) t + α x*, with t the toned x*; coarse gains change them."""
         if self.mode is TransportMode.AUTO and self.gains is not None:
-            return self.gains.luma[0] == self.gains.chroma[0] == 0
+            parts = (self.gains, self.gains.reconstruction)
+            return not any(part.luma[0] or part.chroma[0] for part in parts if part is not None)
         return self.mode in (TransportMode.AUTO, TransportMode.DETAIL)
 
     def has_one_change(self, *, grey: bool) -> bool:
@@ -66,6 +67,18 @@ class Composition:
         if self.mode is not TransportMode.RESIDUAL:
             difference = detail(difference, self.factor)
         return remove_repetition(difference, self.factor)
+
+    @property
+    def adds_reconstruction(self) -> bool:
+        """Whether `filter_reconstruction` returns anything but zeros."""
+        return self.mode is TransportMode.AUTO and self.gains is not None and self.gains.reconstruction is not None
+
+    def filter_reconstruction(self, error: Tensor) -> Tensor:
+        """Return what of the reconstruction error D(z) − t (B, 3, H, W) is added at α = 0; as `filter_difference`."""
+        gains = None if self.gains is None or self.mode is not TransportMode.AUTO else self.gains.reconstruction
+        if gains is None:
+            return torch.zeros_like(error)
+        return scale_bands(remove_repetition(error, self.factor), self.factor, gains)
 
     def goal_means(
         self,

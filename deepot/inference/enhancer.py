@@ -22,7 +22,7 @@ from deepot.inference.modes import DEFAULT_ALPHA, Preserve, TransportMode
 from deepot.inference.photo_scores import score_photo
 from deepot.inference.source_images import ImageSource, SourceImage
 from deepot.inference.tile_options import TileOptions
-from deepot.inference.tiled_autoencoder import check_finite, encode_tiled, make_tile_decoder
+from deepot.inference.tiled_autoencoder import check_finite, encode_tiled, make_tile_decoder, read_cells
 from deepot.photo import Pixels
 from deepot.tiling import Span, StitchedBlock, TilePlan, retry_with_smaller_tiles
 from deepot.transport import LatentOperator, PatchNll, TransportMap, make_exact_operator
@@ -188,7 +188,7 @@ class Enhancer:
             if size < self.tiles.size:
                 pixels.samples[:] = original
             plan = replace(self.tiles, size=size).plan(self.autoencoder, pixels)
-            return self._enhance(pixels, plan, companion, alpha)
+            return self._enhance(pixels, Pixels(original), plan, companion, alpha)
 
         retries = self.autoencoder.device.type != "cpu"
         min_size = self.tiles.min_size(self.autoencoder) if retries else self.tiles.size
@@ -225,7 +225,9 @@ class Enhancer:
             check_companion_size(pixels, companion)
 
     @torch.inference_mode()
-    def _enhance(self, pixels: Pixels, plan: TilePlan, companion: Pixels | None, alpha: float) -> EnhanceStats:
+    def _enhance(
+        self, pixels: Pixels, original: Pixels, plan: TilePlan, companion: Pixels | None, alpha: float
+    ) -> EnhanceStats:
         start, means = time.perf_counter(), None
         latents = encode_tiled(self.autoencoder, pixels, plan, self.composition.apply_tone)
         if self.autoencoder.device.type == "cuda":
@@ -240,7 +242,9 @@ class Enhancer:
             mix_companion(pixels, companion, share, luma_only=luma_only)
         elif alpha != 1:
             means = self._make_mean_constraint(pixels)
-            for top, left, values in self._iter_differences(pixels, latents, transported, plan, 1 - alpha, means):
+            for top, left, values in self._iter_differences(
+                pixels, original, latents, transported, plan, 1 - alpha, means
+            ):
                 pixels.add_rgb_delta(top, values, left)
         seconds = {
             "encode": encode_end - start,
@@ -260,13 +264,17 @@ class Enhancer:
     def _iter_differences(
         self,
         pixels: Pixels,
+        original: Pixels,
         latents: Tensor,
         transported: Tensor,
         plan: TilePlan,
         strength: float,
         means: CellMeanConstraint | None = None,
     ) -> Iterator[StitchedBlock]:
-        """Yield x̂ − x* in blocks; each is read from the samples before it is yielded, and its means are recorded."""
+        """Yield x̂ − x* in blocks; each is read from the samples before it is yielded, and its means are recorded.
+
+        The samples may be changed between blocks; `original` keeps them as they were.
+        """
         composition, autoencoder = self.composition, self.autoencoder
         decode_transported, decode_latents = make_tile_decoder(autoencoder, transported, plan), None
         if composition.mode is not TransportMode.PLAIN:
@@ -278,7 +286,12 @@ class Enhancer:
             after = decode_transported(transported[window])
             if decode_latents is None:
                 return after
-            return composition.filter_difference(after - decode_latents(latents[window]))
+            before = decode_latents(latents[window])
+            change = composition.filter_difference(after - before)
+            if composition.adds_reconstruction:
+                toned = read_cells(autoencoder, original, *window[1:], composition.apply_tone)
+                change = change + composition.filter_reconstruction(before - toned)
+            return change
 
         for block in plan.stitch(decode_tile, autoencoder.factor):
             check_finite(autoencoder, block.values)

@@ -29,29 +29,36 @@ def encode_tiled(
         AutoencoderError: The autoencoder returned values that are not finite.
     """
 
-    def read_cells(rows: slice, columns: slice) -> Tensor:
-        """Return the pixels of some latent positions."""
-        sides = [(cells.stop - cells.start) * autoencoder.factor for cells in (rows, columns)]
-        down, across = (
-            slice(cells.start * autoencoder.factor, cells.stop * autoencoder.factor) for cells in (rows, columns)
-        )
-        found = pixels.to_rgb(down, across, autoencoder.device)
-        found = prepare(found) if prepare is not None else found
-        missing = sides[0] - found.shape[2], sides[1] - found.shape[3]
-        return F.pad(found, (0, missing[1], 0, missing[0]), mode="replicate") if any(missing) else found
+    def read(rows: slice, columns: slice) -> Tensor:
+        return read_cells(autoencoder, pixels, rows, columns, prepare)
 
     encode_window: TensorFn = autoencoder.encode
     if plan.count > 1 and autoencoder.halo is None:
-        encode_window = autoencoder.tiled_encoder(torch.cat([read_cells(*window) for window in plan.probe_windows()]))
+        encode_window = autoencoder.tiled_encoder(torch.cat([read(*window) for window in plan.probe_windows()]))
 
     def encode_tile(row: Span, column: Span) -> Tensor:
-        return encode_window(read_cells(slice(row.start, row.stop), slice(column.start, column.stop)))
+        return encode_window(read(slice(row.start, row.stop), slice(column.start, column.stop)))
 
     latents = torch.empty(1, autoencoder.channels, plan.height, plan.width, device=autoencoder.device)
     for block in plan.stitch(encode_tile):
         latents[:, :, *block.region] = block.values
     check_finite(autoencoder, latents)
     return latents
+
+
+def read_cells(
+    autoencoder: LoadedAutoencoder, pixels: Pixels, rows: slice, columns: slice, prepare: TensorFn | None = None
+) -> Tensor:
+    """Return the RGB values of some latent positions of a photo, (1, 3, H, W) in [0, 1], on the autoencoder's device.
+
+    Positions that reach beyond the photo repeat its last row and column. Arguments are as for `encode_tiled`.
+    """
+    factor = autoencoder.factor
+    down, across = (slice(cells.start * factor, cells.stop * factor) for cells in (rows, columns))
+    found = pixels.to_rgb(down, across, autoencoder.device)
+    found = prepare(found) if prepare is not None else found
+    missing = down.stop - down.start - found.shape[2], across.stop - across.start - found.shape[3]
+    return F.pad(found, (0, missing[1], 0, missing[0]), mode="replicate") if any(missing) else found
 
 
 def make_tile_decoder(autoencoder: LoadedAutoencoder, latents: Tensor, plan: TilePlan) -> TensorFn:

@@ -12,7 +12,7 @@ from deepot.transport.merging import merge_in_order
 from deepot.transport.moments import WAY_OUT, pack_statistics, unpack_statistics
 from deepot.transport.validity import check_tensors
 
-CHANGE_BY_PHOTO_FORMAT = "deepot-change-by-photo-1"
+CHANGE_BY_PHOTO_FORMAT = "deepot-change-by-photo-2"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 A decoder does not draw every transported latent as strongly as natural photos have it: some bands come out too weak,
 others too strong. And coarse structure that the map changes is right after some restorers and wrong after others. Pairs
 of restored and clean photos show both in closed form (`fit_change`), unpaired sets the former (`fit_energy_gains`).
+Pairs also show how much of the autoencoder's reconstruction error is right: an autoencoder that was trained on natural
+photos removes some noise and some JPEG blocks without any map.
 """
 
 import math
@@ -28,18 +30,27 @@ class BandGains:
     """What the bands of a change are multiplied by, from coarse to fine; cells' means belong to the first band.
 
     Attributes:
-        luma: The gains of luma.
-        chroma: The gains of chroma.
+        luma: The gains of the luma of D(z′) − D(z).
+        chroma: Those of its chroma.
+        reconstruction_luma: The gains of the luma of the reconstruction error D(z) − t; empty if it is not added.
+        reconstruction_chroma: Those of its chroma, likewise.
     """
 
     luma: tuple[float, ...]
     chroma: tuple[float, ...]
+    reconstruction_luma: tuple[float, ...] = ()
+    reconstruction_chroma: tuple[float, ...] = ()
 
     @classmethod
     def uniform(cls, n_bands: int, coarse: float) -> "BandGains":
         """Return gains of 1 but for the first bands."""
         gains = (coarse, *[1.0] * (n_bands - 1))
         return cls(gains, gains)
+
+    @property
+    def reconstruction(self) -> "BandGains | None":
+        """The gains of the reconstruction error as those of a change; None if it is not added."""
+        return BandGains(self.reconstruction_luma, self.reconstruction_chroma) if self.reconstruction_luma else None
 
 
 @dataclass(frozen=True)
@@ -57,7 +68,7 @@ class ChangeModel:
         >>> import deepot, torch
         >>> clean = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
         >>> bands = torch.stack([0.1 * clean, torch.zeros_like(clean)])[:, None]  # the change is right, but too weak
-        >>> sums = deepot.ChangeSums.from_pair(0.8 * clean, 0.8 * clean, clean, bands, bands, bands, plain=clean)
+        >>> sums = deepot.ChangeSums.from_pair(0.8 * clean, 0.8 * clean, clean, *[bands] * 4, plain=clean)
         >>> model = deepot.fit_change([sums])
         >>> round(model.curves["residual"].loss_db(0), 2), model.curves["residual"].min_error_alpha
         (-6.02, 0.0)
@@ -71,8 +82,9 @@ class ChangeModel:
     @property
     def gains_summary(self) -> str:
         """The gains as one line of text."""
-        luma, chroma = (" ".join(f"{gain:.2f}" for gain in gains) for gains in (self.gains.luma, self.gains.chroma))
-        return f"luma {luma}, chroma {chroma}, from coarse to fine"
+        gains, added = self.gains, self.gains.reconstruction
+        text = f"{_format_gains(gains)}, from coarse to fine"
+        return text if added is None else f"{text}; of the reconstruction error {_format_gains(added)}"
 
     def curve_summary(self, mode: str) -> str:
         """The error curve of a mode as one line of text; empty without pairs."""
@@ -117,12 +129,16 @@ class ChangeModel:
         has_pairs = record["curves"] is not None
         terms = {mode: _to_floats(curve) for mode, curve in record["curves"].items()} if has_pairs else {}
         curves = {mode: ErrorCurve(**each, companion=companion) for mode, each in terms.items()}
-        numbers = [*gains.luma, *gains.chroma, *(value for each in terms.values() for value in each.values())]
+        numbers = [gain for each in vars(gains).values() for gain in each]
+        numbers += [value for each in terms.values() for value in each.values()]
         numbers += [] if companion is None else vars(companion).values()
         if not all(math.isfinite(number) for number in numbers):
             raise ValueError("its change model has numbers that are not finite")
-        if min(*gains.luma, *gains.chroma) < 0 or len(gains.luma) != len(gains.chroma) or len(gains.luma) < 2:
+        n, added = len(gains.luma), [*gains.reconstruction_luma, *gains.reconstruction_chroma]
+        if min(*gains.luma, *gains.chroma) < 0 or len(gains.chroma) != n or n < 2:
             raise ValueError("its gains cannot have been fitted")
+        if added and (min(added) < 0 or max(added) > 1 or [len(added), len(gains.reconstruction_luma)] != [2 * n, n]):
+            raise ValueError("its gains of the reconstruction error cannot have been fitted")
         if has_pairs and (
             sorted(curves) != sorted(CURVE_MODES) or any(min(each.error, each.energy) < 0 for each in curves.values())
         ):
@@ -135,6 +151,11 @@ class ChangeModel:
         return cls(gains, curves if has_pairs else None, images, companion)
 
 
+def _format_gains(gains: BandGains) -> str:
+    luma, chroma = (" ".join(f"{gain:.2f}" for gain in each) for each in (gains.luma, gains.chroma))
+    return f"luma {luma}, chroma {chroma}"
+
+
 def _to_floats(record: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in record.items()}
 
@@ -142,9 +163,13 @@ def _to_floats(record: Mapping[str, Any]) -> dict[str, float]:
 def fit_change(blocks: Sequence[ChangeSums]) -> ChangeModel | None:
     """Fit the gains, the weight of the companion and the error curves to pairs; None if the blocks hold no pair.
 
-    Coarse bands, which the restored photo mostly has right, are multiplied by the factor of least squared error,
-    ⟨b(d), b(x) − b(t)⟩ / ‖b(d)‖², less its standard error, from 0 to 1. The finer bands of luma that come out too weak
-    are multiplied by the root of the gain g that gives them the energy of clean photos, ‖b(t) + g b(d)‖² = ‖b(x)‖²: by
+    The bands of the reconstruction error r are multiplied by the factor of least squared error, h =
+    ⟨b(r), b(x) − b(t)⟩ / ‖b(r)‖², less its standard error, from 0 to 1. What the map's change d is added to is then
+    u = t + Σ h b(r).
+
+    Of d, coarse bands, which the restored photo mostly has right, are multiplied by the factor of least squared error,
+    ⟨b(d), b(x) − b(u)⟩ / ‖b(d)‖², less its standard error, from 0 to 1. The finer bands of luma that come out too weak
+    are multiplied by the root of the gain g that gives them the energy of clean photos, ‖b(u) + g b(d)‖² = ‖b(x)‖²: by
     half of the missing dB, because what the decoder draws is right in part only. The jackknife over blocks gives
     standard errors, by which gains stay nearer to 1. Chroma keeps gains of 1.
 
@@ -152,8 +177,8 @@ def fit_change(blocks: Sequence[ChangeSums]) -> ChangeModel | None:
     error, from 0 to 1.
 
     Args:
-        blocks: The sums over one or several pairs each. With fewer than two the gains are those of detail mode, and the
-            weight of a companion is 0.
+        blocks: The sums over one or several pairs each. With fewer than two the gains are those of detail mode, without
+            the reconstruction error, and the weight of a companion is 0.
 
     Example:
         >>> import deepot
@@ -188,35 +213,53 @@ def _fit_companion(total: ChangeSums, left_out: Sequence[ChangeSums]) -> Compani
 def _unshrunk_weight(sums: ChangeSums) -> Tensor:
     """Return the weight of least error, (); 0 if the companions are the restored photos."""
     energy = sums.gram[-1, -1]
-    return torch.where(energy > 0, sums.products[-1] / energy.clamp(min=torch.finfo(torch.float64).tiny), 0.0)
+    return torch.where(energy > 0, sums.products[-1] / _positive(energy), 0.0)
 
 
 def _fit_gains(total: ChangeSums, left_out: Sequence[ChangeSums]) -> BandGains:
     n = total.n_bands
     neutral = torch.ones(2 * n, dtype=torch.float64)
     neutral[[0, n]] = 0
-    values = neutral
+    values, added = neutral, torch.zeros_like(neutral)
     if left_out:
-        spread = _standard_error([_unshrunk_gains(sums) for sums in left_out])
-        difference = _unshrunk_gains(total) - neutral
+        spread = _standard_error([_unshrunk_reconstruction_gains(sums) for sums in left_out])
+        added = (_unshrunk_reconstruction_gains(total) - spread).clamp(min=0)
+        spread = _standard_error([_unshrunk_gains(sums, added) for sums in left_out])
+        difference = _unshrunk_gains(total, added) - neutral
         values = neutral + difference.sign() * (difference.abs() - spread).clamp(min=0)
-    luma, chroma = (tuple(round(value, 6) for value in half.tolist()) for half in (values[:n], values[n:]))
-    return BandGains(luma, chroma)
+    halves = (values[:n], values[n:], added[:n], added[n:]) if added.any() else (values[:n], values[n:])
+    return BandGains(*(tuple(round(value, 6) for value in half.tolist()) for half in halves))
 
 
-def _unshrunk_gains(sums: ChangeSums) -> Tensor:
-    """Return the gains of all bands (2n,), not shrunk."""
+def _unshrunk_reconstruction_gains(sums: ChangeSums) -> Tensor:
+    """Return the gains of all bands of the reconstruction error (2n,), not shrunk."""
+    bands = sums.reconstruction_slice
+    energy = sums.gram.diagonal()[bands]
+    return torch.where(energy > 0, _explained(sums, bands) / _positive(energy), 0.0).clamp(0, 1)
+
+
+def _unshrunk_gains(sums: ChangeSums, added: Tensor) -> Tensor:
+    """Return the gains of all bands of the change (2n,), not shrunk; `added` are those of the reconstruction error."""
     n = sums.n_bands
-    bands = sums.band_slice
-    change_energy = sums.gram.diagonal()[bands]
-    clean, toned, cross = sums.energies
-    safe = change_energy.clamp(min=torch.finfo(torch.float64).tiny)
-    # ⟨b(d), b(x) − b(t)⟩: the products are with x − x*, so that those with the tone's shift are taken off
-    explained = (sums.products[bands] - sums.gram[0, bands]) / safe
+    bands, reconstruction_bands = sums.band_slice, sums.reconstruction_slice
+    change_energy, reconstruction_energy = (sums.gram.diagonal()[each] for each in (bands, reconstruction_bands))
+    products = sums.gram[bands, reconstruction_bands].diagonal()
+    clean, toned, cross, toned_cross = sums.energies
+    base = toned + 2 * added * toned_cross + added.square() * reconstruction_energy
+    explained = (_explained(sums, bands) - added * products) / _positive(change_energy)
     gains = torch.ones(2 * n, dtype=torch.float64)
-    gains[:n] = energy_gain(clean - toned, cross, change_energy)[:n].sqrt()
+    gains[:n] = energy_gain(clean - base, cross + added * products, change_energy)[:n].sqrt()
     gains[[0, n]] = explained[[0, n]].clamp(0, 1)
     return torch.where(change_energy > 0, gains, torch.ones_like(gains))
+
+
+def _explained(sums: ChangeSums, bands: slice) -> Tensor:
+    """Return ⟨b, x − t⟩: the products are with x − x*, so that those with the tone's shift are taken off."""
+    return sums.products[bands] - sums.gram[0, bands]
+
+
+def _positive(energy: Tensor) -> Tensor:
+    return energy.clamp(min=torch.finfo(torch.float64).tiny)
 
 
 def energy_gain(missing: Tensor, products: Tensor, change_energy: Tensor) -> Tensor:
@@ -239,12 +282,13 @@ def fit_curves(total: ChangeSums, gains: BandGains, companion: CompanionFit | No
     n = total.n_bands
     curves = {}
     for mode in CURVE_MODES:
-        weights = torch.zeros(2 * n + 3, dtype=torch.float64)
+        weights = torch.zeros_like(total.products)
         if mode == "plain":
             weights[-2] = 1
         else:
             used = gains if mode == "auto" else BandGains.uniform(n, 0.0 if mode == "detail" else 1.0)
-            weights[:-2] = torch.tensor([1.0, *used.luma, *used.chroma], dtype=torch.float64)
+            values = [1.0, *(gain for each in vars(used).values() for gain in each)]
+            weights[: len(values)] = torch.tensor(values, dtype=torch.float64)
         samples = float(total.totals[1])
         gain, energy = float(weights @ total.products), float(weights @ total.gram @ weights)
         error = float(total.totals[0])

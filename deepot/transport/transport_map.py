@@ -23,7 +23,7 @@ from deepot.transport.safetensors_file import pack, unpack_metadata, unpack_tens
 from deepot.transport.tone import ToneCurve
 from deepot.transport.validity import check_psd, check_tensors, has_variation
 
-MAP_FORMAT = "deepot-map-12"
+MAP_FORMAT = "deepot-map-13"
 _FORMAT_PREFIX = "deepot-map-"
 _REFERENCE_MEAN, _REFERENCE_COVARIANCE, _TONE = "reference_mean", "reference_covariance", "tone_shifts"
 _TEST, _CURVES = "natural_tests", "photo_curves"

@@ -1,5 +1,7 @@
 """The whole method against a second implementation in NumPy that shares no code with it, on photos of any size."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -19,6 +21,14 @@ from tests.support.photos import make_photo, soften
 
 P = 3
 LUMA = np.array([0.299, 0.587, 0.114])
+CONTRAST = 0.9  # of reconstructions
+
+
+class Lossy(fake_autoencoders.Shuffle):
+    """An autoencoder whose reconstructions have less contrast than photos."""
+
+    def decode(self, latents):
+        return super().decode(CONTRAST * latents)
 
 
 def encode(rgb):
@@ -29,6 +39,8 @@ def encode(rgb):
 
 
 def decode(latents):
+    """Decode as `Lossy` does."""
+    latents = CONTRAST * latents
     _, height, width = latents.shape
     return ((latents + 1) / 2).reshape(3, 2, 2, height, width).transpose(3, 1, 4, 2, 0).reshape(2 * height, -1, 3)
 
@@ -129,7 +141,7 @@ def restore_cell_means(change, rgb, moved):
 @pytest.fixture(scope="module")
 def fitted():
     """A fitted map, and the same matrix and means by SciPy."""
-    autoencoder = as_autoencoder(fake_autoencoders.shuffle(), "shuffle", dtype=torch.float32, device="cpu")
+    autoencoder = as_autoencoder(Lossy(), "lossy", dtype=torch.float32, device="cpu")
     clean = [make_photo(seed, 40, 32) for seed in range(8)]
     restored = [soften(photo) for photo in clean]
     vectors = []
@@ -140,11 +152,10 @@ def fitted():
     values, axes = np.linalg.eigh(source)
     root, inverse = (axes * np.sqrt(values)) @ axes.T, (axes / np.sqrt(values)) @ axes.T
     matrix = inverse @ sqrtm(root @ target @ root).real @ inverse
-    return (
-        autoencoder,
-        fit_images(autoencoder, restored, clean, patch_size=P, tone=False),
-        (matrix, *(each.mean(0) for each in vectors)),
-    )
+    transport = fit_images(autoencoder, restored, clean, patch_size=P, tone=False)
+    gains = replace(transport.change.gains, reconstruction_luma=(0.3, 0.8), reconstruction_chroma=(0.1, 0.6))
+    transport = replace(transport, change=replace(transport.change, gains=gains))
+    return autoencoder, transport, (matrix, *(each.mean(0) for each in vectors))
 
 
 def test_fit_images_equals_the_closed_form_by_scipy(fitted):
@@ -174,7 +185,8 @@ def enhance(samples, maximum, affine, gains, mode, alpha):
     after, before = decode(transported(latents, *affine)), decode(latents)
     change = remove_repetition(detail(after - before) if mode is TransportMode.DETAIL else after - before)
     if mode is TransportMode.AUTO:
-        change = scale_bands(change, gains)
+        padded = np.pad(rgb, [(0, after.shape[0] - rgb.shape[0]), (0, after.shape[1] - rgb.shape[1]), (0, 0)], "edge")
+        change = scale_bands(change, gains) + scale_bands(remove_repetition(before - padded), gains.reconstruction)
     change = change[: rgb.shape[0], : rgb.shape[1]]
     if mode is TransportMode.PLAIN:
         change = after[: rgb.shape[0], : rgb.shape[1]] - rgb

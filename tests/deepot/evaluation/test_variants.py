@@ -13,6 +13,7 @@ from deepot.inference.image_fitting import fit_images
 from deepot.inference.modes import Preserve, TransportMode
 from deepot.inference.tile_options import TileOptions
 from deepot.photo.pixels import Pixels
+from tests.deepot.inference.test_enhancer import with_reconstruction
 from tests.support import fake_autoencoders
 from tests.support.photos import make_photo, soften
 
@@ -29,6 +30,19 @@ def test_render_equals_what_the_enhancer_writes(
     expected = Pixels.from_image(enhancer(soften(make_photo(9, 61, 45)))).to_rgb()
     found = make_variants(9, tiles).render(SweepPoint(mode.value, alpha), preserve)
     assert (found - expected).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("tile", [1024, 32])
+def test_render_with_the_reconstruction_error_equals_what_the_enhancer_writes(smooth_autoencoder, sharpening_map, tile):
+    transport, tiles = with_reconstruction(sharpening_map), TileOptions(tile)
+    clean = make_photo(9, 61, 45)
+    pixels = [Pixels.from_image(image) for image in (clean, soften(clean))]
+    plan, gains = tiles.plan(smooth_autoencoder, pixels[0]), transport.change.gains
+    variants = compute_variants(smooth_autoencoder, transport.operator_on(), *pixels, plan, gains=gains)
+    expected = Pixels.from_image(Enhancer(smooth_autoencoder, transport, tiles=tiles)(soften(clean))).to_rgb()
+    assert (variants.render(SweepPoint("auto", 0.5)) - expected).abs().max() < 1e-6
+    without = Pixels.from_image(Enhancer(smooth_autoencoder, sharpening_map, tiles=tiles)(soften(clean))).to_rgb()
+    assert (without - expected).abs().max() > 2 / 255
 
 
 @pytest.mark.parametrize("mode", list(TransportMode))

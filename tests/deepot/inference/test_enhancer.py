@@ -10,6 +10,7 @@ from PIL import Image
 import deepot
 from deepot.autoencoder import as_autoencoder
 from deepot.errors import AutoencoderError, MapError, UnsupportedImageError
+from deepot.inference.bands import split_bands
 from deepot.inference.calibration import paired_moments
 from deepot.inference.cell_filters import remove_repetition
 from deepot.inference.enhancer import Enhancer
@@ -42,6 +43,17 @@ def fit(autoencoder, patch_size=3):
     natural = [photo(seed=seed) for seed in range(3)]
     smooth = [image.resize((80, 60)).resize((160, 120)) for image in natural]
     return deepot.fit_images(autoencoder, smooth, natural, patch_size=patch_size)
+
+
+def with_reconstruction(transport):
+    """The map with gains of the reconstruction error as well, other ones in every band."""
+    gains = transport.change.gains
+    shares = torch.linspace(0.3, 0.9, 2 * len(gains.luma)).tolist()
+    added = {
+        "reconstruction_luma": tuple(shares[: len(gains.luma)]),
+        "reconstruction_chroma": tuple(shares[len(gains.luma) :]),
+    }
+    return replace(transport, change=replace(transport.change, gains=replace(gains, **added)))
 
 
 def with_target(transport, target_mean):
@@ -99,7 +111,7 @@ def test_plain_mode_equals_the_float64_reference(embedded_autoencoder, embedded_
 
     enhancer = Enhancer(embedded_autoencoder, embedded_map, alpha=alpha, mode="plain")
     ours = embedded_map.operator_on()(latents)
-    (only,) = enhancer._iter_differences(pixels, latents, ours, plan, 1 - alpha)
+    (only,) = enhancer._iter_differences(pixels, pixels, latents, ours, plan, 1 - alpha)
     assert float((view + only.values - expected).abs().max()) < 1e-4
 
 
@@ -163,16 +175,36 @@ def test_preserve_mean_equals_a_map_without_mean_shift(autoencoder, transport):
     np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
 
 
-def test_tiles_with_detail_mode_have_the_halo_of_the_filters():
+@pytest.mark.parametrize("adapt", [lambda transport: transport, with_reconstruction])
+def test_tiles_have_the_halo_of_the_filters(adapt):
     """With an autoencoder whose blocks are independent, only the filters on cells reach over a cut."""
     autoencoder = as_autoencoder(fake_autoencoders.blocks(), "blocks", dtype=torch.float32, device="cpu")
-    transport = fit(autoencoder, patch_size=1)
+    transport = adapt(fit(autoencoder, patch_size=1))
     image = photo(203, 147)
     at_once, tiled = (
         np.asarray(Enhancer(autoencoder, transport, tiles=TileOptions(size))(image)).astype(int) for size in (1024, 32)
     )
     assert autoencoder.halo == 0
     assert np.abs(tiled - at_once).max() <= 1
+
+
+def test_change_of_the_reconstruction_error_is_that_of_its_bands_times_their_gains():
+    """Without a change of the latents, nothing else is added."""
+    autoencoder = as_autoencoder(fake_autoencoders.blocks(), "blocks", dtype=torch.float32, device="cpu")
+    transport = with_reconstruction(fit(autoencoder, patch_size=1))
+    gains, mean = transport.change.gains, transport.parameters["target_mean"]
+    still = {"matrix": torch.eye(len(mean), dtype=torch.float64), "source_mean": mean}
+    transport = replace(transport, parameters={**transport.parameters, **still}, tone=None)
+    image = photo(64, 48)
+    before = Pixels.from_image(image).to_rgb()
+    error = autoencoder.decode(autoencoder.encode(before)) - before
+    bands = split_bands(remove_repetition(error, autoencoder.factor), autoencoder.factor)
+    shares = torch.tensor([gains.reconstruction_luma, gains.reconstruction_chroma])
+    expected = before + 0.5 * (shares[..., None, None, None, None] * bands).sum((0, 1))
+    found = Pixels.from_image(Enhancer(autoencoder, transport, alpha=0.5)(image)).to_rgb()
+    inside = (expected > 0.01) & (expected < 0.99)  # clipping moves the rest of a cell
+    assert (bands[:, 1:].abs().amax((2, 3, 4, 5)) > 1 / 255).all()
+    assert (found - expected)[inside].abs().max() < 1.5 / 255
 
 
 def test_tiles_of_a_local_autoencoder_change_nothing(embedded_autoencoder, embedded_map):

@@ -11,13 +11,15 @@ from deepot.transport import BandGains, ChangeByPhoto, ChangeModel, ChangeSums, 
 from deepot.transport.moments import pack_statistics
 
 N_BANDS = 3
+NEUTRAL = {"luma": [0.0, 1.0, 1.0], "chroma": [0.0, 1.0, 1.0]}
 
 
-def make_pair(seed, coarse_share=0.5, fine_energy=2.0, size=32):
+def make_pair(seed, coarse_share=0.5, fine_energy=2.0, size=32, reconstruction_share=None):
     """A pair whose bands do not overlap: each has its own part of the samples.
 
     The change of the first band is the error over `coarse_share`; those of the others are independent of the photo and
-    lack the part of the energy that a gain of `fine_energy` gives back.
+    lack the part of the energy that a gain of `fine_energy` gives back. With a `reconstruction_share` clean photos have
+    that share of a reconstruction error besides, which there is not without it.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -30,8 +32,10 @@ def make_pair(seed, coarse_share=0.5, fine_energy=2.0, size=32):
     toned, change = draw(), draw()
     clean = toned + fine_energy * change
     clean = torch.where(masks[:, 0].sum(0) > 0, toned + coarse_share * change + 0.3 * draw(), clean)
-    toned_bands, clean_bands, change_bands = (masks * image for image in (toned, clean, change))
-    return ChangeSums.from_pair(toned, toned, clean, change_bands, toned_bands, clean_bands, plain=toned + change)
+    error = torch.zeros_like(change) if reconstruction_share is None else draw()
+    clean = clean + (reconstruction_share or 0) * error
+    bands = (masks * image for image in (change, error, toned, clean))
+    return ChangeSums.from_pair(toned, toned, clean, *bands, plain=toned + change)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +50,34 @@ def test_gains_are_those_of_least_error_and_half_of_the_missing_energy(blocks):
     for gain in gains.luma[1:]:
         assert gain == pytest.approx(2**0.5, abs=0.08)
     assert gains.chroma[1:] == (1.0, 1.0)
+
+
+def test_gains_of_the_reconstruction_error_are_those_of_least_error_less_their_spread():
+    gains = fit_change([make_pair(seed, reconstruction_share=0.6) for seed in range(8)]).gains
+    for gain in (*gains.reconstruction_luma, *gains.reconstruction_chroma):
+        assert 0.4 < gain < 0.65
+    for first in (gains.luma[0], gains.chroma[0]):
+        assert first == pytest.approx(0.5, abs=0.06)
+    for gain in gains.luma[1:]:
+        assert gain == pytest.approx(2**0.5, abs=0.1), "what the reconstruction error adds is not missing any more"
+    assert gains.chroma[1:] == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("share", [None, 0.0, -0.4])
+def test_reconstruction_errors_that_explain_nothing_are_not_added(share):
+    gains = fit_change([make_pair(seed, reconstruction_share=share) for seed in range(8)]).gains
+    assert max(gains.reconstruction_luma + gains.reconstruction_chroma, default=0) < 0.05
+    assert share == 0 or gains.reconstruction is None
+
+
+def test_error_curve_has_the_reconstruction_error():
+    blocks = [make_pair(seed, reconstruction_share=0.6) for seed in range(8)]
+    model, total = fit_change(blocks), merge_in_order(blocks)
+    # bands do not overlap, so that each lowers the error by itself
+    weights = torch.tensor([0.0, *(gain for each in vars(model.gains).values() for gain in each), 0, 0]).double()
+    expected = total.totals[0] - 2 * weights @ total.products + weights @ total.gram @ weights
+    assert model.curves["auto"].mse(0) == pytest.approx(float(expected / total.totals[1]))
+    assert model.curves["auto"].mse(0) < 0.9 * model.curves["residual"].mse(0)
 
 
 def test_gains_never_weaken_fine_bands_nor_turn_coarse_ones_round():
@@ -81,7 +113,7 @@ def test_error_curves_are_the_errors_of_the_composed_images():
     generator = torch.Generator().manual_seed(0)
     restored, toned, clean, plain = torch.rand(4, 1, 3, 8, 8, generator=generator, dtype=torch.float64)
     bands = torch.rand(2, N_BANDS, 1, 3, 8, 8, generator=generator, dtype=torch.float64) - 0.5
-    model = fit_change([ChangeSums.from_pair(restored, toned, clean, bands, bands, bands, plain=plain)])
+    model = fit_change([ChangeSums.from_pair(restored, toned, clean, bands, bands, bands, bands, plain=plain)])
     changes = {
         "residual": toned - restored + bands.sum((0, 1)),
         "detail": toned - restored + bands[:, 1:].sum((0, 1)),
@@ -103,7 +135,7 @@ def make_mixture(seed, weight, size=16):
 
 def sums_of(restored, companion, clean):
     bands = torch.zeros(2, N_BANDS, *clean.shape, dtype=torch.float64)
-    return ChangeSums.from_pair(restored, restored, clean, bands, bands, bands, plain=restored, companion=companion)
+    return ChangeSums.from_pair(restored, restored, clean, *[bands] * 4, plain=restored, companion=companion)
 
 
 def test_weight_of_the_companion_is_that_of_least_error_less_its_jackknife_error():
@@ -207,8 +239,10 @@ def test_sums_over_other_bands_are_not_merged(blocks):
         blocks[0].merge(ChangeSums.empty(4))
 
 
-def test_model_is_read_as_it_was_written(blocks):
-    model = fit_change(blocks)
+@pytest.mark.parametrize("share", [None, 0.6])
+def test_model_is_read_as_it_was_written(share):
+    model = fit_change([make_pair(seed, reconstruction_share=share) for seed in range(3)])
+    assert (model.gains.reconstruction is None) == (share is None)
     assert ChangeModel.from_record(model.record) == model
 
 
@@ -221,6 +255,11 @@ def test_model_is_read_as_it_was_written(blocks):
         {"gains": {"luma": [0.0, 1.0], "chroma": [0.0, 1.0, 1.0]}},
         {"gains": {"luma": [0.0, float("nan"), 1.0], "chroma": [0.0, 1.0, 1.0]}},
         {"gains": {"luma": [0.0, 1.0, 1.0]}},
+        {"gains": {**NEUTRAL, "reconstruction_luma": [0.0, 0.5, 0.5]}},
+        {"gains": {**NEUTRAL, "reconstruction_luma": [0.0] * 3, "reconstruction_chroma": [0.0, 0.0]}},
+        {"gains": {**NEUTRAL, "reconstruction_luma": [0.0] * 3, "reconstruction_chroma": [0.0, -0.1, 0.0]}},
+        {"gains": {**NEUTRAL, "reconstruction_luma": [0.0, 1.1, 0.0], "reconstruction_chroma": [0.0] * 3}},
+        {"gains": {**NEUTRAL, "reconstruction_luma": [0.0] * 2, "reconstruction_chroma": [0.0] * 4}},
         {"gains": {"luma": 1, "chroma": 1}},
         {"curves": {}},
         {"curves": {"auto": {"error": 1.0}}},
