@@ -6,14 +6,15 @@
 Test photos are the centre squares of every other photo of --clean, degraded and restored to x* by each --history (by
 default ten of them). For every draw of 16 calibration photos (`few_photos_draws.json`; unpaired sets take 16 others as
 the restored side) both methods fit a map with the same autoencoder. The default is mode auto with patches of 3, and
-the tone curve, gains and shrinkage that the calibration gives; the published method is plain mode with patches of 5,
-without any of these. Cells have medians over draws: PSNR, the change of the Fréchet distances of the feature maps
-relative to x*'s, the sum of the first three in brackets, and the mean of `flat_area_repetition`. With --replicates,
-each map whose distance the default raises in the first draw gets a line with the 95 % interval of the change, from a
-bootstrap over the test photos.
+the tone curve, gains and shrinkage that the calibration gives; its results are projected onto what their inputs state,
+where a run does so. The published method is plain mode with patches of 5, without any of these. Cells have medians over
+draws: PSNR, the change of the Fréchet distances of the feature maps relative to x*'s, the sum of the first three in
+brackets, and the mean of `flat_area_repetition`. With --replicates, each map whose distance the default raises in the
+first draw gets a line with the 95 % interval of the change, from a bootstrap over the test photos.
 
---json keeps what every draw has given, and a second call measures only what is missing there: draw by draw, so that a
-call that was stopped leaves as many draws of each history. --page replaces the table between the markers of a page.
+--json keeps what every draw has given, and a second call measures only what is missing there, or with --again the
+default once more: draw by draw, so that a call that was stopped leaves as many draws of each history. --page replaces
+the table between the markers of a page.
 """
 
 import argparse
@@ -30,12 +31,20 @@ import numpy as np
 import torch
 
 from benchmarks._fitting_methods import read_draws
+from benchmarks._input_constraints import make_constraint, project
 from benchmarks._photo_sets import PhotoSetScores, center_crop, read_photo, select_half
 from benchmarks._results import make_parser, read_results, replace_table, save_results
 from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
 from deepot.evaluation import PhotoVariants, SweepPoint, compute_variants, flat_area_repetition
 from deepot.evaluation.bootstrap import bootstrap_distance, resample_counts
-from deepot.inference import TileOptions, TransportMode, degrade_photo, fit_images, prepare_for_second_degradation
+from deepot.inference import (
+    Constraint,
+    TileOptions,
+    TransportMode,
+    degrade_photo,
+    fit_images,
+    prepare_for_second_degradation,
+)
 from deepot.photo import Pixels
 from deepot.restoration import load_degradation, load_restorer, rng_for
 from deepot.spec import call_factory
@@ -72,7 +81,7 @@ class History:
 
     def __init__(self, degradation: str, restorer: str) -> None:
         self.name = f"{degradation}, {restorer}"
-        self._degrade = load_degradation(degradation)
+        self._degradation, self._degrade = degradation, load_degradation(degradation)
         self._restore = load_restorer(restorer, allow_code=True)
         self.pair = lru_cache(maxsize=64)(self._pair)
 
@@ -84,6 +93,10 @@ class History:
             before = prepare_for_second_degradation(after, self._degrade) if number else after
             after = self._restore(degrade_photo(before, self._degrade, generator))
         return Pixels(before.samples[: after.height, : after.width]), after
+
+    def constraint(self, clean: Pixels, restored: Pixels) -> Constraint | None:
+        """Return what a run knows about the results of a restored photo; None if it is nothing."""
+        return make_constraint(self._degradation, self._restore, clean, restored)
 
 
 def fit_draw(
@@ -129,6 +142,14 @@ def score_photos(
     distances = tuple(scores.frechet_distances(clean)) if clean else (0.0,) * len(scores.moments)
     mean_repetition = statistics.mean(repetition) if repetition else 0.0
     return Score(statistics.mean(scores.psnr), distances, mean_repetition), scores
+
+
+def _project(image: torch.Tensor, constraint: Constraint | None) -> torch.Tensor:
+    """Return a result (1, 3, H, W) of 8 bits projected onto a constraint."""
+    if constraint is None:
+        return image
+    samples = image[0].permute(1, 2, 0).mul(255).round().to(torch.uint8)
+    return project(Pixels(samples.numpy()), constraint).to_rgb()
 
 
 def format_cell(scores: Sequence[Score], restored: Score) -> str:
@@ -195,15 +216,20 @@ class Measurement:
         history: History,
         calibration: CalibrationKind,
         names: dict[str, list[str]],
+        methods: Sequence[str],
     ) -> dict[str, object]:
-        """Measure both methods with the photos of a draw: the score of each at each α."""
+        """Measure methods with the photos of a draw: the score of each at each α."""
         photos, clean, _, restored_scores = self._prepared(history)
+        constraints = [history.constraint(*photo) for photo in photos]
         found: dict[str, object] = {}
-        for method, mode in METHODS.items():
+        for method in methods:
+            mode = METHODS[method]
             transport = fit_draw(autoencoder, history, calibration, self._options.natural, names, method)
             variants = list(compute_all_variants(autoencoder, transport, photos))
             for alpha in self._options.alphas:
                 images = [each.render(SweepPoint(mode.value, alpha)) for each in variants]
+                if method == "default":
+                    images = list(map(_project, images, constraints))
                 score, scores = score_photos(images, photos, self._features, clean)
                 found[f"{method} {alpha:g}"] = asdict(score)
                 if method == "default" and self._options.replicates:
@@ -221,10 +247,16 @@ def measure_missing(options: argparse.Namespace, results: dict[str, dict[str, An
         for spec, history, calibration in product(autoencoders, histories, options.calibration):
             cells = results.setdefault(history.name, {}).setdefault(f"{spec}, {calibration}", {})
             known = cells.get(str(number), {})
-            if all(f"published {alpha:g}" in known for alpha in options.alphas):
+            missing = [
+                method
+                for method in METHODS
+                if any(f"{method} {alpha:g}" not in known for alpha in options.alphas)
+                or (options.again and method == "default")
+            ]
+            if not missing:
                 continue
             results[history.name]["restored"] = asdict(measurement.score_restored(history))
-            found = measurement.measure(autoencoders[spec], history, calibration, names)
+            found = measurement.measure(autoencoders[spec], history, calibration, names, missing)
             cells[str(number)] = known | found
             save_results(options.json, options, results)
             print(f"draw {number + 1}: {history.name}; {spec}, {calibration}", file=sys.stderr, flush=True)
@@ -285,6 +317,7 @@ def main() -> None:
     parser.add_argument("--alphas", type=float, nargs="+", default=list(ALPHAS))
     parser.add_argument("--features", required=True, help="module:factory of a network that returns feature maps")
     parser.add_argument("--page", type=Path, help="Markdown page with the markers of the table")
+    parser.add_argument("--again", action="store_true", help="measure the default again also where --json has it")
     parser.add_argument("--measured-only", action="store_true", help="only format what --json holds")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--allow-code", action="store_true")

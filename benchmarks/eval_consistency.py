@@ -13,7 +13,6 @@ change of the Fréchet distance of each feature map relative to that of x*, with
 """
 
 import argparse
-import io
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,31 +20,17 @@ from itertools import product
 from pathlib import Path
 
 import torch
-from PIL import Image
 
+from benchmarks._input_constraints import compress, decode, make_jpeg_constraint, project
 from benchmarks._photo_sets import PhotoSetScores, center_crop, read_photo, select_half
 from benchmarks._results import make_parser, save_results
 from deepot.autoencoder import LoadedAutoencoder, load_autoencoder
-from deepot.inference import Constraint, Enhancer, JpegConstraint, ReductionConstraint, degrade_photo, fit_images
+from deepot.inference import Constraint, Enhancer, ReductionConstraint, degrade_photo, fit_images
 from deepot.photo import Pixels
 from deepot.restoration import Restorer, load_degradation, load_restorer, rng_for
 from deepot.spec import call_factory
-from pipeline.imageio import read_coefficients
 
 SUBSAMPLINGS = ("4:2:0", "4:4:4")
-
-
-def compress(photo: Pixels, quality: int, subsampling: str) -> bytes:
-    """Return a photo as a JPEG file."""
-    with io.BytesIO() as file:
-        photo.to_image().save(file, "JPEG", quality=quality, subsampling=subsampling)
-        return file.getvalue()
-
-
-def decode(data: bytes) -> Pixels:
-    """Return the pixels of a JPEG file."""
-    with Image.open(io.BytesIO(data)) as image:
-        return Pixels.from_image(image)
 
 
 def score(photos: Sequence[Pixels], clean: Sequence[Pixels], features: torch.nn.Module) -> PhotoSetScores:
@@ -70,11 +55,9 @@ class Compressed:
 
     def prepare(self, photo: Pixels) -> tuple[Pixels, Constraint]:
         """Return x* and what it must not contradict."""
-        data = compress(photo, self.quality, self.subsampling)
-        restored, coefficients = decode(data), read_coefficients(data)
-        if coefficients is None:
-            raise SystemExit("the coefficients of a file by Pillow cannot be read")
-        return restored, JpegConstraint(coefficients, restored.samples)
+        data = compress(photo, quality=self.quality, subsampling=self.subsampling)
+        restored = decode(data)
+        return restored, make_jpeg_constraint(data, restored)
 
 
 @dataclass(frozen=True)
@@ -96,11 +79,9 @@ class Enlarged:
         return restored, ReductionConstraint(small.samples, factor, restored.samples)
 
 
-def project(results: Sequence[Pixels], constraints: Sequence[Constraint]) -> tuple[list[Pixels], list[float]]:
+def project_all(results: Sequence[Pixels], constraints: Sequence[Constraint]) -> tuple[list[Pixels], list[float]]:
     """Return results after projection, and the percentage of contradictions before and after it."""
-    projected = [Pixels(result.samples.copy()) for result in results]
-    for pixels, constraint in zip(projected, constraints, strict=True):
-        constraint.project(pixels)
+    projected = [project(result, constraint) for result, constraint in zip(results, constraints, strict=True)]
     shares = []
     for photos in (results, projected):
         counts = [constraint.count(photo) for photo, constraint in zip(photos, constraints, strict=True)]
@@ -127,7 +108,7 @@ def measure(
         results = [Pixels(photo.samples.copy()) for photo in inputs]
         for pixels in results:
             enhancer.enhance(pixels)
-        projected, shares = project(results, constraints)
+        projected, shares = project_all(results, constraints)
         psnr, changes = [statistics.mean(before.psnr)], []
         for photos in (results, projected):
             scores = score(photos, clean, features)

@@ -1,5 +1,6 @@
 """The comparison with the published method resumes draw by draw, and writes its table into a page."""
 
+import json
 import sys
 
 import pytest
@@ -49,6 +50,22 @@ def test_second_call_measures_only_missing_draws(run):
 def test_measured_only_formats_what_the_file_holds(run):
     _, table = run("--draws", "1", "--alphas", "0")
     assert run("--draws", "2", "--alphas", "0", "--measured-only") == ([], table)
+
+
+def test_again_measures_the_default_once_more_and_keeps_the_published_method(run, tmp_path):
+    run("--draws", "1", "--alphas", "0")
+    file = tmp_path / "results.json"
+    text = file.read_text()
+    results = json.loads(text)
+    cells = results["results"][", ".join(HISTORY)]["tests.support.fake_autoencoders:blocks, paired"]["0"]
+    cells["default 0"]["psnr"] = cells["published 0"]["psnr"] = 1.0
+    file.write_text(json.dumps(results))
+    measured, _ = run("--draws", "1", "--alphas", "0", "--again")
+    assert len(measured) == 1
+    found = json.loads(file.read_text())["results"][", ".join(HISTORY)]
+    again = found["tests.support.fake_autoencoders:blocks, paired"]["0"]
+    assert again["published 0"]["psnr"] == 1
+    assert again["default 0"]["psnr"] > 1
 
 
 def test_page_gets_the_table_between_its_markers(run, tmp_path):
