@@ -5,7 +5,8 @@
 
 Test photos are the centre squares of every other photo of --clean, compressed at each --quality and --subsampling,
 where x* is the decoded file; or, with --restorer, reduced bicubically and enlarged again by each of these. A map is
-fitted to the centre squares of the first photos of --natural, treated likewise (paired, mode auto).
+fitted to the centre squares of the first photos of --natural, treated likewise (paired, mode auto). With --companion it
+is fitted with the restorer's input, enlarged bicubically, so that α from 1 to 2 mixes x* with that.
 
 For each α a row has the share of coefficients that have left their interval, or of samples of the small photo that the
 reduction of the result misses, without projection and with it; the PSNR of x*, without and with projection; and the
@@ -53,11 +54,11 @@ class Compressed:
         """The start of a row."""
         return f"{self.quality}, {self.subsampling}"
 
-    def prepare(self, photo: Pixels) -> tuple[Pixels, Constraint]:
-        """Return x* and what it must not contradict."""
+    def prepare(self, photo: Pixels) -> tuple[Pixels, Constraint, None]:
+        """Return x* and what it must not contradict; there is no companion."""
         data = compress(photo, quality=self.quality, subsampling=self.subsampling)
         restored = decode(data)
-        return restored, make_jpeg_constraint(data, restored)
+        return restored, make_jpeg_constraint(data, restored), None
 
 
 @dataclass(frozen=True)
@@ -65,18 +66,20 @@ class Enlarged:
     """Reduction, and a restorer that enlarges."""
 
     restorer: Restorer
+    has_companion: bool = False
 
     @property
     def name(self) -> str:
         """The start of a row."""
         return self.restorer.name
 
-    def prepare(self, photo: Pixels) -> tuple[Pixels, Constraint]:
-        """Return x* and what it must not contradict."""
+    def prepare(self, photo: Pixels) -> tuple[Pixels, Constraint, Pixels | None]:
+        """Return x*, what it must not contradict, and its companion; None without one."""
         factor = self.restorer.scale
         small = degrade_photo(photo, load_degradation(f"downscale:factor={factor}"), rng_for(b""))
         restored = self.restorer(small)
-        return restored, ReductionConstraint(small.samples, factor, restored.samples)
+        companion = small.resize(restored.height, restored.width) if self.has_companion else None
+        return restored, ReductionConstraint(small.samples, factor, restored.samples), companion
 
 
 def project_all(results: Sequence[Pixels], constraints: Sequence[Constraint]) -> tuple[list[Pixels], list[float]]:
@@ -98,16 +101,21 @@ def measure(
 ) -> list[dict[str, object]]:
     """Measure one history on natural and clean photos, and print a row of Markdown for each α."""
     natural, clean = sets
-    restored = [history.prepare(photo)[0] for photo in natural]
-    transport = fit_images(autoencoder, [each.to_image() for each in restored], [each.to_image() for each in natural])
-    inputs, constraints = zip(*(history.prepare(photo) for photo in clean), strict=True)
+    restored, _, companions = zip(*map(history.prepare, natural), strict=True)
+    transport = fit_images(
+        autoencoder,
+        [each.to_image() for each in restored],
+        [each.to_image() for each in natural],
+        companions=[each.to_image() for each in companions if each is not None] or None,
+    )
+    inputs, constraints, companions = zip(*(history.prepare(photo) for photo in clean), strict=True)
     goal, before = (score(photos, clean, features) for photos in (clean, inputs))
     distances, records = before.frechet_distances(goal), []
     for alpha in options.alphas:
         enhancer = Enhancer(autoencoder, transport, alpha=alpha)
         results = [Pixels(photo.samples.copy()) for photo in inputs]
-        for pixels in results:
-            enhancer.enhance(pixels)
+        for pixels, companion in zip(results, companions, strict=True):
+            enhancer.enhance(pixels, companion)
         projected, shares = project_all(results, constraints)
         psnr, changes = [statistics.mean(before.psnr)], []
         for photos in (results, projected):
@@ -136,6 +144,7 @@ def main() -> None:
     parser.add_argument("--quality", type=int, nargs="+", default=[10, 20, 40])
     parser.add_argument("--subsampling", nargs="+", choices=SUBSAMPLINGS, default=SUBSAMPLINGS)
     parser.add_argument("--restorer", action="append", help="one that enlarges, instead of JPEG; may be given again")
+    parser.add_argument("--companion", action="store_true", help="mix x* with the restorer's input for α above 1")
     parser.add_argument("--alphas", type=float, nargs="+", default=[0.5, 0.0])
     parser.add_argument("--features", required=True, help="module:factory of a network that returns feature maps")
     parser.add_argument("--threads", type=int, default=1)
@@ -151,7 +160,7 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     results: list[dict[str, object]] = []
     histories: list[Compressed | Enlarged] = [
-        Enlarged(load_restorer(text, allow_code=True)) for text in options.restorer or ()
+        Enlarged(load_restorer(text, allow_code=True), options.companion) for text in options.restorer or ()
     ] or [Compressed(*coding) for coding in product(options.quality, options.subsampling)]
     for history in histories:
         results += measure(options, autoencoder, features, history, (natural, clean))
