@@ -9,14 +9,16 @@ DEFAULT_ALPHA = 0.5
 class TransportMode(StrEnum):
     """How an output is composed of the restored photo x* and the two decoded images D(z) and D(z′).
 
-    AUTO: x* + (1 − α)(t − x* + G(D(z′) − D(z))), with G the filter `remove_repetition` and the gains of the map's bands
-        (`fit_change`, `fit_energy_gains`), which natural photos show; DETAIL for maps that were fitted without them.
+    AUTO: x* + (1 − α)(t − x* + G(D(z′) − D(z)) + R(D(z) − t)), with G and R the filter `remove_repetition` and the
+        gains of the map's bands (`fit_change`, `fit_energy_gains`), which natural photos show; R is 0 unless pairs show
+        that a part of the reconstruction error is right. DETAIL for maps that were fitted without gains.
     DETAIL: x* + (1 − α)(t − x* + H(D(z′) − D(z))), with x* toned to t by the map's tone curve, z = E(t), and H the
         filters `detail` and `remove_repetition`: the mean of every cell stays as in (1 − α) t + α x*.
     RESIDUAL: The same without `detail`: coarse structure and colours may change, too.
     PLAIN: (1 − α) D(z′) + α x*, as published (Adrai et al. 2023) if the map has no tone curve.
 
-    In all modes but PLAIN the autoencoder's own error cancels out, and nothing is added to constant areas.
+    In all modes but PLAIN the autoencoder's own error cancels out in D(z′) − D(z), and nothing is added to
+    constant areas.
 
     Example:
         >>> import deepot
