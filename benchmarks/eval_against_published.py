@@ -21,7 +21,7 @@ import argparse
 import statistics
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks._comparison_table import METHODS, Score, format_grown_maps, format_table
 from benchmarks._fitting_methods import read_draws
 from benchmarks._input_constraints import make_constraint, project
 from benchmarks._photo_sets import PhotoSetScores, center_crop, read_photo, select_half
@@ -63,17 +64,7 @@ HISTORIES = (
     ("blur:sigma=2", "identity"),
     ("blur:sigma=1+noise:sigma=10+jpeg:quality=40", "ffdnet:denoiser:sigma=15"),
 )
-METHODS = {"default": TransportMode.AUTO, "published": TransportMode.PLAIN}
-_N_SUMMED = 3
-
-
-@dataclass(frozen=True)
-class Score:
-    """What was measured of a set of photos: PSNR in dB, Fréchet distances, and the pattern in flat areas."""
-
-    psnr: float
-    frechet: tuple[float, ...]
-    repetition: float
+_MODES = dict(zip(METHODS, (TransportMode.AUTO, TransportMode.PLAIN), strict=True))
 
 
 class History:
@@ -152,22 +143,6 @@ def _project(image: torch.Tensor, constraint: Constraint | None) -> torch.Tensor
     return project(Pixels(samples.numpy()), constraint).to_rgb()
 
 
-def format_cell(scores: Sequence[Score], restored: Score) -> str:
-    """Format the medians over draws."""
-    changes = [
-        statistics.median(100 * (score.frechet[index] / restored.frechet[index] - 1) for score in scores)
-        for index in range(len(restored.frechet))
-    ]
-    psnr, repetition = (statistics.median(getattr(score, name) for score in scores) for name in ("psnr", "repetition"))
-    text = " / ".join(f"{round(change):+d}" for change in changes)
-    return f"{psnr:.2f} dB, {text} % ({round(sum(changes[:_N_SUMMED]))}), {_format(repetition)}".replace("-", "−")
-
-
-def _format(value: float) -> str:
-    """Format a number with two decimals; one that rounds to 0 has no sign."""
-    return f"{round(value, 2) + 0:.2f}"
-
-
 def growth_intervals(
     scores: PhotoSetScores, before: PhotoSetScores, clean: PhotoSetScores, replicates: int
 ) -> dict[int, tuple[float, float, float]]:
@@ -223,7 +198,7 @@ class Measurement:
         constraints = [history.constraint(*photo) for photo in photos]
         found: dict[str, object] = {}
         for method in methods:
-            mode = METHODS[method]
+            mode = _MODES[method]
             transport = fit_draw(autoencoder, history, calibration, self._options.natural, names, method)
             variants = list(compute_all_variants(autoencoder, transport, photos))
             for alpha in self._options.alphas:
@@ -242,7 +217,7 @@ def measure_missing(options: argparse.Namespace, results: dict[str, dict[str, An
     """Measure what the results do not hold yet, and save them after each history and calibration."""
     measurement = Measurement(options)
     autoencoders = {spec: load_autoencoder(spec, allow_code=True) for spec in options.autoencoder}
-    histories = [History(*names) for names in options.history or HISTORIES]
+    histories = [History(*names) for names in options.history]
     for number, names in enumerate(read_draws(options.draws)):
         for spec, history, calibration in product(autoencoders, histories, options.calibration):
             cells = results.setdefault(history.name, {}).setdefault(f"{spec}, {calibration}", {})
@@ -260,43 +235,6 @@ def measure_missing(options: argparse.Namespace, results: dict[str, dict[str, An
             cells[str(number)] = known | found
             save_results(options.json, options, results)
             print(f"draw {number + 1}: {history.name}; {spec}, {calibration}", file=sys.stderr, flush=True)
-
-
-def format_table(options: argparse.Namespace, results: dict[str, dict[str, Any]]) -> str:
-    """Return the table of Markdown, with the number of draws in each row."""
-    lines = ["| | draws | default | published |", "| --- | --- | --- | --- |"]
-    for spec, names in product(options.autoencoder, options.history or HISTORIES):
-        history = results.get(f"{names[0]}, {names[1]}", {})
-        kinds = [kind for kind in options.calibration if history.get(f"{spec}, {kind}")]
-        if not kinds:
-            continue
-        before = _to_score(history["restored"])
-        title = f"**{names[0]}, {names[1]}**, {spec}"
-        lines.append(f"| {title}; x*: {before.psnr:.2f} dB, {_format(before.repetition)} | | | |")
-        for calibration, alpha in product(kinds, options.alphas):
-            every_draw = history[f"{spec}, {calibration}"].values()
-            draws = [draw for draw in every_draw if f"published {alpha:g}" in draw]
-            if not draws:
-                continue
-            cells = [
-                format_cell([_to_score(draw[f"{method} {alpha:g}"]) for draw in draws], before) for method in METHODS
-            ]
-            lines.append(f"| {calibration}, α = {alpha:g} | {len(draws)} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def format_grown_maps(options: argparse.Namespace, results: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """Yield a line for each map whose distance grows in the first draw, with the 95 % interval of its change."""
-    for name, spec, calibration in product(results, options.autoencoder, options.calibration):
-        first = results[name].get(f"{spec}, {calibration}", {}).get("0", {})
-        for alpha in options.alphas:
-            for number, (change, low, high) in first.get(f"grown {alpha:g}", {}).items():
-                interval = f"{change:+.0f} % ({low:+.0f} … {high:+.0f})"
-                yield f"{name}; {spec}, {calibration}, α = {alpha:g}: map {number} {interval}"
-
-
-def _to_score(values: dict[str, Any]) -> Score:
-    return Score(values["psnr"], tuple(values["frechet"]), values["repetition"])
 
 
 def main() -> None:
@@ -322,6 +260,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--allow-code", action="store_true")
     options = parser.parse_args()
+    options.history = options.history or HISTORIES
     if not options.allow_code:
         parser.error(f"--features {options.features} runs code of that module: allow it with --allow-code")
     torch.set_num_threads(options.threads)
