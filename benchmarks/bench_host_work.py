@@ -29,7 +29,7 @@ from deepot.inference import Enhancer
 from pipeline.config import parse_job
 from pipeline.outputs import file_writer
 from pipeline.sources import find_images
-from pipeline.workers import ShardWorker, WorkItem, photo_reader, result_writer, shard_worker
+from pipeline.workers import ShardWorker, WorkItem, keep_freed_memory, photo_reader, result_writer, shard_worker
 
 QUALITY = 90
 STEPS: dict[str, tuple[tuple[object, str], ...]] = {
@@ -96,6 +96,7 @@ def time_pillow(folder: Path) -> float:
 def measure_side(folder: Path, side: int, options: Namespace) -> dict[str, Any]:
     """Measure photos of one size."""
     write_crops(options.photos, folder / "in", options.count, side)
+    keep_freed_memory()  # as worker processes do
     worker = start_worker(folder, options)
     entries = tuple(find_images(str(folder / "in"), "input"))
     worker.process(WorkItem(0, entries))
