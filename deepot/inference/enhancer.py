@@ -269,7 +269,7 @@ class Enhancer:
         transported: Tensor,
         plan: TilePlan,
         strength: float,
-        areas: ConstantAreas | None,
+        areas: ConstantAreas | None = None,
         means: CellMeanConstraint | None = None,
     ) -> Iterator[StitchedBlock]:
         """Yield x̂ − x* in blocks; each is read from the samples before it is yielded, and its means are recorded."""
@@ -287,8 +287,8 @@ class Enhancer:
 
         for block in plan.stitch(decode_tile, autoencoder.factor):
             check_finite(autoencoder, block.values)
-            restored = pixels.to_rgb(*block.region, block.values.device)
-            values = block.values[:, :, : restored.shape[2], : restored.shape[3]]
+            restored = pixels.to_rgb(*block.region, block.values.device).contiguous()  # one layout for all that follows
+            values = block.values[:, :, : restored.shape[2], : restored.shape[3]].contiguous()
             constant = None if areas is None else torch.from_numpy(areas.mask(*block.region)).to(values.device)
             sides = restored, composition.apply_tone(restored), strength, constant
             grey = pixels.samples.shape[2] == 1
