@@ -3,20 +3,17 @@
 import io
 import json
 import tarfile
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from deepot.photo import QualityScores
-from deepot.photo.colour_difference import ColourDifference
 from jobs.cli import main
 from pipeline.curation import query
 from pipeline.curation.duplicates import find_duplicates
 from pipeline.curation.export import export_photos
 from pipeline.curation.query import select_rows
-from pipeline.curation.score_columns import SCORE_COLUMNS
 from pipeline.errors import ConfigError, RunError
 from pipeline.progress import NullProgress
 from pipeline.runs.commits import commit
@@ -312,27 +309,3 @@ def test_select_and_duplicates_print_and_write_their_results(run, tmp_path, caps
     assert main(["duplicates", run.uri, "--to", str(tmp_path / "d.parquet"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {"groups": 2, "photos": 5}
     assert len(pq.read_table(tmp_path / "d.parquet")) == 5
-
-
-@pytest.mark.parametrize("stored", [{"scores": False}, {"scores": True}, {}])
-def test_select_by_a_score_of_a_run_without_scores_names_the_option(run, stored):
-    write(run.run_json, json.dumps({"job": {"output": {"uri": "out"} | stored}}).encode())
-    calls = [
-        lambda: select_rows(run, "status = 'ok' AND Noise < 3"),
-        lambda: select_rows(run, order="sharpness DESC"),
-        lambda: find_duplicates(run, 4),
-    ]
-    for call in calls:
-        if stored.get("scores", True):
-            assert call() is not None
-        else:
-            with pytest.raises(
-                ConfigError, match=r"has no (Noise|sharpness|phash).*output\.scores: false: set it to true"
-            ):
-                call()
-    assert len(select_rows(run, "file_name <> 'noise'")) == len(select_rows(run)), "text in quotes names no column"
-
-
-def test_score_columns_are_those_of_the_measurements():
-    measured = [field.name for kind in (QualityScores, ColourDifference) for field in fields(kind)]
-    assert sorted(SCORE_COLUMNS) == sorted(measured)
