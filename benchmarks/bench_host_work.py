@@ -64,8 +64,8 @@ def start_worker(folder: Path, changes: Mapping[str, Any]) -> ShardWorker:
         "transport": {"patch_size": 3, "mode": "residual"},
         "compute": {"threads": 1},
     }
-    output: dict[str, Any] = {"uri": str(folder / "out")} | changes.get("output", {})
-    return make_worker(parse_job(job | changes | {"output": output}))
+    output = {"uri": str(folder / "out"), **changes.get("output", {})}
+    return make_worker(parse_job({**job, **changes, "output": output}))
 
 
 @contextmanager

@@ -35,6 +35,6 @@ def check_scores(run: RunPaths, *expressions: str) -> None:
     output = json.loads(read(run.run_json)).get("job", {}).get("output", {})  # an older deepot's has no such key
     if not output.get("scores", True):
         raise ConfigError(
-            f"{run.uri} has no {named[0]}, as its job has output.scores: false: set it to true and run the job again, "
-            "which processes the photos once more"
+            f"{run.uri} has no {named[0]}, as its job has output.scores: false: set it to true and run the job again "
+            "with --overwrite or another output.uri, which processes the photos once more"
         )
