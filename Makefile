@@ -56,6 +56,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/bench_gc.py --json bench-output/bench_gc.json
 	$(BIN)/python benchmarks/bench_result_check.py $(PHOTOS) --json bench-output/bench_result_check.json
 	$(BIN)/python benchmarks/bench_scheduling.py $(PHOTOS) --json bench-output/bench_scheduling.json
+	$(BIN)/python benchmarks/bench_host_work.py $(PHOTOS) --json bench-output/bench_host_work.json
 	$(BIN)/python benchmarks/profile_worker.py $(PHOTOS) --json bench-output/profile_worker.json
 	$(BIN)/python benchmarks/bench_throughput.py $(PHOTOS) --plain --json bench-output/bench_throughput.json
 

@@ -73,19 +73,22 @@ def remove_repetition(image: Tensor, factor: int) -> Tensor:
     the inverse of their energy, so that an edge is not repeated in the flat cells beside it. The cell means of the
     change stay as they are. H and W are multiples of `factor`.
     """
-    phases = functional.pixel_unshuffle(image, factor)  # (B, C·factor², h, w)
-    shape = (*image.shape[:2], factor**2, *phases.shape[2:])
-    means = sum_in_order(phases.view(shape), 2) / factor**2
-    patterns = phases.view(shape) - means[:, :, None]
-    energies = sum_in_order(patterns.square().flatten(1, 2), 1) / (shape[1] * factor**2)
-    weights = 1 / (energies + _MIN_ENERGY)[:, None]
+    batch, channels, height, width = image.shape
+    rows, columns = height // factor, width // factor
+    cells = image.reshape(batch, channels, rows, factor, columns, factor).permute(0, 2, 4, 1, 3, 5)
+    pixels = cells.reshape(batch, rows, columns, channels, factor**2)  # cell by cell, so that averages are of vectors
+    patterns = pixels - (sum_in_order(pixels, 4) / factor**2)[..., None]
+    energies = sum_in_order(patterns.square().flatten(3), 3) / (channels * factor**2)
+    weights = 1 / (energies + _MIN_ENERGY)[..., None]
 
     def average(values: Tensor) -> Tensor:
         side = 2 * _REPETITION_RADIUS + 1
-        return functional.avg_pool2d(values, side, 1, _REPETITION_RADIUS, count_include_pad=False)
+        images = values.permute(0, 3, 1, 2)
+        return functional.avg_pool2d(images, side, 1, _REPETITION_RADIUS, count_include_pad=False).permute(0, 2, 3, 1)
 
-    repeated = average(patterns.flatten(1, 2) * weights) / average(weights)
-    return image - functional.pixel_shuffle(repeated, factor)
+    repeated = average(patterns.flatten(3) * weights) / average(weights)
+    by_cell = repeated.reshape(batch, rows, columns, channels, factor, factor).permute(0, 3, 1, 4, 2, 5)
+    return image - by_cell.reshape(image.shape)
 
 
 def _inverse_kernel(factor: int) -> list[float]:

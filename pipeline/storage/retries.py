@@ -3,7 +3,7 @@
 import errno
 import time
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import ParamSpec, TypeVar
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
@@ -34,15 +34,13 @@ def with_retries(function: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(function)
     def call_with_retries(*args: P.args, **kwargs: P.kwargs) -> T:
-        attempts = Retrying(
-            retry=retry_if_exception(_is_transient),
-            stop=stop_after_attempt(MAX_ATTEMPTS),
-            wait=wait_random_exponential(multiplier=0.2, max=5),
-            sleep=_sleep,
-            reraise=True,
-        )
         try:
-            return attempts(function, *args, **kwargs)
+            try:
+                return function(*args, **kwargs)  # without tenacity, which takes as long as a small file
+            except Exception as error:
+                if not _is_transient(error):
+                    raise
+                return _call_after_failure(error, partial(function, *args, **kwargs))
         except Exception as error:
             translated = _translate(str(args[0]), error, args[1:])
             if translated is error:
@@ -50,6 +48,25 @@ def with_retries(function: Callable[P, T]) -> Callable[P, T]:
             raise translated from error
 
     return call_with_retries
+
+
+def _call_after_failure(failure: Exception, call: Callable[[], T]) -> T:
+    """Wait and repeat a call whose first attempt has failed, until `MAX_ATTEMPTS` were made in all."""
+    failures = [failure]
+
+    def attempt() -> T:
+        if failures:
+            raise failures.pop()  # the first attempt's, for tenacity to count
+        return call()
+
+    attempts = Retrying(
+        retry=retry_if_exception(_is_transient),
+        stop=stop_after_attempt(MAX_ATTEMPTS),
+        wait=wait_random_exponential(multiplier=0.2, max=5),
+        sleep=_sleep,
+        reraise=True,
+    )
+    return attempts(attempt)
 
 
 def _sleep(seconds: float) -> None:
