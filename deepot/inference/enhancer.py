@@ -279,10 +279,7 @@ class Enhancer:
         areas: ConstantAreas | None = None,
         means: CellMeanConstraint | None = None,
     ) -> Iterator[StitchedBlock]:
-        """Yield x̂ − x* in blocks; each is read from the samples before it is yielded, and its means are recorded.
-
-        The samples may be changed between blocks; `original` keeps them as they were.
-        """
+        """Yield x̂ − x* in blocks, and record their means; between blocks `pixels` may change, but not `original`."""
         composition, autoencoder = self.composition, self.autoencoder
         decode_transported, decode_latents = make_tile_decoder(autoencoder, transported, plan), None
         if composition.mode is not TransportMode.PLAIN:
