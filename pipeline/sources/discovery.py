@@ -24,7 +24,9 @@ _CONTAINER_URI = re.compile(
 _COMPRESSED_TAR = re.compile(r".+\.(tar\.\w+|tgz)", re.IGNORECASE | re.DOTALL)
 
 
-def discover_images(uri: str, passed_over: PassedOver | None = None, allow: Sequence[str] = ()) -> Iterator[Entry]:
+def discover_images(
+    uri: str, passed_over: PassedOver | None = None, allow: Sequence[str] = (), streams: int = 1
+) -> Iterator[Entry]:
     """Stream the photos that a URI names, in the order of their keys.
 
     Args:
@@ -34,6 +36,7 @@ def discover_images(uri: str, passed_over: PassedOver | None = None, allow: Sequ
             (`pipeline.sources.hidden_names`) included.
         allow: prefixes of URIs that lists and columns of URIs may name, besides what lies below their own folders;
             local ones may name anything.
+        streams: the most requests at a time that list a folder or glob on S3.
 
     A container that is corrupt, or two of whose photos have one name, is yielded itself, and reading it fails.
 
@@ -47,9 +50,9 @@ def discover_images(uri: str, passed_over: PassedOver | None = None, allow: Sequ
     match = _CONTAINER_URI.fullmatch(uri)
     container = CONTAINERS[match["kind"].lower()] if match else None
     if match is None or container is None or (match["column"] and not container.has_columns):
-        yield from list_images(uri, passed_over)
+        yield from list_images(uri, passed_over, streams)
         return
-    files = sorted(list_images(match["files"], passed_over), key=lambda entry: entry.key + "/")
+    files = sorted(list_images(match["files"], passed_over, streams), key=lambda entry: entry.key + "/")
     column = match["column"] or DEFAULT_COLUMN
     entries_by_file = (_or_bad_container(file, container.entries(file, column, allow)) for file in files)
     if passed_over is not None:
@@ -61,7 +64,7 @@ def discover_images(uri: str, passed_over: PassedOver | None = None, allow: Sequ
         yield from chain.from_iterable(entries_by_file)
 
 
-def list_images(uri: str, passed_over: PassedOver | None = None) -> Iterator[Entry]:
+def list_images(uri: str, passed_over: PassedOver | None = None, streams: int = 1) -> Iterator[Entry]:
     """Stream the images below a folder, by their extensions; the files that match a glob; or one file.
 
     Hidden files and those of systems are left out unless the URI names them.
@@ -80,7 +83,7 @@ def list_images(uri: str, passed_over: PassedOver | None = None) -> Iterator[Ent
         counter.add(path, kind)
         return True
 
-    return list_objects(uri, accepts, counter.add_special, hides)
+    return list_objects(uri, accepts, counter.add_special, hides, streams)
 
 
 def _count_others(

@@ -19,10 +19,12 @@ def list_objects(
     accepts: Callable[[str], bool],
     on_special: Callable[[str, bool], object] = ignore_special,
     hides: Callable[[str, str, str], bool] = _hide_nothing,
+    streams: int = 1,
 ) -> Iterator[Entry]:
     """Stream the objects below a folder whose name is accepted, the files that match a glob, or one file.
 
-    No more is held than a page of the store's answer or one folder, so that a collection of any size can be listed.
+    No more is held than a page of the store's answer or one folder, with several streams some pages for each, so that a
+    collection of any size can be listed.
     Keys come in ascending order of their code points, each once.
 
     Args:
@@ -33,6 +35,7 @@ def list_objects(
         hides: whether an object that is in the folder, or matches the glob, is left out. Called with its path, its key,
             and what of the glob keys are matched with, which is empty for a folder. Called with a folder too if storage
             refuses to list it: a hidden one is left out, and for any other the listing fails.
+        streams: the most requests at a time on S3; other stores list by one request after the other.
 
     Raises:
         FileNotFoundError: no such folder, bucket or file.
@@ -62,7 +65,7 @@ def list_objects(
         return not is_hidden(path) and matches(path)
 
     previous_key = ""
-    for entry in store.list_objects(root, prefix, selects, on_special, is_hidden):
+    for entry in store.list_objects(root, prefix, selects, on_special, is_hidden, streams):
         if entry.key <= previous_key:
             raise StorageError(
                 f"{uri}: the store lists '{entry.key}' after '{previous_key}', which is not the order of their names; "
