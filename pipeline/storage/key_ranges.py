@@ -7,7 +7,8 @@ pages that are needed next are requested first, and few pages wait for their tur
 Where to split is guessed from how fast keys grow as numbers (`KeySpace`), by two estimates: over the last pages that
 were taken, which spans folders, and over the last page of the range itself, which knows its own folder. A split is in
 vain if the range beyond it turns out to be empty; each estimate may have the more requests for new ranges under way,
-the more of its last splits were not.
+the more of its last splits were not. No range is split while there were more than `MAX_REQUESTS_PER_PAGE` requests for
+each full page of keys that were listed, and `SPARE_REQUESTS`.
 """
 
 from bisect import bisect_right
@@ -22,6 +23,8 @@ from pipeline.storage.s3_pages import S3Object, S3Page
 
 PAGES_PER_RANGE = 8
 """Pages that a range is left with when it is split."""
+MAX_REQUESTS_PER_PAGE = 1.5
+SPARE_REQUESTS = 32
 _MIN_PAGES_TO_SPLIT = 12
 _HISTORY_PAGES = 48
 _LEARNED_KEYS_PER_PAGE = 8
@@ -104,12 +107,13 @@ class RangePlanner:
             prefix: what all keys of the listing begin with.
             pages: the pages that are listed already.
             page_size: keys of a full page.
-            max_pages: the most pages that are held or being requested, beside those of the first range.
+            max_pages: the most pages that are held or being requested, beside one of the first range.
         """
         self._prefix, self._page_size, self._max_pages = prefix, page_size, max_pages
         self._space, self._numbers, self._version = KeySpace(), dict[str, int](), 0
         self._overall, self._own = _SplitAttempts(), _SplitAttempts()
         self._n_taken, self._history = 0, deque[tuple[int, str]]()
+        self._n_requests = self._n_listed = 0
         listed = [page for page in pages if page]
         for page in listed:
             self._learn(page)
@@ -127,15 +131,17 @@ class RangePlanner:
         """Return the range whose next page is to be requested now; None if there is nothing to do for now."""
         n_held = sum(len(each.pages) + each.is_requested for each in self._ranges)
         has_room = n_held < self._max_pages
+        may_split = has_room and self._n_requests < self._max_requests()
         for position, each in enumerate(self._ranges):
             if each.is_listed:
                 continue
             if each.is_requested:
-                found = self._split(position) if has_room else None
+                found = self._split(position) if may_split else None
             else:
-                found = each if has_room or position == 0 else None
+                found = each if has_room or (position == 0 and not each.pages) else None
             if found is not None:
                 found.is_requested = True
+                self._n_requests += 1
                 return found
             if not each.is_requested:
                 return None
@@ -159,6 +165,7 @@ class RangePlanner:
             key_range.split_by = None
         if objects:
             self._learn(objects)
+            self._n_listed += len(objects)
             key_range.cursor, key_range.growth = objects[-1].key, self._growth_of(page.objects)
             key_range.pages.append(objects)
             for attempts in (self._overall, self._own):
@@ -176,6 +183,9 @@ class RangePlanner:
                 return None
             del self._ranges[0]
         return None
+
+    def _max_requests(self) -> float:
+        return MAX_REQUESTS_PER_PAGE * self._n_listed / self._page_size + SPARE_REQUESTS
 
     def _split(self, position: int) -> KeyRange | None:
         """Split a range at a guessed key; return the part beyond it, or None if it is better left as it is."""

@@ -7,11 +7,14 @@ credentials, endpoint, retries and signature.
 
 import errno
 import re
+from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
+
+import fsspec.asyn
 
 _EVENT = "before-parse.*.*"  # its handlers are called before those of `before-parse.s3.*`, which look for an error
 _BODY_KEY = "DeepotBody"
@@ -56,12 +59,16 @@ class S3Page(NamedTuple):
     token: str
 
 
-async def fetch_page_body(fs: Any, parameters: dict[str, Any]) -> bytes:  # noqa: ANN401 — s3fs has no types
-    """Return the XML of a page of ListObjectsV2, requested through the client of an s3fs file system.
+def fetch_page(fs: Any, parameters: Mapping[str, Any]) -> S3Page:  # noqa: ANN401 — s3fs has no types
+    """Return a page of ListObjectsV2, requested through the client of an s3fs file system.
 
     Raises:
-        OSError: the answer is no page; other requests raise whatever s3fs raises.
+        OSError: the answer is no page, or not a complete one; apart from that, whatever s3fs raises.
     """
+    return parse_page(fsspec.asyn.sync(fs.loop, _fetch_body, fs, parameters))
+
+
+async def _fetch_body(fs: Any, parameters: Mapping[str, Any]) -> bytes:  # noqa: ANN401
     await fs.set_session()
     client = await fs.get_s3(parameters["Bucket"])
     client.meta.events.register_first(_EVENT, _keep_body, unique_id="deepot-keep-body")

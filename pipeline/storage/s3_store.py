@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import cast
 
-import fsspec.asyn
-
 from pipeline.errors import AccessDeniedError, StorageError
 from pipeline.storage.advice import describe_missing_bucket
 from pipeline.storage.filenames import escape_hashes
@@ -16,7 +14,7 @@ from pipeline.storage.key_ranges import KeyOrderError, RangePlanner, check_order
 from pipeline.storage.parallel_listing import list_ranges
 from pipeline.storage.probes import probe_once
 from pipeline.storage.retries import with_retries
-from pipeline.storage.s3_pages import S3Object, S3Page, fetch_page_body, parse_page
+from pipeline.storage.s3_pages import S3Object, S3Page, fetch_page
 from pipeline.storage.store import Entry, ignore_special, leave_out_nothing
 from pipeline.storage.temporary_names import temporary_path
 
@@ -105,12 +103,12 @@ class S3Store(FsspecStore):
         pages = [first.objects, second.objects]
         planner = RangePlanner(prefix, pages, MAX_KEYS_PER_PAGE, streams * MAX_PAGES_PER_STREAM)
 
-        def fetch_page(start_after: str, token: str) -> S3Page:
+        def fetch_next(start_after: str, token: str) -> S3Page:
             position = {"ContinuationToken": token} if token else {"StartAfter": start_after}
             return self._fetch_page(uri, {"Bucket": bucket, "Prefix": prefix} | position)
 
         try:
-            yield from list_ranges(planner, fetch_page, streams)
+            yield from list_ranges(planner, fetch_next, streams)
         except KeyOrderError as error:
             raise StorageError(
                 f"{uri}: {error}, which is not the order of their names: set list_streams to 1"
@@ -155,8 +153,7 @@ class S3Store(FsspecStore):
         return with_retries(self._fetch_page_once)(uri, parameters)
 
     def _fetch_page_once(self, uri: str, parameters: dict[str, str]) -> S3Page:
-        request = {"MaxKeys": MAX_KEYS_PER_PAGE} | parameters
-        return parse_page(fsspec.asyn.sync(self._fs.loop, fetch_page_body, self._fs, request))
+        return fetch_page(self._fs, {"MaxKeys": MAX_KEYS_PER_PAGE} | parameters)
 
     def _probe_if_none_match(self, probe: str) -> bool:
         """Whether the second of two creates of one new name, with different contents, is refused."""

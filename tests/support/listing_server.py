@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from bisect import bisect_left, bisect_right
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import parse_qs, quote_plus, urlsplit
 
 BUCKET = "bucket"
@@ -99,21 +99,19 @@ class ListingServer:
 @contextmanager
 def run_listing_server(keys, **options):
     """Run a server in a thread of this process until the context ends."""
-    server, ready, loop = ListingServer(keys, **options), threading.Event(), asyncio.new_event_loop()
-    task = loop.create_task(server.serve(ready.set))
+    server, ready, made = ListingServer(keys, **options), threading.Event(), []
 
-    def run():
-        try:
-            loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
-        finally:
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.close()
+    async def run():
+        made.extend([asyncio.get_running_loop(), asyncio.current_task()])
+        with suppress(asyncio.CancelledError):
+            await server.serve(ready.set)
 
-    thread = threading.Thread(target=run, daemon=True)
+    thread = threading.Thread(target=asyncio.run, args=(run(),), daemon=True)
     thread.start()
     ready.wait()
     try:
         yield server
     finally:
+        loop, task = made
         loop.call_soon_threadsafe(task.cancel)
         thread.join()
