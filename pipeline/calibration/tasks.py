@@ -91,7 +91,13 @@ def make_moments_tasks(
     for side, (photos, excluded_folders) in photo_sets.items() if relist else ():
         label = f"{side} photos" if side is not Side.BOTH else "calibration photos"
         found = find_images(
-            photos.images, label, excluded_folders, photos.exclude, photos.allow, streams=photos.list_streams
+            photos.images,
+            label,
+            excluded_folders,
+            photos.exclude,
+            photos.allow,
+            streams=photos.list_streams,
+            inventory=photos.inventory,
         )
         append_photos(paths, side, sample_by_hash(found, job.calibration_limit))
     return [

@@ -33,7 +33,7 @@ FINGERPRINT_LENGTH = 16
 _REDUCTION = re.compile(r"\s*downscale:\s*factor\s*=\s*(\d+)(?:\.0*)?\s*")
 _COMPRESSIONS = frozenset({"jpeg"})  # degradations after which a file holds the photo that was degraded
 _SELF_CALIBRATION_VERSION = 3  # raised whenever photos are prepared for it in another way
-_LISTING_KEYS = {"allow", "list_streams"}
+_LISTING_KEYS = {"allow", "inventory", "list_streams"}
 _CALIBRATION_LISTING_KEYS = {"reference": _LISTING_KEYS, "restored": _LISTING_KEYS}
 """What may be named, and how it is listed, decide nothing about a photo that is read: no part of a fingerprint."""
 

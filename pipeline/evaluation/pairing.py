@@ -30,7 +30,13 @@ def pair_photos(context: JobContext, config: Evaluation) -> list[tuple[Entry, En
                 "keep one of the two"
             )
     listed = find_images(
-        given.images, "input", context.excluded_folders, given.exclude, given.allow, streams=given.list_streams
+        given.images,
+        "input",
+        context.excluded_folders,
+        given.exclude,
+        given.allow,
+        streams=given.list_streams,
+        inventory=given.inventory,
     )
     photos = list(listed)
     matched = [photo for photo in photos if _strip_suffix(photo.key) in original_by_stem]

@@ -98,7 +98,14 @@ def inspect_input(job: Job, progress: Progress, limit: int = MAX_PHOTOS) -> Insp
     passed_over = PassedOver(excluded_folders)
     given = job.input
     listed = find_images(
-        given.images, "input", excluded_folders, given.exclude, given.allow, passed_over, given.list_streams
+        given.images,
+        "input",
+        excluded_folders,
+        given.exclude,
+        given.allow,
+        passed_over,
+        given.list_streams,
+        given.inventory,
     )
     sampler = HashSampler(limit)
     n_photos, n_bytes = 0, 0

@@ -100,7 +100,13 @@ def _choose_photos(job: Job, excluded_folders: Sequence[str], preview: PreviewOp
     """
     photos = job.input
     listed = find_images(
-        photos.images, "input", excluded_folders, photos.exclude, photos.allow, streams=photos.list_streams
+        photos.images,
+        "input",
+        excluded_folders,
+        photos.exclude,
+        photos.allow,
+        streams=photos.list_streams,
+        inventory=photos.inventory,
     )
     if not preview.photos:
         return sample_by_hash(listed, preview.limit)

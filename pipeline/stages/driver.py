@@ -80,6 +80,7 @@ def _list_input(context: JobContext, passed_over: PassedOver | None = None) -> I
         photos.allow,
         passed_over,
         photos.list_streams,
+        photos.inventory,
     )
 
 

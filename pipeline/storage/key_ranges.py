@@ -67,7 +67,7 @@ class _Growth(NamedTuple):
     n_keys: int
 
     def advance(self, n_keys: int) -> int:
-        """Return by how much the number grows over so many keys."""
+        """Return by how much the number grows over a number of keys."""
         return max(1, self.span * n_keys // max(1, self.n_keys))
 
 

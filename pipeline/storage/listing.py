@@ -1,6 +1,7 @@
 """The objects of a folder, a glob or a file, streamed in the order of their keys."""
 
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 from pipeline.errors import AccessDeniedError, StorageError
 from pipeline.storage.glob_patterns import compile_glob
@@ -8,6 +9,9 @@ from pipeline.storage.objects import stat
 from pipeline.storage.resolve import resolve_store
 from pipeline.storage.retries import with_retries
 from pipeline.storage.store import Entry, ignore_special
+
+ListStore: TypeAlias = Callable[[str, str, Callable[[str], object]], Iterator[Entry]]
+"""Lists objects in the place of a store: by its root, its prefix, and which paths are accepted."""
 
 
 def _hide_nothing(path: str, key: str, pattern: str) -> bool:
@@ -20,6 +24,7 @@ def list_objects(
     on_special: Callable[[str, bool], object] = ignore_special,
     hides: Callable[[str, str, str], bool] = _hide_nothing,
     streams: int = 1,
+    list_store: ListStore | None = None,
 ) -> Iterator[Entry]:
     """Stream the objects below a folder whose name is accepted, the files that match a glob, or one file.
 
@@ -36,6 +41,7 @@ def list_objects(
             and what of the glob keys are matched with, which is empty for a folder. Called with a folder too if storage
             refuses to list it: a hidden one is left out, and for any other the listing fails.
         streams: the most requests at a time on S3; other stores list by one request after the other.
+        list_store: called instead of the store's own `list_objects`, with its first three arguments.
 
     Raises:
         FileNotFoundError: no such folder, bucket or file.
@@ -65,7 +71,11 @@ def list_objects(
         return not is_hidden(path) and matches(path)
 
     previous_key = ""
-    for entry in store.list_objects(root, prefix, selects, on_special, is_hidden, streams):
+    if list_store is None:
+        listed = store.list_objects(root, prefix, selects, on_special, is_hidden, streams)
+    else:
+        listed = list_store(root, prefix, selects)
+    for entry in listed:
         if entry.key <= previous_key:
             raise StorageError(
                 f"{uri}: the store lists '{entry.key}' after '{previous_key}', which is not the order of their names; "
