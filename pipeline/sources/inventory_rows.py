@@ -19,9 +19,9 @@ from pipeline.storage import read_range
 ROW_SCHEMA = pa.schema(
     [("key", pa.large_string()), ("size", pa.int64()), ("etag", pa.large_string()), ("mtime", pa.float64())]
 )
-"""Columns of the tables; an ETag that the inventory does not state is empty, a time 0."""
-_REQUIRED = {"key": "Key", "size": "Size"}
-_OPTIONAL = ("bucket", "etag", "lastmodifieddate", "islatest", "isdeletemarker")
+_REQUIRED = {"key": "Key", "size": "Size", "etag": "ETag", "lastmodifieddate": "LastModifiedDate"}
+"""The columns that an inventory needs: an object whose size, ETag or time is another one counts as changed."""
+_OPTIONAL = ("bucket", "islatest", "isdeletemarker")
 _DOWNLOAD_BYTES, _CSV_BLOCK_BYTES, _BATCH_ROWS = 16 * 2**20, 8 * 2**20, 65_536
 
 
@@ -63,7 +63,7 @@ def iter_rows(manifest: InventoryManifest, file: InventoryFile, path: Path, pref
         prefix: what the keys begin with.
 
     Raises:
-        StorageError: it has no column of keys or sizes, or is corrupt.
+        StorageError: it lacks a column, or is corrupt.
     """
     read_batches = _iter_csv if manifest.file_format == "CSV" else _iter_parquet
     try:
@@ -111,10 +111,10 @@ def _iter_parquet(manifest: InventoryManifest, path: Path) -> Generator[pa.Table
 
 
 def _wanted_columns(columns: tuple[str, ...]) -> list[str]:
-    """Return the columns that are read; those of keys and sizes come first.
+    """Return the columns that are read; that of keys comes first.
 
     Raises:
-        _MissingColumnError: there are none of keys or sizes.
+        _MissingColumnError: one is missing.
     """
     for name, label in _REQUIRED.items():
         if name not in columns:
@@ -147,17 +147,14 @@ def _select(table: pa.Table, manifest: InventoryManifest, prefix: str) -> pa.Tab
         if name in table.column_names:
             table = table.filter(pc.not_equal(pc.utf8_lower(table[name]), excluded))
     table = table.filter(pc.starts_with(table["key"], prefix))
-    empty = pa.chunked_array([pa.array([""] * table.num_rows, pa.large_string())])
-    etag = table["etag"] if "etag" in table.column_names else empty
-    modified_at = table["lastmodifieddate"] if "lastmodifieddate" in table.column_names else empty
-    columns = [table["key"], pc.cast(table["size"], pa.int64()), pc.utf8_trim(etag, '"'), _to_seconds(modified_at)]
-    return pa.table(columns, schema=ROW_SCHEMA)
+    size, etag = pc.cast(table["size"], pa.int64()), pc.utf8_trim(table["etag"], '"')
+    return pa.table([table["key"], size, etag, _to_seconds(table["lastmodifieddate"])], schema=ROW_SCHEMA)
 
 
 def _to_seconds(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return seconds since 1970 of milliseconds, or of times in ISO 8601; 0 of empty texts."""
-    texts = pc.if_else(pc.equal(texts, ""), "0", texts)
-    if not pc.all(pc.utf8_is_digit(texts)).as_py():
-        times = pc.cast(pc.if_else(pc.equal(texts, "0"), "1970-01-01T00:00:00Z", texts), pa.timestamp("ms", "UTC"))
-        return pc.divide(pc.cast(pc.cast(times, pa.int64()), pa.float64()), 1000.0)
-    return pc.divide(pc.cast(pc.cast(texts, pa.int64()), pa.float64()), 1000.0)
+    """Return seconds since 1970 of milliseconds, or of times in ISO 8601."""
+    if pc.all(pc.utf8_is_digit(texts)).as_py():
+        milliseconds = pc.cast(texts, pa.int64())
+    else:
+        milliseconds = pc.cast(pc.cast(texts, pa.timestamp("ms", "UTC")), pa.int64())
+    return pc.divide(pc.cast(milliseconds, pa.float64()), 1000.0)

@@ -115,12 +115,12 @@ def test_inventory_lists_what_requests_list(s3, file_format):
 @pytest.mark.parametrize("file_format", FORMATS)
 def test_optional_columns_may_be_missing(tmp_path, file_format):
     row = InventoryRow("a.jpg", 5)
-    uri = write_inventory(str(tmp_path), [[row]], file_format, ("Key", "Size"))
-    assert list_all(uri) == [Entry("s3://photos/a.jpg", "a.jpg", 5, "", 0.0)]
+    uri = write_inventory(str(tmp_path), [[row]], file_format, ("Key", "Size", "ETag", "LastModifiedDate"))
+    assert list_all(uri) == [entry_of(row)]
 
 
 @pytest.mark.parametrize("file_format", FORMATS)
-@pytest.mark.parametrize("column", ["Key", "Size"])
+@pytest.mark.parametrize("column", ["Key", "Size", "ETag", "LastModifiedDate"])
 def test_missing_column_is_named(tmp_path, file_format, column):
     columns = [each for each in COLUMNS if each != column]
     uri = write_inventory(str(tmp_path), [[InventoryRow("a.jpg")]], file_format, columns)
