@@ -5,6 +5,7 @@
 A server on loopback, in a process of its own, answers each page of ListObjectsV2 after 100 ms. Keys are listed as a
 job's input is, names and extensions included. Every kind of key space is listed by one stream and by several, and the
 two listings must be the same. One stream lists only the first keys, as its rate does not depend on how many there are.
+Then inventories on the disk, in both formats, are listed.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import hashlib
 import multiprocessing
 import os
 import random
+import tempfile
 import time
 from collections.abc import Callable
 from itertools import islice
@@ -20,6 +22,7 @@ from typing import Any
 
 from benchmarks._results import make_parser, peak_rss_mib, save_results
 from pipeline.sources import find_images
+from tests.support.inventories import InventoryRow, write_inventory
 from tests.support.listing_server import BUCKET, ListingServer
 
 
@@ -89,6 +92,21 @@ def measure(streams: int, n_keys: int | None, n_hashed: int, pipe: Connection) -
     }
 
 
+def measure_inventory(file_format: str, n_keys: int) -> dict[str, Any]:
+    """List keys by an inventory on the disk, whose rows are in no order, and return what that took."""
+    keys = KEY_SPACES["folders of 5,000"](n_keys)
+    random.Random(0).shuffle(keys)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [InventoryRow(key) for key in keys]
+        uri = write_inventory(folder, [rows[number::8] for number in range(8)], file_format)
+        del rows, keys
+        started, cpu, found = time.perf_counter(), time.process_time(), 0
+        for _ in find_images("s3://photos/*/*", "input", inventory=uri):
+            found += 1
+        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    return {"format": file_format, "keys": found, "keys_per_s": found / seconds, "cpu_us_per_key": 1e6 * cpu / found}
+
+
 def main() -> None:
     """Parse the command line, measure, print and save."""
     parser = make_parser(__doc__)
@@ -97,6 +115,7 @@ def main() -> None:
     parser.add_argument("--streams", type=int, nargs="+", default=[16])
     parser.add_argument("--delay", type=float, default=0.1, help="seconds for a page")
     parser.add_argument("--kinds", nargs="+", default=list(KEY_SPACES), choices=list(KEY_SPACES))
+    parser.add_argument("--inventory-keys", type=int, default=300_000, help="that inventories list; 0: none")
     options = parser.parse_args()
     context, rows = multiprocessing.get_context("spawn"), []
     pipe, other_end = context.Pipe()
@@ -121,6 +140,9 @@ def main() -> None:
             rows.append(row)
     pipe.send("")
     server.join()
+    for file_format in ("Parquet", "CSV") if options.inventory_keys else ():
+        rows.append(measure_inventory(file_format, options.inventory_keys))
+        print(f"inventory in {file_format}: {rows[-1]['keys_per_s']:,.0f} keys/s, {rows[-1]['cpu_us_per_key']:.1f} µs")
     save_results(options.json, options, rows)
 
 

@@ -48,7 +48,7 @@ class _Requests:
                 if self._error is not None:
                     raise self._error
                 page = self._planner.take_page()
-                self._work_changed.notify_all()  # there is room for another page
+                self._work_changed.notify()  # there is room for another page
                 if page is not None or self._planner.is_complete:
                     return page
                 self._page_added.wait()
@@ -65,7 +65,7 @@ class _Requests:
                 with self._page_added:
                     self._planner.add_page(key_range, page)
                     self._page_added.notify()
-                    self._work_changed.notify_all()
+                    self._work_changed.notify()
         except BaseException as error:  # raised in the thread that takes the pages
             with self._page_added:
                 self._error, self._is_closed = error, True
@@ -77,6 +77,7 @@ class _Requests:
         with self._work_changed:
             while not self._is_closed and not self._planner.is_complete:
                 if (key_range := self._planner.next_request()) is not None:
+                    self._work_changed.notify()  # there may be another
                     return key_range
                 self._work_changed.wait()
             return None

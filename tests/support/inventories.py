@@ -85,7 +85,7 @@ def make_parquet(rows, columns=COLUMNS):
         values = [value.replace(tzinfo=None) if isinstance(value, datetime) else value for value in values]
         arrays[_PARQUET_NAMES[column]] = pa.array(values, types.get(column, pa.string()))
     file = io.BytesIO()
-    pq.write_table(pa.table(arrays), file, row_group_size=3)
+    pq.write_table(pa.table(arrays), file, row_group_size=max(3, len(rows) // 4))
     return file.getvalue()
 
 
