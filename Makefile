@@ -52,6 +52,8 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/bench_patch_operator.py --json bench-output/bench_patch_operator.json
 	$(BIN)/python benchmarks/bench_map_fit.py --json bench-output/bench_map_fit.json
 	$(BIN)/python benchmarks/bench_plan.py --json bench-output/bench_plan.json
+	$(BIN)/python benchmarks/bench_listing.py --json bench-output/bench_listing.json
+	$(BIN)/python benchmarks/bench_moments_reduction.py --json bench-output/bench_moments_reduction.json
 	$(BIN)/python benchmarks/bench_duplicates.py --json bench-output/bench_duplicates.json
 	$(BIN)/python benchmarks/bench_gc.py --json bench-output/bench_gc.json
 	$(BIN)/python benchmarks/bench_result_check.py $(PHOTOS) --json bench-output/bench_result_check.json

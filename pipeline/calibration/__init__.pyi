@@ -3,7 +3,7 @@ from .drift import Drift, read_drift_records
 from .map_update import update_map
 from .maps import find_map_uri, fit_and_store_map, list_run_maps, load_map, load_map_of_run
 from .moments import compute_moments
-from .paths import CalibrationPaths, calibration_of_run
+from .paths import CalibrationPaths, calibration_of_run, is_merged_statistics
 from .photo_lists import append_photos
 from .shard_moments import dry_run_photos
 from .sides import Side
@@ -32,6 +32,7 @@ __all__ = [
     "dry_run_photos",
     "find_map_uri",
     "fit_and_store_map",
+    "is_merged_statistics",
     "list_pending_tasks",
     "list_run_maps",
     "list_sides",

@@ -17,7 +17,7 @@ from pipeline.calibration.moments import run_with_refusals
 from pipeline.calibration.natural_tests import fit_natural_tests
 from pipeline.calibration.shard_change import compute_shard_change, compute_shard_energies
 from pipeline.calibration.sides import Side
-from pipeline.calibration.stored_moments import read_change_blocks, read_energies
+from pipeline.calibration.stored_moments import merge_blocks_on_workers, read_change_blocks, read_energies
 from pipeline.calibration.tasks import MomentsTask, MomentsTaskExecutor, list_pending_change_tasks
 from pipeline.progress import Progress
 from pipeline.runs import Shard, check_lease
@@ -106,6 +106,7 @@ def _measure_held_out(
         return [[], []]
     halves = []
     for half, other in ((tasks[::2], tasks[1::2]), (tasks[1::2], tasks[::2])):
+        merge_blocks_on_workers(other, execute)
         fitted = fit_map_to_tasks(other, autoencoder)
         numbers = {task.shard.number for task in half}
         held_out = _prepare(fitted, [task for task in photos if task.shard.number in numbers])

@@ -12,7 +12,7 @@ from pipeline.calibration.maps import fit_and_store_map, load_map, read_fitted_s
 from pipeline.calibration.moments import compute_moments
 from pipeline.calibration.paths import CalibrationPaths
 from pipeline.calibration.sides import Side
-from pipeline.calibration.stored_moments import read_map_statistics
+from pipeline.calibration.stored_moments import merge_drift_on_workers, read_map_statistics
 from pipeline.calibration.tasks import MomentsTask, MomentsTaskExecutor, list_shard_numbers
 from pipeline.config import Job, RefitPolicy
 from pipeline.progress import Progress
@@ -54,6 +54,7 @@ def update_map(
     moment_blocks = compute_moments(tasks, execute, progress)
     if current_map:
         source_shards = list_shard_numbers(tasks, Side.SOURCE)
+        merge_drift_on_workers(paths, source_shards, fitted_shard_counts[Side.SOURCE], execute)
         drift = measure_drift(paths, current_map, source_shards, fitted_shard_counts[Side.SOURCE])
         record_uri = paths.drift(current_map.sha256, shard_counts[Side.SOURCE])
         create_if_absent(record_uri, drift.to_record())

@@ -12,7 +12,13 @@ from pipeline.calibration.shard_moments import (
 )
 from pipeline.calibration.shard_photos import refused_photos_message
 from pipeline.calibration.sides import Side
-from pipeline.calibration.stored_moments import read_moment_blocks, read_tone_blocks, read_tone_curve
+from pipeline.calibration.stored_moments import (
+    merge_blocks_on_workers,
+    merge_tone_on_workers,
+    read_moment_blocks,
+    read_tone_blocks,
+    read_tone_curve,
+)
 from pipeline.calibration.tasks import (
     MomentsTask,
     MomentsTaskExecutor,
@@ -63,6 +69,7 @@ def compute_moments(
             log.warning("not used for calibration: %s (%s)", uri, reason, extra={"photo": uri})
         progress.advance(result.images + len(result.unusable), len(result.unusable))
     progress.end()
+    merge_blocks_on_workers(tasks, execute)
     source, reference = (
         read_moment_blocks(paths, side, list_shard_numbers(tasks, side)) for side in (Side.SOURCE, Side.REFERENCE)
     )
@@ -88,7 +95,9 @@ def _load_or_fit_tone(
     for result in run_with_refusals(compute_shard_tone, tasks, pending, execute):
         progress.advance(result.images + len(result.unusable), len(result.unusable))
     progress.end()
-    blocks = read_tone_blocks(paths, sorted(task.shard.number for task in tasks))
+    numbers = sorted(task.shard.number for task in tasks)
+    merge_tone_on_workers(paths, numbers, execute)
+    blocks = read_tone_blocks(paths, numbers)
     check_lease(paths)
     create_if_absent(paths.tone_curve, fit_tone([block for block in blocks if block.images] or blocks[:1]).to_bytes())
     return read_tone_curve(job, paths)

@@ -1,12 +1,15 @@
 """Where the files of a calibration lie: photo lists, moments, maps and drift records."""
 
 import json
+import re
 from dataclasses import dataclass
 
 from pipeline.calibration.sides import Side
 from pipeline.errors import RunError
 from pipeline.runs import RunPaths, require_run
-from pipeline.storage import join_uri, read
+from pipeline.storage import join_uri, parent_uri, read
+
+_MERGED_KEY = re.compile(r"moments/[a-z-]+-merged/\d+\+\d+(x\d+)?\.safetensors")
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,11 @@ class CalibrationPaths:
         """Return the URI of the sums of the tone curve over a shard."""
         return join_uri(self.moments_folder, "tone", f"{shard:05d}.safetensors")
 
+    def merged(self, shard_uri: str, shards: range) -> str:
+        """Return the URI of what the files of some shards are merged into, given that of one of them."""
+        step = "" if shards.step == 1 else f"x{shards.step}"
+        return join_uri(f"{parent_uri(shard_uri)}-merged", f"{shards.start:05d}+{len(shards):05d}{step}.safetensors")
+
     @property
     def tone_curve(self) -> str:
         """tone.safetensors: the tone curve of the calibration, which never changes."""
@@ -95,6 +103,11 @@ class CalibrationPaths:
             shards: the number of shards of the source side at that time.
         """
         return join_uri(self.uri, "drift", f"{map_sha256[:16]}-{shards:05d}.json" if map_sha256 else "").rstrip("/")
+
+
+def is_merged_statistics(key: str) -> bool:
+    """Whether a file, by its path below the folder of a calibration, is one of `CalibrationPaths.merged`."""
+    return _MERGED_KEY.fullmatch(key) is not None
 
 
 def calibration_of_run(run: RunPaths) -> CalibrationPaths:

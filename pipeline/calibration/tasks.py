@@ -90,7 +90,15 @@ def make_moments_tasks(
     photo_sets = _photo_sets(job, exclude)
     for side, (photos, excluded_folders) in photo_sets.items() if relist else ():
         label = f"{side} photos" if side is not Side.BOTH else "calibration photos"
-        found = find_images(photos.images, label, excluded_folders, photos.exclude, photos.allow)
+        found = find_images(
+            photos.images,
+            label,
+            excluded_folders,
+            photos.exclude,
+            photos.allow,
+            streams=photos.list_streams,
+            inventory=photos.inventory,
+        )
         append_photos(paths, side, sample_by_hash(found, job.calibration_limit))
     return [
         MomentsTask(job, allow_code, paths, side, shard)

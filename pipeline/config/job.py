@@ -33,8 +33,9 @@ FINGERPRINT_LENGTH = 16
 _REDUCTION = re.compile(r"\s*downscale:\s*factor\s*=\s*(\d+)(?:\.0*)?\s*")
 _COMPRESSIONS = frozenset({"jpeg"})  # degradations after which a file holds the photo that was degraded
 _SELF_CALIBRATION_VERSION = 3  # raised whenever photos are prepared for it in another way
-_CALIBRATION_ALLOW = {"reference": {"allow"}, "restored": {"allow"}}
-"""What may be named decides whether a photo is read, never what becomes of it: no part of a fingerprint."""
+_LISTING_KEYS = {"allow", "inventory", "list_streams"}
+_CALIBRATION_LISTING_KEYS = {"reference": _LISTING_KEYS, "restored": _LISTING_KEYS}
+"""What may be named, and how it is listed, decide nothing about a photo that is read: no part of a fingerprint."""
 
 
 class Job(ConfigSection):
@@ -247,7 +248,9 @@ class Job(ConfigSection):
             ValueError: there is nothing to calibrate from.
         """
         settings: dict[str, Any] = {
-            "calibration": (self.calibration or Calibration()).model_dump(mode="json", exclude=_CALIBRATION_ALLOW)
+            "calibration": (self.calibration or Calibration()).model_dump(
+                mode="json", exclude=_CALIBRATION_LISTING_KEYS
+            )
             | {"restorer": self.calibration_restorer},
             "patch_size": self.transport.patch_size,
             "map_kind": self.transport.map_kind,
@@ -259,7 +262,7 @@ class Job(ConfigSection):
         if self.limits_photos:
             settings |= {"photo_curves": True}
         if self.calibration_kind is CalibrationKind.SELF:
-            settings |= {"input": self.input.model_dump(mode="json", exclude={"allow"}), "restorer": self.restorer}
+            settings |= {"input": self.input.model_dump(mode="json", exclude=_LISTING_KEYS), "restorer": self.restorer}
             settings |= {"version": _SELF_CALIBRATION_VERSION}
         else:
             models = {name: sha256 for name, sha256 in models.items() if name != "restorer"}
@@ -273,7 +276,7 @@ class Job(ConfigSection):
         """
         without = dict.fromkeys(("name", "run", "limits", "compute", "evaluate"), True)
         settings = self.model_dump(
-            mode="json", exclude=without | {"input": {"allow"}, "calibration": _CALIBRATION_ALLOW}
+            mode="json", exclude=without | {"input": _LISTING_KEYS, "calibration": _CALIBRATION_LISTING_KEYS}
         )
         for policy in ("refit", "drift_limit"):  # every manifest row names its map
             del settings["transport"][policy]

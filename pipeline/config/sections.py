@@ -87,6 +87,14 @@ class Photos(ConfigSection):
         description="prefixes of URIs that a list or Parquet file on a server may name besides what lies below its own "
         "folder, e.g. [s3://archive/]; those on a disk may name anything",
     )
+    inventory: Uri | None = Field(
+        None,
+        description="manifest.json of an S3 Inventory of the bucket, in Parquet or CSV, by which images are listed "
+        "instead of by requests",
+    )
+    list_streams: int = Field(
+        16, ge=1, le=64, description="requests at a time that list a folder or glob on S3; other storage gets one"
+    )
 
 
 class Calibration(ConfigSection):

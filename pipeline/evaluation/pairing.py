@@ -17,7 +17,8 @@ def pair_photos(context: JobContext, config: Evaluation) -> list[tuple[Entry, En
     Raises:
         ConfigError: two originals have the same name, or no photo of the input has an original.
     """
-    originals = list(find_images(config.clean, "evaluate.clean"))
+    given = context.job.input
+    originals = list(find_images(config.clean, "evaluate.clean", streams=given.list_streams))
     if config.degradation is not None:
         return [(entry, None) for entry in sample_by_hash(originals, config.limit)]
     original_by_stem: dict[str, Entry] = {}
@@ -28,8 +29,16 @@ def pair_photos(context: JobContext, config: Evaluation) -> list[tuple[Entry, En
                 f"evaluate.clean {config.clean} has '{known.key}' and '{entry.key}', and either may be the original: "
                 "keep one of the two"
             )
-    given = context.job.input
-    photos = list(find_images(given.images, "input", context.excluded_folders, given.exclude, given.allow))
+    listed = find_images(
+        given.images,
+        "input",
+        context.excluded_folders,
+        given.exclude,
+        given.allow,
+        streams=given.list_streams,
+        inventory=given.inventory,
+    )
+    photos = list(listed)
     matched = [photo for photo in photos if _strip_suffix(photo.key) in original_by_stem]
     if not matched:
         raise ConfigError(

@@ -96,8 +96,16 @@ def inspect_input(job: Job, progress: Progress, limit: int = MAX_PHOTOS) -> Insp
     """
     excluded_folders = [job.output_root]
     passed_over = PassedOver(excluded_folders)
+    given = job.input
     listed = find_images(
-        job.input.images, "input", excluded_folders, job.input.exclude, job.input.allow, passed_over=passed_over
+        given.images,
+        "input",
+        excluded_folders,
+        given.exclude,
+        given.allow,
+        passed_over,
+        given.list_streams,
+        given.inventory,
     )
     sampler = HashSampler(limit)
     n_photos, n_bytes = 0, 0

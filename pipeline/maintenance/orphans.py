@@ -12,7 +12,7 @@ from enum import StrEnum
 from itertools import chain, groupby, islice
 from typing import Any
 
-from pipeline.calibration import calibration_of_run, list_run_maps
+from pipeline.calibration import calibration_of_run, is_merged_statistics, list_run_maps
 from pipeline.config import Job, output_folder, parse_job
 from pipeline.errors import RunError
 from pipeline.runs import (
@@ -55,6 +55,7 @@ class OrphanKind(StrEnum):
     """What kind of file an orphan is."""
 
     MANIFEST_FILE = "manifest files that no commit names"
+    MERGED_FILE = "merged statistics, which are made again from those of shards"
     PARTIAL = "partially written files"
     RESULT = "results that no manifest row names"
 
@@ -93,7 +94,7 @@ def find_orphans(run: RunPaths, changed_before: float) -> Iterator[Orphan]:
     results = _find_uncommitted_results(run, outputs, is_candidate) if outputs else iter(())
     run_files = (Orphan(kind, entry) for entry in iter_files(run.uri) if (kind := _classify(run, entry)))
     others = chain(
-        *(_find_files_by_name(run, output) for output in outputs), _find_partial_calibration_files(job, run), run_files
+        *(_find_files_by_name(run, output) for output in outputs), _find_calibration_files(job, run), run_files
     )
     candidates = chain(results, (each for each in others if is_candidate(each.entry)))
     seen = set[bytes]()
@@ -157,10 +158,13 @@ def _find_owned_outputs(job: Job, run: RunPaths) -> list[str]:
     return [output for output in found if read_output_owner(output) == run.uri]
 
 
-def _find_partial_calibration_files(job: Job, run: RunPaths) -> Iterator[Orphan]:
-    """Find partially written files of the calibration that the run uses."""
-    files = iter_files(calibration_of_run(run).uri) if job.map is None else iter(())
-    return (Orphan(OrphanKind.PARTIAL, entry) for entry in files if _classify(run, entry) is OrphanKind.PARTIAL)
+def _find_calibration_files(job: Job, run: RunPaths) -> Iterator[Orphan]:
+    """Find partially written files, and merged statistics, of the calibration that the run uses."""
+    for entry in iter_files(calibration_of_run(run).uri) if job.map is None else ():
+        if _classify(run, entry) is OrphanKind.PARTIAL:
+            yield Orphan(OrphanKind.PARTIAL, entry)
+        elif is_merged_statistics(entry.key):
+            yield Orphan(OrphanKind.MERGED_FILE, entry)
 
 
 def _find_files_by_name(run: RunPaths, output: str) -> Iterator[Orphan]:

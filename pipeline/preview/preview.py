@@ -99,7 +99,15 @@ def _choose_photos(job: Job, excluded_folders: Sequence[str], preview: PreviewOp
         NothingFoundError: a named photo is not in the input.
     """
     photos = job.input
-    listed = find_images(photos.images, "input", excluded_folders, photos.exclude, photos.allow)
+    listed = find_images(
+        photos.images,
+        "input",
+        excluded_folders,
+        photos.exclude,
+        photos.allow,
+        streams=photos.list_streams,
+        inventory=photos.inventory,
+    )
     if not preview.photos:
         return sample_by_hash(listed, preview.limit)
     wanted = {name: absolute_uri(name) for name in preview.photos}

@@ -4,6 +4,7 @@ import heapq
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import chain, groupby
 from operator import attrgetter
 
@@ -14,7 +15,7 @@ from pipeline.sources.containers import CONTAINERS
 from pipeline.sources.hidden_names import find_hidden_kind, is_named_by_glob
 from pipeline.sources.passed_over import PassedOver
 from pipeline.sources.photo_list import name_clash_message
-from pipeline.storage import Entry, list_objects
+from pipeline.storage import Entry, absolute_uri, list_objects, with_usual_protocol
 
 DEFAULT_COLUMN = "image"
 """The column of a Parquet file that holds photos unless another is named."""
@@ -24,7 +25,13 @@ _CONTAINER_URI = re.compile(
 _COMPRESSED_TAR = re.compile(r".+\.(tar\.\w+|tgz)", re.IGNORECASE | re.DOTALL)
 
 
-def discover_images(uri: str, passed_over: PassedOver | None = None, allow: Sequence[str] = ()) -> Iterator[Entry]:
+def discover_images(
+    uri: str,
+    passed_over: PassedOver | None = None,
+    allow: Sequence[str] = (),
+    streams: int = 1,
+    inventory: str | None = None,
+) -> Iterator[Entry]:
     """Stream the photos that a URI names, in the order of their keys.
 
     Args:
@@ -34,6 +41,8 @@ def discover_images(uri: str, passed_over: PassedOver | None = None, allow: Sequ
             (`pipeline.sources.hidden_names`) included.
         allow: prefixes of URIs that lists and columns of URIs may name, besides what lies below their own folders;
             local ones may name anything.
+        streams: the most requests at a time that list a folder or glob on S3.
+        inventory: the manifest of an S3 Inventory by which a folder or glob is listed instead.
 
     A container that is corrupt, or two of whose photos have one name, is yielded itself, and reading it fails.
 
@@ -47,9 +56,9 @@ def discover_images(uri: str, passed_over: PassedOver | None = None, allow: Sequ
     match = _CONTAINER_URI.fullmatch(uri)
     container = CONTAINERS[match["kind"].lower()] if match else None
     if match is None or container is None or (match["column"] and not container.has_columns):
-        yield from list_images(uri, passed_over)
+        yield from list_images(uri, passed_over, streams, inventory)
         return
-    files = sorted(list_images(match["files"], passed_over), key=lambda entry: entry.key + "/")
+    files = sorted(list_images(match["files"], passed_over, streams, inventory), key=lambda entry: entry.key + "/")
     column = match["column"] or DEFAULT_COLUMN
     entries_by_file = (_or_bad_container(file, container.entries(file, column, allow)) for file in files)
     if passed_over is not None:
@@ -61,7 +70,9 @@ def discover_images(uri: str, passed_over: PassedOver | None = None, allow: Sequ
         yield from chain.from_iterable(entries_by_file)
 
 
-def list_images(uri: str, passed_over: PassedOver | None = None) -> Iterator[Entry]:
+def list_images(
+    uri: str, passed_over: PassedOver | None = None, streams: int = 1, inventory: str | None = None
+) -> Iterator[Entry]:
     """Stream the images below a folder, by their extensions; the files that match a glob; or one file.
 
     Hidden files and those of systems are left out unless the URI names them.
@@ -80,7 +91,14 @@ def list_images(uri: str, passed_over: PassedOver | None = None) -> Iterator[Ent
         counter.add(path, kind)
         return True
 
-    return list_objects(uri, accepts, counter.add_special, hides)
+    list_store = None
+    if inventory is not None:
+        if not with_usual_protocol(absolute_uri(uri)).startswith("s3://"):
+            raise StorageError(f"{uri} is listed by the inventory {inventory}, but not on S3: leave out the inventory")
+        from pipeline.sources.inventory import list_inventory  # imports pyarrow.csv
+
+        list_store = partial(list_inventory, inventory)
+    return list_objects(uri, accepts, counter.add_special, hides, streams, list_store)
 
 
 def _count_others(

@@ -17,6 +17,8 @@ def find_images(
     excluded_patterns: Sequence[str] = (),
     allow: Sequence[str] = (),
     passed_over: PassedOver | None = None,
+    streams: int = 1,
+    inventory: str | None = None,
 ) -> Iterator[Entry]:
     """Stream the images that a URI names, in the order of their keys.
 
@@ -28,6 +30,8 @@ def find_images(
             container the key begins with the container's own (`box.zip/scan.png`).
         allow: as for `discover_images`.
         passed_over: counts what else is there; complete once all images have been read.
+        streams: as for `discover_images`.
+        inventory: as for `discover_images`.
 
     Raises:
         NothingFoundError: there are none, or all of them are excluded.
@@ -37,7 +41,7 @@ def find_images(
     n_found, n_excluded, excluded_uri = 0, 0, ""
     others = passed_over or PassedOver(excluded_folders)
     try:
-        for entry in discover_images(uri, others, allow):
+        for entry in discover_images(uri, others, allow, streams, inventory):
             if excluded_folders and excluded.find_folder_of(file_of(entry.uri)):
                 excluded_uri = entry.uri
             elif any(fnmatchcase(entry.key, pattern) for pattern in excluded_patterns):

@@ -72,7 +72,16 @@ def _plan(context: JobContext) -> PlanSummary:
 
 def _list_input(context: JobContext, passed_over: PassedOver | None = None) -> Iterator[Entry]:
     photos = context.job.input
-    return find_images(photos.images, "input", context.excluded_folders, photos.exclude, photos.allow, passed_over)
+    return find_images(
+        photos.images,
+        "input",
+        context.excluded_folders,
+        photos.exclude,
+        photos.allow,
+        passed_over,
+        photos.list_streams,
+        photos.inventory,
+    )
 
 
 def plan_reapply(context: JobContext) -> PlanSummary:

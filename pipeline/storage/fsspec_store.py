@@ -137,6 +137,7 @@ class FsspecStore:
         accepts: Callable[[str], object],
         on_special: Callable[[str, bool], object] = ignore_special,
         leaves_out: Callable[[str], bool] = leave_out_nothing,
+        streams: int = 1,
     ) -> Iterator[Entry]:
         """Walk the folders below `root`, listing one at a time."""
         self._fs.invalidate_cache()

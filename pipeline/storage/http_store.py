@@ -72,6 +72,7 @@ class HttpStore(FsspecStore):
         accepts: Callable[[str], object],
         on_special: Callable[[str, bool], object] = ignore_special,
         leaves_out: Callable[[str], bool] = leave_out_nothing,
+        streams: int = 1,
     ) -> Iterator[Entry]:
         """Follow the links of the pages below `root`, and ask for the state of each file."""
 

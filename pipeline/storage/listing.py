@@ -1,6 +1,7 @@
 """The objects of a folder, a glob or a file, streamed in the order of their keys."""
 
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 from pipeline.errors import AccessDeniedError, StorageError
 from pipeline.storage.glob_patterns import compile_glob
@@ -8,6 +9,9 @@ from pipeline.storage.objects import stat
 from pipeline.storage.resolve import resolve_store
 from pipeline.storage.retries import with_retries
 from pipeline.storage.store import Entry, ignore_special
+
+ListStore: TypeAlias = Callable[[str, str, Callable[[str], object]], Iterator[Entry]]
+"""Lists objects in the place of a store: by its root, its prefix, and which paths are accepted."""
 
 
 def _hide_nothing(path: str, key: str, pattern: str) -> bool:
@@ -19,10 +23,13 @@ def list_objects(
     accepts: Callable[[str], bool],
     on_special: Callable[[str, bool], object] = ignore_special,
     hides: Callable[[str, str, str], bool] = _hide_nothing,
+    streams: int = 1,
+    list_store: ListStore | None = None,
 ) -> Iterator[Entry]:
     """Stream the objects below a folder whose name is accepted, the files that match a glob, or one file.
 
-    No more is held than a page of the store's answer or one folder, so that a collection of any size can be listed.
+    No more is held than a page of the store's answer or one folder, with several streams some pages for each, so that a
+    collection of any size can be listed.
     Keys come in ascending order of their code points, each once.
 
     Args:
@@ -33,6 +40,8 @@ def list_objects(
         hides: whether an object that is in the folder, or matches the glob, is left out. Called with its path, its key,
             and what of the glob keys are matched with, which is empty for a folder. Called with a folder too if storage
             refuses to list it: a hidden one is left out, and for any other the listing fails.
+        streams: the most requests at a time on S3; other stores list by one request after the other.
+        list_store: called instead of the store's own `list_objects`, with its first three arguments.
 
     Raises:
         FileNotFoundError: no such folder, bucket or file.
@@ -62,7 +71,11 @@ def list_objects(
         return not is_hidden(path) and matches(path)
 
     previous_key = ""
-    for entry in store.list_objects(root, prefix, selects, on_special, is_hidden):
+    if list_store is None:
+        listed = store.list_objects(root, prefix, selects, on_special, is_hidden, streams)
+    else:
+        listed = list_store(root, prefix, selects)
+    for entry in listed:
         if entry.key <= previous_key:
             raise StorageError(
                 f"{uri}: the store lists '{entry.key}' after '{previous_key}', which is not the order of their names; "

@@ -37,6 +37,8 @@ STORES: dict[str, Callable[[Any], ObjectStore]] = {
 _HTTP_OPTIONS = {"get_client": _make_http_session}
 FILESYSTEM_OPTIONS: dict[str, dict[str, Any]] = {"http": _HTTP_OPTIONS, "https": _HTTP_OPTIONS}
 """Protocol → what its file system is made with."""
+S3_CONNECTIONS = 64
+"""The most connections to S3 at a time; botocore's default is 10."""
 _CHAINED = re.compile(
     r"[\w+.-]*::|.*::[\w+.-]+://|(zip|tar|libarchive|dir|reference|simplecache|filecache|blockcache|cached)://",
     re.IGNORECASE | re.DOTALL,
@@ -77,6 +79,9 @@ def resolve_filesystem(uri: str) -> tuple[Any, str]:
     protocol = (fsspec.core.split_protocol(absolute)[0] or "file").lower()
     fs_class = fsspec.get_filesystem_class(protocol)
     options = fs_class._get_kwargs_from_urls(absolute) | FILESYSTEM_OPTIONS.get(protocol, {})
+    if protocol in ("s3", "s3a"):
+        configured = fsspec.config.apply_config(fs_class, {}).get("config_kwargs", {})
+        options |= {"config_kwargs": {"max_pool_connections": S3_CONNECTIONS} | configured}
     return fs_class(**options, use_listings_cache=False), str(fs_class._strip_protocol(absolute))
 
 

@@ -153,10 +153,12 @@ class ObjectStore(Protocol):
         accepts: Callable[[str], object],
         on_special: Callable[[str, bool], object] = ignore_special,
         leaves_out: Callable[[str], bool] = leave_out_nothing,
+        streams: int = 1,
     ) -> Iterator[Entry]:
         """Stream the objects below a folder, folders excluded, their keys in the order of their code points.
 
-        No more is held than one page of the store's answer, or one folder. Symbolic links are not followed.
+        No more is held than one page of the store's answer, or one folder; with several streams, some pages for each.
+        Symbolic links are not followed.
 
         Args:
             root: folder that the keys are relative to.
@@ -166,6 +168,7 @@ class ObjectStore(Protocol):
                 symbolic link; object stores have no such things.
             leaves_out: whether a folder that this process may not list is left out; if not, the listing fails. Object
                 stores, whose folders are parts of names, do not ask.
+            streams: the most requests at a time; stores that list by one request after the other ignore it.
 
         Raises:
             FileNotFoundError: there is no such folder.

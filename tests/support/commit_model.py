@@ -47,7 +47,7 @@ from pipeline.runs.commits import iter_commits
 from pipeline.sources import file_of, parquet_column, read_photo
 from pipeline.stages import shard_scheduler
 from pipeline.stages.shard_scheduler import ShardScheduler
-from pipeline.storage import Entry, prefetch, probes, resolve, sha256_hex, write
+from pipeline.storage import Entry, prefetch, probes, resolve, s3_store, sha256_hex, write
 from pipeline.workers.pool import WorkerDiedError
 from tests.support.faulty_bucket import Crash, Fate, FaultyBucket, InlineExecutor
 from tests.support.in_process_pool import QueueWorkerPool
@@ -148,6 +148,7 @@ class CommitProtocol(RuleBasedStateMachine):
         self.bucket, self.drivers = FaultyBucket(), []
         self.bucket.ask = self._ask
         self.patch.setattr(resolve, "resolve_filesystem", lambda uri: (self.bucket, uri.removeprefix("s3://")))
+        self.patch.setattr(s3_store, "fetch_page", lambda fs, parameters: fs.list_page(parameters))
         self.patch.setattr(probes, "_PROBE_RESULTS", {"model": self.has_conditional_create})
         self.patch.setattr(shard_scheduler, "ThreadPoolExecutor", InlineExecutor)
         self.patch.setattr(prefetch, "ThreadPoolExecutor", InlineExecutor)

@@ -5,6 +5,8 @@ from concurrent.futures import Executor, Future
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from pipeline.storage.s3_pages import S3Object, S3Page
+
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 """When all objects were changed, so that every orphan is old enough to be removed."""
 
@@ -86,20 +88,21 @@ class FaultyBucket:
 
         return self._request(act)
 
-    def call_s3(self, method, Bucket, Prefix, Delimiter="", **_):
-        def act():
-            prefix = f"{Bucket}/{Prefix}"
-            keys = {key.removeprefix(prefix) for key in self.objects if key.startswith(prefix)}
-            if not Delimiter:
-                item = {"ETag": "", "Size": 1, "LastModified": LONG_AGO}
-                return {"Contents": [item | {"Key": Prefix + key} for key in sorted(keys)]}
-            folders = [name for name, slash, _ in (key.partition("/") for key in keys) if slash]
-            return {
-                "Contents": [{"Key": Prefix + key} for key in keys if "/" not in key],
-                "CommonPrefixes": [{"Prefix": f"{Prefix}{name}/"} for name in folders],
-            }
+    def list_page(self, parameters):
+        """All objects below a prefix, as one page; takes the place of `s3_pages.fetch_page`."""
 
-        assert method == "list_objects_v2"
+        def act():
+            prefix, has_delimiter = parameters["Prefix"], "Delimiter" in parameters
+            above = f"{parameters['Bucket']}/{prefix}"
+            keys = sorted(key.removeprefix(above) for key in self.objects if key.startswith(above))
+            folders = {f"{prefix}{key.partition('/')[0]}/" for key in keys if has_delimiter and "/" in key}
+            objects = [
+                S3Object(prefix + key, 1, "", LONG_AGO.timestamp())
+                for key in keys
+                if not has_delimiter or "/" not in key
+            ]
+            return S3Page(objects, sorted(folders), "")
+
         return self._request(act)
 
     def split_path(self, path):

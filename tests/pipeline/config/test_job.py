@@ -37,7 +37,9 @@ def test_plain_uris_stand_for_sections_with_defaults():
 def test_run_fingerprint_changes_with_what_decides_a_result_and_nothing_else():
     job = parse_job(MINIMAL)
     same = [{"name": "x"}, {"compute": {"workers": 3, "threads": 2}}, {"limits": {"max_error_rate": 0.5}}, {"run": "r"}]
-    same += [{"input": {"images": "in", "allow": ["s3://archive/"]}}]
+    same += [
+        {"input": {"images": "in", "allow": ["s3://archive/"], "list_streams": 1, "inventory": "s3://b/manifest.json"}}
+    ]
     other = [
         {"transport": {"alpha": 0.1}},
         {"transport": {"consistency": "off"}},
@@ -68,6 +70,7 @@ def test_calibration_fingerprint_changes_with_what_decides_the_statistics_and_no
         {"name": "x", "run": "r", "limits": {"max_error_rate": 0.5}},
         {"transport": {"refit": "always", "drift_limit": 0.5}, "output": "out/{map}"},
         {"calibration": PAIRED["calibration"] | {"reference": {"images": "natural", "allow": "s3://archive/"}}},
+        {"calibration": PAIRED["calibration"] | {"reference": {"images": "natural", "list_streams": 64}}},
     ]
     other = [
         {"transport": {"patch_size": 5}},
@@ -141,7 +144,11 @@ def test_what_lists_may_name_is_no_part_of_a_fingerprint(monkeypatch):
     monkeypatch.setattr("pipeline.config.job._hash_settings", lambda settings, models: hashed.append(settings))
     for job in (MINIMAL, unpaired):
         parse_job(job).run_fingerprint(MODELS), parse_job(job).calibration_fingerprint(MODELS)
-    assert len(hashed) == 4 and "allow" not in str(hashed)
+    assert (
+        len(hashed) == 4
+        and "allow" not in str(hashed)
+        and not any(key in str(hashed) for key in ("list_streams", "inventory"))
+    )
 
 
 def test_allowed_prefixes_are_one_or_a_list_and_absolute(tmp_path, monkeypatch):

@@ -30,6 +30,9 @@ def error_of(content):
     return str(caught.value)
 
 
+PHOTOS_WANTED = "it must be a URI, or a mapping with the keys images, exclude, allow, inventory, list_streams"
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -39,19 +42,22 @@ def error_of(content):
         ({"output": {}}, "'output.uri' is missing"),
         ({"output": ""}, "'output.uri': it is empty: write a path or a URI"),
         ({"input": "~no such user/in"}, "no home folder '~no such user': write ./~no such user/in"),
-        ({"input": 3}, "'input': it must be a URI, or a mapping with the keys images, exclude, allow, got 3"),
+        (
+            {"input": 3},
+            f"'input': {PHOTOS_WANTED}, got 3",
+        ),
         (
             {"input": ["a", "b"]},
-            "'input': it must be a URI, or a mapping with the keys images, exclude, allow, got ['a', 'b']",
+            f"'input': {PHOTOS_WANTED}, got ['a', 'b']",
         ),
         ({"output": None}, "'output': it must be a URI, or a mapping with the keys uri, layout, format, metadata"),
         (
             {"calibration": {"reference": 3, "degradation": "blur"}},
-            "'calibration.reference': it must be a URI, or a mapping with the keys images, exclude, allow, got 3",
+            f"'calibration.reference': {PHOTOS_WANTED}, got 3",
         ),
         (
             {"calibration": {"reference": "r", "restored": ["s"]}},
-            "'calibration.restored': it must be a URI, or a mapping with the keys images, exclude, allow, got ['s']",
+            f"'calibration.restored': {PHOTOS_WANTED}, got ['s']",
         ),
         ({"calibration": "photos"}, "'calibration': it must be a mapping with the keys reference, degradation"),
         ({"limits": None}, "'limits': it must be a mapping with the keys max_pixels, "),

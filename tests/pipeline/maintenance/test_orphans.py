@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.cli import main
+from pipeline.calibration import Side, calibration_of_run
 from pipeline.errors import RunError, StorageError
 from pipeline.maintenance import orphans
 from pipeline.maintenance.orphans import OrphanKind, find_orphans, remove_orphans
@@ -48,6 +49,8 @@ def test_gc_removes_only_files_that_nothing_names(make_job, tmp_path, capsys):
     (tmp_path / "restored" / "photo 99.png").write_bytes(b"broken")
     assert run_in_process(job).failed == 1
     left = [run.manifest("00000-1-dead.parquet"), f"{run.uri}/{TEMPORARY}", str(out / TEMPORARY)]
+    calibration = calibration_of_run(run)
+    left.append(calibration.merged(calibration.moments(Side.SOURCE, 0), range(9)))
     left.append(str(out / "photo 01.png.old"))
     mine = [str(out / "notes of the archivist.png"), str(out / "photo 99.png")]
     for path in [*left, *mine]:
@@ -55,10 +58,11 @@ def test_gc_removes_only_files_that_nothing_names(make_job, tmp_path, capsys):
     write_uncommitted(run, left[-1], b"left behind")
     assert list(find_orphans(run, time.time() - 3600)) == [], "a driver may still be using them"
     status, numbers = run_json_command(capsys, "gc", run.uri, "--older-than", "0s", "--dry-run")
-    assert (status, numbers["removed"], numbers["found"]) == (0, 0, 5)
+    assert (status, numbers["removed"], numbers["found"]) == (0, 0, 6)
     status, numbers = run_json_command(capsys, "gc", run.uri, "--older-than", "0s")
-    assert (status, numbers["removed"]) == (0, 5)
+    assert (status, numbers["removed"]) == (0, 6)
     assert (numbers["manifest_files"], numbers["partials"], numbers["results"]) == (2, 2, 1)
+    assert numbers["merged_files"] == 1
     assert not any(os.path.exists(path) for path in left)
     assert all(os.path.exists(path) for path in mine)
     assert all(os.path.exists(path) for path in kept)

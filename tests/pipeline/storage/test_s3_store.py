@@ -4,17 +4,20 @@ import socket
 from collections import Counter
 
 import boto3
+import fsspec
 import pytest
 from s3fs import S3FileSystem
 
-from pipeline.errors import StorageError
+from pipeline.errors import AccessDeniedError, StorageError
 from pipeline.runs.commits import list_committed_shards
 from pipeline.runs.paths import RunPaths
 from pipeline.storage import s3_store
 from pipeline.storage.folders import exists, list_names
 from pipeline.storage.listing import list_objects
 from pipeline.storage.objects import is_case_insensitive, read, write
+from pipeline.storage.resolve import resolve_filesystem
 from tests.support.in_process_pool import run_in_process
+from tests.support.listing_server import BUCKET, run_listing_server
 
 
 @pytest.fixture
@@ -117,3 +120,78 @@ def test_endpoint_that_does_not_answer_is_named_with_its_variable(monkeypatch):
         ):
             read("s3://bucket/photo.png")
     S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture
+def listing_server(monkeypatch):
+    """A server that holds keys and answers each page at once; clients made from now on use it."""
+    S3FileSystem.clear_instance_cache()
+    with run_listing_server([f"in/box {n // 70:03d}/scan+{n:05d} é.jpg" for n in range(2000)], max_keys=20) as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(s3_store, "MAX_KEYS_PER_PAGE", 20)
+        yield server
+    S3FileSystem.clear_instance_cache()
+
+
+def list_all(streams):
+    return list(list_objects(f"s3://{BUCKET}/in/", lambda _: True, streams=streams))
+
+
+def test_parallel_listing_has_the_entries_of_the_sequential_one(listing_server):
+    listing_server.delay_s = 0.002
+    one = list_all(1)
+    n_pages = len(listing_server.queries)
+    assert [entry.key for entry in one] == [key.removeprefix("in/") for key in listing_server.keys]
+    assert n_pages == 100 and listing_server.most_at_once == 1
+    for streams in (2, 16):
+        listing_server.queries.clear()
+        assert list_all(streams) == one
+        assert n_pages < len(listing_server.queries) <= 2 * n_pages + 64
+        assert 1 < listing_server.most_at_once <= streams
+
+
+@pytest.mark.parametrize("n_keys", [1, 20, 21, 40])
+def test_listing_of_two_pages_makes_no_further_requests(listing_server, n_keys):
+    listing_server.keys = listing_server.keys[:n_keys]
+    assert len(list_all(16)) == n_keys
+    assert len(listing_server.queries) == -(-n_keys // 20)
+
+
+def test_only_the_first_page_is_requested_until_its_keys_are_taken(listing_server):
+    listing = list_objects(f"s3://{BUCKET}/in/", lambda _: True, streams=16)
+    for _ in range(20):
+        next(listing)
+    assert len(listing_server.queries) == 1
+    listing.close()
+
+
+def test_endpoint_that_ignores_start_after_is_listed_page_by_page(listing_server, caplog):
+    listing_server.heeds_start_after = False
+    with caplog.at_level("INFO", "pipeline.storage"):
+        entries = list_all(16)
+    assert [entry.key for entry in entries] == [key.removeprefix("in/") for key in listing_server.keys]
+    assert len(listing_server.queries) == 101 and listing_server.most_at_once == 1
+    assert f"s3://{BUCKET}/in/ is listed page by page" in caplog.text and "StartAfter" in caplog.text
+
+
+def test_error_of_one_stream_is_that_of_the_listing(listing_server):
+    listing_server.fails = lambda query: "AccessDenied" if query.get("start-after", "") > "in/box 009" else None
+    with pytest.raises(AccessDeniedError, match=f"s3://{BUCKET}/in/: access denied"):
+        list_all(16)
+
+
+def test_endpoint_that_sorts_only_some_pages_is_refused(listing_server):
+    found = list_all(1)
+    listing_server.keys[1500:1502] = listing_server.keys[1501:1499:-1]
+    with pytest.raises(StorageError, match=r"is not the order of their names: (set list_streams to 1|name the photos)"):
+        list_all(16)
+    assert found
+
+
+def test_listing_uses_more_connections_than_botocore_has_by_default(listing_server, monkeypatch):
+    monkeypatch.setitem(fsspec.config.conf, "s3", {"config_kwargs": {"read_timeout": 7}})
+    fs, _ = resolve_filesystem("s3://bucket/")
+    assert fs.config_kwargs == {"max_pool_connections": 64, "read_timeout": 7}
+    monkeypatch.setitem(fsspec.config.conf, "s3", {"config_kwargs": {"max_pool_connections": 5}})
+    assert resolve_filesystem("s3://bucket/")[0].config_kwargs == {"max_pool_connections": 5}

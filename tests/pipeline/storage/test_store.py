@@ -34,7 +34,9 @@ class Folder:
 
     def list(self, prefix="/", accepts=lambda _: True, below=""):
         root = self.path + below
-        return list(self.store.list_objects(root, root + prefix, accepts))
+        found = list(self.store.list_objects(root, root + prefix, accepts))
+        assert found == list(self.store.list_objects(root, root + prefix, accepts, streams=3))
+        return found
 
 
 @pytest.fixture
