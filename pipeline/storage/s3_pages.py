@@ -6,7 +6,6 @@ credentials, endpoint, retries and signature.
 """
 
 import errno
-import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import datetime
@@ -19,13 +18,6 @@ import fsspec.asyn
 _EVENT = "before-parse.*.*"  # its handlers are called before those of `before-parse.s3.*`, which look for an error
 _BODY_KEY = "DeepotBody"
 _ROOT_BYTES = 1024  # of an answer, in which its root element begins
-_OBJECT = re.compile(
-    "<Contents>.*?<Key>([^<]*)</Key>.*?<LastModified>([^<]*)</LastModified>.*?<ETag>([^<]*)</ETag>"
-    r".*?<Size>(\d+)</Size>.*?</Contents>",
-    re.DOTALL,
-)
-_FOR_PARSER = re.compile("<!|<Key>[^<]*&")
-"""What makes a page one for the parser: comments, CDATA, declarations, and keys with references to characters."""
 _keeps_body: ContextVar[bool] = ContextVar("keeps_body", default=False)
 
 
@@ -94,21 +86,14 @@ def parse_page(body: bytes) -> S3Page:
         OSError: it is none, or not a complete one.
     """
     try:
-        text = body.decode()
-        start, end = text.find("<Contents>"), text.rfind("</Contents>")
-        found = _OBJECT.findall(text) if start >= 0 else []
-        if found and len(found) == text.count("<Contents") and not _FOR_PARSER.search(text):
-            objects = [_make_object(*values) for values in found]
-            return _to_page(ElementTree.fromstring(text[:start] + text[end + len("</Contents>") :]), objects)
-        return _to_page(ElementTree.fromstring(body), [])
+        return _to_page(ElementTree.fromstring(body))
     except (ElementTree.ParseError, KeyError, TypeError, ValueError) as error:
         raise OSError(errno.EIO, f"the answer to ListObjectsV2 cannot be read: {error!r}") from error
 
 
-def _to_page(root: ElementTree.Element, objects: list[S3Object]) -> S3Page:
-    """Return the page of an element; its objects are those that were read already, or else its own."""
+def _to_page(root: ElementTree.Element) -> S3Page:
     namespace = root.tag.removesuffix("ListBucketResult")
-    objects = objects or [_to_object(each, namespace) for each in root.iterfind(f"{namespace}Contents")]
+    objects = [_to_object(each, namespace) for each in root.iterfind(f"{namespace}Contents")]
     folders = [each.findtext(f"{namespace}Prefix", "") for each in root.iterfind(f"{namespace}CommonPrefixes")]
     if root.findtext(f"{namespace}EncodingType") == "url":  # botocore asks for it
         objects = [each._replace(key=unquote_plus(each.key)) if _is_encoded(each.key) else each for each in objects]
@@ -122,12 +107,8 @@ def _to_page(root: ElementTree.Element, objects: list[S3Object]) -> S3Page:
 
 def _to_object(element: ElementTree.Element, namespace: str) -> S3Object:
     values = {child.tag.removeprefix(namespace): child.text or "" for child in element}
-    return _make_object(values["Key"], values["LastModified"], values.get("ETag", ""), values["Size"])
-
-
-def _make_object(key: str, modified_at: str, etag: str, size: str) -> S3Object:
-    mtime = datetime.fromisoformat(modified_at).timestamp()
-    return S3Object(key, int(size), etag.replace("&quot;", '"').strip('"'), mtime)
+    mtime = datetime.fromisoformat(values["LastModified"]).timestamp()
+    return S3Object(values["Key"], int(values["Size"]), values.get("ETag", "").strip('"'), mtime)
 
 
 def _is_encoded(key: str) -> bool:

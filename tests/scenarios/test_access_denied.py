@@ -27,7 +27,7 @@ def refusing(monkeypatch):
 
     def refuse(call, is_refused):
         asked = []
-        for name in ("read", "read_range") if call == "read" else (call,):
+        for name in {"read": ("read", "read_range"), "write": ("write", "write_unsynced")}[call]:
             real = getattr(local_store.LocalStore, name)
             monkeypatch.setattr(local_store.LocalStore, name, refuse_some(real, is_refused, asked))
         return asked
