@@ -31,12 +31,12 @@ FEWEST_INSTRUCTIONS = {
 }
 AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 
-SINGLE = """__and_ abs add any all aminmax arange clamp div floor gt is_nonzero isfinite lt max mul reciprocal relu remainder
-round rsub square sub where"""
+SINGLE = """__and_ abs add any all aminmax arange clamp div floor gt is_nonzero isfinite lt max mul reciprocal relu
+remainder round rsub square sub where"""
 """Operations on elements that IEEE 754 defines to the last bit, and extremes; no root, as MKL's differ."""
-MOVING = """alias cat contiguous copy detach empty empty_like expand_as flatten index index_select item lift_fresh movedim
-narrow new_empty new_zeros pad permute pixel_shuffle pixel_unshuffle repeat_interleave reshape resolve_conj resolve_neg
-select slice split squeeze stack to unbind unflatten unsqueeze view zeros zeros_like"""
+MOVING = """alias cat contiguous copy detach empty empty_like expand_as flatten index index_select item lift_fresh
+movedim narrow new_empty new_zeros pad permute pixel_shuffle pixel_unshuffle repeat_interleave reshape resolve_conj
+resolve_neg select slice split squeeze stack to unbind unflatten unsqueeze view zeros zeros_like"""
 SUMS = "avg_pool2d conv2d linear"
 """Sums of integers without rounding, and means of cells, which add one value after the other."""
 
