@@ -7,7 +7,7 @@ from .filenames import (
     unescape_hashes,
 )
 from .folder_set import FolderSet
-from .folders import delete_folder, exists, iter_names, list_names
+from .folders import delete_folder, exists, iter_etags, iter_names, list_names
 from .listing import iter_files, list_objects
 from .objects import (
     create_if_absent,
@@ -60,6 +60,7 @@ __all__ = [
     "is_case_insensitive",
     "is_local_path",
     "is_temporary_name",
+    "iter_etags",
     "iter_files",
     "iter_names",
     "join_uri",

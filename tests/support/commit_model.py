@@ -43,12 +43,12 @@ from pipeline.runs import (
     requeue_shards,
     write_manifest_file,
 )
-from pipeline.runs.commits import iter_commits
 from pipeline.sources import file_of, parquet_column, read_photo
 from pipeline.stages import shard_scheduler
 from pipeline.stages.shard_scheduler import ShardScheduler
 from pipeline.storage import Entry, prefetch, probes, resolve, sha256_hex, write
 from pipeline.workers.pool import WorkerDiedError
+from tests.support.committed_files import iter_commits
 from tests.support.faulty_bucket import Crash, Fate, FaultyBucket, InlineExecutor
 from tests.support.in_process_pool import QueueWorkerPool
 

@@ -17,7 +17,8 @@ from pipeline.curation.query import select_rows
 from pipeline.errors import ConfigError, RunError
 from pipeline.progress import NullProgress
 from pipeline.runs.commits import commit
-from pipeline.runs.manifest import read_manifest, write_manifest_file
+from pipeline.runs.committed_rows import read_manifest
+from pipeline.runs.manifest import write_manifest_file
 from pipeline.runs.manifest_schema import MANIFEST_SCHEMA
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.plan import iter_shards_by_descending_cost
