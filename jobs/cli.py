@@ -43,6 +43,7 @@ COMMANDS = {
     "verify": "Check every result of a run against its manifest row; with --requeue, queue missing or corrupt ones "
     "again.",
     "gc": "Remove uncommitted manifest files, partial files and results that no manifest row names.",
+    "compact": "Fold the rows and commits of a run into few files, which makes reading a large run faster.",
     "report": "Write the report page of a run from what is committed so far.",
     "review": "Write a page to accept or reject a sample of a run's photos, or state what saved decisions show.",
     "select": "Select photos of a run with an SQL expression over the manifest, and export them.",

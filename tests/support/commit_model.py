@@ -8,9 +8,12 @@ each one.
 import json
 import math
 import threading
+import uuid
 from itertools import count
+from types import SimpleNamespace
 
 import hypothesis.strategies as st
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
@@ -31,18 +34,26 @@ from pipeline.runs import (
     OWNER_FILE,
     Problem,
     RunPaths,
+    ShardSet,
+    committed_rows,
+    compact_run,
+    compaction,
     extend_plan,
     finalize_run,
+    iter_committed_rows,
     list_committed_shards,
     mark_failed,
     new_attempt_name,
     new_row,
     read_manifest,
-    read_manifest_file,
     read_plan,
     requeue_shards,
+    segment_file,
+    segment_files,
+    segments,
     write_manifest_file,
 )
+from pipeline.runs.manifest import parse_manifest_file
 from pipeline.sources import file_of, parquet_column, read_photo
 from pipeline.stages import shard_scheduler
 from pipeline.stages.shard_scheduler import ShardScheduler
@@ -102,6 +113,27 @@ def drive(layout, entries, dies=lambda: False):
     return finalize_run(RUN, scheduler.run_shards(uncommitted), 0.0)
 
 
+def use_small_segments(patch):
+    """Let readers and compactions of small runs use segments as those of large ones do; names follow from the order."""
+    numbers = count()
+    patch.setattr(segment_file, "uuid", SimpleNamespace(uuid4=lambda: uuid.UUID(int=next(numbers) << 80)))
+    patch.setattr(committed_rows, "FEW_SHARDS", 0)
+    patch.setattr(segments, "FEW_SHARDS", 0)
+    patch.setattr(segment_file, "_ROWS_PER_GROUP", 3)
+    patch.setattr(compaction, "ROWS_PER_SEGMENT", 5)
+    patch.setattr(compaction, "_SMALL_SEGMENT_ROWS", 3)
+
+
+def read_by_shard():
+    """The committed rows by shard, as readers see them."""
+    found = {}
+    for rows in iter_committed_rows(RUN):
+        for shard, _, table in rows.split(RUN):
+            assert shard not in found, "no row comes twice"
+            found[shard] = table.to_pylist()
+    return found
+
+
 class Driver(threading.Thread):
     """A driver that waits at each request for the fate that the state machine gives it."""
 
@@ -136,23 +168,36 @@ class Driver(threading.Thread):
         self.is_waiting.acquire()
 
 
+class Compactor(Driver):
+    """A compaction beside the drivers, without a lease."""
+
+    acquiring, silent, wakes_at = False, True, 0.0
+
+    def __init__(self):
+        super().__init__(None, (), ())
+
+    def work(self):
+        compact_run(RUN)
+
+
 class CommitProtocol(RuleBasedStateMachine):
     """Up to three drivers on one run."""
 
     n_faults = 0  # requests with another fate than to be done
-    has_conditional_create, layout = True, OutputLayout.FILES
+    has_conditional_create, has_etags, layout = True, True, OutputLayout.FILES
 
     def __init__(self):
         super().__init__()
         self.patch = pytest.MonkeyPatch()
-        self.bucket, self.drivers = FaultyBucket(), []
+        self.bucket, self.drivers = FaultyBucket(self.has_etags), []
+        use_small_segments(self.patch)
         self.bucket.ask = self._ask
         self.patch.setattr(resolve, "resolve_filesystem", lambda uri: (self.bucket, uri.removeprefix("s3://")))
         self.patch.setattr(probes, "_PROBE_RESULTS", {"model": self.has_conditional_create})
         self.patch.setattr(shard_scheduler, "ThreadPoolExecutor", InlineExecutor)
         self.patch.setattr(prefetch, "ThreadPoolExecutor", InlineExecutor)
         self.patch.setattr("tenacity.nap.time.sleep", lambda _: None)
-        self.entries, self.commits = ENTRIES[:4], {}
+        self.entries, self.commits, self.written = ENTRIES[:4], {}, {}
 
     def _ask(self):
         driver = threading.current_thread()
@@ -173,6 +218,14 @@ class CommitProtocol(RuleBasedStateMachine):
         driver.start()
         driver.is_waiting.acquire()
         self._keep(driver)
+
+    @precondition(lambda self: len(self.drivers) < 3)
+    @rule()
+    def start_compaction(self):
+        compactor = Compactor()
+        compactor.start()
+        compactor.is_waiting.acquire()
+        self._keep(compactor)
 
     @precondition(lambda self: self.drivers)
     @rule(which=st.integers(0, 2), requests=st.integers(1, 12), fate=st.sampled_from(Fate))
@@ -226,11 +279,15 @@ class CommitProtocol(RuleBasedStateMachine):
         """What is not committed goes, and the results that are stay; without any driver at work, as above."""
         self.bucket.late.clear()
         list(remove_orphans(find_orphans(RUN, math.inf)))
-        files = [file for _, files in iter_commits(RUN) for file in files]
-        rows = [row for file in files for row in read_manifest_file(RUN, file).to_pylist() if row["output_uri"]]
+        found = list(iter_committed_rows(RUN))
+        rows = [row for rows in found for row in rows.table.to_pylist() if row["output_uri"]]
         named = {file_of(row["output_uri"]).removeprefix("s3://") for row in rows}
+        folded = ShardSet(shard for rows in found if rows.segment for shard in rows.shards.tolist())
         assert {path.rpartition("/")[2] for path in self.bucket.objects if "/run/manifest/" in path} == {
-            file.name for file in files
+            file.name for shard, files in iter_commits(RUN) if shard not in folded for file in files
+        }
+        assert {path.rpartition("/")[2] for path in self.bucket.objects if "/run/segments/" in path} == {
+            name for rows in found if rows.segment for name in segment_files(rows.segment)
         }
         if self.layout is OutputLayout.FILES:  # of a driver that was killed before its manifest file, nobody knows more
             assert named <= set(self._list_results())
@@ -250,9 +307,15 @@ class CommitProtocol(RuleBasedStateMachine):
     def committed_shards_are_complete_and_stay(self):
         planned = {shard.number: [entry.key for entry in shard.entries] for shard in read_plan(RUN)}
         seen = {}
+        self.written |= {path: data for path, data in self.bucket.objects.items() if "/run/manifest/" in path}
+        read_rows = read_by_shard()
+        assert read_rows.keys() == list_committed_shards(RUN), "each committed shard once"
         for number, files in iter_commits(RUN):
             seen[number] = self.bucket.objects[f"model/run/commits/{number:05d}.json"]
-            rows = [row for file in files for row in read_manifest_file(RUN, file).to_pylist()]
+            paths = [RUN.manifest(file.name) for file in files]
+            tables = [parse_manifest_file(path, self.written[path.removeprefix("s3://")]) for path in paths]
+            rows = pa.concat_tables(tables).to_pylist()
+            assert read_rows[number] == rows, "the rows of the commit, wherever they are"
             assert sorted(row["file_name"] for row in rows) == sorted(planned[number]), "one row for each input"
             for row in rows:
                 if row["status"] == "ok":

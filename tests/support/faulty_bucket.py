@@ -1,5 +1,6 @@
 """An S3 bucket in memory whose requests fail, come late, happen twice or lose their answers."""
 
+import hashlib
 import io
 from concurrent.futures import Executor, Future
 from datetime import UTC, datetime
@@ -30,8 +31,8 @@ class FaultyBucket:
 
     protocol, req_kw = ("s3", "s3a"), {}
 
-    def __init__(self):
-        self.objects, self.late, self.ask = {}, [], lambda: Fate.DONE
+    def __init__(self, has_etags=True):
+        self.objects, self.late, self.ask, self.has_etags = {}, [], lambda: Fate.DONE, has_etags
 
     def _request(self, act, write=False):
         fate = self.ask()
@@ -79,7 +80,12 @@ class FaultyBucket:
     def info(self, path):
         def act():
             if path in self.objects:
-                return {"type": "file", "name": path, "size": len(self.objects[path]), "LastModified": LONG_AGO}
+                return {
+                    "type": "file",
+                    "name": path,
+                    "size": len(self.objects[path]),
+                    "LastModified": self.modified(path),
+                }
             if not any(key.startswith(path + "/") for key in self.objects):
                 raise FileNotFoundError(path)
             return {"type": "directory", "name": path, "size": 0}
@@ -91,16 +97,24 @@ class FaultyBucket:
             prefix = f"{Bucket}/{Prefix}"
             keys = {key.removeprefix(prefix) for key in self.objects if key.startswith(prefix)}
             if not Delimiter:
-                item = {"ETag": "", "Size": 1, "LastModified": LONG_AGO}
-                return {"Contents": [item | {"Key": Prefix + key} for key in sorted(keys)]}
+                return {"Contents": [self._describe(prefix, Prefix, key) for key in sorted(keys)]}
             folders = [name for name, slash, _ in (key.partition("/") for key in keys) if slash]
             return {
-                "Contents": [{"Key": Prefix + key} for key in keys if "/" not in key],
+                "Contents": [self._describe(prefix, Prefix, key) for key in keys if "/" not in key],
                 "CommonPrefixes": [{"Prefix": f"{Prefix}{name}/"} for name in folders],
             }
 
         assert method == "list_objects_v2"
         return self._request(act)
+
+    def _describe(self, prefix, key_prefix, key):
+        data = self.objects[prefix + key]
+        etag = f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"' if self.has_etags else ""
+        modified = self.modified(prefix + key)
+        return {"Key": key_prefix + key, "ETag": etag, "Size": len(data), "LastModified": modified}
+
+    def modified(self, path):
+        return LONG_AGO
 
     def split_path(self, path):
         return (*path.split("/", 1), None)
