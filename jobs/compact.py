@@ -20,7 +20,7 @@ def main(args: argparse.Namespace) -> int:
     print_line(f"compact  {count_of(done.shards, 'shard')} with {count_of(done.rows, 'row')} folded into "
                f"{count_of(done.segments, 'segment')}")  # fmt: skip
     if done.left_out:
-        print_line(f"left out {count_of(done.left_out, 'shard')}: 'deepot verify {run.uri}' shows what is wrong")
+        print_line(f"left out {count_of(done.left_out, 'shard')}: see 'deepot verify {run.uri}'")
     if args.json:
         print_json(run=run.uri, segments=done.segments, shards=done.shards, rows=done.rows, left_out=done.left_out)
     return int(done.left_out > 0)

@@ -59,8 +59,8 @@ class OrphanKind(StrEnum):
     """What kind of file an orphan is."""
 
     MANIFEST_FILE = "manifest files that no commit names, or whose rows are in a segment"
-    SEGMENT_INDEX = "indexes of segments that later ones have replaced"
-    SEGMENT = "segments without an index, or that later ones have replaced"
+    SEGMENT_INDEX_FILE = "indexes of segments that later ones have replaced"
+    SEGMENT_FILE = "segments without an index, or that later ones have replaced"
     PARTIAL = "partially written files"
     RESULT = "results that no manifest row names"
 
@@ -175,7 +175,7 @@ def _find_segment_files(run: RunPaths) -> Iterator[Orphan]:
     for entry in entries:
         if is_segment_file_name(entry.key):
             is_index = entry.key.endswith(INDEX_SUFFIX)
-            yield Orphan(OrphanKind.SEGMENT_INDEX if is_index else OrphanKind.SEGMENT, entry)
+            yield Orphan(OrphanKind.SEGMENT_INDEX_FILE if is_index else OrphanKind.SEGMENT_FILE, entry)
 
 
 def _find_partial_calibration_files(job: Job, run: RunPaths) -> Iterator[Orphan]:

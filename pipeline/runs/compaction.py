@@ -6,8 +6,10 @@ at the same time only do the same work twice.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +26,7 @@ from pipeline.runs.segment_file import (
     iter_segment_groups,
     list_segments,
     next_generation,
+    read_segment,
 )
 from pipeline.runs.segments import FoldedShards, SegmentLookup
 from pipeline.runs.shard_set import ShardSet
@@ -68,8 +71,13 @@ def compact_run(run: RunPaths, min_shards: int = 1) -> CompactionSummary:
         StorageError: storage does not give or take a file.
     """
     require_run(run)
+    listing = list_commits(run)
+    if len(listing.shards) < min_shards:
+        return CompactionSummary()
     names = list_segments(run)
-    lookup = SegmentLookup(run, list_commits(run))
+    if min_shards > 1 and len(listing.shards - _list_folded_shards(run, names)) < min_shards:
+        return CompactionSummary()
+    lookup = SegmentLookup(run, listing)
     small = [folded for folded in lookup.find(names) if _count_rows(folded) < _SMALL_SEGMENT_ROWS]
     new = lookup.remaining
     if len(new) < min_shards and (new or not _pays_to_merge(small)):
@@ -77,9 +85,25 @@ def compact_run(run: RunPaths, min_shards: int = 1) -> CompactionSummary:
     return _write_segments(run, _Source(run, small, new), next_generation(names))
 
 
-def fold_shards(run: RunPaths, shards: ShardSet) -> CompactionSummary:
-    """Fold the rows of committed shards into segments, without looking at those that exist; errors as `compact_run`."""
-    return _write_segments(run, _Source(run, [], shards), next_generation(list_segments(run)))
+def fold_shards(run: RunPaths, shards: ShardSet, is_stopped: Callable[[], bool] = lambda: False) -> CompactionSummary:
+    """Fold the rows of committed shards into segments, without looking at those that exist; errors as `compact_run`.
+
+    Args:
+        run: the run.
+        shards: the shards.
+        is_stopped: asked before each shard; once it returns True, no further shard is read.
+    """
+    wanted = takewhile(lambda _: not is_stopped(), shards)
+    return _write_segments(run, _Source(run, [], wanted), next_generation(list_segments(run)))
+
+
+def _list_folded_shards(run: RunPaths, names: Iterable[str]) -> ShardSet:
+    """List the shards that segments hold, whether their rows count or not."""
+    found = [np.zeros(0, np.int64)]
+    for name in names:
+        with suppress(FileNotFoundError):
+            found.append(read_segment(run, name).shards)
+    return ShardSet(np.concatenate(found))
 
 
 def _count_rows(folded: FoldedShards) -> int:
@@ -116,7 +140,7 @@ class _Source:
         n_left_out: shards that could not be read so far.
     """
 
-    def __init__(self, run: RunPaths, small: list[FoldedShards], new: ShardSet) -> None:
+    def __init__(self, run: RunPaths, small: list[FoldedShards], new: Iterable[int]) -> None:
         self.n_left_out = 0
         self._run, self._small, self._new = run, small, new
 

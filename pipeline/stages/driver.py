@@ -35,6 +35,7 @@ from pipeline.stages.job_context import JobContext, RunOptions, open_run
 from pipeline.stages.map_check import check_map
 from pipeline.stages.preparation import prepare_run
 from pipeline.stages.session import worker_session
+from pipeline.stages.shard_folding import compact_after_run, shard_folder
 from pipeline.stages.shard_scheduler import ShardScheduler
 from pipeline.stages.shared_storage import mark_run
 from pipeline.storage import Entry, exists
@@ -120,6 +121,7 @@ def apply_job(context: JobContext) -> RunSummary:
         context.options.progress.begin("apply", sum(uncommitted.values()))
         done_now = _process_shards(context, config, uncommitted)
         context.options.progress.end()
+        compact_after_run(context.run)
     return finalize_run(context.run, done_now, time.perf_counter() - started)
 
 
@@ -151,10 +153,12 @@ def _process_shards(context: JobContext, config: WorkerConfig, uncommitted: dict
         worker_session(job, options) as session,
         session.worker_pool(job, options.allow_code, sum(uncommitted.values())) as pool,
         mark_run(context, config.output, config.map_uri) as storage,
+        shard_folder(run) as folder,
     ):
         pool.configure(replace(config, storage=storage), len(uncommitted))
         progress = RemainingGauge(options.progress, sum(uncommitted.values()))
-        return ShardScheduler(run, pool, progress).run_shards(iter_shards_by_descending_cost(run, uncommitted))
+        scheduler = ShardScheduler(run, pool, progress, folder.add)
+        return scheduler.run_shards(iter_shards_by_descending_cost(run, uncommitted))
 
 
 def run_job(job: Job, options: RunOptions | None = None) -> RunSummary:
