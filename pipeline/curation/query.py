@@ -14,7 +14,8 @@ from deepot.errors import DeepotError
 from pipeline.errors import ConfigError, RunError
 from pipeline.runs import MANIFEST_SCHEMA, RunPaths, iter_manifest_tables, iter_missing_inputs, require_run
 
-_ALL_COLUMNS = tuple(MANIFEST_SCHEMA.names)
+ALL_COLUMNS = tuple(MANIFEST_SCHEMA.names)
+"""The columns of a manifest."""
 _CREATE_MANIFEST_SQL = (
     "CREATE TABLE manifest AS SELECT {columns} FROM committed WHERE starts_with(coalesce(map_sha256, ''), ?)"
 )
@@ -45,6 +46,11 @@ class Selection:
     connection: duckdb.DuckDBPyConnection
     columns: tuple[str, ...]
 
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the rows."""
+        return pa.schema([MANIFEST_SCHEMA.field(name) for name in self.columns])
+
     def __len__(self) -> int:
         (count,) = self.connection.execute("SELECT count(*) FROM selected").fetchone() or (0,)
         return int(count)
@@ -53,7 +59,7 @@ class Selection:
         """Iterate over batches of some thousand rows with the given columns, or all that were selected."""
         names = ", ".join(f'"{name}"' for name in columns or self.columns)
         cursor = self.connection.cursor()  # a second query of one connection would end the first
-        yield from cursor.sql(f"SELECT {names} FROM selected").to_arrow_reader(_BATCH_ROWS)  # noqa: S608
+        yield from cursor.sql(f"SELECT {names} FROM selected").to_arrow_reader(_BATCH_ROWS)
 
 
 def select_rows(
@@ -62,12 +68,11 @@ def select_rows(
     order: str = "file_name",
     limit: int | None = None,
     map_sha256: str = "",
-    columns: Sequence[str] = _ALL_COLUMNS,
+    columns: Sequence[str] = ALL_COLUMNS,
 ) -> pa.Table:
     """Select the latest committed row of every photo of a run, all of them at once; arguments as `open_selection`."""
     with open_selection(run, where, order, limit, map_sha256, columns) as selection:
-        schema = pa.schema([MANIFEST_SCHEMA.field(name) for name in columns])
-        return pa.Table.from_batches(selection.iter_batches(), schema)
+        return pa.Table.from_batches(selection.iter_batches(), selection.schema)
 
 
 @contextmanager
@@ -77,7 +82,7 @@ def open_selection(
     order: str = "file_name",
     limit: int | None = None,
     map_sha256: str = "",
-    columns: Sequence[str] = _ALL_COLUMNS,
+    columns: Sequence[str] = ALL_COLUMNS,
 ) -> Iterator[Selection]:
     """Select the latest committed row of every photo of a run, for as long as the context is open.
 
@@ -111,17 +116,18 @@ def open_selection(
 def _find_columns(expressions: str) -> list[str]:
     """Return all columns that SQL expressions may name, and perhaps others."""
     if _MAY_NAME_ANY_COLUMN.search(expressions):
-        return list(_ALL_COLUMNS)
-    return [name for name in _ALL_COLUMNS if name in expressions.lower()]
+        return list(ALL_COLUMNS)
+    return [name for name in ALL_COLUMNS if name in expressions.lower()]
 
 
 @contextmanager
 def open_manifest(
-    run: RunPaths, map_sha256: str = "", columns: Sequence[str] = _ALL_COLUMNS
+    run: RunPaths, map_sha256: str = "", columns: Sequence[str] = ALL_COLUMNS
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a database with the latest committed row of every photo of a run, for as long as the context is open.
 
-    It lies in a temporary folder, and takes no more memory than `memory_limit` in `_DUCKDB_SETTINGS`. Its tables are `manifest` and `missing`, as for `open_selection`.
+    It lies in a temporary folder, and takes no more memory than `memory_limit` in `_DUCKDB_SETTINGS`. Its tables are
+    `manifest` and `missing`, as for `open_selection`.
 
     Args:
         run: the run.

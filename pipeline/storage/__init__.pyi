@@ -24,6 +24,7 @@ from .objects import (
     supports_conditional_create,
     utc_timestamp,
     write,
+    write_file,
 )
 from .prefetch import prefetch_map
 from .ranged_file import open_ranged
@@ -85,4 +86,5 @@ __all__ = [
     "utc_timestamp",
     "with_usual_protocol",
     "write",
+    "write_file",
 ]

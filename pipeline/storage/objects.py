@@ -1,8 +1,11 @@
 """Objects by their URIs: read, written, created and deleted, with retries."""
 
 import hashlib
+import mmap
+import os
 import time
 from datetime import UTC, datetime
+from typing import BinaryIO, cast
 
 from pipeline.errors import StorageError, TooLargeError
 from pipeline.storage.resolve import resolve_store
@@ -60,6 +63,24 @@ def write(uri: str, data: bytes, permissions: int | None = None) -> None:
     """
     store, path = resolve_store(uri)
     store.write(path, data, permissions)
+
+
+def write_file(uri: str, file: BinaryIO) -> None:
+    """Create or overwrite an object with the contents of a local file, which is mapped into memory instead of read.
+
+    Args:
+        uri: the object.
+        file: a file that is open for reading and writing.
+
+    Raises:
+        StorageError: it cannot be written, after retries.
+    """
+    file.flush()
+    if not os.fstat(file.fileno()).st_size:
+        write(uri, b"")  # what is empty cannot be mapped
+        return
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        write(uri, cast(bytes, data))  # stores slice it and measure its length
 
 
 @with_retries
