@@ -1,4 +1,4 @@
-"""Compaction: folding the rows and commits of many shards into segments, which readers then read instead.
+"""Folding the rows and commits of many shards into segments, which readers then read instead.
 
 Nothing is changed or removed, and whatever is interrupted leaves complete segments: a segment is a copy, and counts for
 a shard only while it has the bytes of the shard's commit. So neither a lease nor a lock is needed, and two compactions

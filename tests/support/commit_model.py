@@ -8,9 +8,6 @@ each one.
 import json
 import math
 import threading
-import uuid
-from itertools import count
-from types import SimpleNamespace
 
 import hypothesis.strategies as st
 import pyarrow as pa
@@ -26,82 +23,34 @@ from hypothesis.stateful import (
 )
 
 from pipeline.config import OutputLayout
-from pipeline.errors import ErrorCode, PipelineError, StorageError
+from pipeline.errors import PipelineError
 from pipeline.maintenance import find_orphans, remove_orphans, verify_run
-from pipeline.outputs import make_writer
 from pipeline.progress import NullProgress
 from pipeline.runs import (
     OWNER_FILE,
     Problem,
-    RunPaths,
     ShardSet,
-    committed_rows,
     compact_run,
-    compaction,
     extend_plan,
     finalize_run,
     iter_committed_rows,
     list_committed_shards,
-    mark_failed,
-    new_attempt_name,
-    new_row,
     read_manifest,
     read_plan,
     requeue_shards,
-    segment_file,
     segment_files,
-    segments,
-    write_manifest_file,
 )
 from pipeline.runs.manifest import parse_manifest_file
 from pipeline.sources import file_of, parquet_column, read_photo
 from pipeline.stages import shard_scheduler
 from pipeline.stages.shard_scheduler import ShardScheduler
 from pipeline.storage import Entry, prefetch, probes, resolve, sha256_hex, write
-from pipeline.workers.pool import WorkerDiedError
-from tests.support.committed_files import iter_commits
+from tests.support.committed_files import iter_commits, read_by_shard
+from tests.support.crashing_workers import OUTPUT, RUN, CrashingWorkerPool
 from tests.support.faulty_bucket import Crash, Fate, FaultyBucket, InlineExecutor
-from tests.support.in_process_pool import QueueWorkerPool
+from tests.support.small_segments import use_small_segments
 
-RUN, OUTPUT = RunPaths("s3://model/run"), "s3://model/out"
-ATTEMPT_NUMBERS = count()
 ENTRIES = [Entry(f"s3://model/in/{number}", f"{number}.png", 1, "", 1.0) for number in range(5)]
-
-
-class CrashingWorkerPool(QueueWorkerPool):
-    """Does the work when it is waited for; `dies` says whether the worker dies over it.
-
-    In a layout with one file a shard, no two attempts give the same bytes: photos may fail in one and not in another.
-    """
-
-    def __init__(self, layout, dies):
-        super().__init__()
-        self.layout, self.dies = layout, dies
-
-    def wait(self):
-        item = self.queue.pop(0)
-        if self.dies():
-            return item, WorkerDiedError("killed")
-        name = new_attempt_name(RUN, item.shard, item.attempt)
-        writer, rows = make_writer(self.layout, OUTPUT, name), []
-        for entry in item.entries:
-            rows.append(row := new_row(entry, item.shard, item.attempt))
-            data = f"result of {entry.key}".encode()
-            if self.layout is not OutputLayout.FILES:
-                data += f" by attempt {next(ATTEMPT_NUMBERS)}".encode()
-            try:
-                writer.add(row, entry.key, data)
-            except StorageError as error:
-                mark_failed(row, error, ErrorCode.WRITE_FAILED)
-            else:
-                row |= {"status": "ok", "output_sha256": sha256_hex(data), "output_bytes": len(data)}
-        try:
-            writer.close(rows)
-        except StorageError as error:
-            for row in rows:
-                row |= dict.fromkeys(("output_uri", "output_sha256", "output_bytes"))
-                mark_failed(row, error, ErrorCode.WRITE_FAILED)
-        return item, write_manifest_file(RUN, f"{name}.parquet", rows)
 
 
 def drive(layout, entries, dies=lambda: False):
@@ -111,27 +60,6 @@ def drive(layout, entries, dies=lambda: False):
     uncommitted = [shard for shard in read_plan(RUN) if shard.number not in committed]
     scheduler = ShardScheduler(RUN, CrashingWorkerPool(layout, dies), NullProgress())
     return finalize_run(RUN, scheduler.run_shards(uncommitted), 0.0)
-
-
-def use_small_segments(patch):
-    """Let readers and compactions of small runs use segments as those of large ones do; names follow from the order."""
-    numbers = count()
-    patch.setattr(segment_file, "uuid", SimpleNamespace(uuid4=lambda: uuid.UUID(int=next(numbers) << 80)))
-    patch.setattr(committed_rows, "FEW_SHARDS", 0)
-    patch.setattr(segments, "FEW_SHARDS", 0)
-    patch.setattr(segment_file, "_ROWS_PER_GROUP", 3)
-    patch.setattr(compaction, "ROWS_PER_SEGMENT", 5)
-    patch.setattr(compaction, "_SMALL_SEGMENT_ROWS", 3)
-
-
-def read_by_shard():
-    """The committed rows by shard, as readers see them."""
-    found = {}
-    for rows in iter_committed_rows(RUN):
-        for shard, _, table in rows.split(RUN):
-            assert shard not in found, "no row comes twice"
-            found[shard] = table.to_pylist()
-    return found
 
 
 class Driver(threading.Thread):
@@ -308,7 +236,7 @@ class CommitProtocol(RuleBasedStateMachine):
         planned = {shard.number: [entry.key for entry in shard.entries] for shard in read_plan(RUN)}
         seen = {}
         self.written |= {path: data for path, data in self.bucket.objects.items() if "/run/manifest/" in path}
-        read_rows = read_by_shard()
+        read_rows = read_by_shard(RUN)
         assert read_rows.keys() == list_committed_shards(RUN), "each committed shard once"
         for number, files in iter_commits(RUN):
             seen[number] = self.bucket.objects[f"model/run/commits/{number:05d}.json"]

@@ -15,7 +15,7 @@ from pipeline.curation import find_duplicates, select_rows
 from pipeline.errors import RunError
 from pipeline.maintenance import verify_run
 from pipeline.progress import NullProgress
-from pipeline.runs import committed_rows, compaction, segment_file, segments
+from pipeline.runs import compaction, segment_file
 from pipeline.runs.commits import commit, list_commits, list_committed_shards
 from pipeline.runs.committed_rows import (
     find_shards_of_map,
@@ -36,6 +36,7 @@ from pipeline.runs.shard_set import ShardSet
 from pipeline.runs.summary import summarize_run
 from pipeline.storage import Entry, delete, iter_etags, list_names, objects, read, sha256_hex, write
 from tests.support.json_commands import run_json_command
+from tests.support.small_segments import use_small_segments
 
 N_SHARDS = 6
 
@@ -46,9 +47,7 @@ class Crash(BaseException):
 
 @pytest.fixture(autouse=True)
 def _small_segments(monkeypatch):
-    monkeypatch.setattr(committed_rows, "FEW_SHARDS", 0)
-    monkeypatch.setattr(segments, "FEW_SHARDS", 0)
-    monkeypatch.setattr(segment_file, "_ROWS_PER_GROUP", 3)
+    use_small_segments(monkeypatch)
     monkeypatch.setattr(compaction, "ROWS_PER_SEGMENT", 6)
     monkeypatch.setattr(compaction, "_SMALL_SEGMENT_ROWS", 3)
 
