@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 # what commands import when they need it does not count as their memory
 import duckdb  # noqa: F401
@@ -22,7 +23,7 @@ import scipy.sparse.csgraph  # noqa: F401
 from benchmarks._results import make_parser, peak_rss_mib, save_results
 from benchmarks._synthetic_runs import IMAGES_PER_SHARD, iter_synthetic_entries, write_run_files
 from pipeline.curation import export_photos, find_duplicates, open_selection, select_rows
-from pipeline.maintenance import find_orphans, verify, verify_run
+from pipeline.maintenance import find_orphans, verify_run
 from pipeline.progress import NullProgress
 from pipeline.reporting import write_report
 from pipeline.runs import (
@@ -107,8 +108,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where to write; default: a temporary folder")
     options = parser.parse_args()
     results: dict[str, dict[str, float]] = {}
-    verify.find_row_problem = lambda _: None  # type: ignore[assignment]
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+    with (
+        patch("pipeline.maintenance.verify.find_row_problem", lambda _: None),
+        tempfile.TemporaryDirectory(dir=options.folder) as folder,
+    ):
         run = RunPaths(f"{folder}/run")
 
         def measure_in_child(label: str, call: Callable[[RunPaths], object]) -> None:

@@ -2,10 +2,10 @@
 
 import json
 import sys
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import accumulate
+
+import numpy as np
 
 from pipeline.errors import StorageError
 from pipeline.progress import Progress
@@ -15,6 +15,8 @@ from pipeline.runs import (
     Finding,
     Problem,
     RunPaths,
+    ShardCounts,
+    ShardSet,
     Unreadable,
     count_planned_images,
     find_row_problem,
@@ -72,14 +74,14 @@ def verify_run(run: RunPaths, progress: Progress) -> VerificationReport:
     n_in_success_marker = _count_in_success_marker(run)  # read first: drivers write it after the commits
     images = count_planned_images(run)
     shards = list_committed_shards(run)
-    missing = images.keys() - shards
+    missing = images.shards - shards
     findings = [
         Finding(shard, run.commit(shard), Problem.COMMIT_MISSING)
-        for shard in sorted(missing & _find_first_shards(images, n_in_success_marker))
+        for shard in missing & _find_first_shards(images, n_in_success_marker)
     ]
     unreadable = list[Unreadable]()
     n_checked = 0
-    progress.begin("verify", sum(images.get(shard, 0) for shard in shards))
+    progress.begin("verify", images.only(shards).total)
     with ThreadPoolExecutor(_READ_THREADS, "verify") as readers:
         for rows in iter_committed_rows(run, COLUMNS_TO_CHECK, shards, unreadable.append):
             for shard, _, table in rows.split(run):
@@ -90,9 +92,8 @@ def verify_run(run: RunPaths, progress: Progress) -> VerificationReport:
                 progress.advance(len(table), len(found))
     progress.end()
     findings += map(_to_finding, unreadable)
-    n_uncommitted = sum(images[shard] for shard in missing)
     findings.sort(key=lambda finding: finding.shard)
-    return VerificationReport(n_checked, tuple(findings), sum(images.values()), n_uncommitted)
+    return VerificationReport(n_checked, tuple(findings), images.total, images.only(missing).total)
 
 
 def _count_in_success_marker(run: RunPaths) -> int:
@@ -105,11 +106,10 @@ def _count_in_success_marker(run: RunPaths) -> int:
         return sys.maxsize
 
 
-def _find_first_shards(images_per_shard: Mapping[int, int], images: int) -> set[int]:
-    """Return the shards of the first `images` planned images; plans grow by shards with higher numbers."""
-    numbers = sorted(images_per_shard)
-    images_before = accumulate((images_per_shard[number] for number in numbers), initial=0)
-    return {number for number, n_before in zip(numbers, images_before, strict=False) if n_before < images}
+def _find_first_shards(images: ShardCounts, n_images: int) -> ShardSet:
+    """Return the shards of the first planned images; plans grow by shards with higher numbers."""
+    n_before = np.cumsum(images.images, dtype=np.int64) - images.images
+    return ShardSet(images.shards.numbers[n_before < n_images])
 
 
 def _to_finding(unreadable: Unreadable) -> Finding:

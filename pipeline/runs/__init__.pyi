@@ -52,6 +52,7 @@ from .rows import aggregate_page_stats, mark_failed, new_row
 from .run_lookup import find_run_of_job
 from .segment_file import INDEX_SUFFIX, is_segment_file_name, list_segments, segment_files
 from .segments import SegmentLookup, Unreadable, iter_shard_commits
+from .shard_counts import ShardCounts
 from .shard_set import ShardSet
 from .sharding import Shard, estimate_cost, split_into_shards
 from .summary import RunProgress, RunSummary, finalize_run, summarize_run
@@ -80,6 +81,7 @@ __all__ = [
     "SegmentLookup",
     "Shard",
     "ShardCommit",
+    "ShardCounts",
     "ShardSet",
     "Unreadable",
     "UnwritableNames",

@@ -14,6 +14,7 @@ from pipeline.errors import RunError
 from pipeline.runs.lease import check_lease
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.plan import count_planned_images
+from pipeline.runs.shard_counts import ShardCounts
 from pipeline.runs.shard_set import Numbers, ShardSet
 from pipeline.storage import create_if_absent, iter_etags, prefetch_map, read, sha256_hex, utc_timestamp
 
@@ -159,10 +160,10 @@ def list_commits(run: RunPaths) -> CommitListing:
     return CommitListing(ShardSet(shards), np.frombuffer(digests, np.uint64).reshape(-1, 2)[first])
 
 
-def count_uncommitted_images(run: RunPaths) -> dict[int, int]:
+def count_uncommitted_images(run: RunPaths) -> ShardCounts:
     """Count the images of every planned shard without a commit, by shard number."""
-    done = list_committed_shards(run)
-    return {number: images for number, images in count_planned_images(run).items() if number not in done}
+    planned = count_planned_images(run)
+    return planned.only(planned.shards - list_committed_shards(run))
 
 
 def read_commits(run: RunPaths, shards: Numbers) -> Iterator[tuple[int, bytes | None]]:

@@ -96,8 +96,7 @@ def requeue_shards(run: RunPaths, findings: Iterable[Finding]) -> RequeueResult:
         delete(run.commit(shard))
     for index in broken:
         delete(index)  # after the commits of the shards whose rows were only there
-    images = count_planned_images(run)
-    return RequeueResult(len(shards), sum(images.get(shard, 0) for shard in shards))
+    return RequeueResult(len(shards), count_planned_images(run).only(ShardSet(shards)).total)
 
 
 def read_uncommitted_rows(uri: str) -> list[dict[str, Any]]:

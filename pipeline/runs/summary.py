@@ -13,6 +13,7 @@ from pipeline.runs.paths import RunPaths, require_run
 from pipeline.runs.plan import clear_success_marker, list_plan_files
 from pipeline.runs.plan_file import count_images_in_plan_file
 from pipeline.runs.segments import iter_shard_commits
+from pipeline.runs.shard_counts import ShardCounts
 from pipeline.runs.shard_set import ShardSet
 from pipeline.storage import utc_timestamp, write
 
@@ -98,7 +99,7 @@ class RunProgress:
 
     def _reset(self) -> None:
         self._plan_files: set[str] = set()
-        self._images_per_shard: dict[int, int] = {}
+        self._images_per_shard = ShardCounts()
         self._committed = ShardSet()
         self._presence_files, self._n_missing = list[tuple[int, str]](), 0
         self._status_counts, self._error_codes = Counter[str](), Counter[str]()
@@ -118,22 +119,23 @@ class RunProgress:
         counts = self._status_counts
         return RunSummary(
             self._run.uri,
-            sum(self._images_per_shard.values()),
+            self._images_per_shard.total,
             counts["ok"],
             counts["skipped"],
             counts["failed"],
             dict(sorted(self._error_codes.items())),
-            complete=bool(self._images_per_shard) and set(self._images_per_shard) == self._committed,
+            complete=bool(self._images_per_shard) and self._images_per_shard.shards == self._committed,
             missing=self._n_missing,
             rejected=counts["rejected"],
             untouched=counts["untouched"],
         )
 
     def _read_new_plan_files(self) -> None:
-        for uri in list_plan_files(self._run):
-            if uri not in self._plan_files:
-                self._images_per_shard |= count_images_in_plan_file(uri)
-                self._plan_files.add(uri)
+        new = [uri for uri in list_plan_files(self._run) if uri not in self._plan_files]
+        counts = [self._images_per_shard, *map(count_images_in_plan_file, new)] if new else []
+        if counts:
+            self._images_per_shard = ShardCounts((each.shards.numbers, each.images) for each in counts)
+        self._plan_files.update(new)
         if (presence_files := list_presence_files(self._run)) != self._presence_files:
             self._presence_files, self._n_missing = presence_files, sum(1 for _ in iter_missing_inputs(self._run))
 
