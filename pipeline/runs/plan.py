@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from itertools import chain
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -55,17 +56,22 @@ def iter_shards_by_descending_cost(run: RunPaths, numbers: Collection[int]) -> I
     in memory.
     """
     wanted = numbers if isinstance(numbers, ShardSet) else ShardSet(numbers)
+    cost_classes = _classify_by_cost(run, wanted)
+    for cost_class in np.unique(cost_classes):
+        group = ShardSet(wanted.numbers[cost_classes == cost_class])
+        for plan_file in list_plan_files(run):
+            yield from read_shards(plan_file, group)
+
+
+def _classify_by_cost(run: RunPaths, wanted: ShardSet) -> npt.NDArray[np.int8]:
+    """Return the class of each shard: the number of bits of the highest cost divided by its own, or the last class."""
     costs = np.zeros(len(wanted), np.int64)
     for plan_file in list_plan_files(run):
         for batch in iter_parquet_batches(plan_file, ["shard", "cost"]):
             positions, is_wanted = wanted.positions(batch.column("shard").to_numpy())
             np.add.at(costs, positions[is_wanted], batch.column("cost").to_numpy()[is_wanted])
-    _, exponents = np.frexp(costs.max(initial=0) // np.maximum(costs, 1))  # the number of bits of the quotient
-    cost_classes = np.minimum(exponents, _COST_CLASSES)
-    for cost_class in np.unique(cost_classes):
-        group = ShardSet(wanted.numbers[cost_classes == cost_class])
-        for plan_file in list_plan_files(run):
-            yield from read_shards(plan_file, group)
+    quotients = costs.max(initial=0) // np.maximum(costs, 1)
+    return np.minimum(np.frexp(quotients)[1], _COST_CLASSES).astype(np.int8)
 
 
 def clear_success_marker(run: RunPaths) -> None:

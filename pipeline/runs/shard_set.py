@@ -21,7 +21,8 @@ class ShardSet(Set[int]):
     def __init__(self, numbers: Iterable[int] = ()) -> None:
         """Take the numbers, in any order, each of them any number of times."""
         found = numbers if isinstance(numbers, np.ndarray) else np.fromiter(numbers, np.int64)
-        self.numbers: Numbers = np.unique(found)
+        is_ascending = bool(np.all(found[1:] > found[:-1]))
+        self.numbers: Numbers = found.astype(np.int64, copy=False) if is_ascending else np.unique(found)
 
     def __contains__(self, number: object) -> bool:
         if not isinstance(number, int | np.integer):
