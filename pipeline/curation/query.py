@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 import duckdb
 import pyarrow as pa
@@ -97,14 +97,14 @@ def open_selection(
 
     Raises:
         ConfigError: DuckDB rejects an expression.
-        RunError: the folder has no run, a manifest file differs from its commit, or there is too little memory.
+        RunError: the folder has no run, a manifest file differs from its commit, or there is too little memory or disk.
     """
     with open_manifest(run, map_sha256, [*columns, *_find_columns(f"{where} {order}")]) as connection:
         try:
             relation = connection.table("manifest").filter(where).order(order)
             limited = relation if limit is None else relation.limit(limit)
             limited.select(*map(duckdb.ColumnExpression, columns)).create("selected")
-        except duckdb.OutOfMemoryException:
+        except (duckdb.OutOfMemoryException, duckdb.IOException):
             raise
         except duckdb.Error as error:
             message = " ".join(str(error).split())
@@ -135,8 +135,8 @@ def open_manifest(
         columns: the columns of `manifest`, besides `file_name` and `shard`.
 
     Raises:
-        RunError: the folder has no run, a manifest file differs from its commit, or there is too little memory, even if
-            only for what is done in the context.
+        RunError: the folder has no run, a manifest file differs from its commit, or there is too little memory or disk,
+            even if only for what is done in the context.
     """
     require_run(run)
     names = list(dict.fromkeys([*columns, "file_name", "shard"]))
@@ -166,6 +166,11 @@ def open_manifest(
         except duckdb.Error as error:
             if read_errors:
                 raise read_errors[0] from error
+            if isinstance(error, duckdb.IOException):
+                raise RunError(
+                    f"the temporary database for the manifest of {run.uri} cannot be written in {gettempdir()} "
+                    f"({str(error).splitlines()[0]}): set TMPDIR to a folder with more room"
+                ) from error
             if not isinstance(error, duckdb.OutOfMemoryException):
                 raise
             raise RunError(
