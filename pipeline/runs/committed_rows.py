@@ -111,7 +111,7 @@ class _Reader:
     ) -> None:
         self.missing = dict[int, tuple[str, RunError | FileNotFoundError]]()
         self._run, self._columns, self._on_unreadable = run, columns, on_unreadable
-        self._preferred, self._unusable = preferred, set[str]()
+        self._preferred, self._unusable, self._reported = preferred, set[str](), set[str]()
 
     @property
     def missing_shards(self) -> ShardSet:
@@ -123,7 +123,7 @@ class _Reader:
         lookup = SegmentLookup(self._run, listing)
         names = [name for name in list_segments(self._run) if name not in self._unusable]
         names.sort(key=lambda name: name not in self._preferred)
-        for folded in lookup.find(names, self._on_unreadable):
+        for folded in lookup.find(names, self._report):
             yield from self._read_segment(folded)
         yield from self.read_manifest_files(lookup.remaining)
 
@@ -135,7 +135,13 @@ class _Reader:
             elif found is not None and isinstance(found.error, FileNotFoundError):
                 self.missing[shard] = found.uri, _missing_file_error(self._run, shard, found.error)
             elif found is not None:
-                self._on_unreadable(found)
+                self._report(found)
+
+    def _report(self, unreadable: Unreadable) -> None:
+        """Report a file once, however often it is tried."""
+        if unreadable.uri not in self._reported:
+            self._reported.add(unreadable.uri)
+            self._on_unreadable(unreadable)
 
     def _read_segment(self, folded: FoldedShards) -> Iterator[CommittedRows]:
         segment = folded.segment
@@ -146,7 +152,7 @@ class _Reader:
         except (FileNotFoundError, RunError, StorageError) as error:  # before the first rows
             uri = self._run.segment(segment_files(segment.name)[0])
             if not isinstance(error, FileNotFoundError):
-                self._on_unreadable(Unreadable(None, uri, error))
+                self._report(Unreadable(None, uri, error))
             self._unusable.add(segment.name)
             self.missing |= {
                 shard: (uri, _missing_file_error(self._run, shard, error))

@@ -71,7 +71,8 @@ def _classify_by_cost(run: RunPaths, wanted: ShardSet) -> npt.NDArray[np.int8]:
             positions, is_wanted = wanted.positions(batch.column("shard").to_numpy())
             np.add.at(costs, positions[is_wanted], batch.column("cost").to_numpy()[is_wanted])
     quotients = costs.max(initial=0) // np.maximum(costs, 1)
-    return np.minimum(np.frexp(quotients)[1], _COST_CLASSES).astype(np.int8)
+    classes: npt.NDArray[np.int8] = np.minimum(np.frexp(quotients)[1], _COST_CLASSES).astype(np.int8)
+    return classes
 
 
 def clear_success_marker(run: RunPaths) -> None:

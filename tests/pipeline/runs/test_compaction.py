@@ -206,8 +206,9 @@ def test_verify_repairs_a_run_whose_segment_has_changed(run, part, damage):
     delete_manifest_files(run)
     name = next(name for name in list_segments(run) if set(segment_file.read_segment(run, name).shards) & folded)
     lost = set(segment_file.read_segment(run, name).shards.tolist())
-    write(run.segment(f"{name}.parquet"), b"something else")
+    write(run.segment(f"{name}.{part}"), b"something else")
     report = verify_run(run, NullProgress())
+    assert report.n_corrupt == len(lost) + 1, "each is reported once"
     assert {finding.shard for finding in report.findings if finding.problem.is_corrupt} == lost | {-1}
     requeue_shards(run, [finding for finding in report.findings if finding.problem.is_corrupt])
     assert list_committed_shards(run) == set(range(N_SHARDS)) - lost
