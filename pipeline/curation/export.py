@@ -90,7 +90,7 @@ class _Skipped:
 
 
 def export_photos(rows: Rows | pa.Table, destination: str, photo_kind: str, progress: Progress) -> ExportResult:
-    """Export rows of a manifest in the format that the destination's name implies; some thousand rows are held.
+    """Export rows of a manifest in the format that the destination's name implies; few rows are held at a time.
 
     Args:
         rows: rows with the schema `pipeline.runs.MANIFEST_SCHEMA`, of which a list needs `LIST_COLUMNS` only.

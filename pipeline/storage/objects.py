@@ -12,6 +12,7 @@ from pipeline.storage.resolve import resolve_store
 from pipeline.storage.retries import with_retries
 from pipeline.storage.store import Entry
 from pipeline.storage.temporary_names import temporary_path
+from pipeline.storage.uris import is_local_path
 
 
 @with_retries
@@ -66,7 +67,10 @@ def write(uri: str, data: bytes, permissions: int | None = None) -> None:
 
 
 def write_file(uri: str, file: BinaryIO) -> None:
-    """Create or overwrite an object with the contents of a local file, which is mapped into memory instead of read.
+    """Create or overwrite an object with the contents of a local file.
+
+    A local object is copied from the file without holding it; other stores get all bytes at once, as their clients
+    repeat requests by reading the body again.
 
     Args:
         uri: the object.
@@ -76,11 +80,14 @@ def write_file(uri: str, file: BinaryIO) -> None:
         StorageError: it cannot be written, after retries.
     """
     file.flush()
-    if not os.fstat(file.fileno()).st_size:
-        write(uri, b"")  # what is empty cannot be mapped
+    if is_local_path(uri) and os.fstat(file.fileno()).st_size:  # what is empty cannot be mapped
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            write(uri, cast(bytes, data))
         return
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        write(uri, cast(bytes, data))  # stores slice it and measure its length
+    position = file.tell()
+    file.seek(0)
+    write(uri, file.read())
+    file.seek(position)
 
 
 @with_retries
