@@ -76,6 +76,9 @@ class Orphan:
 def find_orphans(run: RunPaths, changed_before: float) -> Iterator[Orphan]:
     """Stream the orphans of a run: uncommitted manifest files, the results that only these name, temporary files.
 
+    So are manifest files whose rows are in a segment that is older than `changed_before` and has been read here, and
+    the files of segments from which nothing is read.
+
     Files that the run did not write are left alone, and so are all results if the folder belongs to another run now.
     Results come before the manifest files that name them.
 
@@ -91,12 +94,18 @@ def find_orphans(run: RunPaths, changed_before: float) -> Iterator[Orphan]:
     job = parse_job(json.loads(read(run.run_json))["job"], run.run_json)
     outputs = _find_owned_outputs(job, run)
     committed = list_committed_shards(run)
-    referenced = HashSet(_iter_referenced_uris(run, rows=bool(outputs), changed_before=changed_before))
+    folded = set[bytes]()
+    uris = _iter_referenced_uris(run, rows=bool(outputs), changed_before=changed_before, folded=folded)
+    referenced = HashSet(uris)
 
     def is_candidate(entry: Entry) -> bool:
         return 0 < entry.mtime < changed_before and entry.uri not in referenced
 
-    results = _find_uncommitted_results(run, outputs, is_candidate) if outputs else iter(())
+    def is_uncommitted(entry: Entry) -> bool:
+        return is_candidate(entry) and hash_name(entry.uri) not in folded
+
+    manifest_files = filter(is_uncommitted, iter_files(run.manifest()))
+    results = _find_uncommitted_results(manifest_files, outputs, is_candidate) if outputs else iter(())
     run_files = (Orphan(kind, entry) for entry in iter_files(run.uri) if (kind := _classify(run, entry)))
     others = chain(
         *(_find_files_by_name(run, output) for output in outputs),
@@ -198,7 +207,7 @@ def _find_files_by_name(run: RunPaths, output: str) -> Iterator[Orphan]:
 
 
 def _find_uncommitted_results(
-    run: RunPaths, outputs: Sequence[str], is_candidate: Callable[[Entry], bool]
+    manifest_files: Iterable[Entry], outputs: Sequence[str], is_candidate: Callable[[Entry], bool]
 ) -> Iterator[Orphan]:
     """Find the results that uncommitted manifest files name and that have the SHA-256 of their rows."""
     folders = tuple(output.rstrip("/") + "/" for output in outputs)
@@ -219,7 +228,6 @@ def _find_uncommitted_results(
             return None
         return entry if is_candidate(entry) and find_row_problem(row) is None else None
 
-    manifest_files = (entry for entry in iter_files(run.manifest()) if is_candidate(entry))
     rows = chain.from_iterable(rows for _, rows in prefetch_map(read_rows, manifest_files, _IO_THREADS, _MAX_AHEAD))
     own_rows = (row for row in rows if row["output_uri"].startswith(folders))
     for _, entry in prefetch_map(find_result, own_rows, _IO_THREADS, _MAX_AHEAD):
@@ -228,7 +236,12 @@ def _find_uncommitted_results(
 
 
 def _iter_referenced_uris(
-    run: RunPaths, *, rows: bool, changed_before: float = -math.inf, shards: ShardSet | None = None
+    run: RunPaths,
+    *,
+    rows: bool,
+    changed_before: float = -math.inf,
+    shards: ShardSet | None = None,
+    folded: set[bytes] | None = None,
 ) -> Iterator[str]:
     """Yield the files that committed rows are read from and, with `rows`, the results that they name.
 
@@ -239,6 +252,7 @@ def _iter_referenced_uris(
         rows: whether the results are wanted.
         changed_before: time in seconds since 1970.
         shards: the shards whose files are wanted; None for all.
+        folded: is extended by the hashes of these manifest files.
     """
     seen = set[str]()
     old = {name for name in list_segments(run) if _is_older(run, name, changed_before)}
@@ -246,8 +260,12 @@ def _iter_referenced_uris(
         if found.segment is not None and found.segment not in seen:
             seen.add(found.segment)
             yield from (file_uri(run.segment(name)) for name in segment_files(found.segment))
+        commits = (commit for _, commit, _ in found.split(run))
+        manifest_files = (file_uri(run.manifest(file.name)) for commit in commits for file in commit.files)
         if found.segment not in old:
-            yield from (file_uri(run.manifest(file.name)) for _, commit, _ in found.split(run) for file in commit.files)
+            yield from manifest_files
+        elif folded is not None:
+            folded.update(map(hash_name, manifest_files))
         if rows:
             uris = found.table["output_uri"].drop_null().to_pylist()
             yield from map(file_uri, uris)  # also of results that earlier versions named like members of a tar

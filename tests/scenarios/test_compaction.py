@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from pipeline.maintenance import find_orphans, remove_orphans, verify, verify_run
+from pipeline.maintenance import find_orphans, orphans, remove_orphans, verify, verify_run
 from pipeline.progress import NullProgress
 from pipeline.runs import (
     OWNER_FILE,
@@ -243,3 +243,10 @@ def test_segment_that_lost_its_rows_is_not_used_and_is_removed(bucket):
         delete(RUN.segment(f"{name}.parquet"))
     check_rows(expected)
     finish(bucket, expected)
+
+
+def test_gc_of_a_compacted_run_looks_at_no_result(bucket, monkeypatch):
+    compact_run(RUN)
+    monkeypatch.setattr(orphans, "stat", None)
+    monkeypatch.setattr(orphans, "read_uncommitted_rows", None)
+    assert sum(orphan.entry.key.startswith("manifest/") for orphan in collect_garbage(bucket)) == N_SHARDS
