@@ -1,37 +1,58 @@
-"""Commands that only read a run of very many images: their time, and their memory above the imports.
+"""Commands that only read a run of very many images: CPU time a row, and memory above the imports.
 
     python benchmarks/bench_status_commands.py --images 320000 --json bench-output/bench_status_commands.json
 
 The run has a plan, a commit and a manifest file for every 32 images, written without waiting for the disk, and no
-results: photos are not opened. Each command runs in a process of its own.
+results: photos are not opened. Each command runs in a process of its own, before and after `deepot compact`.
 """
 
 import json
 import os
 import random
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 # what commands import when they need it does not count as their memory
 import duckdb  # noqa: F401
 import matplotlib.figure  # noqa: F401
 import scipy.sparse.csgraph  # noqa: F401
 
-from benchmarks._results import make_parser, peak_rss_mib, save_results, time_call
+from benchmarks._results import make_parser, peak_rss_mib, save_results
 from benchmarks._synthetic_runs import IMAGES_PER_SHARD, iter_synthetic_entries, write_run_files
-from pipeline.curation import find_duplicates, select_rows
-from pipeline.maintenance import find_orphans
+from pipeline.curation import export_photos, find_duplicates, open_selection, select_rows
+from pipeline.maintenance import find_orphans, verify_run
+from pipeline.progress import NullProgress
 from pipeline.reporting import write_report
-from pipeline.runs import RunPaths, commit, extend_plan, new_row, read_plan, summarize_run, write_manifest_file
+from pipeline.runs import (
+    RunPaths,
+    commit,
+    compact_run,
+    extend_plan,
+    new_row,
+    read_plan,
+    summarize_run,
+    write_manifest_file,
+)
 
 COMMANDS: dict[str, Callable[[RunPaths], object]] = {
     "status": summarize_run,
     "gc": lambda run: sum(1 for _ in find_orphans(run, 0.0)),
+    "verify": lambda run: verify_run(run, NullProgress()),
     "report": write_report,
-    "select": lambda run: select_rows(run, "noise < 0.001", limit=100),
+    "select": lambda run: select_rows(run, "noise < 0.001", limit=100, columns=["file_name"]),
+    "export": lambda run: export_all(run),
     "duplicates": lambda run: find_duplicates(run, 4),
 }
+"""`export` writes every row as Parquet; `verify` does not read the results, which are not there."""
+
+
+def export_all(run: RunPaths) -> None:
+    """Select all rows and write them as a Parquet file."""
+    with open_selection(run) as selection:
+        export_photos(selection, f"{run.uri}/exported.parquet", "output", NullProgress())
 
 
 def make_run(images: int, folder: str) -> None:
@@ -71,35 +92,38 @@ def call_in_child(call: Callable[[], dict[str, float]]) -> dict[str, float]:
     return result
 
 
-def measure_command(name: str, run: RunPaths) -> dict[str, float]:
-    """Return the seconds of a command and its memory above the imports, in MiB."""
-    before = peak_rss_mib()
-    seconds = time_call(lambda: COMMANDS[name](run))
-    return {"seconds": seconds, "mib_above_imports": peak_rss_mib() - before}
+def measure(call: Callable[[], object], images: int) -> dict[str, float]:
+    """Return the CPU time of a call, in microseconds a row, and its memory above the imports, in MiB."""
+    before, started = peak_rss_mib(), time.process_time()
+    call()
+    microseconds = (time.process_time() - started) * 1e6 / images
+    return {"cpu_microseconds_per_row": microseconds, "mib_above_imports": peak_rss_mib() - before}
 
 
 def main() -> None:
-    """Make a run, and read it with every command."""
+    """Make a run, read it with every command, compact it, and read it again."""
     parser = make_parser(__doc__)
     parser.add_argument("--images", type=int, default=320_000)
     parser.add_argument("--command", choices=list(COMMANDS), nargs="*", default=list(COMMANDS))
     parser.add_argument("--folder", type=Path, help="where to write; default: a temporary folder")
     options = parser.parse_args()
-    results = {}
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+    results: dict[str, dict[str, float]] = {}
+    with (
+        patch("pipeline.maintenance.verify.find_row_problem", lambda _: None),
+        tempfile.TemporaryDirectory(dir=options.folder) as folder,
+    ):
+        run = RunPaths(f"{folder}/run")
 
-        def make() -> dict[str, float]:
-            make_run(options.images, folder)
-            return {}
+        def measure_in_child(label: str, call: Callable[[RunPaths], object]) -> None:
+            results[label] = found = call_in_child(lambda: measure(lambda: call(run), options.images))
+            print(f"{label:22} {found['cpu_microseconds_per_row']:7.2f} µs a row, "
+                  f"{found['mib_above_imports']:6,.0f} MiB above the imports", flush=True)  # fmt: skip
 
-        def measure(name: str) -> dict[str, float]:
-            return measure_command(name, RunPaths(f"{folder}/run"))
-
-        call_in_child(make)
-        for name in options.command:
-            results[name] = found = call_in_child(lambda name=name: measure(name))  # type: ignore[misc]
-            print(f"{name:10} {found['seconds']:6.1f} s, {found['mib_above_imports']:6,.0f} MiB above the imports",
-                  flush=True)  # fmt: skip
+        measure_in_child("make", lambda _: make_run(options.images, folder))
+        for state in ("parts", "segments"):
+            for name in options.command:
+                measure_in_child(f"{name}, {state}", COMMANDS[name])
+            measure_in_child("compact" if state == "parts" else "compact again", compact_run)
     save_results(options.json, options, results)
 
 

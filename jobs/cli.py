@@ -42,7 +42,8 @@ COMMANDS = {
     "status": "Show the progress of a run, once or with --watch until it is complete.",
     "verify": "Check every result of a run against its manifest row; with --requeue, queue missing or corrupt ones "
     "again.",
-    "gc": "Remove uncommitted manifest files, partial files and results that no manifest row names.",
+    "gc": "Remove uncommitted or folded manifest files, partial files and results that no manifest row names.",
+    "compact": "Fold the rows and commits of a run into few files, which makes reading a large run faster.",
     "report": "Write the report page of a run from what is committed so far.",
     "review": "Write a page to accept or reject a sample of a run's photos, or state what saved decisions show.",
     "select": "Select photos of a run with an SQL expression over the manifest, and export them.",

@@ -1,7 +1,7 @@
 """Find photos of a run that look the same by their perceptual hashes."""
 
 import argparse
-from itertools import groupby
+from itertools import groupby, islice
 
 from jobs.console import print_json, print_line
 from jobs.flags import add_json_flag, add_run_argument, file_with_suffix, run_from_args, whole_number
@@ -31,16 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Print the groups with the largest photo of each first, and write all of them if asked to."""
     table = curation.find_duplicates(run_from_args(args), args.bits)
-    rows = table.to_pylist()
-    groups = [list(group) for _, group in groupby(rows, key=lambda row: row["group"])]
-    print_line(f"groups   {len(groups)} of photos that look the same, {len(rows)} photos in total")
-    for group in groups[:_MAX_SHOWN]:
+    n_groups = table["group"][-1].as_py() if len(table) else 0
+    print_line(f"groups   {n_groups} of photos that look the same, {len(table)} photos in total")
+    rows = (row for batch in table.select(["group", "file_name"]).to_batches() for row in batch.to_pylist())
+    for _, group in islice(groupby(rows, key=lambda row: row["group"]), _MAX_SHOWN):
         print_line("         " + " = ".join(row["file_name"] for row in group))
-    if len(groups) > _MAX_SHOWN:
-        print_line(f"         … {len(groups) - _MAX_SHOWN} more; --to writes all of them")
+    if n_groups > _MAX_SHOWN:
+        print_line(f"         … {n_groups - _MAX_SHOWN} more; --to writes all of them")
     if args.to:
         curation.write_parquet(table, args.to)
         print_line(f"written  {args.to}")
     if args.json:
-        print_json(groups=len(groups), photos=len(rows))
+        print_json(groups=n_groups, photos=len(table))
     return 0

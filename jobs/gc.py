@@ -1,4 +1,4 @@
-"""Remove uncommitted manifest files, partial files and results that no manifest row names."""
+"""Remove uncommitted or folded manifest files, partial files and results that no manifest row names."""
 
 import argparse
 import re

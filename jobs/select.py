@@ -1,6 +1,7 @@
 """Select photos of a run with an SQL expression over the manifest, and export them."""
 
 import argparse
+from itertools import islice
 
 from jobs.console import make_progress, print_json, print_line
 from jobs.flags import add_json_flag, add_run_argument, run_from_args, whole_number
@@ -44,22 +45,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Export the selected photos, or print the first of them; return 1 if a photo could not be exported."""
-    rows = curation.select_rows(run_from_args(args), args.where, args.order, args.limit, args.map)
-    print_line(f"selected {len(rows)} photos")
     if args.to is None:
-        for name in rows["file_name"][:_MAX_SHOWN].to_pylist():
-            print_line(f"         {name}")
-        if len(rows) > _MAX_SHOWN:
-            print_line(f"         … {len(rows) - _MAX_SHOWN} more; --to writes all of them")
-        if args.json:
-            print_json(selected=len(rows))
-        return 0
-    exported = curation.export_photos(rows, args.to, args.photos, make_progress())
+        columns: tuple[str, ...] = ("file_name",)
+    else:
+        columns = curation.LIST_COLUMNS if args.to.endswith(".txt") else curation.ALL_COLUMNS
+    with curation.open_selection(
+        run_from_args(args), args.where, args.order, args.limit, args.map, columns
+    ) as selection:
+        print_line(f"selected {len(selection)} photos")
+        return _print_first(selection, json=args.json) if args.to is None else _export(selection, args)
+
+
+def _print_first(selection: "curation.Selection", *, json: bool) -> int:
+    """Print the names of the first selected photos."""
+    names = (name for batch in selection.iter_batches() for name in batch["file_name"].to_pylist())
+    for name in islice(names, _MAX_SHOWN):
+        print_line(f"         {name}")
+    if len(selection) > _MAX_SHOWN:
+        print_line(f"         … {len(selection) - _MAX_SHOWN} more; --to writes all of them")
+    if json:
+        print_json(selected=len(selection))
+    return 0
+
+
+def _export(selection: "curation.Selection", args: argparse.Namespace) -> int:
+    """Export the selected photos; return 1 if one of them could not be exported."""
+    exported = curation.export_photos(selection, args.to, args.photos, make_progress())
     print_line(f"written  {exported.photos} to {exported.uri}")
     for name, reason in exported.skipped[:_MAX_SKIPPED_SHOWN]:
         print_line(f"skipped  {name}: {reason}")
-    if len(exported.skipped) > _MAX_SKIPPED_SHOWN:
-        print_line(f"skipped  … {len(exported.skipped) - _MAX_SKIPPED_SHOWN} more")
+    if exported.n_skipped > _MAX_SKIPPED_SHOWN:
+        print_line(f"skipped  … {exported.n_skipped - _MAX_SKIPPED_SHOWN} more")
     if args.json:
-        print_json(selected=len(rows), written=exported.photos, skipped=len(exported.skipped), uri=exported.uri)
-    return int(bool(exported.skipped))
+        print_json(selected=len(selection), written=exported.photos, skipped=exported.n_skipped, uri=exported.uri)
+    return int(exported.n_skipped > 0)

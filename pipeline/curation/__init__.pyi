@@ -1,19 +1,23 @@
 from .distances import load_moments, mean_shift, pairwise_distances, plot_distances
 from .duplicates import find_duplicates
-from .export import export_photos, write_parquet
+from .export import LIST_COLUMNS, export_photos, write_parquet
 from .hamming_groups import group_by_distance
 from .options import MAX_HAMMING_DISTANCE, PHOTO_KINDS
-from .query import open_manifest, select_rows
+from .query import ALL_COLUMNS, Selection, open_manifest, open_selection, select_rows
 
 __all__ = [
+    "ALL_COLUMNS",
+    "LIST_COLUMNS",
     "MAX_HAMMING_DISTANCE",
     "PHOTO_KINDS",
+    "Selection",
     "export_photos",
     "find_duplicates",
     "group_by_distance",
     "load_moments",
     "mean_shift",
     "open_manifest",
+    "open_selection",
     "pairwise_distances",
     "plot_distances",
     "select_rows",

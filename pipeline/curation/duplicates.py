@@ -1,25 +1,29 @@
 """Groups of photos that look the same: their perceptual hashes differ in at most a few bits."""
 
-import duckdb
+import numpy as np
 import pyarrow as pa
 
 from pipeline.curation.hamming_groups import group_by_distance
 from pipeline.curation.options import MAX_HAMMING_DISTANCE
-from pipeline.curation.query import select_rows
+from pipeline.curation.query import open_manifest
 from pipeline.errors import ConfigError
 from pipeline.runs import RunPaths
 
 _HASH_BITS = 64
 _COLUMNS = ("file_name", "input_uri", "output_uri", "phash", "width", "height", "input_size")
+_PHOTOS_SQL = """
+    CREATE TABLE hashed AS SELECT {columns}, ('0x' || phash)::UBIGINT AS hash FROM manifest
+    WHERE phash IS NOT NULL AND file_name NOT IN (FROM missing)
+""".format(columns=", ".join(_COLUMNS))
 _GROUPS_SQL = """
     SELECT dense_rank() OVER (ORDER BY leader) AS group, position = 1 AS keep, * EXCLUDE (leader, position)
     FROM (
         SELECT row_number() OVER (PARTITION BY label ORDER BY {best}) AS position,
             first_value(file_name) OVER (PARTITION BY label ORDER BY {best}) AS leader,
-            count(*) OVER (PARTITION BY label) AS photos, * EXCLUDE label
-        FROM photos
+            count(*) OVER (PARTITION BY label) AS photos, * EXCLUDE (label, id, hash)
+        FROM hashed JOIN labels ON hashed.rowid = labels.id
     )
-    WHERE photos > 1 ORDER BY leader, position
+    ORDER BY leader, position
 """.format(best="width::BIGINT * height DESC, input_size DESC, file_name")
 
 
@@ -46,11 +50,11 @@ def find_duplicates(run: RunPaths, max_distance: int) -> pa.Table:
             f"a distance of {max_distance} bits is not possible: give one from 0 to {MAX_HAMMING_DISTANCE}, of the "
             f"{_HASH_BITS} bits of a hash"
         )
-    rows = select_rows(run, "phash IS NOT NULL AND file_name NOT IN (FROM missing)", columns=_COLUMNS)
-    with duckdb.connect() as connection:
-        connection.register("photos", rows)
-        hashes = connection.sql("SELECT ('0x' || phash)::UBIGINT AS hash FROM photos").fetchnumpy()["hash"]
-        labels = pa.array(group_by_distance(hashes, max_distance).labels)
-        connection.register("photos", rows.append_column("label", labels))
+    with open_manifest(run, columns=_COLUMNS) as connection:
+        connection.execute(_PHOTOS_SQL)
+        found = connection.sql("SELECT rowid, hash FROM hashed").fetchnumpy()
+        labels = group_by_distance(found["hash"], max_distance).labels
+        is_grouped = np.bincount(labels)[labels] > 1
+        connection.register("labels", pa.table({"id": found["rowid"][is_grouped], "label": labels[is_grouped]}))
         groups: pa.Table = connection.sql(_GROUPS_SQL).to_arrow_table()
     return groups

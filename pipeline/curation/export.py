@@ -1,11 +1,10 @@
 """Exporting selected photos as a list, as a Parquet file, or as tar shards in WebDataset format."""
 
-import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any
+from tempfile import TemporaryFile
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,9 +15,46 @@ from pipeline.imageio import extension_for
 from pipeline.outputs import TarWriter
 from pipeline.progress import Progress
 from pipeline.sources import common_permissions, format_lines, read_photo
-from pipeline.storage import absolute_uri, join_uri, list_names, prefetch_map, sha256_hex, write
+from pipeline.storage import absolute_uri, join_uri, list_names, prefetch_map, sha256_hex, write, write_file
 
-_READER_THREADS, _MAX_SHARD_PHOTOS, _MAX_SHARD_BYTES = 16, 1000, 256 * 2**20
+MAX_NAMED = 1000
+"""Photos that were not exported and that a result names."""
+LIST_COLUMNS = ("file_name", "status", "input_uri", "output_uri")
+"""The columns that a list is made from."""
+_READER_THREADS, _MAX_SHARD_PHOTOS, _MAX_SHARD_BYTES, _MAX_BATCH_ROWS = 16, 1000, 256 * 2**20, 10_000
+
+
+class Rows(Protocol):
+    """Manifest rows that are streamed as often as needed, such as a `Selection`."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the rows."""
+
+    def __len__(self) -> int:
+        """The number of rows."""
+
+    def iter_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Iterate over batches of some thousand rows with the given columns, or all of them."""
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """The rows of a table."""
+
+    table: pa.Table
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the table."""
+        return self.table.schema
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def iter_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Iterate over batches."""
+        yield from (self.table if columns is None else self.table.select(list(columns))).to_batches(_MAX_BATCH_ROWS)
 
 
 @dataclass(frozen=True)
@@ -28,19 +64,36 @@ class ExportResult:
     Attributes:
         uri: URI of the file or folder.
         photos: number of exported photos.
-        skipped: name and reason of each photo that was not exported.
+        skipped: name and reason of the first photos that were not exported, at most `MAX_NAMED`.
+        n_skipped: the number of such photos.
     """
 
     uri: str
     photos: int
     skipped: tuple[tuple[str, str], ...] = ()
+    n_skipped: int = 0
 
 
-def export_photos(rows: pa.Table, destination: str, photo_kind: str, progress: Progress) -> ExportResult:
-    """Export rows of a manifest in the format that the destination's name implies.
+class _Skipped:
+    """Counts the photos that are not exported, and holds the first of them."""
+
+    def __init__(self) -> None:
+        self.first, self.count = list[tuple[str, str]](), 0
+
+    def add(self, name: str, reason: str) -> None:
+        self.count += 1
+        if len(self.first) < MAX_NAMED:
+            self.first.append((name, reason))
+
+    def to_result(self, uri: str, photos: int) -> ExportResult:
+        return ExportResult(uri, photos, tuple(self.first), self.count)
+
+
+def export_photos(rows: Rows | pa.Table, destination: str, photo_kind: str, progress: Progress) -> ExportResult:
+    """Export rows of a manifest in the format that the destination's name implies; few rows are held at a time.
 
     Args:
-        rows: rows with the schema `pipeline.runs.MANIFEST_SCHEMA`.
+        rows: rows with the schema `pipeline.runs.MANIFEST_SCHEMA`, of which a list needs `LIST_COLUMNS` only.
         destination: a list of URIs (`NAME.txt`), a Parquet file of the rows (`NAME.parquet`), or a folder for tar
             shards (`FOLDER/`).
         photo_kind: which photos a list and tar shards contain, `output` or `input`.
@@ -50,46 +103,61 @@ def export_photos(rows: pa.Table, destination: str, photo_kind: str, progress: P
         ConfigError: the destination's name implies no format.
         RunError: the folder already contains tar shards.
     """
+    stream = TableRows(rows) if isinstance(rows, pa.Table) else rows
     uri = absolute_uri(destination).rstrip("/") + ("/" if destination.endswith("/") else "")
     if destination.endswith(".parquet"):
         write_parquet(rows, destination)
         return ExportResult(uri, len(rows))
     if destination.endswith(".txt"):
-        photo_uris = rows[f"{photo_kind}_uri"].drop_null().to_pylist()
-        write(uri, format_lines(photo_uris).encode())
-        return ExportResult(uri, len(photo_uris), _list_rows_without_photo(rows, photo_kind))
+        return _export_list(stream, uri, photo_kind)
     if destination.endswith("/"):
-        return _export_tars(rows, uri, photo_kind, progress)
+        return _export_tars(stream, uri, photo_kind, progress)
     raise ConfigError(
         f"'{destination}' implies no format: name a list (NAME.txt), a Parquet file (NAME.parquet) or a folder for tar "
         "shards (FOLDER/)"
     )
 
 
-def write_parquet(rows: pa.Table, destination: str) -> None:
-    """Write a table as a Parquet file."""
-    buffer = io.BytesIO()
-    pq.write_table(rows, buffer)
-    write(absolute_uri(destination), buffer.getvalue())
+def write_parquet(rows: Rows | pa.Table, destination: str) -> None:
+    """Write rows as a Parquet file, through a temporary file on this machine."""
+    stream = TableRows(rows) if isinstance(rows, pa.Table) else rows
+    with TemporaryFile() as file:
+        with pq.ParquetWriter(file, stream.schema) as writer:
+            for batch in stream.iter_batches():
+                writer.write_batch(batch)
+        write_file(absolute_uri(destination), file)
 
 
-def _list_rows_without_photo(rows: pa.Table, photo_kind: str) -> tuple[tuple[str, str], ...]:
-    rows_without = rows.filter(pc.is_null(rows[f"{photo_kind}_uri"])).select(["file_name", "status"]).to_pylist()
-    return tuple((row["file_name"], f"no {photo_kind} photo, its status is {row['status']}") for row in rows_without)
+def _export_list(rows: Rows, uri: str, photo_kind: str) -> ExportResult:
+    """Write the URIs of the photos as a list, through a temporary file on this machine."""
+    photos, skipped = 0, _Skipped()
+    with TemporaryFile() as file:
+        for batch in rows.iter_batches(LIST_COLUMNS):
+            uris = batch.column(f"{photo_kind}_uri")
+            present = uris.drop_null().to_pylist()
+            file.write(format_lines(present).encode())
+            photos += len(present)
+            _skip_without_photo(batch.filter(pc.is_null(uris)), photo_kind, skipped)
+        write_file(uri, file)
+    return skipped.to_result(uri, photos)
 
 
-def _export_tars(rows: pa.Table, folder: str, photo_kind: str, progress: Progress) -> ExportResult:
+def _skip_without_photo(batch: pa.RecordBatch, photo_kind: str, skipped: _Skipped) -> None:
+    for row in batch.select(["file_name", "status"]).to_pylist():
+        skipped.add(row["file_name"], f"no {photo_kind} photo, its status is {row['status']}")
+
+
+def _export_tars(rows: Rows, folder: str, photo_kind: str, progress: Progress) -> ExportResult:
     """Write tar shards 000000.tar, 000001.tar, … of photos, each followed by its row as JSON."""
     if any(name.endswith(".tar") for name in list_names(folder)):
         raise RunError(f"{folder} already contains tar shards, and two selections must not mix: name another folder")
-    skipped = [*_list_rows_without_photo(rows, photo_kind)]
-    selected = rows.filter(pc.is_valid(rows[f"{photo_kind}_uri"]))
-    progress.begin("pack", len(selected))
+    skipped = _Skipped()
+    progress.begin("pack", len(rows))
     shard, photos = _TarShard(), 0
     number = 0
-    for row, outcome in _read_photos(selected, photo_kind):
+    for row, outcome in _read_photos(_with_photo(rows, photo_kind, skipped), photo_kind):
         if isinstance(outcome, str):
-            skipped.append((row["file_name"], outcome))
+            skipped.add(row["file_name"], outcome)
         else:
             shard.add(f"{photos:09d}", *outcome, row, row[f"{photo_kind}_uri"])
             photos += 1
@@ -100,10 +168,20 @@ def _export_tars(rows: pa.Table, folder: str, photo_kind: str, progress: Progres
     if shard.photos:
         shard.write(join_uri(folder, f"{number:06d}.tar"))
     progress.end()
-    return ExportResult(folder, photos, tuple(skipped))
+    return skipped.to_result(folder, photos)
 
 
-def _read_photos(rows: pa.Table, photo_kind: str) -> Iterator[tuple[dict[str, Any], tuple[str, bytes] | str]]:
+def _with_photo(rows: Rows, photo_kind: str, skipped: _Skipped) -> Iterator[dict[str, Any]]:
+    """Yield the rows that name a photo; the others are skipped."""
+    for batch in rows.iter_batches():
+        uris = batch.column(f"{photo_kind}_uri")
+        _skip_without_photo(batch.filter(pc.is_null(uris)), photo_kind, skipped)
+        yield from batch.filter(pc.is_valid(uris)).to_pylist()
+
+
+def _read_photos(
+    rows: Iterator[dict[str, Any]], photo_kind: str
+) -> Iterator[tuple[dict[str, Any], tuple[str, bytes] | str]]:
     """Prefetch photos; yield each row with the suffix and bytes of its photo, or with the reason to skip it."""
 
     def read_one(row: dict[str, Any]) -> tuple[str, bytes] | str:
@@ -118,8 +196,7 @@ def _read_photos(rows: pa.Table, photo_kind: str) -> Iterator[tuple[dict[str, An
         suffix = extension_for(row[f"{photo_kind}_uri"], data)
         return (suffix, data) if suffix else "unknown image format, by its name and by its bytes"
 
-    row_batches = (batch.to_pylist() for batch in rows.to_batches(_MAX_SHARD_PHOTOS))
-    return prefetch_map(read_one, chain.from_iterable(row_batches), _READER_THREADS)
+    return prefetch_map(read_one, rows, _READER_THREADS)
 
 
 class _TarShard:

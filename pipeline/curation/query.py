@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from difflib import get_close_matches
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 import duckdb
 import pyarrow as pa
@@ -14,18 +15,52 @@ from pipeline.curation.score_columns import check_scores
 from pipeline.errors import ConfigError, RunError
 from pipeline.runs import MANIFEST_SCHEMA, RunPaths, iter_manifest_tables, iter_missing_inputs, require_run
 
-_ALL_COLUMNS = tuple(MANIFEST_SCHEMA.names)
+ALL_COLUMNS = tuple(MANIFEST_SCHEMA.names)
+"""The columns of a manifest."""
 _CREATE_MANIFEST_SQL = (
     "CREATE TABLE manifest AS SELECT {columns} FROM committed WHERE starts_with(coalesce(map_sha256, ''), ?)"
 )
 """A table and not a view, as sub-queries read it several times and the stream can be read only once."""
-_KEEP_LATEST_ROWS_SQL = (
-    "DELETE FROM manifest WHERE rowid NOT IN (SELECT arg_max(rowid, shard) FROM manifest GROUP BY file_name)"
-)
-"""A photo that changed, or was processed again with another map, has its latest row in a later shard."""
+_KEEP_LATEST_ROWS_SQL = """
+    DELETE FROM manifest WHERE rowid IN (
+        SELECT manifest.rowid FROM manifest JOIN (
+            SELECT file_name, arg_max(rowid, shard) AS latest FROM manifest GROUP BY file_name HAVING count(*) > 1
+        ) AS repeated ON manifest.file_name = repeated.file_name AND manifest.rowid <> repeated.latest
+    )
+"""
+"""A photo that changed, or was processed again with another map, has its latest row in a later shard; few are."""
 
 _CHUNK_ROWS = 20_000
-_DUCKDB_SETTINGS: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": "false"}
+_BATCH_ROWS = 10_000
+_DUCKDB_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+    "enable_external_access": "false",
+    "memory_limit": "1GB",
+    "threads": 2,
+}
+_MAY_NAME_ANY_COLUMN = re.compile(r"\*|\bcolumns\b|\bmanifest\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Selected rows in a database on this machine's disk, which streams them in their order as often as needed."""
+
+    connection: duckdb.DuckDBPyConnection
+    columns: tuple[str, ...]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the rows."""
+        return pa.schema([MANIFEST_SCHEMA.field(name) for name in self.columns])
+
+    def __len__(self) -> int:
+        (count,) = self.connection.execute("SELECT count(*) FROM selected").fetchone() or (0,)
+        return int(count)
+
+    def iter_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Iterate over batches of some thousand rows with the given columns, or all that were selected."""
+        names = ", ".join(f'"{name}"' for name in columns or self.columns)
+        cursor = self.connection.cursor()  # a second query of one connection would end the first
+        yield from cursor.sql(f"SELECT {names} FROM selected").to_arrow_reader(_BATCH_ROWS)
 
 
 def select_rows(
@@ -34,9 +69,23 @@ def select_rows(
     order: str = "file_name",
     limit: int | None = None,
     map_sha256: str = "",
-    columns: Sequence[str] = _ALL_COLUMNS,
+    columns: Sequence[str] = ALL_COLUMNS,
 ) -> pa.Table:
-    """Select the latest committed row of every photo of a run.
+    """Select the latest committed row of every photo of a run, all of them at once; arguments as `open_selection`."""
+    with open_selection(run, where, order, limit, map_sha256, columns) as selection:
+        return pa.Table.from_batches(selection.iter_batches(), selection.schema)
+
+
+@contextmanager
+def open_selection(
+    run: RunPaths,
+    where: str = "true",
+    order: str = "file_name",
+    limit: int | None = None,
+    map_sha256: str = "",
+    columns: Sequence[str] = ALL_COLUMNS,
+) -> Iterator[Selection]:
+    """Select the latest committed row of every photo of a run, for as long as the context is open.
 
     Args:
         run: the run.
@@ -45,69 +94,86 @@ def select_rows(
         order: SQL expressions to sort by.
         limit: maximum number of rows.
         map_sha256: if given, select from the rows of this map only; the first digits are enough.
-        columns: the columns of the result; only these, `file_name` and `shard` can be used in `where` and `order`.
+        columns: the columns of the result.
 
     Raises:
         ConfigError: DuckDB rejects an expression, or it names a score, of which the run has none.
-        RunError: the folder has no run, a manifest file differs from its commit, or there is too little memory.
+        RunError: the folder has no run, a manifest file differs from its commit, or there is too little memory or disk.
     """
     require_run(run)
     check_scores(run, where, order)
-    with open_manifest(run, map_sha256, columns) as connection:
+    with open_manifest(run, map_sha256, [*columns, *_find_columns(f"{where} {order}")]) as connection:
         try:
             relation = connection.table("manifest").filter(where).order(order)
             limited = relation if limit is None else relation.limit(limit)
-            selected: pa.Table = limited.select(*map(duckdb.ColumnExpression, columns)).to_arrow_table()
-        except duckdb.OutOfMemoryException:
+            limited.select(*map(duckdb.ColumnExpression, columns)).create("selected")
+        except (duckdb.OutOfMemoryException, duckdb.IOException):
             raise
         except duckdb.Error as error:
             message = " ".join(str(error).split())
             hint = _describe_unknown_column(message) or f"{message}; docs/results.md lists the columns"
             raise ConfigError(f"cannot select where '{where}', ordered by '{order}': {hint}") from error
-    return selected
+        yield Selection(connection, tuple(columns))
+
+
+def _find_columns(expressions: str) -> list[str]:
+    """Return all columns that SQL expressions may name, and perhaps others."""
+    if _MAY_NAME_ANY_COLUMN.search(expressions):
+        return list(ALL_COLUMNS)
+    return [name for name in ALL_COLUMNS if name in expressions.lower()]
 
 
 @contextmanager
 def open_manifest(
-    run: RunPaths, map_sha256: str = "", columns: Sequence[str] = _ALL_COLUMNS
+    run: RunPaths, map_sha256: str = "", columns: Sequence[str] = ALL_COLUMNS
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a database with the latest committed row of every photo of a run, for as long as the context is open.
 
-    Its tables are `manifest` and `missing`, as for `select_rows`.
+    It lies in a temporary folder, and takes no more memory than `memory_limit` in `_DUCKDB_SETTINGS`. Its tables are
+    `manifest` and `missing`, as for `open_selection`.
 
     Args:
         run: the run.
-        map_sha256: as for `select_rows`.
+        map_sha256: as for `open_selection`.
         columns: the columns of `manifest`, besides `file_name` and `shard`.
 
     Raises:
-        RunError: the folder has no run, a manifest file differs from its commit, or there is too little memory, even if
-            only for what is done in the context.
+        RunError: the folder has no run, a manifest file differs from its commit, or there is too little memory or disk,
+            even if only for what is done in the context.
     """
     require_run(run)
+    names = list(dict.fromkeys([*columns, "file_name", "shard"]))
+    needed = list(dict.fromkeys([*names, "map_sha256"]))
     read_errors: list[DeepotError] = []
 
     def batches() -> Iterator[pa.RecordBatch]:
         try:
-            for table in _rechunk(iter_manifest_tables(run)):
+            for table in _rechunk(iter_manifest_tables(run, needed)):
                 yield from table.to_batches()
         except DeepotError as error:  # DuckDB would turn it into text
             read_errors.append(error)
             raise
 
     with (
-        TemporaryDirectory() as spill_folder,
-        duckdb.connect(config=_DUCKDB_SETTINGS | {"temp_directory": spill_folder}) as connection,
+        TemporaryDirectory() as folder,
+        duckdb.connect(f"{folder}/manifest.duckdb", config=_DUCKDB_SETTINGS | {"temp_directory": folder}) as connection,
     ):
-        connection.register("committed", pa.RecordBatchReader.from_batches(MANIFEST_SCHEMA, batches()))
-        connection.register("missing", pa.table({"file_name": pa.array(iter_missing_inputs(run), pa.string())}))
+        schema = pa.schema([MANIFEST_SCHEMA.field(name) for name in needed])
+        connection.register("committed", pa.RecordBatchReader.from_batches(schema, batches()))
+        missing = pa.table({"file_name": pa.array(iter_missing_inputs(run), pa.string())})
+        connection.register("missing", missing)
         try:
-            names = ", ".join(f'"{name}"' for name in dict.fromkeys([*columns, "file_name", "shard"]))
-            connection.execute(_CREATE_MANIFEST_SQL.format(columns=names), [map_sha256]).execute(_KEEP_LATEST_ROWS_SQL)
+            quoted = ", ".join(f'"{name}"' for name in names)
+            connection.execute(_CREATE_MANIFEST_SQL.format(columns=quoted), [map_sha256]).execute(_KEEP_LATEST_ROWS_SQL)
             yield connection
         except duckdb.Error as error:
             if read_errors:
                 raise read_errors[0] from error
+            if isinstance(error, duckdb.IOException):
+                raise RunError(
+                    f"the temporary database for the manifest of {run.uri} cannot be written in {gettempdir()} "
+                    f"({str(error).splitlines()[0]}): set TMPDIR to a folder with more room"
+                ) from error
             if not isinstance(error, duckdb.OutOfMemoryException):
                 raise
             raise RunError(

@@ -19,6 +19,7 @@ from pipeline.storage import sha256_hex
 from pipeline.workers import constraint_factory, judge_decoded
 
 _THREADS = 2  # that decode and transform; the results of a row are not needed by the next
+_BATCH_ROWS = 32
 _SHOWN_BY_FILES = (JpegConstraint.NAME, ReductionConstraint.NAME)
 _COLUMNS = ["input_uri", "input_sha256", "output_uri", "consistency", "orientation"]
 
@@ -71,9 +72,10 @@ def verify_consistency(run: RunPaths, progress: Progress) -> ConsistencyReport:
 
 
 def _iter_shard_rows(run: RunPaths) -> Iterator[list[dict[str, Any]]]:
-    """Yield the rows of results, a manifest file at a time."""
-    for table in iter_manifest_tables(run):
-        yield [row for row in table.select(_COLUMNS).to_pylist() if row["output_uri"]]
+    """Yield the rows of results, some at a time."""
+    for table in iter_manifest_tables(run, _COLUMNS):
+        for batch in table.to_batches(_BATCH_ROWS):
+            yield [row for row in batch.to_pylist() if row["output_uri"]]
 
 
 def _check_row(row: dict[str, Any]) -> ConsistencyFinding | None:

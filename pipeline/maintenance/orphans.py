@@ -6,6 +6,7 @@ photo. There may be many millions of files: they are listed as a stream, and onl
 """
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,19 +17,22 @@ from pipeline.calibration import calibration_of_run, is_merged_statistics, list_
 from pipeline.config import Job, output_folder, parse_job
 from pipeline.errors import RunError
 from pipeline.runs import (
+    INDEX_SUFFIX,
     HashSet,
-    ManifestFile,
     RunPaths,
+    ShardSet,
     find_row_problem,
     hash_name,
     is_attempt_name,
     is_manifest_file_name,
+    is_segment_file_name,
+    iter_committed_rows,
     list_committed_shards,
-    read_commit,
-    read_manifest_file,
+    list_segments,
     read_output_owner,
     read_uncommitted_rows,
     require_run,
+    segment_files,
 )
 from pipeline.sources import file_of
 from pipeline.storage import (
@@ -54,7 +58,9 @@ _MTIME_RESOLUTION_S = 1.0  # the coarsest resolution of modification times among
 class OrphanKind(StrEnum):
     """What kind of file an orphan is."""
 
-    MANIFEST_FILE = "manifest files that no commit names"
+    MANIFEST_FILE = "manifest files that no commit names, or whose rows are in a segment"
+    SEGMENT_INDEX_FILE = "indexes of segments that later ones have replaced"
+    SEGMENT_FILE = "segments without an index, or that later ones have replaced"
     MERGED_FILE = "merged statistics, which are made again from those of shards"
     PARTIAL = "partially written files"
     RESULT = "results that no manifest row names"
@@ -71,6 +77,9 @@ class Orphan:
 def find_orphans(run: RunPaths, changed_before: float) -> Iterator[Orphan]:
     """Stream the orphans of a run: uncommitted manifest files, the results that only these name, temporary files.
 
+    So are manifest files whose rows are in a segment that is older than `changed_before` and has been read here, and
+    the files of segments from which nothing is read.
+
     Files that the run did not write are left alone, and so are all results if the folder belongs to another run now.
     Results come before the manifest files that name them.
 
@@ -86,22 +95,33 @@ def find_orphans(run: RunPaths, changed_before: float) -> Iterator[Orphan]:
     job = parse_job(json.loads(read(run.run_json))["job"], run.run_json)
     outputs = _find_owned_outputs(job, run)
     committed = list_committed_shards(run)
-    referenced = HashSet(_iter_referenced_uris(run, committed, rows=bool(outputs)))
+    folded = set[bytes]()
+    uris = _iter_referenced_uris(run, rows=bool(outputs), changed_before=changed_before, folded=folded)
+    referenced = HashSet(uris)
 
     def is_candidate(entry: Entry) -> bool:
         return 0 < entry.mtime < changed_before and entry.uri not in referenced
 
-    results = _find_uncommitted_results(run, outputs, is_candidate) if outputs else iter(())
+    def is_uncommitted(entry: Entry) -> bool:
+        return is_candidate(entry) and hash_name(entry.uri) not in folded
+
+    manifest_files = filter(is_uncommitted, iter_files(run.manifest()))
+    results = _find_uncommitted_results(manifest_files, outputs, is_candidate) if outputs else iter(())
     run_files = (Orphan(kind, entry) for entry in iter_files(run.uri) if (kind := _classify(run, entry)))
     others = chain(
-        *(_find_files_by_name(run, output) for output in outputs), _find_calibration_files(job, run), run_files
+        *(_find_files_by_name(run, output) for output in outputs),
+        _find_calibration_files(job, run),
+        run_files,
+        _find_segment_files(run),
     )
     candidates = chain(results, (each for each in others if is_candidate(each.entry)))
     seen = set[bytes]()
     while batch := list(islice(candidates, _RECHECK_BATCH)):
         newly_committed = list_committed_shards(run) - committed
         committed |= newly_committed
-        newly_referenced = HashSet(_iter_referenced_uris(run, newly_committed, rows=bool(outputs)))
+        newly_referenced = newly_committed and HashSet(
+            _iter_referenced_uris(run, rows=bool(outputs), shards=newly_committed)
+        )
         for orphan in batch:
             if orphan.entry.uri not in newly_referenced and (digest := hash_name(orphan.entry.uri)) not in seen:
                 seen.add(digest)  # several uncommitted manifest files may name one result
@@ -125,8 +145,9 @@ def remove_orphans(found: Iterable[Orphan]) -> Iterator[Orphan]:
     """Remove orphans and yield those that were removed; one that was written again since it was listed is kept.
 
     No manifest file is removed before all results that come before it: without it they are not known to be the run's.
+    The files of segments, which come last, are removed after their indexes.
     """
-    for _, group in groupby(found, lambda orphan: orphan.kind is OrphanKind.MANIFEST_FILE):
+    for _, group in groupby(found, lambda orphan: orphan.kind):
         for orphan, removed in prefetch_map(_remove_if_unchanged, group, _IO_THREADS, _MAX_AHEAD):
             if removed:
                 yield orphan
@@ -158,6 +179,15 @@ def _find_owned_outputs(job: Job, run: RunPaths) -> list[str]:
     return [output for output in found if read_output_owner(output) == run.uri]
 
 
+def _find_segment_files(run: RunPaths) -> Iterator[Orphan]:
+    """Find the files of segments: all indexes first, as a segment without one does not exist."""
+    entries = sorted(iter_files(run.segment()), key=lambda entry: not entry.key.endswith(INDEX_SUFFIX))
+    for entry in entries:
+        if is_segment_file_name(entry.key):
+            is_index = entry.key.endswith(INDEX_SUFFIX)
+            yield Orphan(OrphanKind.SEGMENT_INDEX_FILE if is_index else OrphanKind.SEGMENT_FILE, entry)
+
+
 def _find_calibration_files(job: Job, run: RunPaths) -> Iterator[Orphan]:
     """Find partially written files, and merged statistics, of the calibration that the run uses."""
     for entry in iter_files(calibration_of_run(run).uri) if job.map is None else ():
@@ -181,7 +211,7 @@ def _find_files_by_name(run: RunPaths, output: str) -> Iterator[Orphan]:
 
 
 def _find_uncommitted_results(
-    run: RunPaths, outputs: Sequence[str], is_candidate: Callable[[Entry], bool]
+    manifest_files: Iterable[Entry], outputs: Sequence[str], is_candidate: Callable[[Entry], bool]
 ) -> Iterator[Orphan]:
     """Find the results that uncommitted manifest files name and that have the SHA-256 of their rows."""
     folders = tuple(output.rstrip("/") + "/" for output in outputs)
@@ -202,7 +232,6 @@ def _find_uncommitted_results(
             return None
         return entry if is_candidate(entry) and find_row_problem(row) is None else None
 
-    manifest_files = (entry for entry in iter_files(run.manifest()) if is_candidate(entry))
     rows = chain.from_iterable(rows for _, rows in prefetch_map(read_rows, manifest_files, _IO_THREADS, _MAX_AHEAD))
     own_rows = (row for row in rows if row["output_uri"].startswith(folders))
     for _, entry in prefetch_map(find_result, own_rows, _IO_THREADS, _MAX_AHEAD):
@@ -210,29 +239,46 @@ def _find_uncommitted_results(
             yield Orphan(OrphanKind.RESULT, entry)
 
 
-def _iter_referenced_uris(run: RunPaths, numbers: Iterable[int], *, rows: bool) -> Iterator[str]:
-    """Yield the manifest files that the given commits name and, with `rows`, the results that their rows name."""
+def _iter_referenced_uris(
+    run: RunPaths,
+    *,
+    rows: bool,
+    changed_before: float = -math.inf,
+    shards: ShardSet | None = None,
+    folded: set[bytes] | None = None,
+) -> Iterator[str]:
+    """Yield the files that committed rows are read from and, with `rows`, the results that they name.
 
-    def read_shard(number: int) -> list[str]:
-        try:
-            files = read_commit(run, number)
-        except FileNotFoundError:
-            return []  # the shard was requeued since the commits were listed
-        found = [run.manifest(file.name) for file in files]
-        found += [uri for file in files if rows for uri in _read_output_uris(run, file)]
-        return [*map(file_uri, found)]  # also of results that earlier versions named like members of a tar
+    Manifest files are among them unless their rows were read from a segment that is older than `changed_before`.
 
-    for _, found in prefetch_map(read_shard, sorted(numbers), _IO_THREADS, _MAX_AHEAD):
-        yield from found
+    Args:
+        run: the run.
+        rows: whether the results are wanted.
+        changed_before: time in seconds since 1970.
+        shards: the shards whose files are wanted; None for all.
+        folded: is extended by the hashes of these manifest files.
+    """
+    seen = set[str]()
+    old = {name for name in list_segments(run) if _is_older(run, name, changed_before)}
+    for found in iter_committed_rows(run, ["output_uri"], shards, preferred=old):
+        if found.segment is not None and found.segment not in seen:
+            seen.add(found.segment)
+            yield from (file_uri(run.segment(name)) for name in segment_files(found.segment))
+        commits = (commit for _, commit, _ in found.split(run))
+        manifest_files = (file_uri(run.manifest(file.name)) for commit in commits for file in commit.files)
+        if found.segment not in old:
+            yield from manifest_files
+        elif folded is not None:
+            folded.update(map(hash_name, manifest_files))
+        if rows:
+            uris = found.table["output_uri"].drop_null().to_pylist()
+            yield from map(file_uri, uris)  # also of results that earlier versions named like members of a tar
+            yield from {file_uri(file) for uri in uris if (file := file_of(uri)) != uri}
 
 
-def _read_output_uris(run: RunPaths, file: ManifestFile) -> list[str]:
-    """Read the results, and the containers of results, that the rows of a manifest file name."""
+def _is_older(run: RunPaths, segment: str, changed_before: float) -> bool:
+    """Whether a segment exists and was written before a point in time."""
     try:
-        uris = [uri for uri in read_manifest_file(run, file).column("output_uri").to_pylist() if uri]
-    except FileNotFoundError as error:
-        raise RunError(
-            f"{run.manifest(file.name)} is missing, so nobody knows which results it named: run "
-            f"'deepot verify {run.uri} --requeue', then the job again"
-        ) from error
-    return [*uris, *{file_of(uri) for uri in uris}]
+        return 0 < get_mtime(run.segment(segment_files(segment)[0])) < changed_before
+    except FileNotFoundError:
+        return False

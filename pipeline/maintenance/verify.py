@@ -2,30 +2,31 @@
 
 import json
 import sys
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from itertools import accumulate
-from typing import Any
 
-from pipeline.errors import RunError, StorageError
+import numpy as np
+
+from pipeline.errors import StorageError
 from pipeline.progress import Progress
 from pipeline.runs import (
+    COLUMNS_TO_CHECK,
     RESULT_STATUSES,
     Finding,
     Problem,
     RunPaths,
+    ShardCounts,
+    ShardSet,
+    Unreadable,
     count_planned_images,
     find_row_problem,
+    iter_committed_rows,
     list_committed_shards,
-    read_commit,
-    read_rows_to_check,
     require_run,
 )
-from pipeline.storage import prefetch_map, read
+from pipeline.storage import read
 
-_READ_THREADS, _MAX_SHARDS_AHEAD = 8, 64
+_READ_THREADS = 8
 
 
 @dataclass(frozen=True)
@@ -73,23 +74,26 @@ def verify_run(run: RunPaths, progress: Progress) -> VerificationReport:
     n_in_success_marker = _count_in_success_marker(run)  # read first: drivers write it after the commits
     images = count_planned_images(run)
     shards = list_committed_shards(run)
-    missing = images.keys() - shards
+    missing = images.shards - shards
     findings = [
         Finding(shard, run.commit(shard), Problem.COMMIT_MISSING)
-        for shard in sorted(missing & _find_first_shards(images, n_in_success_marker))
+        for shard in missing & _find_first_shards(images, n_in_success_marker)
     ]
+    unreadable = list[Unreadable]()
     n_checked = 0
-    progress.begin("verify", sum(images.get(shard, 0) for shard in shards))
+    progress.begin("verify", images.only(shards).total)
     with ThreadPoolExecutor(_READ_THREADS, "verify") as readers:
-        for _, (rows, file_findings) in prefetch_map(
-            partial(_read_shard_rows, run), sorted(shards), _READ_THREADS, _MAX_SHARDS_AHEAD
-        ):
-            found = [*file_findings, *(finding for finding in readers.map(find_row_problem, rows) if finding)]
-            findings += found
-            n_checked += sum(row["status"] in RESULT_STATUSES for row in rows)
-            progress.advance(len(rows), len(found))
+        for rows in iter_committed_rows(run, COLUMNS_TO_CHECK, shards, unreadable.append):
+            for shard, _, table in rows.split(run):
+                to_check = [row | {"shard": shard} for row in table.to_pylist()]
+                found = [finding for finding in readers.map(find_row_problem, to_check) if finding]
+                findings += found
+                n_checked += sum(row["status"] in RESULT_STATUSES for row in to_check)
+                progress.advance(len(table), len(found))
     progress.end()
-    return VerificationReport(n_checked, tuple(findings), sum(images.values()), sum(images[shard] for shard in missing))
+    findings += map(_to_finding, unreadable)
+    findings.sort(key=lambda finding: finding.shard)
+    return VerificationReport(n_checked, tuple(findings), images.total, images.only(missing).total)
 
 
 def _count_in_success_marker(run: RunPaths) -> int:
@@ -102,33 +106,19 @@ def _count_in_success_marker(run: RunPaths) -> int:
         return sys.maxsize
 
 
-def _find_first_shards(images_per_shard: Mapping[int, int], images: int) -> set[int]:
-    """Return the shards of the first `images` planned images; plans grow by shards with higher numbers."""
-    numbers = sorted(images_per_shard)
-    images_before = accumulate((images_per_shard[number] for number in numbers), initial=0)
-    return {number for number, n_before in zip(numbers, images_before, strict=False) if n_before < images}
+def _find_first_shards(images: ShardCounts, n_images: int) -> ShardSet:
+    """Return the shards of the first planned images; plans grow by shards with higher numbers."""
+    n_before = np.cumsum(images.images, dtype=np.int64) - images.images
+    return ShardSet(images.shards.numbers[n_before < n_images])
 
 
-def _read_shard_rows(run: RunPaths, shard: int) -> tuple[list[dict[str, Any]], list[Finding]]:
-    """Read the rows of a shard, and find problems of its commit and manifest files; nothing if it was requeued."""
-    try:
-        files = read_commit(run, shard)
-    except FileNotFoundError:
-        return [], []
-    except (RunError, StorageError) as error:
-        return [], [Finding(shard, run.commit(shard), _classify_error(error))]
-    rows: list[dict[str, Any]] = []
-    findings: list[Finding] = []
-    for file in files:
-        try:
-            rows += read_rows_to_check(run, shard, file)
-        except (FileNotFoundError, RunError, StorageError) as error:
-            findings.append(Finding(shard, run.manifest(file.name), _classify_error(error)))
-    return rows, findings
-
-
-def _classify_error(error: Exception) -> Problem:
+def _to_finding(unreadable: Unreadable) -> Finding:
     """Return what is wrong with a file of the run that could not be read."""
-    if isinstance(error, FileNotFoundError):
-        return Problem.MISSING
-    return Problem.NOT_AS_COMMITTED if isinstance(error, RunError) else Problem.UNREADABLE
+    cause = unreadable.error.__cause__
+    if isinstance(unreadable.error, StorageError):
+        problem = Problem.UNREADABLE
+    elif unreadable.shard is None:
+        problem = Problem.SEGMENT_BROKEN
+    else:
+        problem = Problem.MISSING if isinstance(cause, FileNotFoundError) else Problem.NOT_AS_COMMITTED
+    return Finding(-1 if unreadable.shard is None else unreadable.shard, unreadable.uri, problem)

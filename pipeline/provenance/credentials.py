@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
+
+import pyarrow as pa
 
 from pipeline.config import parse_job
 from pipeline.errors import ConfigError
@@ -19,10 +20,9 @@ from pipeline.provenance.signing_options import SigningOptions, load_identity
 from pipeline.runs import (
     RESULT_STATUSES,
     RunPaths,
+    ShardCommit,
     find_last_shards,
-    list_committed_shards,
-    read_manifest_file,
-    read_shard_commit,
+    iter_committed_rows,
     require_run,
 )
 from pipeline.storage import prefetch_map, read
@@ -123,20 +123,13 @@ def _iter_shards(
     places: CredentialPlaces,
 ) -> Iterator[tuple[int, list[dict[str, Any]], list[CredentialEntry]]]:
     """Yield each committed shard with the rows of its results and the entries of its table."""
-    shards = sorted(list_committed_shards(places.run))
-    for shard, found in prefetch_map(partial(_read_shard, places), shards, _READ_THREADS, _MAX_SHARDS_AHEAD):
-        if found is not None:
-            yield shard, *found
+    shards = (each for rows in iter_committed_rows(places.run) for each in rows.split(places.run))
 
+    def read_entries(item: tuple[int, ShardCommit, pa.Table]) -> list[CredentialEntry]:
+        return read_table(places.table(item[0]))
 
-def _read_shard(places: CredentialPlaces, shard: int) -> tuple[list[dict[str, Any]], list[CredentialEntry]] | None:
-    """Read the rows of a shard's results and the entries of its table; None if its commit has been revoked."""
-    try:
-        files = read_shard_commit(places.run, shard).files
-    except FileNotFoundError:
-        return None
-    rows = [row for file in files for row in read_manifest_file(places.run, file).to_pylist()]
-    return [row for row in rows if row["status"] in RESULT_STATUSES], read_table(places.table(shard))
+    for (shard, _, table), entries in prefetch_map(read_entries, shards, _READ_THREADS, _MAX_SHARDS_AHEAD):
+        yield shard, [row for row in table.to_pylist() if row["status"] in RESULT_STATUSES], entries
 
 
 def _leave_out_replaced(

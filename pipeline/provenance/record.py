@@ -2,10 +2,14 @@
 
 import json
 import uuid
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import Any
+
+import pyarrow as pa
 
 from pipeline.config import parse_job
 from pipeline.errors import RunError
@@ -16,9 +20,10 @@ from pipeline.provenance.premis import to_premis
 from pipeline.runs import (
     RunPaths,
     ShardCommit,
-    list_committed_shards,
-    read_manifest_file,
-    read_shard_commit,
+    ShardSet,
+    iter_committed_rows,
+    iter_shard_commits,
+    list_commits,
     require_run,
 )
 from pipeline.storage import absolute_uri, join_uri, prefetch_map, read, read_range, write
@@ -72,22 +77,23 @@ def write_record(run: RunPaths, record_format: RecordFormat, folder: str | None,
     recorder = _ShardRecorder(run, record_format, target)
     written = unchanged = succeeded = failed = 0
     progress.begin("record", 0)
-    for _, done in prefetch_map(recorder, sorted(list_committed_shards(run)), _IO_THREADS, _MAX_SHARDS_AHEAD):
-        if done is not None:
-            written, unchanged = written + done.written, unchanged + (not done.written)
-            succeeded, failed = succeeded + done.succeeded, failed + done.failed
-            progress.advance(done.succeeded + done.failed, 0)
+    outdated = array("q")
+    commits = iter_shard_commits(run, list_commits(run))
+    for (shard, commit), is_current in prefetch_map(recorder.is_current, commits, _IO_THREADS, _MAX_SHARDS_AHEAD):
+        if is_current:
+            unchanged += 1
+            succeeded, failed = succeeded + commit.n_results, failed + commit.n_rows - commit.n_results
+            progress.advance(commit.n_rows, 0)
+        else:
+            outdated.append(shard)
+    found = iter_committed_rows(run, shards=ShardSet(outdated))
+    shards = (each for rows in found for each in rows.split(run))
+    for (_, commit, _), _ in prefetch_map(recorder.write, shards, _IO_THREADS, _MAX_SHARDS_AHEAD):
+        written += 1
+        succeeded, failed = succeeded + commit.n_results, failed + commit.n_rows - commit.n_results
+        progress.advance(commit.n_rows, 0)
     progress.end()
     return RecordSummary(target, written, unchanged, succeeded, failed)
-
-
-@dataclass(frozen=True)
-class _ShardRecord:
-    """The outcome for one shard."""
-
-    written: bool
-    succeeded: int
-    failed: int
 
 
 class _ShardRecorder:
@@ -99,22 +105,25 @@ class _ShardRecorder:
         self._job = parse_job(about["job"], run.run_json)
         self._time_of_run = _read_finishing_time(run) or str(about.get("started", ""))
 
-    def __call__(self, shard: int) -> _ShardRecord | None:
-        """Write the file of a shard unless it is there; None if its commit has been revoked."""
-        try:
-            commit = read_shard_commit(self._run, shard)
-        except FileNotFoundError:
-            return None
-        uri = join_uri(self._folder, f"{shard:05d}{_SUFFIXES[self._format]}")
-        marker = {"run": self._run.fingerprint, "record": _record_id(commit)}
-        if is_needed := not _is_current(uri, marker):
-            write(uri, _WRITERS[self._format](marker, list(self._iter_events(commit))))
-        failed = sum(file.failed + file.skipped for file in commit.files)
-        return _ShardRecord(is_needed, sum(file.n_rows for file in commit.files) - failed, failed)
+    def is_current(self, item: tuple[int, ShardCommit]) -> bool:
+        """Whether the file of a shard describes this commit."""
+        return _is_current(self._uri(item[0]), self._marker(item[1]))
 
-    def _iter_events(self, commit: ShardCommit) -> Iterator[PhotoEvent]:
+    def write(self, item: tuple[int, ShardCommit, pa.Table]) -> None:
+        """Write the file of a shard, from its commit and its rows."""
+        shard, commit, rows = item
+        write(self._uri(shard), _WRITERS[self._format](self._marker(commit), list(self._iter_events(commit, rows))))
+
+    def _uri(self, shard: int) -> str:
+        return join_uri(self._folder, f"{shard:05d}{_SUFFIXES[self._format]}")
+
+    def _marker(self, commit: ShardCommit) -> dict[str, str]:
+        return {"run": self._run.fingerprint, "record": _record_id(commit)}
+
+    def _iter_events(self, commit: ShardCommit, table: pa.Table) -> Iterator[PhotoEvent]:
+        rows = iter(table.to_pylist())
         for file in commit.files:
-            for number, row in enumerate(read_manifest_file(self._run, file).to_pylist()):
+            for number, row in enumerate(islice(rows, file.n_rows)):
                 yield make_event(self._job, row, f"{file.sha256}\n{number}", commit.committed or self._time_of_run)
 
 

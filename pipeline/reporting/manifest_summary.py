@@ -18,6 +18,10 @@ _SAMPLE_COLUMNS = [
 ]
 
 
+SUMMARY_COLUMNS = tuple(dict.fromkeys([*_FAILURE_COLUMNS, *_SAMPLE_COLUMNS, *(f"seconds_{phase}" for phase in PHASES)]))
+"""The columns of the manifest that a summary is made from."""
+
+
 @dataclass
 class ManifestSummary:
     """Counts, times and sampled rows of a manifest.
@@ -41,7 +45,7 @@ class ManifestSummary:
     sample_step: int = 1
 
     def add(self, table: pa.Table) -> None:
-        """Add a table with the schema `pipeline.runs.MANIFEST_SCHEMA`."""
+        """Add a table with `SUMMARY_COLUMNS` of `pipeline.runs.MANIFEST_SCHEMA`."""
         done = pc.equal(table["status"], "ok")
         has_result = pc.is_in(table["status"], pa.array(RESULT_STATUSES))
         self._sample(table.select(_SAMPLE_COLUMNS).filter(done))

@@ -15,7 +15,12 @@ from pipeline.reporting.defaults import DEFAULT_REPORT_PHOTOS
 from pipeline.reporting.error_curve import plot_error_curve
 from pipeline.reporting.evaluation_result import read_evaluation
 from pipeline.reporting.evaluation_table import tabulate_evaluation
-from pipeline.reporting.manifest_summary import MAX_LISTED, ManifestSummary, summarize_manifest
+from pipeline.reporting.manifest_summary import (
+    MAX_LISTED,
+    SUMMARY_COLUMNS,
+    ManifestSummary,
+    summarize_manifest,
+)
 from pipeline.reporting.patch_nll_plot import plot_patch_nll
 from pipeline.reporting.report_photos import load_report_photos
 from pipeline.reporting.templates import render_page
@@ -40,7 +45,7 @@ def write_report(run: RunPaths, max_photos: int = DEFAULT_REPORT_PHOTOS) -> str:
     require_run(run)
     run_json = json.loads(read(run.run_json))
     transport = load_map_of_run(run)
-    summary = summarize_manifest(iter_manifest_tables(run))
+    summary = summarize_manifest(iter_manifest_tables(run, SUMMARY_COLUMNS))
     photos = load_report_photos(summary.sampled_rows, run_json["job"], max_photos)
     missing = iter_missing_inputs(run)
     first_missing = list(islice(missing, MAX_LISTED))

@@ -5,9 +5,10 @@ They hold for the bytes of an input, whatever map is applied later; an input tha
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from itertools import groupby
+from operator import itemgetter
 
 from pipeline.errors import RunError
 from pipeline.review.decision_file import Decision
@@ -15,10 +16,10 @@ from pipeline.runs import (
     Finding,
     Problem,
     RunPaths,
+    ShardSet,
     iter_missing_inputs,
     list_numbered_files,
-    read_commit,
-    read_manifest_file,
+    read_shard_rows,
 )
 from pipeline.storage import create_if_absent, read
 
@@ -123,14 +124,14 @@ def find_overruled_rows(run: RunPaths, records: Iterable[DecisionRecord]) -> Ove
     for record in records:
         by_shard[record.shard].append(record)
     overruled, names = dict[int, list[Mapping[str, str]]](), dict[str, int]()
-    for shard, decided in sorted(by_shard.items()):
-        rows = read_shard_rows(run, shard, _COLUMNS)
-        if contradicted := _find_contradicted(rows, decided):
+    for shard, group in groupby(read_shard_rows(run, ShardSet(by_shard), _COLUMNS), itemgetter(0)):
+        rows = [row for _, row in group]
+        if contradicted := _find_contradicted(rows, by_shard[shard]):
             overruled[shard] = contradicted
             names |= {row["file_name"]: shard for row in rows}
     blocked = tuple((name, names[name]) for name in iter_missing_inputs(run) if name in names) if names else ()
     kept = {shard for _, shard in blocked}
-    found = [(shard, rows) for shard, rows in overruled.items() if shard not in kept]
+    found = [(shard, rows) for shard, rows in sorted(overruled.items()) if shard not in kept]
     return OverruledRows(
         tuple(Finding(shard, rows[0]["input_uri"], Problem.OVERRULED) for shard, rows in found),
         tuple((row["output_uri"], row["output_sha256"]) for _, rows in found for row in rows),
@@ -142,15 +143,6 @@ def _find_contradicted(rows: Iterable[Mapping[str, str]], decided: Iterable[Deci
     """Return the rows with another outcome than decided; those of inputs that have changed since are not among them."""
     wrong = {(record.input_uri, record.input_sha256): "ok" if record.is_rejected else "rejected" for record in decided}
     return [row for row in rows if row["status"] == wrong.get((row["input_uri"], row["input_sha256"]))]
-
-
-def read_shard_rows(run: RunPaths, shard: int, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """Read columns of the rows of a shard; none if it is not committed: not processed yet, or requeued."""
-    try:
-        files = read_commit(run, shard)
-    except FileNotFoundError:
-        return []
-    return [row for file in files for row in read_manifest_file(run, file).select(columns).to_pylist()]
 
 
 def _read_records(uri: str) -> dict[str, DecisionRecord]:

@@ -6,8 +6,8 @@ from typing import Any
 
 from pipeline.errors import ConfigError, RunError
 from pipeline.review.decision_file import Decision, Review, ReviewedPhoto
-from pipeline.review.decision_records import DecisionRecord, read_decision_records, read_shard_rows
-from pipeline.runs import RunPaths, find_last_shards
+from pipeline.review.decision_records import DecisionRecord, read_decision_records
+from pipeline.runs import RunPaths, ShardSet, find_last_shards, read_shard_rows
 
 _COLUMNS = ["input_uri", "input_sha256", "output_sha256", "status"]
 
@@ -21,8 +21,8 @@ def match_decisions(run: RunPaths, review: Review) -> dict[str, DecisionRecord]:
     """
     decided = {photo.input: photo for photo in review.photos if photo.decision is not Decision.UNDECIDED}
     shards = find_last_shards(run, decided)
-    needed = sorted({shards[uri] for uri in decided if uri in shards})
-    rows = {(shard, row["input_uri"]): row for shard in needed for row in read_shard_rows(run, shard, _COLUMNS)}
+    needed = ShardSet(shards.values())
+    rows = {(shard, row["input_uri"]): row for shard, row in read_shard_rows(run, needed, _COLUMNS)}
     before = read_decision_records(run)
     found = {}
     for uri, photo in decided.items():

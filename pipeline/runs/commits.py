@@ -1,17 +1,27 @@
 """The commits of a run: one create-only file for each shard, which names the shard's manifest files."""
 
+import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from functools import partial
+
+import numpy as np
+import numpy.typing as npt
 
 from pipeline.errors import RunError
 from pipeline.runs.lease import check_lease
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.plan import count_planned_images
-from pipeline.storage import create_if_absent, iter_names, prefetch_map, read, sha256_hex, utc_timestamp
+from pipeline.runs.shard_counts import ShardCounts
+from pipeline.runs.shard_set import Numbers, ShardSet
+from pipeline.storage import create_if_absent, iter_etags, prefetch_map, read, sha256_hex, utc_timestamp
 
-_READ_THREADS, _MAX_COMMITS_AHEAD = 16, 1000  # reading one commit over a network takes tens of milliseconds
+_READ_THREADS, _MAX_BATCH = 16, 32  # reading one commit over a network takes tens of milliseconds
+
+_COMMIT_NAME, _MD5 = re.compile(r"(\d{5}|[1-9]\d{5,17})\.json"), re.compile("[0-9a-f]{32}")
+_DIGEST_BYTES = 16
 
 _NOT_COMMITTED = {"committed": False}
 
@@ -67,6 +77,46 @@ class ShardCommit:
     committed: str | None
     sha256: str
 
+    @property
+    def n_rows(self) -> int:
+        """The number of its rows, whatever their status."""
+        return sum(file.n_rows for file in self.files)
+
+    @property
+    def n_results(self) -> int:
+        """The number of its rows with a result."""
+        return sum(file.ok + file.rejected for file in self.files)
+
+
+@dataclass(frozen=True)
+class CommitListing:
+    """The committed shards of a run, with what the listing itself shows of their commits.
+
+    Attributes:
+        shards: their numbers.
+        digests: MD5 of each commit, as rows of two 64-bit halves, in the order of `shards`; rows of zeros where it is
+            not known, and None if none is: only the listings of S3 have them, as ETags.
+    """
+
+    shards: ShardSet
+    digests: npt.NDArray[np.uint64] | None
+
+    def only(self, shards: ShardSet) -> "CommitListing":
+        """Return the part of the listing that has these shards."""
+        kept = self.shards & shards
+        positions, _ = self.shards.positions(kept.numbers)
+        return CommitListing(kept, None if self.digests is None else self.digests[positions])
+
+    def proves(self, numbers: Numbers, commits: Sequence[bytes]) -> npt.NDArray[np.bool_]:
+        """Return for each of some shards whether the listing proves that its commit has these bytes."""
+        if self.digests is None or not commits:
+            return np.zeros(len(numbers), bool)
+        digests = b"".join(hashlib.md5(data, usedforsecurity=False).digest() for data in commits)
+        positions, is_listed = self.shards.positions(numbers)
+        is_same = self.digests[positions] == np.frombuffer(digests, np.uint64).reshape(-1, 2)
+        proven: npt.NDArray[np.bool_] = is_listed & is_same.all(axis=1)
+        return proven
+
 
 _FIELD_NAMES = tuple(each.name for each in fields(ManifestFile) if not each.metadata)  # a newer version may write more
 _DEFAULTS = {"rejected": 0, "untouched": 0}  # of what commits of earlier versions lack
@@ -89,37 +139,54 @@ def commit(run: RunPaths, shard: int, files: Sequence[ManifestFile]) -> bool:
     return create_if_absent(run.commit(shard), json.dumps(record, sort_keys=True).encode())
 
 
-def list_committed_shards(run: RunPaths) -> set[int]:
+def list_committed_shards(run: RunPaths) -> ShardSet:
     """List the numbers of the committed shards; only names are read."""
-    return {
-        int(name.removesuffix(".json"))
-        for name in iter_names(run.commit())
-        if name.endswith(".json") and name[0] != "."
-    }
+    return list_commits(run).shards
 
 
-def count_uncommitted_images(run: RunPaths) -> dict[int, int]:
+def list_commits(run: RunPaths) -> CommitListing:
+    """List the commits of a run, with what the listing itself shows of their contents."""
+    numbers, digests, n_known = array("q"), bytearray(), 0
+    for name, etag in iter_etags(run.commit()):
+        if match := _COMMIT_NAME.fullmatch(name):
+            numbers.append(int(match[1]))
+            is_digest = _MD5.fullmatch(etag) is not None
+            digests += bytes.fromhex(etag) if is_digest else bytes(_DIGEST_BYTES)
+            n_known += is_digest
+    found = np.frombuffer(numbers, np.int64)
+    shards, first = np.unique(found, return_index=True)
+    if not n_known:
+        return CommitListing(ShardSet(shards), None)
+    return CommitListing(ShardSet(shards), np.frombuffer(digests, np.uint64).reshape(-1, 2)[first])
+
+
+def count_uncommitted_images(run: RunPaths) -> ShardCounts:
     """Count the images of every planned shard without a commit, by shard number."""
-    done = list_committed_shards(run)
-    return {number: images for number, images in count_planned_images(run).items() if number not in done}
+    planned = count_planned_images(run)
+    return planned.only(planned.shards - list_committed_shards(run))
 
 
-def iter_commits(run: RunPaths) -> Iterator[tuple[int, list[ManifestFile]]]:
-    """Iterate over the committed shards in order, each with its manifest files.
+def read_commits(run: RunPaths, shards: Numbers) -> Iterator[tuple[int, bytes | None]]:
+    """Read the commits of shards, in the given order; several are read in parallel.
 
-    Raises:
-        RunError: a file is not a commit.
+    Returns:
+        The number of each shard, and the bytes of its commit; None if it is not committed.
     """
-    return read_commits(run, list_committed_shards(run))
+
+    def read_batch(batch: Numbers) -> list[bytes | None]:
+        return [_read_if_there(run.commit(shard)) for shard in batch.tolist()]
+
+    size = max(1, min(_MAX_BATCH, len(shards) // (4 * _READ_THREADS)))  # handing a batch to a thread takes time too
+    batches = (shards[start : start + size] for start in range(0, len(shards), size))
+    for batch, found in prefetch_map(read_batch, batches, _READ_THREADS, 4 * _READ_THREADS):
+        yield from zip(batch.tolist(), found, strict=True)
 
 
-def read_commits(run: RunPaths, shards: Iterable[int]) -> Iterator[tuple[int, list[ManifestFile]]]:
-    """Read the commits of the given shards in order, each with its manifest files; several are read in parallel.
-
-    Raises:
-        RunError: a file is not a commit.
-    """
-    return prefetch_map(partial(read_commit, run), sorted(shards), _READ_THREADS, _MAX_COMMITS_AHEAD)
+def _read_if_there(uri: str) -> bytes | None:
+    try:
+        return read(uri)
+    except FileNotFoundError:
+        return None
 
 
 def read_commit(run: RunPaths, shard: int) -> list[ManifestFile]:
@@ -139,7 +206,15 @@ def read_shard_commit(run: RunPaths, shard: int) -> ShardCommit:
         FileNotFoundError: the shard is not committed.
         RunError: the file is not a commit.
     """
-    data = read(run.commit(shard))
+    return parse_commit(run, shard, read(run.commit(shard)))
+
+
+def parse_commit(run: RunPaths, shard: int, data: bytes) -> ShardCommit:
+    """Return what the bytes of a shard's commit mean.
+
+    Raises:
+        RunError: they are no commit.
+    """
     try:
         record = json.loads(data)
         files = [{name: (_DEFAULTS | file)[name] for name in _FIELD_NAMES} for file in record["files"]]

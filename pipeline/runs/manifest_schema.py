@@ -1,6 +1,11 @@
 """The columns of the manifest: one row for every input image."""
 
+from collections.abc import Sequence
+from functools import cache
+
 import pyarrow as pa
+
+from pipeline.errors import RunError
 
 MANIFEST_VERSION = "1"
 """The version of what the columns mean; adding or dropping a column does not change it."""
@@ -71,14 +76,53 @@ MANIFEST_SCHEMA = pa.schema(
 )
 
 
-def conform_to_schema(table: pa.Table) -> pa.Table:
+def conform_to_schema(table: pa.Table, columns: Sequence[str] | None = None) -> pa.Table:
     """Give a table the columns of `MANIFEST_SCHEMA`.
 
     Columns that an older version lacks become null; those that a newer version added are dropped.
+
+    Args:
+        table: the table.
+        columns: names of the columns that it is to have; None for all.
     """
-    if table.schema.equals(MANIFEST_SCHEMA, check_metadata=True):
+    schema = MANIFEST_SCHEMA if columns is None else _select_fields(tuple(columns))
+    if table.schema.equals(schema, check_metadata=True):
         return table  # a cast copies nothing, but takes twice as long as reading the file
-    for field in MANIFEST_SCHEMA:
+    for field in schema:
         if field.name not in table.column_names:
             table = table.append_column(field, pa.nulls(len(table), field.type))
-    return table.select(MANIFEST_SCHEMA.names).cast(MANIFEST_SCHEMA)
+    return table.select(schema.names).cast(schema)
+
+
+@cache
+def _select_fields(columns: tuple[str, ...]) -> pa.Schema:
+    return pa.schema([MANIFEST_SCHEMA.field(name) for name in columns], MANIFEST_SCHEMA.metadata)
+
+
+def check_manifest_version(schema: pa.Schema, uri: str) -> None:
+    """Check that the columns of a file mean what they mean in this version.
+
+    Args:
+        schema: the schema of the file.
+        uri: the file.
+
+    Raises:
+        RunError: they do not.
+    """
+    version = (schema.metadata or {}).get(VERSION_KEY, MANIFEST_VERSION.encode()).decode(errors="replace")
+    if version != MANIFEST_VERSION:
+        raise RunError(f"{uri} has rows of manifest version {version}; this deepot reads version {MANIFEST_VERSION}")
+
+
+def check_known_columns(schema: pa.Schema, uri: str) -> None:
+    """Check that a file has no columns which this version would lose if it wrote the rows again.
+
+    Args:
+        schema: the schema of the file.
+        uri: the file.
+
+    Raises:
+        RunError: it has such columns.
+    """
+    if unknown := [name for name in schema.names if name not in MANIFEST_SCHEMA.names]:
+        raise RunError(f"{uri} has columns of a newer version of deepot ({', '.join(unknown)}): compact with that one")

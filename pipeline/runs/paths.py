@@ -62,6 +62,10 @@ class RunPaths:
         """Return the URI of a manifest file, or of their folder without a name."""
         return join_uri(self.uri, "manifest", name).rstrip("/")
 
+    def segment(self, name: str = "") -> str:
+        """Return the URI of a segment's rows or index, or of the folder of segments without a name."""
+        return join_uri(self.uri, "segments", name).rstrip("/")
+
     @property
     def record(self) -> str:
         """record/: the preservation events of its photos, one file per shard."""

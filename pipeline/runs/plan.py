@@ -1,15 +1,18 @@
 """The plan of a run: numbered files of numbered shards, read as streams and never changed."""
 
-from collections import Counter
 from collections.abc import Collection, Iterator
 from itertools import chain
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.runs.numbered_files import iter_parquet_batches, list_numbered_files
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.plan_file import count_images_in_plan_file, read_shards
+from pipeline.runs.shard_counts import ShardCounts
+from pipeline.runs.shard_set import ShardSet
 from pipeline.runs.sharding import Shard
 from pipeline.storage import delete, exists
 
@@ -26,12 +29,10 @@ def read_plan(run: RunPaths) -> Iterator[Shard]:
     return chain.from_iterable(map(read_shards, list_plan_files(run)))
 
 
-def count_planned_images(run: RunPaths) -> dict[int, int]:
+def count_planned_images(run: RunPaths) -> ShardCounts:
     """Count the images of every planned shard, by shard number; empty if there is no plan yet."""
-    found: dict[int, int] = {}
-    for uri in list_plan_files(run):
-        found |= count_images_in_plan_file(uri)
-    return found
+    counts = map(count_images_in_plan_file, list_plan_files(run))
+    return ShardCounts((each.shards.numbers, each.images) for each in counts)
 
 
 def find_last_shards(run: RunPaths, uris: Collection[str]) -> dict[str, int]:
@@ -54,20 +55,24 @@ def iter_shards_by_descending_cost(run: RunPaths, numbers: Collection[int]) -> I
     the rest; within a class they come in the order of their numbers. So the plan is read a few times and never held
     in memory.
     """
-    shard_costs = Counter[int]()
+    wanted = numbers if isinstance(numbers, ShardSet) else ShardSet(numbers)
+    cost_classes = _classify_by_cost(run, wanted)
+    for cost_class in np.unique(cost_classes):
+        group = ShardSet(wanted.numbers[cost_classes == cost_class])
+        for plan_file in list_plan_files(run):
+            yield from read_shards(plan_file, group)
+
+
+def _classify_by_cost(run: RunPaths, wanted: ShardSet) -> npt.NDArray[np.int8]:
+    """Return the class of each shard: the number of bits of the highest cost divided by its own, or the last class."""
+    costs = np.zeros(len(wanted), np.int64)
     for plan_file in list_plan_files(run):
         for batch in iter_parquet_batches(plan_file, ["shard", "cost"]):
-            sums = pa.Table.from_batches([batch]).group_by("shard").aggregate([("cost", "sum")])
-            shard_costs.update(dict(zip(sums["shard"].to_pylist(), sums["cost_sum"].to_pylist(), strict=True)))
-    costs = {number: shard_costs[number] for number in numbers}
-    largest = max(costs.values(), default=0)
-    classes: list[list[int]] = [[] for _ in range(_COST_CLASSES)]
-    for number, cost in costs.items():
-        classes[min(_COST_CLASSES, (largest // max(cost, 1)).bit_length()) - 1].append(number)
-    for group in filter(None, classes):
-        wanted = pa.array(group, pa.int32())
-        for plan_file in list_plan_files(run):
-            yield from read_shards(plan_file, wanted)
+            positions, is_wanted = wanted.positions(batch.column("shard").to_numpy())
+            np.add.at(costs, positions[is_wanted], batch.column("cost").to_numpy()[is_wanted])
+    quotients = costs.max(initial=0) // np.maximum(costs, 1)
+    classes: npt.NDArray[np.int8] = np.minimum(np.frexp(quotients)[1], _COST_CLASSES).astype(np.int8)
+    return classes
 
 
 def clear_success_marker(run: RunPaths) -> None:

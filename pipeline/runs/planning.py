@@ -1,22 +1,25 @@
 """Extending the plan of a run by what a listing has that earlier plans have not."""
 
-import heapq
 import io
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 
 from pipeline.errors import RunError
+from pipeline.runs.lazy_merge import merge_lazily
 from pipeline.runs.missing_inputs import PresenceTracker
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.plan import clear_success_marker, count_planned_images, list_plan_files
-from pipeline.runs.plan_file import read_entries, write_shards
+from pipeline.runs.plan_file import read_entries, read_first_key, write_shards
 from pipeline.runs.sharding import Shard, split_into_shards
 from pipeline.runs.unwritable_names import UnwritableNames
-from pipeline.storage import Entry, create_if_absent
+from pipeline.storage import Entry, create_if_absent, prefetch_map
 
 _IMAGES_PER_PLAN_FILE = 1_000_000  # about 50 MB
+_MAX_ROWS_HELD, _MAX_BATCH_ROWS, _MIN_BATCH_ROWS = 100_000, 2_000, 100  # of plan files that are merged
+_READ_THREADS = 8
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,8 @@ def extend_plan(
     """
     found, new, tracker = Counter[str](), Counter[str](), PresenceTracker(run)
     plan_files = list_plan_files(run)
-    first_shard = max(count_planned_images(run), default=-1) + 1
-    planned = heapq.merge(*map(read_entries, plan_files), key=_entry_key)
+    first_shard = int(count_planned_images(run).shards.numbers.max(initial=-1)) + 1
+    planned = _merge_plan_files(plan_files)
     new_entries = _filter_new_entries(_count_entries(entries, found), planned, tracker, valid_shards)
     shards = split_into_shards(_count_entries(new_entries, new), images_per_shard, first_shard)
     last_shard = _write_plan_files(run, shards, len(plan_files) + 1, first_shard)
@@ -104,8 +107,16 @@ def _take_images(shards: Iterator[Shard], images: int) -> Iterator[Shard]:
             return
 
 
-def _entry_key(row: tuple[Entry, int]) -> str:
-    return row[0].key
+def _merge_plan_files(uris: Sequence[str]) -> Iterator[tuple[Entry, int]]:
+    """Stream the images of plan files in the order of their keys.
+
+    The files of one listing follow each other, so that few are open at a time. Those of many listings are open at once,
+    with the fewer images held of each the more there are.
+    """
+    batch_rows = min(_MAX_BATCH_ROWS, max(_MIN_BATCH_ROWS, _MAX_ROWS_HELD // max(1, len(uris))))
+    first_keys = prefetch_map(read_first_key, uris, _READ_THREADS)
+    streams = [(key, partial(read_entries, uri, None, batch_rows)) for uri, key in first_keys if key is not None]
+    return merge_lazily(streams, lambda row: row[0].key)
 
 
 def _filter_new_entries(

@@ -3,20 +3,22 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 from typing import Any
 
-from pipeline.errors import ContainerError, ImageError, RunError, StorageError
-from pipeline.runs.commits import ManifestFile, list_committed_shards, read_commit
-from pipeline.runs.manifest import parse_manifest_file, read_manifest_file
+from pipeline.errors import ContainerError, ImageError, StorageError
+from pipeline.runs.commits import list_commits
+from pipeline.runs.committed_rows import read_shard_rows
+from pipeline.runs.manifest import parse_manifest_file
 from pipeline.runs.manifest_schema import RESULT_STATUSES
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.plan import clear_success_marker, count_planned_images, find_last_shards
+from pipeline.runs.segments import Unreadable, iter_shard_commits
+from pipeline.runs.shard_set import ShardSet
 from pipeline.sources import read_photo
-from pipeline.storage import delete, prefetch_map, read, sha256_hex
+from pipeline.storage import delete, read, sha256_hex
 
-_READ_THREADS, _MAX_SHARDS_AHEAD = 8, 1000
-_COLUMNS_TO_CHECK = ["status", "output_uri", "output_sha256", "retriable", "input_uri"]
+COLUMNS_TO_CHECK = ("status", "output_uri", "output_sha256", "retriable", "input_uri")
+"""The columns of a row that `find_row_problem` needs, besides its shard."""
 
 
 class Problem(StrEnum):
@@ -26,6 +28,7 @@ class Problem(StrEnum):
     CHECKSUM_MISMATCH = "its SHA-256 differs from the one in its manifest row"
     NOT_AS_COMMITTED = "it is not the file that was committed"
     COMMIT_MISSING = "the commit of this shard is missing, although _SUCCESS.json counts its images"
+    SEGMENT_BROKEN = "it is missing or not the file that was written, and holds rows of many shards"
     UNREADABLE = "storage cannot read it, so nothing is known about it"
     RETRIABLE = "it failed, and another attempt may succeed"
     OVERRULED = "a review has decided otherwise"
@@ -41,8 +44,8 @@ class Finding:
     """A row, or a file of the run, with a problem.
 
     Attributes:
-        shard: the shard that it belongs to.
-        uri: the object; for a failed row, the input.
+        shard: the shard that it belongs to; -1 for a segment.
+        uri: the object; for a failed row, the input; for a segment, its index.
         problem: what is wrong.
     """
 
@@ -64,9 +67,14 @@ def find_retriable_failures(run: RunPaths) -> tuple[Finding, ...]:
 
     Images that a later shard has planned again do not count. Manifest files without failed rows are not read.
     """
-    shards = sorted(list_committed_shards(run))
-    pairs = prefetch_map(partial(_find_shard_failures, run), shards, _READ_THREADS, _MAX_SHARDS_AHEAD)
-    found = [finding for _, shard_findings in pairs for finding in shard_findings]
+    commits = iter_shard_commits(run, list_commits(run), _leave_to_verify)
+    failed = ShardSet(shard for shard, commit in commits if any(file.failed for file in commit.files))
+    rows = read_shard_rows(run, failed, ["status", "retriable", "input_uri"], _leave_to_verify)
+    found = [
+        Finding(shard, row["input_uri"], Problem.RETRIABLE)
+        for shard, row in rows
+        if row["status"] == "failed" and row["retriable"]
+    ]
     latest_shards = find_last_shards(run, {finding.uri for finding in found}) if found else {}
     return tuple(finding for finding in found if latest_shards.get(finding.uri, finding.shard) <= finding.shard)
 
@@ -79,23 +87,16 @@ def requeue_shards(run: RunPaths, findings: Iterable[Finding]) -> RequeueResult:
     Raises:
         StorageError: a commit cannot be removed.
     """
-    shards = {finding.shard for finding in findings if finding.problem is not Problem.UNREADABLE}
+    findings = tuple(findings)
+    broken = [finding.uri for finding in findings if finding.problem is Problem.SEGMENT_BROKEN]
+    shards = {finding.shard for finding in findings if finding.problem is not Problem.UNREADABLE} - {-1}
     if shards:
         clear_success_marker(run)  # before the commits, so that the run never looks complete without them
     for shard in sorted(shards):
         delete(run.commit(shard))
-    images = count_planned_images(run)
-    return RequeueResult(len(shards), sum(images.get(shard, 0) for shard in shards))
-
-
-def read_rows_to_check(run: RunPaths, shard: int, file: ManifestFile) -> list[dict[str, Any]]:
-    """Read the rows of a manifest file, with the columns that `find_row_problem` needs.
-
-    Raises:
-        FileNotFoundError: the file is missing.
-        RunError: it is not the file that was committed.
-    """
-    return [row | {"shard": shard} for row in read_manifest_file(run, file).select(_COLUMNS_TO_CHECK).to_pylist()]
+    for index in broken:
+        delete(index)  # after the commits of the shards whose rows were only there
+    return RequeueResult(len(shards), count_planned_images(run).only(ShardSet(shards)).total)
 
 
 def read_uncommitted_rows(uri: str) -> list[dict[str, Any]]:
@@ -105,24 +106,20 @@ def read_uncommitted_rows(uri: str) -> list[dict[str, Any]]:
         FileNotFoundError: the file is missing.
         RunError: it is not a manifest file of a version that this deepot reads.
     """
-    return [row | {"shard": -1} for row in parse_manifest_file(uri, read(uri)).select(_COLUMNS_TO_CHECK).to_pylist()]
+    return [row | {"shard": -1} for row in parse_manifest_file(uri, read(uri), COLUMNS_TO_CHECK).to_pylist()]
 
 
-def _find_shard_failures(run: RunPaths, shard: int) -> list[Finding]:
-    """Find the failures of one shard; none if its manifest cannot be read, which `deepot verify` reports."""
-    try:
-        files = [file for file in read_commit(run, shard) if file.failed]
-        rows = [row for file in files for row in read_rows_to_check(run, shard, file)]
-    except (FileNotFoundError, RunError):
-        return []
-    return [finding for row in rows if row["status"] == "failed" and (finding := find_row_problem(row))]
+def _leave_to_verify(unreadable: Unreadable) -> None:
+    """Go on without a file that is missing or has changed, which `deepot verify` reports."""
+    if isinstance(unreadable.error, StorageError):
+        raise unreadable.error
 
 
 def find_row_problem(row: dict[str, Any]) -> Finding | None:
     """Check a manifest row: read its result and compare the SHA-256, or see whether its failure is retriable.
 
     Args:
-        row: a row of `read_rows_to_check`.
+        row: a row with `COLUMNS_TO_CHECK` and its shard.
 
     Returns:
         What is wrong; None if nothing is.

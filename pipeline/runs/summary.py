@@ -1,16 +1,20 @@
 """The totals of a run, and _SUCCESS.json of a complete one."""
 
 import json
+from array import array
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from pipeline.errors import RunError
-from pipeline.runs.commits import list_committed_shards, read_commits
+from pipeline.runs.commits import CommitListing, list_commits
 from pipeline.runs.missing_inputs import iter_missing_inputs, list_presence_files
 from pipeline.runs.paths import RunPaths, require_run
 from pipeline.runs.plan import clear_success_marker, list_plan_files
 from pipeline.runs.plan_file import count_images_in_plan_file
+from pipeline.runs.segments import iter_shard_commits
+from pipeline.runs.shard_counts import ShardCounts
+from pipeline.runs.shard_set import ShardSet
 from pipeline.storage import utc_timestamp, write
 
 
@@ -95,8 +99,8 @@ class RunProgress:
 
     def _reset(self) -> None:
         self._plan_files: set[str] = set()
-        self._images_per_shard: dict[int, int] = {}
-        self._committed: set[int] = set()
+        self._images_per_shard = ShardCounts()
+        self._committed = ShardSet()
         self._presence_files, self._n_missing = list[tuple[int, str]](), 0
         self._status_counts, self._error_codes = Counter[str](), Counter[str]()
 
@@ -107,39 +111,42 @@ class RunProgress:
             RunError: the folder is not that of a run.
         """
         require_run(self._run)
-        committed = list_committed_shards(self._run)
-        if not self._committed <= committed:
+        listing = list_commits(self._run)
+        if not self._committed <= listing.shards:
             self._reset()  # shards were requeued
         self._read_new_plan_files()
-        self._read_commits(committed - self._committed)
+        self._read_commits(listing.only(listing.shards - self._committed))
         counts = self._status_counts
         return RunSummary(
             self._run.uri,
-            sum(self._images_per_shard.values()),
+            self._images_per_shard.total,
             counts["ok"],
             counts["skipped"],
             counts["failed"],
             dict(sorted(self._error_codes.items())),
-            complete=bool(self._images_per_shard) and set(self._images_per_shard) == self._committed,
+            complete=bool(self._images_per_shard) and self._images_per_shard.shards == self._committed,
             missing=self._n_missing,
             rejected=counts["rejected"],
             untouched=counts["untouched"],
         )
 
     def _read_new_plan_files(self) -> None:
-        for uri in list_plan_files(self._run):
-            if uri not in self._plan_files:
-                self._images_per_shard |= count_images_in_plan_file(uri)
-                self._plan_files.add(uri)
+        new = [uri for uri in list_plan_files(self._run) if uri not in self._plan_files]
+        counts = [self._images_per_shard, *map(count_images_in_plan_file, new)] if new else []
+        if counts:
+            self._images_per_shard = ShardCounts((each.shards.numbers, each.images) for each in counts)
+        self._plan_files.update(new)
         if (presence_files := list_presence_files(self._run)) != self._presence_files:
             self._presence_files, self._n_missing = presence_files, sum(1 for _ in iter_missing_inputs(self._run))
 
-    def _read_commits(self, shards: set[int]) -> None:
-        for number, files in read_commits(self._run, shards):
-            self._committed.add(number)
-            for file in files:
+    def _read_commits(self, listing: CommitListing) -> None:
+        found = array("q")
+        for number, commit in iter_shard_commits(self._run, listing):
+            found.append(number)
+            for file in commit.files:
                 self._status_counts.update({name: getattr(file, name) for name in _COUNTED})
                 self._error_codes.update(file.codes)
+        self._committed |= ShardSet(found)
 
 
 def summarize_run(run: RunPaths) -> RunSummary:

@@ -15,6 +15,7 @@ from pipeline.review import list_rejected_inputs, record_decisions
 from pipeline.runs import (
     PlanSummary,
     RunSummary,
+    ShardCounts,
     UnwritableNamesCounter,
     check_case_collisions,
     claim_output,
@@ -35,6 +36,7 @@ from pipeline.stages.job_context import JobContext, RunOptions, open_run
 from pipeline.stages.map_check import check_map
 from pipeline.stages.preparation import prepare_run
 from pipeline.stages.session import worker_session
+from pipeline.stages.shard_folding import compact_after_run, shard_folder
 from pipeline.stages.shard_scheduler import ShardScheduler
 from pipeline.stages.shared_storage import mark_run
 from pipeline.storage import Entry, exists
@@ -87,7 +89,7 @@ def _list_input(context: JobContext, passed_over: PassedOver | None = None) -> I
 def plan_reapply(context: JobContext) -> PlanSummary:
     """Plan the photos that have results of an earlier map, and still exist, once more for the latest map."""
     latest = load_or_fit_map(context).sha256
-    uptodate_shards = find_shards_of_map(context.run, latest) | set(count_uncommitted_images(context.run))
+    uptodate_shards = find_shards_of_map(context.run, latest) | count_uncommitted_images(context.run).shards
     entries = _list_input(context)
     with hold_lease(context.run):
         return extend_plan(context.run, entries, context.job.compute.images_per_shard, uptodate_shards)
@@ -126,9 +128,10 @@ def apply_job(context: JobContext) -> RunSummary:
     if uncommitted:
         clear_success_marker(context.run)  # another driver may have finished before the rest was planned
         config = _claim_output(context, transport)
-        context.options.progress.begin("apply", sum(uncommitted.values()))
+        context.options.progress.begin("apply", uncommitted.total)
         done_now = _process_shards(context, config, uncommitted)
         context.options.progress.end()
+        compact_after_run(context.run)
     return finalize_run(context.run, done_now, time.perf_counter() - started)
 
 
@@ -152,18 +155,20 @@ def _claim_output(context: JobContext, transport: TransportMap) -> WorkerConfig:
     )
 
 
-def _process_shards(context: JobContext, config: WorkerConfig, uncommitted: dict[int, int]) -> int:
+def _process_shards(context: JobContext, config: WorkerConfig, uncommitted: ShardCounts) -> int:
     """Process shards on workers; returns the number of images that this call committed."""
     job, run, options = context.job, context.run, context.options
     with (
         hold_lease(run),
         worker_session(job, options) as session,
-        session.worker_pool(job, options.allow_code, sum(uncommitted.values())) as pool,
+        session.worker_pool(job, options.allow_code, uncommitted.total) as pool,
         mark_run(context, config.output, config.map_uri) as storage,
+        shard_folder(run) as folder,
     ):
         pool.configure(replace(config, storage=storage), len(uncommitted))
-        progress = RemainingGauge(options.progress, sum(uncommitted.values()))
-        return ShardScheduler(run, pool, progress).run_shards(iter_shards_by_descending_cost(run, uncommitted))
+        progress = RemainingGauge(options.progress, uncommitted.total)
+        scheduler = ShardScheduler(run, pool, progress, folder.add)
+        return scheduler.run_shards(iter_shards_by_descending_cost(run, uncommitted.shards))
 
 
 def run_job(job: Job, options: RunOptions | None = None) -> RunSummary:

@@ -93,7 +93,7 @@ def fit_map(context: JobContext, result_folders: Sequence[str], *, relist: bool)
         def start_workers() -> MomentsTaskExecutor:
             session = workers.enter_context(worker_session(job, options))
             n_calibration = sum(len(task.shard.entries) for task in tasks)
-            n_photos = n_calibration + sum(count_uncommitted_images(context.run).values())
+            n_photos = n_calibration + count_uncommitted_images(context.run).total
             pool = workers.enter_context(session.worker_pool(job, options.allow_code, n_photos))
             storage = workers.enter_context(mark_calibration(context, tasks, result_folders))
             return storage.check_first(partial(pool.map_unordered, on_worker_death=make_crash_result))

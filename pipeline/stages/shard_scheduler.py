@@ -4,7 +4,7 @@ import heapq
 import logging
 import math
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -64,8 +64,22 @@ class ShardScheduler:
     A shard with images that storage refused is committed once storage has granted another, or in the end.
     """
 
-    def __init__(self, run: RunPaths, pool: ShardPool, progress: Progress) -> None:
-        self._run, self._pool, self._progress = run, pool, progress
+    def __init__(
+        self,
+        run: RunPaths,
+        pool: ShardPool,
+        progress: Progress,
+        on_commit: Callable[[int], object] = lambda shard: None,
+    ) -> None:
+        """Begin with nothing in progress.
+
+        Args:
+            run: the run.
+            pool: the workers.
+            progress: is advanced by every image.
+            on_commit: called with the number of each shard that is committed here, by several threads.
+        """
+        self._run, self._pool, self._progress, self._on_commit = run, pool, progress, on_commit
         self._states: dict[int, _ShardState] = {}
         self._crash_counts: Counter[int] = Counter()
         self._quarantine: deque[WorkItem] = deque()
@@ -235,6 +249,7 @@ class ShardScheduler:
             return 0
         counts = {name: sum(getattr(part, name) for part in manifest_files) for name in _COUNTS}
         log.info("shard %d is committed", shard, extra={"shard": shard} | counts)
+        self._on_commit(shard)
         return sum(manifest_file.n_rows for manifest_file in manifest_files)
 
 

@@ -7,7 +7,7 @@ from .filenames import (
     unescape_hashes,
 )
 from .folder_set import FolderSet
-from .folders import delete_folder, exists, iter_names, list_names, sync_folder
+from .folders import delete_folder, exists, iter_etags, iter_names, list_names, sync_folder
 from .listing import iter_files, list_objects
 from .objects import (
     create_if_absent,
@@ -24,6 +24,7 @@ from .objects import (
     supports_conditional_create,
     utc_timestamp,
     write,
+    write_file,
     write_unsynced,
 )
 from .prefetch import prefetch_map
@@ -61,6 +62,7 @@ __all__ = [
     "is_case_insensitive",
     "is_local_path",
     "is_temporary_name",
+    "iter_etags",
     "iter_files",
     "iter_names",
     "join_uri",
@@ -86,5 +88,6 @@ __all__ = [
     "utc_timestamp",
     "with_usual_protocol",
     "write",
+    "write_file",
     "write_unsynced",
 ]

@@ -17,6 +17,15 @@ def iter_names(folder: str) -> Iterator[str]:
     yield from store.list_names(path)
 
 
+def iter_etags(folder: str) -> Iterator[tuple[str, str]]:
+    """Stream the names of `list_names`, each with its ETag if the store's listing has such hashes of contents; else "".
+
+    The MD5 of an object's contents as its ETag proves that it has these contents. Some objects have another ETag.
+    """
+    store, path = with_retries(resolve_store)(folder)
+    yield from store.list_etags(path)
+
+
 @with_retries
 def exists(uri: str) -> bool:
     """Whether there is an object or a folder of that name; one request, however many objects lie beside it."""

@@ -130,6 +130,10 @@ class FsspecStore:
             return
         yield from (self._to_key(PurePosixPath(item).name) for item in items)
 
+    def list_etags(self, folder: str) -> Iterator[tuple[str, str]]:
+        """Yield names without ETags: what other stores call so is no hash of the contents."""
+        return ((name, "") for name in self.list_names(folder))
+
     def list_objects(
         self,
         root: str,

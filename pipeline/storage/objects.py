@@ -1,14 +1,18 @@
 """Objects by their URIs: read, written, created and deleted, with retries."""
 
 import hashlib
+import mmap
+import os
 import time
 from datetime import UTC, datetime
+from typing import BinaryIO, cast
 
 from pipeline.errors import StorageError, TooLargeError
 from pipeline.storage.resolve import resolve_store
 from pipeline.storage.retries import with_retries
 from pipeline.storage.store import Entry
 from pipeline.storage.temporary_names import temporary_path
+from pipeline.storage.uris import is_local_path
 
 
 @with_retries
@@ -60,6 +64,30 @@ def write(uri: str, data: bytes, permissions: int | None = None) -> None:
     """
     store, path = resolve_store(uri)
     store.write(path, data, permissions)
+
+
+def write_file(uri: str, file: BinaryIO) -> None:
+    """Create or overwrite an object with the contents of a local file.
+
+    A local object is copied from the file without holding it; other stores get all bytes at once, as their clients
+    repeat requests by reading the body again.
+
+    Args:
+        uri: the object.
+        file: a file that is open for reading and writing.
+
+    Raises:
+        StorageError: it cannot be written, after retries.
+    """
+    file.flush()
+    if is_local_path(uri) and os.fstat(file.fileno()).st_size:  # what is empty cannot be mapped
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            write(uri, cast(bytes, data))
+        return
+    position = file.tell()
+    file.seek(0)
+    write(uri, file.read())
+    file.seek(position)
 
 
 @with_retries

@@ -56,12 +56,17 @@ class S3Store(FsspecStore):
 
     def list_names(self, folder: str) -> Iterator[str]:
         """Yield the names of one level, page by page."""
+        return (name for name, _ in self.list_etags(folder))
+
+    def list_etags(self, folder: str) -> Iterator[tuple[str, str]]:
+        """Yield the names of one level with their ETags, page by page; folders have none."""
         bucket, prefix, _ = self._fs.split_path(folder)
         base = prefix.rstrip("/") + "/" if prefix else ""
         try:
             for page in self._iter_pages(self.to_uri(folder), Bucket=bucket, Prefix=base, Delimiter="/"):
-                found = [each.key for each in page.objects] + [each.rstrip("/") for each in page.folders]
-                yield from (key.removeprefix(base) for key in found if key != base)
+                found = [(each.key, each.etag) for each in page.objects]
+                found += [(each.rstrip("/"), "") for each in page.folders]
+                yield from ((key.removeprefix(base), etag) for key, etag in found if key != base)
         except FileNotFoundError:  # no such bucket
             return
 

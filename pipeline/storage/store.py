@@ -146,6 +146,13 @@ class ObjectStore(Protocol):
     def list_names(self, folder: str) -> Iterator[str]:
         """Stream the names of the objects and folders directly in a folder, in any order; none if it is missing."""
 
+    def list_etags(self, folder: str) -> Iterator[tuple[str, str]]:
+        """Stream the names of `list_names`, each with the ETag of the object as far as the listing itself has it.
+
+        An ETag of 32 hexadecimal digits is the MD5 of the object's contents or of something that changes with them. It
+        is empty for folders, and in stores whose ETags are something else.
+        """
+
     def list_objects(
         self,
         root: str,

@@ -15,7 +15,7 @@ from jobs.console import make_progress
 from pipeline.calibration import calibration_of_run
 from pipeline.errors import ConfigError
 from pipeline.imageio.image_file import decode
-from pipeline.runs.manifest import read_manifest
+from pipeline.runs.committed_rows import read_manifest
 from pipeline.runs.paths import RunPaths
 from tests.support import photos
 from tests.support.image_corpus import PHOTO_KINDS

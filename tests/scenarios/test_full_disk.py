@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import StorageError
 from pipeline.maintenance.verify import VerificationReport, verify_run
 from pipeline.progress import NullProgress
-from pipeline.runs.manifest import read_manifest
+from pipeline.runs.committed_rows import read_manifest
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.requeue import requeue_shards
 from tests.support.in_process_pool import run_in_process

@@ -7,7 +7,7 @@ import pytest
 from pipeline.errors import NothingFoundError
 from pipeline.maintenance.verify import verify_run
 from pipeline.progress import NullProgress
-from pipeline.runs.manifest import read_manifest
+from pipeline.runs.committed_rows import read_manifest
 from pipeline.runs.paths import RunPaths
 from pipeline.stages import RunOptions
 from tests.support.containers import photo_bytes, write_tar, write_zip

@@ -68,7 +68,7 @@ def main(folder, what):
     from PIL import Image
 
     from pipeline.config.loading import parse_job
-    from pipeline.runs.manifest import read_manifest
+    from pipeline.runs.committed_rows import read_manifest
     from pipeline.runs.paths import RunPaths
     from pipeline.stages import RunOptions, run_job
     from tests.support.photos import small_job_config

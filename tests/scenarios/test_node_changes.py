@@ -93,7 +93,7 @@ def main(folder):
     from ray.cluster_utils import Cluster
 
     from pipeline.config.loading import parse_job
-    from pipeline.runs.manifest import read_manifest
+    from pipeline.runs.committed_rows import read_manifest
     from pipeline.runs.paths import RunPaths
     from pipeline.stages import RunOptions, run_job
     from tests.support.photos import write_photos

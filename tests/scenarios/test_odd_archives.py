@@ -10,7 +10,7 @@ from pipeline.config.loading import parse_job
 from pipeline.maintenance.orphans import find_orphans
 from pipeline.maintenance.verify import verify_run
 from pipeline.progress import NullProgress
-from pipeline.runs.manifest import read_manifest
+from pipeline.runs.committed_rows import read_manifest
 from pipeline.runs.paths import RunPaths
 from pipeline.storage import sha256_hex
 from tests.support.in_process_pool import run_in_process

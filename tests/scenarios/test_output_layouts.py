@@ -16,7 +16,7 @@ from pipeline.maintenance.verify import verify_run
 from pipeline.outputs import parquet_writer, webdataset_writer
 from pipeline.outputs.webdataset_writer import WebDatasetWriter
 from pipeline.progress import NullProgress
-from pipeline.runs.manifest import read_manifest
+from pipeline.runs.committed_rows import read_manifest
 from pipeline.runs.manifest_schema import MANIFEST_SCHEMA
 from pipeline.runs.paths import RunPaths
 from pipeline.sources.archives import read_tar_index

@@ -8,7 +8,7 @@ import yaml
 from PIL import Image
 
 from jobs.cli import main
-from pipeline.runs.manifest import read_manifest
+from pipeline.runs.committed_rows import read_manifest
 from pipeline.runs.paths import RunPaths
 from pipeline.telemetry.logs import TextFormatter
 from tests.support.in_process_pool import run_in_process

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.curation.export import export_photos
 from pipeline.progress import NullProgress
-from pipeline.runs.manifest import read_manifest
+from pipeline.runs.committed_rows import read_manifest
 from pipeline.runs.paths import RunPaths
 from tests.support.containers import photo_bytes, write_tar
 from tests.support.in_process_pool import run_in_process

@@ -8,9 +8,9 @@ each one.
 import json
 import math
 import threading
-from itertools import count
 
 import hypothesis.strategies as st
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
@@ -23,74 +23,34 @@ from hypothesis.stateful import (
 )
 
 from pipeline.config import OutputLayout
-from pipeline.errors import ErrorCode, PipelineError, StorageError
+from pipeline.errors import PipelineError
 from pipeline.maintenance import find_orphans, remove_orphans, verify_run
-from pipeline.outputs import make_writer
 from pipeline.progress import NullProgress
 from pipeline.runs import (
     OWNER_FILE,
     Problem,
-    RunPaths,
+    ShardSet,
+    compact_run,
     extend_plan,
     finalize_run,
+    iter_committed_rows,
     list_committed_shards,
-    mark_failed,
-    new_attempt_name,
-    new_row,
     read_manifest,
-    read_manifest_file,
     read_plan,
     requeue_shards,
-    write_manifest_file,
+    segment_files,
 )
-from pipeline.runs.commits import iter_commits
+from pipeline.runs.manifest import parse_manifest_file
 from pipeline.sources import file_of, parquet_column, read_photo
 from pipeline.stages import shard_scheduler
 from pipeline.stages.shard_scheduler import ShardScheduler
 from pipeline.storage import Entry, prefetch, probes, resolve, s3_store, sha256_hex, write
-from pipeline.workers.pool import WorkerDiedError
+from tests.support.committed_files import iter_commits, read_by_shard
+from tests.support.crashing_workers import OUTPUT, RUN, CrashingWorkerPool
 from tests.support.faulty_bucket import Crash, Fate, FaultyBucket, InlineExecutor
-from tests.support.in_process_pool import QueueWorkerPool
+from tests.support.small_segments import use_small_segments
 
-RUN, OUTPUT = RunPaths("s3://model/run"), "s3://model/out"
-ATTEMPT_NUMBERS = count()
 ENTRIES = [Entry(f"s3://model/in/{number}", f"{number}.png", 1, "", 1.0) for number in range(5)]
-
-
-class CrashingWorkerPool(QueueWorkerPool):
-    """Does the work when it is waited for; `dies` says whether the worker dies over it.
-
-    In a layout with one file a shard, no two attempts give the same bytes: photos may fail in one and not in another.
-    """
-
-    def __init__(self, layout, dies):
-        super().__init__()
-        self.layout, self.dies = layout, dies
-
-    def wait(self):
-        item = self.queue.pop(0)
-        if self.dies():
-            return item, WorkerDiedError("killed")
-        name = new_attempt_name(RUN, item.shard, item.attempt)
-        writer, rows = make_writer(self.layout, OUTPUT, name), []
-        for entry in item.entries:
-            rows.append(row := new_row(entry, item.shard, item.attempt))
-            data = f"result of {entry.key}".encode()
-            if self.layout is not OutputLayout.FILES:
-                data += f" by attempt {next(ATTEMPT_NUMBERS)}".encode()
-            try:
-                writer.add(row, entry.key, data)
-            except StorageError as error:
-                mark_failed(row, error, ErrorCode.WRITE_FAILED)
-            else:
-                row |= {"status": "ok", "output_sha256": sha256_hex(data), "output_bytes": len(data)}
-        try:
-            writer.close(rows)
-        except StorageError as error:
-            for row in rows:
-                row |= dict.fromkeys(("output_uri", "output_sha256", "output_bytes"))
-                mark_failed(row, error, ErrorCode.WRITE_FAILED)
-        return item, write_manifest_file(RUN, f"{name}.parquet", rows)
 
 
 def drive(layout, entries, dies=lambda: False):
@@ -136,16 +96,29 @@ class Driver(threading.Thread):
         self.is_waiting.acquire()
 
 
+class Compactor(Driver):
+    """A compaction beside the drivers, without a lease."""
+
+    acquiring, silent, wakes_at = False, True, 0.0
+
+    def __init__(self):
+        super().__init__(None, (), ())
+
+    def work(self):
+        compact_run(RUN)
+
+
 class CommitProtocol(RuleBasedStateMachine):
     """Up to three drivers on one run."""
 
     n_faults = 0  # requests with another fate than to be done
-    has_conditional_create, layout = True, OutputLayout.FILES
+    has_conditional_create, has_etags, layout = True, True, OutputLayout.FILES
 
     def __init__(self):
         super().__init__()
         self.patch = pytest.MonkeyPatch()
-        self.bucket, self.drivers = FaultyBucket(), []
+        self.bucket, self.drivers = FaultyBucket(self.has_etags), []
+        use_small_segments(self.patch)
         self.bucket.ask = self._ask
         self.patch.setattr(resolve, "resolve_filesystem", lambda uri: (self.bucket, uri.removeprefix("s3://")))
         self.patch.setattr(s3_store, "fetch_page", lambda fs, parameters: fs.list_page(parameters))
@@ -153,7 +126,7 @@ class CommitProtocol(RuleBasedStateMachine):
         self.patch.setattr(shard_scheduler, "ThreadPoolExecutor", InlineExecutor)
         self.patch.setattr(prefetch, "ThreadPoolExecutor", InlineExecutor)
         self.patch.setattr("tenacity.nap.time.sleep", lambda _: None)
-        self.entries, self.commits = ENTRIES[:4], {}
+        self.entries, self.commits, self.written = ENTRIES[:4], {}, {}
 
     def _ask(self):
         driver = threading.current_thread()
@@ -174,6 +147,14 @@ class CommitProtocol(RuleBasedStateMachine):
         driver.start()
         driver.is_waiting.acquire()
         self._keep(driver)
+
+    @precondition(lambda self: len(self.drivers) < 3)
+    @rule()
+    def start_compaction(self):
+        compactor = Compactor()
+        compactor.start()
+        compactor.is_waiting.acquire()
+        self._keep(compactor)
 
     @precondition(lambda self: self.drivers)
     @rule(which=st.integers(0, 2), requests=st.integers(1, 12), fate=st.sampled_from(Fate))
@@ -227,11 +208,15 @@ class CommitProtocol(RuleBasedStateMachine):
         """What is not committed goes, and the results that are stay; without any driver at work, as above."""
         self.bucket.late.clear()
         list(remove_orphans(find_orphans(RUN, math.inf)))
-        files = [file for _, files in iter_commits(RUN) for file in files]
-        rows = [row for file in files for row in read_manifest_file(RUN, file).to_pylist() if row["output_uri"]]
+        found = list(iter_committed_rows(RUN))
+        rows = [row for rows in found for row in rows.table.to_pylist() if row["output_uri"]]
         named = {file_of(row["output_uri"]).removeprefix("s3://") for row in rows}
+        folded = ShardSet(shard for rows in found if rows.segment for shard in rows.shards.tolist())
         assert {path.rpartition("/")[2] for path in self.bucket.objects if "/run/manifest/" in path} == {
-            file.name for file in files
+            file.name for shard, files in iter_commits(RUN) if shard not in folded for file in files
+        }
+        assert {path.rpartition("/")[2] for path in self.bucket.objects if "/run/segments/" in path} == {
+            name for rows in found if rows.segment for name in segment_files(rows.segment)
         }
         if self.layout is OutputLayout.FILES:  # of a driver that was killed before its manifest file, nobody knows more
             assert named <= set(self._list_results())
@@ -251,9 +236,15 @@ class CommitProtocol(RuleBasedStateMachine):
     def committed_shards_are_complete_and_stay(self):
         planned = {shard.number: [entry.key for entry in shard.entries] for shard in read_plan(RUN)}
         seen = {}
+        self.written |= {path: data for path, data in self.bucket.objects.items() if "/run/manifest/" in path}
+        read_rows = read_by_shard(RUN)
+        assert read_rows.keys() == list_committed_shards(RUN), "each committed shard once"
         for number, files in iter_commits(RUN):
             seen[number] = self.bucket.objects[f"model/run/commits/{number:05d}.json"]
-            rows = [row for file in files for row in read_manifest_file(RUN, file).to_pylist()]
+            paths = [RUN.manifest(file.name) for file in files]
+            tables = [parse_manifest_file(path, self.written[path.removeprefix("s3://")]) for path in paths]
+            rows = pa.concat_tables(tables).to_pylist()
+            assert read_rows[number] == rows, "the rows of the commit, wherever they are"
             assert sorted(row["file_name"] for row in rows) == sorted(planned[number]), "one row for each input"
             for row in rows:
                 if row["status"] == "ok":

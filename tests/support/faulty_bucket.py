@@ -1,5 +1,6 @@
 """An S3 bucket in memory whose requests fail, come late, happen twice or lose their answers."""
 
+import hashlib
 import io
 from concurrent.futures import Executor, Future
 from datetime import UTC, datetime
@@ -32,8 +33,8 @@ class FaultyBucket:
 
     protocol, req_kw = ("s3", "s3a"), {}
 
-    def __init__(self):
-        self.objects, self.late, self.ask = {}, [], lambda: Fate.DONE
+    def __init__(self, has_etags=True):
+        self.objects, self.late, self.ask, self.has_etags = {}, [], lambda: Fate.DONE, has_etags
 
     def _request(self, act, write=False):
         fate = self.ask()
@@ -81,7 +82,12 @@ class FaultyBucket:
     def info(self, path):
         def act():
             if path in self.objects:
-                return {"type": "file", "name": path, "size": len(self.objects[path]), "LastModified": LONG_AGO}
+                return {
+                    "type": "file",
+                    "name": path,
+                    "size": len(self.objects[path]),
+                    "LastModified": self.modified(path),
+                }
             if not any(key.startswith(path + "/") for key in self.objects):
                 raise FileNotFoundError(path)
             return {"type": "directory", "name": path, "size": 0}
@@ -96,14 +102,18 @@ class FaultyBucket:
             above = f"{parameters['Bucket']}/{prefix}"
             keys = sorted(key.removeprefix(above) for key in self.objects if key.startswith(above))
             folders = {f"{prefix}{key.partition('/')[0]}/" for key in keys if has_delimiter and "/" in key}
-            objects = [
-                S3Object(prefix + key, 1, "", LONG_AGO.timestamp())
-                for key in keys
-                if not has_delimiter or "/" not in key
-            ]
+            objects = [self._describe(above, prefix, key) for key in keys if not has_delimiter or "/" not in key]
             return S3Page(objects, sorted(folders), "")
 
         return self._request(act)
+
+    def _describe(self, prefix, key_prefix, key):
+        data = self.objects[prefix + key]
+        etag = hashlib.md5(data, usedforsecurity=False).hexdigest() if self.has_etags else ""
+        return S3Object(key_prefix + key, len(data), etag, self.modified(prefix + key).timestamp())
+
+    def modified(self, path):
+        return LONG_AGO
 
     def split_path(self, path):
         return (*path.split("/", 1), None)

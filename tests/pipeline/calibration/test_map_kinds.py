@@ -11,7 +11,7 @@ from pipeline.calibration.shard_moments import compute_shard_moments
 from pipeline.config.sections import Transport
 from pipeline.estimation.pilot import PilotTask, run_pilot
 from pipeline.progress import NullProgress
-from pipeline.runs.manifest import read_manifest
+from pipeline.runs.committed_rows import read_manifest
 from pipeline.stages import RunOptions, open_run, run_job
 from pipeline.storage.objects import read
 from tests.support.toy_map_kind import ToyMap, ToyStatistics

@@ -14,11 +14,11 @@ from pipeline.errors import NothingFoundError
 from pipeline.estimation import estimate_job
 from pipeline.estimation.stratified_sampling import TotalEstimate
 from pipeline.progress import NullProgress
-from pipeline.runs.commits import iter_commits
-from pipeline.runs.manifest import read_manifest
+from pipeline.runs.committed_rows import read_manifest
 from pipeline.runs.paths import RunPaths
 from pipeline.stages import RunOptions, open_run, plan_job, run_job
 from pipeline.workers.resources import WorkerResources
+from tests.support.committed_files import iter_commits
 from tests.support.in_process_pool import InProcessWorkerPool
 
 OPTIONS = RunOptions(allow_code=True)

@@ -16,12 +16,13 @@ from pipeline.maintenance.orphans import OrphanKind, find_orphans, remove_orphan
 from pipeline.maintenance.verify import verify_run
 from pipeline.progress import NullProgress
 from pipeline.runs.attempt_names import new_attempt_name
-from pipeline.runs.commits import iter_commits, read_commit
+from pipeline.runs.commits import read_commit
 from pipeline.runs.manifest import read_manifest_file, write_manifest_file
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.rows import new_row
 from pipeline.storage import Entry
 from pipeline.storage.objects import delete, read, sha256_hex, write
+from tests.support.committed_files import iter_commits
 from tests.support.in_process_pool import run_in_process
 from tests.support.json_commands import run_json_command
 
@@ -139,7 +140,7 @@ def test_find_orphans_without_a_manifest_file_fails(make_job):
     run = RunPaths(run_in_process(make_job()).run)
     file = dict(iter_commits(run))[0][0]
     delete(run.manifest(file.name))
-    with pytest.raises(RunError, match=r"nobody knows .* --requeue"):
+    with pytest.raises(RunError, match=r"is missing: run .* --requeue"):
         next(find_orphans(run, time.time() + 60))
 
 

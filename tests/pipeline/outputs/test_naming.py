@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pipeline.maintenance.verify import verify_run
 from pipeline.outputs.naming import is_parquet_row_key, original_key_for, output_key_for
 from pipeline.progress import NullProgress
-from pipeline.runs.manifest import read_manifest
+from pipeline.runs.committed_rows import read_manifest
 from pipeline.runs.paths import RunPaths
 from tests.support.image_files import encode_image, encode_tiff
 from tests.support.in_process_pool import run_in_process

@@ -10,7 +10,8 @@ from pipeline.reporting.manifest_summary import ManifestSummary
 from pipeline.reporting.report import write_report
 from pipeline.runs import manifest
 from pipeline.runs.commits import commit
-from pipeline.runs.manifest import iter_manifest_tables, write_manifest_file
+from pipeline.runs.committed_rows import iter_manifest_tables
+from pipeline.runs.manifest import write_manifest_file
 from pipeline.runs.manifest_schema import MANIFEST_SCHEMA, PHASES
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.rows import new_row

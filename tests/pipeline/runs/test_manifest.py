@@ -6,9 +6,10 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import RunError
-from pipeline.runs import manifest
+from pipeline.runs import committed_rows
 from pipeline.runs.commits import commit, read_commit
-from pipeline.runs.manifest import iter_manifest_tables, write_manifest_file
+from pipeline.runs.committed_rows import iter_manifest_tables
+from pipeline.runs.manifest import write_manifest_file
 from pipeline.runs.manifest_schema import MANIFEST_SCHEMA, conform_to_schema
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.rows import new_row
@@ -35,14 +36,14 @@ def test_iter_manifest_tables_names_the_shard_of_a_missing_file_and_the_way_out(
 
 
 def test_iter_manifest_tables_skips_a_shard_that_is_requeued_meanwhile(run, monkeypatch):
-    real = manifest.list_committed_shards
+    real = committed_rows.list_commits
 
-    def numbers(run):
+    def listing(run):
         found = real(run)
         delete(run.commit(3))
         return found
 
-    monkeypatch.setattr(manifest, "list_committed_shards", numbers)
+    monkeypatch.setattr(committed_rows, "list_commits", listing)
     assert len(list(iter_manifest_tables(run))) == 9
 
 

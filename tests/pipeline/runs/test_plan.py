@@ -1,14 +1,18 @@
 """Plans: appended, never changed, split into files, and read in the order of their shards or of their costs."""
 
+import gc
+import tracemalloc
+
 import pytest
 
 from pipeline.errors import StorageError
 from pipeline.runs import plan_file, planning
+from pipeline.runs.commits import count_uncommitted_images
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.plan import count_planned_images, iter_shards_by_descending_cost, read_plan
 from pipeline.runs.planning import PlanSummary, extend_plan
 from pipeline.runs.sharding import Shard, estimate_cost
-from pipeline.storage.objects import read
+from pipeline.storage.objects import Entry, read
 from tests.pipeline.runs.test_sharding import entries, sized
 
 
@@ -29,6 +33,42 @@ def test_iter_shards_by_descending_cost_gives_every_wanted_shard_once(tmp_path, 
     assert [shard.number for shard in found[:20]] == list(range(1, 60, 3))
     assert [shard.number for shard in iter_shards_by_descending_cost(run, {5, 0, 7, 64})] == [7, 64, 0, 5]
     assert list(iter_shards_by_descending_cost(run, set())) == []
+
+
+def test_driver_holds_few_bytes_for_each_shard(tmp_path):
+    """Two plans of which one has twice as many shards, so that what is independent of the number cancels out."""
+    held = []
+    for n_shards in (60_000, 120_000):
+        run = RunPaths(str(tmp_path / f"{n_shards}"))
+        extend_plan(run, (Entry("u", f"{number:06d}.png", 1, "", 0.0) for number in range(n_shards)), 1)
+        tracemalloc.start()
+        uncommitted = count_uncommitted_images(run)
+        shards = iter_shards_by_descending_cost(run, uncommitted.shards)
+        next(shards)
+        gc.collect()
+        held.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
+        assert uncommitted.total == n_shards
+    assert (held[1] - held[0]) / 60_000 <= 40
+
+
+def test_replanning_opens_the_plan_files_of_one_listing_one_after_the_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(planning, "_IMAGES_PER_PLAN_FILE", 10)
+    run, n_open, n_most = RunPaths(str(tmp_path)), 0, 0
+    listed = [Entry("u", f"{number:03d}.png", 1, "", 0.0) for number in range(301)]
+    extend_plan(run, listed[:300], 2)
+    real = planning.read_entries
+
+    def count_open(*arguments):
+        nonlocal n_open, n_most
+        n_open += 1
+        n_most = max(n_most, n_open)
+        yield from real(*arguments)
+        n_open -= 1
+
+    monkeypatch.setattr(planning, "read_entries", count_open)
+    assert extend_plan(run, listed, 2).new == 1
+    assert n_most <= 2
 
 
 def test_extend_plan_appends_only_what_is_new(tmp_path):

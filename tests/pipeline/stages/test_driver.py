@@ -9,13 +9,13 @@ import deepot
 from deepot.transport.transport_map import TransportMap
 from pipeline.calibration import calibration_of_run
 from pipeline.errors import RunError
-from pipeline.runs.commits import iter_commits
-from pipeline.runs.manifest import read_manifest
+from pipeline.runs.committed_rows import read_manifest
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.summary import summarize_run
 from pipeline.sources.discovery import list_images
 from pipeline.stages import RunOptions, apply_job, fit_job, open_run, plan_job, run_job
 from pipeline.storage.objects import read
+from tests.support.committed_files import iter_commits
 
 OPTIONS = RunOptions(allow_code=True)
 

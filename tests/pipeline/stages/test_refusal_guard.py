@@ -6,8 +6,9 @@ import pytest
 
 from pipeline.errors import AccessDeniedError
 from pipeline.progress import NullProgress
-from pipeline.runs.commits import iter_commits, list_committed_shards
-from pipeline.runs.manifest import read_manifest, write_manifest_file
+from pipeline.runs.commits import list_committed_shards
+from pipeline.runs.committed_rows import read_manifest
+from pipeline.runs.manifest import write_manifest_file
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.rows import new_row
 from pipeline.runs.sharding import split_into_shards
@@ -15,6 +16,7 @@ from pipeline.stages.refusal_guard import MAX_REFUSALS_IN_A_ROW
 from pipeline.stages.shard_scheduler import ShardScheduler
 from pipeline.storage.folders import delete_folder
 from pipeline.storage.objects import Entry, read, write
+from tests.support.committed_files import iter_commits
 
 MESSAGE = "s3://archive/k: access denied on node-7: s3:// reads its credentials from AWS_PROFILE"
 

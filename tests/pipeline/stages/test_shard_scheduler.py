@@ -7,8 +7,9 @@ import pytest
 
 from pipeline.errors import RunError
 from pipeline.progress import NullProgress
-from pipeline.runs.commits import commit, iter_commits
-from pipeline.runs.manifest import read_manifest, write_manifest_file
+from pipeline.runs.commits import commit
+from pipeline.runs.committed_rows import read_manifest
+from pipeline.runs.manifest import write_manifest_file
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.rows import new_row
 from pipeline.runs.sharding import split_into_shards
@@ -16,6 +17,7 @@ from pipeline.stages.shard_scheduler import ShardScheduler
 from pipeline.storage.objects import Entry, read, write
 from pipeline.workers.pool import WorkerDiedError, WorkerOutOfMemoryError
 from pipeline.workers.watchdog import ImageTimeoutError
+from tests.support.committed_files import iter_commits
 
 
 class FakeWorkerPool:

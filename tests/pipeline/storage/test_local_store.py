@@ -11,7 +11,7 @@ from pipeline.errors import ErrorCode, NotAFileError, StorageError, TooLargeErro
 from pipeline.failures import error_code
 from pipeline.maintenance.verify import verify_run
 from pipeline.progress import NullProgress
-from pipeline.runs.manifest import read_manifest
+from pipeline.runs.committed_rows import read_manifest
 from pipeline.runs.paths import RunPaths
 from pipeline.storage import local_store, probes
 from pipeline.storage.listing import iter_files

@@ -1,13 +1,14 @@
 """Objects by their URIs: retried attempts, creates that landed unnoticed, and the storage's clock."""
 
 import time
+from tempfile import TemporaryFile
 
 import pytest
 
 from pipeline.errors import StorageError
 from pipeline.storage import objects, resolve
 from pipeline.storage.folders import list_names
-from pipeline.storage.objects import create_if_absent, delete, get_mtime, read, storage_clock, write
+from pipeline.storage.objects import create_if_absent, delete, get_mtime, read, storage_clock, write, write_file
 from pipeline.storage.temporary_names import is_temporary_name
 from pipeline.storage.uris import join_uri
 
@@ -75,3 +76,15 @@ def test_temporary_names_are_told_from_those_of_photos():
 
 def test_delete_accepts_a_missing_object(storage_folder):
     delete(join_uri(storage_folder, "none"))
+
+
+@pytest.mark.parametrize("data", [b"", b"a few bytes", bytes(range(256)) * 1000])
+def test_write_file_stores_what_a_file_holds_wherever_it_was_read_or_written_last(storage_folder, data):
+    uri = f"{storage_folder}/copy"
+    with TemporaryFile() as file:
+        file.write(data)
+        write_file(uri, file)
+        assert read(uri) == data
+        file.write(b" and more")
+        write_file(uri, file)
+        assert read(uri) == data + b" and more"
