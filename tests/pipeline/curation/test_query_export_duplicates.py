@@ -5,7 +5,6 @@ import json
 import tarfile
 from dataclasses import replace
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -24,45 +23,8 @@ from pipeline.runs.manifest_schema import MANIFEST_SCHEMA
 from pipeline.runs.paths import RunPaths
 from pipeline.runs.plan import iter_shards_by_descending_cost
 from pipeline.runs.planning import extend_plan
-from pipeline.runs.rows import new_row
 from pipeline.storage.objects import Entry, read, sha256_hex, write
-
-HASHES = {
-    "a.jpg": "ffff0000ffff0000",
-    "a copy.jpg": "ffff0000ffff0001",
-    "sub/a small.png": "fffe0000ffff0001",
-    "b.jpg": "0123456789abcdef",
-    "b again.jpg": "0123456789abcdef",
-    "c.jpg": "aaaa5555aaaa5555",
-}
-
-
-def row(name, shard=0, **values):
-    data = f"photo {name} {shard}".encode()
-    entry = Entry(f"/in/{name}", name, len(data), "", 0.0)
-    done = {"status": "ok", "output_uri": f"/out/{name}", "output_sha256": sha256_hex(data), "width": 40, "height": 30}
-    return new_row(entry, shard, 1) | done | values
-
-
-@pytest.fixture
-def run(tmp_path):
-    """A run of two shards: the second has a photo of the first again, changed since, and one that failed."""
-    run = RunPaths(str(tmp_path / "run"))
-    write(run.run_json, b"{}")
-    first = [
-        row(name, phash=code, noise=float(index), width=40 + index) for index, (name, code) in enumerate(HASHES.items())
-    ]
-    second = [
-        row("c.jpg", 1, phash="5555aaaa5555aaaa", noise=50.0),
-        row("bad.jpg", 1, status="failed", error_code="damaged", output_uri=None),
-    ]
-    for shard, rows in enumerate((first, second)):
-        for each in rows:
-            if each["output_uri"]:
-                each["output_uri"] = str(tmp_path / "out" / each["file_name"])
-                write(each["output_uri"], f"photo {each['file_name']} {shard}".encode())
-        assert commit(run, shard, [write_manifest_file(run, f"{shard}.parquet", rows)])
-    return run
+from tests.support.curated_rows import HASHES, row
 
 
 def test_select_rows_returns_the_latest_row_of_each_photo(run):
@@ -140,38 +102,6 @@ def test_select_rows_too_little_memory_is_named(run, monkeypatch):
     monkeypatch.setitem(query._DUCKDB_SETTINGS, "memory_limit", "1MB")
     with pytest.raises(RunError, match=r"needs more memory than this machine has \([^\n]*\): use a larger machine"):
         select_rows(run)
-
-
-def test_open_manifest_without_room_for_the_database_names_the_way_out(run):
-    message = r"cannot be written in .* \(IO Error: no room\): set TMPDIR"
-    with pytest.raises(RunError, match=message), query.open_manifest(run):
-        raise duckdb.IOException("IO Error: no room")
-
-
-def test_selection_is_streamed_in_its_order_as_often_as_needed(run, monkeypatch):
-    monkeypatch.setattr(query, "_BATCH_ROWS", 2)
-    expected = select_rows(run, order="noise DESC NULLS LAST, file_name")
-    with query.open_selection(run, order="noise DESC NULLS LAST, file_name") as selection:
-        assert (len(selection), selection.schema) == (7, MANIFEST_SCHEMA.remove_metadata())
-        for _ in range(2):
-            assert pa.Table.from_batches(selection.iter_batches()).equals(expected)
-        first, second = selection.iter_batches(["file_name"]), selection.iter_batches(["file_name"])
-        assert next(first).equals(next(second))
-
-
-@pytest.mark.parametrize(
-    "where",
-    [
-        "NOISE >= 3",
-        '"Noise" >= 3',
-        "manifest.noise >= 3",
-        "file_name IN (SELECT n.file_name FROM manifest AS n WHERE n.noise >= 3)",
-        "EXISTS (SELECT * FROM manifest AS n WHERE n.file_name = manifest.file_name AND n.noise >= 3)",
-    ],
-)
-def test_select_rows_reads_the_columns_that_expressions_name(run, where):
-    found = select_rows(run, where, columns=["file_name"])["file_name"].to_pylist()
-    assert sorted(found) == ["b again.jpg", "b.jpg", "c.jpg"]
 
 
 def write_rewritten_manifest(run, change):
