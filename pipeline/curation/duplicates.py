@@ -6,6 +6,7 @@ import pyarrow as pa
 from pipeline.curation.hamming_groups import group_by_distance
 from pipeline.curation.options import MAX_HAMMING_DISTANCE
 from pipeline.curation.query import open_manifest
+from pipeline.curation.score_columns import check_scores
 from pipeline.errors import ConfigError
 from pipeline.runs import RunPaths
 
@@ -43,13 +44,14 @@ def find_duplicates(run: RunPaths, max_distance: int) -> pa.Table:
         height and input_size of the manifest.
 
     Raises:
-        ConfigError: `max_distance` is out of range.
+        ConfigError: `max_distance` is out of range, or the run has no hashes.
     """
     if not 0 <= max_distance <= MAX_HAMMING_DISTANCE:
         raise ConfigError(
             f"a distance of {max_distance} bits is not possible: give one from 0 to {MAX_HAMMING_DISTANCE}, of the "
             f"{_HASH_BITS} bits of a hash"
         )
+    check_scores(run, "phash")
     with open_manifest(run, columns=_COLUMNS) as connection:
         connection.execute(_PHOTOS_SQL)
         found = connection.sql("SELECT rowid, hash FROM hashed").fetchnumpy()
