@@ -24,7 +24,7 @@ from pipeline.runs import (
     read_manifest,
     write_manifest_file,
 )
-from pipeline.storage import Entry, delete, prefetch, probes, resolve, sha256_hex, write
+from pipeline.storage import Entry, delete, prefetch, probes, resolve, s3_store, sha256_hex, write
 from tests.support.faulty_bucket import Crash, Fate, FaultyBucket, InlineExecutor
 from tests.support.small_segments import use_small_segments
 
@@ -78,6 +78,7 @@ def bucket(request, monkeypatch):
     """A bucket with a run of a few shards, some of which are in small segments already."""
     bucket = ClockedBucket(request.param)
     monkeypatch.setattr(resolve, "resolve_filesystem", lambda uri: (bucket, uri.removeprefix("s3://")))
+    monkeypatch.setattr(s3_store, "fetch_page", lambda fs, parameters: fs.list_page(parameters))
     monkeypatch.setattr(probes, "_PROBE_RESULTS", {"model": True})
     monkeypatch.setattr(prefetch, "ThreadPoolExecutor", InlineExecutor)
     monkeypatch.setattr(verify, "ThreadPoolExecutor", InlineExecutor)
