@@ -46,14 +46,15 @@ _MAX_SOURCES = 40
 
 
 def write_crops(photos: Path, folder: Path, count: int, side: int) -> None:
-    """Write random square crops of the photos as JPEG files."""
+    """Write random square crops of the photos as JPEG files; a side of a smaller photo is kept as it is."""
     sources = [Image.open(path).convert("RGB") for path in sorted(photos.glob("*"))[:_MAX_SOURCES]]
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True)
     for number in range(count):
         image = sources[number % len(sources)]
-        left, top = (int(rng.integers(0, length - side + 1)) for length in image.size)
-        image.crop((left, top, left + side, top + side)).save(folder / f"{number:06d}.jpg", quality=90)
+        width, height = (min(side, length) for length in image.size)
+        left, top = int(rng.integers(image.width - width + 1)), int(rng.integers(image.height - height + 1))
+        image.crop((left, top, left + width, top + height)).save(folder / f"{number:06d}.jpg", quality=90)
 
 
 def pythonpath() -> str:

@@ -58,6 +58,8 @@ def value_name(field: FieldInfo) -> str:
         return "LIST"
     if section_type(field):
         return "URI"
+    if bool in leaves:
+        return "true|false"
     if int in leaves or float in leaves:
         return "|".join(["NUMBER", *choices])
     return "|".join(choices) if choices else "TEXT"

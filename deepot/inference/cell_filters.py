@@ -82,6 +82,7 @@ def remove_repetition(image: Tensor, factor: int) -> Tensor:
 
     def average(values: Tensor) -> Tensor:
         side = 2 * _REPETITION_RADIUS + 1
+        values = values.contiguous(memory_format=torch.channels_last)  # the same sums, many channels at a time
         return functional.avg_pool2d(values, side, 1, _REPETITION_RADIUS, count_include_pad=False)
 
     repeated = average(patterns.flatten(1, 2) * weights) / average(weights)

@@ -1,12 +1,11 @@
 """The enhancer: transports the latents of restored photos and adds the change to their own samples."""
 
+import math
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -22,8 +21,8 @@ from deepot.inference.modes import DEFAULT_ALPHA, Preserve, TransportMode
 from deepot.inference.photo_scores import score_photo
 from deepot.inference.source_images import ImageSource, SourceImage
 from deepot.inference.tile_options import TileOptions
-from deepot.inference.tiled_autoencoder import check_finite, encode_tiled, make_tile_decoder, read_cells
-from deepot.photo import Pixels
+from deepot.inference.tiled_autoencoder import check_finite, encode_unchecked, make_tile_decoder, read_cells
+from deepot.photo import ConstantAreas, Pixels
 from deepot.tiling import Span, StitchedBlock, TilePlan, retry_with_smaller_tiles
 from deepot.transport import LatentOperator, PatchNll, TransportMap, make_exact_operator
 
@@ -183,28 +182,29 @@ class Enhancer:
         if alpha > 1:
             self._check_companion(pixels, companion)
         original = pixels.samples if alpha == 1 else pixels.samples.copy()
+        areas = None if alpha == 1 else self.composition.find_constant_areas(original)
 
         def enhance_with_size(size: int) -> EnhanceStats:
             if size < self.tiles.size:
                 pixels.samples[:] = original
             plan = replace(self.tiles, size=size).plan(self.autoencoder, pixels)
-            return self._enhance(pixels, Pixels(original), plan, companion, alpha)
+            return self._enhance(pixels, Pixels(original), plan, companion, alpha, areas)
 
         retries = self.autoencoder.device.type != "cpu"
         min_size = self.tiles.min_size(self.autoencoder) if retries else self.tiles.size
         stats, _ = retry_with_smaller_tiles(enhance_with_size, self.tiles.size, min_size)
         constraint = stats.constraint if make_constraint is None else make_constraint(original)
         if constraint is not None:
-            stats = self._project(pixels, original, constraint, stats)
+            stats = self._project(pixels, areas, constraint, stats)
         return replace(stats, change=ChangeSize.measure(original, pixels.samples))
 
     def _project(
-        self, pixels: Pixels, original: NDArray[Any], constraint: Constraint, stats: EnhanceStats
+        self, pixels: Pixels, areas: ConstantAreas | None, constraint: Constraint, stats: EnhanceStats
     ) -> EnhanceStats:
-        """Project a result of the original samples onto a constraint, in place; returns the statistics with it."""
+        """Project a result onto a constraint, in place, except for constant areas; returns the statistics with it."""
         start = time.perf_counter()
         if stats.alpha != 1:
-            constraint.project(pixels, self.composition.find_constant_areas(original))
+            constraint.project(pixels, areas)
         seconds = stats.seconds | {"decode": stats.seconds["decode"] + time.perf_counter() - start}
         return replace(stats, constraint=constraint, seconds=seconds)
 
@@ -226,15 +226,23 @@ class Enhancer:
 
     @torch.inference_mode()
     def _enhance(
-        self, pixels: Pixels, original: Pixels, plan: TilePlan, companion: Pixels | None, alpha: float
+        self,
+        pixels: Pixels,
+        original: Pixels,
+        plan: TilePlan,
+        companion: Pixels | None,
+        alpha: float,
+        areas: ConstantAreas | None,
     ) -> EnhanceStats:
         start, means = time.perf_counter(), None
-        latents = encode_tiled(self.autoencoder, pixels, plan, self.composition.apply_tone)
+        latents = encode_unchecked(self.autoencoder, pixels, plan, self.composition.apply_tone)
         if self.autoencoder.device.type == "cuda":
             torch.cuda.synchronize(self.autoencoder.device)  # else the encoder's time counts as the transport's
         encode_end = time.perf_counter()
         transported = self._operator(latents)
         transport_mse = mean_square_difference(transported, latents)
+        if not math.isfinite(transport_mse):  # it is not if a latent is not: a number that is asked for anyway
+            check_finite(self.autoencoder, latents)
         patch_nll, patch_nll_output = self._patch_nll(latents), self._patch_nll(transported)
         transport_end = time.perf_counter()
         if alpha > 1 and companion is not None and self.companion_weight is not None:
@@ -242,9 +250,8 @@ class Enhancer:
             mix_companion(pixels, companion, share, luma_only=luma_only)
         elif alpha != 1:
             means = self._make_mean_constraint(pixels)
-            for top, left, values in self._iter_differences(
-                pixels, original, latents, transported, plan, 1 - alpha, means
-            ):
+            blocks = self._iter_differences(pixels, original, latents, transported, plan, 1 - alpha, areas, means)
+            for top, left, values in blocks:
                 pixels.add_rgb_delta(top, values, left)
         seconds = {
             "encode": encode_end - start,
@@ -269,6 +276,7 @@ class Enhancer:
         transported: Tensor,
         plan: TilePlan,
         strength: float,
+        areas: ConstantAreas | None = None,
         means: CellMeanConstraint | None = None,
     ) -> Iterator[StitchedBlock]:
         """Yield x̂ − x* in blocks; each is read from the samples before it is yielded, and its means are recorded.
@@ -279,7 +287,6 @@ class Enhancer:
         decode_transported, decode_latents = make_tile_decoder(autoencoder, transported, plan), None
         if composition.mode is not TransportMode.PLAIN:
             decode_latents = make_tile_decoder(autoencoder, latents, plan)
-        areas = composition.find_constant_areas(pixels.samples)
 
         def decode_tile(row: Span, column: Span) -> Tensor:
             window = (..., slice(row.start, row.stop), slice(column.start, column.stop))
@@ -295,8 +302,8 @@ class Enhancer:
 
         for block in plan.stitch(decode_tile, autoencoder.factor):
             check_finite(autoencoder, block.values)
-            restored = pixels.to_rgb(*block.region, block.values.device)
-            values = block.values[:, :, : restored.shape[2], : restored.shape[3]]
+            restored = pixels.to_rgb(*block.region, block.values.device).contiguous()  # one layout for all that follows
+            values = block.values[:, :, : restored.shape[2], : restored.shape[3]].contiguous()
             constant = None if areas is None else torch.from_numpy(areas.mask(*block.region)).to(values.device)
             sides = restored, composition.apply_tone(restored), strength, constant
             grey = pixels.samples.shape[2] == 1

@@ -1,7 +1,5 @@
 """Encoding and decoding of photos of any size, tile by tile."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,8 +15,6 @@ def encode_tiled(
 ) -> Tensor:
     """Return the latents of a photo, (1, c, h, w), float32, on the autoencoder's device.
 
-    Sides that are not a multiple of the autoencoder's factor are padded by repeating the last row and column.
-
     Args:
         autoencoder: The autoencoder.
         pixels: The photo.
@@ -27,6 +23,18 @@ def encode_tiled(
 
     Raises:
         AutoencoderError: The autoencoder returned values that are not finite.
+    """
+    latents = encode_unchecked(autoencoder, pixels, plan, prepare)
+    check_finite(autoencoder, latents)
+    return latents
+
+
+def encode_unchecked(
+    autoencoder: LoadedAutoencoder, pixels: Pixels, plan: TilePlan, prepare: TensorFn | None = None
+) -> Tensor:
+    """Return what `encode_tiled` does, which may not be finite: the caller finds that out with fewer requests.
+
+    Sides that are not a multiple of the autoencoder's factor are padded by repeating the last row and column.
     """
 
     def read(rows: slice, columns: slice) -> Tensor:
@@ -42,7 +50,6 @@ def encode_tiled(
     latents = torch.empty(1, autoencoder.channels, plan.height, plan.width, device=autoencoder.device)
     for block in plan.stitch(encode_tile):
         latents[:, :, *block.region] = block.values
-    check_finite(autoencoder, latents)
     return latents
 
 
@@ -69,12 +76,12 @@ def make_tile_decoder(autoencoder: LoadedAutoencoder, latents: Tensor, plan: Til
 
 
 def check_finite(autoencoder: LoadedAutoencoder, values: Tensor) -> None:
-    """Check that the values an autoencoder returned are finite.
+    """Check that the values an autoencoder returned are finite; an accelerator is asked for a single number.
 
     Raises:
         AutoencoderError: They are not.
     """
-    if not all(map(math.isfinite, (float(extreme) for extreme in values.aminmax()))):  # NaN is both extremes
+    if not torch.stack(values.aminmax()).isfinite().all():  # NaN is both extremes
         raise AutoencoderError(
             f"autoencoder '{autoencoder.name}' returned values that are not finite in {autoencoder.dtype_name}: if the "
             "range of that dtype is too small for it, set compute.dtype to float32 or bfloat16"

@@ -277,6 +277,8 @@ class Job(ConfigSection):
         )
         for policy in ("refit", "drift_limit"):  # every manifest row names its map
             del settings["transport"][policy]
+        if self.output.scores:  # as before there was a choice; without them the manifest is another one
+            del settings["output"]["scores"]
         return _hash_settings(settings | self._decisive_limits(), models)
 
     def _decisive_limits(self) -> dict[str, Any]:

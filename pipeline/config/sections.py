@@ -213,6 +213,11 @@ class Output(ConfigSection):
         description="results state in XMP and EXIF that deepot made them, and from what: a hash of the input and its "
         "name, its uri, or the hash alone; off: they state nothing",
     )
+    scores: bool = Field(
+        True,
+        description="true: the manifest has quality scores, perceptual hashes and how far colours moved; false: it has "
+        "none, which saves time where photos are small and the autoencoder is fast",
+    )
 
     @field_validator("format")
     @classmethod

@@ -45,6 +45,8 @@ def _describe_error(item: dict[str, Any]) -> str:
         message = "it must be text"
     if item["type"] in _CHOICE_ERRORS:
         message = f"it must be {item['ctx']['expected']}"
+    if item["type"].startswith("bool"):
+        message = "it must be true or false"
     if not where:
         return message
     if item["type"] == "model_type":

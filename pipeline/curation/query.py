@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from deepot.errors import DeepotError
+from pipeline.curation.score_columns import check_scores
 from pipeline.errors import ConfigError, RunError
 from pipeline.runs import MANIFEST_SCHEMA, RunPaths, iter_manifest_tables, iter_missing_inputs, require_run
 
@@ -47,9 +48,11 @@ def select_rows(
         columns: the columns of the result; only these, `file_name` and `shard` can be used in `where` and `order`.
 
     Raises:
-        ConfigError: DuckDB rejects an expression.
+        ConfigError: DuckDB rejects an expression, or it names a score, of which the run has none.
         RunError: the folder has no run, a manifest file differs from its commit, or there is too little memory.
     """
+    require_run(run)
+    check_scores(run, where, order)
     with open_manifest(run, map_sha256, columns) as connection:
         try:
             relation = connection.table("manifest").filter(where).order(order)

@@ -40,18 +40,20 @@ class SharedContext:
 
 @contextmanager
 def _relaxed_libraries() -> Iterator[None]:
-    """Lift Pillow's limit of pixels (`limits.max_pixels` decides) and silence tifffile's log of odd tags."""
+    """Lift Pillow's limit of pixels (`limits.max_pixels` decides) and silence tifffile's log of odd tags.
+
+    The logger is disabled, as another level would clear what every logger of the process has cached.
+    """
     logger, previous_limit = logging.getLogger("tifffile"), Image.MAX_IMAGE_PIXELS
-    previous_level = logger.level
+    was_disabled = logger.disabled
     Image.MAX_IMAGE_PIXELS = None
-    logger.setLevel(logging.CRITICAL)
+    logger.disabled = True
     try:
         yield
     finally:
         if Image.MAX_IMAGE_PIXELS is None:  # somebody else's change in the meantime stays
             Image.MAX_IMAGE_PIXELS = previous_limit
-        if logger.level == logging.CRITICAL:
-            logger.setLevel(previous_level)
+        logger.disabled = was_disabled
 
 
 @contextmanager

@@ -8,16 +8,25 @@ from pipeline.errors import ErrorCode, ImageError
 from pipeline.imageio import DecodedImage
 from pipeline.outputs.naming import CREDENTIALS_SUFFIX, original_key_for, output_key_for
 from pipeline.sources import common_permissions
-from pipeline.storage import escape_hashes, file_uri, find_link_out, join_uri, write
+from pipeline.storage import (
+    escape_hashes,
+    file_uri,
+    find_link_out,
+    join_uri,
+    parent_uri,
+    sync_folder,
+    write_unsynced,
+)
 
 _MAX_NAME_BYTES = 255  # of a file, on most file systems
 
 
 class FileWriter:
-    """Writes every result as soon as it is added."""
+    """Writes every result as soon as it is added, and syncs the folders of all of them at the end."""
 
     def __init__(self, folder: str) -> None:
         self._folder = file_uri(folder)
+        self._written_folders: set[str] = set()
 
     def key_for(self, name: str, format_spec: str, photo: DecodedImage) -> str:
         """Return a name that no other input of the run gets."""
@@ -57,8 +66,11 @@ class FileWriter:
                 f"its result would lie outside the output folder, as {link} is a symbolic link: remove the link, or "
                 "name another output.uri",
             )
-        write(uri, data, common_permissions([row["input_uri"]]))
+        write_unsynced(uri, data, common_permissions([row["input_uri"]]))
+        self._written_folders.add(parent_uri(uri))
         return uri
 
     def close(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Do nothing: all files are written."""
+        """Sync the folders, so that no manifest names a file that a power failure undoes."""
+        for folder in sorted(self._written_folders):
+            sync_folder(folder)

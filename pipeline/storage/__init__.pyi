@@ -7,7 +7,7 @@ from .filenames import (
     unescape_hashes,
 )
 from .folder_set import FolderSet
-from .folders import delete_folder, exists, iter_names, list_names
+from .folders import delete_folder, exists, iter_names, list_names, sync_folder
 from .listing import iter_files, list_objects
 from .objects import (
     create_if_absent,
@@ -24,6 +24,7 @@ from .objects import (
     supports_conditional_create,
     utc_timestamp,
     write,
+    write_unsynced,
 )
 from .prefetch import prefetch_map
 from .ranged_file import open_ranged
@@ -78,10 +79,12 @@ __all__ = [
     "storage_clock",
     "strip_protocol",
     "supports_conditional_create",
+    "sync_folder",
     "temporary_path",
     "unescape_filename",
     "unescape_hashes",
     "utc_timestamp",
     "with_usual_protocol",
     "write",
+    "write_unsynced",
 ]

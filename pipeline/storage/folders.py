@@ -25,6 +25,13 @@ def exists(uri: str) -> bool:
 
 
 @with_retries
+def sync_folder(folder: str) -> None:
+    """Make durable what `write_unsynced` has written directly into a folder."""
+    store, path = resolve_store(folder)
+    store.sync_folder(path)
+
+
+@with_retries
 def delete_folder(folder: str) -> None:
     """Delete every object below a folder; a missing folder is no error."""
     store, path = resolve_store(folder)

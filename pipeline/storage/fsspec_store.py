@@ -58,6 +58,13 @@ class FsspecStore:
                 raise
             raise StorageError(describe_missing_bucket(self.to_uri(path))) from error
 
+    def write_unsynced(self, path: str, data: bytes, permissions: int | None = None) -> None:
+        """Write an object, which is durable at once."""
+        self.write(path, data, permissions)
+
+    def sync_folder(self, folder: str) -> None:
+        """Do nothing: objects are durable."""
+
     def create(self, path: str, data: bytes, permissions: int | None = None) -> None:
         """Check, write, and read back, so that a writer that was overwritten in between notices."""
         if self.exists(path):

@@ -54,8 +54,16 @@ class LocalStore(FsspecStore):
 
     def write(self, path: str, data: bytes, permissions: int | None = None) -> None:
         """Rename a complete file into place."""
-        os.replace(_write_temporary(path, data, _to_mode(permissions)), path)
+        self.write_unsynced(path, data, permissions)
         _fsync_folder(os.path.dirname(path))
+
+    def write_unsynced(self, path: str, data: bytes, permissions: int | None = None) -> None:
+        """Rename a complete file into place, and leave it to the caller to sync the folder."""
+        os.replace(_write_temporary(path, data, _to_mode(permissions)), path)
+
+    def sync_folder(self, folder: str) -> None:
+        """Sync a folder."""
+        _fsync_folder(folder)
 
     def create(self, path: str, data: bytes, permissions: int | None = None) -> None:
         """Link a complete file into place, where the file system has links."""

@@ -63,6 +63,16 @@ def write(uri: str, data: bytes, permissions: int | None = None) -> None:
 
 
 @with_retries
+def write_unsynced(uri: str, data: bytes, permissions: int | None = None) -> None:
+    """Write an object as `write` does, except that a power failure may undo it until `sync_folder` has returned.
+
+    So a folder of many files is synced once. Arguments and errors are those of `write`.
+    """
+    store, path = resolve_store(uri)
+    store.write_unsynced(path, data, permissions)
+
+
+@with_retries
 def get_permissions(uri: str) -> int | None:
     """Return the permission bits of an object, up to 0o777; None if its store has none.
 

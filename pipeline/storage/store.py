@@ -85,6 +85,15 @@ class ObjectStore(Protocol):
                 process's umask takes away further ones. Stores without permission bits ignore it.
         """
 
+    def write_unsynced(self, path: str, data: bytes, permissions: int | None = None) -> None:
+        """Do what `write` does, except that a power failure may undo it until `sync_folder` has returned.
+
+        The name then has its old content or none; it never has a part of the new content.
+        """
+
+    def sync_folder(self, folder: str) -> None:
+        """Make the names in a folder durable; nothing to do where `write_unsynced` is `write`."""
+
     def create(self, path: str, data: bytes, permissions: int | None = None) -> None:
         """Write an object unless there is one of that name; atomic if `supports_conditional_create`.
 

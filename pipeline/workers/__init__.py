@@ -1,6 +1,7 @@
 """The work of one process, without Ray: models, the shard worker, time limits, and the protocol of worker pools."""
 
 from pipeline.workers.consistency import constraint_factory, judge_decoded
+from pipeline.workers.freed_memory import keep_freed_memory
 from pipeline.workers.job_worker import MAX_TASKS_IN_FLIGHT, JobWorker
 from pipeline.workers.models import (
     Models,
@@ -54,6 +55,7 @@ __all__ = [
     "find_natural_test",
     "hard_deadline",
     "judge_decoded",
+    "keep_freed_memory",
     "load_models",
     "mark_storage",
     "plan_workers",

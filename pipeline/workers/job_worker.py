@@ -13,6 +13,7 @@ from pipeline.escaping import escape
 from pipeline.failures import DEVICE_ERRORS
 from pipeline.runs import ManifestFile
 from pipeline.telemetry import set_log_context
+from pipeline.workers.freed_memory import keep_freed_memory
 from pipeline.workers.models import load_models, set_torch_threads
 from pipeline.workers.shard_worker import ShardWorker
 from pipeline.workers.watchdog import ImageTimeoutError, hard_deadline
@@ -43,6 +44,7 @@ class JobWorker:
         Raises:
             DeepotError: a model cannot be loaded.
         """
+        keep_freed_memory()
         load_models(job, allow_code)
         self._job = job
         self._cores = cores

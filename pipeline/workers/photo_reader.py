@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deepot.photo import JpegCoefficients, QualityScores, lab_grid, score_quality
+from deepot.photo import JpegCoefficients, Pixels, QualityScores, lab_grid, score_quality
 from pipeline.config import Limits
 from pipeline.imageio import DecodedImage, decode, read_coefficients
 from pipeline.sources import read_input
@@ -19,14 +19,31 @@ _READ_AHEAD_BYTES = 8 * 2**20  # size of the files that one thread reads early; 
 
 
 @dataclass(frozen=True)
+class InputScores:
+    """What is measured of a photo before it is changed.
+
+    Attributes:
+        quality: quality scores of the first page.
+        lab_grid: the first page as a small grid of CIELAB colours.
+    """
+
+    quality: QualityScores
+    lab_grid: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, page: Pixels) -> "InputScores":
+        """Measure a page."""
+        return cls(score_quality(page), lab_grid(page))
+
+
+@dataclass(frozen=True)
 class LoadedPhoto:
     """A photo of the input in memory.
 
     Attributes:
         photo: the decoded photo.
         sha256: SHA-256 of the file.
-        scores: quality scores of the first page.
-        lab_grid: the first page as a small grid of CIELAB colours.
+        scores: quality scores of the first page, and its colours; None if the job wants no scores.
         seconds: how long reading and decoding took.
         is_rejected: whether a review has rejected the photo.
         original: the bytes of the file if they may become the result; None otherwise.
@@ -35,8 +52,7 @@ class LoadedPhoto:
 
     photo: DecodedImage
     sha256: str
-    scores: QualityScores
-    lab_grid: NDArray[np.float64]
+    scores: InputScores | None
     seconds: float
     is_rejected: bool = False
     original: bytes | None = None
@@ -44,7 +60,7 @@ class LoadedPhoto:
 
 
 class PhotoReader:
-    """Reads, decodes and scores photos in threads, one photo a thread.
+    """Reads and decodes photos in threads, one photo a thread, and scores them unless the job wants no scores.
 
     Args:
         n_threads: number of threads.
@@ -54,6 +70,7 @@ class PhotoReader:
         keeps_bytes: whether the bytes of all other photos are kept, too.
         needs_coefficients: whether the coefficients of JPEG files are read, too.
         same_format: whether results are written in the format `same`.
+        scores: whether photos are scored.
     """
 
     def __init__(
@@ -66,9 +83,10 @@ class PhotoReader:
         keeps_bytes: bool = False,
         needs_coefficients: bool = False,
         same_format: bool = False,
+        scores: bool = True,
     ) -> None:
         self._n_threads = n_threads
-        self._options = limits, allow, rejected, keeps_bytes, needs_coefficients, same_format
+        self._options = limits, allow, rejected, keeps_bytes, needs_coefficients, same_format, scores
         self._executor = ThreadPoolExecutor(n_threads, "read")
 
     def read_ahead(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, "Future[LoadedPhoto]"]]:
@@ -105,6 +123,7 @@ def _load_photo(
     keeps_bytes: bool,
     needs_coefficients: bool,
     same_format: bool,
+    scores: bool,
 ) -> LoadedPhoto:
     started = time.perf_counter()
     data = read_input(entry, limits, allow)
@@ -113,5 +132,5 @@ def _load_photo(
     seconds, sha256 = time.perf_counter() - started, sha256_hex(data)
     is_rejected = (entry.uri, sha256) in rejected
     original = data if is_rejected or keeps_bytes else None
-    scores, grid = score_quality(photo.pixels), lab_grid(photo.pixels)
-    return LoadedPhoto(photo, sha256, scores, grid, seconds, is_rejected, original, coefficients)
+    input_scores = InputScores.of(photo.pixels) if scores else None
+    return LoadedPhoto(photo, sha256, input_scores, seconds, is_rejected, original, coefficients)

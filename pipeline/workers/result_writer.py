@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -30,14 +30,14 @@ class ProcessedPhoto:
 
     Attributes:
         photo: the photo with its new pages.
-        input_lab_grid: the first page before, as a small grid of CIELAB colours.
+        input_lab_grid: the first page before, as a small grid of CIELAB colours; None if colours are not compared.
         original: the bytes of the input, if they are the result; None if the pages are to be encoded.
         is_rejected: whether a review has rejected the photo.
         constraints: what each page must not contradict; None where nothing is known.
     """
 
     photo: DecodedImage
-    input_lab_grid: NDArray[np.float64]
+    input_lab_grid: NDArray[np.float64] | None
     original: bytes | None = None
     is_rejected: bool = False
     constraints: tuple[Constraint | None, ...] = ()
@@ -101,8 +101,8 @@ class ResultWriter:
         try:
             with self._watchdog.track(row["input_uri"]) as deadline:
                 self._watchdog.extend(deadline, photo.pixel_count)
-                colour_change = compare_lab_grids(processed.input_lab_grid, lab_grid(photo.pixels))
-                row |= {"delta_e": colour_change.delta_e, "mean_colour_delta_e": colour_change.mean_colour_delta_e}
+                if processed.input_lab_grid is not None:
+                    row |= asdict(compare_lab_grids(processed.input_lab_grid, lab_grid(photo.pixels)))
                 if processed.original is None:
                     mark = self._make_mark(row)
                     encoded = encode_marked(photo, photo.pages, options.format, options.metadata, mark)

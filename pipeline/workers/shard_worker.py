@@ -102,6 +102,7 @@ class ShardWorker:
             keeps_bytes=self._natural_test is not None and _may_copy_files(config.job),
             needs_coefficients=config.job.limits_by_coefficients,
             same_format=config.job.output.format == SAME_FORMAT,
+            scores=config.job.output.scores,
         )
         self._write_executor = ThreadPoolExecutor(self._threads.writers, "write")
         self._compute_lock = threading.Lock()
@@ -145,17 +146,19 @@ class ShardWorker:
                 photo = loaded.photo
                 row |= photo.properties
                 self.watchdog.extend(deadline, photo.pixel_count)
-                row |= asdict(loaded.scores)
+                if loaded.scores is not None:
+                    row |= asdict(loaded.scores.quality)
+                input_grid = loaded.scores.lab_grid if loaded.scores is not None else None
                 if loaded.is_rejected:
                     row |= dict.fromkeys(_COLUMNS_OF_A_CHANGE)
-                    return ProcessedPhoto(photo, loaded.lab_grid, loaded.original, is_rejected=True)
+                    return ProcessedPhoto(photo, input_grid, loaded.original, is_rejected=True)
                 with track_busy_time(self._models.autoencoder.device.type):
                     row["untouched"] = looks_natural(self._models.autoencoder, self._natural_test, photo.pages)
                 if not row["untouched"] or loaded.original is None:
                     check_writable(photo, self.config.job.output.format, self._models.restorer.scale)
                 if row["untouched"]:
                     row |= dict.fromkeys(_COLUMNS_OF_A_CHANGE) | {"invented": 0.0}
-                    return ProcessedPhoto(photo, loaded.lab_grid, loaded.original)
+                    return ProcessedPhoto(photo, input_grid, loaded.original)
                 with track_busy_time(self._models.autoencoder.device.type):
                     page_stats = [self._process_page(row, loaded, number) for number in range(len(photo.pages))]
         except DEVICE_ERRORS:
@@ -164,7 +167,7 @@ class ShardWorker:
             mark_failed(row, error)
             return None
         row |= aggregate_page_stats(page_stats, [page.samples.size for page in photo.pages])
-        return ProcessedPhoto(photo, loaded.lab_grid, constraints=tuple(stats.constraint for stats in page_stats))
+        return ProcessedPhoto(photo, input_grid, constraints=tuple(stats.constraint for stats in page_stats))
 
     def _process_page(self, row: dict[str, Any], loaded: LoadedPhoto, number: int) -> EnhanceStats:
         started, photo = time.perf_counter(), loaded.photo

@@ -156,6 +156,23 @@ def test_run_fingerprint_depends_on_the_marks():
     assert parse_job(MINIMAL | {"output": "out"}).output.marks is MarkSource.NAME
 
 
+def test_scores_are_part_of_the_run_fingerprint_only_where_they_are_left_out(monkeypatch):
+    """Runs of older versions, which had no choice, go on; a manifest has scores in all rows or in none."""
+    default, scored, unscored = (
+        parse_job(MINIMAL | {"output": {"uri": "out"} | changes})
+        for changes in ({}, {"scores": True}, {"scores": "false"})
+    )
+    assert (default.output.scores, scored.output.scores, unscored.output.scores) == (True, True, False)
+    assert default.run_fingerprint(MODELS) == scored.run_fingerprint(MODELS) != unscored.run_fingerprint(MODELS)
+    assert len({job.calibration_fingerprint(MODELS) for job in (default, unscored)}) == 1
+    hashed = []
+    monkeypatch.setattr("pipeline.config.job._hash_settings", lambda settings, models: hashed.append(settings))
+    default.run_fingerprint(MODELS)
+    assert "scores" not in hashed[0]["output"]
+    with pytest.raises(ConfigError, match=r"output\.scores.*true or false"):
+        parse_job(MINIMAL | {"output": {"uri": "out", "scores": "some"}})
+
+
 def test_word_off_needs_no_quotes_in_yaml(tmp_path):
     path = tmp_path / "job.yaml"
     path.write_text("input: in\noutput: {uri: out, marks: off}\ncalibration: {degradation: blur}\n"

@@ -67,7 +67,7 @@ def error_of(content):
             {"transport": {"mode": "plane"}},
             "'transport.mode': it must be 'auto', 'detail', 'residual' or 'plain', got 'plane'; did you mean 'plain'?",
         ),
-        ({"output": datetime.date(2024, 1, 5)}, "format, metadata, marks, got 2024-01-05: write it in quotes"),
+        ({"output": datetime.date(2024, 1, 5)}, "format, metadata, marks, scores, got 2024-01-05: write it in quotes"),
         (
             {"transport": {"alpha": 0, 5: None}},
             "'transport' has the key 5, which is no text: write numbers with a point",

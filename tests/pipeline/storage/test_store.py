@@ -57,6 +57,14 @@ def test_read_returns_what_was_written_last(folder):
         assert folder.store.read(folder / "deep/er/ü #1.bin") == data
 
 
+def test_write_unsynced_can_be_read_at_once_and_its_folder_synced(folder):
+    for data in (b"first", b"second"):
+        folder.store.write_unsynced(folder / "deep/er/a.bin", data)
+        assert folder.store.read(folder / "deep/er/a.bin") == data
+    folder.store.sync_folder(folder / "deep/er")
+    assert [entry.key for entry in folder.list()] == ["deep/er/a.bin"]
+
+
 def test_write_takes_permissions_where_the_store_has_them(folder, umask):
     folder.store.write(folder / "a/x", b"open")
     folder.store.write(folder / "a/x", b"closed", 0o600)

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from pipeline.curation.score_columns import SCORE_COLUMNS
 from pipeline.errors import StorageError
 from pipeline.imageio.image_file import decode
 from pipeline.storage.objects import read
@@ -91,6 +92,19 @@ def test_process_makes_reduced_pages_from_the_result_and_copies_masks(rows_of, t
     for path, factor in (((0, 0), 2), ((1,), 4)):
         np.testing.assert_allclose(read_page(after, *path), block_mean(samples, factor), atol=1)
     assert read_segments(after, 2) == read_segments(before, 2)
+
+
+def test_process_without_scores_leaves_their_columns_empty_and_writes_the_same_results(rows_of, tmp_path):
+    scored, unscored = (
+        rows_of(output={"uri": str(tmp_path / f"out-{scores}"), "scores": scores}) for scores in (True, False)
+    )
+    assert scored.keys() == unscored.keys() and scored
+    for name, row in scored.items():
+        assert {column for column in row if (row[column] is None) != (unscored[name][column] is None)} == set(
+            SCORE_COLUMNS
+        )
+        assert row["output_sha256"] == unscored[name]["output_sha256"]
+        assert unscored[name]["invented"] == row["invented"] > 0
 
 
 def test_process_to_a_format_of_one_page_writes_the_photo_alone(rows_of, tmp_path):
