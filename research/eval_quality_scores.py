@@ -67,7 +67,10 @@ class LatentScores:
     def __call__(self, pixels: Pixels) -> dict[str, float]:
         """Return the scores of a photo by name."""
         latents = encode_tiled(self._autoencoder, pixels, TileOptions().plan(self._autoencoder, pixels))
-        costs = {name: mean_square_difference(operator(latents), latents) for name, operator in self._operators.items()}
+        costs = {
+            name: float(mean_square_difference(operator(latents), latents))
+            for name, operator in self._operators.items()
+        }
         patch_nll = self._patch_nll(latents)
         return {"patch_nll": patch_nll, "off": abs(patch_nll - self._patch_nll.expected), **costs}
 

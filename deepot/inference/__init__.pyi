@@ -13,13 +13,14 @@ from .change_size import ChangeSize
 from .companion import mix_companion
 from .composition import Composition
 from .consistency import Constraint, ConstraintFactory, Contradictions
-from .enhancer import Enhancer, EnhanceStats, mean_square_difference
+from .enhancer import Enhancer
 from .image_enhancement import enhance
 from .image_fitting import fit_images
 from .jpeg_constraint import JpegConstraint
 from .modes import DEFAULT_ALPHA, Consistency, Preserve, TransportMode
 from .natural_photos import looks_natural, measure_latents, natural_test_dimension
 from .photo_scores import N_SCORES, score_photo
+from .queued_photo import EnhanceStats, mean_square_difference
 from .reduction_constraint import ReductionConstraint
 from .tile_options import TileOptions
 from .tiled_autoencoder import check_finite, encode_tiled, make_tile_decoder, read_cells

@@ -18,6 +18,9 @@ _ROUNDS = 8
 class CellMeanConstraint:
     """The means that the cells of a result should have; filled while it is composed, block by block.
 
+    Attributes:
+        values: The means, (1, 3, h, w); NaN where none was recorded.
+
     The composition brings the means about; what is left to project is what rounding and clipping have changed.
 
     Example:
@@ -30,7 +33,9 @@ class CellMeanConstraint:
         Contradictions(outside=1, total=6)
     """
 
-    def __init__(self, height: int, width: int, factor: int, *, one_change: bool) -> None:
+    def __init__(
+        self, height: int, width: int, factor: int, *, one_change: bool, device: torch.device | str = "cpu"
+    ) -> None:
         """Make room for the means of a photo.
 
         Args:
@@ -38,9 +43,10 @@ class CellMeanConstraint:
             width: Columns of pixels.
             factor: Side of a cell in pixels.
             one_change: Whether all channels change alike, and only the mean luma of a cell is kept.
+            device: Where the means are recorded; `values` must be replaced by a copy on the CPU before they are used.
         """
         self._factor, self._one_change = factor, one_change
-        self._means = torch.full((1, 3, -(-height // factor), -(-width // factor)), torch.nan)
+        self.values = torch.full((1, 3, -(-height // factor), -(-width // factor)), torch.nan, device=device)
 
     @property
     def name(self) -> str:
@@ -50,7 +56,7 @@ class CellMeanConstraint:
     def record(self, top: int, left: int, means: Tensor) -> None:
         """Store the means (1, 3, h, w) of cells from a pixel on; its row and column are multiples of the factor."""
         row, column = top // self._factor, left // self._factor
-        self._means[:, :, row : row + means.shape[2], column : column + means.shape[3]] = means.cpu()
+        self.values[:, :, row : row + means.shape[2], column : column + means.shape[3]] = means
 
     def project(self, pixels: Pixels, areas: ConstantAreas | None = None) -> None:
         """Shift the cells of a result, in place, whose mean differs by more than half an 8-bit step after rounding.
@@ -95,7 +101,7 @@ class CellMeanConstraint:
     def _gaps(self, pixels: Pixels, rows: slice) -> tuple[Tensor, Tensor]:
         """Return by how much the means of cells differ, (1, 3, h, w), and which cells count, (1, 1, h, w)."""
         first = rows.start // self._factor
-        goal = self._means[:, :, first : -(-rows.stop // self._factor)]
+        goal = self.values[:, :, first : -(-rows.stop // self._factor)]
         gap = cell_means(pixels.to_rgb(rows), self._factor) - goal
         counted = ~goal.isnan().any(1, keepdim=True)
         if pixels.alpha is not None:

@@ -1,9 +1,8 @@
 """The enhancer: transports the latents of restored photos and adds the change to their own samples."""
 
-import math
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import torch
 from PIL import Image
@@ -17,41 +16,17 @@ from deepot.inference.change_size import ChangeSize
 from deepot.inference.companion import check_companion_size, mix_companion
 from deepot.inference.composition import Composition
 from deepot.inference.consistency import Constraint, ConstraintFactory
+from deepot.inference.host_copy import PhaseTimes
 from deepot.inference.modes import DEFAULT_ALPHA, Preserve, TransportMode
+from deepot.inference.photo_samples import PhotoSamples, take_samples
 from deepot.inference.photo_scores import score_photo
+from deepot.inference.queued_photo import EnhanceStats, FiniteCheck, QueuedPhoto, mean_square_difference
 from deepot.inference.source_images import ImageSource, SourceImage
 from deepot.inference.tile_options import TileOptions
-from deepot.inference.tiled_autoencoder import check_finite, encode_unchecked, make_tile_decoder, read_cells
+from deepot.inference.tiled_autoencoder import encode_unchecked, make_tile_decoder, read_cells
 from deepot.photo import ConstantAreas, Pixels
 from deepot.tiling import Span, StitchedBlock, TilePlan, retry_with_smaller_tiles
 from deepot.transport import LatentOperator, PatchNll, TransportMap, make_exact_operator
-
-_CHUNK_VALUES = 4_000_000  # latent values compared at a time: 32 MB in float64
-
-
-@dataclass(frozen=True)
-class EnhanceStats:
-    """What was measured while one image was transported.
-
-    Attributes:
-        transport_mse: Mean of (z′ − z)² over all latent values.
-        patch_nll: Negative log-likelihood of the patches of z under the reference Gaussian (`PatchNll`), nats.
-        patch_nll_output: The same of the transported latents z′.
-        n_tiles: Number of tiles of each pass through the autoencoder.
-        seconds: Duration of each phase: encode, transport, decode.
-        alpha: α.
-        change: The size of the change of the samples; None before it is measured.
-        constraint: What the result was projected onto; None if nothing is known that it might contradict.
-    """
-
-    transport_mse: float
-    patch_nll: float
-    patch_nll_output: float
-    n_tiles: int
-    seconds: dict[str, float]
-    alpha: float
-    change: ChangeSize | None = None
-    constraint: Constraint | None = field(default=None, compare=False)
 
 
 class Enhancer:
@@ -117,7 +92,8 @@ class Enhancer:
         self.companion_weight = transport_map.companion_weight
         names = [preserve] if isinstance(preserve, str) else preserve
         preserved = frozenset(parse_choice(Preserve, name, "preserve") for name in names)
-        self.composition = Composition(mode, autoencoder.factor, transport_map.tone, preserved, transport_map.gains)
+        tone = None if transport_map.tone is None else transport_map.tone.on_device(autoencoder.device)
+        self.composition = Composition(mode, autoencoder.factor, tone, preserved, transport_map.gains)
         keep_mean = Preserve.MEAN in preserved
         self._operator: LatentOperator = (
             make_exact_operator(transport_map.parameters, transport_map.info, keep_mean=keep_mean)
@@ -173,7 +149,7 @@ class Enhancer:
                 the result is projected onto it. None leaves the means of cells, in modes that keep them.
 
         Raises:
-            AutoencoderError: The autoencoder returned values that are not finite; some samples are changed by then.
+            AutoencoderError: The autoencoder returned values that are not finite; no sample is changed.
             ValueError: α is above 1, and the companion is missing, has another size than the photo, or is given though
                 the map was fitted without companions; no sample is changed.
             torch.OutOfMemoryError: The smallest sensible tiles need too much memory, or the CPU ran out of it.
@@ -181,22 +157,23 @@ class Enhancer:
         alpha = self.alpha if self.strength_rule is None else self.strength_rule.alpha(score_photo(pixels))
         if alpha > 1:
             self._check_companion(pixels, companion)
-        original = pixels.samples if alpha == 1 else pixels.samples.copy()
-        areas = None if alpha == 1 else self.composition.find_constant_areas(original)
+        original = pixels if alpha == 1 else replace(pixels, samples=pixels.samples.copy())
+        areas = None if alpha == 1 else self.composition.find_constant_areas(original.samples)
 
         def enhance_with_size(size: int) -> EnhanceStats:
             if size < self.tiles.size:
-                pixels.samples[:] = original
+                pixels.samples[:] = original.samples
             plan = replace(self.tiles, size=size).plan(self.autoencoder, pixels)
-            return self._enhance(pixels, Pixels(original), plan, companion, alpha, areas)
+            queued = self._queue(original, pixels, plan, companion, alpha, areas)
+            return queued.finish(self.autoencoder, queued.begin_copies())
 
         retries = self.autoencoder.device.type != "cpu"
         min_size = self.tiles.min_size(self.autoencoder) if retries else self.tiles.size
         stats, _ = retry_with_smaller_tiles(enhance_with_size, self.tiles.size, min_size)
-        constraint = stats.constraint if make_constraint is None else make_constraint(original)
+        constraint = stats.constraint if make_constraint is None else make_constraint(original.samples)
         if constraint is not None:
             stats = self._project(pixels, areas, constraint, stats)
-        return replace(stats, change=ChangeSize.measure(original, pixels.samples))
+        return replace(stats, change=ChangeSize.measure(original.samples, pixels.samples))
 
     def _project(
         self, pixels: Pixels, areas: ConstantAreas | None, constraint: Constraint, stats: EnhanceStats
@@ -225,61 +202,52 @@ class Enhancer:
             check_companion_size(pixels, companion)
 
     @torch.inference_mode()
-    def _enhance(
+    def _queue(
         self,
-        pixels: Pixels,
         original: Pixels,
+        pixels: Pixels,
         plan: TilePlan,
         companion: Pixels | None,
         alpha: float,
         areas: ConstantAreas | None,
-    ) -> EnhanceStats:
-        start, means = time.perf_counter(), None
-        latents = encode_unchecked(self.autoencoder, pixels, plan, self.composition.apply_tone)
-        if self.autoencoder.device.type == "cuda":
-            torch.cuda.synchronize(self.autoencoder.device)  # else the encoder's time counts as the transport's
-        encode_end = time.perf_counter()
+    ) -> QueuedPhoto:
+        """Queue everything that the device computes for a photo; a GPU is not waited for if the photo is 8-bit sRGB."""
+        device = self.autoencoder.device
+        times, finite = PhaseTimes(device), FiniteCheck(device)
+        samples = take_samples(original, pixels, areas, device)
+        latents = encode_unchecked(self.autoencoder, samples, plan, self.composition.apply_tone)
+        times.mark()
         transported = self._operator(latents)
-        transport_mse = mean_square_difference(transported, latents)
-        if not math.isfinite(transport_mse):  # it is not if a latent is not: a number that is asked for anyway
-            check_finite(self.autoencoder, latents)
-        patch_nll, patch_nll_output = self._patch_nll(latents), self._patch_nll(transported)
-        transport_end = time.perf_counter()
+        likelihoods = [self._patch_nll.on_device(each) for each in (latents, transported)]
+        numbers = [mean_square_difference(transported, latents), *likelihoods]
+        times.mark()
+        means, result = None, None
         if alpha > 1 and companion is not None and self.companion_weight is not None:
             share, luma_only = (alpha - 1) * self.companion_weight, Preserve.CHROMA in self.composition.preserve
             mix_companion(pixels, companion, share, luma_only=luma_only)
         elif alpha != 1:
-            means = self._make_mean_constraint(pixels)
-            blocks = self._iter_differences(pixels, original, latents, transported, plan, 1 - alpha, areas, means)
-            for top, left, values in blocks:
-                pixels.add_rgb_delta(top, values, left)
-        seconds = {
-            "encode": encode_end - start,
-            "transport": transport_end - encode_end,
-            "decode": time.perf_counter() - transport_end,
-        }
-        return EnhanceStats(transport_mse, patch_nll, patch_nll_output, plan.count, seconds, alpha, constraint=means)
+            means, is_grey = self._make_mean_constraint(original), original.samples.shape[2] == 1
+            for block in self._iter_decoded(samples, latents, transported, plan):
+                finite.add(block.values)
+                change = self._compose(samples, block, 1 - alpha, means, grey=is_grey)
+                samples.add_rgb_delta(block.top, change, block.left)
+            result = samples.result
+        times.mark()
+        stacked = torch.stack([*numbers, finite.value])
+        return QueuedPhoto(original, pixels, latents, stacked, samples, result, means, times, plan.count, alpha)
 
-    def _make_mean_constraint(self, pixels: Pixels) -> CellMeanConstraint | None:
+    def _make_mean_constraint(self, photo: Pixels) -> CellMeanConstraint | None:
         """Return the constraint of a photo's cell means, which is empty so far; None if the mode does not keep them."""
-        composition = self.composition
+        composition, device = self.composition, self.autoencoder.device
         if not composition.keeps_cell_means:
             return None
-        one_change = composition.has_one_change(grey=pixels.samples.shape[2] == 1)
-        return CellMeanConstraint(pixels.height, pixels.width, composition.factor, one_change=one_change)
+        one_change = composition.has_one_change(grey=photo.samples.shape[2] == 1)
+        return CellMeanConstraint(photo.height, photo.width, composition.factor, one_change=one_change, device=device)
 
-    def _iter_differences(
-        self,
-        pixels: Pixels,
-        original: Pixels,
-        latents: Tensor,
-        transported: Tensor,
-        plan: TilePlan,
-        strength: float,
-        areas: ConstantAreas | None = None,
-        means: CellMeanConstraint | None = None,
+    def _iter_decoded(
+        self, samples: PhotoSamples, latents: Tensor, transported: Tensor, plan: TilePlan
     ) -> Iterator[StitchedBlock]:
-        """Yield x̂ − x* in blocks, and record their means; between blocks `pixels` may change, but not `original`."""
+        """Yield D(z′) in plain mode, and what is added of D(z′) − D(z) and D(z) − t in others, in blocks."""
         composition, autoencoder = self.composition, self.autoencoder
         decode_transported, decode_latents = make_tile_decoder(autoencoder, transported, plan), None
         if composition.mode is not TransportMode.PLAIN:
@@ -293,28 +261,26 @@ class Enhancer:
             before = decode_latents(latents[window])
             change = composition.filter_difference(after - before)
             if composition.adds_reconstruction:
-                toned = read_cells(autoencoder, original, *window[1:], composition.apply_tone)
+                toned = read_cells(autoencoder, samples, *window[1:], composition.apply_tone)
                 change = change + composition.filter_reconstruction(before - toned)
             return change
 
-        for block in plan.stitch(decode_tile, autoencoder.factor):
-            check_finite(autoencoder, block.values)
-            restored = pixels.to_rgb(*block.region, block.values.device).contiguous()  # one layout for all that follows
-            values = block.values[:, :, : restored.shape[2], : restored.shape[3]].contiguous()
-            constant = None if areas is None else torch.from_numpy(areas.mask(*block.region)).to(values.device)
-            sides = restored, composition.apply_tone(restored), strength, constant
-            grey = pixels.samples.shape[2] == 1
-            if means is not None:
-                means.record(block.top, block.left, composition.goal_means(*sides, grey=grey))
-            change = composition.change(values, *sides, grey=grey)
-            yield block._replace(values=change)
+        return plan.stitch(decode_tile, autoencoder.factor)
 
-
-def mean_square_difference(first: Tensor, second: Tensor) -> float:
-    """Return the mean square difference of tensors (1, C, h, w), summed in float64 in bands of bounded memory."""
-    rows = max(1, _CHUNK_VALUES // (first.shape[1] * first.shape[3]))
-    squares = 0.0
-    for top in range(0, first.shape[2], rows):
-        band = (..., slice(top, top + rows), slice(None))
-        squares += float((first[band] - second[band]).double().square().sum())
-    return squares / first.numel()
+    def _compose(
+        self,
+        samples: PhotoSamples,
+        block: StitchedBlock,
+        strength: float,
+        means: CellMeanConstraint | None = None,
+        *,
+        grey: bool,
+    ) -> Tensor:
+        """Return x̂ − x* for a block of what `_iter_decoded` yields, and record the means of its cells."""
+        device = block.values.device
+        restored = samples.to_rgb(*block.region, device).contiguous()  # one layout for all that follows
+        values = block.values[:, :, : restored.shape[2], : restored.shape[3]].contiguous()
+        sides = restored, self.composition.apply_tone(restored), strength, samples.constant_mask(*block.region)
+        if means is not None:
+            means.record(block.top, block.left, self.composition.goal_means(*sides, grey=grey))
+        return self.composition.change(values, *sides, grey=grey)

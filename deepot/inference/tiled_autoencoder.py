@@ -1,17 +1,26 @@
 """Encoding and decoding of photos of any size, tile by tile."""
 
+from typing import Protocol
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from deepot.autoencoder import LoadedAutoencoder, TensorFn
 from deepot.errors import AutoencoderError
-from deepot.photo import Pixels
 from deepot.tiling import Span, TilePlan
 
 
+class RgbSource(Protocol):
+    """A photo as it is encoded: `Pixels`, or its samples on a device."""
+
+    def to_rgb(self, rows: slice, columns: slice, device: torch.device | str = "cpu") -> Tensor:
+        """Return a region as sRGB (1, 3, h, w), float32, in [0, 1], on a device."""
+        ...
+
+
 def encode_tiled(
-    autoencoder: LoadedAutoencoder, pixels: Pixels, plan: TilePlan, prepare: TensorFn | None = None
+    autoencoder: LoadedAutoencoder, pixels: RgbSource, plan: TilePlan, prepare: TensorFn | None = None
 ) -> Tensor:
     """Return the latents of a photo, (1, c, h, w), float32, on the autoencoder's device.
 
@@ -30,7 +39,7 @@ def encode_tiled(
 
 
 def encode_unchecked(
-    autoencoder: LoadedAutoencoder, pixels: Pixels, plan: TilePlan, prepare: TensorFn | None = None
+    autoencoder: LoadedAutoencoder, pixels: RgbSource, plan: TilePlan, prepare: TensorFn | None = None
 ) -> Tensor:
     """Return what `encode_tiled` does, which may not be finite: the caller finds that out with fewer requests.
 
@@ -54,7 +63,7 @@ def encode_unchecked(
 
 
 def read_cells(
-    autoencoder: LoadedAutoencoder, pixels: Pixels, rows: slice, columns: slice, prepare: TensorFn | None = None
+    autoencoder: LoadedAutoencoder, pixels: RgbSource, rows: slice, columns: slice, prepare: TensorFn | None = None
 ) -> Tensor:
     """Return the RGB values of some latent positions of a photo, (1, 3, H, W) in [0, 1], on the autoencoder's device.
 
@@ -81,8 +90,18 @@ def check_finite(autoencoder: LoadedAutoencoder, values: Tensor) -> None:
     Raises:
         AutoencoderError: They are not.
     """
-    if not torch.stack(values.aminmax()).isfinite().all():  # NaN is both extremes
-        raise AutoencoderError(
-            f"autoencoder '{autoencoder.name}' returned values that are not finite in {autoencoder.dtype_name}: if the "
-            "range of that dtype is too small for it, set compute.dtype to float32 or bfloat16"
-        )
+    if not all_finite(values):
+        raise not_finite_error(autoencoder)
+
+
+def all_finite(values: Tensor) -> Tensor:
+    """Return whether all values are finite, (), bool, on their device."""
+    return torch.stack(values.aminmax()).isfinite().all()  # NaN is both extremes
+
+
+def not_finite_error(autoencoder: LoadedAutoencoder) -> AutoencoderError:
+    """Return the error of an autoencoder that returned values that are not finite."""
+    return AutoencoderError(
+        f"autoencoder '{autoencoder.name}' returned values that are not finite in {autoencoder.dtype_name}: if the "
+        "range of that dtype is too small for it, set compute.dtype to float32 or bfloat16"
+    )

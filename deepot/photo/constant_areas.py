@@ -48,13 +48,21 @@ class ConstantAreas:
         """Whether a pixel of the photo is constant."""
         return self._bits is not None
 
-    def mask(self, rows: slice, columns: slice) -> BoolArray:
-        """Return which pixels of a region are constant, (h, w); the slices have a start and a stop."""
-        stop = min(columns.stop, self._width)
+    @property
+    def packed_bits(self) -> NDArray[np.uint8]:
+        """The mask of the photo as `numpy.packbits` stores it, (H, ⌈W/8⌉), uint8.
+
+        Raises:
+            ValueError: No pixel is constant.
+        """
         if self._bits is None:
             raise ValueError("no pixel is constant: ask `any` first")
-        first = columns.start // 8
-        unpacked = np.unpackbits(self._bits[rows, first : -(-stop // 8)], axis=1)
+        return self._bits
+
+    def mask(self, rows: slice, columns: slice) -> BoolArray:
+        """Return which pixels of a region are constant, (h, w); the slices have a start and a stop."""
+        stop, first = min(columns.stop, self._width), columns.start // 8
+        unpacked = np.unpackbits(self.packed_bits[rows, first : -(-stop // 8)], axis=1)
         return unpacked[:, columns.start - 8 * first : stop - 8 * first].astype(bool)
 
 

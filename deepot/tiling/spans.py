@@ -30,9 +30,9 @@ class Span:
         """Return the positions of the window's result that are kept, alone or cross-faded."""
         return slice((self.keep_start - self.start) * scale, (self.keep_stop - self.start) * scale)
 
-    def blend_weights(self, scale: int = 1) -> Tensor:
+    def blend_weights(self, scale: int = 1, device: torch.device | str = "cpu") -> Tensor:
         """Return the weight of this window at each of its positions, ((stop − start)·scale,); all windows' sum to 1."""
-        positions = torch.arange(self.start * scale, self.stop * scale, dtype=torch.float32) + 0.5
+        positions = torch.arange(self.start * scale, self.stop * scale, dtype=torch.float32, device=device) + 0.5
         weight = ((positions >= self.keep_start * scale) & (positions < self.keep_stop * scale)).float()
         if self.fade_in:
             rising = (positions - self.keep_start * scale) / (self.fade_in * scale)

@@ -126,7 +126,7 @@ class TilePlan:
                 tile = compute(row, column)
                 if band is None:
                     band = self._new_band(tile, line_span, carried, scale)
-                weight = torch.outer(*(span.blend_weights(scale).to(tile.device) for span in (row, column)))
+                weight = torch.outer(*(span.blend_weights(scale, tile.device) for span in (row, column)))
                 band.narrow(across, cross_span.start * scale, tile.shape[across]).add_(weight * tile)
             if band is not None:
                 final = ((line_span.stop if following is None else following.start) - line_span.start) * scale

@@ -37,16 +37,20 @@ class PatchNll:
         self.expected = self._constant + 0.5 * float((variances / values).mean())
         self._patch_size = patch_size
 
-    @disable_tf32()
     def __call__(self, latents: Tensor) -> float:
         """Return the mean over the patches of latents (1, c, h, w), float32; NaN if a side is shorter than a patch."""
+        return float(self.on_device(latents))
+
+    @disable_tf32()
+    def on_device(self, latents: Tensor) -> Tensor:
+        """Return what a call returns as a number (), float64, on the device of the latents, which is not waited for."""
         height, width = latents.shape[-2:]
         patches = (height - self._patch_size + 1) * (width - self._patch_size + 1)
         if min(height, width) < self._patch_size:
-            return math.nan
+            return torch.full((), math.nan, dtype=torch.float64, device=latents.device)
         rows = max(1, _MAX_BAND_VALUES // (len(self._bias) * width))
-        squares = 0.0
+        squares = torch.zeros((), dtype=torch.float64, device=latents.device)
         for top in range(0, height - self._patch_size + 1, rows):
             band = latents[:, :, top : top + rows + self._patch_size - 1]
-            squares += float(F.conv2d(band, self._kernel, self._bias).double().square().sum())
+            squares += F.conv2d(band, self._kernel, self._bias).double().square().sum()
         return self._constant + 0.5 * squares / (patches * len(self._bias))

@@ -10,7 +10,7 @@ clearly more accurate.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -204,6 +204,10 @@ class ToneCurve:
         if not self.share:
             return f"not applied: a tone curve {effect}, and at least 3 % and two standard errors are needed"
         return f"shifts of {float(self.shifts.min()):+.1f} to {float(self.shifts.max()):+.1f} levels; {effect}"
+
+    def on_device(self, device: torch.device | str) -> "ToneCurve":
+        """Return the curve with its shifts in float32 on a device, where `apply` then copies nothing from the host."""
+        return replace(self, shifts=self.shifts.to(device, torch.float32))
 
     def apply(self, rgb: Tensor) -> Tensor:
         """Return RGB values (B, 3, H, W) in [0, 1] with the curve applied, clamped to [0, 1].

@@ -1,12 +1,14 @@
 """A fake GPU: tensors that claim to be on CUDA, hold their values on the CPU, and refuse what CUDA refuses.
 
 Operations on tensors of two devices are refused, and so is NumPy's view of a tensor that is not on the CPU. Float32
-convolutions round their factors to 10 bits (TF32) like cuDNN's, unless PyTorch is set otherwise. What else CUDA rounds,
-which kernels it lacks and how fast it is cannot be tested here.
+convolutions round their factors to 10 bits (TF32) like cuDNN's, unless PyTorch is set otherwise. Every call that waits
+for the device is counted. A copy to the host that does not wait has its values when an event was waited for, and others
+before. What else CUDA rounds, which kernels it lacks and how fast it is cannot be tested here.
 """
 
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,6 +19,8 @@ FAKE_DEVICE = torch.device("cuda", 0)
 _CROSS_DEVICE_OPS = ("_to_copy", "to", "copy_")  # operations that take tensors of two devices
 _INDEX_OPS = ("index", "index_put_")  # whose indices may be on the CPU
 _CONVOLUTION_OPS = ("convolution", "conv2d")
+_ANSWERS = ("_local_scalar_dense", "item", "is_nonzero", "equal", "nonzero", "masked_select", "_unique2", "tolist")
+_NOT_YET_COPIED = 0xA5  # every byte of a copy that was not waited for
 
 
 class FakeCudaTensor(torch.Tensor):
@@ -58,29 +62,77 @@ class FakeGpuMode(TorchDispatchMode):
 
     Attributes:
         bytes_copied: Bytes copied "to" the GPU and "from" it.
-        n_syncs: How often the program waited for a number from the GPU.
+        n_syncs: How often the program waited for the GPU: for a number, for a shape that depends on values, for a copy
+            from or to memory that is not pinned, for an event or for all of its work.
     """
 
     def __init__(self):
         super().__init__()
         self.bytes_copied, self.n_syncs = Counter(), 0
+        self._pinned, self._pending = [], []
 
     def __torch_dispatch__(self, function, _types, args=(), kwargs=None):
-        result = _dispatch(function, args, kwargs or {})
-        is_on_gpu = [
-            any(isinstance(leaf, FakeCudaTensor) for leaf in tree_leaves(part)) for part in ((args, kwargs), result)
-        ]
-        name = function.overloadpacket.__name__
-        if name in ("_local_scalar_dense", "item"):
-            self.n_syncs += is_on_gpu[0]
-        elif name in _CROSS_DEVICE_OPS and is_on_gpu[0] != is_on_gpu[1]:
-            self.bytes_copied["to" if is_on_gpu[1] else "from"] += result.nbytes
+        kwargs = dict(kwargs or {})
+        is_pinned = kwargs.pop("pin_memory", None)
+        name, arguments = function.overloadpacket.__name__, _arguments_of(function, args, kwargs)
+        is_on_gpu = any(isinstance(leaf, FakeCudaTensor) for leaf in tree_leaves((args, kwargs)))
+        if name == "copy_" and arguments.get("non_blocking") and self._is_download(arguments):
+            return self._copy_later(arguments["self"], arguments["src"])
+        result = _dispatch(function, args, kwargs)
+        if is_pinned:
+            self._pinned.append(result)
+        if name in _ANSWERS or (name in _INDEX_OPS and any(map(_is_mask, tree_leaves(arguments["indices"])))):
+            self.n_syncs += is_on_gpu
+        elif name in _CROSS_DEVICE_OPS:
+            self._count_copy(arguments, result)
         return result
+
+    def wait(self, *_):
+        """Wait for the GPU: copies to the host that were begun have their values."""
+        self.n_syncs += 1
+        for target, source in self._pending:
+            target.copy_(source)
+        self._pending.clear()
+
+    def _is_download(self, arguments):
+        return isinstance(arguments["src"], FakeCudaTensor) and not isinstance(arguments["self"], FakeCudaTensor)
+
+    def _copy_later(self, target, source):
+        assert self._is_pinned(target), "a copy to memory that is not pinned has to wait"
+        self.bytes_copied["from"] += target.nbytes
+        self._pending.append((target, source.held.clone()))
+        target.view(-1).view(torch.uint8).fill_(_NOT_YET_COPIED)
+        return target
+
+    def _count_copy(self, arguments, result):
+        source = arguments["src"] if "src" in arguments else arguments["self"]
+        to_gpu = isinstance(result, FakeCudaTensor)
+        if to_gpu != isinstance(source, FakeCudaTensor):
+            self.bytes_copied["to" if to_gpu else "from"] += result.nbytes
+            self.n_syncs += not (to_gpu and arguments.get("non_blocking") and self._is_pinned(source))
+
+    def _is_pinned(self, tensor):
+        return any(tensor.untyped_storage().data_ptr() == each.untyped_storage().data_ptr() for each in self._pinned)
+
+    def make_event(self, **_):
+        """Return what stands for an event of CUDA."""
+        return SimpleNamespace(
+            record=lambda *_: None, synchronize=self.wait, elapsed_time=lambda _: 1.0, query=lambda: True
+        )
+
+
+def _arguments_of(function, args, kwargs):
+    """Return the arguments of an operation by their names."""
+    return {argument.name: value for argument, value in zip(function._schema.arguments, args)} | kwargs  # noqa: B905
+
+
+def _is_mask(index):
+    return isinstance(index, torch.Tensor) and index.dtype == torch.bool
 
 
 def _dispatch(function, args, kwargs):
     name = function.overloadpacket.__name__
-    arguments = {argument.name: value for argument, value in zip(function._schema.arguments, args)} | kwargs  # noqa: B905
+    arguments = _arguments_of(function, args, kwargs)
     tensors = _tensor_leaves((args, kwargs))
     gpu_tensors = [tensor for tensor in tensors if isinstance(tensor, FakeCudaTensor)]
     checked = _tensor_leaves([arguments["self"], arguments.get("values")]) if name in _INDEX_OPS else tensors
@@ -127,6 +179,11 @@ def _truncate_to_tf32(value):
     return (value.view(torch.int32) & ~0x1FFF).view(torch.float32)
 
 
+def _stream():
+    """Return what stands for a stream of CUDA: operations run in the order of the program anyway."""
+    return SimpleNamespace(wait_stream=lambda _: None, wait_event=lambda _: None)
+
+
 @contextmanager
 def fake_gpu():
     """Simulate a machine with a GPU; yields the mode with its counters."""
@@ -134,5 +191,9 @@ def fake_gpu():
         patch.setattr(torch.cuda, "_lazy_init", lambda: None)
         patch.setattr(torch.cuda, "is_available", lambda: True)
         patch.setattr(torch.cuda, "device_count", lambda: 1)
-        patch.setattr(torch.cuda, "synchronize", lambda *_: None)
+        patch.setattr(torch.cuda, "synchronize", mode.wait)
+        patch.setattr(torch.cuda, "Event", mode.make_event)
+        patch.setattr(torch.cuda, "Stream", lambda *_, **__: _stream())
+        patch.setattr(torch.cuda, "current_stream", lambda *_: _stream())
+        patch.setattr(torch.cuda, "stream", lambda _: nullcontext())
         yield mode

@@ -15,6 +15,7 @@ from deepot.inference.calibration import paired_moments
 from deepot.inference.cell_filters import remove_repetition
 from deepot.inference.enhancer import Enhancer
 from deepot.inference.modes import Preserve, TransportMode
+from deepot.inference.photo_samples import take_samples
 from deepot.inference.tile_options import TileOptions
 from deepot.inference.tiled_autoencoder import encode_tiled
 from deepot.photo.pixels import Pixels
@@ -111,8 +112,10 @@ def test_plain_mode_equals_the_float64_reference(embedded_autoencoder, embedded_
 
     enhancer = Enhancer(embedded_autoencoder, embedded_map, alpha=alpha, mode="plain")
     ours = embedded_map.operator_on()(latents)
-    (only,) = enhancer._iter_differences(pixels, pixels, latents, ours, plan, 1 - alpha)
-    assert float((view + only.values - expected).abs().max()) < 1e-4
+    samples = take_samples(pixels, pixels, None, torch.device("cpu"))
+    (only,) = enhancer._iter_decoded(samples, latents, ours, plan)
+    change = enhancer._compose(samples, only, 1 - alpha, grey=False)
+    assert float((view + change - expected).abs().max()) < 1e-4
 
 
 def test_residual_mode_adds_the_difference_of_the_decoded_images_without_repetition(embedded_autoencoder, embedded_map):
