@@ -37,7 +37,7 @@ remainder round rsub square sub where"""
 """Operations on elements that IEEE 754 defines to the last bit, and extremes; no root, as MKL's differ."""
 MOVING = """alias cat contiguous copy detach empty empty_like expand expand_as flatten index index_select item
 lift_fresh movedim narrow new_empty new_zeros ones pad permute pixel_shuffle pixel_unshuffle repeat_interleave
-resolve_conj resolve_neg select slice split squeeze stack to unbind unflatten unsqueeze view zeros zeros_like"""
+reshape resolve_conj resolve_neg select slice split squeeze stack to unbind unflatten unsqueeze view zeros zeros_like"""
 SUMS = "avg_pool2d conv2d linear"
 """Sums of integers without rounding, and means of cells, which add one value after the other."""
 
