@@ -10,9 +10,14 @@ import deepot
 from deepot.inference.enhancer import Enhancer
 from deepot.inference.modes import TransportMode
 from deepot.photo.pixels import Pixels
-from tests.scenarios.test_devices_and_dtypes import AUTOENCODERS, load, maps  # noqa: F401  # a fixture
+from tests.scenarios.test_devices_and_dtypes import AUTOENCODERS, fit_maps, load
 from tests.support.fake_gpu import FAKE_DEVICE, fake_gpu
 from tests.support.photos import make_photo, soften
+
+
+@pytest.fixture(scope="module")
+def maps():
+    return fit_maps()
 
 
 @pytest.mark.parametrize("size", [1424, 64])

@@ -37,14 +37,18 @@ def load(name, device, dtype=torch.float32):
     return as_autoencoder(AUTOENCODERS[name][0](), name, device=device, dtype=dtype)
 
 
-@pytest.fixture(scope="module")
-def maps():
+def fit_maps():
     """Maps by autoencoder and kind of map."""
     photos = [make_photo(seed, 96, 80) for seed in range(3)]
     return {
         (name, kind): deepot.fit_images(load(name, "cpu"), [soften(photo) for photo in photos], photos, kind=kind)
         for name, kind in CASES
     }
+
+
+@pytest.fixture(scope="module")
+def maps():
+    return fit_maps()
 
 
 def run_on_both(compute):
