@@ -27,7 +27,7 @@ def test_enhance_waits_for_the_device_once_a_photo_and_moves_eight_bits_a_sample
     """The samples go there once and come back once, whatever the tiles, with a bit for where a photo is constant."""
     transport = maps[name, "gaussian"]
     toned = replace(transport, tone=deepot.ToneCurve(torch.full((3, 256), 3.0).double(), 1.0, 0.5, 0.1))
-    first, photo = (Pixels.from_image(soften(make_photo(seed, 200, 320))) for seed in (8, 9))
+    first, photo = (Pixels.from_image(soften(make_photo(seed, 120, 200))) for seed in (8, 9))
     photo.samples[:40, :50] = 7
     n_pixels, factor = photo.height * photo.width, load(name, "cpu").factor
     tiles = replace(AUTOENCODERS[name][1], size=size)
@@ -37,7 +37,7 @@ def test_enhance_waits_for_the_device_once_a_photo_and_moves_eight_bits_a_sample
         gpu.n_syncs = 0
         gpu.bytes_copied.clear()
         stats = enhancer.enhance(photo)
-    assert (stats.n_tiles > 10) == (size == 64)
+    assert (stats.n_tiles > 3) == (size == 64)
     assert stats.change.rms > 0
     assert gpu.n_syncs == 1
     mask = 0 if mode is TransportMode.PLAIN else n_pixels / 8

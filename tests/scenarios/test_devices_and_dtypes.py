@@ -38,7 +38,7 @@ def load(name, device, dtype=torch.float32):
 
 
 def fit_maps():
-    """Maps by autoencoder and kind of map."""
+    """Return maps by autoencoder and kind of map."""
     photos = [make_photo(seed, 96, 80) for seed in range(3)]
     return {
         (name, kind): deepot.fit_images(load(name, "cpu"), [soften(photo) for photo in photos], photos, kind=kind)
