@@ -20,7 +20,7 @@ from pipeline.storage import absolute_uri, join_uri, list_names, prefetch_map, s
 MAX_NAMED = 1000
 """Photos that were not exported and that a result names."""
 LIST_COLUMNS = ("file_name", "status", "input_uri", "output_uri")
-"""The columns that a list is made from."""
+"""The columns that lists are made from, each from the URIs of its own kind of photo."""
 _READER_THREADS, _MAX_SHARD_PHOTOS, _MAX_SHARD_BYTES, _MAX_BATCH_ROWS = 16, 1000, 256 * 2**20, 10_000
 
 
@@ -132,7 +132,7 @@ def _export_list(rows: Rows, uri: str, photo_kind: str) -> ExportResult:
     """Write the URIs of the photos as a list, through a temporary file on this machine."""
     photos, skipped = 0, _Skipped()
     with TemporaryFile() as file:
-        for batch in rows.iter_batches(LIST_COLUMNS):
+        for batch in rows.iter_batches(["file_name", "status", f"{photo_kind}_uri"]):
             uris = batch.column(f"{photo_kind}_uri")
             present = uris.drop_null().to_pylist()
             file.write(format_lines(present).encode())
