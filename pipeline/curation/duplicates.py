@@ -8,7 +8,7 @@ from pipeline.curation.options import MAX_HAMMING_DISTANCE
 from pipeline.curation.query import open_manifest
 from pipeline.curation.score_columns import check_scores
 from pipeline.errors import ConfigError
-from pipeline.runs import RunPaths, require_run
+from pipeline.runs import RunPaths
 
 _HASH_BITS = 64
 _COLUMNS = ("file_name", "input_uri", "output_uri", "phash", "width", "height", "input_size")
@@ -52,7 +52,6 @@ def find_duplicates(run: RunPaths, max_distance: int) -> pa.Table:
             f"a distance of {max_distance} bits is not possible: give one from 0 to {MAX_HAMMING_DISTANCE}, of the "
             f"{_HASH_BITS} bits of a hash"
         )
-    require_run(run)
     check_scores(run, "phash")
     with open_manifest(run, columns=_COLUMNS) as connection:
         connection.execute(_PHOTOS_SQL)

@@ -100,7 +100,6 @@ def open_selection(
         ConfigError: DuckDB rejects an expression, or it names a score, of which the run has none.
         RunError: the folder has no run, a manifest file differs from its commit, or there is too little memory or disk.
     """
-    require_run(run)
     check_scores(run, where, order)
     with open_manifest(run, map_sha256, [*columns, *_find_columns(f"{where} {order}")]) as connection:
         try:

@@ -4,7 +4,7 @@ import json
 import re
 
 from pipeline.errors import ConfigError
-from pipeline.runs import RunPaths
+from pipeline.runs import RunPaths, require_run
 from pipeline.storage import read
 
 SCORE_COLUMNS = (
@@ -27,11 +27,12 @@ def check_scores(run: RunPaths, *expressions: str) -> None:
 
     Raises:
         ConfigError: they name one, and its job has `output.scores: false`.
-        FileNotFoundError: the folder has no run.
+        RunError: they name one, and the folder has no run.
     """
     named = _NAMES.search(_TEXTS.sub("", " ".join(expressions)))
     if named is None:
         return
+    require_run(run)
     output = json.loads(read(run.run_json)).get("job", {}).get("output", {})  # an older deepot's has no such key
     if not output.get("scores", True):
         raise ConfigError(
