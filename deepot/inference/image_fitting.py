@@ -96,7 +96,7 @@ def fit_images(
     map_kind.check_settings(patch_size, calibration)
     sets = _ImageSets.open(restored, natural, companions, calibration)
     has_tone = tone and calibration.has_same_scenes
-    if has_tone or calibration.has_clean_originals:
+    if calibration.has_same_scenes:
         sets.warn_of_pairs_of_different_size(stacklevel=3)
     steps = ProgressCounter(progress, sets.count_steps(has_tone))
     curve = _fit_tone_curve(sets, steps) if has_tone else None
@@ -119,11 +119,10 @@ def fit_images(
         statistics=_statistics_of_kind(map_kind, source, reference),
         tone=curve,
     )
-    if sets.calibration.has_clean_originals:
-        return replace(fitted, change=fit_change(list(_measure_pairs(autoencoder, fitted, sets, steps))))
-    if sets.calibration.has_natural_photos:
+    if not calibration.has_same_scenes:
         return replace(fitted, change=_fit_gains_of_sets(autoencoder, fitted, sets, steps))
-    return fitted
+    sums = list(_measure_pairs(autoencoder, fitted, sets, steps))
+    return replace(fitted, change=fit_change(sums, has_clean_originals=calibration.has_clean_originals))
 
 
 @dataclass(frozen=True)
@@ -210,8 +209,8 @@ class _ImageSets:
     def count_steps(self, has_tone: bool) -> int:
         """Return how many steps a fit reports."""
         n_both = len(self.restored) + len(self.natural)
-        n_change = n_both if not self.calibration.has_same_scenes else len(self.restored)
-        return has_tone * len(self.restored) + n_both + (n_change if self.calibration.has_natural_photos else 0)
+        n_change = len(self.restored) if self.calibration.has_same_scenes else n_both
+        return has_tone * len(self.restored) + n_both + n_change
 
     def pairs(self) -> Iterator[tuple[SourceImage, SourceImage]]:
         """Yield a restored image and the natural one of the same scene after the other."""

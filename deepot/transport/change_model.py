@@ -60,7 +60,7 @@ class ChangeModel:
     Attributes:
         gains: The gains.
         curves: The error curve of each mode by its name, over the calibration pairs, which the map was fitted from;
-            None without pairs, as only they show the error.
+            None without clean originals, as only they show the error.
         images: Number of pairs, or of restored photos without pairs.
         companion: How far mixing with the companions of the restored photos lowers the error; None without companions.
 
@@ -87,7 +87,7 @@ class ChangeModel:
         return text if added is None else f"{text}; of the reconstruction error {_format_gains(added)}"
 
     def curve_summary(self, mode: str) -> str:
-        """The error curve of a mode as one line of text; empty without pairs."""
+        """The error curve of a mode as one line of text; empty without clean originals."""
         if self.curves is None:
             return ""
         curve = self.curves[mode]
@@ -160,7 +160,7 @@ def _to_floats(record: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in record.items()}
 
 
-def fit_change(blocks: Sequence[ChangeSums]) -> ChangeModel | None:
+def fit_change(blocks: Sequence[ChangeSums], *, has_clean_originals: bool = True) -> ChangeModel | None:
     """Fit the gains, the weight of the companion and the error curves to pairs; None if the blocks hold no pair.
 
     The bands of the reconstruction error r are multiplied by the factor of least squared error, h =
@@ -179,6 +179,9 @@ def fit_change(blocks: Sequence[ChangeSums]) -> ChangeModel | None:
     Args:
         blocks: The sums over one or several pairs each. With fewer than two the gains are those of detail mode, without
             the reconstruction error, and the weight of a companion is 0.
+        has_clean_originals: Whether the second photo of a pair is the clean original of the first. A self-calibration
+            has photos that are restored twice and once. They show the gains, but not the error of x*, so the model has
+            no error curves and no companion.
 
     Example:
         >>> import deepot
@@ -190,8 +193,11 @@ def fit_change(blocks: Sequence[ChangeSums]) -> ChangeModel | None:
         return None
     total = merge_in_order(blocks)
     left_out = [merge_in_order([*blocks[:k], *blocks[k + 1 :]]) for k in range(len(blocks))] if len(blocks) > 1 else []
-    gains, companion = _fit_gains(total, left_out), _fit_companion(total, left_out)
-    return ChangeModel(gains, fit_curves(total, gains, companion), int(total.totals[2]), companion)
+    gains, images = _fit_gains(total, left_out), int(total.totals[2])
+    if not has_clean_originals:
+        return ChangeModel(gains, None, images)
+    companion = _fit_companion(total, left_out)
+    return ChangeModel(gains, fit_curves(total, gains, companion), images, companion)
 
 
 def _standard_error(replicates: Sequence[Tensor]) -> Tensor:

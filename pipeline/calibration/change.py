@@ -31,7 +31,7 @@ MAX_MEASURED_PHOTOS = 64
 def measure_map(
     tasks: Sequence[MomentsTask], fitted: TransportMap, execute: MomentsTaskExecutor, progress: Progress
 ) -> TransportMap:
-    """Measure a map on calibration photos; returns it with what was found, but for self-calibrations as it is.
+    """Measure a map on calibration photos; returns it with what was found.
 
     Args:
         tasks: all tasks of the calibration.
@@ -43,19 +43,19 @@ def measure_map(
         RunError: workers die whatever they process.
         AccessDeniedError: storage refuses the photos, not only some of them.
     """
-    if not tasks[0].job.measures_change:
-        return fitted
     job, paths, map_sha256 = tasks[0].job, tasks[0].paths, fitted.sha256
+    kind = job.calibration_kind
     models = load_models(job, tasks[0].allow_code)
     sides = dict.fromkeys(task.side for task in tasks)
     photos = {side: _choose_photos(tasks, side) for side in sides}
-    has_tests = min(sum(len(task.shard.entries) for task in of_side) for of_side in photos.values()) >= MIN_TEST_PHOTOS
+    n_least = min(sum(len(task.shard.entries) for task in of_side) for of_side in photos.values())
+    has_tests = kind.has_natural_photos and n_least >= MIN_TEST_PHOTOS
     chosen = {side: _prepare(fitted, of_side, measures_states=has_tests) for side, of_side in photos.items()}
     _measure(tasks, [task for of_side in chosen.values() for task in of_side], execute, progress)
     numbers = {side: [task.shard.number for task in of_side] for side, of_side in chosen.items()}
     if Side.BOTH in chosen:
         blocks = read_change_blocks(paths, map_sha256, numbers[Side.BOTH])
-        change = fit_change([block.total for block in blocks])
+        change = fit_change([block.total for block in blocks], has_clean_originals=kind.has_clean_originals)
         if job.limits_photos:
             halves = _measure_held_out(tasks, photos[Side.BOTH], models.autoencoder, execute, progress)
             fitted = replace(fitted, photo_curves=fit_photo_curves(halves))

@@ -32,7 +32,7 @@ FINGERPRINT_LENGTH = 16
 """Hexadecimal digits of a fingerprint that name a folder."""
 _REDUCTION = re.compile(r"\s*downscale:\s*factor\s*=\s*(\d+)(?:\.0*)?\s*")
 _COMPRESSIONS = frozenset({"jpeg"})  # degradations after which a file holds the photo that was degraded
-_SELF_CALIBRATION_VERSION = 3  # raised whenever photos are prepared for it in another way
+_SELF_CALIBRATION_VERSION = 4  # raised whenever photos are prepared for it, or its map is fitted, in another way
 _LISTING_KEYS = {"allow", "inventory", "list_streams"}
 _CALIBRATION_LISTING_KEYS = {"reference": _LISTING_KEYS, "restored": _LISTING_KEYS}
 """What may be named, and how it is listed, decide nothing about a photo that is read: no part of a fingerprint."""
@@ -222,11 +222,6 @@ class Job(ConfigSection):
         return self.model_copy(
             update={"transport": self.transport.model_copy(update={"alpha": Transport.model_fields["alpha"].default})}
         )
-
-    @property
-    def measures_change(self) -> bool:
-        """Whether the change that the map makes is measured: only where there are natural photos to compare it with."""
-        return self.map is None and self.calibration_kind.has_natural_photos
 
     @property
     def calibration_limit(self) -> int:

@@ -26,7 +26,7 @@ def test_fit_with_a_goal_prints_gains_error_and_alpha(tmp_path, capsys, in_proce
     assert any(line.startswith("error    PSNR ") and line.endswith("(on 4 calibration pairs)") for line in lines)
 
 
-def test_fit_without_pairs_prints_neither_gains_nor_error(tmp_path, capsys, in_process):
+def test_fit_of_a_self_calibration_prints_gains_but_no_error(tmp_path, capsys, in_process):
     lines, record = fit(tmp_path, capsys, calibration={"degradation": "blur:sigma=1"})
-    assert (record["alpha"], record["change"]) == (0.5, None)
-    assert not [line for line in lines if line.startswith(("alpha", "gains", "error"))]
+    assert (record["alpha"], record["change"]["curves"]) == (0.5, None)
+    assert [line.split()[0] for line in lines if line.startswith(("alpha", "gains", "error"))] == ["gains"]

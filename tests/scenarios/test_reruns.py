@@ -171,7 +171,7 @@ def test_rerun_of_a_self_calibration_lists_the_input_once(make_job, tmp_path, re
         monkeypatch.setattr(module, "find_images", lambda uri, *rest, real=real: listed.append(uri) or real(uri, *rest))
     job = make_job(calibration={"degradation": "blur:sigma=1", "limit": 100})
     assert run_in_process(job).drift["images"] == 6
-    assert len(reads) == 2 * 6, "for the tone curve and for the moments"
+    assert len(reads) == 3 * 6, "for the tone curve, the moments and the gains"
     reads.clear()
     for seed in range(6):
         make_photo(seed).save(tmp_path / "restored" / f"late {seed}.png")

@@ -1,5 +1,7 @@
 """Band energies of a photo are those of its centre, with those of the change that a map makes there."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -68,4 +70,11 @@ def test_unpaired_images_give_gains_without_error_curves(autoencoder):
     change = fit_images(autoencoder, iter(soft), iter(natural), calibration=CalibrationKind.UNPAIRED).change
     assert (change.images, change.curves) == (8, None)
     assert min(change.gains.luma[1:]) >= 1
-    assert fit_images(autoencoder, soft, restored, calibration=CalibrationKind.SELF).change is None
+
+
+def test_images_restored_twice_and_once_give_the_gains_of_pairs_without_error_curves(autoencoder):
+    once = [soften(make_photo(seed, 64, 48)) for seed in range(4)]
+    twice = [soften(image) for image in once]
+    paired, own = (fit_images(autoencoder, twice, once, calibration=kind).change for kind in ("paired", "self"))
+    assert own == replace(paired, curves=None)
+    assert paired.curves is not None

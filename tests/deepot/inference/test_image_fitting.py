@@ -39,10 +39,10 @@ def test_fit_images_is_the_sum_of_its_public_parts(autoencoder, photos, calibrat
     names = {"autoencoder": autoencoder.name, "autoencoder_sha256": autoencoder.sha256}
     expected = deepot.fit_map(source, reference, **names, patch_size=1, calibration=calibration, tone=curve)
     operator, change = expected.operator_on(), None
-    if calibration == "paired":
+    if calibration.has_same_scenes:
         sums = [measure_change(autoencoder, operator, *pair, curve) for pair in zip(restored, natural, strict=True)]
-        change = deepot.fit_change(sums)
-    if calibration == "unpaired":
+        change = deepot.fit_change(sums, has_clean_originals=calibration == "paired")
+    else:
         energies = [[measure_energies(autoencoder, pixels, operator) for pixels in restored]]
         energies += [[measure_energies(autoencoder, pixels) for pixels in natural]]
         change = deepot.fit_energy_gains(*map(deepot.merge_in_order, energies))
@@ -93,7 +93,7 @@ def test_fit_images_reports_steps_up_to_their_total(autoencoder, photos, calibra
     done, totals = zip(*calls, strict=True)
     assert [second - first for first, second in pairwise((0, *done))] == [1] * len(calls)
     assert set(totals) == {done[-1]}
-    changes = {"paired": 3, "self": 0, "unpaired": 6}[calibration]
+    changes = {"paired": 3, "self": 3, "unpaired": 6}[calibration]
     assert done[-1] == 6 + changes + (3 if tone and calibration.has_same_scenes else 0)
 
 
@@ -108,7 +108,8 @@ def test_fit_images_names_a_pair_whose_images_differ_in_size(autoencoder, photos
     assert [warning.filename for warning in caught] == [__file__], "it points at the caller"
     assert transport.info.reference_images == 3, "its patches count"
     fit(autoencoder, (restored, wide), calibration="unpaired")
-    fit(autoencoder, (restored, wide), calibration="self", tone=False)
+    with pytest.warns(UserWarning, match=message):
+        fit(autoencoder, (restored, wide), calibration="self", tone=False)
 
 
 @pytest.mark.parametrize(

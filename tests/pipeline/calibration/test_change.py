@@ -15,6 +15,7 @@ from pipeline import calibration
 from pipeline.calibration.change import MAX_MEASURED_PHOTOS, measure_map
 from pipeline.calibration.maps import fit_and_store_map
 from pipeline.calibration.shard_change import compute_shard_change
+from pipeline.calibration.stored_moments import read_change_blocks
 from pipeline.calibration.tasks import MomentsTask
 from pipeline.config import Job
 from pipeline.errors import ConfigError, DeepotError
@@ -115,15 +116,15 @@ def make_unpaired_job(make_job, tmp_path, **changes):
     return make_job(12, calibration=calibrated, autoencoder=WEAK_AUTOENCODER, **changes)
 
 
-def test_self_calibrations_measure_nothing_and_refuse_goals(make_job):
+def test_self_calibrations_have_gains_without_error_curves_and_refuse_goals(make_job):
     kind = {"degradation": "blur:sigma=1"}
-    _, tasks, fitted = calibrate(make_job(calibration=kind))
-
-    def refuse(function, tasks):
-        raise AssertionError("nothing is to be measured")
-
-    assert measure_map(tasks, fitted, refuse, NullProgress()) is fitted
-    assert fitted.change is None
+    context, tasks, fitted = calibrate(make_job(12, calibration=kind))
+    measured = measure_map(tasks, fitted, execute, NullProgress())
+    sums = [each.total for each in read_change_blocks(context.calibration, fitted.sha256, range(len(tasks)))]
+    assert measured.change == replace(fit_change(sums), curves=None)
+    assert measured.change.images == 12
+    assert measured.gains.luma[0] < 1, "coarse structure is not all wrong"
+    assert not measured.natural_tests, "restored photos do not show how natural ones look"
     with pytest.raises((ConfigError, ValueError), match=r"transport\.alpha is min-error, .* the calibration is self"):
         make_job(calibration=kind, transport={"alpha": "min-error"})
 
