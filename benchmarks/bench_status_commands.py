@@ -22,7 +22,7 @@ import scipy.sparse.csgraph  # noqa: F401
 
 from benchmarks._results import make_parser, peak_rss_mib, save_results
 from benchmarks._synthetic_runs import IMAGES_PER_SHARD, iter_synthetic_entries, write_run_files
-from pipeline.curation import export_photos, find_duplicates, open_selection, select_rows
+from pipeline.curation import export_photos, find_duplicates, open_selection
 from pipeline.maintenance import find_orphans, verify_run
 from pipeline.progress import NullProgress
 from pipeline.reporting import write_report
@@ -42,11 +42,17 @@ COMMANDS: dict[str, Callable[[RunPaths], object]] = {
     "gc": lambda run: sum(1 for _ in find_orphans(run, 0.0)),
     "verify": lambda run: verify_run(run, NullProgress()),
     "report": write_report,
-    "select": lambda run: select_rows(run, "noise < 0.001", limit=100, columns=["file_name"]),
+    "select": lambda run: select_clean_photos(run),
     "export": lambda run: export_all(run),
     "duplicates": lambda run: find_duplicates(run, 4),
 }
 """`export` writes every row as Parquet; `verify` does not read the results, which are not there."""
+
+
+def select_clean_photos(run: RunPaths) -> None:
+    """Select at most 100 photos without noise."""
+    with open_selection(run, "noise < 0.001", limit=100, columns=["file_name"]) as selection:
+        selection.to_table()
 
 
 def export_all(run: RunPaths) -> None:

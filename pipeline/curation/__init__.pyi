@@ -3,7 +3,7 @@ from .duplicates import find_duplicates
 from .export import LIST_COLUMNS, export_photos, write_parquet
 from .hamming_groups import group_by_distance
 from .options import MAX_HAMMING_DISTANCE, PHOTO_KINDS
-from .query import ALL_COLUMNS, Selection, open_manifest, open_selection, select_rows
+from .query import ALL_COLUMNS, Selection, open_manifest, open_selection
 
 __all__ = [
     "ALL_COLUMNS",
@@ -20,6 +20,5 @@ __all__ = [
     "open_selection",
     "pairwise_distances",
     "plot_distances",
-    "select_rows",
     "write_parquet",
 ]

@@ -56,24 +56,15 @@ class Selection:
         (count,) = self.connection.execute("SELECT count(*) FROM selected").fetchone() or (0,)
         return int(count)
 
+    def to_table(self) -> pa.Table:
+        """Return all rows as one table in memory."""
+        return pa.Table.from_batches(self.iter_batches(), self.schema)
+
     def iter_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Iterate over batches of some thousand rows with the given columns, or all that were selected."""
         names = ", ".join(f'"{name}"' for name in columns or self.columns)
         cursor = self.connection.cursor()  # a second query of one connection would end the first
         yield from cursor.sql(f"SELECT {names} FROM selected").to_arrow_reader(_BATCH_ROWS)
-
-
-def select_rows(
-    run: RunPaths,
-    where: str = "true",
-    order: str = "file_name",
-    limit: int | None = None,
-    map_sha256: str = "",
-    columns: Sequence[str] = ALL_COLUMNS,
-) -> pa.Table:
-    """Select the latest committed row of every photo of a run, all of them at once; arguments as `open_selection`."""
-    with open_selection(run, where, order, limit, map_sha256, columns) as selection:
-        return pa.Table.from_batches(selection.iter_batches(), selection.schema)
 
 
 @contextmanager

@@ -16,10 +16,10 @@ import yaml
 
 from jobs.cli import _build_parser
 from pipeline.config.loading import parse_job
-from pipeline.curation.query import select_rows
 from pipeline.runs.paths import RunPaths
 from tests.support.in_process_pool import run_in_process
 from tests.support.photos import small_job_config, write_photos
+from tests.support.selections import select_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"

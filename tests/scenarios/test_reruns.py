@@ -8,7 +8,6 @@ import torch
 from deepot.transport import TransportMap
 from pipeline.calibration import Side, calibration_of_run, list_run_maps, read_drift_records, shard_photos, tasks
 from pipeline.calibration.stored_moments import read_merged_moments
-from pipeline.curation.query import select_rows
 from pipeline.errors import ConfigError, NothingFoundError
 from pipeline.maintenance import find_orphans
 from pipeline.runs import RunPaths, read_manifest
@@ -16,6 +15,7 @@ from pipeline.stages import RunOptions, driver
 from pipeline.storage import delete, read, sha256_hex
 from tests.support.in_process_pool import run_in_process
 from tests.support.photos import make_photo
+from tests.support.selections import select_rows
 
 
 def add_natural(folder, *seeds, noise=20.0):

@@ -13,7 +13,6 @@ from jobs.cli import main
 from pipeline.curation import query
 from pipeline.curation.duplicates import find_duplicates
 from pipeline.curation.export import export_photos
-from pipeline.curation.query import select_rows
 from pipeline.errors import ConfigError, RunError
 from pipeline.progress import NullProgress
 from pipeline.runs.commits import commit
@@ -25,6 +24,7 @@ from pipeline.runs.plan import iter_shards_by_descending_cost
 from pipeline.runs.planning import extend_plan
 from pipeline.storage.objects import Entry, read, sha256_hex, write
 from tests.support.curated_rows import HASHES, row
+from tests.support.selections import select_rows
 
 
 def test_select_rows_returns_the_latest_row_of_each_photo(run):

@@ -8,11 +8,11 @@ import pytest
 from deepot.photo.colour_difference import ColourDifference
 from deepot.photo.quality_scores import QualityScores
 from pipeline.curation.duplicates import find_duplicates
-from pipeline.curation.query import select_rows
 from pipeline.curation.score_columns import SCORE_COLUMNS
 from pipeline.errors import ConfigError
 from pipeline.runs.paths import RunPaths
 from pipeline.storage.objects import write
+from tests.support.selections import select_rows
 
 CALLS = {
     "Noise": lambda run: select_rows(run, "status = 'ok' AND Noise < 3"),

@@ -5,9 +5,9 @@ import pyarrow as pa
 import pytest
 
 from pipeline.curation import query
-from pipeline.curation.query import select_rows
 from pipeline.errors import RunError
 from pipeline.runs.manifest_schema import MANIFEST_SCHEMA
+from tests.support.selections import select_rows
 
 
 def test_open_manifest_without_room_for_the_database_names_the_way_out(run):

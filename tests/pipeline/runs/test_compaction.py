@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.cli import main
-from pipeline.curation import find_duplicates, select_rows
+from pipeline.curation import find_duplicates
 from pipeline.errors import RunError
 from pipeline.maintenance import verify_run
 from pipeline.progress import NullProgress
@@ -36,6 +36,7 @@ from pipeline.runs.shard_set import ShardSet
 from pipeline.runs.summary import summarize_run
 from pipeline.storage import Entry, delete, iter_etags, list_names, objects, read, sha256_hex, write
 from tests.support.json_commands import run_json_command
+from tests.support.selections import select_rows
 from tests.support.small_segments import use_small_segments
 
 N_SHARDS = 6

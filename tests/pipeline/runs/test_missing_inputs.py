@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from pipeline.curation.query import select_rows
 from pipeline.errors import RunError, StorageError
 from pipeline.runs import missing_inputs
 from pipeline.runs.missing_inputs import iter_missing_inputs
@@ -15,6 +14,7 @@ from pipeline.sources.find import find_images
 from pipeline.storage.folders import list_names
 from pipeline.storage.objects import Entry, create_if_absent, read
 from tests.support.in_process_pool import run_in_process
+from tests.support.selections import select_rows
 
 
 def entries(keys, size=1):
