@@ -5,7 +5,8 @@
 A server on loopback, in a process of its own, answers each page of ListObjectsV2 after 100 ms. Keys are listed as a
 job's input is, names and extensions included. Every kind of key space is listed by one stream and by several, and the
 two listings must be the same. One stream lists only the first keys, as its rate does not depend on how many there are.
-Then inventories on the disk, in both formats, are listed.
+Then inventories on the disk, in both formats, are listed, and the XML of one page is parsed as this program does it
+and as botocore does.
 """
 
 import asyncio
@@ -20,8 +21,12 @@ from itertools import islice
 from multiprocessing.connection import Connection
 from typing import Any
 
+import botocore.parsers
+import botocore.session
+
 from benchmarks._results import make_parser, peak_rss_mib, save_results
 from pipeline.sources import find_images
+from pipeline.storage.s3_pages import parse_page
 from tests.support.inventories import InventoryRow, write_inventory
 from tests.support.listing_server import BUCKET, ListingServer
 
@@ -107,6 +112,25 @@ def measure_inventory(file_format: str, n_keys: int) -> dict[str, Any]:
     return {"format": file_format, "keys": found, "keys_per_s": found / seconds, "cpu_us_per_key": 1e6 * cpu / found}
 
 
+def measure_parsers(repetitions: int = 20) -> dict[str, float]:
+    """Return the milliseconds of CPU for parsing the XML of a page of a thousand keys, by the parser."""
+    model = botocore.session.get_session().get_service_model("s3").operation_model("ListObjectsV2")
+    parser = botocore.parsers.create_parser(model.metadata["protocol"])
+    page = ListingServer(KEY_SPACES["flat counter"](1000)).page({})
+    answer = {"status_code": 200, "headers": {}, "body": page}
+    parsers: dict[str, Callable[[], object]] = {
+        "ElementTree": lambda: parse_page(page),
+        "botocore": lambda: parser.parse(answer, model.output_shape),
+    }
+    found = {}
+    for name, parse in parsers.items():
+        started = time.process_time()
+        for _ in range(repetitions):
+            parse()
+        found[name] = 1e3 * (time.process_time() - started) / repetitions
+    return found
+
+
 def main() -> None:
     """Parse the command line, measure, print and save."""
     parser = make_parser(__doc__)
@@ -143,6 +167,8 @@ def main() -> None:
     for file_format in ("Parquet", "CSV") if options.inventory_keys else ():
         rows.append(measure_inventory(file_format, options.inventory_keys))
         print(f"inventory in {file_format}: {rows[-1]['keys_per_s']:,.0f} keys/s, {rows[-1]['cpu_us_per_key']:.1f} µs")
+    rows.append({"parsers_cpu_ms_per_page": (parsers := measure_parsers())})
+    print("CPU ms for the XML of a page: " + ", ".join(f"{name} {value:.1f}" for name, value in parsers.items()))
     save_results(options.json, options, rows)
 
 

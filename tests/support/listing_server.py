@@ -72,9 +72,10 @@ class ListingServer:
         self._n_active -= 1
         if code := self.fails(query):
             return "403 Forbidden", f"<Error><Code>{code}</Code><Message>injected</Message></Error>".encode()
-        return "200 OK", self._page(query).encode()
+        return "200 OK", self.page(query)
 
-    def _page(self, query):
+    def page(self, query):
+        """Return the XML of a page that a query asks for."""
         prefix, token = query.get("prefix", ""), query.get("continuation-token", "")
         first = bisect_left(self.keys, prefix)
         if token:
@@ -89,11 +90,12 @@ class ListingServer:
             _ITEM.format(key=quote_plus(self.keys[number], safe="/"), number=number) for number in range(first, end)
         )
         next_token = f"<NextContinuationToken>{end}</NextContinuationToken>" if is_truncated else ""
-        return (
+        text = (
             '<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
             f"<Name>{BUCKET}</Name><EncodingType>url</EncodingType><IsTruncated>{str(is_truncated).lower()}"
             f"</IsTruncated>{next_token}{items}</ListBucketResult>"
         )
+        return text.encode()
 
 
 @contextmanager
