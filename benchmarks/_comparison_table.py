@@ -59,6 +59,28 @@ def format_table(options: argparse.Namespace, results: dict[str, dict[str, Any]]
     return "\n".join(lines)
 
 
+def format_worst_draws(options: argparse.Namespace, results: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Yield a line for each row of several draws of the default: its lowest PSNR and the largest change of each map."""
+    kinds = product(results, options.autoencoder, options.calibration, options.alphas)
+    for name, spec, calibration, alpha in kinds:
+        draws = results[name].get(f"{spec}, {calibration}", {}).values()
+        scores = [_to_score(draw[f"default {alpha:g}"]) for draw in draws if f"default {alpha:g}" in draw]
+        if len(scores) < 2:
+            continue
+        before = _to_score(results[name]["restored"])
+        changes = [
+            [100 * (after / distance - 1) for after, distance in zip(score.frechet, before.frechet, strict=True)]
+            for score in scores
+        ]
+        largest = " / ".join(f"{max(each):+.0f}" for each in zip(*changes, strict=True))
+        largest_sum = max(sum(each[:_N_SUMMED]) for each in changes)
+        lowest = min(score.psnr for score in scores)
+        yield (
+            f"{name}; {spec}, {calibration}, α = {alpha:g}, worst of {len(scores)} draws: "
+            f"{lowest:.2f} dB (x* {before.psnr:.2f}), {largest} % ({largest_sum:.0f})"
+        )
+
+
 def format_grown_maps(options: argparse.Namespace, results: dict[str, dict[str, Any]]) -> Iterator[str]:
     """Yield a line for each map whose distance grows in the first draw, with the 95 % interval of its change."""
     for name, spec, calibration in product(results, options.autoencoder, options.calibration):

@@ -11,6 +11,7 @@ where a run does so. The published method is plain mode with patches of 5, witho
 draws: PSNR, the change of the Fréchet distances of the feature maps relative to x*'s, the sum of the first three in
 brackets, and the mean of `flat_area_repetition`. With --replicates, each map whose distance the default raises in the
 first draw gets a line with the 95 % interval of the change, from a bootstrap over the test photos.
+Rows with several draws of the default get a line with the worst of them.
 
 --json keeps what every draw has given, and a second call measures only what is missing there, or with --again the
 default once more: draw by draw, so that a call that was stopped leaves as many draws of each history. --page replaces
@@ -30,7 +31,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks._comparison_table import METHODS, Score, format_grown_maps, format_table
+from benchmarks._comparison_table import METHODS, Score, format_grown_maps, format_table, format_worst_draws
 from benchmarks._fitting_methods import read_draws
 from benchmarks._input_constraints import make_constraint, project
 from benchmarks._photo_sets import PhotoSetScores, center_crop, read_photo, select_half
@@ -224,7 +225,7 @@ def measure_missing(options: argparse.Namespace, results: dict[str, dict[str, An
             known = cells.get(str(number), {})
             missing = [
                 method
-                for method in METHODS
+                for method in options.methods
                 if any(f"{method} {alpha:g}" not in known for alpha in options.alphas)
                 or (options.again and method == "default")
             ]
@@ -257,6 +258,7 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="Markdown page with the markers of the table")
     parser.add_argument("--again", action="store_true", help="measure the default again also where --json has it")
     parser.add_argument("--measured-only", action="store_true", help="only format what --json holds")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, help="that are measured")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--allow-code", action="store_true")
     options = parser.parse_args()
@@ -268,7 +270,7 @@ def main() -> None:
     if not options.measured_only:
         measure_missing(options, results)
     table = format_table(options, results)
-    print("\n".join([table, "", *format_grown_maps(options, results)]))
+    print("\n".join([table, "", *format_grown_maps(options, results), *format_worst_draws(options, results)]))
     if options.page:
         replace_table(options.page, "eval_against_published.py", table)
 

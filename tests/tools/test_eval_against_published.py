@@ -68,6 +68,22 @@ def test_again_measures_the_default_once_more_and_keeps_the_published_method(run
     assert again["default 0"]["psnr"] > 1
 
 
+def test_worst_draw_of_the_default_alone(run, tmp_path):
+    measured, lines = run("--draws", "2", "--alphas", "0", "--methods", "default")
+    assert len(measured) == 2
+    assert not [line for line in lines if line.startswith("| paired")], "a row compares both methods"
+    found = json.loads((tmp_path / "results.json").read_text())["results"][", ".join(HISTORY)]
+    draws = found["tests.support.fake_autoencoders:blocks, paired"].values()
+    assert [list(draw) for draw in draws] == [["default 0"]] * 2
+    before = found["restored"]["frechet"]
+    scores = [draw["default 0"] for draw in draws]
+    largest = max(100 * (score["frechet"][0] / before[0] - 1) for score in scores)
+    lowest = min(score["psnr"] for score in scores)
+    expected = f"{lowest:.2f} dB (x* {found['restored']['psnr']:.2f}), {largest:+.0f}"
+    assert lines[-1].partition(": ")[2].startswith(expected)
+    assert "worst of 2 draws" in lines[-1]
+
+
 def test_page_gets_the_table_between_its_markers(run, tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
