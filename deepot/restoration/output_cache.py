@@ -19,7 +19,7 @@ def default_cache_folder() -> Path:
 
 @dataclass
 class OutputCache:
-    """Files of at most so many bytes in all, least recently used ones deleted first; several processes may share it.
+    """Files up to a total size, least recently used ones deleted first; several processes may share it.
 
     Errors of the disk, such as no space, leave a file out and stop nothing.
 

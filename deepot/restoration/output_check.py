@@ -23,7 +23,7 @@ _MIN_STD = 4.0  # levels: flatter photos have nothing by which their content cou
 
 
 def find_output_fault(before: Tensor, after: Tensor, scale: int, tolerance: float = DEFAULT_TOLERANCE) -> str:
-    """Say what is wrong with the output of a restorer; an empty text if nothing is.
+    """Return what is wrong with the output of a restorer; an empty text if nothing is.
 
     Args:
         before: the input, (1, 3, H, W), levels from 0 to 255.
@@ -56,7 +56,7 @@ def find_output_fault(before: Tensor, after: Tensor, scale: int, tolerance: floa
 
 
 def find_size_fault(size: tuple[int, int], output_size: tuple[int, int], scale: int) -> str:
-    """Say what is wrong with the width and height of an output; an empty text if nothing is."""
+    """Return what is wrong with the width and height of an output; an empty text if nothing is."""
     expected = (size[0] * scale, size[1] * scale)
     if output_size == expected:
         return ""
