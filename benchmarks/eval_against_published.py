@@ -11,7 +11,8 @@ where a run does so. The published method is plain mode with patches of 5, witho
 draws: PSNR, the change of the Fréchet distances of the feature maps relative to x*'s, the sum of the first three in
 brackets, and the mean of `flat_area_repetition`. With --replicates, each map whose distance the default raises in the
 first draw gets a line with the 95 % interval of the change, from a bootstrap over the test photos.
-Rows with several draws of the default get a line with the worst of them.
+Rows with several draws of the default get a line with the worst of them, and each calibration one with the number of
+rows in which the default is ahead.
 
 --json keeps what every draw has given, and a second call measures only what is missing there, or with --again the
 default once more: draw by draw, so that a call that was stopped leaves as many draws of each history. --page replaces
@@ -24,14 +25,21 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import lru_cache
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks._comparison_table import METHODS, Score, format_grown_maps, format_table, format_worst_draws
+from benchmarks._comparison_table import (
+    METHODS,
+    Score,
+    format_counts,
+    format_grown_maps,
+    format_table,
+    format_worst_draws,
+)
 from benchmarks._fitting_methods import read_draws
 from benchmarks._input_constraints import make_constraint, project
 from benchmarks._photo_sets import PhotoSetScores, center_crop, read_photo, select_half
@@ -270,7 +278,10 @@ def main() -> None:
     if not options.measured_only:
         measure_missing(options, results)
     table = format_table(options, results)
-    print("\n".join([table, "", *format_grown_maps(options, results), *format_worst_draws(options, results)]))
+    lines = chain.from_iterable(
+        each(options, results) for each in (format_counts, format_grown_maps, format_worst_draws)
+    )
+    print("\n".join([table, "", *lines]))
     if options.page:
         replace_table(options.page, "eval_against_published.py", table)
 

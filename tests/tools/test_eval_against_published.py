@@ -68,6 +68,27 @@ def test_again_measures_the_default_once_more_and_keeps_the_published_method(run
     assert again["default 0"]["psnr"] > 1
 
 
+def test_rows_in_which_the_default_is_ahead_are_counted(run, tmp_path):
+    run("--draws", "1", "--alphas", "0.5", "0")
+    file = tmp_path / "results.json"
+    results = json.loads(file.read_text())
+    history = results["results"][", ".join(HISTORY)]
+    draw = history["tests.support.fake_autoencoders:blocks, paired"]["0"]
+    history["restored"]["frechet"] = [10.0] * 5
+    scores = {
+        "default 0": (30.0, 2.0),
+        "published 0": (29.0, 3.0),
+        "default 0.5": (30.0, 9.0),
+        "published 0.5": (30.25, 8.0),
+    }
+    for name, (psnr, distance) in scores.items():
+        draw[name] |= {"psnr": psnr, "frechet": [distance] * 5}
+    file.write_text(json.dumps(results))
+    _, lines = run("--draws", "1", "--alphas", "0.5", "0", "--measured-only")
+    in_psnr = "ahead in PSNR in 1 (elsewhere behind by up to 0.25 dB)"
+    assert lines[-1].endswith(f"paired: of 2 rows the default is {in_psnr}, in the sum in 1 (by up to 30 points)")
+
+
 def test_worst_draw_of_the_default_alone(run, tmp_path):
     measured, lines = run("--draws", "2", "--alphas", "0", "--methods", "default")
     assert len(measured) == 2
