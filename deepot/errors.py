@@ -49,6 +49,10 @@ class RestorerError(DeepotError):
     """A restorer cannot be loaded or violates the protocol."""
 
 
+class RestorerOutputError(RestorerError):
+    """What a restorer returned for an image is no restoration of it."""
+
+
 class MomentsError(DeepotError):
     """Moments are too few, do not fit together or cannot be read."""
 

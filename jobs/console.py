@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from jobs.log_output import LoggedProgress
 from pipeline import runs, sources, storage
-from pipeline.errors import advice_for
+from pipeline.errors import ErrorCode, advice_for
 from pipeline.escaping import escape, to_json_line
 from pipeline.progress import NullProgress, Progress
 from pipeline.telemetry import LogFormat, current_log_format
@@ -167,9 +167,10 @@ def print_summary(result: "runs.RunSummary", as_json: bool, max_error_rate: floa
 
 def _print_untouched(result: "runs.RunSummary") -> None:
     """Point out that most photos were left as they are, which may be a mistake in the job."""
-    if 2 * result.untouched > result.ok:
+    natural = result.untouched - result.codes.get(ErrorCode.RESTORER_OUTPUT, 0)
+    if 2 * natural > result.ok:
         print_line(
-            f"natural  {result.untouched} of {result.ok} photos look natural already and were left as they are. If "
+            f"natural  {natural} of {result.ok} photos look natural already and were left as they are. If "
             "they do not, another degradation is theirs: correct calibration.degradation, or transport all photos with "
             "--transport.leave_natural off"
         )

@@ -171,6 +171,16 @@ class ErrorCode(StrEnum):
         "It crashed every worker process that worked on it, finally alone.",
         f"Look at the file. If it is sound: {_RETRY}",
     )
+    RESTORER_FAILED = (
+        "restorer_failed",
+        "The restorer stopped with an error, took too long, or returned an image of another size.",
+        f"Read error_message, and correct the restorer. {_RETRY}",
+    )
+    RESTORER_OUTPUT = (
+        "restorer_output",
+        "What the restorer returned is no restoration of the photo, so the photo was left as it is.",
+        "Compare the two. If the restorer is right, raise `tolerance=` in its spec.",
+    )
     TIMED_OUT = (
         "timed_out",
         "It took longer than limits.image_timeout_s.",
@@ -191,7 +201,7 @@ class ErrorCode(StrEnum):
         """Whether the same image may well succeed another time."""
         return self in (
             *(ErrorCode.READ_FAILED, ErrorCode.WRITE_FAILED, ErrorCode.ACCESS_DENIED, ErrorCode.NOT_ALLOWED),
-            *(ErrorCode.OUT_OF_MEMORY, ErrorCode.WORKER_DIED, ErrorCode.TIMED_OUT),
+            *(ErrorCode.OUT_OF_MEMORY, ErrorCode.WORKER_DIED, ErrorCode.TIMED_OUT, ErrorCode.RESTORER_FAILED),
         )
 
 

@@ -4,6 +4,7 @@ import errno
 
 import torch
 
+from deepot.errors import RestorerError, RestorerOutputError
 from pipeline.errors import ErrorCode, ImageError
 from pipeline.redaction import redact
 
@@ -27,6 +28,9 @@ def error_code(error: BaseException, default: ErrorCode = ErrorCode.INTERNAL) ->
         return ErrorCode.UNSAFE_NAME
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or _OUT_OF_MEMORY_TEXT in str(error):
         return ErrorCode.OUT_OF_MEMORY
+    if isinstance(error, RestorerError):
+        is_refused = isinstance(error, RestorerOutputError)
+        return ErrorCode.RESTORER_OUTPUT if is_refused else ErrorCode.RESTORER_FAILED
     return default
 
 

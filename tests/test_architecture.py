@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "pipeline.redaction": ("", ""),
     "pipeline.escaping": ("", ""),
     "pipeline.errors": ("errors", ""),
-    "pipeline.failures": ("", "errors redaction"),
+    "pipeline.failures": ("errors", "errors redaction"),
     "pipeline.imageio": ("errors photo spec", "errors"),
     "pipeline.storage": ("", "errors redaction"),
     "pipeline.config": ("arguments errors inference transport", "errors imageio redaction storage"),
@@ -52,7 +52,7 @@ MAY_IMPORT = {
     "pipeline.provenance": ("errors spec", "config errors escaping imageio progress redaction runs sources storage"),
     "pipeline.telemetry": ("", "config errors escaping progress redaction runs"),
     "pipeline.workers": (
-        "autoencoder inference photo restoration transport",
+        "autoencoder errors inference photo restoration transport",
         "config errors escaping failures imageio outputs redaction runs sources storage telemetry",
     ),
     "pipeline.calibration": (

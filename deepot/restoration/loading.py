@@ -9,6 +9,8 @@ from torch import nn
 from deepot.autoencoder import parse_device
 from deepot.errors import RestorerError
 from deepot.restoration.builtin_restorers import Median, NonLocalMeans, Resize
+from deepot.restoration.external_command import PREFIX as EXTERNAL_PREFIX
+from deepot.restoration.external_command import ExternalCommand
 from deepot.restoration.restorer import Restorer
 from deepot.restoration.spandrel_model import load_spandrel_model
 from deepot.spec import build_from_spec, call_factory, fingerprint, is_factory, parse_spec
@@ -28,10 +30,10 @@ def load_restorer(
     """Load a restorer by its spec.
 
     Args:
-        text: `identity`, `nlm:sigma=50`, `median:size=3`, `resize:factor=4`, `spandrel:FILE` or
-            `module:factory[:option=value]`.
+        text: `identity`, `nlm:sigma=50`, `median:size=3`, `resize:factor=4`, `spandrel:FILE`,
+            `external:COMMAND {in} {out}` or `module:factory[:option=value]`.
         device: where a network runs; the first CUDA device if there is one, otherwise the CPU, if None.
-        allow_code: whether `module:factory` may be imported.
+        allow_code: whether `module:factory` may be imported, and the program of `external:` called.
 
     Raises:
         ArgumentError: there is no such device on this machine.
@@ -47,22 +49,28 @@ def load_restorer(
     """
     model_device = parse_device(device)
     model: Any
+    if not allow_code and (text.startswith(EXTERNAL_PREFIX) or _names_code(text)):
+        raise RestorerError(f"restorer '{text}' runs other code: allow it with --allow-code or DEEPOT_ALLOW_CODE=1")
     if text.startswith(_SPANDREL_PREFIX):
         model = load_spandrel_model(text.removeprefix(_SPANDREL_PREFIX))
-    elif parse_spec_name(text) in RESTORER_FACTORIES or not is_factory(text):
-        model = build_from_spec(parse_spec(text), RESTORER_FACTORIES, "restorer")
-    elif not allow_code:
-        raise RestorerError(
-            f"restorer '{text}' runs code of that module: allow it with --allow-code or DEEPOT_ALLOW_CODE=1"
-        )
-    else:
+    elif text.startswith(EXTERNAL_PREFIX):
+        model = ExternalCommand(text.removeprefix(EXTERNAL_PREFIX))
+    elif _names_code(text):
         model = call_factory(text)
+    else:
+        model = build_from_spec(parse_spec(text), RESTORER_FACTORIES, "restorer")
     if isinstance(model, nn.Module):
         model.eval().requires_grad_(False).to(model_device)
     else:
         model_device = torch.device("cpu")
     scale, tiled = int(getattr(model, "scale", 1)), bool(getattr(model, "tiled", True))
-    return Restorer(text, fingerprint(text, model), scale, model, model_device, tiled)
+    is_program = isinstance(model, ExternalCommand)
+    sha256 = model.fingerprint if is_program else fingerprint(text, model)
+    return Restorer(text, sha256, scale, model, model_device, tiled, checks_output=is_program)
+
+
+def _names_code(text: str) -> bool:
+    return parse_spec_name(text) not in RESTORER_FACTORIES and is_factory(text)
 
 
 def parse_spec_name(text: str) -> str:

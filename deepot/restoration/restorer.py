@@ -36,6 +36,7 @@ class Restorer:
         device: where the model expects its images.
         tiled: whether large photos may be given to the model in tiles; False if it tiles them itself.
         window: side, in pixels, of a square with as many pixels as a tile may have.
+        checks_output: whether it may refuse what its model returns for a photo (`RestorerOutputError`).
     """
 
     name: str
@@ -45,6 +46,7 @@ class Restorer:
     device: torch.device
     tiled: bool = True
     window: int = _DEFAULT_WINDOW
+    checks_output: bool = False
 
     def __repr__(self) -> str:
         """Return what the restorer is and where it runs, in one line."""
@@ -67,7 +69,8 @@ class Restorer:
             The restored photo x*, a copy; the photo itself for the identity.
 
         Raises:
-            RestorerError: the output of the model does not have the size that its scale states.
+            RestorerError: the output of the model does not have the size that its scale states, or a program fails.
+            RestorerOutputError: what a program returned is no restoration of the photo.
             torch.OutOfMemoryError: the smallest tile exceeds the memory of the accelerator.
         """
         if self.model is None:

@@ -32,6 +32,7 @@ FINGERPRINT_LENGTH = 16
 """Hexadecimal digits of a fingerprint that name a folder."""
 _REDUCTION = re.compile(r"\s*downscale:\s*factor\s*=\s*(\d+)(?:\.0*)?\s*")
 _COMPRESSIONS = frozenset({"jpeg"})  # degradations after which a file holds the photo that was degraded
+_PROGRAM = re.compile(r"external:(?:\w+=[^:\s]*:)?\s*(\S+)")
 _SELF_CALIBRATION_VERSION = 4  # raised whenever photos are prepared for it, or its map is fitted, in another way
 _LISTING_KEYS = {"allow", "inventory", "list_streams"}
 _CALIBRATION_LISTING_KEYS = {"reference": _LISTING_KEYS, "restored": _LISTING_KEYS}
@@ -198,6 +199,8 @@ class Job(ConfigSection):
     def stated_restorer(self) -> str:
         """The restorer as results state it: without the folders of a file unless they state where photos come from."""
         name, colon, options = self.restorer.partition(":")
+        if program := _PROGRAM.match(self.restorer):
+            return f"{name}:{program[1].rpartition('/')[2]}"
         return self.restorer if self.output.marks is MarkSource.URI else name + colon + options.rpartition("/")[2]
 
     @property

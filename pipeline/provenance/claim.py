@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.config import Job
+from pipeline.errors import ErrorCode
 from pipeline.provenance.photo_event import find_result_format, find_settings
 
 SOFTWARE = "deepot"
@@ -79,7 +80,9 @@ def explain_unsigned(job: Job, row: Mapping[str, Any]) -> str:
     if row["status"] != "ok":
         return "a review has rejected it, so it is its input"
     if row["untouched"]:
-        return "it looked natural already, so it shows what its input shows"
+        refused = row["error_code"] == ErrorCode.RESTORER_OUTPUT
+        reason = "what the restorer returned was refused" if refused else "it looked natural already"
+        return f"{reason}, so it shows what its input shows"
     if row["alpha"] == 1 and not job.restores:
         return "alpha is 1 and the job restores nothing, so it shows what its input shows"
     return ""

@@ -8,12 +8,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.runs import PHASES, RESULT_STATUSES
+from pipeline.runs import PHASES
 
 MAX_LISTED, MAX_SAMPLED_ROWS = 50, 20_000
 _FAILURE_COLUMNS = ["file_name", "status", "error_code", "error_message"]
 _SAMPLE_COLUMNS = [
-    *("file_name", "input_uri", "output_uri", "alpha", "untouched"),
+    *("file_name", "input_uri", "output_uri", "alpha", "untouched", "error_code"),
     *("transport_mse", "patch_nll", "patch_nll_output"),
 ]
 
@@ -31,7 +31,8 @@ class ManifestSummary:
         untouched: number of rows of photos that keep every sample, as they look natural already.
         error_code_counts: number of rows by error code.
         phase_seconds: seconds of all rows by phase.
-        failures: the first skipped or failed rows, at most `MAX_LISTED`.
+        failures: the first rows with an error code, at most `MAX_LISTED`: of skipped and failed photos, and of those
+            whose restorer's output was refused.
         sampled_rows: every `sample_step`-th row with status ok, at most `MAX_SAMPLED_ROWS`.
         sample_step: 1 if all these rows are sampled, otherwise a power of two.
     """
@@ -47,7 +48,6 @@ class ManifestSummary:
     def add(self, table: pa.Table) -> None:
         """Add a table with `SUMMARY_COLUMNS` of `pipeline.runs.MANIFEST_SCHEMA`."""
         done = pc.equal(table["status"], "ok")
-        has_result = pc.is_in(table["status"], pa.array(RESULT_STATUSES))
         self._sample(table.select(_SAMPLE_COLUMNS).filter(done))
         for column, totals in (("status", self.status_counts), ("error_code", self.error_code_counts)):
             values, counts = table[column].drop_null().value_counts().flatten()
@@ -56,7 +56,9 @@ class ManifestSummary:
         for phase in PHASES:
             self.phase_seconds[phase] += pc.sum(table[f"seconds_{phase}"]).as_py() or 0.0
         n_free = MAX_LISTED - len(self.failures)
-        self.failures += table.select(_FAILURE_COLUMNS).filter(pc.invert(has_result)).slice(0, n_free).to_pylist()
+        self.failures += (
+            table.select(_FAILURE_COLUMNS).filter(pc.is_valid(table["error_code"])).slice(0, n_free).to_pylist()
+        )
 
     def _sample(self, done: pa.Table) -> None:
         """Sample every `sample_step`-th row, and drop every second sampled row whenever there are too many."""

@@ -9,6 +9,7 @@ from PIL import Image
 
 from deepot.errors import DeepotError
 from deepot.photo import Pixels
+from pipeline.errors import ErrorCode
 from pipeline.imageio import decode
 from pipeline.reporting.preview_photo import PreviewPhoto, PreviewVersion, find_largest_change, to_data_uri
 from pipeline.sources import read_photo
@@ -122,5 +123,7 @@ def _describe(row: Mapping[str, Any], after: _Part, difference: float, label: st
     if row["alpha"] is not None:
         texts.append(f"α = {row['alpha']:g}")
     if row.get("untouched"):
-        texts.append("left as it is because it looked natural already")
+        refused = row.get("error_code") == ErrorCode.RESTORER_OUTPUT
+        reason = "what the restorer returned was refused" if refused else "it looked natural already"
+        texts.append(f"left as it is because {reason}")
     return f"{', '.join(texts)}. Mean difference from {label} to after: {difference:.1f} of {_MAX_LEVEL} levels."

@@ -48,7 +48,7 @@ from .requeue import (
     read_uncommitted_rows,
     requeue_shards,
 )
-from .rows import aggregate_page_stats, mark_failed, new_row
+from .rows import aggregate_page_stats, mark_failed, new_row, note_error
 from .run_lookup import find_run_of_job
 from .segment_file import INDEX_SUFFIX, is_segment_file_name, list_segments, segment_files
 from .segments import SegmentLookup, Unreadable, iter_shard_commits
@@ -124,6 +124,7 @@ __all__ = [
     "mark_failed",
     "new_attempt_name",
     "new_row",
+    "note_error",
     "read_commit",
     "read_manifest",
     "read_manifest_file",

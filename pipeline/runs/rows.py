@@ -61,9 +61,10 @@ def mark_failed(row: dict[str, Any], error: BaseException, default_code: ErrorCo
         default_code: the error code if the exception has none of its own.
     """
     code = error_code(error, default_code)
-    row |= {
-        "status": "skipped" if code.skipped else "failed",
-        "error_code": code.value,
-        "error_message": error_message(error),
-        "retriable": code.retriable,
-    }
+    row |= {"status": "skipped" if code.skipped else "failed", "retriable": code.retriable}
+    note_error(row, code, error)
+
+
+def note_error(row: dict[str, Any], code: ErrorCode, error: BaseException) -> None:
+    """Note an error in a row, whose image may have a result nevertheless."""
+    row |= {"error_code": code.value, "error_message": error_message(error)}

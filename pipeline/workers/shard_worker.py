@@ -8,9 +8,11 @@ from functools import partial
 from typing import Any
 
 import deepot
+from deepot.errors import RestorerOutputError
 from deepot.inference import Enhancer, EnhanceStats, looks_natural
 from deepot.transport import TransportMap
 from pipeline.config import Job
+from pipeline.errors import ErrorCode
 from pipeline.failures import DEVICE_ERRORS
 from pipeline.imageio import SAME_FORMAT, MetadataPolicy, check_writable
 from pipeline.outputs import make_writer
@@ -20,6 +22,7 @@ from pipeline.runs import (
     mark_failed,
     new_attempt_name,
     new_row,
+    note_error,
     write_manifest_file,
 )
 from pipeline.storage import Entry, read
@@ -33,6 +36,7 @@ from pipeline.workers.watchdog import Watchdog
 from pipeline.workers.work_item import WorkerConfig, WorkItem
 
 _COLUMNS_OF_A_CHANGE = ("dtype", "alpha", "tone_share", "companion_weight")  # null for rejected and untouched photos
+_COLUMNS_IF_UNTOUCHED = {**dict.fromkeys(_COLUMNS_OF_A_CHANGE), "untouched": True, "invented": 0.0}
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ class ShardWorker:
             tiles=tile_options(config.job),
         )
         self._natural_test = find_natural_test(config.job, self._models.restorer, transport)
+        self._may_refuse_output = self._models.restorer.checks_output
         has_weight = transport.companion_weight is not None  # that of a pilot run may have none
         self._mixes_companions = config.job.has_companion and has_weight and self._enhancer.alpha > 1
         self._constant_columns = {
@@ -99,7 +104,7 @@ class ShardWorker:
             limits,
             allow,
             config.rejected,
-            keeps_bytes=self._natural_test is not None and _may_copy_files(config.job),
+            keeps_bytes=(self._natural_test is not None or self._may_refuse_output) and _may_copy_files(config.job),
             needs_coefficients=config.job.limits_by_coefficients,
             same_format=config.job.output.format == SAME_FORMAT,
             scores=config.job.output.scores,
@@ -157,10 +162,13 @@ class ShardWorker:
                 if not row["untouched"] or loaded.original is None:
                     check_writable(photo, self.config.job.output.format, self._models.restorer.scale)
                 if row["untouched"]:
-                    row |= dict.fromkeys(_COLUMNS_OF_A_CHANGE) | {"invented": 0.0}
+                    row |= _COLUMNS_IF_UNTOUCHED
                     return ProcessedPhoto(photo, input_grid, loaded.original)
                 with track_busy_time(self._models.autoencoder.device.type):
-                    page_stats = [self._process_page(row, loaded, number) for number in range(len(photo.pages))]
+                    page_stats = self._process_pages(row, loaded)
+                if not page_stats:
+                    row |= _COLUMNS_IF_UNTOUCHED
+                    return ProcessedPhoto(photo, input_grid, loaded.original)
         except DEVICE_ERRORS:
             raise
         except Exception as error:
@@ -168,6 +176,17 @@ class ShardWorker:
             return None
         row |= aggregate_page_stats(page_stats, [page.samples.size for page in photo.pages])
         return ProcessedPhoto(photo, input_grid, constraints=tuple(stats.constraint for stats in page_stats))
+
+    def _process_pages(self, row: dict[str, Any], loaded: LoadedPhoto) -> list[EnhanceStats]:
+        """Process all pages, or leave all as they are and return none, if the restorer's output for one is refused."""
+        pages = loaded.photo.pages
+        originals = list(pages) if self._may_refuse_output and len(pages) > 1 else []
+        try:
+            return [self._process_page(row, loaded, number) for number in range(len(pages))]
+        except RestorerOutputError as error:
+            pages[: len(originals)] = originals
+            note_error(row, ErrorCode.RESTORER_OUTPUT, error)
+            return []
 
     def _process_page(self, row: dict[str, Any], loaded: LoadedPhoto, number: int) -> EnhanceStats:
         started, photo = time.perf_counter(), loaded.photo
