@@ -27,7 +27,7 @@ def test_blocks_of_the_section_run_one_after_the_other(tmp_path, monkeypatch, ca
         exec(block, names)
         printed.append(capsys.readouterr().out)
     assert printed[0] == "3 3 0 0\n", "and nothing is printed by the job itself"
-    assert printed[2] == "tone: 3 of 3\nmoments: 3 of 3\napply: 3 of 3\n"
+    assert printed[2] == "tone: 3 of 3\nmoments: 3 of 3\nchange: 3 of 3\napply: 3 of 3\n"
     rows = [ast.literal_eval(line) for line in printed[3].splitlines()[:-1]]
     assert [row["status"] for row in rows] == ["ok"] * 3
     assert all(Path(row["output_uri"]).is_file() for row in rows)
