@@ -32,13 +32,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to",
         metavar="TARGET",
-        help="export as a list (NAME.txt), as Parquet (NAME.parquet) or as tar shards for WebDataset (FOLDER/)",
+        help="export as a list (NAME.txt), as Parquet (NAME.parquet) or as a folder of photos (FOLDER/)",
     )
     parser.add_argument(
         "--photos",
         choices=curation.PHOTO_KINDS,
         default="output",
-        help="which photos lists and tar shards contain (default: output)",
+        help="which photos lists and folders contain (default: output)",
+    )
+    parser.add_argument(
+        "--layout",
+        choices=curation.LAYOUTS,
+        default=curation.LAYOUTS[0],
+        help="how a folder holds photos: tar shards for WebDataset (default), or files for Hugging Face's imagefolder",
+    )
+    parser.add_argument(
+        "--card",
+        metavar="NAME",
+        help="describe the folder as a dataset of this name: Croissant, a datasheet, and what was removed and why",
     )
     add_json_flag(parser)
 
@@ -70,7 +81,13 @@ def _print_first(selection: "curation.Selection", *, json: bool) -> int:
 
 def _export(selection: "curation.Selection", args: argparse.Namespace) -> int:
     """Export the selected photos; return 1 if one of them could not be exported."""
-    exported = curation.export_photos(selection, args.to, args.photos, make_progress())
+    write_card = None
+    if args.card is not None:
+        question = curation.Question(args.card, args.where, args.limit, args.photos)
+        write_card = curation.DatasetCard(run_from_args(args), selection, question)
+    exported = curation.export_photos(
+        selection, args.to, args.photos, make_progress(), layout=args.layout, write_card=write_card
+    )
     print_line(f"written  {exported.photos} to {exported.uri}")
     for name, reason in exported.skipped[:_MAX_SKIPPED_SHOWN]:
         print_line(f"skipped  {name}: {reason}")

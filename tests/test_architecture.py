@@ -48,7 +48,7 @@ MAY_IMPORT = {
     ),
     "pipeline.outputs": ("", "config errors imageio sources storage"),
     "pipeline.runs": ("inference", "config errors failures imageio outputs sources storage"),
-    "pipeline.curation": ("errors transport", "errors imageio outputs progress runs sources storage"),
+    "pipeline.curation": ("errors transport", "errors imageio outputs progress redaction runs sources storage"),
     "pipeline.provenance": ("errors spec", "config errors escaping imageio progress redaction runs sources storage"),
     "pipeline.telemetry": ("", "config errors escaping progress redaction runs"),
     "pipeline.workers": (

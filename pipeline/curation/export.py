@@ -1,7 +1,6 @@
-"""Exporting selected photos as a list, as a Parquet file, or as tar shards in WebDataset format."""
+"""Exporting selected photos as a list, as a Parquet file, or as a folder of the photos themselves."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from tempfile import TemporaryFile
 from typing import Any, Protocol
@@ -10,18 +9,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.curation.options import LAYOUTS
+from pipeline.curation.packing import FolderPacker, MetadataWriter, PhotoPacker, TarPacker
 from pipeline.errors import ConfigError, ImageError, RunError, StorageError
 from pipeline.imageio import extension_for
-from pipeline.outputs import TarWriter
 from pipeline.progress import Progress
-from pipeline.sources import common_permissions, format_lines, read_photo
-from pipeline.storage import absolute_uri, join_uri, list_names, prefetch_map, sha256_hex, write, write_file
+from pipeline.sources import format_lines, read_photo
+from pipeline.storage import absolute_uri, list_names, prefetch_map, sha256_hex, write_file
 
 MAX_NAMED = 1000
 """Photos that were not exported and that a result names."""
 LIST_COLUMNS = ("file_name", "status", "input_uri", "output_uri")
 """The columns that lists are made from, each from the URIs of its own kind of photo."""
-_READER_THREADS, _MAX_SHARD_PHOTOS, _MAX_SHARD_BYTES, _MAX_BATCH_ROWS = 16, 1000, 256 * 2**20, 10_000
+_READER_THREADS, _MAX_BATCH_ROWS = 16, 10_000
+_PACKERS: dict[str, type[PhotoPacker]] = dict(zip(LAYOUTS, (TarPacker, FolderPacker), strict=True))
 
 
 class Rows(Protocol):
@@ -74,6 +75,10 @@ class ExportResult:
     n_skipped: int = 0
 
 
+CardWriter = Callable[[ExportResult, PhotoPacker, pa.Schema], None]
+"""Writes a card into the folder of an export."""
+
+
 class _Skipped:
     """Counts the photos that are not exported, and holds the first of them."""
 
@@ -89,32 +94,45 @@ class _Skipped:
         return ExportResult(uri, photos, tuple(self.first), self.count)
 
 
-def export_photos(rows: Rows | pa.Table, destination: str, photo_kind: str, progress: Progress) -> ExportResult:
+def export_photos(
+    rows: Rows | pa.Table,
+    destination: str,
+    photo_kind: str,
+    progress: Progress,
+    *,
+    layout: str = "webdataset",
+    write_card: CardWriter | None = None,
+) -> ExportResult:
     """Export rows of a manifest in the format that the destination's name implies; few rows are held at a time.
 
     Args:
         rows: rows with the schema `pipeline.runs.MANIFEST_SCHEMA`, of which a list needs `LIST_COLUMNS` only.
-        destination: a list of URIs (`NAME.txt`), a Parquet file of the rows (`NAME.parquet`), or a folder for tar
-            shards (`FOLDER/`).
-        photo_kind: which photos a list and tar shards contain, `output` or `input`.
-        progress: is advanced by every photo in a tar shard.
+        destination: a list of URIs (`NAME.txt`), a Parquet file of the rows (`NAME.parquet`), or a folder for the
+            photos (`FOLDER/`).
+        photo_kind: which photos a list and a folder contain, `output` or `input`.
+        progress: is advanced by every photo in a folder.
+        layout: one of `LAYOUTS`: how a folder holds photos.
+        write_card: describes the folder, given the result, the packer and the schema of the table of photos.
 
     Raises:
-        ConfigError: the destination's name implies no format.
-        RunError: the folder already contains tar shards.
+        ConfigError: the destination's name implies no format, or is none of a folder, which a card and other layouts
+            need.
+        RunError: the folder contains tar shards, or, with a card or in another layout, anything.
     """
     stream = TableRows(rows) if isinstance(rows, pa.Table) else rows
     uri = absolute_uri(destination).rstrip("/") + ("/" if destination.endswith("/") else "")
+    if not destination.endswith("/") and (write_card is not None or layout != "webdataset"):
+        raise ConfigError(f"'{destination}' is no folder, which a card and the layout {layout} need: name FOLDER/")
     if destination.endswith(".parquet"):
         write_parquet(rows, destination)
         return ExportResult(uri, len(rows))
     if destination.endswith(".txt"):
         return _export_list(stream, uri, photo_kind)
     if destination.endswith("/"):
-        return _export_tars(stream, uri, photo_kind, progress)
+        return _export_photos(stream, uri, photo_kind, progress, layout, write_card)
     raise ConfigError(
-        f"'{destination}' implies no format: name a list (NAME.txt), a Parquet file (NAME.parquet) or a folder for tar "
-        "shards (FOLDER/)"
+        f"'{destination}' implies no format: name a list (NAME.txt), a Parquet file (NAME.parquet) or a folder for "
+        "photos (FOLDER/)"
     )
 
 
@@ -147,28 +165,32 @@ def _skip_without_photo(batch: pa.RecordBatch, photo_kind: str, skipped: _Skippe
         skipped.add(row["file_name"], f"no {photo_kind} photo, its status is {row['status']}")
 
 
-def _export_tars(rows: Rows, folder: str, photo_kind: str, progress: Progress) -> ExportResult:
-    """Write tar shards 000000.tar, 000001.tar, … of photos, each followed by its row as JSON."""
-    if any(name.endswith(".tar") for name in list_names(folder)):
+def _export_photos(
+    rows: Rows, folder: str, photo_kind: str, progress: Progress, layout: str, write_card: CardWriter | None
+) -> ExportResult:
+    """Pack photos into a folder, with the table of their rows and a card if there is to be one."""
+    names = list_names(folder)
+    if any(name.endswith(".tar") for name in names):
         raise RunError(f"{folder} already contains tar shards, and two selections must not mix: name another folder")
-    skipped = _Skipped()
+    if names and (write_card is not None or layout != "webdataset"):
+        raise RunError(f"{folder} is not empty, and a card would not describe what is there: name another folder")
+    skipped, packer = _Skipped(), _PACKERS[layout](folder)
     progress.begin("pack", len(rows))
-    shard, photos = _TarShard(), 0
-    number = 0
-    for row, outcome in _read_photos(_with_photo(rows, photo_kind, skipped), photo_kind):
-        if isinstance(outcome, str):
-            skipped.add(row["file_name"], outcome)
-        else:
-            shard.add(f"{photos:09d}", *outcome, row, row[f"{photo_kind}_uri"])
-            photos += 1
-        if shard.is_full:
-            shard.write(join_uri(folder, f"{number:06d}.tar"))
-            shard, number = _TarShard(), number + 1
-        progress.advance(1, int(isinstance(outcome, str)))
-    if shard.photos:
-        shard.write(join_uri(folder, f"{number:06d}.tar"))
+    with MetadataWriter(rows.schema) as metadata:
+        for row, outcome in _read_photos(_with_photo(rows, photo_kind, skipped), photo_kind):
+            if isinstance(outcome, str):
+                skipped.add(row["file_name"], outcome)
+            else:
+                metadata.add(row, packer.add(row, *outcome, row[f"{photo_kind}_uri"]))
+            progress.advance(1, int(isinstance(outcome, str)))
+        packer.close()
+        result = skipped.to_result(folder, packer.photos)
+        if write_card is not None or layout == "imagefolder":
+            packer.files.append(metadata.write(folder))
+        if write_card is not None:
+            write_card(result, packer, metadata.schema)
     progress.end()
-    return skipped.to_result(folder, photos)
+    return result
 
 
 def _with_photo(rows: Rows, photo_kind: str, skipped: _Skipped) -> Iterator[dict[str, Any]]:
@@ -197,27 +219,3 @@ def _read_photos(
         return (suffix, data) if suffix else "unknown image format, by its name and by its bytes"
 
     return prefetch_map(read_one, rows, _READER_THREADS)
-
-
-class _TarShard:
-    """A tar file of photos, each followed by its row as JSON."""
-
-    def __init__(self) -> None:
-        self.photos = 0
-        self._tar, self._uris = TarWriter(), list[str]()
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the shard has enough photos or bytes to be written."""
-        return self.photos >= _MAX_SHARD_PHOTOS or self._tar.size >= _MAX_SHARD_BYTES
-
-    def add(self, key: str, suffix: str, photo: bytes, row: dict[str, Any], uri: str) -> None:
-        """Add a photo from a URI, and its row."""
-        self.photos += 1
-        self._uris.append(uri)
-        self._tar.add(key + suffix, photo)
-        self._tar.add(f"{key}.json", json.dumps(row).encode())
-
-    def write(self, uri: str) -> None:
-        """Write the tar file, which only those may read who may read all of its photos."""
-        write(uri, self._tar.close(), common_permissions(self._uris))

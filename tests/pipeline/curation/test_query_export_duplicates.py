@@ -190,7 +190,7 @@ def test_export_photos_writes_a_list_parquet_or_tar_shards(run, tmp_path):
 
 
 def test_export_photos_splits_tar_shards_and_skips_changed_and_deleted_photos(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.curation.export._MAX_SHARD_PHOTOS", 2)
+    monkeypatch.setattr("pipeline.curation.packing._MAX_SHARD_PHOTOS", 2)
     (tmp_path / "out" / "a.jpg").write_bytes(b"another")
     (tmp_path / "out" / "b.jpg").unlink()
     packed = export_photos(select_rows(run, "status = 'ok'"), f"{tmp_path}/train/", "output", NullProgress())
