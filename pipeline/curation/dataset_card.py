@@ -150,12 +150,7 @@ def _describe(question: Question, job: Mapping[str, Any], photos: int) -> str:
     kind = (
         "restored and enhanced photos" if question.photo_kind == "output" else "photos as they were before restoration"
     )
-    return f"{photos} {kind} from {redact(_source(job))}, selected by the condition: {question.where}"
-
-
-def _source(job: Mapping[str, Any]) -> str:
-    photos = job["input"]
-    return str(photos["uri"] if isinstance(photos, Mapping) else photos)
+    return f"{photos} {kind} from {redact(job['input']['images'])}, selected by the condition: {question.where}"
 
 
 def _make_croissant(name: str, description: str, packer: PhotoPacker, schema: pa.Schema) -> dict[str, Any]:
@@ -258,7 +253,7 @@ def _make_datasheet(
         "",
         "## Collection",
         "",
-        f"- Source: `{redact(_source(job))}`.",
+        f"- Source: `{redact(job['input']['images'])}`.",
         "",
         "TODO: How were the photos acquired, and under which rights?",
         "",

@@ -20,7 +20,7 @@ WHERE = "noise < 4 OR status <> 'ok'"
 PLACE = ("file_name", "tar", "source_name")
 KEPT = ["a copy.jpg", "a.jpg", "b.jpg", "sub/a small.png"]
 JOB = {
-    "input": {"uri": 's3://user:secret@archive/ünï "box"/'},
+    "input": {"images": 's3://user:secret@archive/ünï "box"/'},
     "restorer": "nlm:sigma=10",
     "transport": {"mode": "auto", "alpha": 0.5},
 }
