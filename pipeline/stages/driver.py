@@ -40,7 +40,7 @@ from pipeline.stages.shard_folding import compact_after_run, shard_folder
 from pipeline.stages.shard_scheduler import ShardScheduler
 from pipeline.stages.shared_storage import mark_run
 from pipeline.storage import Entry, exists
-from pipeline.telemetry import RemainingGauge
+from pipeline.telemetry import RemainingGauge, trace_command
 from pipeline.workers import WorkerConfig, load_models
 
 log = logging.getLogger(__name__)
@@ -59,6 +59,11 @@ def plan_job(context: JobContext) -> PlanSummary:
 
 
 def _plan(context: JobContext) -> PlanSummary:
+    with trace_command("plan", {"deepot.job": context.job.name}):
+        return _list_and_plan(context)
+
+
+def _list_and_plan(context: JobContext) -> PlanSummary:
     job, run = context.job, context.run
     sampler = HashSampler(job.calibration_limit) if context.calibrates_from_input else None
     passed_over = PassedOver(context.excluded_folders)
@@ -118,6 +123,11 @@ def apply_job(context: JobContext) -> RunSummary:
     Raises:
         RunError: there is no map yet, or the output folder belongs to another run or holds other photos.
     """
+    with trace_command("deepot apply", {"deepot.job": context.job.name}):
+        return _apply(context)
+
+
+def _apply(context: JobContext) -> RunSummary:
     started = time.perf_counter()
     transport = load_fitted_map(context)
     transport.check_autoencoder(context.models.autoencoder)
@@ -185,7 +195,7 @@ def run_job(job: Job, options: RunOptions | None = None) -> RunSummary:
     """
     options = options or RunOptions()
     started = time.perf_counter()
-    with _session_with_models(job, options):
+    with trace_command("deepot run", {"deepot.job": job.name}), _session_with_models(job, options):
         context = open_run(job, options)
         decisions = check_decisions(options.decisions, job, context.run)
         prepare_run(context)

@@ -24,6 +24,7 @@ from pipeline.stages.job_context import JobContext
 from pipeline.stages.preparation import prepare_calibration, prepare_run
 from pipeline.stages.session import worker_session
 from pipeline.stages.shared_storage import mark_calibration
+from pipeline.telemetry import trace_command
 from pipeline.workers import set_torch_threads
 
 log = logging.getLogger(__name__)
@@ -53,9 +54,10 @@ def fit_job(context: JobContext, *, relist: bool = True) -> FitResult:
         DeepotError: the job is refused (see `prepare_run`); nothing is written then.
         NothingFoundError: not one photo can be used for calibration.
     """
-    if context.job.map is None:
-        prepare_run(context)
-    return fit_map(context, [context.run.uri], relist=relist)
+    with trace_command("deepot fit", {"deepot.job": context.job.name}):
+        if context.job.map is None:
+            prepare_run(context)
+        return fit_map(context, [context.run.uri], relist=relist)
 
 
 def calibrate_job(context: JobContext) -> TransportMap:

@@ -1,6 +1,6 @@
 """An opened job: its models, and the folders of its run and of its calibration."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from deepot.transport import CalibrationKind
 from pipeline.calibration import CalibrationPaths, load_map
@@ -9,7 +9,7 @@ from pipeline.progress import NullProgress, Progress
 from pipeline.runs import CALIBRATIONS_FOLDER, RUNS_FOLDER, RunPaths
 from pipeline.stages.map_check import check_map
 from pipeline.storage import join_uri, parent_uri
-from pipeline.telemetry import set_log_context
+from pipeline.telemetry import TracedProgress, set_log_context
 from pipeline.workers import Models, load_models
 
 
@@ -102,4 +102,5 @@ def open_run(job: Job, options: RunOptions) -> JobContext:
     run = RunPaths(join_uri(runs, fingerprint[:FINGERPRINT_LENGTH]))
     set_log_context(run=run.uri)
     calibration = CalibrationPaths(join_uri(shared, CALIBRATIONS_FOLDER, calibration_id))
+    options = replace(options, progress=TracedProgress(options.progress))
     return JobContext(job, options, models, identities, fingerprint, run, calibration)

@@ -21,7 +21,7 @@ from pipeline.runs import (
     write_manifest_file,
 )
 from pipeline.stages.refusal_guard import RefusalGuard
-from pipeline.telemetry import log_unprocessed, record_image
+from pipeline.telemetry import ShardTrace, log_unprocessed, record_image
 from pipeline.workers import ImageTimeoutError, ShardPool, WorkerDiedError, WorkItem
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class ShardScheduler:
         self._failed_alone = 0
         self._n_in_flight = 0
         self._pending_commits: deque[Future[int]] = deque()
-        self._refusal_guard = RefusalGuard()
+        self._refusal_guard, self._trace = RefusalGuard(), ShardTrace()
         self._complete: list[_CompleteShard] = []  # a heap
 
     def run_shards(self, shards: Iterable[Shard]) -> int:
@@ -107,6 +107,7 @@ class ShardScheduler:
             while self._n_in_flight:
                 item, result = self._pool.wait()
                 self._n_in_flight -= 1
+                self._trace.on_result(item, result)
                 if isinstance(result, WorkerDiedError):
                     self._on_worker_death(item, result.code)
                 elif isinstance(result, ImageTimeoutError):
@@ -134,11 +135,14 @@ class ShardScheduler:
             else:
                 break
             self._refusal_guard.on_submit(item)
-            self._pool.submit(item)
-            self._n_in_flight += 1
+            self._submit(item)
         if not self._n_in_flight and self._quarantine:
-            self._pool.submit(self._quarantine.popleft(), exclusive=True)
-            self._n_in_flight += 1
+            self._submit(self._quarantine.popleft(), exclusive=True)
+
+    def _submit(self, item: WorkItem, *, exclusive: bool = False) -> None:
+        self._trace.on_submit(item)
+        self._pool.submit(item, exclusive=exclusive)
+        self._n_in_flight += 1
 
     def _on_worker_death(self, item: WorkItem, code: ErrorCode) -> None:
         """Retry, quarantine or bisect what a worker had when it died, or fail its only image."""

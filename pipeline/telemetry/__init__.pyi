@@ -17,12 +17,15 @@ from .prometheus_metrics import (
     track_busy_time,
 )
 from .throughput import ThroughputMeter
+from .tracing import ShardTrace, TracedProgress, trace_command
 
 __all__ = [
     "LOG_FORMAT_ENV",
     "LogFormat",
     "RemainingGauge",
+    "ShardTrace",
     "ThroughputMeter",
+    "TracedProgress",
     "configure_logging",
     "current_log_format",
     "log_unprocessed",
@@ -33,5 +36,6 @@ __all__ = [
     "set_worker_count",
     "start_metrics_export",
     "stop_metrics_export",
+    "trace_command",
     "track_busy_time",
 ]
