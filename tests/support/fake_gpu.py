@@ -1,9 +1,10 @@
 """A fake GPU: tensors that claim to be on CUDA, hold their values on the CPU, and refuse what CUDA refuses.
 
 Operations on tensors of two devices are refused, and so is NumPy's view of a tensor that is not on the CPU. Float32
-convolutions round their factors to 10 bits (TF32) like cuDNN's, unless PyTorch is set otherwise. Every call that waits
-for the device is counted. A copy to the host that does not wait has its values when an event was waited for, and others
-before. What else CUDA rounds, which kernels it lacks and how fast it is cannot be tested here.
+convolutions round their factors to 10 bits (TF32) like cuDNN's, unless PyTorch is set otherwise or they are called with
+`allow_tf32=False`. Every call that waits for the device is counted. A copy to the host that does not wait has its
+values when an event was waited for, and others before. What else CUDA rounds, which kernels it lacks and how fast it is
+cannot be tested here.
 """
 
 from collections import Counter
@@ -18,7 +19,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 FAKE_DEVICE = torch.device("cuda", 0)
 _CROSS_DEVICE_OPS = ("_to_copy", "to", "copy_")  # operations that take tensors of two devices
 _INDEX_OPS = ("index", "index_put_")  # whose indices may be on the CPU
-_CONVOLUTION_OPS = ("convolution", "conv2d")
+_CONVOLUTION_OPS = ("convolution", "_convolution", "conv2d")
 _ANSWERS = ("_local_scalar_dense", "item", "is_nonzero", "equal", "nonzero", "masked_select", "_unique2", "tolist")
 _NOT_YET_COPIED = 0xA5  # every byte of a copy that was not waited for
 
@@ -149,7 +150,8 @@ def _dispatch(function, args, kwargs):
     result_on_gpu = bool(gpu_tensors) if target_device is None else torch.device(target_device).type != "cpu"
 
     args, kwargs = tree_map(_to_cpu, (args, kwargs))
-    if name in _CONVOLUTION_OPS and gpu_tensors and torch.backends.cudnn.conv.fp32_precision == "tf32":
+    allows_tf32 = arguments.get("allow_tf32", torch.backends.cudnn.conv.fp32_precision == "tf32")
+    if name in _CONVOLUTION_OPS and gpu_tensors and allows_tf32:
         args = tuple(map(_truncate_to_tf32, args))
     result = function(*args, **kwargs)
     alias_info = function._schema.returns and function._schema.returns[0].alias_info
