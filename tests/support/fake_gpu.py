@@ -63,13 +63,14 @@ class FakeGpuMode(TorchDispatchMode):
 
     Attributes:
         bytes_copied: Bytes copied "to" the GPU and "from" it.
+        n_operations: The operations on tensors of the GPU.
         n_syncs: How often the program waited for the GPU: for a number, for a shape that depends on values, for a copy
             from or to memory that is not pinned, for an event or for all of its work.
     """
 
     def __init__(self):
         super().__init__()
-        self.bytes_copied, self.n_syncs = Counter(), 0
+        self.bytes_copied, self.n_operations, self.n_syncs = Counter(), 0, 0
         self._pinned, self._pending = [], []
 
     def __torch_dispatch__(self, function, _types, args=(), kwargs=None):
@@ -77,6 +78,7 @@ class FakeGpuMode(TorchDispatchMode):
         is_pinned = kwargs.pop("pin_memory", None)
         name, arguments = function.overloadpacket.__name__, _arguments_of(function, args, kwargs)
         is_on_gpu = any(isinstance(leaf, FakeCudaTensor) for leaf in tree_leaves((args, kwargs)))
+        self.n_operations += is_on_gpu
         if name == "copy_" and arguments.get("non_blocking") and self._is_download(arguments):
             return self._copy_later(arguments["self"], arguments["src"])
         result = _dispatch(function, args, kwargs)
@@ -90,10 +92,14 @@ class FakeGpuMode(TorchDispatchMode):
 
     def wait(self, *_):
         """Wait for the GPU: copies to the host that were begun have their values."""
+        self.wait_for(list(self._pending))
+
+    def wait_for(self, copies):
+        """Wait for some of the copies that were begun; the others go on."""
         self.n_syncs += 1
-        for target, source in self._pending:
+        for target, source in copies:
             target.copy_(source)
-        self._pending.clear()
+        self._pending = [each for each in self._pending if not any(each is copy for copy in copies)]
 
     def _is_download(self, arguments):
         return isinstance(arguments["src"], FakeCudaTensor) and not isinstance(arguments["self"], FakeCudaTensor)
@@ -117,9 +123,26 @@ class FakeGpuMode(TorchDispatchMode):
 
     def make_event(self, **_):
         """Return what stands for an event of CUDA."""
-        return SimpleNamespace(
-            record=lambda *_: None, synchronize=self.wait, elapsed_time=lambda _: 1.0, query=lambda: True
-        )
+        return FakeEvent(self)
+
+
+class FakeEvent:
+    """An event of CUDA: waiting for it completes the copies that were begun before it was recorded, and no others."""
+
+    def __init__(self, mode):
+        self._mode, self._copies = mode, []
+
+    def record(self, *_):
+        self._copies = list(self._mode._pending)
+
+    def synchronize(self):
+        self._mode.wait_for(self._copies)
+
+    def elapsed_time(self, _):
+        return 1.0
+
+    def query(self):
+        return True
 
 
 def _arguments_of(function, args, kwargs):
