@@ -60,6 +60,8 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/bench_scheduling.py $(PHOTOS) --json bench-output/bench_scheduling.json
 	$(BIN)/python benchmarks/bench_host_work.py $(PHOTOS) --json bench-output/bench_host_work.json
 	$(BIN)/python benchmarks/profile_worker.py $(PHOTOS) --json bench-output/profile_worker.json
+	$(BIN)/python benchmarks/count_flops.py --json bench-output/count_flops.json
+	$(BIN)/python benchmarks/gpu.py --json bench-output/gpu.json
 	$(BIN)/python benchmarks/bench_throughput.py $(PHOTOS) --plain --json bench-output/bench_throughput.json
 
 # The documentation site, in site/: every link is checked, and the reference is generated from the program.

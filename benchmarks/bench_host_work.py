@@ -26,7 +26,7 @@ from PIL import Image
 from benchmarks._results import make_parser, read_results, replace_table, save_results
 from benchmarks.bench_scheduling import write_crops
 from benchmarks.profile_worker import make_worker
-from deepot.inference import Enhancer
+from deepot.inference import Enhancement, Enhancer
 from pipeline.config import parse_job
 from pipeline.outputs import file_writer
 from pipeline.sources import find_images
@@ -40,7 +40,7 @@ STEPS: dict[str, tuple[tuple[object, str], ...]] = {
     "grids of colours": ((photo_reader, "lab_grid"), (result_writer, "lab_grid")),
     "colour difference": ((result_writer, "compare_lab_grids"),),
     "hash": ((photo_reader, "sha256_hex"), (result_writer, "sha256_hex")),
-    "enhance": ((Enhancer, "enhance"),),
+    "enhance": ((Enhancer, "prepare"), (Enhancement, "finish")),
     "encode and check": ((result_writer, "encode_marked"),),
     "write": ((file_writer.FileWriter, "add"), (file_writer.FileWriter, "close")),
     "manifest": ((shard_worker, "write_manifest_file"),),

@@ -80,9 +80,26 @@ def measure_rate(enhancer: Enhancer, megapixels: float, repeats: int) -> dict[st
     run()
     seconds = [run() for _ in range(repeats)]
     found: dict[str, Any] = {"megapixels": size, "seconds": seconds, "megapixels_per_s": size / min(seconds)}
+    found["megapixels_per_s_in_flight"] = size * (repeats + 1) / time_in_flight(enhancer, photo, repeats + 1)
     if enhancer.autoencoder.device.type == "cuda":
         found |= {"kernel_share": kernel_share(run), "peak_bytes": torch.cuda.max_memory_allocated()}
     return found
+
+
+def time_in_flight(enhancer: Enhancer, photo: Pixels, count: int) -> float:
+    """Return the seconds of some photos of which each is begun before the last one is finished, as workers do."""
+    copies = [replace(photo, samples=photo.samples.copy()) for _ in range(count)]
+    start = time.perf_counter()
+    last = None
+    for copy in copies:
+        enhancement = enhancer.prepare(copy)
+        enhancement.begin()
+        if last is not None:
+            last.finish()
+        last = enhancement
+    if last is not None:
+        last.finish()
+    return time.perf_counter() - start
 
 
 def kernel_share(run: Callable[[], float]) -> float:
@@ -148,7 +165,7 @@ def measure(options: Namespace) -> Iterator[dict[str, Any]]:
             yield {"what": "agreement", **row, **agreement}
             per_megapixel = 0.0
             for size in options.sizes:
-                if time.monotonic() + per_megapixel * size * (options.repeats + 2) > ends:
+                if time.monotonic() + per_megapixel * size * (2 * options.repeats + 3) > ends:
                     yield {"what": "left out", **row, "megapixels": size}
                     continue
                 found = measure_rate(enhancer, size, options.repeats)
@@ -168,6 +185,8 @@ def main() -> None:
     parser.add_argument("--kl-size", choices=list(_KL_CHANNELS), default="full")
     parser.add_argument("--limit-s", type=float, default=480, help="no further size is begun that would end later")
     options = parser.parse_args()
+    if options.device.startswith("cuda") and not torch.cuda.is_available():
+        parser.exit(message="gpu.py: there is no CUDA device, nothing was measured (--device cpu is for its test)\n")
     results = []
     for result in measure(options):
         results.append(result)

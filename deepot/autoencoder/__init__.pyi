@@ -1,4 +1,5 @@
-from .device import default_device, default_dtype, disable_tf32, parse_device
+from .convolution_precision import disable_tf32
+from .device import default_device, default_dtype, parse_device
 from .diffusers_autoencoder import DiffusersAutoencoder
 from .embedded_network import EMBEDDED_MODULES
 from .loaded import LoadedAutoencoder, as_autoencoder, check_loaded

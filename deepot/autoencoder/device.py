@@ -1,8 +1,4 @@
-"""Device, dtype and float32 precision that an autoencoder runs with by default."""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+"""Device and dtype that an autoencoder runs with by default."""
 
 import torch
 
@@ -99,20 +95,3 @@ def parse_dtype(dtype: torch.dtype | str | None, device: torch.device) -> torch.
         value = str(dtype) if isinstance(dtype, torch.dtype) else describe_value(dtype)
         raise ArgumentError(f"dtype is {value}: give float32, bfloat16 or float16{hint}")
     return parsed
-
-
-@contextmanager
-def disable_tf32() -> Iterator[None]:
-    """Compute float32 convolutions in full float32 precision within the context.
-
-    By default PyTorch lets cuDNN round the factors of float32 convolutions to 10 bits (TF32) on NVIDIA GPUs since
-    Ampere, a relative error of 5e-4 each. Matrix products use full precision by default, and other dtypes are not
-    affected. The setting belongs to the process and is restored on exit, so only one thread at a time may compute.
-    """
-    setting: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # missing in torch's stubs
-    previous = setting.fp32_precision
-    setting.fp32_precision = "ieee"
-    try:
-        yield
-    finally:
-        setting.fp32_precision = previous

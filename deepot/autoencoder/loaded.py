@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from deepot.arguments import describe_value
-from deepot.autoencoder.device import EXACT, disable_tf32, parse_device, parse_dtype
+from deepot.autoencoder.convolution_precision import disable_tf32
+from deepot.autoencoder.device import EXACT, parse_device, parse_dtype
 from deepot.autoencoder.protocol import Autoencoder
 from deepot.autoencoder.shared_stats import TensorFn, with_shared_statistics
 from deepot.errors import ArgumentTypeError, AutoencoderError
@@ -73,7 +74,6 @@ class LoadedAutoencoder:
             f"latent position\n  on {self.device} in {self.dtype_name}, {halo}"
         )
 
-    @disable_tf32()
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Tensor:
         """Encode images (B, 3, H, W) in [0, 1], H and W multiples of `factor`.
@@ -81,9 +81,9 @@ class LoadedAutoencoder:
         Returns:
             Latents (B, c, H/factor, W/factor), float32, on `device`.
         """
-        return self.network.encode(self._to_device(images)).float()
+        with disable_tf32(self.device, self.dtype):
+            return self.network.encode(self._to_device(images)).float()
 
-    @disable_tf32()
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
         """Decode latents (B, c, h, w).
@@ -91,7 +91,8 @@ class LoadedAutoencoder:
         Returns:
             Images (B, 3, h·factor, w·factor), float32, on `device`, roughly in [0, 1], not clamped.
         """
-        return self.network.decode(self._to_device(latents)).float()
+        with disable_tf32(self.device, self.dtype):
+            return self.network.decode(self._to_device(latents)).float()
 
     def tiled_encoder(self, probes: Tensor) -> TensorFn:
         """Return `encode` for the tiles of one image, with global statistics shared by all of them.

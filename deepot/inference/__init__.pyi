@@ -13,6 +13,7 @@ from .change_size import ChangeSize
 from .companion import mix_companion
 from .composition import Composition
 from .consistency import Constraint, ConstraintFactory, Contradictions
+from .enhancement import Enhancement
 from .enhancer import Enhancer
 from .image_enhancement import enhance
 from .image_fitting import fit_images
@@ -36,6 +37,7 @@ __all__ = [
     "ConstraintFactory",
     "Contradictions",
     "EnhanceStats",
+    "Enhancement",
     "Enhancer",
     "JpegConstraint",
     "Preserve",

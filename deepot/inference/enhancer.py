@@ -16,6 +16,7 @@ from deepot.inference.change_size import ChangeSize
 from deepot.inference.companion import check_companion_size, mix_companion
 from deepot.inference.composition import Composition
 from deepot.inference.consistency import Constraint, ConstraintFactory
+from deepot.inference.enhancement import Enhancement
 from deepot.inference.host_copy import PhaseTimes
 from deepot.inference.modes import DEFAULT_ALPHA, Preserve, TransportMode
 from deepot.inference.photo_samples import PhotoSamples, take_samples
@@ -25,7 +26,7 @@ from deepot.inference.source_images import ImageSource, SourceImage
 from deepot.inference.tile_options import TileOptions
 from deepot.inference.tiled_autoencoder import encode_unchecked, make_tile_decoder, read_cells
 from deepot.photo import ConstantAreas, Pixels
-from deepot.tiling import Span, StitchedBlock, TilePlan, retry_with_smaller_tiles
+from deepot.tiling import Span, StitchedBlock, TilePlan
 from deepot.transport import LatentOperator, PatchNll, TransportMap, make_exact_operator
 
 
@@ -154,26 +155,38 @@ class Enhancer:
                 the map was fitted without companions; no sample is changed.
             torch.OutOfMemoryError: The smallest sensible tiles need too much memory, or the CPU ran out of it.
         """
+        return self.prepare(pixels, companion, make_constraint).finish()
+
+    def prepare(
+        self, pixels: Pixels, companion: Pixels | None = None, make_constraint: ConstraintFactory | None = None
+    ) -> Enhancement:
+        """Return what `enhance` does as an `Enhancement`, so that a photo can be queued before another is finished.
+
+        Args:
+            pixels: The restored photo, whose samples must not be changed by others until it is finished.
+            companion: As for `enhance`.
+            make_constraint: As for `enhance`.
+
+        Raises:
+            ValueError: As for `enhance`.
+        """
         alpha = self.alpha if self.strength_rule is None else self.strength_rule.alpha(score_photo(pixels))
         if alpha > 1:
             self._check_companion(pixels, companion)
         original = pixels if alpha == 1 else replace(pixels, samples=pixels.samples.copy())
         areas = None if alpha == 1 else self.composition.find_constant_areas(original.samples)
 
-        def enhance_with_size(size: int) -> EnhanceStats:
-            if size < self.tiles.size:
-                pixels.samples[:] = original.samples
+        def queue(size: int) -> QueuedPhoto:
             plan = replace(self.tiles, size=size).plan(self.autoencoder, pixels)
-            queued = self._queue(original, pixels, plan, companion, alpha, areas)
-            return queued.finish(self.autoencoder, queued.begin_copies())
+            return self._queue(original, pixels, plan, companion, alpha, areas)
 
-        retries = self.autoencoder.device.type != "cpu"
-        min_size = self.tiles.min_size(self.autoencoder) if retries else self.tiles.size
-        stats, _ = retry_with_smaller_tiles(enhance_with_size, self.tiles.size, min_size)
-        constraint = stats.constraint if make_constraint is None else make_constraint(original.samples)
-        if constraint is not None:
-            stats = self._project(pixels, areas, constraint, stats)
-        return replace(stats, change=ChangeSize.measure(original.samples, pixels.samples))
+        def complete(stats: EnhanceStats) -> EnhanceStats:
+            constraint = stats.constraint if make_constraint is None else make_constraint(original.samples)
+            if constraint is not None:
+                stats = self._project(pixels, areas, constraint, stats)
+            return replace(stats, change=ChangeSize.measure(original.samples, pixels.samples))
+
+        return Enhancement(self.autoencoder, self.tiles, original, pixels, queue, complete)
 
     def _project(
         self, pixels: Pixels, areas: ConstantAreas | None, constraint: Constraint, stats: EnhanceStats

@@ -41,7 +41,6 @@ class PatchNll:
         """Return the mean over the patches of latents (1, c, h, w), float32; NaN if a side is shorter than a patch."""
         return float(self.on_device(latents))
 
-    @disable_tf32()
     def on_device(self, latents: Tensor) -> Tensor:
         """Return what a call returns as a number (), float64, on the device of the latents, which is not waited for."""
         height, width = latents.shape[-2:]
@@ -52,5 +51,7 @@ class PatchNll:
         squares = torch.zeros((), dtype=torch.float64, device=latents.device)
         for top in range(0, height - self._patch_size + 1, rows):
             band = latents[:, :, top : top + rows + self._patch_size - 1]
-            squares += F.conv2d(band, self._kernel, self._bias).double().square().sum()
+            with disable_tf32(latents.device):
+                whitened = F.conv2d(band, self._kernel, self._bias)
+            squares += whitened.double().square().sum()
         return self._constant + 0.5 * squares / (patches * len(self._bias))

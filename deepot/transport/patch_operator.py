@@ -128,7 +128,6 @@ class PatchTransport:
         self._dtype, self._device = dtype, device
         self._kernels: dict[tuple[tuple[range, ...], tuple[range, ...]], tuple[Tensor, Tensor]] = {}
 
-    @disable_tf32()
     def __call__(self, latents: Tensor) -> Tensor:
         """Transport latents.
 
@@ -201,7 +200,8 @@ def _convolve(region: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
     """Convolve without padding; if the output is one position, as a matrix product, which has less overhead."""
     if region.shape[2:] == kernel.shape[2:]:
         return F.linear(region.flatten(1), kernel.flatten(1), bias)[..., None, None]
-    return F.conv2d(region, kernel, bias)
+    with disable_tf32(region.device, region.dtype):
+        return F.conv2d(region, kernel, bias)
 
 
 def _channels_to_space(transported: Tensor, rows: int, columns: int) -> Tensor:

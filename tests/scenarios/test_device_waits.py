@@ -91,11 +91,16 @@ def test_fake_gpu_counts_every_wait():
         count = gpu.n_syncs
         pinned = torch.empty(6, pin_memory=True)
         pinned.copy_(on_gpu, non_blocking=True)
+        copied = torch.cuda.Event()
+        copied.record()
+        later = torch.empty(6, pin_memory=True)
+        later.copy_(on_gpu, non_blocking=True)
         pinned.clone().to(FAKE_DEVICE)
         assert gpu.n_syncs == count + 1, "a clone is not pinned"
         assert not torch.equal(pinned, values)
-        torch.cuda.Event().synchronize()
+        copied.synchronize()
         assert torch.equal(pinned, values)
+        assert not torch.equal(later, values), "the event was recorded before this copy was begun"
         pinned.to(FAKE_DEVICE, non_blocking=True)
         assert (on_gpu * 2 + 1).aminmax() is not None
         assert gpu.n_syncs == count + 2

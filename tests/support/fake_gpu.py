@@ -1,9 +1,10 @@
 """A fake GPU: tensors that claim to be on CUDA, hold their values on the CPU, and refuse what CUDA refuses.
 
 Operations on tensors of two devices are refused, and so is NumPy's view of a tensor that is not on the CPU. Float32
-convolutions round their factors to 10 bits (TF32) like cuDNN's, unless PyTorch is set otherwise. Every call that waits
-for the device is counted. A copy to the host that does not wait has its values when an event was waited for, and others
-before. What else CUDA rounds, which kernels it lacks and how fast it is cannot be tested here.
+convolutions round their factors to 10 bits (TF32) like cuDNN's, unless PyTorch is set otherwise or they are called with
+`allow_tf32=False`. Every call that waits for the device is counted. A copy to the host that does not wait has its
+values when an event was waited for, and others before. What else CUDA rounds, which kernels it lacks and how fast it is
+cannot be tested here.
 """
 
 from collections import Counter
@@ -18,7 +19,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 FAKE_DEVICE = torch.device("cuda", 0)
 _CROSS_DEVICE_OPS = ("_to_copy", "to", "copy_")  # operations that take tensors of two devices
 _INDEX_OPS = ("index", "index_put_")  # whose indices may be on the CPU
-_CONVOLUTION_OPS = ("convolution", "conv2d")
+_CONVOLUTION_OPS = ("convolution", "_convolution", "conv2d")
 _ANSWERS = ("_local_scalar_dense", "item", "is_nonzero", "equal", "nonzero", "masked_select", "_unique2", "tolist")
 _NOT_YET_COPIED = 0xA5  # every byte of a copy that was not waited for
 
@@ -62,13 +63,14 @@ class FakeGpuMode(TorchDispatchMode):
 
     Attributes:
         bytes_copied: Bytes copied "to" the GPU and "from" it.
+        n_operations: The operations on tensors of the GPU.
         n_syncs: How often the program waited for the GPU: for a number, for a shape that depends on values, for a copy
             from or to memory that is not pinned, for an event or for all of its work.
     """
 
     def __init__(self):
         super().__init__()
-        self.bytes_copied, self.n_syncs = Counter(), 0
+        self.bytes_copied, self.n_operations, self.n_syncs = Counter(), 0, 0
         self._pinned, self._pending = [], []
 
     def __torch_dispatch__(self, function, _types, args=(), kwargs=None):
@@ -76,6 +78,7 @@ class FakeGpuMode(TorchDispatchMode):
         is_pinned = kwargs.pop("pin_memory", None)
         name, arguments = function.overloadpacket.__name__, _arguments_of(function, args, kwargs)
         is_on_gpu = any(isinstance(leaf, FakeCudaTensor) for leaf in tree_leaves((args, kwargs)))
+        self.n_operations += is_on_gpu
         if name == "copy_" and arguments.get("non_blocking") and self._is_download(arguments):
             return self._copy_later(arguments["self"], arguments["src"])
         result = _dispatch(function, args, kwargs)
@@ -89,10 +92,14 @@ class FakeGpuMode(TorchDispatchMode):
 
     def wait(self, *_):
         """Wait for the GPU: copies to the host that were begun have their values."""
+        self.wait_for(list(self._pending))
+
+    def wait_for(self, copies):
+        """Wait for some of the copies that were begun; the others go on."""
         self.n_syncs += 1
-        for target, source in self._pending:
+        for target, source in copies:
             target.copy_(source)
-        self._pending.clear()
+        self._pending = [each for each in self._pending if not any(each is copy for copy in copies)]
 
     def _is_download(self, arguments):
         return isinstance(arguments["src"], FakeCudaTensor) and not isinstance(arguments["self"], FakeCudaTensor)
@@ -116,9 +123,26 @@ class FakeGpuMode(TorchDispatchMode):
 
     def make_event(self, **_):
         """Return what stands for an event of CUDA."""
-        return SimpleNamespace(
-            record=lambda *_: None, synchronize=self.wait, elapsed_time=lambda _: 1.0, query=lambda: True
-        )
+        return FakeEvent(self)
+
+
+class FakeEvent:
+    """An event of CUDA: waiting for it completes the copies that were begun before it was recorded, and no others."""
+
+    def __init__(self, mode):
+        self._mode, self._copies = mode, []
+
+    def record(self, *_):
+        self._copies = list(self._mode._pending)
+
+    def synchronize(self):
+        self._mode.wait_for(self._copies)
+
+    def elapsed_time(self, _):
+        return 1.0
+
+    def query(self):
+        return True
 
 
 def _arguments_of(function, args, kwargs):
@@ -149,7 +173,8 @@ def _dispatch(function, args, kwargs):
     result_on_gpu = bool(gpu_tensors) if target_device is None else torch.device(target_device).type != "cpu"
 
     args, kwargs = tree_map(_to_cpu, (args, kwargs))
-    if name in _CONVOLUTION_OPS and gpu_tensors and torch.backends.cudnn.conv.fp32_precision == "tf32":
+    allows_tf32 = arguments.get("allow_tf32", torch.backends.cudnn.conv.fp32_precision == "tf32")
+    if name in _CONVOLUTION_OPS and gpu_tensors and allows_tf32:
         args = tuple(map(_truncate_to_tf32, args))
     result = function(*args, **kwargs)
     alias_info = function._schema.returns and function._schema.returns[0].alias_info

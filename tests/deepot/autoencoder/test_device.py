@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from deepot.autoencoder import load_autoencoder
-from deepot.autoencoder.device import default_device, default_dtype, disable_tf32, parse_device, parse_dtype
+from deepot.autoencoder.device import default_device, default_dtype, parse_device, parse_dtype
 from deepot.errors import ArgumentError
 from deepot.restoration import load_restorer
 
@@ -24,20 +24,6 @@ def test_default_dtype_on_a_cpu_follows_its_instructions(monkeypatch, amx, avx51
 def test_default_dtype_on_cuda_is_bfloat16_only_in_hardware(monkeypatch, supported, expected):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported or including_emulation)
     assert default_dtype(torch.device("cuda")) == expected
-
-
-@pytest.mark.parametrize("previous", ["tf32", "ieee"])
-def test_disable_tf32_restores_the_setting_even_after_an_error(previous):
-    setting = torch.backends.cudnn.conv
-    default = setting.fp32_precision
-    setting.fp32_precision = previous
-    try:
-        with pytest.raises(KeyError), disable_tf32():
-            assert setting.fp32_precision == "ieee"
-            raise KeyError
-        assert setting.fp32_precision == previous
-    finally:
-        setting.fp32_precision = default
 
 
 @pytest.mark.parametrize("given", ["cpu", torch.device("cpu")])

@@ -64,15 +64,15 @@ def process(make_worker_config, monkeypatch, tmp_path):
     def run(spec, scale=1):
         output = config.job.output.model_copy(update={"format": spec})
         worker = ShardWorker(replace(config, job=config.job.model_copy(update={"output": output})))
-        restorer, process_image = CountingRestorer(), worker._process_image
+        restorer, processor = CountingRestorer(), worker._processor
         restorer.scale = scale
-        worker._models = replace(worker._models, restorer=restorer)
+        processor.models, finish = replace(processor.models, restorer=restorer), processor.finish
 
-        def process_named_image(row, future):
-            restorer.file_name = row["file_name"]
-            return process_image(row, future)
+        def finish_named_image(started):
+            restorer.file_name = started.row["file_name"]
+            return finish(started)
 
-        monkeypatch.setattr(worker, "_process_image", process_named_image)
+        monkeypatch.setattr(processor, "finish", finish_named_image)
         manifest_file = worker.process(WorkItem(0, entries))
         table = pq.read_table(io.BytesIO(read(config.run.manifest(manifest_file.name))))
         return {row["file_name"]: row for row in table.to_pylist()}, set(restorer.restored)
