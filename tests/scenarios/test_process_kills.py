@@ -5,7 +5,6 @@ that has imported everything, so that one is up in a second. Random moments are 
 needs, as measured on this machine, and several drivers of one run are killed before it may finish.
 """
 
-import multiprocessing
 import os
 import random
 import shutil
@@ -23,6 +22,7 @@ from pipeline.maintenance.orphans import find_orphans, remove_orphans
 from tests.support.driver_processes import (
     PATIENCE_S,
     check_run,
+    fork_drivers,
     kill_a_worker,
     kill_driver,
     read_commits,
@@ -77,9 +77,7 @@ def cluster(proxy):
 
 @pytest.fixture(scope="module")
 def forks():
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["jobs.cli", "ray", "tests.support.fake_autoencoders"])
-    return context
+    return fork_drivers("ray", "s3fs", "pipeline.cluster")
 
 
 @pytest.fixture
