@@ -41,8 +41,9 @@ test: $(STAMP)
 
 # Four processes for two cores, as many tests wait for other processes: three leave a fifth of the cores idle. In the
 # order of the files: by default xdist leaves files of few tests, which here are the slow ones, to the end.
+# PASSIVE: beside other processes PyTorch's threads would spend up to half of the time on waiting for each other.
 pytest: $(STAMP)
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 10
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 10
 
 # Faults over and over, in under 20 minutes on two cores; writes the table of docs/reliability.md.
 soak: $(STAMP)
