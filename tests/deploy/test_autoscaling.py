@@ -5,9 +5,6 @@ from unittest.mock import MagicMock
 
 import pytest
 import yaml
-from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
-from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingRequest
-from ray.autoscaler.v2.utils import ResourceRequestUtil
 
 from pipeline.config.job import Compute
 from pipeline.workers.resources import plan_workers
@@ -25,6 +22,10 @@ ROWS = [
 
 @pytest.mark.parametrize(("settings", "machines", "words"), ROWS)
 def test_autoscaler_starts_the_machines_of_the_documentation(settings, machines, words):
+    from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
+    from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingRequest
+    from ray.autoscaler.v2.utils import ResourceRequestUtil
+
     cluster = AutoscalingConfig(yaml.safe_load((ROOT / "cluster.yaml").read_text()), skip_content_hash=True)
     head = cluster.get_node_type_configs()["head"].resources
     resources = plan_workers([head], Compute(**settings))

@@ -271,7 +271,7 @@ def test_run_on_s3_writes_the_same_photos_as_on_disk(job_file, s3, tmp_path, in_
         "calibration": {"reference": f"s3://archive-{pool}/natural/", "degradation": "blur:sigma=1"},
         "output": {"uri": f"s3://archive-{pool}/enhanced"},
     }
-    flags = ["--allow-code", "--json", "--log-format", "json", "--compute.pool", pool]
+    flags = ["--allow-code", "--json", "--log-format", "json", "--compute.pool", pool, "--compute.workers", "1"]
     process = deepot("run", job_file("s3.yaml", **changes), *flags, env=os.environ | s3)
     remote = last_json(process)
     lines = [json.loads(line) for line in process.stderr.splitlines()]

@@ -1,5 +1,6 @@
 """Control and format characters of every category are escaped, and nothing else is."""
 
+import functools
 import json
 import sys
 import unicodedata
@@ -9,15 +10,21 @@ import pytest
 from pipeline.escaping import escape, iter_traceback_lines, to_json_line
 
 CATEGORIES = ("Cc", "Cf", "Zl", "Zp", "Cs")
-LETTERS = {name: [] for name in CATEGORIES}
-for code in range(sys.maxunicode + 1):
-    if (category := unicodedata.category(chr(code))) in LETTERS:
-        LETTERS[category].append(chr(code))
+
+
+@functools.cache
+def letters_of():
+    """Category → its characters, of all of Unicode."""
+    found = {name: [] for name in CATEGORIES}
+    for code in range(sys.maxunicode + 1):
+        if (category := unicodedata.category(chr(code))) in found:
+            found[category].append(chr(code))
+    return found
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_escape_leaves_no_character_of_a_dangerous_category(category):
-    letters = "".join(LETTERS[category])
+    letters = "".join(letters_of()[category])
     assert letters
     found = escape(f"a{letters}z")
     assert found.isprintable() and found.isascii()
@@ -35,7 +42,7 @@ def test_escape_leaves_other_texts_unchanged(text):
 
 
 def test_to_json_line_is_one_printable_line_with_the_same_value():
-    letters = "".join(letter for name in CATEGORIES for letter in LETTERS[name] if letter not in "\ud800\udfff")
+    letters = "".join(letter for name in CATEGORIES for letter in letters_of()[name] if letter not in "\ud800\udfff")
     line = to_json_line({letters: [letters]})
     assert line.isprintable() and json.loads(line) == json.loads(json.dumps({letters: [letters]}))
 

@@ -82,7 +82,7 @@ def bucket(request, monkeypatch):
     monkeypatch.setattr(probes, "_PROBE_RESULTS", {"model": True})
     monkeypatch.setattr(prefetch, "ThreadPoolExecutor", InlineExecutor)
     monkeypatch.setattr(verify, "ThreadPoolExecutor", InlineExecutor)
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    monkeypatch.setattr("pipeline.storage.retries._sleep", lambda _: None)
     use_small_segments(monkeypatch)
     output = {"uri": OUTPUT}
     job = {"input": "s3://model/in", "output": output, "map": "s3://model/map"}

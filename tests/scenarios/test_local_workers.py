@@ -1,7 +1,6 @@
 """Signals to drivers with local workers, and to their workers: the next run finishes the rest, no process stays."""
 
 import contextlib
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -17,6 +16,7 @@ from tests.support.driver_processes import (
     PATIENCE_S,
     check_run,
     descendants,
+    fork_drivers,
     read_commits,
     run_driver_to_end,
     start_driver,
@@ -39,9 +39,7 @@ SLOW = {
 
 @pytest.fixture(scope="module")
 def forks():
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["jobs.cli", "tests.support.fake_autoencoders"])
-    return context
+    return fork_drivers()
 
 
 def is_running(pid):

@@ -1,6 +1,8 @@
 """Results as tar shards and Parquet files, read by the libraries that people read them with."""
 
 import io
+import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -137,6 +139,7 @@ def test_sample_of_several_photos_stays_one_sample(tmp_path, form, names, expect
 
 def test_parquet_results_are_loaded_by_hugging_face_datasets(rows_of, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.syspath_prepend(Path(sys.prefix) / "datasets")  # where `make install` puts it, with pandas
     datasets = pytest.importorskip("datasets")
     rows = rows_of(output={"uri": str(tmp_path / "out"), "layout": "parquet"})
     assert_results_match(rows)

@@ -5,7 +5,6 @@ that has imported everything, so that one is up in a second. Random moments are 
 needs, as measured on this machine, and several drivers of one run are killed before it may finish.
 """
 
-import multiprocessing
 import os
 import random
 import shutil
@@ -23,6 +22,7 @@ from pipeline.maintenance.orphans import find_orphans, remove_orphans
 from tests.support.driver_processes import (
     PATIENCE_S,
     check_run,
+    fork_drivers,
     kill_a_worker,
     kill_driver,
     read_commits,
@@ -55,7 +55,10 @@ def proxy(s3):
 
 @pytest.fixture(scope="module")
 def cluster(proxy):
-    """Three nodes on this machine, whose S3 is the proxy's; drivers are forked with the same environment."""
+    """Two nodes on this machine, whose S3 is the proxy's; drivers are forked with the same environment.
+
+    Without the processes of Ray that print workers' logs and start machines, which take CPU-seconds and are not used.
+    """
     from ray.cluster_utils import Cluster
 
     from pipeline.cluster import RAY_ENVIRONMENT
@@ -65,11 +68,11 @@ def cluster(proxy):
             patch.setenv(key, value)
         for key, value in proxy_environment(proxy).items():
             patch.setenv(key, value)
-        sizes = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
-        nodes = Cluster(initialize_head=True, head_node_args=sizes | {"include_dashboard": False})
+        sizes = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_log_monitor": False}
+        head = sizes | {"include_dashboard": False, "no_monitor": True}
+        nodes = Cluster(initialize_head=True, head_node_args=head)
         nodes.sizes = sizes
-        for _ in range(2):
-            nodes.add_node(**sizes)
+        nodes.add_node(**sizes)
         nodes.wait_for_nodes()
         yield nodes
         nodes.shutdown()
@@ -77,9 +80,7 @@ def cluster(proxy):
 
 @pytest.fixture(scope="module")
 def forks():
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["jobs.cli", "ray", "tests.support.fake_autoencoders"])
-    return context
+    return fork_drivers("ray", "s3fs", "pipeline.cluster")
 
 
 @pytest.fixture
@@ -180,6 +181,7 @@ def test_run_survives_killed_workers(cluster, forks, job_file, tmp_path, record_
 @pytest.mark.soak
 def test_run_survives_a_lost_node_while_another_joins(cluster, forks, job_file, tmp_path, record_fault):
     job = job_file(images=16, autoencoder="slow", compute={"images_per_shard": 2, "dtype": "float32", "workers": 3})
+    third = cluster.add_node(**cluster.sizes)
     with (
         record_fault("kill -9 of a node's raylet, another node added") as tally,
         start_driver(forks, job, cluster) as process,
@@ -191,12 +193,13 @@ def test_run_survives_a_lost_node_while_another_joins(cluster, forks, job_file, 
         process.join(PATIENCE_S)
         assert process.exitcode == 0
         check_run(tally, tmp_path / "enhanced")
-        cluster.remove_node(victim, allow_graceful=False)  # its remaining processes
+        for node in {victim, third}:
+            cluster.remove_node(node, allow_graceful=False)  # its remaining processes
 
 
 def test_run_whose_driver_and_node_are_killed_gives_the_results_of_an_undisturbed_one(cluster, forks, tmp_path):
     """In the middle of apply; then the files and rows are those of an undisturbed run in one process."""
-    changes = {"autoencoder": "slow", "compute": {"images_per_shard": 2, "dtype": "float32", "workers": 3}}
+    changes = {"autoencoder": "slow", "compute": {"images_per_shard": 2, "dtype": "float32", "workers": 2}}
     job, folder = write_job(tmp_path / "disturbed", 16, **changes), tmp_path / "disturbed"
     with start_driver(forks, job, cluster) as process:
         wait_until(lambda: len(read_commits(folder)) >= 2, process)

@@ -30,7 +30,7 @@ def full_disk(monkeypatch):
     @contextmanager
     def context():
         with monkeypatch.context() as patch:
-            patch.setattr("tenacity.nap.time.sleep", lambda _: None)
+            patch.setattr("pipeline.storage.retries._sleep", lambda _: None)
             patch.setattr(local_store, "_write_temporary", write_temporary)
             yield
 

@@ -72,7 +72,7 @@ def test_storage_survives_one_kind_of_fault_for_long(faulty_s3, bucket, kind, re
 
 def test_create_whose_answer_was_lost_is_recognised_as_ones_own(faulty_s3, bucket, monkeypatch):
     monkeypatch.setattr(S3FileSystem, "retries", 1)
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    monkeypatch.setattr("pipeline.storage.retries._sleep", lambda _: None)
     assert storage.supports_conditional_create(bucket)
     faulty_s3.kinds, faulty_s3.rate = ("lost_answer",), 1.0
     with pytest.raises(StorageError):

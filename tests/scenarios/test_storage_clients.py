@@ -29,6 +29,7 @@ from tests.support.cloud_server import ACCOUNT, run_cloud_server
 
 DATA = b"0123456789" * 10
 PACKAGES = {"gs": "gcsfs", "az": "adlfs", "hf": "huggingface_hub", "http": "aiohttp"}
+CLIENT_PACKAGES = {*PACKAGES.values(), "azure", "fsspec"}
 CREDENTIALS = {
     "gs": "GOOGLE_APPLICATION_CREDENTIALS",
     "az": "AZURE_STORAGE_CONNECTION_STRING",
@@ -68,14 +69,19 @@ def open_client(protocol, monkeypatch):
 
 
 def _skip_waits_of_clients(monkeypatch):
-    """Let the retries of the libraries themselves wait for nothing."""
-    real_sleep = asyncio.sleep
+    """Let the retries of the libraries themselves wait for nothing.
 
-    async def yield_only(_seconds, *arguments):
-        return await real_sleep(0, *arguments)
+    What else waits in this process, such as a thread that another file of tests has left, would run without a pause.
+    """
+    real_sleep, real_async_sleep = time.sleep, asyncio.sleep
 
-    monkeypatch.setattr(asyncio, "sleep", yield_only)
-    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    def is_client():
+        return sys._getframe(2).f_globals["__name__"].partition(".")[0] in CLIENT_PACKAGES
+
+    monkeypatch.setattr(time, "sleep", lambda seconds: real_sleep(0 if is_client() else seconds))
+    monkeypatch.setattr(
+        asyncio, "sleep", lambda seconds, *given: real_async_sleep(0 if is_client() else seconds, *given)
+    )
 
 
 @pytest.fixture(params=["gs", "az", "hf", "http"])

@@ -125,7 +125,7 @@ class CommitProtocol(RuleBasedStateMachine):
         self.patch.setattr(probes, "_PROBE_RESULTS", {"model": self.has_conditional_create})
         self.patch.setattr(shard_scheduler, "ThreadPoolExecutor", InlineExecutor)
         self.patch.setattr(prefetch, "ThreadPoolExecutor", InlineExecutor)
-        self.patch.setattr("tenacity.nap.time.sleep", lambda _: None)
+        self.patch.setattr("pipeline.storage.retries._sleep", lambda _: None)
         self.entries, self.commits, self.written = ENTRIES[:4], {}, {}
 
     def _ask(self):

@@ -1,7 +1,6 @@
 """The map and the distance between Gaussians against POT and their defining properties."""
 
 import numpy as np
-import ot
 import pytest
 import torch
 
@@ -19,6 +18,8 @@ def gaussian(dimension, generator):
 
 @pytest.mark.parametrize("dimension", [1, 4, 36])
 def test_transport_matrix_and_distance_agree_with_pot(dimension, generator):
+    import ot
+
     source, reference = gaussian(dimension, generator), gaussian(dimension, generator)
     arrays = [part.numpy() for part in (source.mean, reference.mean, source.covariance, reference.covariance)]
     matrix, bias = ot.gaussian.bures_wasserstein_mapping(*arrays)

@@ -221,22 +221,22 @@ def test_signing_resumes_wherever_writing_was_stopped(tmp_path, options, monkeyp
         ("signed", 6),
     ],
 )
-def test_killed_command_leaves_nothing_half_written_and_resumes(tmp_path, copies, signatures):
+def test_killed_command_leaves_nothing_half_written_and_resumes(tmp_path, monkeypatch, copies, signatures):
     rows = [[add_photo(tmp_path, 3 * shard + number, shard=shard) for number in range(3)] for shard in range(2)]
     run = write_run(tmp_path, rows)
     flags = make_credentials().write(tmp_path)
     out = ["--embed", "--out", str(tmp_path / copies)] if copies else []
     signer = ["--signer", "tests.support.killing_signer:make", "--allow-code", "--jobs", "1"]
-    command = [sys.executable, "-m", "jobs.cli", "credentials", run.uri, *flags[:2], *signer, *out, "-q"]
-    environment = os.environ | {killing_signer.KEY_ENV: flags[3]}
-    killed = subprocess.run(command, env=environment | {killing_signer.KILL_ENV: str(signatures)}, capture_output=True)
+    arguments = ["credentials", run.uri, *flags[:2], *signer, *out, "-q"]
+    monkeypatch.setenv(killing_signer.KEY_ENV, flags[3])
+    killing = os.environ | {killing_signer.KILL_ENV: str(signatures)}
+    killed = subprocess.run([sys.executable, "-m", "jobs.cli", *arguments], env=killing, capture_output=True)
     assert killed.returncode == -signal.SIGKILL
     found = [name for name in files_below(tmp_path) if is_temporary_name(name.rpartition("/")[2])]
     assert found == []
     before = {name: data for name, data in files_below(tmp_path).items() if name.endswith(".c2pa") or "signed/" in name}
     assert len(before) <= max(0, signatures - 2), "the first two signatures are those of the checks"
-    finished = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert finished.returncode == 0, finished.stderr
+    assert main(arguments) == 0
     after = files_below(tmp_path)
     assert before.items() <= after.items(), "nothing is signed twice"
     assert_all_valid(run, [row for shard in rows for row in shard], 2, place(tmp_path, copies))

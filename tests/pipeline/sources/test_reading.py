@@ -44,7 +44,7 @@ def test_photo_that_storage_refuses_is_retriable(tmp_path, monkeypatch):
     def refuse(self, path, start, end):
         raise ConnectionResetError("no answer")
 
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    monkeypatch.setattr("pipeline.storage.retries._sleep", lambda _: None)
     monkeypatch.setattr("pipeline.storage.local_store.LocalStore.read_range", refuse)
     with pytest.raises(ImageError, match="ConnectionResetError: no answer") as caught:
         read_input(Entry(str(tmp_path / "x.png"), "x.png", 1, "", 0.0), Limits())

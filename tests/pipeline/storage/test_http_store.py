@@ -16,7 +16,7 @@ DATA = bytes(range(256)) * 1000
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    monkeypatch.setattr("pipeline.storage.retries._sleep", lambda _: None)
 
 
 @pytest.fixture

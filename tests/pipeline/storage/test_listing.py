@@ -96,7 +96,7 @@ def test_file_that_cannot_be_asked_for_is_not_taken_for_an_empty_folder(tmp_path
             raise faults.pop(0)
         return real(path)
 
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    monkeypatch.setattr("pipeline.storage.retries._sleep", lambda _: None)
     monkeypatch.setattr(fs, "info", info)
     with pytest.raises(StorageError, match="TimeoutError: slow"):
         list_keys(str(tmp_path / "x"))

@@ -30,7 +30,7 @@ from tests.support.in_process_pool import run_in_process
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    monkeypatch.setattr("pipeline.storage.retries._sleep", lambda _: None)
 
 
 def test_write_on_a_full_disk_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
@@ -54,7 +54,7 @@ def test_write_accepts_every_name_that_fits(tmp_path, name):
 
 
 def test_write_of_a_name_that_is_too_long_is_not_retried(tmp_path, monkeypatch):
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: pytest.fail("it waits"))
+    monkeypatch.setattr("pipeline.storage.retries._sleep", lambda _: pytest.fail("it waits"))
     with pytest.raises(StorageError, match="too long") as caught:
         write(str(tmp_path / ("a" * 256)), b"x")
     assert error_code(caught.value, ErrorCode.WRITE_FAILED) is ErrorCode.UNSAFE_NAME

@@ -15,7 +15,7 @@ from pipeline.storage.uris import join_uri
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    monkeypatch.setattr("pipeline.storage.retries._sleep", lambda _: None)
 
 
 def test_create_if_absent_lets_the_first_one_win_and_knows_its_own_work(storage_folder):

@@ -55,7 +55,7 @@ CONTAINERS = {"a.tar": make_tar, "a.zip": make_zip, "a.parquet": make_parquet}
 def empty_caches(monkeypatch):
     read_tar_index.cache_clear()
     _read_row_group.cache_clear()
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    monkeypatch.setattr("pipeline.storage.retries._sleep", lambda _: None)
 
 
 class Flaky:
