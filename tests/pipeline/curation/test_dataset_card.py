@@ -1,7 +1,9 @@
 """Exports described as datasets: Croissant that mlcroissant accepts, a datasheet, and removed photos with reasons."""
 
 import json
+import sys
 import tarfile
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +26,12 @@ JOB = {
     "restorer": "nlm:sigma=10",
     "transport": {"mode": "auto", "alpha": 0.5},
 }
+
+
+@pytest.fixture(autouse=True)
+def find_libraries(monkeypatch):
+    """`make install` puts mlcroissant and datasets, with pandas, into a folder of their own."""
+    monkeypatch.syspath_prepend(Path(sys.prefix) / "datasets")
 
 
 @pytest.fixture
