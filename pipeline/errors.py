@@ -134,6 +134,16 @@ class ErrorCode(StrEnum):
         "It was listed and no longer exists.",
         "Nothing, if it was moved: the next run finds it in its new place.",
     )
+    FIXITY = (
+        "fixity",
+        "Its bytes do not have the checksum that its bag or OCFL object states, or none is stated.",
+        f"Restore the file, or the list of checksums, from another copy. {_RETRY}",
+    )
+    INVALID_PACKAGE = (
+        "invalid_package",
+        "Its bag or OCFL object breaks the rules of its format, so that the photos in it are not known.",
+        "Read error_message, and validate it with the tool that made it.",
+    )
     READ_FAILED = "read_failed", "Storage did not return it, after several attempts.", _RETRY
     WRITE_FAILED = (
         "write_failed",
@@ -191,7 +201,7 @@ class ErrorCode(StrEnum):
         """Whether the same image may well succeed another time."""
         return self in (
             *(ErrorCode.READ_FAILED, ErrorCode.WRITE_FAILED, ErrorCode.ACCESS_DENIED, ErrorCode.NOT_ALLOWED),
-            *(ErrorCode.OUT_OF_MEMORY, ErrorCode.WORKER_DIED, ErrorCode.TIMED_OUT),
+            *(ErrorCode.OUT_OF_MEMORY, ErrorCode.WORKER_DIED, ErrorCode.TIMED_OUT, ErrorCode.FIXITY),
         )
 
 

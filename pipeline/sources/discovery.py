@@ -10,6 +10,7 @@ from operator import attrgetter
 
 from pipeline.errors import ContainerError, StorageError
 from pipeline.imageio import has_image_extension
+from pipeline.sources.archive_sources import find_source
 from pipeline.sources.container import Container
 from pipeline.sources.containers import CONTAINERS
 from pipeline.sources.hidden_names import find_hidden_kind, is_named_by_glob
@@ -36,7 +37,8 @@ def discover_images(
 
     Args:
         uri: a folder, glob or file; or a file or glob of `.tar`, `.zip` or `.parquet` for the photos inside (`#column`
-            at its end names the Parquet column, `image` by default); or of `.txt`, a list of photos, one a line.
+            at its end names the Parquet column, `image` by default); or of `.txt`, a list of photos, one a line; or,
+            after one of the prefixes of `pipeline.config.SOURCE_KINDS`, an archive.
         passed_over: counts what else is in a folder, or in a tar or ZIP file, hidden files and those of systems
             (`pipeline.sources.hidden_names`) included.
         allow: prefixes of URIs that lists and columns of URIs may name, besides what lies below their own folders;
@@ -51,6 +53,11 @@ def discover_images(
         NotAllowedError: a list or column names something else.
         StorageError: it cannot be listed or read.
     """
+    if source := find_source(uri):
+        if inventory is not None:
+            raise StorageError(f"{uri} is not listed by an inventory: leave out {inventory}, or {source.kind}:")
+        yield from source.list_photos(source.uri, PassedOver() if passed_over is None else passed_over, streams)
+        return
     if _COMPRESSED_TAR.fullmatch(uri):
         raise StorageError(f"{uri}: photos in a compressed tar cannot be read one by one; decompress it to .tar")
     match = _CONTAINER_URI.fullmatch(uri)

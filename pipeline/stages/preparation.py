@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 
 from pipeline.calibration import list_run_maps, load_map
-from pipeline.config import Photos, RefitPolicy
+from pipeline.config import Photos, RefitPolicy, split_source_kind
 from pipeline.errors import ConfigError
 from pipeline.runs import check_output_claim
 from pipeline.sources import find_images
@@ -80,6 +80,7 @@ def _iter_calibration_photos(context: JobContext) -> Iterator[tuple[str, Photos]
 
 def _may_hold(images_uri: str, folder: str) -> bool:
     """Whether a folder or glob of photos would also name files that are written below `folder`."""
+    images_uri = split_source_kind(images_uri)[1]
     pattern, parts = _path_parts(images_uri), _path_parts(folder)
     if parts[: len(pattern)] == pattern:
         return True
