@@ -63,7 +63,7 @@ class Photos(ConfigSection):
 
     images: PhotosUri = Field(
         description="folder, glob, file, .txt list, .tar, .zip or .parquet#column; a path or any fsspec URI; or an "
-        "archive: bagit:URI"
+        "archive: bagit:URI or ocfl:URI"
     )
     exclude: Annotated[tuple[str, ...], AcceptOne] = Field(
         (), description="patterns of file names below it to leave out; * matches / too, e.g. ['thumbs/*', '*_old.jpg']"

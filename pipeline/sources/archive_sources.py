@@ -18,7 +18,13 @@ def _list_bags(uri: str, passed_over: PassedOver, streams: int) -> Iterator[Entr
     return list_bags(uri, passed_over, streams)
 
 
-_LISTINGS: dict[str, ListPhotos] = {"bagit": _list_bags}
+def _list_ocfl_objects(uri: str, passed_over: PassedOver, streams: int) -> Iterator[Entry]:
+    from pipeline.sources.ocfl_objects import list_ocfl_objects  # imported by jobs that name an object
+
+    return list_ocfl_objects(uri, passed_over, streams)
+
+
+_LISTINGS: dict[str, ListPhotos] = {"bagit": _list_bags, "ocfl": _list_ocfl_objects}
 """Prefix → what lists such archives."""
 
 

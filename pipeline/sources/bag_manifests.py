@@ -142,7 +142,8 @@ def _iter_rows(
                     yield path, rank, digest
         if expected and content_digest.hexdigest() != expected:
             raise InvalidBagError(
-                f"{uri} has the {algorithm} {content_digest.hexdigest()}, but the tag manifest states {expected}: "
+                f"{uri} has the {algorithm} {content_digest.hexdigest()[:16]}…, but the tag manifest states "
+                f"{expected[:16]}…: "
                 "restore the manifest from another copy of the bag"
             )
 

@@ -8,6 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from pipeline.storage import has_unstorable_characters
+
 _LINE_BREAKS = {"%0d": "\r", "%0a": "\n"}
 _ENCODED = re.compile("%0[ad]", re.IGNORECASE)
 _ENCODED_PERCENT = re.compile("%25")
@@ -29,7 +31,7 @@ def find_unsafe_part(path: str) -> str:
     decoded = decode_all(path)
     if ".." in re.split(r"[/\\]", decoded):
         return "which has the part '..'"
-    return "which holds a zero byte" if "\0" in decoded else ""
+    return "which holds a character that cannot be stored" if has_unstorable_characters(decoded) else ""
 
 
 def clean_path(path: str) -> str:

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from pipeline.storage import join_uri, write
+from pipeline.storage import escape_hashes, join_uri, write
 
 
 def store_folder(folder, uri):
     """Copy the files below a local folder to a URI, which is returned."""
     for path in sorted(Path(folder).rglob("*")):
         if path.is_file():
-            write(join_uri(uri, path.relative_to(folder).as_posix()), path.read_bytes())
+            write(join_uri(uri, escape_hashes(path.relative_to(folder).as_posix())), path.read_bytes())
     return uri
 
 

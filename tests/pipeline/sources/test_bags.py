@@ -138,7 +138,7 @@ def test_each_fault_is_found_in_the_file_in_which_bagit_finds_it(tmp_path):
         ("{digest}  ~root/x.jpg", "which is an absolute path"),
         ("{digest}  bagit.jpg", "which does not lie below data/"),
         ("{digest}  data/", "which does not lie below data/"),
-        ("{digest}  data/x\0.jpg", "which holds a zero byte"),
+        ("{digest}  data/x\0.jpg", "which holds a character that cannot be stored"),
         ("{digest}0 data/x.jpg", "is no sha256 with a path"),
         ("data/x.jpg", "is no sha256 with a path: 'data/x.jpg'; make the manifest again"),
         ("{digest}  data/" + 5000 * "x" + ".jpg", "a path of more than 4096 bytes"),
