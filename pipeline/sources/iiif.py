@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from pipeline.errors import AccessDeniedError, ErrorCode, NotAllowedError, StorageError, TooLargeError
 from pipeline.sources.allowed_names import is_below
 from pipeline.sources.fixity import make_failure
-from pipeline.sources.iiif_collections import InvalidDocumentError, iter_manifests, read_document
+from pipeline.sources.iiif_collections import InvalidDocumentError, ListedManifest, iter_manifests, read_document
 from pipeline.sources.iiif_documents import (
     NamedImage,
     count_other_resources,
@@ -82,9 +82,9 @@ def list_iiif(uri: str, passed_over: PassedOver, allow: Sequence[str], pace: Req
     check_allowed = partial(_check_allowed, allow=allow)
     if is_collection(document):
         manifests = iter_manifests(given.url, document, pace, check_allowed)
-        read = prefetch_map(lambda each: _read_manifest(each[1], pace), manifests, pace.connections)
+        read = prefetch_map(partial(_read_manifest, pace=pace), manifests, pace.connections)
         placed: Iterator[_PlacedImage] = (
-            image for (folder, url), found in read for image in _place_images(url, f"{folder}/", found, passed_over)
+            image for each, found in read for image in _place_images(each.url, f"{each.folder}/", found, passed_over)
         )
     else:
         placed = _place_images(given.url, "", document, passed_over)
@@ -93,8 +93,14 @@ def list_iiif(uri: str, passed_over: PassedOver, allow: Sequence[str], pace: Req
         yield entry
 
 
-def _read_manifest(url: str, pace: RequestPace) -> Mapping[str, Any] | str:
+def _read_manifest(found: ListedManifest, pace: RequestPace) -> Mapping[str, Any] | str:
     """Return a manifest of a collection, or why it cannot be read, for the ETag of an entry."""
+    url = found.url
+    if found.same_as:
+        return make_failure(
+            ErrorCode.INVALID_PACKAGE,
+            f"{url} and {found.same_as} would have photos of the same names: read one of them",
+        )
     try:
         document = read_document(url, pace)
     except UnansweredError:  # else the photos of this manifest would seem to be missing
@@ -181,7 +187,7 @@ def _image_url(image: NamedImage, options: ImageOptions, pace: RequestPace) -> s
         if not isinstance(info, dict):
             raise ValueError("it is no JSON object")
         return choose_image_url(service.uri, service.version or service_version(info), info, options)
-    except (ValueError, TypeError, RecursionError, TooLargeError) as error:
+    except (ValueError, TypeError, ArithmeticError, RecursionError, TooLargeError) as error:
         raise InvalidDocumentError(f"{uri} is not that of an image service: {str(error)[:200]}") from error
 
 

@@ -3,11 +3,12 @@
 import json
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urldefrag
 
 import pyarrow as pa
 
@@ -15,7 +16,7 @@ from pipeline.errors import StorageError, TooLargeError
 from pipeline.sources.iiif_documents import is_collection, is_manifest, read_links
 from pipeline.sources.iiif_names import manifest_folder
 from pipeline.sources.sorted_rows import sort_rows
-from pipeline.storage import RequestPace, read_politely
+from pipeline.storage import RequestPace, read_politely, strip_protocol
 
 MAX_DOCUMENT_BYTES = 64 * 2**20
 """The most bytes of a manifest, or of a collection or a page of one."""
@@ -25,6 +26,20 @@ _BATCH_ROWS = 16_384
 
 CheckAllowed = Callable[[str, str], None]
 """Checks that a document, the first address, may name the second one; raises NotAllowedError."""
+
+
+class ListedManifest(NamedTuple):
+    """A manifest that a collection names.
+
+    Attributes:
+        folder: what the keys of its photos begin with.
+        url: its address.
+        same_as: another address with the same folder, which comes first; empty if there is none.
+    """
+
+    folder: str
+    url: str
+    same_as: str = ""
 
 
 class InvalidDocumentError(StorageError):
@@ -52,8 +67,8 @@ def read_document(url: str, pace: RequestPace) -> Mapping[str, Any]:
 
 def iter_manifests(
     url: str, collection: Mapping[str, Any], pace: RequestPace, check_allowed: CheckAllowed
-) -> Iterator[tuple[str, str]]:
-    """Stream the folders and addresses of the manifests below a collection, in the order of the folders, each once.
+) -> Iterator[ListedManifest]:
+    """Stream the manifests below a collection in the order of their folders, each once.
 
     All collections are read before the first manifest is yielded; their names are sorted on the disk.
 
@@ -64,7 +79,15 @@ def iter_manifests(
     rows = ((manifest_folder(found), found) for found in _iter_addresses(url, collection, pace, check_allowed))
     with tempfile.TemporaryDirectory(prefix="deepot-iiif-") as folder:
         for name, same in groupby(sort_rows(_iter_tables(rows), Path(folder)), key=itemgetter(0)):
-            yield name, min(address for _, address in same)
+            first, *others = _distinct(address for _, address in same)
+            yield ListedManifest(name, first)
+            for number, address in enumerate(others, 1):
+                yield ListedManifest(f"{name}/~{number:06d}", address, first)
+
+
+def _distinct(addresses: Iterable[str]) -> list[str]:
+    """Return addresses in order; of those that differ in http and https alone only one."""
+    return list({strip_protocol(address): address for address in sorted(addresses)}.values())
 
 
 def _iter_addresses(
@@ -75,11 +98,11 @@ def _iter_addresses(
     while pending:
         address, document = pending.popleft()
         links = read_links(read_document(address, pace) if document is None else document)
-        for manifest in links.manifests:
+        for manifest in (urldefrag(each)[0] for each in links.manifests):
             check_allowed(address, manifest)
             yield manifest
         pending.extend((address, nested) for nested in links.nested)
-        for found in links.collections:
+        for found in (urldefrag(each)[0] for each in links.collections):
             if found not in seen:
                 check_allowed(address, found)
                 seen.add(found)

@@ -88,7 +88,9 @@ def _is_allowed(width: int, height: int, info: Mapping[str, Any], options: Image
 
 def _read_size(info: Mapping[str, Any]) -> tuple[int, int]:
     width, height = info.get("width"), info.get("height")
-    if not (isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0):
+    if not (
+        isinstance(width, int) and isinstance(height, int) and 0 < min(width, height) <= max(width, height) < 2**31
+    ):
         raise ValueError(f"width and height are {str(width)[:20]} and {str(height)[:20]}, not numbers of pixels")
     return width, height
 

@@ -49,10 +49,10 @@ def manifest_folder(url: str) -> str:
     """Return the folder of a manifest's photos: its address as a path.
 
     Example:
-        >>> manifest_folder("https://example.org/iiif/book%201/manifest.json")
-        'example.org/iiif/book 1/manifest.json'
+        >>> manifest_folder("https://example.org/iiif/ark:%2F1/manifest.json")
+        'example.org/iiif/ark:%2F1/manifest.json'
     """
-    return sanitize_path(unquote(strip_protocol(url)).replace("\\0", "_"))
+    return sanitize_path(strip_protocol(url))
 
 
 def image_name(image: NamedImage, extension: str, numbered: bool) -> str:

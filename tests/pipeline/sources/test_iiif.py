@@ -5,18 +5,25 @@ import json
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from iiif_prezi3 import AnnotationBody, Choice
 
 from pipeline.config import Limits
 from pipeline.errors import NotAllowedError, StorageError
 from pipeline.runs import read_manifest
 from pipeline.sources import PassedOver, find_images
+from pipeline.sources.iiif_documents import iter_images, read_links
 from pipeline.stages import RunOptions, open_run
 from tests.support.iiif_manifests import add_manifest, listed, make_manifest, make_manifest_2, read_all
 from tests.support.iiif_server import StoredImage, run_iiif_server
 from tests.support.in_process_pool import run_in_process
 from tests.support.photos import make_photo
 
+KEYS = (
+    *("items", "type", "@type", "id", "@id", "body", "service", "motivation", "sequences", "canvases", "images"),
+    *("resource", "source", "default", "profile", "@context", "format", "first", "next", "members", "manifests"),
+)
 IDENTIFIERS = ["p1", "ark:%2F12148%2Fbtv1b.f1", "é", "p 2", "a%25b", "3.jpg"]
 
 
@@ -93,6 +100,8 @@ def test_choices_parts_and_images_without_a_service_are_read(iiif):
     [
         (lambda iiif: iiif.images.pop("x"), "missing"),
         (lambda iiif: setattr(iiif.images["x"], "width", 0), "invalid_package"),
+        (lambda iiif: setattr(iiif.images["x"], "width", 10**400), "invalid_package"),
+        (lambda iiif: setattr(iiif.images["x"], "limits", {"maxArea": 10**400}), "invalid_package"),
         (lambda iiif: iiif.documents.update({"/iiif/x/info.json": b"<html>"}), "invalid_package"),
         (lambda iiif: iiif.documents.update({"/iiif/x/info.json": b"[]"}), "invalid_package"),
         (lambda iiif: iiif.refusals.update({"/iiif/x/info.json": [(403, {})]}), "access_denied"),
@@ -210,3 +219,22 @@ def test_run_over_a_manifest_has_a_row_for_each_image(make_job, iiif, tmp_path):
     )
     assert [(row["status"], row["error_code"]) for row in rows] == [("ok", None), ("failed", "missing"), ("ok", None)]
     assert [row["output_uri"].rpartition("/")[2] for row in (rows[0], rows[2])] == ["000001-i0.jpg", "000003-i2.jpg"]
+
+
+DOCUMENTS = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from(["x", "Image", "sc:Canvas", "painting", "Choice", "level2"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=30,
+)
+
+
+@given(DOCUMENTS)
+def test_documents_of_any_shape_are_read(document):
+    """Whatever is not as it should be names nothing."""
+    document = document if isinstance(document, dict) else {"items": document, "sequences": document}
+    assert all(isinstance(image.uri, str) for image in iter_images(document))
+    links = read_links(document)
+    assert all(isinstance(address, str) and address for address in links.manifests + links.collections)

@@ -68,3 +68,23 @@ def test_endless_pages_are_refused(iiif, monkeypatch):
         iiif.documents[f"/{number}"] = {"type": "Collection", "next": f"{iiif.url}/{number + 1}"}
     with pytest.raises(StorageError, match="leads to more than 5 collections and pages: name the parts"):
         listed(iiif, "/0")
+
+
+def test_manifests_whose_photos_would_have_the_same_names_are_not_mixed(iiif):
+    """`//` and a slash at the end make another address and the same folder; fragments and https make the same one."""
+    for path, name in {"/x/m": "a", "/x//m": "b", "/x/m/": "c", "/x/m0": "d"}.items():
+        add_manifest(iiif, path, [name])
+    addresses = [
+        *(f"{iiif.url}{path}" for path in ("/x//m", "/x/m0", "/x/m", "/x/m/")),
+        f"{iiif.url}/x/m#page",
+        f"{iiif.url}/x/m",
+    ]
+    items = [{"type": "Manifest", "id": address} for address in addresses]
+    iiif.documents["/top.json"] = {"type": "Collection", "items": items}
+    host = iiif.url.removeprefix("http://")
+    found = read_all(listed(iiif, "/top.json"))
+    assert [value for value in found.values()].count("invalid_package") == 2
+    assert list(found) == [
+        *(f"{host}/x/m/{name}" for name in ("000001-b.jpg", "~000001/manifest", "~000002/manifest")),
+        f"{host}/x/m0/000001-d.jpg",
+    ]

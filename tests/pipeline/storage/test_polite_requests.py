@@ -101,6 +101,10 @@ def test_server_is_not_asked_before_the_time_that_it_gives(server, clock, status
     before = clock.now
     assert read_politely(f"{server.url}/a", 100, PACE) == b"the document"
     assert 50 < clock.now - before <= 101, "a date is read by the clock of this machine"
+    server.refusals["/a"] = [(status, {"Retry-After": header})]
+    n_requests = len(server.requests)
+    assert stat_politely(f"{server.url}/a", PACE).size == 12
+    assert len(server.requests) == n_requests + 2, "nothing is asked again at once, by another method"
     before = clock.now
     read_politely(f"{server.url}/a", 100, PACE)
     assert clock.now - before <= 1 / PACE.requests_per_s
