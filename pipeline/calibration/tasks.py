@@ -98,6 +98,7 @@ def make_moments_tasks(
             photos.allow,
             streams=photos.list_streams,
             inventory=photos.inventory,
+            limits=job.limits,
         )
         append_photos(paths, side, sample_by_hash(found, job.calibration_limit))
     return [

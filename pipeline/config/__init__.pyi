@@ -14,6 +14,7 @@ from .sections import (
     Photos,
     RefitPolicy,
 )
+from .source_kinds import SOURCE_KINDS, split_source_kind
 from .uri_checks import is_http_url
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "FILE_PREFIX",
     "FINGERPRINT_LENGTH",
     "MAP_PLACEHOLDER",
+    "SOURCE_KINDS",
     "Calibration",
     "Compute",
     "ConfigSection",
@@ -43,4 +45,5 @@ __all__ = [
     "output_folder",
     "parse_job",
     "section_type",
+    "split_source_kind",
 ]

@@ -24,9 +24,9 @@ from pipeline.config.sections import (
     RefitPolicy,
     Tiles,
     Transport,
-    Uri,
 )
 from pipeline.config.uri_checks import check_texts, check_uris
+from pipeline.config.uri_types import Uri
 
 FINGERPRINT_LENGTH = 16
 """Hexadecimal digits of a fingerprint that name a folder."""

@@ -1,11 +1,9 @@
 """The sections of a job file as frozen models: one declaration for YAML keys, flags and documentation."""
 
-import os
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -21,26 +19,14 @@ from deepot.transport import MAX_ALPHA, MAX_STRENGTH, MIN_ALPHA, MIN_STRENGTH
 from pipeline import imageio
 from pipeline.config.mark_source import MarkSource
 from pipeline.config.output_layout import OutputLayout
-from pipeline.storage import absolute_uri
+from pipeline.config.uri_types import PhotosUri, Uri
+from pipeline.storage import RequestPace
 
 Auto = Literal["auto"]
 Alpha = Annotated[float, Field(ge=MIN_ALPHA, le=MAX_ALPHA)]
 AlphaGoal = Annotated[str, Field(pattern=r"^(min-error|per-photo|(per-photo:)?loss<=\d+(\.\d+)?dB)$")]
 """What decides α by the error that calibration pairs show, for all photos (`ErrorCurve`) or each (`StrengthRule`)."""
 
-
-def _to_absolute_uri(uri: str) -> str:
-    """Make a local path absolute and expand `~`, as `absolute_uri` does, but refuse the home folder of no user."""
-    if not uri.strip():
-        raise ValueError("it is empty: write a path or a URI")
-    if uri.startswith("~") and os.path.expanduser(uri) == uri:
-        home = uri.partition("/")[0]
-        raise ValueError(f"there is no home folder '{home}': write ./{uri} for a folder of that name")
-    return absolute_uri(uri)
-
-
-Uri = Annotated[str, AfterValidator(_to_absolute_uri)]
-"""A URI. A local path is resolved where the job starts, so that jobs started in two folders never share a run."""
 
 AcceptOne = BeforeValidator(
     lambda value: (value,) if isinstance(value, str) else value, json_schema_input_type=str | list[str]
@@ -76,8 +62,9 @@ class Photos(ConfigSection):
 
     shorthand: ClassVar[str] = "images"
 
-    images: Uri = Field(
-        description="folder, glob, file, .txt list, .tar, .zip or .parquet#column; a path or any fsspec URI"
+    images: PhotosUri = Field(
+        description="folder, glob, file, .txt list, .tar, .zip or .parquet#column; a path or any fsspec URI; or an "
+        "archive: bagit:URI, ocfl:URI or iiif:URL"
     )
     exclude: Annotated[tuple[str, ...], AcceptOne] = Field(
         (), description="patterns of file names below it to leave out; * matches / too, e.g. ['thumbs/*', '*_old.jpg']"
@@ -290,15 +277,26 @@ class Limits(ConfigSection):
         allow_inf_nan=False,
         description="seconds for an image of up to 10 megapixels, in proportion for larger ones; then it fails",
     )
+    server_requests_per_s: float = Field(
+        5.0, gt=0, le=1000, description="requests a second that an IIIF server gets from each machine"
+    )
+    server_connections: int = Field(
+        2, ge=1, le=64, description="requests at a time that an IIIF server gets from each machine"
+    )
     max_error_rate: float = Field(
         0.01, ge=0, le=1, description="above this fraction of failed images the exit status is 1"
     )
+
+    @property
+    def request_pace(self) -> RequestPace:
+        """What a server of somebody else gets."""
+        return RequestPace(self.server_requests_per_s, self.server_connections)
 
 
 class Evaluation(ConfigSection):
     """What `deepot evaluate` measures; it changes no photo of a run."""
 
-    clean: Uri = Field(description="folder, glob or file of clean originals")
+    clean: PhotosUri = Field(description="folder, glob or file of clean originals")
     degradation: str | None = Field(
         None,
         description="applied to them before calibration.restorer; without it the input holds the same photos by name",

@@ -18,7 +18,7 @@ def pair_photos(context: JobContext, config: Evaluation) -> list[tuple[Entry, En
         ConfigError: two originals have the same name, or no photo of the input has an original.
     """
     given = context.job.input
-    originals = list(find_images(config.clean, "evaluate.clean", streams=given.list_streams))
+    originals = list(find_images(config.clean, "evaluate.clean", streams=given.list_streams, limits=context.job.limits))
     if config.degradation is not None:
         return [(entry, None) for entry in sample_by_hash(originals, config.limit)]
     original_by_stem: dict[str, Entry] = {}
@@ -37,6 +37,7 @@ def pair_photos(context: JobContext, config: Evaluation) -> list[tuple[Entry, En
         given.allow,
         streams=given.list_streams,
         inventory=given.inventory,
+        limits=context.job.limits,
     )
     photos = list(listed)
     matched = [photo for photo in photos if _strip_suffix(photo.key) in original_by_stem]

@@ -106,6 +106,7 @@ def inspect_input(job: Job, progress: Progress, limit: int = MAX_PHOTOS) -> Insp
         passed_over,
         given.list_streams,
         given.inventory,
+        job.limits,
     )
     sampler = HashSampler(limit)
     n_photos, n_bytes = 0, 0

@@ -107,6 +107,7 @@ def _choose_photos(job: Job, excluded_folders: Sequence[str], preview: PreviewOp
         photos.allow,
         streams=photos.list_streams,
         inventory=photos.inventory,
+        limits=job.limits,
     )
     if not preview.photos:
         return sample_by_hash(listed, preview.limit)
@@ -149,7 +150,14 @@ def _iter_sides(context: JobContext) -> Iterator[Iterator[Entry]]:
         sides = {"input": job.input}
     for label, photos in sides.items():
         if photos is not None:
-            listed = find_images(photos.images, label, context.excluded_folders, photos.exclude, photos.allow)
+            listed = find_images(
+                photos.images,
+                label,
+                context.excluded_folders,
+                photos.exclude,
+                photos.allow,
+                limits=context.job.limits,
+            )
             yield islice(listed, limit)
 
 

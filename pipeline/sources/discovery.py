@@ -8,8 +8,10 @@ from functools import partial
 from itertools import chain, groupby
 from operator import attrgetter
 
+from pipeline.config import Limits
 from pipeline.errors import ContainerError, StorageError
 from pipeline.imageio import has_image_extension
+from pipeline.sources.archive_sources import ListingOptions, find_source
 from pipeline.sources.container import Container
 from pipeline.sources.containers import CONTAINERS
 from pipeline.sources.hidden_names import find_hidden_kind, is_named_by_glob
@@ -31,18 +33,21 @@ def discover_images(
     allow: Sequence[str] = (),
     streams: int = 1,
     inventory: str | None = None,
+    limits: Limits | None = None,
 ) -> Iterator[Entry]:
     """Stream the photos that a URI names, in the order of their keys.
 
     Args:
         uri: a folder, glob or file; or a file or glob of `.tar`, `.zip` or `.parquet` for the photos inside (`#column`
-            at its end names the Parquet column, `image` by default); or of `.txt`, a list of photos, one a line.
+            at its end names the Parquet column, `image` by default); or of `.txt`, a list of photos, one a line; or,
+            after one of the prefixes of `pipeline.config.SOURCE_KINDS`, an archive.
         passed_over: counts what else is in a folder, or in a tar or ZIP file, hidden files and those of systems
             (`pipeline.sources.hidden_names`) included.
         allow: prefixes of URIs that lists and columns of URIs may name, besides what lies below their own folders;
             local ones may name anything.
         streams: the most requests at a time that list a folder or glob on S3.
         inventory: the manifest of an S3 Inventory by which a folder or glob is listed instead.
+        limits: of the job; the default ones if none are given.
 
     A container that is corrupt, or two of whose photos have one name, is yielded itself, and reading it fails.
 
@@ -51,6 +56,12 @@ def discover_images(
         NotAllowedError: a list or column names something else.
         StorageError: it cannot be listed or read.
     """
+    if source := find_source(uri):
+        if inventory is not None:
+            raise StorageError(f"{uri} is not listed by an inventory: leave out {inventory}, or {source.kind}:")
+        counter = PassedOver() if passed_over is None else passed_over
+        yield from source.list_photos(source.uri, ListingOptions(counter, streams, allow, limits or Limits()))
+        return
     if _COMPRESSED_TAR.fullmatch(uri):
         raise StorageError(f"{uri}: photos in a compressed tar cannot be read one by one; decompress it to .tar")
     match = _CONTAINER_URI.fullmatch(uri)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
+from pipeline.config import Limits
 from pipeline.errors import NothingFoundError, StorageError
 from pipeline.sources.discovery import discover_images
 from pipeline.sources.member_uri import file_of
@@ -19,6 +20,7 @@ def find_images(
     passed_over: PassedOver | None = None,
     streams: int = 1,
     inventory: str | None = None,
+    limits: Limits | None = None,
 ) -> Iterator[Entry]:
     """Stream the images that a URI names, in the order of their keys.
 
@@ -32,6 +34,7 @@ def find_images(
         passed_over: counts what else is there; complete once all images have been read.
         streams: as for `discover_images`.
         inventory: as for `discover_images`.
+        limits: as for `discover_images`.
 
     Raises:
         NothingFoundError: there are none, or all of them are excluded.
@@ -41,7 +44,7 @@ def find_images(
     n_found, n_excluded, excluded_uri = 0, 0, ""
     others = passed_over or PassedOver(excluded_folders)
     try:
-        for entry in discover_images(uri, others, allow, streams, inventory):
+        for entry in discover_images(uri, others, allow, streams, inventory, limits):
             if excluded_folders and excluded.find_folder_of(file_of(entry.uri)):
                 excluded_uri = entry.uri
             elif any(fnmatchcase(entry.key, pattern) for pattern in excluded_patterns):

@@ -15,8 +15,10 @@ from pipeline.errors import (
 )
 from pipeline.imageio import is_apple_double
 from pipeline.sources.containers import CONTAINERS
+from pipeline.sources.fixity import check_fixity, check_readable, has_fixity
+from pipeline.sources.iiif_etags import is_polite
 from pipeline.sources.member_uri import is_container, parse_member_uri
-from pipeline.storage import Entry, read
+from pipeline.storage import Entry, read, read_politely
 
 _RESERVED_NAMES = ("_deepot", "_owner.json")  # what runs keep in the output folder
 
@@ -56,9 +58,10 @@ def read_input(entry: Entry, limits: Limits, allow: Sequence[str] = ()) -> bytes
 
     Raises:
         ImageError: it is missing, unreadable, larger than `limits.max_bytes`, no file, named by a container that may
-            not name it, has a name whose result would lie outside the output folder, or is called `._…` and an
-            AppleDouble file.
+            not name it, has another checksum than its archive states, has a name whose result would lie outside the
+            output folder, or is called `._…` and an AppleDouble file.
     """
+    check_readable(entry.etag)
     components = entry.key.split("/")
     if not {"", ".", ".."}.isdisjoint(components) or components[0] in _RESERVED_NAMES or "\0" in entry.key:
         raise ImageError(
@@ -70,6 +73,7 @@ def read_input(entry: Entry, limits: Limits, allow: Sequence[str] = ()) -> bytes
     if member is None or member.kind != "parquet":  # the listing has only the mean size of a Parquet file's cells
         _check_size(entry.size, limits)
     data = _read_or_image_error(entry, limits, allow)
+    check_fixity(entry.etag, data)
     if components[-1].startswith("._") and is_apple_double(data):
         raise ImageError(
             ErrorCode.APPLE_DOUBLE,
@@ -81,9 +85,12 @@ def read_input(entry: Entry, limits: Limits, allow: Sequence[str] = ()) -> bytes
 def _read_or_image_error(entry: Entry, limits: Limits, allow: Sequence[str]) -> bytes:
     """Return the bytes of a photo; what storage raises becomes an ImageError."""
     try:
+        if is_polite(entry.etag):
+            return read_politely(entry.uri, limits.max_bytes, limits.request_pace)
         return read_photo(entry.uri, limits.max_bytes, allow)
     except FileNotFoundError as error:
-        raise ImageError(ErrorCode.MISSING, "the file no longer exists") from error
+        stated = "its bag or OCFL object lists it, but there is no such file" if has_fixity(entry.etag) else ""
+        raise ImageError(ErrorCode.MISSING, stated or "the file no longer exists") from error
     except TooLargeError as error:
         raise ImageError(
             ErrorCode.TOO_LARGE, f"it has more bytes than limits.max_bytes = {limits.max_bytes}"

@@ -88,6 +88,7 @@ def _list_input(context: JobContext, passed_over: PassedOver | None = None) -> I
         passed_over,
         photos.list_streams,
         photos.inventory,
+        context.job.limits,
     )
 
 

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 
 from pipeline.calibration import list_run_maps, load_map
-from pipeline.config import Photos, RefitPolicy
+from pipeline.config import Limits, Photos, RefitPolicy, split_source_kind
 from pipeline.errors import ConfigError
 from pipeline.runs import check_output_claim
 from pipeline.sources import find_images
@@ -30,7 +30,7 @@ def prepare_run(context: JobContext) -> None:
         ConfigError: results would become photos of the calibration.
         RunError: the output folder belongs to another run or holds other photos.
     """
-    _require_photos(context.job.input, "input", context.excluded_folders)
+    _require_photos(context.job.input, "input", context.job.limits, context.excluded_folders)
     _check_calibration_photos(context)
     _check_output_folder(context)
     _register_calibration(context)
@@ -49,9 +49,9 @@ def prepare_calibration(context: JobContext) -> None:
     _register_calibration(context)
 
 
-def _require_photos(photos: Photos, label: str, excluded_folders: Sequence[str] = ()) -> None:
+def _require_photos(photos: Photos, label: str, limits: Limits, excluded_folders: Sequence[str] = ()) -> None:
     """Look for the first photo of a collection; raises what `find_images` raises."""
-    next(find_images(photos.images, label, excluded_folders, photos.exclude, photos.allow))
+    next(find_images(photos.images, label, excluded_folders, photos.exclude, photos.allow, limits=limits))
 
 
 def _check_calibration_photos(context: JobContext) -> None:
@@ -67,7 +67,7 @@ def _check_calibration_photos(context: JobContext) -> None:
                 "of the calibration: name an output folder outside of it"
             )
         if not keeps_map:
-            _require_photos(photos, label)
+            _require_photos(photos, label, job.limits)
 
 
 def _iter_calibration_photos(context: JobContext) -> Iterator[tuple[str, Photos]]:
@@ -80,6 +80,7 @@ def _iter_calibration_photos(context: JobContext) -> Iterator[tuple[str, Photos]
 
 def _may_hold(images_uri: str, folder: str) -> bool:
     """Whether a folder or glob of photos would also name files that are written below `folder`."""
+    images_uri = split_source_kind(images_uri)[1]
     pattern, parts = _path_parts(images_uri), _path_parts(folder)
     if parts[: len(pattern)] == pattern:
         return True

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from itertools import islice
 
 from pipeline.calibration import MomentsTask
+from pipeline.config import split_source_kind
 from pipeline.errors import NothingFoundError, StorageError
 from pipeline.sources import find_images, parse_member_uri
 from pipeline.stages.job_context import JobContext
@@ -48,7 +49,7 @@ def sample_local_files(entries: Iterable[Entry]) -> list[str]:
 
 def _sample_input(context: JobContext) -> list[str]:
     photos = context.job.input
-    if not is_local_path(absolute_uri(photos.images)):
+    if not is_local_path(absolute_uri(split_source_kind(photos.images)[1])):
         return []
     try:
         found = find_images(photos.images, "input", context.excluded_folders, photos.exclude, photos.allow)

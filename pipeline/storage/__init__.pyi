@@ -27,8 +27,10 @@ from .objects import (
     write_file,
     write_unsynced,
 )
+from .polite_requests import UnansweredError, read_politely, stat_politely
 from .prefetch import prefetch_map
 from .ranged_file import open_ranged
+from .request_pace import RequestPace
 from .resolve import check_not_chained
 from .servers import server_of
 from .store import Entry
@@ -46,6 +48,8 @@ from .uris import (
 __all__ = [
     "Entry",
     "FolderSet",
+    "RequestPace",
+    "UnansweredError",
     "absolute_uri",
     "check_not_chained",
     "create_if_absent",
@@ -73,11 +77,13 @@ __all__ = [
     "parent_uri",
     "prefetch_map",
     "read",
+    "read_politely",
     "read_range",
     "server_of",
     "set_access_advice",
     "sha256_hex",
     "stat",
+    "stat_politely",
     "storage_clock",
     "strip_protocol",
     "supports_conditional_create",

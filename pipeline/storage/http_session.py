@@ -1,6 +1,8 @@
 """HTTP sessions that stay with the server that a URL names, and hold no endless answer."""
 
 import socket
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import SimpleNamespace
 from typing import Any
@@ -26,9 +28,19 @@ async def make_session(**options: Any) -> aiohttp.ClientSession:  # noqa: ANN401
     """
     trace = aiohttp.TraceConfig()
     trace.on_request_redirect.append(_refuse_foreign_redirect)
+    options["headers"] = {"User-Agent": _user_agent()} | dict(options.get("headers") or {})
     options["trace_configs"] = [*options.get("trace_configs", ()), trace]
     options.setdefault("connector", aiohttp.TCPConnector(resolver=_GuardedResolver()))
     return aiohttp.ClientSession(response_class=_BoundedResponse, **options)
+
+
+@cache
+def _user_agent() -> str:
+    """Return what servers get as the name of the client."""
+    try:
+        return f"deepot/{version('deepot')}"
+    except PackageNotFoundError:
+        return "deepot"
 
 
 def is_same_server(source: URL, target: URL) -> bool:

@@ -122,6 +122,8 @@ class HttpStore(FsspecStore):
         async with await self._request("HEAD", url, {}) as response:
             if response.ok:
                 return response.headers, response.url
+            if response.status in (429, 503):  # nothing more is asked of a server that has enough
+                _check_status(response, url)
         async with await self._request("GET", url, {}) as response:  # some servers do not answer HEAD
             _check_status(response, url)
             return response.headers, response.url

@@ -92,8 +92,15 @@ def _only_matching(
     return lambda path, is_link: matches(path) and on_special(path, is_link)
 
 
-def iter_files(folder: str) -> Iterator[Entry]:
+def iter_files(
+    folder: str, streams: int = 1, on_special: Callable[[str, bool], object] = ignore_special
+) -> Iterator[Entry]:
     """Stream every object below a folder, in the order of their keys; none if the folder is missing.
+
+    Args:
+        folder: the folder; no character of its name is the mark of a glob.
+        streams: as for `list_objects`.
+        on_special: as for `list_objects`.
 
     Raises:
         StorageError: it cannot be listed.
@@ -101,7 +108,7 @@ def iter_files(folder: str) -> Iterator[Entry]:
     store, path = with_retries(resolve_store)(folder)
     root = path.rstrip("/")
     try:
-        yield from store.list_objects(root, root + "/", lambda _: True)
+        yield from store.list_objects(root, root + "/", lambda _: True, on_special, streams=streams)
     except FileNotFoundError:
         return
 

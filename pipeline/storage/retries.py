@@ -42,7 +42,7 @@ def with_retries(function: Callable[P, T]) -> Callable[P, T]:
                     raise
                 return _call_after_failure(error, partial(function, *args, **kwargs))
         except Exception as error:
-            translated = _translate(str(args[0]), error, args[1:])
+            translated = translate_error(str(args[0]), error, args[1:])
             if translated is error:
                 raise
             raise translated from error
@@ -79,7 +79,7 @@ def _is_transient(error: BaseException) -> bool:
     return not isinstance(error, StorageError) and classify_fault(error) is Fault.TRANSIENT
 
 
-def _translate(uri: str, error: Exception, args: Sequence[object]) -> Exception:
+def translate_error(uri: str, error: Exception, args: Sequence[object] = ()) -> Exception:
     """Return the error that callers get instead; the same one if it is an answer, or a mistake of the program.
 
     Args:

@@ -212,7 +212,8 @@ def test_run_help_shows_defaults_and_the_kinds_of_values(capsys):
         "--compute.workers NUMBER|auto ",
         "--transport.preserve LIST ",
         "--output URI ",
-        "--input.images TEXT folder, glob, file, .txt list, .tar, .zip or .parquet#column; a path or any fsspec URI "
+        "--input.images TEXT folder, glob, file, .txt list, .tar, .zip or .parquet#column; a path or any fsspec URI; "
+        "or an archive: bagit:URI, ocfl:URI or iiif:URL",
         "--input.exclude LIST",
     ):
         assert line in text
