@@ -86,9 +86,9 @@ def remove_repetition(image: Tensor, factor: int) -> Tensor:
         images = values.permute(0, 3, 1, 2)
         return functional.avg_pool2d(images, side, 1, _REPETITION_RADIUS, count_include_pad=False).permute(0, 2, 3, 1)
 
-    repeated = average(patterns.flatten(3) * weights) / average(weights)
+    repeated = average(patterns.flatten(3).mul_(weights)).div_(average(weights))
     by_cell = repeated.reshape(batch, rows, columns, channels, factor, factor).permute(0, 3, 1, 4, 2, 5)
-    return image - by_cell.reshape(image.shape)
+    return (image.reshape(batch, channels, rows, factor, columns, factor) - by_cell).reshape(image.shape)
 
 
 def _inverse_kernel(factor: int) -> list[float]:
