@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed-dev
 # Commands and tests start hundreds of Python processes, each of which would compile deepot again.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: install demo test pytest soak bench docs notebook lint lock audit clean
+.PHONY: install demo test pytest soak bench growth docs notebook lint lock audit clean
 
 install: $(STAMP)
 
@@ -73,6 +73,25 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/count_flops.py --json bench-output/count_flops.json
 	$(BIN)/python benchmarks/gpu.py --json bench-output/gpu.json
 	$(BIN)/python benchmarks/bench_throughput.py $(PHOTOS) --plain --json bench-output/bench_throughput.json
+
+# The tables of growth in docs/performance.md: what a run of 10^5 to 10^9 photos costs beyond the arithmetic.
+GROWTH := bench-output/growth
+growth: $(STAMP)
+	for keys in 100000 1000000 10000000; do \
+	  $(BIN)/python benchmarks/bench_plan.py --keys $$keys --shards 0 --json $(GROWTH)/bench_plan-keys-$$keys.json; done
+	for shards in 3125 31250; do \
+	  $(BIN)/python benchmarks/bench_plan.py --keys 0 --shards $$shards --json $(GROWTH)/bench_plan-shards-$$shards.json; done
+	for keys in 100000 1000000; do \
+	  $(BIN)/python benchmarks/bench_listing.py --keys $$keys --keys-sequential 1000 --delay 0.5 \
+	    --kinds "folders of 5,000" --inventory-keys $$keys --json $(GROWTH)/bench_listing-$$keys.json; done
+	for images in 100000 320000; do \
+	  $(BIN)/python benchmarks/bench_status_commands.py --images $$images \
+	    --json $(GROWTH)/bench_status_commands-$$images.json; \
+	  $(BIN)/python benchmarks/bench_gc.py --images $$images --json $(GROWTH)/bench_gc-$$images.json; done
+	$(BIN)/python benchmarks/bench_moments_reduction.py --shards 3125 31250 \
+	  --json $(GROWTH)/bench_moments_reduction.json
+	$(BIN)/python benchmarks/bench_host_work.py $(PHOTOS) --json $(GROWTH)/bench_host_work.json
+	$(BIN)/python benchmarks/growth_table.py $(GROWTH) --page docs/performance.md
 
 # The documentation site, in site/: every link is checked, and the reference is generated from the program.
 DOCS_STAMP := $(VENV)/.installed-docs

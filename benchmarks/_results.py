@@ -80,6 +80,25 @@ def time_call(call: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
+def cpu_seconds_of(call: Callable[[], object]) -> tuple[float, float]:
+    """Return the seconds that a call takes, and the CPU seconds of all threads of this process during it."""
+    cpu_started = time.process_time()
+    seconds = time_call(call)
+    return seconds, time.process_time() - cpu_started
+
+
+def stored_bytes(folder: Path) -> dict[str, dict[str, int]]:
+    """Return the number and the bytes of the files in a folder: by subfolder, or else by the name up to a number."""
+    found: dict[str, dict[str, int]] = {}
+    for path in filter(Path.is_file, folder.rglob("*")):
+        first, *below = path.relative_to(folder).parts
+        kind = first if below else first.partition(".")[0].rstrip("-0123456789")
+        total = found.setdefault(kind, {"files": 0, "bytes": 0})
+        total["files"] += 1
+        total["bytes"] += path.stat().st_size
+    return found
+
+
 def time_interleaved(
     calls: Mapping[str, Callable[[], object]], repeats: int, warmup: int = 1
 ) -> dict[str, list[float]]:
@@ -102,3 +121,14 @@ def median_ratio(numerator: Sequence[float], denominator: Sequence[float]) -> fl
 def peak_rss_mib() -> float:
     """Return the peak resident memory of this process so far, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def reset_peak_rss() -> float:
+    """Let the peak begin anew, as importing libraries can take more memory than what follows; return it, in MiB.
+
+    Only Linux can do so; elsewhere the peak stays.
+    """
+    clear = Path("/proc/self/clear_refs")
+    if clear.exists():
+        clear.write_text("5")  # proc(5): resets the peak resident set size
+    return peak_rss_mib()

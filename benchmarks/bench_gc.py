@@ -11,10 +11,19 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks._results import make_parser, peak_rss_mib, save_results, time_call
+from benchmarks._results import cpu_seconds_of, make_parser, peak_rss_mib, reset_peak_rss, save_results
 from benchmarks._synthetic_runs import IMAGES_PER_SHARD, iter_synthetic_entries, write_run_files
 from pipeline.maintenance import find_orphans, remove_orphans
-from pipeline.runs import RunPaths, Shard, commit, extend_plan, new_row, read_plan, write_manifest_file
+from pipeline.runs import (
+    RunPaths,
+    Shard,
+    commit,
+    extend_plan,
+    new_attempt_name,
+    new_row,
+    read_plan,
+    write_manifest_file,
+)
 
 _UNCOMMITTED_EVERY = 100
 
@@ -34,8 +43,9 @@ def _write_results(run: RunPaths, shard: Shard, output: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
         rows.append(new_row(entry, shard.number, 1) | {"status": "ok", "output_uri": str(path)})
+    manifest_file = write_manifest_file(run, f"{new_attempt_name(run, shard.number, 1)}.parquet", rows)
     if shard.number % _UNCOMMITTED_EVERY:
-        commit(run, shard.number, [write_manifest_file(run, f"{shard.number:05d}.parquet", rows)])
+        commit(run, shard.number, [manifest_file])
 
 
 def make_run_in_child(images: int, folder: Path) -> None:
@@ -71,8 +81,10 @@ def main() -> None:
             counts["removed"] = sum(1 for _ in remove_orphans(find_orphans(run, time.time() + 1)))
 
         for name, call in (("list", list_all), ("remove", remove_all)):
-            seconds = time_call(call)
-            results |= {f"{name}_seconds": seconds, f"{name}_peak_mib": peak_rss_mib()}
+            before = reset_peak_rss()
+            seconds, cpu = cpu_seconds_of(call)
+            results |= {f"{name}_seconds": seconds, f"{name}_cpu_seconds": cpu, f"{name}_peak_mib": peak_rss_mib()}
+            results[f"{name}_mib"] = peak_rss_mib() - before
             print(f"{name:6} {seconds:6.1f} s, peak {peak_rss_mib():5,.0f} MiB (imports: {imports:,.0f})", flush=True)
         results |= counts
         print(f"{counts['listed']:,} orphans listed, {counts['removed']:,} removed, {options.images:,} results")

@@ -26,8 +26,12 @@ from PIL import Image
 from benchmarks._results import make_parser, read_results, replace_table, save_results
 from benchmarks.bench_scheduling import write_crops
 from benchmarks.profile_worker import make_worker
-from deepot.inference import Enhancement, Enhancer
+from deepot.inference import ChangeSize, Enhancement, Enhancer
+from deepot.inference.composition import Composition
+from deepot.inference.photo_samples import DeviceSamples
+from deepot.transport import PatchNll, PatchTransport
 from pipeline.config import parse_job
+from pipeline.imageio.formats import pillow_format
 from pipeline.outputs import file_writer
 from pipeline.sources import find_images
 from pipeline.workers import ShardWorker, WorkItem, keep_freed_memory, photo_reader, result_writer, shard_worker
@@ -41,11 +45,17 @@ STEPS: dict[str, tuple[tuple[object, str], ...]] = {
     "colour difference": ((result_writer, "compare_lab_grids"),),
     "hash": ((photo_reader, "sha256_hex"), (result_writer, "sha256_hex")),
     "enhance": ((Enhancer, "prepare"), (Enhancement, "finish")),
+    "– the map": ((PatchTransport, "__call__"),),
+    "– likelihoods": ((PatchNll, "on_device"),),
+    "– repetition": ((Composition, "filter_difference"),),
+    "– adding the change": ((Composition, "change"), (DeviceSamples, "add_rgb_delta")),
+    "– size of the change": ((ChangeSize, "measure"),),
     "encode and check": ((result_writer, "encode_marked"),),
+    "– check": ((pillow_format, "check_result"),),
     "write": ((file_writer.FileWriter, "add"), (file_writer.FileWriter, "close")),
     "manifest": ((shard_worker, "write_manifest_file"),),
 }
-"""Step → the functions that do it, where the worker looks them up."""
+"""Step → the functions that do it, where the worker looks them up; those with a dash are parts of the one before."""
 ALL, PILLOW = "all", "Pillow: decode, encode"
 VARIANTS: dict[str, dict[str, Any]] = {
     "all, mode auto": {"transport": {"patch_size": 3, "mode": "auto"}},

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 # what commands import when they need it does not count as their memory
@@ -20,7 +21,7 @@ import duckdb  # noqa: F401
 import matplotlib.figure  # noqa: F401
 import scipy.sparse.csgraph  # noqa: F401
 
-from benchmarks._results import make_parser, peak_rss_mib, save_results
+from benchmarks._results import make_parser, peak_rss_mib, save_results, stored_bytes
 from benchmarks._synthetic_runs import IMAGES_PER_SHARD, iter_synthetic_entries, write_run_files
 from pipeline.curation import export_photos, find_duplicates, open_selection
 from pipeline.maintenance import find_orphans, verify_run
@@ -113,7 +114,7 @@ def main() -> None:
     parser.add_argument("--command", choices=list(COMMANDS), nargs="*", default=list(COMMANDS))
     parser.add_argument("--folder", type=Path, help="where to write; default: a temporary folder")
     options = parser.parse_args()
-    results: dict[str, dict[str, float]] = {}
+    results: dict[str, dict[str, Any]] = {}
     with (
         patch("pipeline.maintenance.verify.find_row_problem", lambda _: None),
         tempfile.TemporaryDirectory(dir=options.folder) as folder,
@@ -130,6 +131,7 @@ def main() -> None:
             for name in options.command:
                 measure_in_child(f"{name}, {state}", COMMANDS[name])
             measure_in_child("compact" if state == "parts" else "compact again", compact_run)
+        results["files"] = stored_bytes(Path(run.uri))
     save_results(options.json, options, results)
 
 

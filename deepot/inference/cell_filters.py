@@ -88,7 +88,7 @@ def remove_repetition(image: Tensor, factor: int) -> Tensor:
 
     repeated = average(patterns.flatten(3) * weights) / average(weights)
     by_cell = repeated.reshape(batch, rows, columns, channels, factor, factor).permute(0, 3, 1, 4, 2, 5)
-    return image - by_cell.reshape(image.shape)
+    return (image.reshape(batch, channels, rows, factor, columns, factor) - by_cell).reshape(image.shape)
 
 
 def _inverse_kernel(factor: int) -> list[float]:

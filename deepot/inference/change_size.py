@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,10 @@ from deepot.photo import BLOCK
 
 _FLAT_STD = 1.5  # levels of 255: of the samples of a block
 _BAND_PIXELS = 2**18  # measured at a time, for temporary arrays of up to 6 MB each
-_SUM_DTYPES = {"uint8": np.int32, "uint16": np.int64}  # which hold 64² times the largest square
+_EXACT_DTYPES = {
+    "uint8": np.float32,
+    "uint16": np.float64,
+}  # which hold the squares of a block, added, without rounding
 
 
 @dataclass(frozen=True)
@@ -73,23 +75,29 @@ class ChangeSize:
 
     @classmethod
     def _measure_band(cls, before: NDArray[Any], after: NDArray[Any]) -> "ChangeSize":
-        """Return the size of the change of a band of samples; all sums are exact, in integers."""
-        wide, level = _SUM_DTYPES[before.dtype.name], np.iinfo(before.dtype).max / 255
-        values = before.astype(wide)
-        squares = np.square(after.astype(wide) - values)
-        sums, square_sums = _block_sums(values), _block_sums(np.square(values))
+        """Return the size of the change of a band of samples; all sums are of integers, and exact in any order."""
+        dtype, level = _EXACT_DTYPES[before.dtype.name], np.iinfo(before.dtype).max / 255
+        values = before.astype(dtype)
+        change = after.astype(dtype) - values
+        height, (width, channels) = len(values) // BLOCK, values.shape[1:]
+        shape = height, BLOCK, width * channels
+        rows, changed_rows = (each[: height * BLOCK].reshape(shape) for each in (values, change))
+        sums = _sum_across(np.ones(BLOCK, dtype) @ rows, channels)
+        square_sums = _sum_across(np.einsum("hrw,hrw->hw", rows, rows), channels)
         flat = (BLOCK**2 * square_sums - np.square(sums) <= (_FLAT_STD * level * BLOCK**2) ** 2).all(-1)
+        changes = np.einsum("hrw,hrw->hw", changed_rows, changed_rows)
+        rest = np.square(change[height * BLOCK :], dtype=np.float64)
         return cls(
-            int(squares.sum(dtype=np.int64)) / level**2,
-            squares.size,
-            int(_block_sums(squares)[flat].sum(dtype=np.int64)) / level**2 if flat.any() else 0.0,
-            int(flat.sum()) * BLOCK**2 * before.shape[2],
+            float(changes.sum(dtype=np.float64) + rest.sum()) / level**2,
+            change.size,
+            float(_sum_across(changes, channels)[flat].sum()) / level**2 if flat.any() else 0.0,
+            int(flat.sum()) * BLOCK**2 * channels,
         )
 
 
-def _block_sums(values: NDArray[Any]) -> NDArray[Any]:
-    """Return the sums over the complete blocks of (H, W, C) values, (h, w, C), row by row: numpy's own take longer."""
-    height, width, channels = values.shape[0] // BLOCK, values.shape[1] // BLOCK, values.shape[2]
-    rows = values[: height * BLOCK, : width * BLOCK].reshape(height, BLOCK, width * BLOCK * channels)
-    columns = reduce(np.add, np.moveaxis(rows, 1, 0)).reshape(height, width, BLOCK, channels)
-    return reduce(np.add, np.moveaxis(columns, 2, 0))
+def _sum_across(rows: NDArray[Any], channels: int) -> NDArray[np.float64]:
+    """Return the sums over the complete blocks of sums over their rows (h, W · C), (h, w, C)."""
+    width = rows.shape[1] // (BLOCK * channels)
+    blocks = rows[:, : width * BLOCK * channels].astype(np.float64).reshape(len(rows), width, BLOCK, channels)
+    sums: NDArray[np.float64] = np.einsum("hwrc->hwc", blocks)
+    return sums

@@ -126,13 +126,15 @@ class Composition:
         if self.mode is TransportMode.PLAIN:
             delta = strength * (decoded - restored)
             return luma_difference(delta) if one_change else delta
-        shift = self._shift(restored, toned, strength, constant, grey=grey)
-        delta = strength * (toned - restored) + strength * decoded
+        delta = strength * decoded
+        if toned is not restored:
+            delta = strength * (toned - restored) + delta
         if one_change:
             delta = luma_difference(delta)
         if constant is not None:
             delta = delta * ~constant
         if self.mode is not TransportMode.RESIDUAL:
+            shift = self._shift(restored, toned, strength, constant, grey=grey)
             means = cell_means((restored + shift).clamp(0, 1), self.factor)
             if self.mode is TransportMode.AUTO and self.gains is not None:
                 means = (means + cell_means(delta - shift, self.factor)).clamp(0, 1)

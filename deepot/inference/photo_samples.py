@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from deepot.inference.bands import luma_difference
@@ -78,12 +79,28 @@ class DeviceSamples:
             if self.original.shape[2] == 1:
                 change = luma_difference(change)[:, :1]
             region = slice(top + start, top + stop), slice(left, left + columns)
+            if delta.device.type == "cpu":
+                _add_on_host(self.original[region].numpy(), change[0].numpy(), self.result[region].numpy())
+                continue
             values = self.original[region] + (change[0] * _MAX_VALUE).permute(1, 2, 0)
             self.result[region] = values.clamp_(0, _MAX_VALUE).round_().to(torch.uint8)
 
     def _room(self, top: int, left: int) -> tuple[int, int]:
         """Return how many rows and columns there are from a pixel on."""
         return self.original.shape[0] - top, self.original.shape[1] - left
+
+
+def _add_on_host(original: NDArray[np.uint8], delta: NDArray[np.float32], result: NDArray[np.uint8]) -> None:
+    """Add a difference (C, h, w) to samples (h, w, C): by NumPy, which changes the order of axes faster than PyTorch.
+
+    What the difference makes of samples where it is not finite is not defined.
+    """
+    values = np.empty(original.shape, np.float32)
+    for channel, plane in enumerate(delta):
+        np.multiply(plane, np.float32(_MAX_VALUE), out=values[:, :, channel])
+    values += original
+    with np.errstate(invalid="ignore"):
+        result[...] = np.rint(np.clip(values, 0, _MAX_VALUE, out=values), out=values)
 
 
 @dataclass(frozen=True)

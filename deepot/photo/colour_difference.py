@@ -1,6 +1,7 @@
 """CIEDE2000 colour differences between photos (Sharma, Wu, Dalal 2005)."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,10 @@ def lab_grid(pixels: Pixels) -> FloatArray:
         >>> white.shape, [round(abs(float(value)), 3) for value in white[0, 0]]
         ((16, 16, 3), [100.0, 0.0, 0.0])
     """
-    return srgb_to_lab(pixels.subsample(_GRID_SIDE).to_rgb()[0].permute(1, 2, 0).numpy())
+    few = pixels.subsample(_GRID_SIDE)
+    if few.bit_depth == 8 and few.samples.shape[2] == 3 and few.colour_space is None and few.alpha is None:
+        return _linear_to_lab(_linear_of_8_bits()[few.samples])  # the same values, without a power for each
+    return srgb_to_lab(few.to_rgb()[0].permute(1, 2, 0).numpy())
 
 
 def compare_lab_grids(first: FloatArray, second: FloatArray) -> ColourDifference:
@@ -65,12 +69,27 @@ def compare_lab_grids(first: FloatArray, second: FloatArray) -> ColourDifference
 
 def srgb_to_lab(rgb: NDArray[np.floating]) -> FloatArray:
     """Convert sRGB (…, 3) in [0, 1] to CIELAB with white point D65."""
-    values = np.asarray(rgb, dtype=np.float64)
-    linear = np.where(values <= 0.04045, values / 12.92, ((values.clip(0) + 0.055) / 1.055) ** 2.4)
+    return _linear_to_lab(_to_linear(np.asarray(rgb, dtype=np.float64)))
+
+
+def _to_linear(values: FloatArray) -> FloatArray:
+    """Return the linear light of sRGB values."""
+    return np.where(values <= 0.04045, values / 12.92, ((values.clip(0) + 0.055) / 1.055) ** 2.4)
+
+
+@cache
+def _linear_of_8_bits() -> FloatArray:
+    """Return the linear light of the 256 sRGB values of 8 bits."""
+    return _to_linear((np.arange(256, dtype=np.float32) / 255).astype(np.float64))
+
+
+def _linear_to_lab(linear: FloatArray) -> FloatArray:
     relative = linear @ _TO_XYZ.T / _WHITE
     root = np.where(relative > (6 / 29) ** 3, np.cbrt(relative), relative / (3 * (6 / 29) ** 2) + 4 / 29)
-    x, y, z = np.moveaxis(root, -1, 0)
-    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1)
+    x, y, z = root[..., 0], root[..., 1], root[..., 2]
+    lab = np.empty(root.shape)
+    lab[..., 0], lab[..., 1], lab[..., 2] = 116 * y - 16, 500 * (x - y), 200 * (y - z)
+    return lab
 
 
 def ciede2000(first: FloatArray, second: FloatArray) -> FloatArray:

@@ -1,7 +1,7 @@
 """The samples of a photo, their view as RGB in [0, 1], and the addition of RGB differences to them."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -190,9 +190,7 @@ class Pixels:
 
     def subsample(self, max_side: int) -> "Pixels":
         """Return a copy with evenly spread pixels, at most `max_side` along each axis."""
-        grid = np.ix_(
-            *(np.linspace(0, side - 1, min(side, max_side)).round().astype(int) for side in self.samples.shape[:2])
-        )
+        grid = np.ix_(*(_spread(side, min(side, max_side)) for side in self.samples.shape[:2]))
         return replace(self, samples=self.samples[grid], alpha=None if self.alpha is None else self.alpha[grid])
 
     def crop_centre(self, max_side: int) -> "Pixels":
@@ -279,3 +277,11 @@ class Pixels:
         if alpha is not None:
             delta = delta * (alpha[:, :, None] > 0)
         np.rint((samples + delta * self.max_value).clip(0, self.max_value), casting="unsafe", out=samples)
+
+
+@lru_cache(maxsize=64)
+def _spread(side: int, count: int) -> NDArray[np.int_]:
+    """Return `count` evenly spread positions from the first to the last of a side."""
+    positions = np.linspace(0, side - 1, count).round().astype(int)
+    positions.flags.writeable = False
+    return positions

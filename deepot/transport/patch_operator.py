@@ -1,6 +1,7 @@
 """Overlapping patches of latents, and an affine map of patches as a convolution."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
 
@@ -140,15 +141,13 @@ class PatchTransport:
         p, radius, (height, width) = self.patch_size, self.patch_size // 2, latents.shape[-2:]
         max_rows = max(1, self.max_values // (latents.shape[1] * width))
         output = torch.empty_like(latents)
-        for rows in _split_axis(height, p):
-            for band in rows.split(max_rows):
-                strip = _pad_rows(latents, band.input_range(p), radius)
-                for columns in _split_axis(width, p):
-                    left, right = columns.input_range(p)
-                    kernel, bias = self._kernel_for(rows.offsets, columns.offsets)
-                    transported = _convolve(strip[..., left + radius : right + radius], kernel, bias)
-                    transported = _channels_to_space(transported, len(rows.offsets), len(columns.offsets))
-                    output[..., band.start : band.stop, columns.start : columns.stop] = transported
+        for rows, input_rows in _plan_bands(height, p, max_rows):
+            strip = _pad_rows(latents, input_rows, radius)
+            for columns, (left, right) in _plan_bands(width, p, width):
+                kernel, bias = self._kernel_for(rows.offsets, columns.offsets)
+                transported = _convolve(strip[..., left + radius : right + radius], kernel, bias)
+                transported = _channels_to_space(transported, len(rows.offsets), len(columns.offsets))
+                output[..., rows.start : rows.stop, columns.start : columns.stop] = transported
         return output
 
     def _kernel_for(self, rows: tuple[range, ...], columns: tuple[range, ...]) -> tuple[Tensor, Tensor]:
@@ -194,6 +193,13 @@ def _split_axis(length: int, patch_size: int) -> Iterator[_Span]:
     yield _Span(radius, length - radius, (range(patch_size),))
     if radius:
         yield edge(length - radius, length)
+
+
+@lru_cache(maxsize=256)
+def _plan_bands(length: int, patch_size: int, max_length: int) -> tuple[tuple[_Span, tuple[int, int]], ...]:
+    """Return the spans of an axis, none longer than `max_length` unless it is an edge, and their input ranges."""
+    spans = [band for span in _split_axis(length, patch_size) for band in span.split(max_length)]
+    return tuple((span, span.input_range(patch_size)) for span in spans)
 
 
 def _convolve(region: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:

@@ -94,10 +94,10 @@ def _cell_means(samples: NDArray[Any]) -> NDArray[np.float64]:
     grid = [min(_GRID, max(1, side // _MIN_CELL)) for side in (height, width)]
     few = samples[:: max(1, height // _SAMPLES_PER_SIDE), :: max(1, width // _SAMPLES_PER_SIDE)].astype(np.float64)
     for axis in (0, 1):
-        starts = np.arange(grid[axis]) * few.shape[axis] // grid[axis]
-        counts = np.diff([*starts, few.shape[axis]])
-        sums = np.add.reduceat(few, starts, axis)
-        few = np.moveaxis(np.moveaxis(sums, axis, -1) / counts, -1, axis)
+        length = few.shape[axis]
+        starts = [cell * length // grid[axis] for cell in range(grid[axis])]
+        counts = np.array([stop - start for start, stop in zip(starts, [*starts[1:], length], strict=True)])
+        few = np.add.reduceat(few, starts, axis) / (counts[:, None, None] if axis == 0 else counts[:, None])
     return few
 
 

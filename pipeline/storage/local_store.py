@@ -90,12 +90,11 @@ class LocalStore(FsspecStore):
 
     def find_link_out(self, path: str, folder: str) -> str:
         """Follow the folders on the way to a file one by one."""
-        root = os.path.realpath(folder)
         way = os.path.relpath(os.path.dirname(path), folder)
         place = folder.rstrip("/")
         for name in way.split("/") if way != "." else ():
             place = f"{place}/{name}"
-            if os.path.islink(place) and os.path.commonpath([root, os.path.realpath(place)]) != root:
+            if os.path.islink(place) and not _is_within(os.path.realpath(place), os.path.realpath(folder)):
                 return self.to_uri(place)
         return ""
 
@@ -107,6 +106,10 @@ class LocalStore(FsspecStore):
 
     def _to_key(self, path: str) -> str:
         return escape_filename(path)
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return os.path.commonpath([folder, path]) == folder
 
 
 def _open_regular_file(path: str) -> BinaryIO:

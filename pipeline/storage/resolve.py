@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import fsspec
@@ -75,6 +76,8 @@ def resolve_filesystem(uri: str) -> tuple[Any, str]:
             f"{redact(uri)}: this URI holds credentials, which would end up in manifests and reports: "
             "remove them, and set them in the environment or in the storage's own settings"
         )
+    if absolute.startswith("/"):
+        return _local_filesystem(), absolute
     check_not_chained(uri)
     protocol = (fsspec.core.split_protocol(absolute)[0] or "file").lower()
     fs_class = fsspec.get_filesystem_class(protocol)
@@ -83,6 +86,12 @@ def resolve_filesystem(uri: str) -> tuple[Any, str]:
         configured = fsspec.config.apply_config(fs_class, {}).get("config_kwargs", {})
         options |= {"config_kwargs": {"max_pool_connections": S3_CONNECTIONS} | configured}
     return fs_class(**options, use_listings_cache=False), str(fs_class._strip_protocol(absolute))
+
+
+@lru_cache
+def _local_filesystem() -> Any:  # noqa: ANN401 — fsspec has no types
+    """Return the file system of local paths; it holds no state, and finding it anew takes as long as a small file."""
+    return fsspec.get_filesystem_class("file")(use_listings_cache=False)
 
 
 def check_not_chained(uri: str) -> None:

@@ -18,6 +18,8 @@ def absolute_uri(uri: str) -> str:
         uri = uri.removeprefix("file://")
     if not is_local_path(uri):
         return uri
+    if uri.startswith(os.sep) and os.path.normpath(uri) == uri:  # as the URIs of plans are
+        return escape_surrogates(uri)
     path = Path(os.path.expanduser(uri)).absolute()  # Path's own raises for unknown users
     if ".." in path.parts:
         path = Path(os.path.realpath(path))  # what `..` means depends on the links before it

@@ -6,6 +6,7 @@ entities, is an error, and the time is proportional to the size.
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from xml.parsers import expat
 
 from pipeline.imageio.metadata.mark_text import (
@@ -18,7 +19,7 @@ from pipeline.imageio.metadata.mark_text import (
     format_history_item,
 )
 from pipeline.imageio.metadata.xmp_filter import MAX_NODES
-from pipeline.imageio.metadata.xmp_text import XmpError, read_xmp_text
+from pipeline.imageio.metadata.xmp_text import XmpError, XmpText, read_xmp_text
 
 _EMPTY_PACKET = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -52,10 +53,21 @@ def merge_mark(packet: bytes | None, mark: Mark) -> bytes:
         XmpError: the packet is not well-formed XML in a known encoding, is no RDF, is signed, is too large, has more
             than `MAX_NODES` parts, or has a history that is no list.
     """
-    found = read_xmp_text(packet or _EMPTY_PACKET)
+    found, scan = _scan_packet(packet) if packet else _scan_empty_packet()
+    return found.with_text(scan.merged(mark).decode()).to_bytes()
+
+
+def _scan_packet(packet: bytes) -> tuple[XmpText, "_Scan"]:
+    found = read_xmp_text(packet)
     scan = _Scan(_WRAPPER_START + found.text.encode() + _WRAPPER_END)
     scan.run()
-    return found.with_text(scan.merged(mark).decode()).to_bytes()
+    return found, scan
+
+
+@cache
+def _scan_empty_packet() -> tuple[XmpText, "_Scan"]:
+    """Return the scan of the packet that photos without one get."""
+    return _scan_packet(_EMPTY_PACKET)
 
 
 @dataclass
