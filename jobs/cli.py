@@ -13,16 +13,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from difflib import get_close_matches
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import deepot
 from deepot.arguments import nearest_hint
 from deepot.errors import DeepotError
-from jobs.console import flush_output, print_error, quiet_output
+from jobs.console import ended_by_reader, flush_output, print_error, quiet_output
 from jobs.log_output import LoggedStdout
 from pipeline.escaping import escape, iter_traceback_lines
 from pipeline.redaction import redact
 from pipeline.telemetry import LOG_FORMAT_ENV, LogFormat, configure_logging
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +63,10 @@ COMMANDS = {
 
 class _Parser(argparse.ArgumentParser):
     """Reports an error as one sentence, without the usage, which lists more than fifty flags."""
+
+    def _print_message(self, message: str, file: "SupportsWrite[str] | None" = None) -> None:
+        with ended_by_reader():  # help is longer than what standard output holds back
+            super()._print_message(message, file)
 
     def error(self, message: str) -> NoReturn:
         """Exit with status 2 and a sentence with the command, the message and where to read more."""

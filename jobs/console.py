@@ -93,17 +93,17 @@ def print_result(line: str, color: Color | None = None) -> None:
 
 def flush_output() -> None:
     """Write what standard output holds back, before the command reports how it ended."""
-    with _ended_by_reader():
+    with ended_by_reader():
         sys.stdout.flush()
 
 
 def _write(text: str, *, flush: bool = False) -> None:
-    with _ended_by_reader():
+    with ended_by_reader():
         print(text, flush=flush)
 
 
 @contextmanager
-def _ended_by_reader() -> Iterator[None]:
+def ended_by_reader() -> Iterator[None]:
     """Within the context end the command, as SIGPIPE would, if a reader such as `head` has closed standard output."""
     try:
         yield

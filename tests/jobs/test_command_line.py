@@ -37,10 +37,12 @@ def test_python_m_deepot_is_the_command():
     assert process.stdout.startswith("deepot ")
 
 
-@pytest.mark.parametrize("arguments", [["schema"], ["completion", "bash"], ["run", "--help"]])
-def test_output_that_nobody_reads_to_its_end_is_no_error(arguments):
+@pytest.mark.parametrize("arguments", [["schema"], ["completion", "bash"], ["run", "--help"], ["--version"]])
+@pytest.mark.parametrize("columns", ["40", "80", "120", "200"])
+def test_output_that_nobody_reads_to_its_end_is_no_error(arguments, columns):
+    """Whatever the length of the output, of which a part is written before its end."""
     command = [sys.executable, "-m", "deepot", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": columns}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert b"internal error" not in (message := process.stderr.read()), message

@@ -23,7 +23,7 @@ def test_preview_of_photos_needs_no_job_file(folder, capsys):
     *lines, record = capsys.readouterr().out.splitlines()
     shown = json.loads(record)
     assert shown["page"] == str(folder / "two.html") and len(shown["photos"]) == 2
-    assert {point["mode"] for point in shown["points"]} == {"auto", "residual", "plain"}
+    assert {point["mode"] for point in shown["points"]} == {"auto", "detail", "residual", "plain"}
     assert (folder / "two.html").read_text().count("<!doctype html>") == 1
     (command,) = [line.removeprefix("next     ") for line in lines if line.startswith("next")]
     assert command.startswith("deepot run --") and "--input deepot-preview/photos.txt" in command
