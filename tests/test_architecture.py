@@ -50,6 +50,10 @@ MAY_IMPORT = {
     "pipeline.runs": ("inference", "config errors failures imageio outputs sources storage"),
     "pipeline.curation": ("errors transport", "errors imageio outputs progress runs sources storage"),
     "pipeline.provenance": ("errors spec", "config errors escaping imageio progress redaction runs sources storage"),
+    "pipeline.exports": (
+        "",
+        "config curation errors imageio progress provenance runs sources storage",
+    ),
     "pipeline.telemetry": ("", "config errors escaping progress redaction runs"),
     "pipeline.workers": (
         "autoencoder errors inference photo restoration transport",
