@@ -21,6 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="write a standard transfer of Archivematica into an empty folder: inputs, with results as derivatives",
     )
+    layouts.add_argument(
+        "--iiif",
+        metavar="BASE_URL",
+        help="write IIIF manifests and tiles into the folder --to, which a web server will serve at this URL",
+    )
+    _add_iiif_arguments(parser)
     parser.add_argument(
         "--where", default="true", metavar="SQL", help="only rows for which this is true, as for deepot select"
     )
@@ -47,10 +53,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json_flag(parser)
 
 
+def _add_iiif_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--to", metavar="FOLDER", help="with --iiif: the empty folder to write")
+    parser.add_argument("--label", metavar="TEXT", help="with --iiif: name of the collection (default: the run)")
+    parser.add_argument("--rights", metavar="URI", help="with --iiif: URI of a licence or rights statement")
+    parser.add_argument("--attribution", metavar="TEXT", help="with --iiif: a statement that viewers must show")
+    parser.add_argument(
+        "--language", metavar="TAG", default="none", help="with --iiif: language of --label and --attribution, e.g. en"
+    )
+
+
 def main(args: argparse.Namespace) -> int:
     """Write the export; return 1 if the result of a selected photo is not in it."""
     run = run_from_args(args)
-    if args.bagit is not None:
+    if (args.iiif is None) != (args.to is None):
+        raise ConfigError("--iiif and --to belong together: manifests have URLs, and lie in a folder")
+    if args.iiif is not None and args.names is not None:
+        raise ConfigError("--names is not for --iiif, whose URLs follow from the names of the photos: leave it out")
+    if args.iiif is not None:
+        label = args.label or f"deepot {run.fingerprint}"
+        iiif = exports.IiifOptions(args.iiif, label, args.rights, args.attribution, args.language)
+        done = exports.export_iiif(run, exports.ExportOptions(args.to, args.where), iiif, make_progress())
+    elif args.bagit is not None:
         options = exports.ExportOptions(args.bagit, args.where, args.names)
         done = exports.export_bag(
             run, options, _parse_info(args.info), originals=args.originals, progress=make_progress()

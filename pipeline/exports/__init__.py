@@ -1,4 +1,4 @@
-"""Photos of a run in the layouts of other systems: as a bag, and as a transfer of Archivematica."""
+"""Photos of a run in the layouts of other systems: as a bag, a transfer of Archivematica, or IIIF manifests."""
 
 import lazy_loader
 
