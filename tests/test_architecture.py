@@ -50,10 +50,6 @@ MAY_IMPORT = {
     "pipeline.runs": ("inference", "config errors failures imageio outputs sources storage"),
     "pipeline.curation": ("errors transport", "errors imageio outputs progress runs sources storage"),
     "pipeline.provenance": ("errors spec", "config errors escaping imageio progress redaction runs sources storage"),
-    "pipeline.exports": (
-        "",
-        "config curation errors imageio progress provenance runs sources storage",
-    ),
     "pipeline.telemetry": ("", "config errors escaping progress redaction runs"),
     "pipeline.workers": (
         "autoencoder errors inference photo restoration transport",
@@ -65,6 +61,10 @@ MAY_IMPORT = {
     ),
     "pipeline.cluster": ("autoencoder spec", "config errors storage telemetry workers"),
     "pipeline.local": ("", "config errors telemetry workers"),
+    "pipeline.exports": (
+        "",
+        "config curation errors imageio progress provenance runs sources storage",
+    ),
     "pipeline.maintenance": (
         "inference photo",
         "calibration config errors imageio outputs progress runs sources storage workers",

@@ -8,7 +8,7 @@ from tempfile import TemporaryFile
 from typing import BinaryIO
 
 import deepot
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, RunError
 from pipeline.exports.copying import INPUT, OUTPUT, CopiedRow, Copy, copy_photos
 from pipeline.exports.folders import prepare_folder
 from pipeline.exports.names import NamedRow
@@ -52,7 +52,8 @@ def export_bag(
     Raises:
         ConfigError: the folder is not empty, a name is not possible, two photos have the same name, or an entry of
             `bag-info.txt` is not valid. Then nothing is written.
-        RunError: the folder is not that of a run, or a manifest file is not what it should be.
+        RunError: the folder is not that of a run, a manifest file is not what it should be, or there is no photo to
+            export.
         StorageError: the bag cannot be written.
     """
     check_info(info)
@@ -67,6 +68,7 @@ def export_bag(
             bag.add_row(copied)
             progress.advance(1, int(bool(copied.reason)))
         progress.end()
+        bag.check_not_empty()
         bag.close(exported, info)
     return bag.counter.summarize(folder)
 
@@ -126,6 +128,16 @@ class _Bag:
         if copied.reason:
             self.counter.skip(copied.row["file_name"], copied.reason)
             self.left_out.add(copied)
+
+    def check_not_empty(self) -> None:
+        """Raise a RunError if there is no photo in the bag, as one without payload is none."""
+        if not self.counter.files:
+            skipped = self.counter.summarize(self.folder).skipped
+            reason = f"; the first, '{skipped[0][0]}': {skipped[0][1]}" if skipped else ""
+            raise RunError(
+                f"no photo can be exported to {self.folder}, and a bag without any is not valid: "
+                f"{self.counter.n_skipped} selected photos have no result that can be read{reason}"
+            )
 
     def close(self, exported: ExportedRun, info: Mapping[str, str]) -> None:
         """Write everything but the photos; the declaration comes last."""

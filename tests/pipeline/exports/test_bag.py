@@ -45,6 +45,10 @@ def payload_of(folder):
 def check_collection(folder, seed, validate_premis, caplog):
     """Export a generated run with its originals, and check it by bagit and by its own rows."""
     run, rows = make_export_run(folder, seed)
+    if not any(row["output_uri"] or row["input_sha256"] for row in rows):
+        with pytest.raises(RunError, match="no photo can be exported"):
+            export(run, folder / "bag", originals=True)
+        return
     done = export(run, folder / "bag", originals=True)
     caplog.clear()
     with caplog.at_level(logging.WARNING, "bagit"):
@@ -136,6 +140,14 @@ def test_export_bag_refuses_folders_that_are_in_use(tmp_path, folder, message):
     with pytest.raises(ConfigError, match=message):
         export(run, tmp_path / folder)
     assert [path.name for path in (tmp_path / "bag").iterdir()] == ["old.txt"]
+
+
+@pytest.mark.parametrize("where", ["true", "false"])
+def test_export_bag_without_any_photo_is_refused(tmp_path, where):
+    run, _ = run_of(tmp_path, "a.jpg", status="failed")
+    with pytest.raises(RunError, match=r"no photo can be exported to .*, and a bag without any is not valid"):
+        export(run, tmp_path / "bag", where=where)
+    assert not list_names(str(tmp_path / "bag"))
 
 
 def test_export_bag_without_run_is_refused(tmp_path):
