@@ -52,6 +52,7 @@ COMMANDS = {
     "select": "Select photos of a run with an SQL expression over the manifest, and export them.",
     "duplicates": "Find photos of a run that look the same by their perceptual hashes.",
     "record": "Write a preservation event for every photo of a run, as PREMIS or as lines of JSON.",
+    "export": "Export photos of a run with their events and checksums, in layouts that other systems read.",
     "credentials": "Sign the results of a run with content credentials (C2PA), beside them or in copies of them.",
     "compare": "Compare collections of photos by the Wasserstein distances between their latent patches.",
     "evaluate": "Measure realism and error over α and mode on photos with known clean originals.",

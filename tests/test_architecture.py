@@ -62,6 +62,10 @@ MAY_IMPORT = {
     ),
     "pipeline.cluster": ("autoencoder spec", "config errors storage telemetry workers"),
     "pipeline.local": ("", "config errors telemetry workers"),
+    "pipeline.exports": (
+        "",
+        "config curation errors imageio progress provenance runs sources storage",
+    ),
     "pipeline.maintenance": (
         "inference photo",
         "calibration config errors imageio outputs progress runs sources storage workers",
