@@ -93,6 +93,7 @@ def test_names_of_photos_are_harmless_in_the_output_of_every_command(run_command
             "gc": ["--dry-run", "--older-than", "0s", "--json"],
             "record": ["--format", "jsonl", "--json"],
             "credentials": [*make_credentials().write(tmp_path), "--json"],
+            "export": ["--bagit", str(tmp_path / "bag"), "--json"],
             "report": [],
         }.items()
     }
@@ -118,6 +119,7 @@ def test_names_in_errors_are_harmless_on_every_stream(capfd, monkeypatch, comman
 
     monkeypatch.setattr(f"jobs.{command}.main", broken)
     special = {"compare": ["a", "b"], "schema": [], "completion": ["bash"], "credentials": ["a", "--certificate", "b"]}
+    special["export"] = ["a", "--bagit", "b"]
     required = special.get(command, ["a"])
     assert main([command, *required, "--log-format", form, *verbose]) == 2
     out, err = capfd.readouterr()
