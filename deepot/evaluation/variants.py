@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -34,8 +35,8 @@ class PhotoVariants:
         clean_reconstruction: D(E(x)).
         reconstruction: D(z), with z = E(x*).
         transported: D(z′), with z′ the transported z.
-        auto_delta: What `Composition.filter_difference` and `filter_reconstruction` together return in the mode `auto`.
-        detail_delta: What `Composition.filter_difference` returns in detail mode.
+        auto_delta: What `Composition.filter_decoded` returns in the mode `auto`.
+        detail_delta: The same in detail mode.
         residual_delta: The same in residual mode.
         gains: The fields of the map's `BandGains` that are not empty, (2 or 4, n), float64; (2, 0) without gains.
         factor: The autoencoder's factor, ().
@@ -176,12 +177,8 @@ def compute_variants(
 
     def compute_restored(rows: slice, columns: slice) -> list[Tensor]:
         before, after = decode_restored(z[..., rows, columns]), decode_transported(transported[..., rows, columns])
-        error = before - read_cells(autoencoder, restored, rows, columns, compositions[0].apply_tone)
-        return [
-            before,
-            after,
-            *(each.filter_difference(after - before) + each.filter_reconstruction(error) for each in compositions),
-        ]
+        read_toned = partial(read_cells, autoencoder, restored, rows, columns, compositions[0].apply_tone)
+        return [before, after, *(each.filter_decoded(after, before, read_toned) for each in compositions)]
 
     clean_samples, restored_samples = (torch.from_numpy(pixels.samples) for pixels in (clean or restored, restored))
     reconstruction, decoded, auto_delta, detail_delta, residual_delta = stitch_images(compute_restored)

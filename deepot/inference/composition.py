@@ -1,6 +1,6 @@
 """The composition of an output: how a restored photo and its decoded change become what is added to its samples."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,17 +68,19 @@ class Composition:
             difference = detail(difference, self.factor)
         return remove_repetition(difference, self.factor)
 
-    @property
-    def adds_reconstruction(self) -> bool:
-        """Whether `filter_reconstruction` returns anything but zeros."""
-        return self.mode is TransportMode.AUTO and self.gains is not None and self.gains.reconstruction is not None
+    def filter_decoded(self, transported: Tensor, decoded: Tensor, read_toned: Callable[[], Tensor]) -> Tensor:
+        """Return what of D(z′) − D(z) and of the reconstruction error D(z) − t is added at α = 0, except in plain mode.
 
-    def filter_reconstruction(self, error: Tensor) -> Tensor:
-        """Return what of the reconstruction error D(z) − t (B, 3, H, W) is added at α = 0; as `filter_difference`."""
-        gains = None if self.gains is None or self.mode is not TransportMode.AUTO else self.gains.reconstruction
+        Args:
+            transported: D(z′), (B, 3, H, W), as for `filter_difference`.
+            decoded: D(z), likewise.
+            read_toned: Returns t, likewise; not called unless a part of the reconstruction error is added.
+        """
+        change = self.filter_difference(transported - decoded)
+        gains = self.gains.reconstruction if self.gains is not None and self.mode is TransportMode.AUTO else None
         if gains is None:
-            return torch.zeros_like(error)
-        return scale_bands(remove_repetition(error, self.factor), self.factor, gains)
+            return change
+        return change + scale_bands(remove_repetition(decoded - read_toned(), self.factor), self.factor, gains)
 
     def goal_means(
         self,
@@ -115,7 +117,7 @@ class Composition:
         """Return x̂ − x* for a block whose corners lie on corners of cells, or on the photo's edge.
 
         Args:
-            decoded: D(z′) in plain mode, otherwise what `filter_difference` returned, (1, 3, h, w).
+            decoded: D(z′) in plain mode, otherwise what `filter_decoded` returned, (1, 3, h, w).
             restored: x*, (1, 3, h, w) in [0, 1].
             toned: x* with the tone curve applied, likewise; not used in plain mode.
             strength: 1 − α, which scales the change, including that of the tone.

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import replace
+from functools import partial
 
 import torch
 from PIL import Image
@@ -272,11 +273,8 @@ class Enhancer:
             if decode_latents is None:
                 return after
             before = decode_latents(latents[window])
-            change = composition.filter_difference(after - before)
-            if composition.adds_reconstruction:
-                toned = read_cells(autoencoder, samples, *window[1:], composition.apply_tone)
-                change = change + composition.filter_reconstruction(before - toned)
-            return change
+            read_toned = partial(read_cells, autoencoder, samples, *window[1:], composition.apply_tone)
+            return composition.filter_decoded(after, before, read_toned)
 
         return plan.stitch(decode_tile, autoencoder.factor)
 
