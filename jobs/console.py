@@ -19,7 +19,7 @@ from pipeline.telemetry import LogFormat, current_log_format
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-_MAX_FAILURES = 10
+_MAX_FAILURES, _MAX_SKIPPED = 10, 10
 _MOVE_UP_AND_CLEAR = "\x1b[{}F\x1b[J"  # to the start of a line further up, and clear everything below
 
 
@@ -192,6 +192,14 @@ def print_error_codes(result: "runs.RunSummary") -> None:
     for code, count in result.codes.items():
         advice = advice_for(code)
         print_line(f"         {count} × {code}: {advice.meaning} {advice.action}")
+
+
+def print_skipped(first: Sequence[tuple[str, str]], count: int) -> None:
+    """Print the first of the photos that an export has left out, each with the reason, and how many more there are."""
+    for name, reason in first[:_MAX_SKIPPED]:
+        print_line(f"skipped  {name}: {reason}")
+    if count > _MAX_SKIPPED:
+        print_line(f"skipped  … {count - _MAX_SKIPPED} more")
 
 
 def print_missing_count(result: "runs.RunSummary") -> None:

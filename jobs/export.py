@@ -2,13 +2,12 @@
 
 import argparse
 
-from jobs.console import count_of, make_progress, print_json, print_line
+from jobs.console import count_of, make_progress, print_json, print_line, print_skipped
 from jobs.flags import add_json_flag, add_run_argument, run_from_args
 from pipeline import exports
 from pipeline.errors import ConfigError
 
 _DERIVATIVES = ("access", "preservation")
-_MAX_SKIPPED_SHOWN = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,10 +93,7 @@ def _parse_info(entries: list[str]) -> dict[str, str]:
 
 def _print_summary(done: "exports.ExportSummary", *, as_json: bool) -> int:
     print_line(f"written  {count_of(done.photos, 'result')}, {count_of(done.files, 'file')} in {done.uri}")
-    for name, reason in done.skipped[:_MAX_SKIPPED_SHOWN]:
-        print_line(f"skipped  {name}: {reason}")
-    if done.n_skipped > _MAX_SKIPPED_SHOWN:
-        print_line(f"skipped  … {done.n_skipped - _MAX_SKIPPED_SHOWN} more")
+    print_skipped(done.skipped, done.n_skipped)
     if as_json:
         print_json(written=done.photos, files=done.files, bytes=done.size, skipped=done.n_skipped, uri=done.uri)
     return int(done.n_skipped > 0)

@@ -3,11 +3,11 @@
 import argparse
 from itertools import islice
 
-from jobs.console import make_progress, print_json, print_line
+from jobs.console import make_progress, print_json, print_line, print_skipped
 from jobs.flags import add_json_flag, add_run_argument, run_from_args, whole_number
 from pipeline import curation
 
-_MAX_SHOWN, _MAX_SKIPPED_SHOWN = 20, 10
+_MAX_SHOWN = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,10 +89,7 @@ def _export(selection: "curation.Selection", args: argparse.Namespace) -> int:
         selection, args.to, args.photos, make_progress(), layout=args.layout, write_card=write_card
     )
     print_line(f"written  {exported.photos} to {exported.uri}")
-    for name, reason in exported.skipped[:_MAX_SKIPPED_SHOWN]:
-        print_line(f"skipped  {name}: {reason}")
-    if exported.n_skipped > _MAX_SKIPPED_SHOWN:
-        print_line(f"skipped  … {exported.n_skipped - _MAX_SKIPPED_SHOWN} more")
+    print_skipped(exported.skipped, exported.n_skipped)
     if args.json:
         print_json(selected=len(selection), written=exported.photos, skipped=exported.n_skipped, uri=exported.uri)
     return int(exported.n_skipped > 0)

@@ -11,14 +11,13 @@ import pyarrow.parquet as pq
 
 from pipeline.curation.options import LAYOUTS
 from pipeline.curation.packing import FolderPacker, MetadataWriter, PhotoPacker, TarPacker
+from pipeline.curation.skipped_photos import SkippedPhotos
 from pipeline.errors import ConfigError, ImageError, RunError, StorageError
 from pipeline.imageio import extension_for
 from pipeline.progress import Progress
 from pipeline.sources import format_lines, read_photo
 from pipeline.storage import absolute_uri, list_names, prefetch_map, sha256_hex, write_file
 
-MAX_NAMED = 1000
-"""Photos that were not exported and that a result names."""
 LIST_COLUMNS = ("file_name", "status", "input_uri", "output_uri")
 """The columns that lists are made from, each from the URIs of its own kind of photo."""
 _READER_THREADS, _MAX_BATCH_ROWS = 16, 10_000
@@ -79,19 +78,8 @@ CardWriter = Callable[[ExportResult, PhotoPacker, pa.Schema], None]
 """Writes a card into the folder of an export."""
 
 
-class _Skipped:
-    """Counts the photos that are not exported, and holds the first of them."""
-
-    def __init__(self) -> None:
-        self.first, self.count = list[tuple[str, str]](), 0
-
-    def add(self, name: str, reason: str) -> None:
-        self.count += 1
-        if len(self.first) < MAX_NAMED:
-            self.first.append((name, reason))
-
-    def to_result(self, uri: str, photos: int) -> ExportResult:
-        return ExportResult(uri, photos, tuple(self.first), self.count)
+def _to_result(uri: str, photos: int, skipped: SkippedPhotos) -> ExportResult:
+    return ExportResult(uri, photos, tuple(skipped.first), skipped.count)
 
 
 def export_photos(
@@ -148,7 +136,7 @@ def write_parquet(rows: Rows | pa.Table, destination: str) -> None:
 
 def _export_list(rows: Rows, uri: str, photo_kind: str) -> ExportResult:
     """Write the URIs of the photos as a list, through a temporary file on this machine."""
-    photos, skipped = 0, _Skipped()
+    photos, skipped = 0, SkippedPhotos()
     with TemporaryFile() as file:
         for batch in rows.iter_batches(["file_name", "status", f"{photo_kind}_uri"]):
             uris = batch.column(f"{photo_kind}_uri")
@@ -157,10 +145,10 @@ def _export_list(rows: Rows, uri: str, photo_kind: str) -> ExportResult:
             photos += len(present)
             _skip_without_photo(batch.filter(pc.is_null(uris)), photo_kind, skipped)
         write_file(uri, file)
-    return skipped.to_result(uri, photos)
+    return _to_result(uri, photos, skipped)
 
 
-def _skip_without_photo(batch: pa.RecordBatch, photo_kind: str, skipped: _Skipped) -> None:
+def _skip_without_photo(batch: pa.RecordBatch, photo_kind: str, skipped: SkippedPhotos) -> None:
     for row in batch.select(["file_name", "status"]).to_pylist():
         skipped.add(row["file_name"], f"no {photo_kind} photo, its status is {row['status']}")
 
@@ -174,7 +162,7 @@ def _export_photos(
         raise RunError(f"{folder} already contains tar shards, and two selections must not mix: name another folder")
     if names and (write_card is not None or layout != "webdataset"):
         raise RunError(f"{folder} is not empty, and a card would not describe what is there: name another folder")
-    skipped, packer = _Skipped(), _PACKERS[layout](folder)
+    skipped, packer = SkippedPhotos(), _PACKERS[layout](folder)
     progress.begin("pack", len(rows))
     with MetadataWriter(rows.schema) as metadata:
         for row, outcome in _read_photos(_with_photo(rows, photo_kind, skipped), photo_kind):
@@ -184,7 +172,7 @@ def _export_photos(
                 metadata.add(row, packer.add(row, *outcome, row[f"{photo_kind}_uri"]))
             progress.advance(1, int(isinstance(outcome, str)))
         packer.close()
-        result = skipped.to_result(folder, packer.photos)
+        result = _to_result(folder, packer.photos, skipped)
         if write_card is not None or layout == "imagefolder":
             packer.files.append(metadata.write(folder))
         if write_card is not None:
@@ -193,7 +181,7 @@ def _export_photos(
     return result
 
 
-def _with_photo(rows: Rows, photo_kind: str, skipped: _Skipped) -> Iterator[dict[str, Any]]:
+def _with_photo(rows: Rows, photo_kind: str, skipped: SkippedPhotos) -> Iterator[dict[str, Any]]:
     """Yield the rows that name a photo; the others are skipped."""
     for batch in rows.iter_batches():
         uris = batch.column(f"{photo_kind}_uri")

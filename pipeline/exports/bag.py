@@ -132,11 +132,11 @@ class _Bag:
     def check_not_empty(self) -> None:
         """Raise a RunError if there is no photo in the bag, as one without payload is none."""
         if not self.counter.files:
-            skipped = self.counter.summarize(self.folder).skipped
+            skipped = self.counter.skipped.first
             reason = f"; the first, '{skipped[0][0]}': {skipped[0][1]}" if skipped else ""
             raise RunError(
                 f"no photo can be exported to {self.folder}, and a bag without any is not valid: "
-                f"{self.counter.n_skipped} selected photos have no result that can be read{reason}"
+                f"{self.counter.skipped.count} selected photos have no result that can be read{reason}"
             )
 
     def close(self, exported: ExportedRun, info: Mapping[str, str]) -> None:

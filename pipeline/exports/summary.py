@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-MAX_NAMED = 1000
-"""Photos that were not exported and that a summary names."""
+from pipeline.curation import SkippedPhotos
 
 
 @dataclass(frozen=True)
@@ -15,7 +14,7 @@ class ExportSummary:
         photos: photos whose result was exported.
         files: files of photos, those of originals included.
         size: bytes of these files.
-        skipped: name and reason of the first photos without an exported result, at most `MAX_NAMED`.
+        skipped: name and reason of the first photos without an exported result, at most `pipeline.curation.MAX_NAMED`.
         n_skipped: the number of such photos.
     """
 
@@ -31,8 +30,8 @@ class ExportCounter:
     """Counts what an export writes, and holds the first of the photos that it leaves out."""
 
     def __init__(self) -> None:
-        self.photos = self.files = self.size = self.n_skipped = 0
-        self._skipped = list[tuple[str, str]]()
+        self.photos = self.files = self.size = 0
+        self.skipped = SkippedPhotos()
 
     def add_file(self, size: int) -> None:
         """Count a file of this many bytes."""
@@ -41,10 +40,8 @@ class ExportCounter:
 
     def skip(self, file_name: str, reason: str) -> None:
         """Count a photo without an exported result."""
-        self.n_skipped += 1
-        if len(self._skipped) < MAX_NAMED:
-            self._skipped.append((file_name, reason))
+        self.skipped.add(file_name, reason)
 
     def summarize(self, uri: str) -> ExportSummary:
         """Return the totals."""
-        return ExportSummary(uri, self.photos, self.files, self.size, tuple(self._skipped), self.n_skipped)
+        return ExportSummary(uri, self.photos, self.files, self.size, tuple(self.skipped.first), self.skipped.count)
