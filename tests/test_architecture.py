@@ -51,7 +51,7 @@ MAY_IMPORT = {
     "pipeline.runs": ("inference", "config errors failures imageio outputs sources storage"),
     "pipeline.curation": ("errors transport", "errors imageio outputs progress redaction runs sources storage"),
     "pipeline.provenance": ("errors spec", "config errors escaping imageio progress redaction runs sources storage"),
-    "pipeline.telemetry": ("", "config errors escaping progress redaction runs storage"),
+    "pipeline.telemetry": ("", "config errors escaping progress redaction runs"),
     "pipeline.workers": (
         "autoencoder errors inference photo restoration transport",
         "config errors escaping failures imageio outputs redaction runs sources storage telemetry",

@@ -24,7 +24,7 @@ class RefusalGuard:
 
     def on_submit(self, item: WorkItem) -> None:
         """Note that a work item goes to a worker."""
-        self._submitted_after[_key(item)] = self._n_results
+        self._submitted_after[item.key] = self._n_results
 
     def on_result(self, item: WorkItem, manifest_file: ManifestFile) -> None:
         """Note what has become of the images of a work item.
@@ -33,7 +33,7 @@ class RefusalGuard:
             AccessDeniedError: storage has refused too many in a row.
         """
         self._n_results += 1
-        submitted_after = self._submitted_after.pop(_key(item), -1)
+        submitted_after = self._submitted_after.pop(item.key, -1)
         if manifest_file.ok:
             self._in_a_row = 0
             self._granted_at = max(self._granted_at, submitted_after)
@@ -55,8 +55,3 @@ class RefusalGuard:
     def pop_refused_at(self, shard: int) -> int:
         """Forget a complete shard; returns the number of its last result with refusals, -1 for none."""
         return self._refused_at.pop(shard, -1)
-
-
-def _key(item: WorkItem) -> tuple[int, int, str]:
-    """Return what no other item in progress has: parts of a shard begin with different images."""
-    return item.shard, item.attempt, item.entries[0].key

@@ -16,7 +16,6 @@ from typing import Any, Protocol
 import deepot
 from pipeline.progress import Progress
 from pipeline.runs import ManifestFile
-from pipeline.storage import Entry
 
 log = logging.getLogger(__name__)
 
@@ -149,8 +148,12 @@ class Images(Protocol):
         """The number of this attempt at them."""
 
     @property
-    def entries(self) -> Sequence[Entry]:
+    def entries(self) -> Sequence[object]:
         """The images."""
+
+    @property
+    def key(self) -> tuple[int, int, str]:
+        """What no other images in progress have."""
 
 
 class ShardTrace:
@@ -164,7 +167,7 @@ class ShardTrace:
     def on_submit(self, images: Images) -> None:
         """Note when images are submitted."""
         if self._tracer is not None:
-            self._submitted_ns[_key(images)] = time.time_ns()
+            self._submitted_ns[images.key] = time.time_ns()
 
     def on_result(self, images: Images, result: ManifestFile | BaseException) -> None:
         """Record what a worker has returned for images, or the error with which it died or hung."""
@@ -178,13 +181,8 @@ class ShardTrace:
         span = self._tracer.start_span(
             "shard",
             attributes={f"deepot.{name}": count for name, count in counts.items()},
-            start_time=self._submitted_ns.pop(_key(images), None),
+            start_time=self._submitted_ns.pop(images.key, None),
         )
         if isinstance(result, BaseException):
             span.set_status(Status(StatusCode.ERROR, f"{type(result).__name__}: {result}"))
         span.end()
-
-
-def _key(images: Images) -> tuple[int, int, str]:
-    """Return what no other images in progress have: parts of a shard begin with different ones."""
-    return images.shard, images.attempt, images.entries[0].key

@@ -48,3 +48,8 @@ class WorkItem:
     shard: int
     entries: tuple[Entry, ...]
     attempt: int = 1
+
+    @property
+    def key(self) -> tuple[int, int, str]:
+        """What no other item in progress has: parts of a shard begin with different images."""
+        return self.shard, self.attempt, self.entries[0].key
