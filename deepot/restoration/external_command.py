@@ -44,10 +44,11 @@ class ExternalCommand:
     Attributes:
         scale: how many times larger its output is along each axis.
         tiled: False, as it is given complete photos.
+        checks_output: True, as it refuses what is no restoration.
         fingerprint: SHA-256 of the command and of the files that it names: the program, its script, its weights.
     """
 
-    tiled = False
+    tiled, checks_output = False, True
 
     def __init__(self, text: str) -> None:
         """Read the spec.

@@ -64,9 +64,9 @@ def load_restorer(
     else:
         model_device = torch.device("cpu")
     scale, tiled = int(getattr(model, "scale", 1)), bool(getattr(model, "tiled", True))
-    is_program = isinstance(model, ExternalCommand)
-    sha256 = model.fingerprint if is_program else fingerprint(text, model)
-    return Restorer(text, sha256, scale, model, model_device, tiled, checks_output=is_program)
+    checks_output = bool(getattr(model, "checks_output", False))
+    sha256 = model.fingerprint if isinstance(model, ExternalCommand) else fingerprint(text, model)
+    return Restorer(text, sha256, scale, model, model_device, tiled, checks_output=checks_output)
 
 
 def _names_code(text: str) -> bool:
