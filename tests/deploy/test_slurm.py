@@ -18,6 +18,7 @@ from pipeline.maintenance.verify import verify_run
 from pipeline.progress import NullProgress
 from pipeline.runs import RunPaths, read_manifest
 from tests.support.driver_processes import PATIENCE_S, write_job
+from tests.support.free_ports import find_free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "deploy" / "slurm.sbatch"
@@ -34,16 +35,6 @@ def test_script_is_valid_and_says_what_to_fill_in():
     assert marked == {"nodes", "cpus-per-task", "gpus-per-node", "time"}
     assert {name for name, _, _ in settings} >= {"requeue", "signal"}
     assert "RAY_AUTH_MODE=token" in text
-
-
-def _free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 class Slurm:
@@ -83,7 +74,7 @@ class Slurm:
 
 @pytest.fixture
 def slurm(tmp_path):
-    controller, node = _free_ports(2)
+    controller, node = find_free_ports(2)
     name = socket.gethostname().partition(".")[0]
     (tmp_path / "state").mkdir()
     (tmp_path / "spool").mkdir()

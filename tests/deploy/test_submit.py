@@ -6,7 +6,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.free_ports import find_free_ports
 from tests.support.photos import small_job_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +35,7 @@ SETTINGS = {
 @pytest.fixture
 def server(tmp_path):
     """A Ray cluster of one node in a process group of its own; yields its GCS address and the job server's."""
-    gcs, dashboard, client, agent = _free_ports(4)
+    gcs, dashboard, client, agent = find_free_ports(4)
     session = f"/tmp/deepot-{gcs}"  # sockets are in it, whose paths must be short
     start = [*RAY, "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={gcs}"]
     start += [f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1", f"--ray-client-server-port={client}"]
@@ -54,16 +54,6 @@ def server(tmp_path):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(5)
         shutil.rmtree(session, ignore_errors=True)
-
-
-def _free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def _get(url):

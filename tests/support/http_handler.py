@@ -1,8 +1,23 @@
-"""What test servers have in common that reset connections and are left by their clients."""
+"""What test servers have in common: a thread that serves, connections that are reset, clients that leave."""
 
 import socket
 import struct
+import threading
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
+
+
+@contextmanager
+def serve_in_thread(server):
+    """Serve in a thread until the context ends; yields the URL of the server, which is closed then."""
+    with server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 class ResettingHandler(BaseHTTPRequestHandler):

@@ -1,10 +1,11 @@
 """A web server on a free port of loopback, with answers of every kind and a record of what it was asked."""
 
 import re
-import threading
 from contextlib import contextmanager
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.support.http_handler import serve_in_thread
 
 
 class WebServer:
@@ -95,13 +96,7 @@ class Handler(BaseHTTPRequestHandler):
 def run_web_server():
     """Yield the `WebServer` of a server that runs in a thread; `url` is its address."""
     web = WebServer()
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.web, server.daemon_threads = web, True
-        web.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
-            yield web
-        finally:
-            server.shutdown()
-            thread.join()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.web, server.daemon_threads = web, True
+    with serve_in_thread(server) as web.url:
+        yield web

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
+from tests.support.http_handler import serve_in_thread
+
 CONTEXTS = {
     1: "http://library.stanford.edu/iiif/image-api/1.1/context.json",
     2: "http://iiif.io/api/image/2/context.json",
@@ -161,13 +163,7 @@ class Handler(BaseHTTPRequestHandler):
 def run_iiif_server():
     """Yield the `IiifServer` of a server that runs in a thread."""
     iiif = IiifServer()
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.iiif, server.daemon_threads = iiif, True
-        iiif.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
-            yield iiif
-        finally:
-            server.shutdown()
-            thread.join()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.iiif, server.daemon_threads = iiif, True
+    with serve_in_thread(server) as iiif.url:
+        yield iiif

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.support.certificates import make_credentials
+from tests.support.http_handler import serve_in_thread
 
 CONFIG = """[tsa]
 default_tsa = here
@@ -50,12 +51,5 @@ def run_timestamp_authority(folder):
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/tsa", answered
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serve_in_thread(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as url:
+        yield f"{url}/tsa", answered

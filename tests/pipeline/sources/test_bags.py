@@ -9,11 +9,12 @@ import unicodedata
 import bagit
 import pytest
 
-from pipeline.config import Limits, parse_job
+from pipeline.config import parse_job
 from pipeline.errors import ErrorCode, ImageError, StorageError
 from pipeline.runs import read_manifest
-from pipeline.sources import PassedOver, find_images, read_input, sorted_rows
+from pipeline.sources import PassedOver, find_images, sorted_rows
 from pipeline.stages import RunOptions, open_run
+from tests.support.archive_photos import read_only_failure, read_verdicts
 from tests.support.in_process_pool import run_in_process
 from tests.support.stored_folders import store_folder, write_files
 
@@ -51,24 +52,14 @@ def is_valid(folder):
 
 
 def verdicts(uri):
-    """Key → its bytes, or the code of why it is not read."""
-    found = {}
-    for entry in find_images(f"bagit:{uri}", "input"):
-        assert entry.key not in found and entry.key > max(found, default="")
-        try:
-            found[entry.key] = read_input(entry, Limits())
-        except ImageError as error:
-            found[entry.key] = error.code.value
-    return found
+    return read_verdicts(f"bagit:{uri}")
 
 
 def reason_of(uri):
     """The code and message of the only entry of an invalid bag."""
-    (entry,) = find_images(f"bagit:{uri}", "input")
-    with pytest.raises(ImageError) as caught:
-        read_input(entry, Limits())
-    assert entry.key.endswith("bagit.txt")
-    return caught.value.code, str(caught.value)
+    key, error = read_only_failure(f"bagit:{uri}")
+    assert key.endswith("bagit.txt")
+    return error.code, str(error)
 
 
 @pytest.mark.parametrize("seed", range(4))

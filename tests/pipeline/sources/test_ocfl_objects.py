@@ -8,9 +8,9 @@ import shutil
 import ocfl
 import pytest
 
-from pipeline.config import Limits
 from pipeline.errors import ImageError, StorageError
-from pipeline.sources import PassedOver, find_images, read_input
+from pipeline.sources import PassedOver, find_images
+from tests.support.archive_photos import read_only_failure, read_verdicts
 from tests.support.ocfl_roots import add_version, hashed_path, is_valid_object, make_object
 from tests.support.stored_folders import store_folder, write_files
 
@@ -18,24 +18,14 @@ NAMES = ["a.jpg", "box 1/é.TIF", "box 1/猫.png", "100%25.jpg", "a.tar#1+2/b.jp
 
 
 def verdicts(uri):
-    """Key → its bytes, or the code of why it is not read."""
-    found = {}
-    for entry in find_images(f"ocfl:{uri}", "input"):
-        assert entry.key not in found and entry.key > max(found, default="")
-        try:
-            found[entry.key] = read_input(entry, Limits())
-        except ImageError as error:
-            found[entry.key] = error.code.value
-    return found
+    return read_verdicts(f"ocfl:{uri}")
 
 
 def reason_of(uri):
     """The message of the only entry of an invalid object."""
-    (entry,) = find_images(f"ocfl:{uri}", "input")
-    with pytest.raises(ImageError) as caught:
-        read_input(entry, Limits())
-    assert caught.value.code == "invalid_package" and entry.key.rpartition("/")[2].startswith("0=ocfl_object_")
-    return str(caught.value)
+    key, error = read_only_failure(f"ocfl:{uri}")
+    assert error.code == "invalid_package" and key.rpartition("/")[2].startswith("0=ocfl_object_")
+    return str(error)
 
 
 def random_versions(rng):

@@ -3,7 +3,6 @@
 import gzip
 import subprocess
 import sys
-import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -15,6 +14,7 @@ from pipeline.stages import RunOptions
 from pipeline.storage import Entry
 from pipeline.telemetry import tracing
 from pipeline.workers import WorkerDiedError, WorkItem
+from tests.support.http_handler import serve_in_thread
 from tests.support.in_process_pool import run_in_process
 
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the OTLP exporter is not installed")
@@ -41,15 +41,8 @@ def run_collector():
         def log_message(self, *_):
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", spans, resources
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serve_in_thread(HTTPServer(("127.0.0.1", 0), Handler)) as url:
+        yield url, spans, resources
 
 
 def attributes_of(span):
